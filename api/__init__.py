@@ -1,0 +1,1 @@
+"""What a program calls: captionq over HTTP."""

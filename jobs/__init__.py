@@ -1,0 +1,1 @@
+"""What a job is, where it waits and where its result lives."""

@@ -1,0 +1,182 @@
+"""The errors of captionq: one root, and what each edge needs to translate it.
+
+A class's docstring is its default message. `code` is stable and for programs (OpenAI's word where it has one), `status` is
+the HTTP status, and `transient` says whether the same work may succeed when it is tried again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CaptionqError(Exception):
+    """Something went wrong in captionq."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+# -- what was asked -----------------------------------------------------------------------------
+
+
+class InvalidRequestError(CaptionqError):
+    """The request is not valid."""
+
+    code = "invalid_request_error"
+    status = 400
+
+
+class ContextLengthError(InvalidRequestError):
+    """The prompt and the answer do not fit into the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class NotFoundError(CaptionqError):
+    """There is no such job or batch."""
+
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(CaptionqError):
+    """The job's state does not allow this."""
+
+    code = "conflict"
+    status = 409
+
+
+# -- images: every one of them ends its own job and no other --------------------------------------
+
+
+class ImageError(InvalidRequestError):
+    """The image cannot be used."""
+
+    code = "image_parse_error"
+
+
+class ImageNotFoundError(ImageError):
+    """The image file does not exist."""
+
+    code = "image_file_not_found"
+
+
+class EmptyImageError(ImageError):
+    """The image file is empty."""
+
+    code = "empty_image_file"
+
+
+class ImageTooLargeError(ImageError):
+    """The image is too large."""
+
+    code = "image_too_large"
+
+
+class UnsupportedImageError(ImageError):
+    """The file is no image of a known format."""
+
+    code = "unsupported_image_media_type"
+
+
+class ImageForbiddenError(ImageError):
+    """The image may not be read."""
+
+    code = "image_file_forbidden"
+    status = 403
+
+
+class InvalidImageURLError(ImageError):
+    """The image reference is not valid."""
+
+    code = "invalid_image_url"
+
+
+class InvalidBase64ImageError(ImageError):
+    """The image data is not valid base64."""
+
+    code = "invalid_base64_image"
+
+
+# -- models -------------------------------------------------------------------------------------
+
+
+class ModelError(CaptionqError):
+    """The model cannot be used."""
+
+    code = "model_error"
+    status = 400
+
+
+class ModelNotFoundError(ModelError):
+    """There is no such model."""
+
+    code = "model_not_found"
+    status = 404
+
+
+class ModelUnavailableError(ModelError):
+    """The model could not be fetched or loaded just now."""
+
+    code = "model_unavailable"
+    status = 503
+    transient = True
+
+
+class ImagesNotSupportedError(ModelError):
+    """The model is text-only and cannot look at images."""
+
+    code = "images_not_supported"
+
+
+# -- the machinery --------------------------------------------------------------------------------
+
+
+class BrokerError(CaptionqError):
+    """The queue's server (Redis or Valkey) cannot be reached."""
+
+    code = "broker_unavailable"
+    status = 503
+    transient = True
+
+
+class WorkerError(CaptionqError):
+    """The worker cannot run."""
+
+    code = "worker_unavailable"
+    status = 503
+
+
+class AlreadyRunningError(WorkerError):
+    """A worker runs for this data folder already."""
+
+    code = "worker_already_running"
+    status = 409
+
+
+class EngineError(CaptionqError):
+    """Generation failed."""
+
+    code = "engine_error"
+    transient = True
+
+
+class PoisonError(CaptionqError):
+    """The job killed its worker again and again, and was given up."""
+
+    code = "poison"
+
+
+class OutputError(CaptionqError):
+    """The result could not be written."""
+
+    code = "output_error"
+    transient = True

@@ -1,0 +1,97 @@
+"""What is asked: messages, image references and sampling. Validated once, here.
+
+The shapes are OpenAI's chat completion request, of which this is the part that a local model can honour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+#: More is never meant: it would keep a slot of the batch busy for hours. The model's own context is checked by the worker.
+MAX_TOKENS_LIMIT = 32_768
+
+
+class Part(BaseModel):
+    """A part of a message; unknown fields are refused, so that a misspelt one is not silently ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextPart(Part):
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageURL(Part):
+    #: `file:///…`, `data:image/…;base64,…` or `https://…`
+    url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class ImagePart(Part):
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageURL
+
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _accept_bare_string(cls, value: object) -> object:
+        # Some clients send the address itself where OpenAI's document has an object.
+        return {"url": value} if isinstance(value, str) else value
+
+
+class Message(Part):
+    role: Literal["system", "user", "assistant"]
+    #: Text and images in the order in which the model is to read them.
+    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+
+    @property
+    def images(self) -> list[ImageURL]:
+        if isinstance(self.content, str):
+            return []
+        return [part.image_url for part in self.content if isinstance(part, ImagePart)]
+
+
+class Sampling(Part):
+    """How the next token is chosen. The defaults are greedy decoding: the same input gives the same answer."""
+
+    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS_LIMIT)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0, allow_inf_nan=False)
+    #: 0 means all tokens.
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
+    #: With a seed, a sampled answer is the same whatever else is in the batch.
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+
+
+class Request(Part):
+    """One chat completion."""
+
+    #: A Hugging Face id, a local folder, or the name of a built-in model.
+    model: str = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1)
+    sampling: Sampling = Sampling()
+
+    @property
+    def images(self) -> list[ImageURL]:
+        """Every image reference, in the order in which the model reads them."""
+        return [image for message in self.messages for image in message.images]
+
+    @property
+    def digest(self) -> str:
+        """64 bits (16 hex digits) that are equal for equal requests."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @classmethod
+    def about_image(cls, path: Path, *, model: str, prompt: str, sampling: Sampling) -> Self:
+        """Ask `prompt` about the image file at the absolute `path`."""
+        image = ImagePart(image_url=ImageURL(url=path.as_uri()))
+        return cls(
+            model=model,
+            messages=[Message(role="user", content=[image, TextPart(text=prompt)])],
+            sampling=sampling,
+        )

@@ -1,0 +1,75 @@
+"""The settings of one process: read once from `CAPTIONQ_*` at the start, then handed down."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Each field is `CAPTIONQ_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="CAPTIONQ_", frozen=True, extra="forbid")
+
+    #: Holds all that is kept: database, broker, blobs, logs and lock files.
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
+    #: Another database than `captionq.db` in the data folder, as an SQLAlchemy URL.
+    database_url: str | None = None
+    #: Another Redis or Valkey than the one that captionq starts in the data folder.
+    redis_url: str | None = None
+    #: A Hugging Face id, a local folder, `demo` or `demo-text`.
+    model: str = DEFAULT_MODEL
+
+    #: Rows that decode together. More is faster until memory runs short.
+    slots: int = Field(default=16, ge=1, le=256)
+    #: Threads that decode images beside the model.
+    preprocess_threads: int = Field(default=2, ge=1, le=64)
+
+    #: Image files may be read from below these folders alone; empty means from anywhere.
+    allowed_roots: tuple[Path, ...] = ()
+    max_image_bytes: int = Field(default=200_000_000, ge=1)
+    #: Refused from the header, before anything is decoded: 200 megapixels are 600 MB of RGB.
+    max_image_pixels: int = Field(default=200_000_000, ge=1)
+    #: The largest area that is handed to the model; larger images are scaled down to it. None: the model's own limit.
+    max_pixels: int | None = Field(default=None, ge=1024)
+
+    #: How often a job that met a transient fault is tried in all.
+    max_attempts: int = Field(default=3, ge=1)
+    #: A worker that is asked to stop lets its jobs finish for this long, then puts them back, in seconds.
+    grace: float = Field(default=20.0, ge=0)
+    #: The worker's heartbeat keeps its claim for this long, in seconds; it must outlast the longest engine step.
+    lease: int = Field(default=45, ge=5)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @cached_property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the system of record."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'captionq.db'}"
+
+    @property
+    def broker_dir(self) -> Path:
+        return self.data_dir / "broker"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def worker_lock(self) -> Path:
+        """Locked (flock) by the worker for as long as it lives."""
+        return self.data_dir / "worker.lock"
+
+    def make_folders(self) -> None:
+        """Make the data folder and what is below it, readable by its owner alone."""
+        for folder in (self.data_dir, self.broker_dir, self.log_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
