@@ -1,0 +1,60 @@
+# `make demo` shows captionq at work, `make test` is the one gate. Both set up .venv by themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+
+.PHONY: setup demo test lint types layers unit format lock clean
+
+demo: $(VENV)/.use
+	@rm -f $$(find examples -name '*.txt')
+	$(BIN)/captionq caption examples --model demo
+	@for text in $$(find examples -name '*.txt' | sort); do printf '%-36s %s\n' "$$text" "$$(cat $$text)"; done
+
+test: lint types layers unit
+
+setup: $(VENV)/.develop
+
+lint: $(VENV)/.develop
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.develop
+	$(BIN)/mypy
+
+layers: $(VENV)/.develop
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.develop
+	$(BIN)/pytest
+
+format: $(VENV)/.develop
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# uv installs the hashed locks; it is put into .venv by pip when it is missing.
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "captionq needs Python 3.11 or newer; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+$(VENV)/.use: pyproject.toml requirements/use.txt | $(UV)
+	@test -e $(VENV)/.develop || $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/use.txt
+	@test -e $(VENV)/.develop || $(BIN)/python -m pip --version >/dev/null 2>&1 || true
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/develop.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@ $(VENV)/.use
+
+# The locks name versions and hashes for every platform, and no registry.
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+lock: | $(UV)
+	$(LOCK) --output-file requirements/use.txt
+	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
+
+clean:
+	rm -rf $(VENV)

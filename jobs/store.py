@@ -1,0 +1,269 @@
+"""The system of record: every change of a job's state is one method and one transaction.
+
+Each change is an `UPDATE … WHERE status IN (…)` guarded by the states it may leave, so of two that race one wins and the
+other learns from the row count that it lost. Terminal states are final: no method leaves them. Nothing here deletes a row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select, update
+from sqlmodel import SQLModel
+
+from jobs.chunks import chunked
+from jobs.database import open_database, reading, writing
+from jobs.errors import CaptionqError, NotFoundError, PoisonError
+from jobs.settings import Settings
+from jobs.tables import OPEN, Batch, Job, JobStatus
+
+#: Rows a statement: far below SQLite's limit of 32,766 variables a statement.
+CHUNK = 500
+#: A job whose worker died this often while it ran has killed it, and is given up.
+MAX_DEATHS = 3
+
+_job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a generation gave: the text, its usage in tokens and where the time went in seconds."""
+
+    text: str
+    #: `stop` or `length`.
+    finish_reason: str
+    prompt_tokens: int
+    #: Part of `prompt_tokens`.
+    image_tokens: int
+    completion_tokens: int
+    preprocess_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a dead worker left behind."""
+
+    requeued: list[str]
+    poisoned: list[str]
+
+
+class Store:
+    """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = open_database(settings)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # -- making -------------------------------------------------------------------------------------
+
+    def add_batch(self, batch: Batch) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(insert(_batch).values(batch.model_dump()))
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile."""
+        with writing(self._engine) as connection:
+            connection.execute(insert(_job), [job.model_dump() for job in jobs])
+
+    def adopt(self, ids: Sequence[str], batch_id: str) -> int:
+        """Move open jobs of an interrupted run into the batch of the run that takes it up. Returns how many moved."""
+        return sum(self._change(chunk, OPEN, batch_id=batch_id) for chunk in chunked(ids, CHUNK))
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Raises NotFoundError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no job '{job_id}'. `captionq jobs list` shows the newest.")
+        return _as_job(row)
+
+    def batch(self, batch_id: str) -> Batch:
+        """Raises NotFoundError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_batch).where(_batch.c.id == batch_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"There is no batch '{batch_id}'. `captionq jobs list` shows the newest.")
+        return Batch(**row)
+
+    def jobs(
+        self,
+        *,
+        batch_id: str | None = None,
+        statuses: Sequence[JobStatus] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Job]:
+        """Jobs in the order in which they were made, or the newest first."""
+        query = select(_job)
+        if batch_id is not None:
+            query = query.where(_job.c.batch_id == batch_id)
+        if statuses:
+            query = query.where(_job.c.status.in_(statuses))
+        order = (_job.c.created_at, _job.c.id)
+        query = query.order_by(*(column.desc() for column in order)) if newest_first else query.order_by(*order)
+        with reading(self._engine) as connection:
+            return [_as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+    def open_outputs(self) -> dict[str, tuple[str, str]]:
+        """The open jobs that write a file: output → (job id, digest)."""
+        query = select(_job.c.output, _job.c.id, _job.c.digest).where(
+            _job.c.status.in_(OPEN), _job.c.output.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            return {output: (job_id, digest) for output, job_id, digest in connection.execute(query)}
+
+    def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
+        """How many jobs there are in each status, of one batch or of all."""
+        query = select(_job.c.status, func.count()).group_by(_job.c.status)
+        if batch_id is not None:
+            query = query.where(_job.c.batch_id == batch_id)
+        counts = dict.fromkeys(JobStatus, 0)
+        with reading(self._engine) as connection:
+            counts.update({JobStatus(status): count for status, count in connection.execute(query)})
+        return counts
+
+    def finished_after(self, batch_id: str, order: int, limit: int = CHUNK) -> list[Job]:
+        """The batch's jobs that ended after the one with this `finished_order` (0: from the first), in that order."""
+        query = select(_job).where(_job.c.batch_id == batch_id, _job.c.finished_order > order)
+        query = query.order_by(_job.c.finished_order).limit(limit)
+        with reading(self._engine) as connection:
+            return [_as_job(row) for row in connection.execute(query).mappings()]
+
+    def queued(self, older_than: float = 0.0) -> Iterator[tuple[str, str]]:
+        """(id, lane) of every queued job made at least `older_than` seconds ago, in the order in which they were made."""
+        query = select(_job.c.id, _job.c.lane)
+        query = query.where(_job.c.status == JobStatus.QUEUED, _job.c.created_at <= time.time() - older_than)
+        with reading(self._engine) as connection:
+            yield from connection.execute(query.order_by(_job.c.created_at, _job.c.id)).tuples()
+
+    # -- a job's way --------------------------------------------------------------------------------
+
+    def claim(self, job_id: str, worker: str) -> Job | None:
+        """queued → running. None: the row is not queued (any more), and the queue entry that led here is stale."""
+        now = time.time()
+        with writing(self._engine) as connection:
+            changed = self._update(
+                connection,
+                [job_id],
+                (JobStatus.QUEUED,),
+                status=JobStatus.RUNNING,
+                worker=worker,
+                attempts=_job.c.attempts + 1,
+                started_at=now,
+                queue_seconds=now - _job.c.created_at,
+            )
+            if not changed:
+                return None
+            return _as_job(connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one())
+
+    def succeed(self, job_id: str, result: Result) -> bool:
+        """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
+        return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
+
+    def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
+        """queued or running → failed, with the error (and the result, when only writing it out failed)."""
+        values = {} if result is None else asdict(result)
+        error_values = {"error_code": error.code, "error_message": error.message}
+        return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
+
+    def release(self, job_id: str, error: CaptionqError | None = None) -> bool:
+        """running → queued: the worker stops before it is done, or a transient `error` is to be tried again."""
+        values = {} if error is None else {"error_code": error.code, "error_message": error.message}
+        return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
+        cancelled: list[str] = []
+        for chunk in chunked(ids, CHUNK):
+            with writing(self._engine) as connection:
+                query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
+                open_ids = list(connection.execute(query).scalars())
+                self._end(connection, open_ids, OPEN, JobStatus.CANCELLED)
+                cancelled.extend(open_ids)
+        return cancelled
+
+    def recover(self, worker: str) -> Recovered:
+        """What a dead worker of this name still ran goes back: running → queued, or → failed as `poison`.
+
+        To be called by the one process that holds that name now.
+        """
+        with writing(self._engine) as connection:
+            query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
+            deaths = dict(connection.execute(query).tuples().all())
+            poisoned = [job_id for job_id, count in deaths.items() if count + 1 >= MAX_DEATHS]
+            requeued = [job_id for job_id in deaths if job_id not in poisoned]
+            error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
+            for chunk in chunked(poisoned, CHUNK):
+                self._end(
+                    connection,
+                    chunk,
+                    (JobStatus.RUNNING,),
+                    JobStatus.FAILED,
+                    deaths=_job.c.deaths + 1,
+                    error_code=error.code,
+                    error_message=error.message,
+                )
+            for chunk in chunked(requeued, CHUNK):
+                self._update(
+                    connection,
+                    chunk,
+                    (JobStatus.RUNNING,),
+                    status=JobStatus.QUEUED,
+                    worker=None,
+                    deaths=_job.c.deaths + 1,
+                )
+        return Recovered(requeued=requeued, poisoned=poisoned)
+
+    # -- the one guarded UPDATE -----------------------------------------------------------------------
+
+    def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
+        with writing(self._engine) as connection:
+            return self._update(connection, ids, leaving, **values)
+
+    def _finish(self, ids: Sequence[str], leaving: Sequence[JobStatus], status: JobStatus, **values: object) -> int:
+        with writing(self._engine) as connection:
+            return self._end(connection, ids, leaving, status, **values)
+
+    def _end(
+        self,
+        connection: Connection,
+        ids: Sequence[str],
+        leaving: Sequence[JobStatus],
+        status: JobStatus,
+        **values: object,
+    ) -> int:
+        """To a terminal status; numbers each job within its batch in the order of their ends."""
+        changed = 0
+        for job_id in ids:
+            row = _job.alias()
+            of_batch = select(_job.c.batch_id).where(_job.c.id == job_id).scalar_subquery()
+            last = select(func.coalesce(func.max(row.c.finished_order), 0)).where(row.c.batch_id == of_batch)
+            changed += self._update(
+                connection,
+                [job_id],
+                leaving,
+                status=status,
+                finished_at=time.time(),
+                finished_order=last.scalar_subquery() + 1,
+                **values,
+            )
+        return changed
+
+    def _update(
+        self, connection: Connection, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object
+    ) -> int:
+        guard: ColumnElement[bool] = _job.c.id.in_(ids) & _job.c.status.in_(leaving)
+        return connection.execute(update(_job).where(guard).values(**values)).rowcount
+
+
+def _as_job(row: RowMapping) -> Job:
+    return Job(**row)

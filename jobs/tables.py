@@ -1,0 +1,106 @@
+"""The rows of the system of record."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from enum import StrEnum
+
+from sqlalchemy import Column, ForeignKey, Index, String, Text
+from sqlmodel import Field, SQLModel
+
+from jobs.requests import Request
+
+
+class JobStatus(StrEnum):
+    """Where a job is. `queued → running → succeeded | failed | cancelled`; only recovery and retries lead back to queued."""
+
+    QUEUED = "queued"  #: a row that waits; it has a queue entry, or `reconcile` gives it one
+    RUNNING = "running"  #: claimed by a worker
+    SUCCEEDED = "succeeded"  #: final: its text and usage are stored
+    FAILED = "failed"  #: final: its error is stored
+    CANCELLED = "cancelled"  #: final: somebody did not want it any more
+
+
+OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+class Lane(StrEnum):
+    """The queues, in the order in which the worker empties them."""
+
+    INTERACTIVE = "interactive"  #: somebody waits for the answer
+    BULK = "bulk"  #: folders and batches
+
+
+def new_id(kind: str) -> str:
+    """An id that sorts by the time it was made: `job_` + 11 hex digits of milliseconds + 10 random ones."""
+    return f"{kind}_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
+
+
+class Batch(SQLModel, table=True):
+    """The jobs of one run."""
+
+    __tablename__ = "batch"
+
+    id: str = Field(default_factory=lambda: new_id("batch"), primary_key=True)
+    #: What it was made from, for people: the paths of the command.
+    description: str = Field(sa_column=Column(Text, nullable=False))
+    model: str
+    #: Seconds since the epoch, as every `*_at`.
+    created_at: float = Field(default_factory=time.time)
+
+
+class Job(SQLModel, table=True):
+    """One generation: what was asked, where it is, and what came of it."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index("job_batch_status", "batch_id", "status"),
+        Index("job_batch_finished", "batch_id", "finished_order"),
+        Index("job_status_created", "status", "created_at"),
+    )
+
+    id: str = Field(default_factory=lambda: new_id("job"), primary_key=True)
+    batch_id: str | None = Field(
+        default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
+    )
+    lane: str = Lane.BULK
+    status: str = JobStatus.QUEUED
+    model: str
+    #: The `Request` as JSON.
+    request: str = Field(sa_column=Column(Text, nullable=False))
+    #: Equal for equal requests (`Request.digest`).
+    digest: str
+    #: The image, as a file address (`file:///…`): unlike a path, it can hold every file name.
+    source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: The file that is to hold the text besides this row, as a file address.
+    output: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+    #: The worker that claimed it.
+    worker: str | None = None
+    #: How often it was claimed.
+    attempts: int = 0
+    #: How often its worker died while it ran.
+    deaths: int = 0
+    created_at: float = Field(default_factory=time.time)
+    started_at: float | None = None
+    finished_at: float | None = None
+    #: 1, 2, 3 … within the batch, in the order in which its jobs ended: a cursor for whoever follows.
+    finished_order: int | None = None
+
+    text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: `stop` or `length`.
+    finish_reason: str | None = None
+    #: Ids of the prompt, image tokens included.
+    prompt_tokens: int | None = None
+    image_tokens: int | None = None
+    completion_tokens: int | None = None
+    queue_seconds: float | None = None
+    preprocess_seconds: float | None = None
+    prefill_seconds: float | None = None
+    decode_seconds: float | None = None
+    error_code: str | None = None
+    error_message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+    def parsed_request(self) -> Request:
+        return Request.model_validate_json(self.request)
