@@ -6,12 +6,17 @@ The row is the job; an entry only brings it to the worker. So an entry may be lo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from rq import Queue, Retry
+from rq.exceptions import DequeueTimeout
 from rq.job import Job as RQJob
+from rq.job import JobStatus as EntryStatus
 from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
@@ -24,6 +29,9 @@ FUNCTION = "captionq.generate"
 
 #: Entries that go to Redis in one round trip.
 CHUNK = 1000
+
+#: Seconds between two looks into empty lanes.
+POLL = 0.05
 
 # A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
 # back into its lane; without, rq would call it failed.
@@ -63,6 +71,34 @@ class LaneQueue(Queue):
 
     job_class = Entry
 
+    @classmethod
+    def dequeue_any(
+        cls,
+        queues: Iterable[Queue],
+        timeout: int | None,
+        connection: Redis,
+        job_class: Any = None,
+        serializer: Any = None,
+        death_penalty_class: Any = None,
+    ) -> tuple[RQJob, Queue] | None:
+        """The next entry of the first lane that has one; `timeout` in seconds, None: do not wait.
+
+        rq waits at several queues with BLPOP, which hands an id out and keeps no trace of it: a kill at that moment loses
+        the job. Each lane is asked in its turn here, and LMOVE leaves the id in the lane's intermediate list.
+        """
+        queues = list(queues)
+        deadline = time.monotonic() + (timeout or 0)
+        while True:
+            for queue in queues:
+                taken = super().dequeue_any([queue], None, connection, job_class, serializer, death_penalty_class)
+                if taken is not None:
+                    return taken
+            if timeout is None:
+                return None
+            if time.monotonic() >= deadline:
+                raise DequeueTimeout(timeout, [queue.key for queue in queues])
+            time.sleep(POLL)
+
     def ids(self) -> set[str]:
         """Every job that has an entry here: waiting, just taken, running or put off."""
         started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
@@ -70,9 +106,9 @@ class LaneQueue(Queue):
         return {*self.get_job_ids(), *self.intermediate_queue.get_job_ids(), *started, *scheduled}
 
 
-def lanes(connection: Redis, queue_class: type[LaneQueue] = LaneQueue) -> list[LaneQueue]:
+def lanes(connection: Redis) -> list[LaneQueue]:
     """All lanes, in the order in which the worker empties them."""
-    return [queue_class(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
+    return [LaneQueue(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
 
 
 def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = False) -> None:
@@ -105,7 +141,22 @@ def withdraw(connection: Redis, ids: Iterable[str]) -> None:
             pipeline.execute()
 
 
-def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0) -> int:
+def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
+    """Take a stale id out of the lane's intermediate list, and delete its entry unless it is to be kept."""
+    with connection.pipeline() as pipeline:
+        pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
+        if not keep:
+            pipeline.delete(Entry.key_for(job_id))
+        pipeline.execute()
+
+
+def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
+    """Let an entry wait in rq's scheduled registry before it enters its lane again."""
+    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/test_contracts.py)
+    queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
+
+
+def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, at_front: bool = False) -> int:
     """Give every queued row that has no entry one, and return how many had none.
 
     `older_than` (seconds) leaves out rows whose writer may be about to push them.
@@ -116,5 +167,5 @@ def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0) -> in
         if job_id not in present:
             missing.setdefault(lane, []).append(job_id)
     for lane, ids in missing.items():
-        push(connection, lane, ids)
+        push(connection, lane, ids, at_front=at_front)
     return sum(map(len, missing.values()))

@@ -6,13 +6,19 @@ The shapes are OpenAI's chat completion request, of which this is the part that 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-#: More is never meant: it would keep a slot of the batch busy for hours. The model's own context is checked by the worker.
-MAX_TOKENS_LIMIT = 32_768
+from jobs.limits import MAX_TOKENS
+
+
+def path_of(address: str) -> Path:
+    """The path of a file address (`file:///…`), of names that are no valid UTF-8 too: the inverse of `Path.as_uri`."""
+    return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
 
 
 class Part(BaseModel):
@@ -58,7 +64,7 @@ class Message(Part):
 class Sampling(Part):
     """How the next token is chosen. The defaults are greedy decoding: the same input gives the same answer."""
 
-    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS_LIMIT)
+    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0, allow_inf_nan=False)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0, allow_inf_nan=False)
     #: 0 means all tokens.

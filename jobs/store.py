@@ -45,6 +45,14 @@ class Result:
 
 
 @dataclass(frozen=True)
+class OpenOutput:
+    """A job that is going to write a file, and the digest of its request."""
+
+    id: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Recovered:
     """What a dead worker left behind."""
 
@@ -80,11 +88,23 @@ class Store:
 
     def job(self, job_id: str) -> Job:
         """Raises NotFoundError."""
+        job = self.find(job_id)
+        if job is None:
+            raise NotFoundError(f"There is no job '{job_id}'. `captionq jobs list` shows the newest.")
+        return job
+
+    def find(self, job_id: str) -> Job | None:
+        """The job, if there is such a one."""
         with reading(self._engine) as connection:
             row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
-        if row is None:
-            raise NotFoundError(f"There is no job '{job_id}'. `captionq jobs list` shows the newest.")
-        return _as_job(row)
+        return None if row is None else _as_job(row)
+
+    def not_running(self, ids: Sequence[str]) -> list[str]:
+        """Those of the ids whose rows are not running (any more)."""
+        query = select(_job.c.id).where(_job.c.id.in_(ids), _job.c.status == JobStatus.RUNNING)
+        with reading(self._engine) as connection:
+            running = set(connection.execute(query).scalars())
+        return [job_id for job_id in ids if job_id not in running]
 
     def batch(self, batch_id: str) -> Batch:
         """Raises NotFoundError."""
@@ -113,13 +133,13 @@ class Store:
         with reading(self._engine) as connection:
             return [_as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
 
-    def open_outputs(self) -> dict[str, tuple[str, str]]:
-        """The open jobs that write a file: output → (job id, digest)."""
+    def open_outputs(self) -> dict[str, OpenOutput]:
+        """The open jobs that write a file, by the address of that file."""
         query = select(_job.c.output, _job.c.id, _job.c.digest).where(
             _job.c.status.in_(OPEN), _job.c.output.is_not(None)
         )
         with reading(self._engine) as connection:
-            return {output: (job_id, digest) for output, job_id, digest in connection.execute(query)}
+            return {output: OpenOutput(job_id, digest) for output, job_id, digest in connection.execute(query)}
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
         """How many jobs there are in each status, of one batch or of all."""
@@ -143,7 +163,8 @@ class Store:
         query = select(_job.c.id, _job.c.lane)
         query = query.where(_job.c.status == JobStatus.QUEUED, _job.c.created_at <= time.time() - older_than)
         with reading(self._engine) as connection:
-            yield from connection.execute(query.order_by(_job.c.created_at, _job.c.id)).tuples()
+            rows = connection.execute(query.order_by(_job.c.created_at, _job.c.id))
+            yield from ((row.id, row.lane) for row in rows)
 
     # -- a job's way --------------------------------------------------------------------------------
 
@@ -198,7 +219,7 @@ class Store:
         """
         with writing(self._engine) as connection:
             query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
-            deaths = dict(connection.execute(query).tuples().all())
+            deaths = {row.id: row.deaths for row in connection.execute(query)}
             poisoned = [job_id for job_id, count in deaths.items() if count + 1 >= MAX_DEATHS]
             requeued = [job_id for job_id in deaths if job_id not in poisoned]
             error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")

@@ -1,0 +1,88 @@
+"""`captionq caption`: text files beside images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jobs.limits import MAX_TOKENS
+from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
+
+
+@click.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Look into folders below folders.")
+@click.option(
+    "--existing",
+    type=click.Choice(["skip", "replace"]),
+    default="skip",
+    show_default=True,
+    help="What to do with an image that has its text file.",
+)
+@click.option("--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]")
+@click.option("--prompt", help="What to ask about each image.")
+@click.option(
+    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"A ready prompt.  [default: {DEFAULT_PRESET}]"
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(1, MAX_TOKENS), default=256, show_default=True, help="The longest answer."
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    default=0.0,
+    show_default=True,
+    help="0: always the likeliest word; more: more varied.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Makes a varied answer repeatable.  [default: none]")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object a line as results arrive.",
+)
+@click.pass_context
+def caption(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    recursive: bool,
+    existing: str,
+    model: str | None,
+    prompt: str | None,
+    preset_name: str | None,
+    max_tokens: int,
+    temperature: float,
+    seed: int | None,
+    output_format: str,
+) -> None:
+    """Write a text file beside each image: photo.jpg gets photo.txt.
+
+    Images that have theirs are skipped, so the same command, run again, resumes where it stopped.
+
+    \b
+    Examples:
+      captionq caption ~/Pictures
+      captionq caption ~/Pictures --preset tags --existing replace
+      captionq caption photo.heic --prompt "How many people are there?" --format json
+    """
+    from cli.run import Run
+    from jobs.requests import Sampling
+    from jobs.settings import Settings
+    from jobs.submission import Existing, Question
+
+    if prompt is not None and preset_name is not None:
+        raise click.UsageError("Give either --prompt or --preset.")
+    missing = [path for path in paths if not path.is_symlink() and not path.exists()]
+    if missing:
+        raise click.UsageError(f"There is no {missing[0]}.")
+    settings = Settings()
+    question = Question(
+        model=model or settings.model,
+        prompt=prompt or preset(preset_name or DEFAULT_PRESET),
+        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
+    )
+    run = Run(settings, question, as_json=output_format == "json")
+    ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing)))

@@ -1,0 +1,101 @@
+"""Jobs and batches on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.report import name_of, printable, reason_of
+from jobs.tables import Batch, Job, JobStatus
+
+_STYLE = {
+    JobStatus.SUCCEEDED: "green",
+    JobStatus.FAILED: "red",
+    JobStatus.RUNNING: "cyan",
+    JobStatus.CANCELLED: "yellow",
+}
+
+
+def print_jobs(jobs: Sequence[Job]) -> None:
+    """A row a job; what is too long for the terminal is cut at its end."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "status", "age"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("image", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("answer or reason", no_wrap=True, overflow="ellipsis", ratio=3)
+    for job in jobs:
+        said = job.text if job.status == JobStatus.SUCCEEDED else job.error_message
+        status = JobStatus(job.status)
+        table.add_row(
+            job.id, status.value, _age(job.created_at), _short_name(job), said or "", style=_STYLE.get(status)
+        )
+    # Without a terminal nothing is cut: whoever reads it has no width.
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=1000)
+    console.print(table)
+
+
+def print_counts(counts: Mapping[JobStatus, int]) -> None:
+    """How many there are of each."""
+    click.echo(", ".join(f"{count} {status.value}" for status, count in counts.items() if count) or "no jobs")
+
+
+def print_batch(batch: Batch, counts: Mapping[JobStatus, int]) -> None:
+    """A batch, field by field."""
+    _print_fields({"batch": batch.id, "made": _when(batch.created_at), "from": batch.description, "model": batch.model})
+    print_counts(counts)
+
+
+def print_job(job: Job) -> None:
+    """A job, field by field; what it does not have is left out."""
+    usage = None
+    if job.completion_tokens is not None:
+        usage = f"{job.prompt_tokens} prompt ({job.image_tokens} image) + {job.completion_tokens} completion tokens"
+    parts = ("queue", "preprocess", "prefill", "decode")
+    seconds = [(part, getattr(job, f"{part}_seconds")) for part in parts]
+    _print_fields(
+        {
+            "job": job.id,
+            "batch": job.batch_id,
+            "status": job.status,
+            "image": name_of(job) if job.source else None,
+            "output": printable(job.output) if job.output else None,
+            "model": job.model,
+            "made": _when(job.created_at),
+            "attempts": str(job.attempts),
+            "text": job.text,
+            "finish reason": job.finish_reason,
+            "usage": usage,
+            "seconds": ", ".join(f"{part} {value:.3f}" for part, value in seconds if value is not None) or None,
+            "reason": reason_of(job) if job.status == JobStatus.FAILED else None,
+            "error code": job.error_code,
+        }
+    )
+
+
+def _print_fields(fields: Mapping[str, str | None]) -> None:
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        if value is not None:
+            click.echo(f"{name:<{width}}  {value}")
+
+
+def _short_name(job: Job) -> str:
+    return name_of(job).rpartition("/")[2]
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _age(at: float) -> str:
+    seconds = max(0, int(time.time() - at))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

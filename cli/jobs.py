@@ -1,0 +1,179 @@
+"""`captionq jobs`: look at jobs, cancel them, try them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobs.settings import Settings
+    from jobs.store import Store
+    from jobs.tables import Job
+
+_FORMAT = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object a line.",
+)
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, cancel and retry jobs.
+
+    \b
+    Example:
+      captionq jobs list --status failed
+    """
+
+
+@jobs.command("list")
+@click.option("--batch", "batch_id", help="Only those of this batch.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(["queued", "running", "succeeded", "failed", "cancelled"]),
+    help="Only these; may be given several times.  [default: all]",
+)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest so many.")
+@_FORMAT
+def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, output_format: str) -> None:
+    """List the newest jobs.
+
+    \b
+    Example:
+      captionq jobs list --status failed --limit 100
+    """
+    from cli.job_table import print_counts, print_jobs
+    from cli.report import as_json
+    from jobs.tables import JobStatus
+
+    with _store() as store:
+        if batch_id is not None:
+            store.batch(batch_id)
+        wanted = [JobStatus(status) for status in statuses]
+        found = store.jobs(batch_id=batch_id, statuses=wanted, limit=limit, newest_first=True)
+        if output_format == "json":
+            for job in found:
+                click.echo(json.dumps(as_json(job), ensure_ascii=False))
+            return
+        print_jobs(found)
+        print_counts(store.counts(batch_id))
+
+
+@jobs.command()
+@click.argument("job_or_batch")
+@_FORMAT
+def show(job_or_batch: str, output_format: str) -> None:
+    """Show a job or a batch: what was asked, what came of it, and where the time went.
+
+    \b
+    Example:
+      captionq jobs show job_1a206df4e0dd54f049644
+    """
+    from cli.job_table import print_batch, print_job
+    from cli.report import as_json
+
+    with _store() as store:
+        if job_or_batch.startswith("batch_"):
+            batch, counts = store.batch(job_or_batch), store.counts(job_or_batch)
+            if output_format == "json":
+                click.echo(json.dumps({**batch.model_dump(), "counts": counts}, ensure_ascii=False))
+            else:
+                print_batch(batch, counts)
+            return
+        job = store.job(job_or_batch)
+        if output_format == "json":
+            click.echo(json.dumps(as_json(job), ensure_ascii=False))
+        else:
+            print_job(job)
+
+
+@jobs.command()
+@click.argument("jobs_or_batches", nargs=-1, required=True)
+def cancel(jobs_or_batches: tuple[str, ...]) -> None:
+    """Cancel jobs, or what is left of batches. Those that run are stopped; those that have ended stay as they are.
+
+    \b
+    Example:
+      captionq jobs cancel batch_1a206df4dbf2953a72664
+    """
+    from jobs.queue import withdraw
+    from jobs.tables import OPEN
+
+    with _store() as store:
+        chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
+        cancelled = store.cancel(chosen)
+        connection = _broker()
+        if connection is not None:
+            withdraw(connection, cancelled)
+    click.echo(f"{len(cancelled)} cancelled.")
+
+
+@jobs.command()
+@click.argument("jobs_or_batches", nargs=-1, required=True)
+def retry(jobs_or_batches: tuple[str, ...]) -> None:
+    """Ask again what failed or was cancelled, as new jobs of a new batch. The old ones stay as they are.
+
+    \b
+    Example:
+      captionq jobs retry batch_1a206df4dbf2953a72664
+    """
+    from jobs.submission import resubmit
+    from jobs.tables import JobStatus
+
+    with _store() as store:
+        chosen = [
+            job
+            for name in jobs_or_batches
+            for job in _jobs_of(store, name)
+            if job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+        ]
+        if not chosen:
+            click.echo("None of them failed or was cancelled.")
+            return
+        batch = resubmit(chosen, store=store, connection=_broker(), description=" ".join(jobs_or_batches))
+    click.echo(f"{len(chosen)} queued as {batch.id}.")
+    click.echo("A running worker takes them; otherwise start one: captionq work", err=True)
+
+
+def _jobs_of(store: Store, name: str) -> list[Job]:
+    if name.startswith("batch_"):
+        return store.jobs(batch_id=store.batch(name).id)
+    return [store.job(name)]
+
+
+def _settings() -> Settings:
+    from jobs.settings import Settings
+
+    settings = Settings()
+    settings.make_folders()
+    return settings
+
+
+def _broker() -> Redis | None:
+    """The broker if one runs: rows alone are enough, the next worker reads them at its start."""
+    from jobs import broker
+
+    return broker.find(_settings())
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    from jobs.store import Store
+
+    store = Store(_settings())
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,55 @@
+"""The `captionq` command: a group whose commands are imported when they are called for."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import click
+
+#: Command → the module that holds it, under the same name. In the order of the help page.
+COMMANDS = {
+    "caption": "cli.caption",
+    "work": "cli.work",
+    "jobs": "cli.jobs",
+    "models": "cli.models",
+    "doctor": "cli.doctor",
+}
+
+
+class Commands(click.Group):
+    """Finds commands by name, and turns captionq's errors into a line on the terminal."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name]), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from jobs.errors import CaptionqError
+
+        try:
+            return super().invoke(ctx)
+        except CaptionqError as error:
+            raise click.ClickException(error.message) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(installed_version("captionq"), message="%(version)s")
+def captionq() -> None:
+    """Caption images and answer questions about them, through a queue that loses nothing.
+
+    \b
+    Example:
+      captionq caption ~/Pictures
+    """
+
+
+def main() -> None:
+    """The console script."""
+    captionq(prog_name="captionq")

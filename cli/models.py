@@ -1,0 +1,37 @@
+"""`captionq models`: what is usable."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object a line.",
+)
+def models(output_format: str) -> None:
+    """List the models that can be used at once: the built-in ones, and what the Hugging Face cache holds.
+
+    Any other one is fetched when it is first used.
+
+    \b
+    Example:
+      captionq models
+    """
+    from worker.loader import list_models
+
+    found = list_models()
+    if output_format == "json":
+        for model in found:
+            click.echo(json.dumps({"model": model.name, "modality": model.modality, "path": str(model.path)}))
+        return
+    width = max(len(model.name) for model in found)
+    for model in found:
+        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {model.path}")

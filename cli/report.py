@@ -1,0 +1,195 @@
+"""What a run shows: a progress bar and a summary for a person, an object a line for a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from jobs.requests import path_of
+from jobs.tables import Job, JobStatus
+
+#: Failures that the summary lists.
+SHOWN_FAILURES = 20
+
+
+class Report:
+    """Counts what ends; the base of what is shown."""
+
+    def __init__(self) -> None:
+        self.batch_id: str | None = None
+        self.captioned = 0
+        self.skipped = 0
+        #: Failed or cancelled.
+        self.failed = 0
+        self._prompt_tokens = 0
+        self._image_tokens = 0
+        self._completion_tokens = 0
+        self._failures: list[Job] = []
+        self._begun = time.monotonic()
+
+    def note(self, message: str) -> None:
+        """Something that the person should know; never among the results."""
+        click.echo(message, err=True)
+
+    def following(self, total: int) -> AbstractContextManager[None]:
+        """Around the time in which jobs end."""
+        raise NotImplementedError
+
+    def finished(self, job: Job) -> None:
+        """A job of the run has ended."""
+        if job.status == JobStatus.SUCCEEDED:
+            self.captioned += 1
+            self._prompt_tokens += job.prompt_tokens or 0
+            self._image_tokens += job.image_tokens or 0
+            self._completion_tokens += job.completion_tokens or 0
+            return
+        self.failed += 1
+        if len(self._failures) < SHOWN_FAILURES:
+            self._failures.append(job)
+
+    def interrupted(self, *, own_worker: bool) -> None:
+        """Ctrl-C: say what is kept and how to go on."""
+        self.note(f"\nStopped. {_count(self.captioned, 'image')} captioned in this run: they are kept.")
+        if own_worker or self.batch_id is None:
+            self.note("To resume, run the same command again.")
+        else:
+            self.note(
+                "The worker goes on with the rest. To follow it, run the same command again; "
+                f"to end it: captionq jobs cancel {self.batch_id}"
+            )
+
+    def sum_up(self) -> None:
+        """The end of a run."""
+        seconds = time.monotonic() - self._begun
+        total = self.captioned + self.skipped + self.failed
+        rate = f" ({self.captioned / seconds:.1f} images/s)" if self.captioned else ""
+        self._say(
+            f"{_count(total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed "
+            f"in {seconds:.1f} s{rate}"
+        )
+        if self.captioned:
+            self._say(
+                f"Tokens: {self._prompt_tokens:,} in the prompts ({self._image_tokens:,} of them image), "
+                f"{self._completion_tokens:,} in the answers"
+            )
+        for job in self._failures:
+            self._say(f"  {name_of(job)}: {reason_of(job)}")
+        if self.failed > len(self._failures):
+            more = self.failed - len(self._failures)
+            self._say(f"  and {more} more: captionq jobs list --batch {self.batch_id} --status failed --limit {more}")
+
+    def _say(self, line: str) -> None:
+        click.echo(line)
+
+
+class TextReport(Report):
+    """For a person: a bar while it runs, if there is a terminal to draw it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress: Progress | None = None
+
+    @contextmanager
+    def following(self, total: int) -> Iterator[None]:
+        """A progress bar; nothing when the output is no terminal."""
+        if not (sys.stdout.isatty() and sys.stderr.isatty()):
+            yield
+            return
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]} failed"),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as self._progress:
+            self._progress.add_task("", total=total, failed=0)
+            yield
+
+    def finished(self, job: Job) -> None:
+        """Moves the bar."""
+        super().finished(job)
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], advance=1, failed=self.failed)
+
+
+class JsonReport(Report):
+    """For a program: a line a result on the standard output, everything else on the other."""
+
+    @contextmanager
+    def following(self, total: int) -> Iterator[None]:
+        """Nothing to draw."""
+        yield
+
+    def finished(self, job: Job) -> None:
+        """Prints the job."""
+        super().finished(job)
+        click.echo(json.dumps(as_json(job), ensure_ascii=False))
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=True)
+
+
+class _Rate(ProgressColumn):
+    """Images a second, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} images/s" if task.speed else "")
+
+
+def make_report(*, as_json: bool) -> Report:
+    """The report for `--format`."""
+    return JsonReport() if as_json else TextReport()
+
+
+def as_json(job: Job) -> dict[str, object]:
+    """A job for programs."""
+    return {
+        "id": job.id,
+        "batch": job.batch_id,
+        "status": job.status,
+        "image": name_of(job),
+        "output": printable(job.output) if job.output else None,
+        "model": job.model,
+        "text": job.text,
+        "finish_reason": job.finish_reason,
+        "usage": {
+            "prompt_tokens": job.prompt_tokens,
+            "image_tokens": job.image_tokens,
+            "completion_tokens": job.completion_tokens,
+        },
+        "seconds": {
+            "queue": job.queue_seconds,
+            "preprocess": job.preprocess_seconds,
+            "prefill": job.prefill_seconds,
+            "decode": job.decode_seconds,
+        },
+        "error": {"code": job.error_code, "message": job.error_message} if job.status == JobStatus.FAILED else None,
+    }
+
+
+def name_of(job: Job) -> str:
+    """The image's path, or the job's id when it has none."""
+    return printable(job.source) if job.source else job.id
+
+
+def reason_of(job: Job) -> str:
+    """Why a job has no text."""
+    return "cancelled" if job.status == JobStatus.CANCELLED else job.error_message or "unknown"
+
+
+def printable(address: str) -> str:
+    """The path of a file address, with ? for what is no text."""
+    return str(path_of(address)).encode(errors="replace").decode()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

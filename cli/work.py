@@ -1,0 +1,29 @@
+"""`captionq work`: the worker in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--burst", is_flag=True, help="End when the queue is empty.  [default: wait for more]")
+@click.option("--until-eof", is_flag=True, hidden=True, help="End when the standard input closes.")
+def work(burst: bool, until_eof: bool) -> None:
+    """Run the worker: take jobs from the queue and generate, until Ctrl-C.
+
+    There is one for a data folder. What it was running when it ended goes on with the next one.
+
+    \b
+    Example:
+      captionq work
+    """
+    from jobs.settings import Settings
+    from worker.logs import set_up_logging
+    from worker.service import run
+
+    settings = Settings()
+    if until_eof:
+        # Its owner has gone, and somebody may wait at a prompt: what runs goes back to the queue at once.
+        settings = settings.model_copy(update={"grace": 0.0})
+    set_up_logging(settings, quiet=until_eof)
+    run(settings, until_eof=until_eof, burst=burst)

@@ -1,0 +1,26 @@
+"""The presets: prompts that people of this field write again and again."""
+
+from __future__ import annotations
+
+from jobs.errors import InvalidRequestError
+
+DEFAULT_PRESET = "describe"
+
+PRESETS = {
+    "describe": "Describe this image.",
+    "short": "Write a short caption.",
+    "detailed": "Describe this image in detail.",
+    "alt-text": (
+        "Write alt text for this image: one plain sentence of at most 125 characters that tells somebody who cannot see it "
+        "what it shows. Answer with the alt text alone."
+    ),
+    "tags": "List keywords for this image.",
+}
+
+
+def preset(name: str) -> str:
+    """The prompt of a preset. Raises InvalidRequestError."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise InvalidRequestError(f"There is no preset '{name}'. There are: {', '.join(PRESETS)}.") from None

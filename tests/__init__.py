@@ -1,0 +1,1 @@
+"""The tests: named as sentences, on the real model, SQLite and Valkey."""

@@ -1,0 +1,43 @@
+"""Rows for tests that need jobs and no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.requests import Request, Sampling
+from jobs.store import Result, Store
+from jobs.tables import Batch, Job
+
+RESULT = Result(
+    text="A large red circle on a white background.",
+    finish_reason="stop",
+    prompt_tokens=40,
+    image_tokens=16,
+    completion_tokens=9,
+    preprocess_seconds=0.01,
+    prefill_seconds=0.02,
+    decode_seconds=0.03,
+)
+
+
+def make_job(name: str = "photo", batch: Batch | None = None, prompt: str = "Describe this image.") -> Job:
+    """A queued job about a file that nobody opens."""
+    image = Path(f"/pictures/{name}.jpg")
+    request = Request.about_image(image, model="demo", prompt=prompt, sampling=Sampling())
+    return Job(
+        batch_id=batch.id if batch else None,
+        model="demo",
+        request=request.model_dump_json(),
+        digest=request.digest,
+        source=image.as_uri(),
+        output=image.with_suffix(".txt").as_uri(),
+    )
+
+
+def add_batch(store: Store, size: int) -> tuple[Batch, list[Job]]:
+    """A stored batch of queued jobs."""
+    batch = Batch(description="pictures", model="demo")
+    jobs = [make_job(str(number), batch) for number in range(size)]
+    store.add_batch(batch)
+    store.add(jobs)
+    return batch, jobs

@@ -1,0 +1,159 @@
+"""From a request to an outcome: images are decoded in threads, rows join the running batch, tokens come out.
+
+All of it but the preparation runs on the thread that made the pipeline. It knows nothing of Redis or SQL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from jobs.images import image_source
+
+from jobs.errors import CaptionqError, EngineError
+from jobs.requests import Request
+from jobs.settings import Settings
+from jobs.store import Result
+from worker.backends import Backend, Prepared, make_backend
+from worker.engine import Engine, Finished
+from worker.loader import load
+from worker.preprocess import decode
+
+#: Seconds that a step waits for the next prepared request when no row decodes.
+PATIENCE = 0.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the request `key`: either a result or an error."""
+
+    key: str
+    result: Result | None = None
+    error: CaptionqError | None = None
+
+
+@dataclass
+class _Preparation:
+    key: str
+    future: Future[Prepared]
+    seconds: float = 0.0
+
+
+class Pipeline:
+    """One resident model, its batch, and what is being prepared for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess")
+        self._model: str | None = None
+        self._backend: Backend | None = None
+        self._engine: Engine | None = None
+        self._preparing: deque[_Preparation] = deque()
+        self._preprocess_seconds: dict[str, float] = {}
+
+    @property
+    def model(self) -> str | None:
+        """The name of the resident model."""
+        return self._model
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have begun and not ended."""
+        return len(self._preparing) + len(self._preprocess_seconds)
+
+    @property
+    def room(self) -> int:
+        """How many more may begin: a full batch, and enough prepared ones that a free slot never waits for a decoder."""
+        return self._settings.slots + self._settings.preprocess_threads - self.in_flight
+
+    def accepts(self, model: str) -> bool:
+        """Whether a request for this model may begin now: another model has to wait until the batch has drained."""
+        return model == self._model or self.in_flight == 0
+
+    def begin(self, key: str, request: Request) -> None:
+        """Take a request in. Its model must be resident (`load`)."""
+        preparation = _Preparation(key, Future())
+        preparation.future = self._threads.submit(self._prepare, request, preparation)
+        self._preparing.append(preparation)
+
+    def step(self) -> list[Outcome]:
+        """Admit what is prepared and decode one token for every row. Returns what ended."""
+        outcomes = self._admit_prepared()
+        if self._engine is not None and self._engine.busy:
+            outcomes += [self._outcome(finished) for finished in self._engine.step()]
+        elif self._preparing and not outcomes:
+            wait([self._preparing[0].future], timeout=PATIENCE)
+        return outcomes
+
+    def cancel(self, key: str) -> None:
+        """Drop a request, wherever it is. Its neighbours are not touched."""
+        if self._preprocess_seconds.pop(key, None) is not None and self._engine is not None:
+            self._engine.cancel(key)
+        for preparation in [one for one in self._preparing if one.key == key]:
+            preparation.future.cancel()
+            self._preparing.remove(preparation)
+
+    def close(self) -> None:
+        """Drop everything, the model too."""
+        self._threads.shutdown(cancel_futures=True)
+        self._unload()
+
+    def _prepare(self, request: Request, preparation: _Preparation) -> Prepared:
+        begun = time.perf_counter()
+        assert self._backend is not None
+        images = [decode(image_source(image.url, self._settings), self._settings) for image in request.images]
+        prepared = self._backend.prepare(request, images)
+        preparation.seconds = time.perf_counter() - begun
+        return prepared
+
+    def _admit_prepared(self) -> list[Outcome]:
+        """In the order in which they began, so that a slow picture delays its followers by no more than itself."""
+        failed: list[Outcome] = []
+        while self._preparing and self._preparing[0].future.done() and self._engine is not None and self._engine.free:
+            preparation = self._preparing.popleft()
+            try:
+                self._engine.admit(preparation.key, preparation.future.result())
+            except Exception as error:
+                failed.append(Outcome(preparation.key, error=as_captionq_error(error)))
+            else:
+                self._preprocess_seconds[preparation.key] = preparation.seconds
+        return failed
+
+    def _outcome(self, finished: Finished) -> Outcome:
+        seconds = self._preprocess_seconds.pop(finished.key)
+        if finished.error is not None:
+            return Outcome(finished.key, error=finished.error)
+        return Outcome(
+            finished.key,
+            Result(
+                text=finished.text,
+                finish_reason=finished.finish_reason,
+                prompt_tokens=finished.prompt_tokens,
+                image_tokens=finished.image_tokens,
+                completion_tokens=finished.completion_tokens,
+                preprocess_seconds=seconds,
+                prefill_seconds=finished.prefill_seconds,
+                decode_seconds=finished.decode_seconds,
+            ),
+        )
+
+    def load(self, model: str) -> None:
+        """Make this model the resident one; nothing may be in flight. Raises ModelError."""
+        self._unload()
+        self._backend = make_backend(load(model))
+        self._engine = Engine(self._backend, slots=self._settings.slots)
+        self._model = model
+
+    def _unload(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = self._backend = self._model = None
+
+
+def as_captionq_error(error: Exception) -> CaptionqError:
+    """An error of ours as it is; any other one as an EngineError that names it."""
+    if isinstance(error, CaptionqError):
+        return error
+    return EngineError(f"Generation failed: {type(error).__name__}: {error}")

@@ -1,0 +1,58 @@
+"""What a dead worker left behind: its rows go back to queued, and the lanes are made to agree with the rows."""
+
+from __future__ import annotations
+
+import logging
+
+from redis import Redis
+from rq.executions import Execution
+from rq.worker import BaseWorker
+
+from jobs.queue import Entry, LaneQueue, lanes, reconcile
+from jobs.store import Store
+
+logger = logging.getLogger("captionq.worker")
+
+
+def recover(worker: BaseWorker, store: Store, connection: Redis) -> None:
+    """To be called before the worker's birth, by the process that holds the worker's lock.
+
+    The rows decide: whatever Redis says of the dead worker's executions is thrown away, and every queued row that has no
+    entry then gets one, at the front of its lane.
+    """
+    recovered = store.recover(worker.name)
+    if recovered.requeued or recovered.poisoned:
+        logger.warning(
+            "The last worker died: %d jobs go back to the queue, %d are given up.",
+            len(recovered.requeued),
+            len(recovered.poisoned),
+        )
+    for execution in worker.get_current_executions(refresh=True):
+        _forget(execution, connection)
+    connection.delete(worker.key, worker.executions_key)
+    for queue in lanes(connection):
+        _forget_expired(queue, connection)
+        # A worker killed during maintenance leaves this lock behind, for up to 15 minutes.
+        connection.delete(queue.registry_cleaning_key, queue.intermediate_queue_key)
+    for job_id in recovered.poisoned:
+        connection.delete(Entry.key_for(job_id))
+    reconcile(store, connection, at_front=True)
+
+
+def _forget(execution: Execution, connection: Redis) -> None:
+    entry = Entry(id=execution.job_id, connection=connection)
+    for queue in lanes(connection):
+        with connection.pipeline() as pipeline:
+            entry.origin = queue.name
+            execution.delete(job=entry, pipeline=pipeline)
+            pipeline.delete(entry.key)
+            pipeline.execute()
+
+
+def _forget_expired(queue: LaneQueue, connection: Redis) -> None:
+    """Registry members whose lease is gone, and their executions with it."""
+    registry = queue.started_job_registry
+    for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
+        execution = Execution(id=execution_id, job_id=job_id, connection=connection)
+        if not connection.exists(execution.key):
+            _forget(execution, connection)

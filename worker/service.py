@@ -1,0 +1,131 @@
+"""The worker's process: one for a data folder, from its lock to its last log line."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+from redis.exceptions import RedisError
+
+from jobs import broker
+from jobs.errors import AlreadyRunningError, WorkerError
+from jobs.settings import Settings
+from jobs.store import Store
+from worker.native_stderr import native_stderr_to_log
+from worker.pipeline import Pipeline
+from worker.recovery import recover
+from worker.worker import MetalWorker
+
+logger = logging.getLogger("captionq.worker")
+
+#: Seconds between two tries to find or start a broker that went away.
+BROKER_PAUSE = 1.0
+#: Seconds that a look at the lock may take.
+LOOK_SECONDS = 0.2
+#: Seconds after which a worker that was asked to end with its owner ends at once: it may be fetching a model.
+LAST_RESORT = 5.0
+
+
+def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> None:
+    """Work until a signal says stop (or the lanes are empty, with `burst`). Raises AlreadyRunningError, BrokerError, WorkerError.
+
+    `until_eof`: stop when the standard input closes, that is, with the process that started this one.
+    """
+    settings.make_folders()
+    with worker_lock(settings), native_stderr_to_log():
+        if until_eof:
+            threading.Thread(target=_stop_at_eof, args=(settings.grace,), name="owner", daemon=True).start()
+        store = Store(settings)
+        pipeline = Pipeline(settings)
+        try:
+            _work(settings, store, pipeline, burst=burst)
+        finally:
+            pipeline.close()
+            store.close()
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether a worker runs for this data folder."""
+    settings.make_folders()
+    with settings.worker_lock.open("a") as lock:
+        return not _locked(lock, fcntl.LOCK_SH)
+
+
+@contextmanager
+def worker_lock(settings: Settings) -> Iterator[None]:
+    """Held for a worker's life; the system lets go of it even after kill −9. Raises AlreadyRunningError."""
+    settings.make_folders()
+    with settings.worker_lock.open("a+") as lock:
+        if not _locked(lock, fcntl.LOCK_EX):
+            # Somebody who looks whether a worker runs (`is_running`) holds the lock for a moment.
+            time.sleep(LOOK_SECONDS)
+            if not _locked(lock, fcntl.LOCK_EX):
+                raise _already_running(lock, settings)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
+    lock.seek(0)
+    pid = lock.read().strip() or "unknown"
+    return AlreadyRunningError(
+        f"A worker (PID {pid}) runs for {settings.data_dir} already, and one is all that the model has room for. "
+        "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
+    )
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def worker_name(settings: Settings) -> str:
+    """The same at every start, so that a worker recognises what its predecessor left."""
+    folder = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:8]
+    return f"captionq-{socket.gethostname()}-{folder}"
+
+
+def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) -> None:
+    """A worker after the other on the same warm model: rq's loop ends when the broker goes away, and begins anew."""
+    while True:
+        queue_server = broker.find_or_start(settings)
+        worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
+        try:
+            recover(worker, store, queue_server.connection)
+            logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
+            worker.work(burst=burst, logging_level=None)
+        except RedisError as error:
+            logger.warning("The broker went away (%s).", error)
+        finally:
+            with suppress(RedisError):
+                queue_server.stop()
+        if worker.crash is not None and not isinstance(worker.crash, RedisError):
+            raise WorkerError(
+                f"The worker broke: {worker.crash}. {settings.log_dir} has the details."
+            ) from worker.crash
+        if worker.stopping or burst:
+            return
+        time.sleep(BROKER_PAUSE)
+
+
+def _stop_at_eof(grace: float) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(grace + LAST_RESORT)
+    os._exit(1)

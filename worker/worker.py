@@ -1,0 +1,339 @@
+"""`MetalWorker`: rq's worker, with many executions in flight in one process that never forks.
+
+rq's own `work()` stays: birth, commands, suspension, maintenance, waiting for work. Replaced is what it does with a job: from
+the first one on, `execute_job` runs a batch that is topped up between steps, until the lanes are empty.
+
+The row decides what is so. A result goes into the row first, and the queue entry is removed after; an entry that comes a
+second time finds its row claimed or ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.outputs import write_sidecar
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq.command import handle_command, parse_payload
+from rq.executions import Execution
+from rq.job import Job as RQJob
+from rq.queue import Queue
+from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker, WorkerStatus
+
+from jobs.errors import CaptionqError
+from jobs.queue import Entry, LaneQueue, drop, lanes, put_off, reconcile
+from jobs.requests import path_of
+from jobs.settings import Settings
+from jobs.store import Result, Store
+from jobs.tables import Job, JobStatus
+from worker.pipeline import Outcome, Pipeline, as_captionq_error
+
+logger = logging.getLogger("captionq.worker")
+
+#: The broker is away: generation goes on, and what has ended is reported when the broker is back.
+AWAY = (RedisConnectionError, RedisTimeoutError)
+#: Seconds between two tries to reach a broker that is away.
+AWAY_PAUSE = 1.0
+#: Seconds before the second, third … attempt after a transient error.
+BACKOFF = (1, 5, 30)
+#: A job whose worker died this often while it ran, runs alone: if it is the culprit, it takes no other along.
+ALONE_AFTER_DEATHS = 2
+#: A row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
+ORPHANED_AFTER = 10.0
+RECONCILE_EVERY = 60.0
+#: Seconds between two looks for jobs that were cancelled while they run.
+WATCH_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A job that this worker runs: its row, and its entry with the execution that holds the lease."""
+
+    job: Job
+    entry: Entry
+    queue: LaneQueue
+    execution: Execution
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A flight whose row has changed already; what is left is to tell rq."""
+
+    flight: Flight
+    #: Seconds until the next attempt; None: the job has ended.
+    retry_in: int | None = None
+
+
+class MetalWorker(BaseWorker):
+    """Keeps the pipeline full from the lanes, and the store true to what comes out."""
+
+    queue_class = LaneQueue
+    job_class = Entry
+    log_result_lifespan = False
+    max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
+    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
+
+    def __init__(self, name: str, connection: Redis, store: Store, pipeline: Pipeline, settings: Settings) -> None:
+        super().__init__(
+            lanes(connection),
+            name=name,
+            connection=connection,
+            serializer=JSONSerializer,
+            maintenance_interval=1,
+            log_job_description=False,
+        )
+        self._store = store
+        self._pipeline = pipeline
+        self._settings = settings
+        self._flights: dict[str, Flight] = {}
+        self._landed: deque[Landing] = deque()
+        self._held: tuple[Entry, LaneQueue] | None = None
+        self._stops: deque[str] = deque()
+        self._due: dict[str, float] = {}
+        self._scheduler_tick = RQScheduler(
+            self.queues, connection=connection, serializer=JSONSerializer, logging_level=None
+        )
+        #: What ended `work()`, when it was not asked to end.
+        self.crash: Exception | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._shutdown_requested_date is not None
+
+    # -- the batch ------------------------------------------------------------------------------------
+
+    def execute_job(self, job: RQJob, queue: Queue) -> None:
+        """rq's hook, called with the first job when the worker was idle. Returns when nothing is left to do."""
+        self._hold((job, queue))
+        deadline: float | None = None
+        try:
+            while self._flights or self._landed or self._held:
+                if self._stop_requested:
+                    deadline = deadline or time.monotonic() + self._settings.grace
+                    if time.monotonic() >= deadline:
+                        break
+                self._talk_to_broker()
+                for outcome in self._pipeline.step():
+                    self._conclude(outcome)
+        except Exception as error:
+            self.crash = error
+            raise
+        finally:
+            self._put_back()
+
+    def _talk_to_broker(self) -> None:
+        """All of the batch's Redis traffic. While the broker is away none of it is lost, only late."""
+        if not self._is_due("broker", 0.0):
+            return
+        try:
+            while self._landed:
+                self._report(self._landed[0])
+                self._landed.popleft()
+            if self._is_due("beat", self._settings.lease / 4):
+                self._beat()
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()
+            if not self._stop_requested:
+                self._top_up()
+        except AWAY as error:
+            running = len(self._flights)
+            logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, len(self._landed))
+            self._due["broker"] = time.monotonic() + AWAY_PAUSE
+        if self._is_due("watch", WATCH_EVERY):
+            self._drop_cancelled()
+
+    def _top_up(self) -> None:
+        while self._pipeline.room > 0:
+            if self._held is None:
+                self._hold(LaneQueue.dequeue_any(self.queues, None, self.connection, Entry, JSONSerializer))
+            if self._held is None or not self._take(*self._held):
+                return
+            self._held = None
+
+    def _hold(self, taken: tuple[RQJob, Queue] | None) -> None:
+        """Keep what was dequeued. Until it is claimed its id stays in the lane's intermediate list, where recovery finds it."""
+        if taken is not None:
+            entry, queue = taken
+            assert isinstance(entry, Entry)
+            assert isinstance(queue, LaneQueue)
+            self._held = (entry, queue)
+
+    def _take(self, entry: Entry, queue: LaneQueue) -> bool:
+        """Claim a job and begin it. False: it has to wait until what runs has ended."""
+        job = self._store.find(entry.id)
+        if job is None or job.status != JobStatus.QUEUED:
+            drop(self.connection, queue, entry.id, keep=entry.id in self._flights)
+            return True
+        if self._flights and (job.deaths >= ALONE_AFTER_DEATHS or self._somebody_is_alone()):
+            return False
+        if not self._pipeline.accepts(job.model):
+            return False
+        entry.redis_server_version = queue.get_redis_server_version()
+        execution = self.prepare_execution(entry)
+        self.prepare_job_execution(entry, remove_from_intermediate_queue=True)
+        claimed = self._store.claim(entry.id, self.name)
+        flight = Flight(claimed or job, entry, queue, execution)
+        if claimed is None:
+            self._landed.append(Landing(flight))
+            return True
+        self._flights[entry.id] = flight
+        self._begin(flight)
+        return True
+
+    def _begin(self, flight: Flight) -> None:
+        try:
+            flight.entry.check()
+            request = flight.job.parsed_request()
+            if self._pipeline.model != request.model:
+                logger.info("Loading %s.", request.model)
+                with self._beating():
+                    self._pipeline.load(request.model)
+            self._pipeline.begin(flight.job.id, request)
+        except Exception as error:
+            self._conclude(Outcome(flight.job.id, error=as_captionq_error(error)))
+
+    def _somebody_is_alone(self) -> bool:
+        return any(flight.job.deaths >= ALONE_AFTER_DEATHS for flight in self._flights.values())
+
+    # -- the end of a job ---------------------------------------------------------------------------
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Bring the row to what the outcome says. A row that was cancelled meanwhile stays so."""
+        flight = self._flights.pop(outcome.key)
+        if outcome.result is not None:
+            self._landed.append(Landing(flight, self._deliver(flight.job, outcome.result)))
+        else:
+            assert outcome.error is not None
+            self._landed.append(Landing(flight, self._failed(flight.job, outcome.error)))
+
+    def _deliver(self, job: Job, result: Result) -> int | None:
+        # The file goes first: when the process dies in between, the job runs again and writes the same file. The other
+        # way round a row would claim a file that is not there.
+        try:
+            if job.output is not None:
+                write_sidecar(path_of(job.output), result.text)
+        except CaptionqError as error:
+            return self._failed(job, error, result)
+        self._store.succeed(job.id, result)
+        return None
+
+    def _failed(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
+        """Fail the row, or release it for another attempt. Returns the seconds until that attempt."""
+        logger.info("%s failed: %s", job.source or job.id, error.message)
+        if error.transient and job.attempts < self._settings.max_attempts:
+            if self._store.release(job.id, error):
+                return BACKOFF[min(job.attempts, len(BACKOFF)) - 1]
+        else:
+            self._store.fail(job.id, error, result)
+        return None
+
+    def _report(self, landing: Landing) -> None:
+        """Tell rq. May be repeated after a lost connection: each part is idempotent."""
+        flight = landing.flight
+        if landing.retry_in is None:
+            self._finalize_success(flight.entry, flight.queue, flight.execution, None)
+            return
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
+            put_off(flight.entry, flight.queue, landing.retry_in, pipeline)
+            pipeline.execute()
+
+    def _put_back(self) -> None:
+        """What has not ended goes back to the front of its lane: the grace is over, or the batch broke."""
+        for flight in self._flights.values():
+            self._pipeline.cancel(flight.job.id)
+            self._store.release(flight.job.id)
+        try:
+            while self._landed:
+                self._report(self._landed.popleft())
+            for flight in self._flights.values():
+                with self.connection.pipeline() as pipeline:
+                    self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
+                    # Private, pinned: see tests/test_contracts.py.
+                    flight.queue._enqueue_job(flight.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
+                    pipeline.execute()
+            self.set_state(WorkerStatus.IDLE)
+        except AWAY as error:
+            logger.warning("The broker is away (%s); the next worker puts %d jobs back.", error, len(self._flights))
+        # One that was held has never been claimed: its id is in the intermediate list, and `recover` puts it back.
+        self._flights.clear()
+        self._held = None
+
+    # -- cancelling -----------------------------------------------------------------------------------
+
+    def handle_payload(self, message: Any) -> None:
+        """A command from outside, on the thread that listens for them: a stop is noted here and done in the batch."""
+        payload = parse_payload(message)
+        if payload.get("command") in ("stop-job", "stop-execution"):
+            self._stops.append(payload["job_id"])
+        else:
+            handle_command(self, payload)
+
+    def _drop_cancelled(self) -> None:
+        while self._stops:
+            self._store.cancel([self._stops.popleft()])
+        for job_id in self._store.not_running(list(self._flights)):
+            self._pipeline.cancel(job_id)
+            self._landed.append(Landing(self._flights.pop(job_id)))
+
+    # -- leases and maintenance -----------------------------------------------------------------------
+
+    def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
+        """Seconds for which a heartbeat keeps the claim."""
+        return self._settings.lease
+
+    def _beat(self) -> None:
+        for flight in self._flights.values():
+            self.maintain_heartbeats(flight.entry, flight.execution)
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        """Heartbeats from a thread of their own, while a model is fetched or loaded on this one."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self._settings.lease / 4):
+                try:
+                    self._beat()
+                except AWAY as error:
+                    logger.warning("The broker is away (%s) while a model loads.", error)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def run_maintenance_tasks(self) -> None:
+        """rq's own, then what has waited long enough for its next attempt, then rows without an entry."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
+        tick = self._scheduler_tick  # rq would fork a process for it
+        if tick.should_reacquire_locks or not tick.acquired_locks:
+            tick.acquire_locks()
+        tick.heartbeat()
+        tick.enqueue_scheduled_jobs()
+        if self._is_due("reconcile", RECONCILE_EVERY):
+            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+
+    def set_shutdown_requested_date(self) -> None:
+        """Nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""
+
+    def _is_due(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every
+        return True
