@@ -52,9 +52,7 @@ def find(settings: Settings) -> Redis | None:
     if _answers(connection):
         return connection
     if settings.redis_url:
-        raise BrokerError(
-            f"No Redis answers at CAPTIONQ_REDIS_URL={settings.redis_url}. Start it, or unset the variable."
-        )
+        raise BrokerError("No Redis answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
     return None
 
 

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.outputs import write_sidecar
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -31,6 +30,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
 
 from jobs.errors import CaptionqError
+from jobs.outputs import write_sidecar
 from jobs.queue import Entry, LaneQueue, drop, lanes, put_off, reconcile
 from jobs.requests import path_of
 from jobs.settings import Settings
@@ -100,9 +100,7 @@ class MetalWorker(BaseWorker):
         self._held: tuple[Entry, LaneQueue] | None = None
         self._stops: deque[str] = deque()
         self._due: dict[str, float] = {}
-        self._scheduler_tick = RQScheduler(
-            self.queues, connection=connection, serializer=JSONSerializer, logging_level=None
-        )
+        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer)
         #: What ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 

@@ -1,0 +1,56 @@
+"""Walking folders for images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+#: What a file is called that is taken for an image inside a folder. A file that is named itself is always taken.
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()  # noqa: SIM905
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+
+
+def find_images(paths: Sequence[Path], *, recursive: bool) -> Iterator[Path]:
+    """Absolute paths of the images among and below `paths`, each once, in the order of their names.
+
+    Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out as if it were an image, and
+    its own job then says what is wrong with it. Hidden folders are left out; linked ones are followed, but never in a circle.
+    """
+    seen: set[Path] = set()
+    visited: set[tuple[int, int]] = set()
+    for path in paths:
+        # Not resolved: the text goes beside the name that was given.
+        absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+        found = _walk(absolute, visited, recursive=recursive) if absolute.is_dir() else iter([absolute])
+        for image in found:
+            if image not in seen:
+                seen.add(image)
+                yield image
+
+
+def _walk(folder: Path, visited: set[tuple[int, int]], *, recursive: bool) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in visited:
+            return
+        visited.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    except OSError:
+        yield folder
+        return
+    folders: list[str] = []
+    for name, is_folder in found:
+        if is_image_name(name):
+            yield folder / name
+        elif is_folder and recursive:
+            folders.append(name)
+    for name in folders:
+        yield from _walk(folder / name, visited, recursive=recursive)

@@ -1,0 +1,69 @@
+"""The text file beside an image: its name, and writing it so that a reader finds either the old text or the whole new one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from jobs.errors import OutputError
+from jobs.folders import is_image_name
+
+SUFFIX = ".txt"
+
+
+class Sidecars:
+    """Names the text files of images; reads each folder once.
+
+    `photo.jpg` gets `photo.txt`. Where a folder holds two images of one stem (`IMG_1.HEIC` beside `IMG_1.JPG`, as phones
+    export them), both get their whole name, `IMG_1.HEIC.txt` and `IMG_1.JPG.txt`, so that no text overwrites another's.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._stems: Counter[str] = Counter()
+
+    def path_for(self, image: Path) -> Path:
+        """The text file of this image."""
+        if image.parent != self._folder:
+            self._folder = image.parent
+            self._stems = _stems(image.parent)
+        if self._stems[_fold(image.stem)] > 1:
+            return image.with_name(image.name + SUFFIX)
+        return image.with_suffix(SUFFIX)
+
+
+def write_sidecar(path: Path, text: str) -> None:
+    """Replace or create the file with the text and a line end. A link in its place is replaced, not followed.
+
+    Raises OutputError.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text.rstrip("\n") + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            temporary.chmod(path.stat(follow_symlinks=False).st_mode & 0o777 if not path.is_symlink() else 0o644)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        name = str(path).encode(errors="replace").decode()
+        raise OutputError(f"{name} could not be written: {error.strerror or error}.") from error
+
+
+def _stems(folder: Path) -> Counter[str]:
+    try:
+        return Counter(_fold(Path(name).stem) for name in os.listdir(folder) if is_image_name(name))  # noqa: PTH208
+    except OSError:
+        # The folder cannot be listed; a job for the image itself will say what is wrong.
+        return Counter()
+
+
+def _fold(stem: str) -> str:
+    # File systems of Macs take `A.jpg` and `a.png` for names of one stem.
+    return stem.casefold()

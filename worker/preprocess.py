@@ -1,0 +1,122 @@
+"""From a file's bytes to the pixels that a model looks at: RGB, upright, on white, no larger than asked for."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from jobs.settings import Settings
+
+#: Pillow's names of what is decoded; every other format is refused unopened.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
+#: Longer images than this (long side : short side) have rows of pixels thinner than a patch; the models' processors refuse them.
+MAX_ASPECT = 100
+_WHITE = (255, 255, 255)
+
+
+def decode(source: Path | bytes, settings: Settings) -> Image.Image:
+    """The image in RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
+
+    Raises ImageError or a subclass, whatever is wrong with the file.
+    """
+    _register_heif()
+    name = source.name.encode(errors="replace").decode() if isinstance(source, Path) else "The image"
+    try:
+        with warnings.catch_warnings():
+            # Broken metadata makes Pillow warn; whether the pixels can be read is all that matters here.
+            warnings.simplefilter("ignore")
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(file, formats=FORMATS) as image:
+                _check_pixels(image, name, settings)
+                return _upright_rgb(image, settings.max_pixels)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise UnsupportedImageError(
+            f"{name} is no image of a known format ({', '.join(FORMATS)}), or is damaged."
+        ) from None
+    except PermissionError:
+        raise ImageError(f"{name} may not be read: permission denied.") from None
+    except Exception as error:
+        # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error, IndexError …
+        words = str(error).strip().splitlines()
+        raise ImageError(f"{name} is damaged: {words[0] if words else type(error).__name__}.") from error
+
+
+@cache
+def _register_heif() -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    # Pillow's own guard is a warning at half this number; `_check_pixels` is the guard here.
+    Image.MAX_IMAGE_PIXELS = None
+
+
+def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
+    """From the header alone: a file of a few kilobytes can hold gigabytes of pixels."""
+    width, height = image.size
+    if width * height > settings.max_image_pixels:
+        raise ImageTooLargeError(
+            f"{name} has {width}×{height} pixels; the limit is {settings.max_image_pixels / 1e6:.0f} megapixels "
+            "(CAPTIONQ_MAX_IMAGE_PIXELS)."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(f"{name} has {width}×{height} pixels: too long and thin to look at.")
+
+
+def _upright_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
+    scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still no smaller than what is wanted.
+    image.draft("RGB", size)
+    image.load()
+    rgb = _on_white(_eight_bit(image))
+    if rgb.width * rgb.height > max_pixels:
+        rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    # Last: turning the few pixels that are left is cheap. The tag is read from the original.
+    return _turned(rgb, image)
+
+
+def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
+    exif = original.getexif()
+    rgb.info = {}
+    rgb.getexif().clear()
+    orientation = exif.get(0x0112, 1)
+    if orientation not in range(2, 9):
+        return rgb
+    rgb.getexif()[0x0112] = orientation
+    turned = ImageOps.exif_transpose(rgb)
+    turned.info = {}
+    return turned
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Sixteen-bit and floating-point grey values scaled to eight bits; Pillow's own conversion would clip them."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    if image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) <= 65535):
+        values = values / 257
+    elif image.mode == "F" and values.max(initial=0) <= 1:
+        values = values * 255
+    elif values.max(initial=0) > 255 or values.min(initial=0) < 0:
+        low, high = values.min(), values.max()
+        values = (values - low) * (255 / (high - low or 1))
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    if not has_alpha:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    ground = Image.new("RGB", layer.size, _WHITE)
+    ground.paste(layer, mask=layer.getchannel("A"))
+    return ground
