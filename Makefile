@@ -1,5 +1,8 @@
 # `make demo` shows captionq at work, `make test` is the one gate. Both set up .venv by themselves.
 
+# Compiled modules are kept: without them every start of a process costs seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -21,7 +21,9 @@ LITTLE_DISK = 10_000_000_000
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Check what captionq needs: each line says ok, or what to do. Ends with 1 when something is wrong.
+    """Check what captionq needs.
+
+    Each line says ok, or what to do. Ends with 1 when something is wrong.
 
     \b
     Example:
@@ -90,7 +92,7 @@ def _database(settings: Settings) -> str:
 
 
 def _worker(settings: Settings) -> str:
-    from worker.service import is_running
+    from worker.lock import is_running
 
     return (
         "runs" if is_running(settings) else "none runs; `captionq caption` brings its own, `captionq work` starts one"

@@ -17,7 +17,7 @@ import click
     help="json: one object a line.",
 )
 def models(output_format: str) -> None:
-    """List the models that can be used at once: the built-in ones, and what the Hugging Face cache holds.
+    """List the models that are here: built-in, or in the Hugging Face cache.
 
     Any other one is fetched when it is first used.
 

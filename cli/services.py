@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from jobs import broker
 from jobs.errors import WorkerError
 from jobs.settings import Settings
-from worker.service import is_running
+from worker.lock import is_running
 
 #: A worker that died this often in a row, with nothing finished in between, does not come back.
 MAX_STARTS = 5

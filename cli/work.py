@@ -9,9 +9,9 @@ import click
 @click.option("--burst", is_flag=True, help="End when the queue is empty.  [default: wait for more]")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when the standard input closes.")
 def work(burst: bool, until_eof: bool) -> None:
-    """Run the worker: take jobs from the queue and generate, until Ctrl-C.
+    """Run the worker until Ctrl-C.
 
-    There is one for a data folder. What it was running when it ended goes on with the next one.
+    It takes jobs from the queue and generates. There is one for a data folder. What it was running when it ended goes on with the next one.
 
     \b
     Example:

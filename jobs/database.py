@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from jobs.errors import DatabaseError
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
@@ -20,14 +22,19 @@ BUSY_TIMEOUT = 30
 
 
 def open_database(settings: Settings) -> Engine:
-    """Connect, and bring the tables up to date."""
-    engine = create_engine(settings.database)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    if _schema_version(engine) != SCHEMA_VERSION:
-        with _alone(settings.data_dir / "migration.lock"):
-            _migrate(engine)
+    """Connect, and bring the tables up to date. Raises DatabaseError, DataFolderError."""
+    settings.make_folders()
+    try:
+        engine = create_engine(settings.database)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        if _schema_version(engine) != SCHEMA_VERSION:
+            with _alone(settings.data_dir / "migration.lock"):
+                _migrate(engine)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DatabaseError(f"The database in {settings.data_dir} cannot be used: {reason}.") from error
     return engine
 
 

@@ -140,6 +140,20 @@ class ImagesNotSupportedError(ModelError):
 # -- the machinery --------------------------------------------------------------------------------
 
 
+class DataFolderError(CaptionqError):
+    """The data folder cannot be used."""
+
+    code = "data_folder_unusable"
+
+
+class DatabaseError(CaptionqError):
+    """The database cannot be used."""
+
+    code = "database_unavailable"
+    status = 503
+    transient = True
+
+
 class BrokerError(CaptionqError):
     """The queue's server (Redis or Valkey) cannot be reached."""
 

@@ -9,6 +9,8 @@ import platformdirs
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.errors import DataFolderError
+
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
 
@@ -71,6 +73,11 @@ class Settings(BaseSettings):
         return self.data_dir / "worker.lock"
 
     def make_folders(self) -> None:
-        """Make the data folder and what is below it, readable by its owner alone."""
-        for folder in (self.data_dir, self.broker_dir, self.log_dir):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the data folder and what is below it, readable by its owner alone. Raises DataFolderError."""
+        try:
+            for folder in (self.data_dir, self.broker_dir, self.log_dir):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataFolderError(
+                f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
+            ) from error

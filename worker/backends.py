@@ -1,7 +1,7 @@
 """The two generators behind the engine: mlx-vlm's for vision, mlx-lm's for text.
 
 Both batch continuously: rows join and leave while the others decode. The sequence of calls, and `prefill_batch_size=1`, are what
-was proven to give every row the tokens it gets alone; with larger prefill batches mlx-vlm merges the rows' image features wrongly.
+was proven to give every row the tokens it gets alone; larger prefill batches mix up the image features of their rows.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ class Backend(Protocol):
     def text(self, ids: list[int]) -> str:
         """The text of generated ids, without special tokens."""
 
+    def close(self) -> None:
+        """Let go of the batch and its memory."""
+
 
 def make_backend(loaded: LoadedModel) -> Backend:
     """The backend for the model's modality."""
@@ -112,8 +115,7 @@ class VisionBackend:
         """See `Backend`."""
         from mlx_vlm.generate import BatchGenerator
 
-        if self._generator is not None:
-            self._generator.close()
+        self.close()
         self._generator = BatchGenerator(
             self._loaded.model.language_model,
             self._loaded.processor,
@@ -158,6 +160,12 @@ class VisionBackend:
         """See `Backend`."""
         return decode_text(self._tokenizer, ids)
 
+    def close(self) -> None:
+        """See `Backend`."""
+        if self._generator is not None:
+            self._generator.close()
+            self._generator = None
+
 
 class TextBackend:
     """mlx-lm."""
@@ -181,8 +189,7 @@ class TextBackend:
         """See `Backend`."""
         from mlx_lm.generate import BatchGenerator
 
-        if self._generator is not None:
-            self._generator.close()
+        self.close()
         self._generator = BatchGenerator(
             self._loaded.model,
             stop_tokens=[[token] for token in sorted(self._loaded.eos)],
@@ -213,6 +220,12 @@ class TextBackend:
     def text(self, ids: list[int]) -> str:
         """See `Backend`."""
         return decode_text(self._loaded.processor, ids)
+
+    def close(self) -> None:
+        """See `Backend`."""
+        if self._generator is not None:
+            self._generator.close()
+            self._generator = None
 
 
 def check_context(loaded: LoadedModel, prompt_tokens: int, sampling: Sampling) -> None:

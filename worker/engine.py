@@ -95,6 +95,13 @@ class Engine:
                     return True
         return False
 
+    def close(self) -> None:
+        """Drop all rows and what the generator holds."""
+        self._waiting.clear()
+        self._running.clear()
+        self._alone.clear()
+        self._backend.close()
+
     def _insert(self) -> list[Finished]:
         """Hand the generator the next row when it is ready for one. Returns the row if the model cannot embed it."""
         source = self._alone or self._waiting

@@ -18,7 +18,7 @@ from jobs.settings import Settings
 from jobs.store import Result
 from worker.backends import Backend, Prepared, make_backend
 from worker.engine import Engine, Finished
-from worker.loader import load
+from worker.loader import free_memory, load
 from worker.preprocess import decode
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
@@ -149,7 +149,8 @@ class Pipeline:
     def _unload(self) -> None:
         if self._engine is not None:
             self._engine.close()
-        self._engine = self._backend = self._model = None
+            self._engine = self._backend = self._model = None
+            free_memory()
 
 
 def as_captionq_error(error: Exception) -> CaptionqError:

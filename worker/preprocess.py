@@ -14,7 +14,7 @@ from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from jobs.settings import Settings
 
 #: Pillow's names of what is decoded; every other format is refused unopened.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
 #: Longer images than this (long side : short side) have rows of pixels thinner than a patch; the models' processors refuse them.
 MAX_ASPECT = 100
 _WHITE = (255, 255, 255)

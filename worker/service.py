@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -11,16 +10,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import IO
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 
 from jobs import broker
-from jobs.errors import AlreadyRunningError, WorkerError
+from jobs.errors import WorkerError
 from jobs.settings import Settings
 from jobs.store import Store
+from worker.lock import worker_lock
 from worker.native_stderr import native_stderr_to_log
 from worker.pipeline import Pipeline
 from worker.recovery import recover
@@ -30,8 +28,6 @@ logger = logging.getLogger("captionq.worker")
 
 #: Seconds between two tries to find or start a broker that went away.
 BROKER_PAUSE = 1.0
-#: Seconds that a look at the lock may take.
-LOOK_SECONDS = 0.2
 #: Seconds after which a worker that was asked to end with its owner ends at once: it may be fetching a model.
 LAST_RESORT = 5.0
 
@@ -52,46 +48,6 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
         finally:
             pipeline.close()
             store.close()
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether a worker runs for this data folder."""
-    settings.make_folders()
-    with settings.worker_lock.open("a") as lock:
-        return not _locked(lock, fcntl.LOCK_SH)
-
-
-@contextmanager
-def worker_lock(settings: Settings) -> Iterator[None]:
-    """Held for a worker's life; the system lets go of it even after kill −9. Raises AlreadyRunningError."""
-    settings.make_folders()
-    with settings.worker_lock.open("a+") as lock:
-        if not _locked(lock, fcntl.LOCK_EX):
-            # Somebody who looks whether a worker runs (`is_running`) holds the lock for a moment.
-            time.sleep(LOOK_SECONDS)
-            if not _locked(lock, fcntl.LOCK_EX):
-                raise _already_running(lock, settings)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-
-
-def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
-    lock.seek(0)
-    pid = lock.read().strip() or "unknown"
-    return AlreadyRunningError(
-        f"A worker (PID {pid}) runs for {settings.data_dir} already, and one is all that the model has room for. "
-        "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
-    )
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def worker_name(settings: Settings) -> str:

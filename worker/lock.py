@@ -1,0 +1,56 @@
+"""The lock that says whether a worker runs for a data folder. Cheap to import: the command line asks often."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from jobs.errors import AlreadyRunningError
+from jobs.settings import Settings
+
+#: Seconds that a look at the lock may take.
+LOOK_SECONDS = 0.2
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether a worker runs for this data folder."""
+    settings.make_folders()
+    with settings.worker_lock.open("a") as lock:
+        return not _locked(lock, fcntl.LOCK_SH)
+
+
+@contextmanager
+def worker_lock(settings: Settings) -> Iterator[None]:
+    """Held for a worker's life; the system lets go of it even after kill −9. Raises AlreadyRunningError."""
+    settings.make_folders()
+    with settings.worker_lock.open("a+") as lock:
+        if not _locked(lock, fcntl.LOCK_EX):
+            # Somebody who looks whether a worker runs (`is_running`) holds the lock for a moment.
+            time.sleep(LOOK_SECONDS)
+            if not _locked(lock, fcntl.LOCK_EX):
+                raise _already_running(lock, settings)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
+    lock.seek(0)
+    pid = lock.read().strip() or "unknown"
+    return AlreadyRunningError(
+        f"A worker (PID {pid}) runs for {settings.data_dir} already, and one is all that the model has room for. "
+        "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
+    )
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
