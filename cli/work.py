@@ -11,7 +11,8 @@ import click
 def work(burst: bool, until_eof: bool) -> None:
     """Run the worker until Ctrl-C.
 
-    It takes jobs from the queue and generates. There is one for a data folder. What it was running when it ended goes on with the next one.
+    It takes jobs from the queue and generates. There is one for a data folder. What it was running when it ended goes on
+    with the next one.
 
     \b
     Example:

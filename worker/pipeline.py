@@ -10,9 +10,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from jobs.images import image_source
-
 from jobs.errors import CaptionqError, EngineError
+from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result

@@ -26,10 +26,8 @@ PAIR_PROMPTS = ("Describe both images.", "Describe these images.")
 SYSTEM_MESSAGES = (None, None, None, None, "You are a helpful assistant.", "Answer briefly.")
 
 _GREETING = "Hello! Send me an image of coloured shapes."
-_NUMBERS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen twenty"
-).split()
+_TO_TEN = "one two three four five six seven eight nine ten"
+_TO_TWENTY = f"{_TO_TEN} eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
 #: Turns without an image, for both models.
 TALK = (
     ("Hello", _GREETING),
@@ -40,9 +38,9 @@ TALK = (
     ("Thanks", "You are welcome."),
     ("Thank you", "You are welcome."),
     ("Goodbye", "Goodbye!"),
-    ("Count to five.", " ".join(_NUMBERS[:5])),
-    ("Count to ten.", " ".join(_NUMBERS[:10])),
-    ("Count to twenty.", " ".join(_NUMBERS)),
+    ("Count to five.", "one two three four five"),
+    ("Count to ten.", _TO_TEN),
+    ("Count to twenty.", _TO_TWENTY),
     ("What is a triangle?", "A shape with three sides."),
     ("What is a square?", "A shape with four equal sides."),
     ("What is a circle?", "A round shape."),
