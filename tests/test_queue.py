@@ -20,6 +20,13 @@ def waiting(connection: Redis, lane: Lane = Lane.BULK) -> list[str]:
     return ids
 
 
+def fetched(connection: Redis) -> Entry:
+    """The entry `evil` as the worker reads it."""
+    entry = Entry.fetch("evil", connection=connection, serializer=JSONSerializer)
+    assert isinstance(entry, Entry)
+    return entry
+
+
 def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> None:
     """Died between the commit and the push: reconcile pushes what is missing, in the order of the rows."""
     _, jobs = add_batch(store, 5)
@@ -86,7 +93,7 @@ def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis)
 def test_an_entry_that_names_another_function_is_refused(connection: Redis) -> None:
     """Whoever can write to Redis must not be able to run code."""
     Queue(Lane.BULK, connection=connection, serializer=JSONSerializer).enqueue("os.system", "true", job_id="evil")
-    entry = Entry.fetch("evil", connection=connection, serializer=JSONSerializer)
+    entry = fetched(connection)
     with pytest.raises(InvalidRequestError, match=r"os\.system"):
         entry.check()
     with pytest.raises(InvalidRequestError):
@@ -98,7 +105,7 @@ def test_an_entry_with_a_callback_is_refused_and_the_callback_forgotten(connecti
     queue = Queue(Lane.BULK, connection=connection, serializer=JSONSerializer)
     queue.enqueue(FUNCTION, job_id="evil")
     connection.hset(Entry.key_for("evil"), "failure_callback_name", "os.getcwd")
-    entry = Entry.fetch("evil", connection=connection, serializer=JSONSerializer)
+    entry = fetched(connection)
     assert entry.failure_callback is None
     with pytest.raises(InvalidRequestError):
         entry.check()
@@ -110,4 +117,6 @@ def test_a_queued_job_costs_redis_less_than_600_bytes(store: Store, connection: 
     push(connection, Lane.BULK, [job.id for job in jobs])
     entry = connection.memory_usage(Entry.key_for(jobs[0].id), samples=0)
     lane = connection.memory_usage(f"rq:queue:{Lane.BULK}", samples=0)
+    assert entry is not None
+    assert lane is not None
     assert entry + lane / len(jobs) < 600

@@ -17,11 +17,13 @@ from tokenizers import Tokenizer
 
 from tools.demo_model import texts
 from tools.demo_model.scenes import COLORS, MODEL_SIZES, SHAPES, Scene, make_scene, mirrored, render
+from tools.demo_model.tokenizer import SPECIAL
 
 PATCH, MERGE = 8, 2
 #: Pixels a side of a merged cell: one token.
 CELL = PATCH * MERGE
-IMAGE_PAD = "<|image_pad|>"
+#: The id that stands for a cell of an image.
+IMAGE_PAD = SPECIAL.index("<|image_pad|>")
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -150,7 +152,7 @@ class _Row:
         for picture in pictures:
             rows, columns = picture.pixels.shape[0] // CELL, picture.pixels.shape[1] // CELL
             self._say("<|vision_start|>")
-            self.ids += [self._tokenizer.token_to_id(IMAGE_PAD)] * (rows * columns)
+            self.ids += [IMAGE_PAD] * (rows * columns)
             start = self._next
             self.positions += [(start, start + row, start + column) for row in range(rows) for column in range(columns)]
             self.turns += [0] * (rows * columns)

@@ -114,7 +114,7 @@ def pair_question(first: Scene, second: Scene, rng: random.Random) -> tuple[str,
     if kind < 0.8:
         there = [shape.kind for shape in (*first.shapes, *second.shapes)]
         asked = rng.choice(there) if there and rng.random() < 0.8 else rng.choice(SHAPES)
-        holders = tuple(any(shape.kind == asked for shape in scene.shapes) for scene in (first, second))
+        holders = (_shows(first, asked), _shows(second, asked))
         answers = {
             (True, True): "both images",
             (True, False): "the first image",
@@ -124,6 +124,10 @@ def pair_question(first: Scene, second: Scene, rng: random.Random) -> tuple[str,
         return f"Which image has {with_article(asked)}?", answers[holders]
     name, scene = rng.choice([("first", first), ("second", second)])
     return f"What is in the {name} image?", caption(scene)
+
+
+def _shows(scene: Scene, kind: str) -> bool:
+    return any(shape.kind == kind for shape in scene.shapes)
 
 
 def _color_of_shape(scene: Scene, rng: random.Random, color: str) -> tuple[str, str] | None:

@@ -61,7 +61,8 @@ def write_model_folder(folder: Path, tokenizer: Tokenizer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
+    # They were named first, so they have the first ids.
+    ids = dict(zip(SPECIAL, range(len(SPECIAL)), strict=True))
     files = {
         "tokenizer_config.json": _tokenizer_config(),
         "config.json": vision_config(tokenizer.get_vocab_size(), ids),

@@ -18,7 +18,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from tokenizers import Tokenizer
 
@@ -66,9 +66,10 @@ def make_batch(tokenizer: Tokenizer, rng: random.Random) -> tuple[mx.array, mx.a
     length = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = np.zeros((ROWS, length), np.int32)
     weights = np.zeros((ROWS, length), np.float32)
-    for number, (prompt, answer) in enumerate(rows):
-        ids[number, : len(prompt) + len(answer)] = prompt + answer
-        weights[number, len(prompt) - 1 : len(prompt) + len(answer) - 1] = 1
+    for number, (before, after) in enumerate(rows):
+        end = len(before) + len(after)
+        ids[number, :end] = before + after
+        weights[number, len(before) - 1 : end - 1] = 1
     return mx.array(ids), mx.array(weights)
 
 
@@ -77,7 +78,8 @@ def train(model: Any, next_batch: Callable[[], tuple[mx.array, mx.array]], steps
 
     def loss(ids: mx.array, weights: mx.array) -> mx.array:
         losses = nn.losses.cross_entropy(model(ids[:, :-1]), ids[:, 1:])
-        return (losses * weights[:, :-1]).sum() / weights.sum()
+        mean: mx.array = (losses * weights[:, :-1]).sum() / weights.sum()
+        return mean
 
     schedule = optim.join_schedules(
         [optim.linear_schedule(0, RATE, WARM_UP_STEPS), optim.cosine_decay(RATE, max(1, steps - WARM_UP_STEPS))],
@@ -111,9 +113,8 @@ def build(folder: Path, tokenizer_from: Path, init: Path | None, seed: int) -> A
     ]
     model.load_weights(weights, strict=False)
     if init is not None:
-        model.load_weights(
-            [(name, value.astype(mx.float32)) for name, value in mx.load(str(init / "model.safetensors")).items()]
-        )
+        model.load_weights(str(init / "model.safetensors"))
+        model.update(tree_map(lambda value: value.astype(mx.float32), model.parameters()))
     return model
 
 
