@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,7 +126,7 @@ def device() -> str:
     """What mlx computes on."""
     import mlx.core as mx
 
-    return f"mlx {mx.__version__} on {mx.default_device()}"
+    return f"mlx {version('mlx')} on {mx.default_device()}"
 
 
 def _local_path(name: str) -> Path | None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 logger = logging.getLogger("captionq.native")
 
@@ -43,7 +44,7 @@ def native_stderr_to_log() -> Iterator[None]:
                 handler.setStream(python_stderr)
 
 
-def _handlers_on(stream: object) -> list[logging.StreamHandler[object]]:
+def _handlers_on(stream: object) -> list[logging.StreamHandler[TextIO]]:
     return [
         handler
         for handler in logging.getLogger().handlers
