@@ -1,0 +1,58 @@
+"""Walking folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.folders import find_images
+
+
+def touch(root: Path, *names: str) -> None:
+    """Files with no content."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def names(root: Path, *paths: Path, recursive: bool = True) -> list[str]:
+    """What is found, from the root on."""
+    return [str(path.relative_to(root)) for path in find_images(paths or (root,), recursive=recursive)]
+
+
+def test_images_are_found_by_their_endings_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """Whatever the case of the ending; what is no image or hidden is left out."""
+    touch(tmp_path, "b.JPG", "a.heic", "c.txt", ".hidden.png", "._a.jpg", "sub/d.webp", ".thumbs/e.png")
+    assert names(tmp_path) == ["a.heic", "b.JPG", "sub/d.webp"]
+
+
+def test_folders_below_can_be_left_out(tmp_path: Path) -> None:
+    """--no-recursive."""
+    touch(tmp_path, "a.png", "sub/b.png")
+    assert names(tmp_path, recursive=False) == ["a.png"]
+
+
+def test_a_file_that_is_named_is_taken_whatever_its_ending(tmp_path: Path) -> None:
+    """Its content will tell."""
+    touch(tmp_path, "photo", "a.png")
+    assert names(tmp_path, tmp_path / "photo") == ["photo"]
+
+
+def test_every_image_comes_once(tmp_path: Path) -> None:
+    """Named twice, or named and in a folder that is named."""
+    touch(tmp_path, "a.png", "b.png")
+    assert names(tmp_path, tmp_path / "b.png", tmp_path, tmp_path / "a.png") == ["b.png", "a.png"]
+
+
+def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
+    """A linked folder's images are found, a link to the folder itself ends."""
+    touch(tmp_path, "real/a.png", "other/b.png")
+    (tmp_path / "real" / "up").symlink_to(tmp_path)
+    (tmp_path / "real" / "linked").symlink_to(tmp_path / "other")
+    assert names(tmp_path, tmp_path / "real") == ["real/a.png", "real/linked/b.png"]
+
+
+def test_what_cannot_be_an_image_comes_out_all_the_same(tmp_path: Path) -> None:
+    """A dangling link and a folder called x.png: their jobs say what is wrong with them."""
+    touch(tmp_path, "a.png", "x.png/inside.jpg")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+    assert names(tmp_path) == ["a.png", "dangling.png", "x.png"]
