@@ -12,6 +12,10 @@ from worker.backends import Backend, Prepared, Token
 
 logger = logging.getLogger("captionq.engine")
 
+#: Tokens that a row of a broken batch decodes by itself before it may join the others again. The broken step was computing the
+#: second one after those that had come out; the third shows that it is behind.
+PROBATION = 3
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -39,8 +43,13 @@ class Finished:
 class _Row:
     key: str
     prepared: Prepared
-    uid: int = -1
+    #: What has come out so far, without the stop token.
     ids: list[int] = field(default_factory=list)
+    #: How often a batch broke with this row in it.
+    faults: int = 0
+    #: Whether it has to run by itself, and until it has how many ids.
+    alone: bool = False
+    alone_until: int = 0
     admitted: float = field(default_factory=time.perf_counter)
     first_token: float | None = None
 
@@ -53,20 +62,19 @@ class Engine:
         self._slots = slots
         #: Admitted, not yet handed to the generator: it prefills the shortest first, and a long prompt would wait for ever.
         self._waiting: deque[_Row] = deque()
+        #: By the generator's uid.
         self._running: dict[int, _Row] = {}
-        #: Rows of a batch that broke, each to be run by itself.
-        self._alone: deque[_Row] = deque()
         backend.restart(slots)
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do."""
-        return bool(self._waiting or self._running or self._alone)
+        return bool(self._waiting or self._running)
 
     @property
     def free(self) -> int:
         """How many rows may be admitted now."""
-        return self._slots - len(self._waiting) - len(self._running) - len(self._alone)
+        return self._slots - len(self._waiting) - len(self._running)
 
     def admit(self, key: str, prepared: Prepared) -> None:
         """Let a row join the batch in the next steps."""
@@ -75,6 +83,8 @@ class Engine:
     def step(self) -> list[Finished]:
         """Prefill the next row, decode the others by one token, and return those that have ended."""
         failed = self._insert()
+        if not self._running:
+            return failed
         try:
             tokens = self._backend.next()
         except Exception as error:
@@ -88,32 +98,31 @@ class Engine:
                 self._backend.remove(uid)
                 del self._running[uid]
                 return True
-        for rows in (self._waiting, self._alone):
-            for row in rows:
-                if row.key == key:
-                    rows.remove(row)
-                    return True
+        for row in self._waiting:
+            if row.key == key:
+                self._waiting.remove(row)
+                return True
         return False
 
     def close(self) -> None:
         """Drop all rows and what the generator holds."""
         self._waiting.clear()
         self._running.clear()
-        self._alone.clear()
         self._backend.close()
 
     def _insert(self) -> list[Finished]:
         """Hand the generator the next row when it is ready for one. Returns the row if the model cannot embed it."""
-        source = self._alone or self._waiting
-        if not source or self._backend.prefilling() or (self._alone and self._running):
+        if not self._waiting or self._backend.prefilling():
             return []
-        row = source.popleft()
+        if self._running and (self._waiting[0].alone or any(row.alone for row in self._running.values())):
+            return []
+        row = self._waiting.popleft()
         try:
-            row.uid = self._backend.insert(row.prepared)
+            uid = self._backend.insert(row.prepared, row.ids)
         except Exception as error:
             logger.exception("%s could not be prefilled.", row.key)
             return [_failed(row, error)]
-        self._running[row.uid] = row
+        self._running[uid] = row
         return []
 
     def _advance(self, token: Token) -> Finished | None:
@@ -123,6 +132,8 @@ class Engine:
         if token.finish_reason != "stop":
             row.ids.append(token.id)
         if token.finish_reason is None:
+            if row.alone and len(row.ids) >= row.alone_until:
+                self._release(token.uid)
             return None
         del self._running[token.uid]
         return Finished(
@@ -138,22 +149,30 @@ class Engine:
         )
 
     def _break_up(self, error: Exception) -> list[Finished]:
-        """A step failed: its caches are half a token ahead, and nothing says whose fault it was.
+        """A step failed: tokens that were on their way are lost, caches are ahead of them, and nobody knows whose fault it was.
 
-        Every row begins anew, by itself. The culprit fails alone then; the others give what they would have given, because
-        an answer depends on nothing but its own prompt, seed and sampling.
+        The generator begins anew, and each row takes up its answer, first by itself: the culprit fails alone, the others have
+        shown that it was not them. A row of a batch that broke again goes to its end by itself.
         """
-        logger.exception("A step of %d rows failed; they are run one at a time.", len(self._running))
+        logger.exception("A step of %d rows failed; they are taken up one at a time.", len(self._running))
         rows = list(self._running.values())
         self._running.clear()
         self._backend.restart(self._slots)
         if len(rows) == 1:
             return [_failed(rows[0], error)]
         for row in rows:
-            row.ids.clear()
-            row.first_token = None
-        self._alone.extend(rows)
+            row.faults += 1
+            row.alone = True
+            row.alone_until = len(row.ids) + PROBATION if row.faults == 1 else row.prepared.sampling.max_tokens
+        self._waiting.extendleft(reversed(rows))
         return []
+
+    def _release(self, uid: int) -> None:
+        """A row has shown by itself that it is sound: it joins the others again when all of them have."""
+        row = self._running.pop(uid)
+        self._backend.remove(uid)
+        row.alone = False
+        self._waiting.append(row)
 
 
 def _failed(row: _Row, error: Exception) -> Finished:

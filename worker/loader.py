@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,17 @@ Modality = Literal["vision", "text"]
 #: Where families note how many tokens their context holds.
 _CONTEXT_KEYS = ("max_position_embeddings", "model_max_length", "n_positions", "max_seq_len", "seq_length")
 #: Names that a config has only where there are images.
-_IMAGE_KEYS = ("vision_config", "image_token_id", "image_token_index", "mm_vision_tower", "vision_tower")
+_IMAGE_KEYS = (
+    "vision_config",
+    "image_token_id",
+    "image_token_index",
+    "mm_vision_tower",
+    "vision_tower",
+    "img_processor",
+    "thinker_config",
+)
+#: Where a vision model's config keeps what is about its language model.
+_TEXT_PARTS = ("text_config", "llm_config", "language_config")
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,8 @@ class ModelInfo:
     path: Path | None
     #: Tokens; None: its config does not say.
     context_length: int | None = None
+    #: Ids that end an answer, by its config; its tokenizer may know more.
+    eos: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,49 +62,47 @@ class LoadedModel:
 
 
 def describe(name: str) -> ModelInfo:
-    """What `name` is: a built-in model, a local folder, or a Hugging Face id.
+    """What `name` is: a built-in model, a local folder, or a Hugging Face id, whose config alone is fetched if it is not here.
 
-    A model that is not here yet is taken for a vision model with an unknown context: its config comes with it.
-    Raises ModelNotFoundError, ModelError.
+    Raises ModelNotFoundError, ModelUnavailableError, ModelError.
     """
     path = _local_path(name)
-    if path is None:
-        return ModelInfo(name, "vision", None)
-    config = _read_config(name, path)
-    return ModelInfo(name, _modality(config), path, _context_length(config))
+    config = _read_config(name, _remote_config(name) if path is None else path)
+    if "model_file" in config:
+        # mlx-vlm would import the file, whoever wrote it.
+        raise ModelError(
+            f"'{name}' brings program code of its own ({config['model_file']}), which captionq does not run."
+        )
+    return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
 
 
 def fetch(name: str) -> Path:
     """Bring a Hugging Face model here, with a progress bar on the terminal. Raises ModelNotFoundError, ModelUnavailableError."""
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
     from mlx_vlm.utils import get_model_path
 
-    try:
+    with _hub_errors(name):
         return Path(get_model_path(name))
-    except GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"'{name}' wants its licence accepted: do so on its page, then `hf auth login`."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelNotFoundError(f"There is no model '{name}', neither as a folder nor on Hugging Face.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelUnavailableError(
-            f"'{name}' could not be fetched ({_first_line(error)}). Check the network; `captionq models` shows what is here."
-        ) from error
 
 
 def load(name: str) -> LoadedModel:
-    """Load a model, fetching it first where it is not here. To be called on the thread that will generate. Raises ModelError."""
+    """Load a model, fetching it first where it is not here. To be called on the thread that will generate.
+
+    Raises ModelNotFoundError, ModelUnavailableError, ModelError.
+    """
     info = describe(name)
     if info.path is None:
         fetch(name)
         info = describe(name)
-    assert info.path is not None
+    if info.path is None:
+        raise ModelError(f"'{name}' has no weights in the safetensors format; look for a version made for mlx.")
     try:
-        model, processor, config = _load(info)
+        model, processor, config = _load(info.path, info.modality)
     except Exception as error:
-        raise ModelError(f"'{name}' could not be loaded: {type(error).__name__}: {_first_line(error)}") from error
-    return LoadedModel(info, model, processor, config, _eos(config, processor))
+        reason = f"'{name}' could not be loaded: {type(error).__name__}: {_first_line(error)}"
+        if isinstance(error, MemoryError) or "alloc" in str(error):
+            raise ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.") from error
+        raise ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?") from error
+    return LoadedModel(info, model, processor, config, info.eos | _tokenizer_eos(processor))
 
 
 def free_memory() -> None:
@@ -104,14 +116,12 @@ def free_memory() -> None:
 
 
 def list_models() -> list[ModelInfo]:
-    """The built-in models, and those of the Hugging Face cache that have a config and weights."""
-    found = [describe(name) for name in demo_models()]
-    for folder in sorted(cache_dir().glob("models--*")):
-        name = folder.name.removeprefix("models--").replace("--", "/")
-        path = _local_path(name)
-        if path is not None and any(path.glob("*.safetensors")):
-            found.append(describe(name))
-    return found
+    """The built-in models, and those of the Hugging Face cache that are complete and have a chat template."""
+    names = [
+        folder.name.removeprefix("models--").replace("--", "/") for folder in sorted(cache_dir().glob("models--*"))
+    ]
+    cached = [info for name in names if (info := _usable(name)) is not None]
+    return [describe(name) for name in demo_models()] + cached
 
 
 def cache_dir() -> Path:
@@ -147,7 +157,66 @@ def _local_path(name: str) -> Path | None:
     except FileNotFoundError:
         return None
     snapshot = repository / "snapshots" / revision
-    return snapshot if (snapshot / "config.json").exists() and any(snapshot.glob("*.safetensors")) else None
+    return snapshot if (snapshot / "config.json").exists() and _has_weights(snapshot) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether all weights are there: a download may have been interrupted."""
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text())
+        return all((folder / name).exists() for name in set(index["weight_map"].values()))
+    except FileNotFoundError:
+        return any(folder.glob("*.safetensors"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _usable(name: str) -> ModelInfo | None:
+    try:
+        path = _local_path(name)
+        return describe(name) if path is not None and _has_chat_template(path) else None
+    except ModelError:
+        # The cache holds what other programs put there: datasets' encoders, speech models, broken ones.
+        return None
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
+        return True
+    try:
+        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def _remote_config(name: str) -> Path:
+    """The folder of the config of a model that is not here. A few kilobytes tell what gigabytes would be."""
+    from huggingface_hub import hf_hub_download
+
+    with _hub_errors(name):
+        return Path(hf_hub_download(name, "config.json")).parent
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    """What the hub's client raises, in our words."""
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise ModelNotFoundError(
+            f"'{name}' wants its licence accepted: do so on its page, then `hf auth login`."
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise ModelNotFoundError(f"There is no model '{name}', neither as a folder nor on Hugging Face.") from error
+    except errors.RemoteEntryNotFoundError as error:
+        raise ModelNotFoundError(f"'{name}' on Hugging Face is no model: it has no config.json.") from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise ModelUnavailableError(
+            f"'{name}' could not be fetched ({_first_line(error)}). Check the network; `captionq models` shows what is here."
+        ) from error
 
 
 def _read_config(name: str, path: Path) -> dict[str, Any]:
@@ -165,40 +234,51 @@ def _modality(config: dict[str, Any]) -> Modality:
 
 
 def _context_length(config: dict[str, Any]) -> int | None:
-    for part in (config.get("text_config") or {}, config.get("llm_config") or {}, config):
+    for part in _parts(config):
         for key in _CONTEXT_KEYS:
-            if isinstance(part.get(key), int):
+            if isinstance(part.get(key), int) and part[key] > 0:
                 return int(part[key])
     return None
 
 
-def _load(info: ModelInfo) -> tuple[Any, Any, dict[str, Any]]:
-    if info.modality == "vision":
-        from mlx_vlm import load as load_vision
-        from mlx_vlm.utils import load_config
-
-        model, processor = load_vision(str(info.path))
-        return model, processor, load_config(info.path)
-    from mlx_lm.utils import load as load_text
-
-    model, tokenizer, config = load_text(str(info.path), return_config=True)
-    return model, tokenizer, config
+def _config_eos(config: dict[str, Any]) -> frozenset[int]:
+    return _ids(*(part.get("eos_token_id") for part in _parts(config)))
 
 
-def _eos(config: dict[str, Any], processor: Any) -> frozenset[int]:
+def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The part of a vision model's config that is about its language model, then the whole."""
+    return [part for key in _TEXT_PARTS if isinstance(part := config.get(key), dict)] + [config]
+
+
+def _tokenizer_eos(processor: Any) -> frozenset[int]:
     tokenizer = getattr(processor, "tokenizer", processor)
     criteria = getattr(tokenizer, "stopping_criteria", None)
-    sources = [
-        config.get("eos_token_id"),
-        (config.get("text_config") or {}).get("eos_token_id"),
+    return _ids(
         getattr(criteria, "eos_token_ids", None),
         getattr(tokenizer, "eos_token_ids", None),
         getattr(tokenizer, "eos_token_id", None),
-    ]
+    )
+
+
+def _ids(*sources: int | Iterable[int] | None) -> frozenset[int]:
     ids: set[int] = set()
     for source in sources:
         ids.update([source] if isinstance(source, int) else (source or []))
     return frozenset(ids)
+
+
+def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
+    if modality == "vision":
+        from mlx_vlm import load as load_vision
+        from mlx_vlm.utils import load_config
+
+        # Said outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
+        model, processor = load_vision(str(path), trust_remote_code=False)
+        return model, processor, load_config(path)
+    from mlx_lm.utils import load as load_text
+
+    model, tokenizer, config = load_text(str(path), return_config=True)
+    return model, tokenizer, config
 
 
 def _first_line(error: Exception) -> str:

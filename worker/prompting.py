@@ -1,52 +1,102 @@
-"""Messages as the text that a model was trained to continue."""
+"""Messages as the text that a model was trained to continue, with text and images in the order of each message.
+
+Chat templates disagree on what a message's content is: a string, a list of parts, or a list for some roles alone, and one that
+is given the other form may drop the text without a word. So each template is tried out once with a probe.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jobs.errors import ModelError
+from jinja2 import TemplateError
+
+from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import ImagePart, Message
 
-
-def templated(processor: Any, config: dict[str, Any], messages: list[Message]) -> str:
-    """The prompt, with an image marker where each image stands.
-
-    A template that takes lists gets text and images in the order of the message. One that takes text alone gets it from
-    mlx-vlm, which knows where its family wants the marker. Raises ModelError.
-    """
-    template = _template_of(processor)
-    if template is None:
-        raise ModelError("The model has no chat template; captionq needs one made for instructions.")
-    if not any(message.images for message in messages):
-        return _apply(processor, [{"role": message.role, "content": _text(message)} for message in messages])
-    if _takes_lists(template):
-        return _apply(processor, [{"role": message.role, "content": _parts(message)} for message in messages])
-    from mlx_vlm.prompt_utils import apply_chat_template
-
-    plain = [{"role": message.role, "content": _text(message)} for message in messages]
-    images = sum(len(message.images) for message in messages)
-    prompt: str = apply_chat_template(processor, config, plain, num_images=images)
-    return prompt
+#: A word that no template holds by itself.
+_PROBE = "xqprobex"
+#: How templates may know an image: most by the first, ERNIE's by the second.
+_IMAGE_PARTS: tuple[dict[str, str], ...] = ({"type": "image"}, {"type": "image_url"})
 
 
-def _apply(processor: Any, messages: list[dict[str, Any]]) -> str:
-    owner = processor if _owns_template(processor) else processor.tokenizer
-    prompt: str = owner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return prompt
+class Prompter:
+    """Applies the chat template of one model."""
+
+    def __init__(self, processor: Any, config: dict[str, Any]) -> None:
+        """Raises ModelError when there is no template."""
+        self._processor = processor
+        self._config = config
+        self._owner = _owner(processor)
+        #: How to write an image in a list of parts; None: the template takes strings alone.
+        self._image = next((image for image in _IMAGE_PARTS if self._shows(image)), None)
+        self._takes_strings: dict[str, bool] = {}
+        for role in ("user", "system", "assistant"):
+            self._takes_strings[role] = self._keeps_string(role)
+
+    def prompt(self, messages: list[Message]) -> str:
+        """The prompt, with one image marker where each image stands. Raises InvalidRequestError, ModelError."""
+        images = sum(len(message.images) for message in messages)
+        try:
+            if images and self._image is None:
+                return self._by_family(messages, images)
+            return self._apply([{"role": one.role, "content": self._content(one)} for one in messages])
+        except (TemplateError, ValueError) as error:
+            raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
+
+    def _content(self, message: Message) -> str | list[dict[str, str]]:
+        if not message.images and self._takes_strings[message.role]:
+            return _text(message)
+        return _parts(message, self._image or _IMAGE_PARTS[0])
+
+    def _by_family(self, messages: list[Message], images: int) -> str:
+        """For templates of strings mlx-vlm knows the family's marker; given parts, it keeps their order."""
+        from mlx_vlm.prompt_utils import MODEL_CONFIG, apply_chat_template
+
+        family = str(self._config.get("model_type", "")).lower()
+        if family not in MODEL_CONFIG:
+            raise ModelError(
+                f"Where an image goes in the prompt of a '{family}' model is not known; use another model."
+            )
+        plain = [{"role": one.role, "content": _parts(one, _IMAGE_PARTS[0])} for one in messages]
+        prompt: str = apply_chat_template(self._processor, self._config, plain, num_images=images)
+        return prompt
+
+    def _apply(self, messages: list[dict[str, Any]]) -> str:
+        # As mlx-vlm does: a caption is an answer, not a deliberation. Templates that do not know the word ignore it.
+        prompt: str = self._owner.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        return prompt
+
+    def _keeps_string(self, role: str) -> bool:
+        """Whether a string as the content of a message of this role arrives in the prompt."""
+        message: dict[str, Any] = {"role": role, "content": _PROBE}
+        user = {"role": "user", "content": _PROBE if self._takes_strings.get("user", True) else [_text_part(_PROBE)]}
+        around = {"user": [message], "system": [message, user], "assistant": [user, message, user]}
+        messages = around[role]
+        prompt = self._try(messages)
+        return prompt is not None and prompt.count(_PROBE) == len(messages)
+
+    def _shows(self, image: dict[str, str]) -> bool:
+        """Whether the template takes a list of parts and marks this one in it."""
+        alone = self._try([{"role": "user", "content": [_text_part(_PROBE)]}])
+        both = self._try([{"role": "user", "content": [image, _text_part(_PROBE)]}])
+        # A template of strings may print the list itself.
+        return both is not None and _PROBE in both and both != alone and "'type'" not in both
+
+    def _try(self, messages: list[dict[str, Any]]) -> str | None:
+        try:
+            return self._apply(messages)
+        except (TemplateError, TypeError, ValueError, AttributeError, KeyError):
+            return None
 
 
-def _owns_template(processor: Any) -> bool:
-    return getattr(processor, "chat_template", None) is not None
-
-
-def _template_of(processor: Any) -> str | None:
-    owner = processor if _owns_template(processor) else getattr(processor, "tokenizer", processor)
-    template: str | None = getattr(owner, "chat_template", None)
-    return template
-
-
-def _takes_lists(template: str) -> bool:
-    return "'image'" in template or '"image"' in template or "image_url" in template
+def _owner(processor: Any) -> Any:
+    """Whichever of the processor and its tokenizer holds the chat template."""
+    for owner in (processor, getattr(processor, "tokenizer", None)):
+        if getattr(owner, "chat_template", None) is not None:
+            return owner
+    raise ModelError("The model has no chat template; captionq needs one that was trained to follow instructions.")
 
 
 def _text(message: Message) -> str:
@@ -55,11 +105,12 @@ def _text(message: Message) -> str:
     return "\n".join(part.text for part in message.content if not isinstance(part, ImagePart))
 
 
-def _parts(message: Message) -> str | list[dict[str, str]]:
-    # A system message goes as a string: some templates (Gemma's) take its parts' text alone, others cannot read parts there.
+def _parts(message: Message, image: dict[str, str]) -> list[dict[str, str]]:
     if isinstance(message.content, str):
-        return [{"type": "text", "text": message.content}] if message.role == "user" else message.content
-    return [
-        {"type": "image"} if isinstance(part, ImagePart) else {"type": "text", "text": part.text}
-        for part in message.content
-    ]
+        return [_text_part(message.content)]
+    return [dict(image) if isinstance(part, ImagePart) else _text_part(part.text) for part in message.content]
+
+
+def _text_part(text: str) -> dict[str, str]:
+    # InternVL's template reads `content` where the others read `text`.
+    return {"type": "text", "text": text, "content": text}
