@@ -1,0 +1,213 @@
+"""Tiny models of other families with random weights, whole as on disk: config, weights, tokenizer, processor, chat template.
+
+Random weights know nothing, but they are without mercy: where a trained model would say the right word anyway, one wrong position
+or one swapped picture changes their every next token.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from worker.demo import demo_models
+
+#: Ids of the built-in tokenizer, with which the Qwen families make do.
+_VISION_START, _IMAGE, _VIDEO, _EOS = 3, 6, 7, 2
+_VOCABULARY = 704
+#: By how much random weights are multiplied.
+_GROWTH = 4.0
+_TEXT: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "intermediate_size": 96,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-6,
+    "vocab_size": _VOCABULARY,
+    "max_position_embeddings": 2048,
+}
+_SIGLIP: dict[str, Any] = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "intermediate_size": 64,
+    "num_attention_heads": 4,
+    "patch_size": 8,
+    "image_size": 64,
+}
+
+_SMOLVLM_TEMPLATE = (
+    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}"
+    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
+    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
+    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+_GEMMA_TEMPLATE = (
+    "{{ bos_token }}{%- if messages[0]['role'] == 'system' -%}{%- if messages[0]['content'] is string -%}"
+    "{%- set first_user_prefix = messages[0]['content'] + '\n\n' -%}{%- else -%}"
+    "{%- set first_user_prefix = messages[0]['content'][0]['text'] + '\n\n' -%}{%- endif -%}"
+    "{%- set loop_messages = messages[1:] -%}{%- else -%}{%- set first_user_prefix = '' -%}"
+    "{%- set loop_messages = messages -%}{%- endif -%}{%- for message in loop_messages -%}"
+    "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{%- endif -%}"
+    "{%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}"
+    "{{ '<|im_start|>' + role + '\n' + (first_user_prefix if loop.first else '') }}"
+    "{%- if message['content'] is string -%}{{ message['content'] | trim }}{%- else -%}"
+    "{%- for item in message['content'] -%}{%- if item['type'] == 'image' -%}{{ '<start_of_image>' }}"
+    "{%- elif item['type'] == 'text' -%}{{ item['text'] | trim }}{%- endif -%}{%- endfor -%}{%- endif -%}"
+    "{{ '<|im_end|>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|im_start|>model\n' }}{%- endif -%}"
+)
+_LFM2_TEMPLATE = (
+    "{{- bos_token -}}{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\n' -}}"
+    "{%- if message['content'] is string -%}{{- message['content'] -}}{%- else -%}"
+    "{%- for item in message['content'] -%}{%- if item['type'] == 'image' -%}{{- '<image>' -}}"
+    "{%- elif item['type'] == 'text' -%}{{- item['text'] -}}{%- endif -%}{%- endfor -%}{%- endif -%}"
+    "{{- '<|im_end|>\n' -}}{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+#: Takes strings alone, as the templates of older families do.
+_STRINGS_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' + message['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+def save_model(family: str, folder: Path, seed: int = 0) -> Path:
+    """Write a model of the family into the folder."""
+    tokenizer = AutoTokenizer.from_pretrained(demo_models()["demo"])
+    config, preprocessor, processor, tokens = _FAMILIES[family](tokenizer)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    _name_tokens(folder / "tokenizer_config.json", tokens)
+    config = {"model_type": family, "eos_token_id": [_EOS], "bos_token_id": 0, "vocab_size": _VOCABULARY, **config}
+    for name, content in (("config", config), ("preprocessor_config", preprocessor), ("processor_config", processor)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    _save_weights(family, config, folder, seed)
+    return folder
+
+
+def _save_weights(family: str, config: dict[str, Any], folder: Path, seed: int) -> None:
+    arch = importlib.import_module(f"mlx_vlm.models.{family}")
+    parsed = arch.ModelConfig.from_dict(json.loads(json.dumps(config)))
+    for part, kind in (("text_config", arch.TextConfig), ("vision_config", arch.VisionConfig)):
+        if isinstance(value := getattr(parsed, part), dict):
+            setattr(parsed, part, kind.from_dict(value))
+    mx.random.seed(seed)
+    weights = tree_flatten(arch.Model(parsed).parameters())
+    # Larger than a fresh layer's: the logits are to lie far apart, and to hang on the picture and every word. The embeddings
+    # are not, or each token would follow from the last one alone.
+    grown = [(name, array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH) for name, array in weights]
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(grown), {"format": "mlx"})
+
+
+def _name_tokens(path: Path, tokens: dict[str, str]) -> None:
+    """Give the tokenizer attributes by which its processor finds the family's own tokens."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), "extra_special_tokens": tokens}))
+
+
+#: config.json, preprocessor_config.json, processor_config.json, and the tokens that have names.
+_Files = tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, str]]
+
+
+def _qwen(vision: dict[str, Any]) -> _Files:
+    rope = {"type": "mrope", "mrope_section": [2, 3, 3]}
+    ids = {"image_token_id": _IMAGE, "video_token_id": _VIDEO, "vision_start_token_id": _VISION_START}
+    config = {**_TEXT, **ids, "rope_scaling": rope, "tie_word_embeddings": True, "vision_config": vision}
+    pixels = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "min_pixels": 1024, "max_pixels": 4096}
+    return config, pixels, {}, {}
+
+
+def _qwen2_vl(_: PreTrainedTokenizerBase) -> _Files:
+    vision = {"depth": 2, "embed_dim": 48, "hidden_size": 64, "num_heads": 4, "mlp_ratio": 2, "patch_size": 8}
+    return _qwen({**vision, "spatial_patch_size": 8})
+
+
+def _qwen2_5_vl(_: PreTrainedTokenizerBase) -> _Files:
+    vision = {"depth": 2, "hidden_size": 48, "intermediate_size": 64, "out_hidden_size": 64, "num_heads": 4}
+    patches = {"patch_size": 8, "spatial_patch_size": 8, "window_size": 32, "fullatt_block_indexes": [1]}
+    return _qwen({**vision, **patches})
+
+
+def _gemma3(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    tokens = {"boi_token": "<start_of_image>", "image_token": "<image_soft_token>", "eoi_token": "<end_of_image>"}
+    _extend(tokenizer, [*tokens.values(), "<bos>"], _GEMMA_TEMPLATE, bos="<bos>")
+    # A window shorter than the prompts: the rotating caches are to rotate.
+    text = {**_TEXT, "model_type": "gemma3_text", "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 24}
+    text |= {"sliding_window_pattern": 2, "mm_tokens_per_image": 16}
+    config = {
+        "text_config": text,
+        "vision_config": _SIGLIP,
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image_soft_token>"),
+        "hidden_size": 64,
+    }
+    pixels = {"image_processor_type": "Gemma3ImageProcessor", "size": {"height": 64, "width": 64}}
+    return config, pixels, {"processor_class": "Gemma3Processor", "image_seq_length": 16}, tokens
+
+
+def _smolvlm(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    tokens = {"image_token": "<image>", "fake_image_token": "<fake_token_around_image>"}
+    tokens |= {"global_image_token": "<global-img>", "end_of_utterance_token": "<end_of_utterance>"}
+    _extend(tokenizer, list(tokens.values()), _SMOLVLM_TEMPLATE)
+    config = {
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": _SIGLIP,
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "scale_factor": 2,
+    }
+    pixels = {"image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 128}}
+    pixels |= {"max_image_size": {"longest_edge": 64}, "do_image_splitting": True}
+    return config, pixels, {"processor_class": "SmolVLMProcessor", "image_seq_len": 16}, tokens
+
+
+def _lfm2_vl(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    tokens = {"image_token": "<image>", "image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>"}
+    tokens |= {"image_thumbnail": "<|img_thumbnail|>"}
+    _extend(tokenizer, [*tokens.values(), "<|startoftext|>"], _LFM2_TEMPLATE, bos="<|startoftext|>")
+    text = {**_TEXT, "model_type": "lfm2", "block_dim": 64, "block_ff_dim": 96, "conv_dim": 64, "conv_dim_out": 64}
+    text |= {"num_heads": 4, "layer_types": ["full_attention", "conv", "full_attention"], "num_hidden_layers": 3, "block_auto_adjust_ff_dim": False}
+    config = {
+        "text_config": text,
+        "vision_config": {**_SIGLIP, "model_type": "lfm2_vl", "num_patches": 64},
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "encoder_patch_size": 8,
+        "projector_hidden_size": 64,
+    }
+    pixels = {"encoder_patch_size": 8, "min_image_tokens": 4, "max_image_tokens": 16, "tile_size": 64}
+    return config, pixels, {"processor_class": "Lfm2VlProcessor"}, tokens
+
+
+def _llava(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    _extend(tokenizer, ["<image>"], _STRINGS_TEMPLATE)
+    config = {
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": {**_SIGLIP, "model_type": "clip_vision_model"},
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
+    }
+    size = {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}
+    pixels = {"image_processor_type": "CLIPImageProcessor", **size}
+    names = {"processor_class": "LlavaProcessor", "patch_size": 8, "num_additional_image_tokens": 1}
+    return config, pixels, {**names, "vision_feature_select_strategy": "default"}, {"image_token": "<image>"}
+
+
+def _extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str, bos: str | None = None) -> None:
+    tokenizer.add_tokens(tokens, special_tokens=True)
+    tokenizer.chat_template = template
+    if bos is not None:
+        tokenizer.bos_token = bos
+
+
+_FAMILIES = {
+    "qwen2_vl": _qwen2_vl,
+    "qwen2_5_vl": _qwen2_5_vl,
+    "gemma3": _gemma3,
+    "smolvlm": _smolvlm,
+    "lfm2_vl": _lfm2_vl,
+    "llava": _llava,
+}
+FAMILIES = tuple(_FAMILIES)

@@ -1,0 +1,87 @@
+"""The real `captionq`, as a process, in a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from jobs import broker
+from jobs.settings import Settings
+
+SCRIPT = Path(sys.executable).with_name("captionq")
+#: Seconds that anything may take on a slow machine before a test gives up on it.
+PATIENCE = 120.0
+
+
+class Captionq:
+    """Starts commands for one data folder, and knows what they leave."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.environment = {
+            **os.environ,
+            "CAPTIONQ_DATA_DIR": str(settings.data_dir),
+            "CAPTIONQ_MODEL": "demo",
+            "HF_HUB_OFFLINE": "1",
+            "COLUMNS": "100",
+        }
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """A command in the background, with its output in pipes."""
+        command = [str(SCRIPT), *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        return ended(self.start(*arguments))
+
+    def worker_pid(self) -> int:
+        """Of the worker that holds the lock."""
+        return int(self.settings.worker_lock.read_text())
+
+    def processes(self) -> list[psutil.Process]:
+        """Workers and brokers that run for this data folder."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            line = " ".join(process.info["cmdline"] or [])
+            mine = (process.info["environ"] or {}).get("CAPTIONQ_DATA_DIR") == str(self.settings.data_dir)
+            if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and line:
+                found.append(process)
+        return found
+
+    def broker_answers(self) -> bool:
+        """Whether a broker runs for this data folder."""
+        return broker.find(self.settings) is not None
+
+    def kill_all(self) -> None:
+        """At the end of a test, whatever it left."""
+        for process in self.processes():
+            process.send_signal(signal.SIGKILL)
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for a process, and take what it said."""
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def until(happened: Callable[[], bool], what: str) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.05)
