@@ -14,7 +14,7 @@ from typing import Any
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, Retry
-from rq.exceptions import DequeueTimeout
+from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job as RQJob
 from rq.job import JobStatus as EntryStatus
 from rq.serializers import JSONSerializer
@@ -59,8 +59,12 @@ class Entry(RQJob):
 
     def check(self) -> None:
         """Raises InvalidRequestError unless captionq made this entry."""
-        if self.foreign or self.func_name != FUNCTION:
-            raise InvalidRequestError(f"The queue entry '{self.id}' asks for '{self.func_name}', which is refused.")
+        try:
+            function = self.func_name
+        except DeserializationError:
+            raise InvalidRequestError(f"The queue entry '{self.id}' cannot be read as JSON and is refused.") from None
+        if self.foreign or function != FUNCTION:
+            raise InvalidRequestError(f"The queue entry '{self.id}' asks for '{function}', which is refused.")
 
     def perform(self) -> None:
         raise InvalidRequestError("A queue entry is not to be called.")

@@ -100,7 +100,8 @@ class MetalWorker(BaseWorker):
         self._held: tuple[Entry, LaneQueue] | None = None
         self._stops: deque[str] = deque()
         self._due: dict[str, float] = {}
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer)
+        # Under the worker's fixed name it takes up the locks that its dead predecessor held.
+        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
         #: What ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -177,6 +178,12 @@ class MetalWorker(BaseWorker):
             return False
         if not self._pipeline.accepts(job.model):
             return False
+        try:
+            entry.check()
+        except CaptionqError as error:
+            self._store.fail(entry.id, error)
+            drop(self.connection, queue, entry.id, keep=False)
+            return True
         entry.redis_server_version = queue.get_redis_server_version()
         execution = self.prepare_execution(entry)
         self.prepare_job_execution(entry, remove_from_intermediate_queue=True)
@@ -191,7 +198,6 @@ class MetalWorker(BaseWorker):
 
     def _begin(self, flight: Flight) -> None:
         try:
-            flight.entry.check()
             request = flight.job.parsed_request()
             if self._pipeline.model != request.model:
                 logger.info("Loading %s.", request.model)
@@ -324,7 +330,16 @@ class MetalWorker(BaseWorker):
         tick.heartbeat()
         tick.enqueue_scheduled_jobs()
         if self._is_due("reconcile", RECONCILE_EVERY):
+            self._sweep()
             reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+
+    def _sweep(self) -> None:
+        """Ids that were taken and never came here: the reply was lost, or they had no hash. `reconcile` makes them anew."""
+        held = self._held[0].id if self._held else None
+        for queue in lanes(self.connection):
+            for job_id in queue.intermediate_queue.get_job_ids():
+                if job_id != held:
+                    queue.intermediate_queue.remove(job_id)
 
     def set_shutdown_requested_date(self) -> None:
         """Nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""

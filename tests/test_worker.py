@@ -1,0 +1,237 @@
+"""The worker in this process, on a real broker and the real models, until its lanes are empty."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.command import send_stop_job_command
+from rq.serializers import JSONSerializer
+
+from jobs.queue import Entry, LaneQueue, lanes, push
+from jobs.requests import Message, Request, Sampling
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.submission import Question, Wanted, submit
+from jobs.tables import Batch, Job, JobStatus, Lane
+from tests.scenes import save_scenes
+from worker import service
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """rq installs its handlers; the test run wants its own back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def queue_scenes(
+    folder: Path, count: int, store: Store, connection: Redis, prompt: str = "Describe this image."
+) -> tuple[Batch, dict[str, str]]:
+    """Queue questions about pictures; returns the right caption by the picture's address."""
+    captions = save_scenes(folder, count)
+    question = Question("demo", prompt, Sampling(max_tokens=64))
+    wanted = [Wanted(path, path.with_suffix(".txt")) for path in captions]
+    submission = submit(wanted, question, store=store, connection=connection, description="test")
+    return submission.batch, {path.as_uri(): caption for path, caption in captions.items()}
+
+
+def add_text_job(store: Store, asked: str, model: str = "demo-text") -> Job:
+    """A row that asks a model without an image."""
+    request = Request(model=model, messages=[Message(role="user", content=asked)], sampling=Sampling(max_tokens=64))
+    job = Job(model=model, request=request.model_dump_json(), digest=request.digest)
+    store.add([job])
+    return job
+
+
+def assert_nothing_is_left(connection: Redis) -> None:
+    """Neither entries nor executions nor leases: the rows alone know that there was something."""
+    for queue in lanes(connection):
+        assert queue.ids() == set()
+    assert connection.keys("rq:job:*") == []
+    assert connection.keys("rq:execution*") == []
+
+
+def test_it_empties_its_lanes_and_leaves_nothing_in_redis(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """Twenty pictures, sixteen slots: every row has its own picture's caption, its usage and its times."""
+    batch, captions = queue_scenes(tmp_path / "pictures", 20, store, connection)
+    service.run(settings, burst=True)
+    rows = store.jobs(batch_id=batch.id)
+    assert {row.source: row.text for row in rows} == captions
+    for row in rows:
+        assert (row.status, row.attempts, row.finish_reason) == (JobStatus.SUCCEEDED, 1, "stop")
+        assert (row.prompt_tokens or 0) > (row.image_tokens or 0) > 0
+        assert (row.completion_tokens or 0) > 0
+        times = (row.queue_seconds, row.preprocess_seconds, row.prefill_seconds, row.decode_seconds)
+        assert all(seconds is not None and seconds > 0 for seconds in times)
+    assert_nothing_is_left(connection)
+
+
+def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
+    settings: Settings, store: Store, connection: Redis
+) -> None:
+    """Nothing is in Redis at all: the database alone is enough."""
+    orphan, abandoned = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
+    store.claim(abandoned.id, service.worker_name(settings))
+    service.run(settings, burst=True)
+    assert (store.job(orphan.id).text or "").startswith("Hello!")
+    row = store.job(abandoned.id)
+    assert (row.status, row.attempts, row.deaths) == (JobStatus.SUCCEEDED, 2, 1)
+
+
+def test_an_entry_that_comes_twice_runs_once(settings: Settings, store: Store, connection: Redis) -> None:
+    """And one whose row is gone or cancelled does not run at all."""
+    job, cancelled = add_text_job(store, "Hello"), add_text_job(store, "Hello")
+    store.cancel([cancelled.id])
+    push(connection, Lane.BULK, [job.id])
+    push(connection, Lane.BULK, [cancelled.id, "job_unknown"])
+    push(connection, Lane.INTERACTIVE, [job.id])
+    service.run(settings, burst=True)
+    assert (store.job(job.id).status, store.job(job.id).attempts) == (JobStatus.SUCCEEDED, 1)
+    assert store.job(cancelled.id).attempts == 0
+    assert_nothing_is_left(connection)
+
+
+def test_what_redis_names_is_never_called(settings: Settings, store: Store, connection: Redis, tmp_path: Path) -> None:
+    """An entry that names a function fails its own row; its neighbour is answered."""
+    job, neighbour = add_text_job(store, "Hello"), add_text_job(store, "Thanks")
+    queue = Queue(Lane.BULK, connection=connection, serializer=JSONSerializer)
+    witness = tmp_path / "called"
+    queue.enqueue("os.mkdir", str(witness), job_id=job.id)
+    push(connection, Lane.BULK, [neighbour.id])
+    service.run(settings, burst=True)
+    row = store.job(job.id)
+    assert (row.status, row.error_code) == (JobStatus.FAILED, "invalid_request_error")
+    assert "os.mkdir" in (row.error_message or "")
+    assert not witness.exists()
+    assert store.job(neighbour.id).status == JobStatus.SUCCEEDED
+
+
+def test_models_are_swapped_between_batches(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """Text and vision jobs in one lane; an image for the text-only model is refused, an unknown model is named."""
+    batch, captions = queue_scenes(tmp_path / "pictures", 3, store, connection)
+    talk = [add_text_job(store, "Count to ten.") for _ in range(3)]
+    unknown = add_text_job(store, "Hello", model="/no/such/model")
+    image = store.jobs(batch_id=batch.id)[0].parsed_request().model_copy(update={"model": "demo-text"})
+    blind = Job(model="demo-text", request=image.model_dump_json(), digest=image.digest)
+    store.add([blind])
+    push(connection, Lane.BULK, [*(job.id for job in talk), unknown.id, blind.id])
+    service.run(settings, burst=True)
+    assert {row.source: row.text for row in store.jobs(batch_id=batch.id)} == captions
+    assert {store.job(job.id).text for job in talk} == {"one two three four five six seven eight nine ten"}
+    assert store.job(unknown.id).error_code == "model_not_found"
+    assert store.job(blind.id).error_code == "images_not_supported"
+
+
+def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """A folder that is not there: three attempts with pauses, then the reason; the text is in the row."""
+    batch, captions = queue_scenes(tmp_path / "pictures", 2, store, connection)
+    bad = store.jobs(batch_id=batch.id)[0]
+    request = bad.parsed_request()
+    lost = Job(
+        model="demo",
+        request=request.model_dump_json(),
+        digest=request.digest,
+        source=bad.source,
+        output=(tmp_path / "gone" / "a.txt").as_uri(),
+    )
+    store.add([lost])
+    push(connection, Lane.BULK, [lost.id])
+    deadline = 3
+    while store.job(lost.id).status != JobStatus.FAILED and deadline:
+        # In a burst the worker ends while an attempt is put off; the next one takes it up.
+        service.run(settings, burst=True)
+        deadline -= 1
+        for queue in lanes(connection):
+            for job_id in queue.scheduled_job_registry.get_job_ids():
+                connection.zadd(queue.scheduled_job_registry.key, {job_id: 0})
+    row = store.job(lost.id)
+    assert (row.status, row.error_code, row.attempts) == (JobStatus.FAILED, "output_error", settings.max_attempts)
+    assert row.text == captions[bad.source or ""]
+    assert {one.text for one in store.jobs(batch_id=batch.id)} == set(captions.values())
+
+
+def test_a_job_that_was_there_at_two_deaths_runs_alone(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """If it is the culprit, it takes no other along."""
+    batch, _ = queue_scenes(tmp_path / "pictures", 6, store, connection)
+    suspect = store.jobs(batch_id=batch.id)[2]
+    for _ in range(2):
+        store.claim(suspect.id, service.worker_name(settings))
+        store.recover(service.worker_name(settings))
+    service.run(settings, burst=True)
+    rows = store.jobs(batch_id=batch.id)
+    alone = next(row for row in rows if row.id == suspect.id)
+    assert alone.status == JobStatus.SUCCEEDED
+    assert alone.started_at is not None
+    assert alone.finished_at is not None
+    for row in rows:
+        if row.id != suspect.id:
+            assert row.started_at is not None
+            assert row.finished_at is not None
+            assert row.finished_at <= alone.started_at or row.started_at >= alone.finished_at
+
+
+@pytest.mark.parametrize("how", ["captionq", "rq"])
+def test_a_job_that_is_cancelled_while_it_runs_is_stopped(
+    settings: Settings, connection: Redis, store: Store, how: str
+) -> None:
+    """By its row, or by rq's own stop-job; its neighbour is answered."""
+    job, neighbour = add_text_job(store, "Count to twenty."), add_text_job(store, "Hello")
+    push(connection, Lane.BULK, [job.id, neighbour.id])
+
+    def cancel_while_the_model_loads() -> None:
+        while store.job(job.id).status != JobStatus.RUNNING:
+            time.sleep(0.005)
+        if how == "captionq":
+            store.cancel([job.id])
+        else:
+            send_stop_job_command(connection, job.id, serializer=JSONSerializer)
+
+    thread = threading.Thread(target=cancel_while_the_model_loads)
+    thread.start()
+    service.run(settings, burst=True)
+    thread.join()
+    assert store.job(job.id).status == JobStatus.CANCELLED
+    assert store.job(job.id).text is None
+    assert store.job(neighbour.id).status == JobStatus.SUCCEEDED
+    assert_nothing_is_left(connection)
+
+
+def test_it_never_forks(settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metal does not survive it: any fork in this process is an error while the worker runs."""
+
+    def forbidden() -> int:
+        raise AssertionError("the worker forked")
+
+    monkeypatch.setattr("os.fork", forbidden)
+    job = add_text_job(store, "Hello")
+    service.run(settings, burst=True)
+    assert store.job(job.id).status == JobStatus.SUCCEEDED
+
+
+def test_entries_are_read_as_json(settings: Settings, store: Store, connection: Redis) -> None:
+    """A pickle in an entry is data that makes no sense, and not code."""
+    job = add_text_job(store, "Hello")
+    push(connection, Lane.BULK, [job.id])
+    connection.hset(Entry.key_for(job.id), "data", b"cos\nsystem\n(S'true'\ntR.")
+    service.run(settings, burst=True)
+    assert store.job(job.id).status == JobStatus.FAILED
+    assert LaneQueue(Lane.BULK, connection=connection, serializer=JSONSerializer).ids() == set()
