@@ -19,7 +19,6 @@ from worker.demo import demo_models
 
 #: Ids of the built-in tokenizer, with which the Qwen families make do.
 _VISION_START, _IMAGE, _VIDEO, _EOS = 3, 6, 7, 2
-_VOCABULARY = 704
 #: By how much random weights are multiplied.
 _GROWTH = 4.0
 _TEXT: dict[str, Any] = {
@@ -29,7 +28,6 @@ _TEXT: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-6,
-    "vocab_size": _VOCABULARY,
     "max_position_embeddings": 2048,
 }
 _SIGLIP: dict[str, Any] = {
@@ -85,7 +83,8 @@ def save_model(family: str, folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     _name_tokens(folder / "tokenizer_config.json", tokens)
-    config = {"model_type": family, "eos_token_id": [_EOS], "bos_token_id": 0, "vocab_size": _VOCABULARY, **config}
+    config = {"model_type": family, "eos_token_id": [_EOS], "bos_token_id": 0, "vocab_size": len(tokenizer), **config}
+    config.get("text_config", config)["vocab_size"] = len(tokenizer)
     for name, content in (("config", config), ("preprocessor_config", preprocessor), ("processor_config", processor)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     _save_weights(family, config, folder, seed)
@@ -134,6 +133,22 @@ def _qwen2_5_vl(_: PreTrainedTokenizerBase) -> _Files:
     return _qwen({**vision, **patches})
 
 
+def _qwen3_vl(_: PreTrainedTokenizerBase) -> _Files:
+    config, pixels, processor, tokens = _qwen({})
+    rope = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": [4, 2, 2]}
+    vision = {"model_type": "qwen3_vl", "depth": 3, "hidden_size": 48, "intermediate_size": 64, "num_heads": 4}
+    vision |= {
+        "out_hidden_size": 64,
+        "patch_size": 8,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0, 1],
+    }
+    text = {**_TEXT, "model_type": "qwen3_vl_text", "head_dim": 16, "rope_theta": 10000.0, "rope_scaling": rope}
+    text |= {"tie_word_embeddings": True, "num_hidden_layers": 3}
+    ids = {key: value for key, value in config.items() if key.endswith("_id")}
+    return {**ids, "text_config": text, "vision_config": vision}, pixels, processor, tokens
+
+
 def _gemma3(tokenizer: PreTrainedTokenizerBase) -> _Files:
     tokens = {"boi_token": "<start_of_image>", "image_token": "<image_soft_token>", "eoi_token": "<end_of_image>"}
     _extend(tokenizer, [*tokens.values(), "<bos>"], _GEMMA_TEMPLATE, bos="<bos>")
@@ -160,7 +175,7 @@ def _smolvlm(tokenizer: PreTrainedTokenizerBase) -> _Files:
         "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
         "scale_factor": 2,
     }
-    pixels = {"image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 128}}
+    pixels: dict[str, Any] = {"image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 128}}
     pixels |= {"max_image_size": {"longest_edge": 64}, "do_image_splitting": True}
     return config, pixels, {"processor_class": "SmolVLMProcessor", "image_seq_len": 16}, tokens
 
@@ -170,7 +185,12 @@ def _lfm2_vl(tokenizer: PreTrainedTokenizerBase) -> _Files:
     tokens |= {"image_thumbnail": "<|img_thumbnail|>"}
     _extend(tokenizer, [*tokens.values(), "<|startoftext|>"], _LFM2_TEMPLATE, bos="<|startoftext|>")
     text = {**_TEXT, "model_type": "lfm2", "block_dim": 64, "block_ff_dim": 96, "conv_dim": 64, "conv_dim_out": 64}
-    text |= {"num_heads": 4, "layer_types": ["full_attention", "conv", "full_attention"], "num_hidden_layers": 3, "block_auto_adjust_ff_dim": False}
+    text |= {
+        "num_heads": 4,
+        "layer_types": ["full_attention", "conv", "full_attention"],
+        "num_hidden_layers": 3,
+        "block_auto_adjust_ff_dim": False,
+    }
     config = {
         "text_config": text,
         "vision_config": {**_SIGLIP, "model_type": "lfm2_vl", "num_patches": 64},
@@ -205,6 +225,7 @@ def _extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str
 _FAMILIES = {
     "qwen2_vl": _qwen2_vl,
     "qwen2_5_vl": _qwen2_5_vl,
+    "qwen3_vl": _qwen3_vl,
     "gemma3": _gemma3,
     "smolvlm": _smolvlm,
     "lfm2_vl": _lfm2_vl,

@@ -112,7 +112,7 @@ class VisionBackend:
                 images=images or None,
                 prompts=prompt,
                 image_token_index=self._image_token,
-                add_special_tokens=False,
+                add_special_tokens=self._prompter.lacks_bos(prompt),
             )
         except Exception as error:
             # Processors raise whatever they stumble over; mlx-vlm makes a ValueError of it.
@@ -195,7 +195,7 @@ class TextBackend:
             raise ImagesNotSupportedError(f"'{self._loaded.info.name}' is a text-only model and cannot look at images.")
         with self._lock:
             prompt = self._prompter.prompt(request.messages)
-            ids = list(self._loaded.processor.encode(prompt, add_special_tokens=False))
+            ids = list(self._loaded.processor.encode(prompt, add_special_tokens=self._prompter.lacks_bos(prompt)))
         check_context(self._loaded, len(ids), 0, request.sampling)
         return Prepared(ids, 0, request.sampling)
 

@@ -43,6 +43,11 @@ class Prompter:
         except (TemplateError, ValueError) as error:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
 
+    def lacks_bos(self, prompt: str) -> bool:
+        """Whether the tokenizer is to put its beginning-of-sequence token first. Many templates do so themselves, and once is right."""
+        bos = getattr(getattr(self._processor, "tokenizer", self._processor), "bos_token", None)
+        return bos is not None and not prompt.startswith(bos)
+
     def _content(self, message: Message) -> str | list[dict[str, str]]:
         if not message.images and self._takes_strings[message.role]:
             return _text(message)
@@ -58,14 +63,20 @@ class Prompter:
                 f"Where an image goes in the prompt of a '{family}' model is not known; use another model."
             )
         plain = [{"role": one.role, "content": _parts(one, _IMAGE_PARTS[0])} for one in messages]
-        prompt: str = apply_chat_template(self._processor, self._config, plain, num_images=images)
-        return prompt
+        marked = apply_chat_template(self._processor, self._config, plain, num_images=images, return_messages=True)
+        return self._apply([{**message, "content": self._flat(message["content"])} for message in marked])
+
+    def _flat(self, content: str | list[dict[str, str]]) -> str:
+        """A content of parts as a string, where a family that takes lists has a template that does not."""
+        if isinstance(content, str):
+            return content
+        marker: str = getattr(self._processor, "image_token", None) or "<image>"
+        return "\n".join(marker if part["type"] == "image" else part["text"] for part in content)
 
     def _apply(self, messages: list[dict[str, Any]]) -> str:
-        # As mlx-vlm does: a caption is an answer, not a deliberation. Templates that do not know the word ignore it.
-        prompt: str = self._owner.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
+        # A caption is an answer, not a deliberation. Templates that do not know the word would have transformers warn.
+        options = {"enable_thinking": False} if "enable_thinking" in str(self._owner.chat_template) else {}
+        prompt: str = self._owner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
         return prompt
 
     def _keeps_string(self, role: str) -> bool:

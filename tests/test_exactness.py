@@ -1,0 +1,251 @@
+"""Rows of a batch against the same rows alone, token by token, with random weights: a trained model would hide much.
+
+Also after a step that failed, when every row is taken up again from its prompt and the tokens that had come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jobs.errors import EngineError
+from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from tests.families import save_model
+from tests.scenes import draw_many
+from worker.backends import PREFILL_STEP, Backend, Prepared, TextBackend, Token, VisionBackend
+from worker.engine import Engine, Finished
+from worker.loader import LoadedModel, load
+
+IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
+Row = tuple[Request, list[Image.Image]]
+
+
+def request(*content: str | ImagePart, **sampling: Any) -> Request:
+    """One message of text and images, in this order."""
+    parts = [TextPart(text=part) if isinstance(part, str) else part for part in content]
+    options = Sampling(**{"max_tokens": 20, **sampling})
+    return Request(model="any", messages=[Message(role="user", content=parts)], sampling=options)
+
+
+def mixed_rows(count: int) -> dict[str, Row]:
+    """Image rows of many sizes, text first as often as last, rows with two images, and rows with none."""
+    pictures = [drawn.image.reduce(2) for drawn in draw_many(count + 1)]
+    rows: dict[str, Row] = {}
+    for number, picture in enumerate(pictures[:count]):
+        rows[f"image-{number}"] = (request(IMAGE, f"What is number {number}?"), [picture])
+        rows[f"text-first-{number}"] = (request("Look here:", IMAGE), [picture])
+        rows[f"two-{number}"] = (request(IMAGE, "or", IMAGE, "?"), [picture, pictures[number + 1]])
+        rows[f"text-{number}"] = (request("Count to twenty. " * (number + 1)), [])
+    return rows
+
+
+def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dict[str, Finished]:
+    """Admit a row every few steps while a slot is free; returns how each ended."""
+    waiting = list(prepared.items())
+    finished: dict[str, Finished] = {}
+    step = 0
+    while waiting or engine.busy:
+        if waiting and engine.free and step % every == 0:
+            engine.admit(*waiting.pop(0))
+        finished.update({row.key: row for row in engine.step()})
+        step += 1
+    return finished
+
+
+def ids_of(finished: dict[str, Finished]) -> dict[str, list[int]]:
+    """The generated ids by key; a row that failed fails the test."""
+    assert [row.error for row in finished.values() if row.error is not None] == []
+    return {key: list(row.token_ids) for key, row in finished.items()}
+
+
+def one_at_a_time(backend: Backend, prepared: dict[str, Prepared]) -> dict[str, list[int]]:
+    """What each row gets in an engine of its own."""
+    alone: dict[str, list[int]] = {}
+    for key, row in prepared.items():
+        alone |= ids_of(run(Engine(backend, slots=1), {key: row}))
+    return alone
+
+
+class Breaking(VisionBackend):
+    """The real backend, of which the steps in `breaks` fail when their tokens are computed already: caches are ahead then."""
+
+    def __init__(self, loaded: LoadedModel, breaks: set[int]) -> None:
+        super().__init__(loaded)
+        self._breaks = breaks
+        self._steps = 0
+
+    def next(self) -> list[Token]:
+        tokens = super().next()
+        self._steps += 1
+        if self._steps in self._breaks:
+            raise RuntimeError("the device went away")
+        return tokens
+
+
+class Poisoned(VisionBackend):
+    """The real backend, in which rows with the prompt `culprit` break every step of the batch they decode in."""
+
+    def __init__(self, loaded: LoadedModel, culprit: Prepared, after: int) -> None:
+        super().__init__(loaded)
+        self._culprit, self._after = culprit, after
+        self._uid, self._count = -1, 0
+
+    def insert(self, prepared: Prepared, generated: Sequence[int] = ()) -> int:
+        uid = super().insert(prepared, generated)
+        if prepared is self._culprit:
+            self._uid, self._count = uid, len(generated)
+        return uid
+
+    def restart(self, slots: int) -> None:
+        super().restart(slots)
+        self._uid = -1
+
+    def next(self) -> list[Token]:
+        tokens = super().next()
+        self._count += sum(token.uid == self._uid for token in tokens)
+        if self._uid >= 0 and self._count > self._after:
+            raise RuntimeError("this row cannot be decoded")
+        return tokens
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A Qwen2-VL with random weights."""
+    return load(str(save_model("qwen2_vl", tmp_path_factory.mktemp("models") / "qwen2_vl")))
+
+
+@pytest.fixture(scope="module")
+def prepared(loaded: LoadedModel) -> dict[str, Prepared]:
+    """Six rows of each kind for it."""
+    backend = VisionBackend(loaded)
+    return {key: backend.prepare(*row) for key, row in mixed_rows(6).items()}
+
+
+@pytest.fixture(scope="module")
+def alone(loaded: LoadedModel, prepared: dict[str, Prepared]) -> dict[str, list[int]]:
+    """The ids that each row gets by itself."""
+    backend = VisionBackend(loaded)
+    expected = one_at_a_time(backend, prepared)
+    backend.close()
+    return expected
+
+
+@pytest.fixture(scope="module")
+def text_backend() -> Iterator[TextBackend]:
+    """The built-in text-only model's."""
+    backend = TextBackend(load("demo-text"))
+    yield backend
+    backend.close()
+
+
+def test_random_weights_tell_every_row_from_every_other(alone: dict[str, list[int]]) -> None:
+    """Otherwise a swapped row would go unnoticed below."""
+    assert len({tuple(ids) for ids in alone.values()}) == len(alone) == 24
+
+
+@pytest.mark.parametrize(("slots", "every"), [(24, 1), (5, 3)])
+def test_rows_that_join_a_running_batch_get_what_they_get_alone(
+    loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], slots: int, every: int
+) -> None:
+    """Images, text and pairs of images mixed, with as many slots as rows and with few."""
+    backend = VisionBackend(loaded)
+    assert ids_of(run(Engine(backend, slots), prepared, every=every)) == alone
+    backend.close()
+
+
+@pytest.mark.parametrize("breaks", [{4}, {9}, {22}, {9, 60}, {12, 13, 14}])
+def test_rows_of_a_broken_batch_go_on_where_they_were(
+    loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], breaks: set[int]
+) -> None:
+    """A step fails early, late, twice, or again while the rows are taken up: no token is lost, doubled or wrong."""
+    backend = Breaking(loaded, breaks)
+    rows = dict(list(prepared.items())[:8])
+    finished = run(Engine(backend, slots=8), rows)
+    failed = {key for key, row in finished.items() if row.error is not None}
+    # A row that was alone when the step failed is taken for the culprit.
+    assert len(failed) == (2 if breaks == {12, 13, 14} else 0)
+    whole = {key: row for key, row in finished.items() if key not in failed}
+    assert ids_of(whole) == {key: alone[key] for key in whole}
+    backend.close()
+
+
+@pytest.mark.parametrize("after", [0, 1, 7])
+def test_a_row_that_breaks_every_step_fails_alone(
+    loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], after: int
+) -> None:
+    """At its first token, its second, or in the middle of its answer: the others have every token they have alone."""
+    rows = dict(list(prepared.items())[:6])
+    backend = Poisoned(loaded, rows["two-0"], after)
+    finished = run(Engine(backend, slots=6), rows)
+    error = finished.pop("two-0").error
+    assert isinstance(error, EngineError)
+    assert error.transient
+    assert "this row cannot be decoded" in error.message
+    assert ids_of(finished) == {key: alone[key] for key in finished}
+    backend.close()
+
+
+def test_a_sampled_row_goes_on_with_its_own_noise(loaded: LoadedModel) -> None:
+    """A seeded row draws the same tokens when it is taken up in the middle."""
+    plain = VisionBackend(loaded)
+    pictures = [drawn.image.reduce(2) for drawn in draw_many(4)]
+    hot = {str(seed): request(IMAGE, "Go on.", temperature=2.0, seed=seed, top_k=50) for seed in range(4)}
+    rows = {key: plain.prepare(asked, [pictures[int(key)]]) for key, asked in hot.items()}
+    expected = one_at_a_time(plain, rows)
+    plain.close()
+    backend = Breaking(loaded, {10})
+    assert ids_of(run(Engine(backend, slots=4), rows)) == expected
+    backend.close()
+
+
+@pytest.mark.parametrize("chunk", [PREFILL_STEP, 8])
+def test_cancelled_rows_leave_no_trace_wherever_they_are(
+    loaded: LoadedModel,
+    prepared: dict[str, Prepared],
+    alone: dict[str, list[int]],
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each row is cancelled at some steps of a run: waiting, between two chunks of its prompt, and in its answer."""
+    monkeypatch.setattr("worker.backends.PREFILL_STEP", chunk)
+    backend = VisionBackend(loaded)
+    rows = dict(list(prepared.items())[:5])
+    for step, key in enumerate([*rows, *rows, *rows]):
+        engine = Engine(backend, slots=5)
+        for admitted, row in rows.items():
+            engine.admit(admitted, row)
+        finished = {row.key: row for _ in range(step) for row in engine.step()}
+        assert engine.cancel(key)
+        assert not engine.cancel(key)
+        finished |= run(engine, {})
+        assert ids_of(finished) == {other: alone[other] for other in rows if other != key}
+        assert engine.free == 5
+    backend.close()
+
+
+def test_text_rows_get_what_they_get_alone(text_backend: TextBackend) -> None:
+    """The same on mlx-lm, with prompts of many lengths."""
+    rows = {
+        f"{name}-{number}": text_backend.prepare(request(f"{name}. " * number, max_tokens=24), [])
+        for number in range(1, 7)
+        for name in ("Count to ten", "Name a colour", "What is a star")
+    }
+    expected = one_at_a_time(text_backend, rows)
+    assert ids_of(run(Engine(text_backend, slots=6), rows, every=2)) == expected
+
+
+def test_text_rows_are_cancelled_wherever_they_are(text_backend: TextBackend) -> None:
+    """Waiting, while the prompt is prefilled, and in the answer."""
+    rows = {str(number): text_backend.prepare(request("Count to ten. " * number), []) for number in range(1, 5)}
+    expected = one_at_a_time(text_backend, rows)
+    for step, key in enumerate([*rows, *rows]):
+        engine = Engine(text_backend, slots=4)
+        for admitted, row in rows.items():
+            engine.admit(admitted, row)
+        finished = {row.key: row for _ in range(step) for row in engine.step()}
+        assert engine.cancel(key)
+        finished |= run(engine, {})
+        assert ids_of(finished) == {other: expected[other] for other in rows if other != key}

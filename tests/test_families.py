@@ -1,0 +1,158 @@
+"""Other families of vision models: their templates, their processors, and batches of them against one row at a time."""
+
+from __future__ import annotations
+
+import pytest
+from mlx_vlm import stream_generate
+from PIL import Image
+
+from jobs.errors import InvalidRequestError, ModelError
+from jobs.requests import Message, Request, Sampling, TextPart
+from tests.families import FAMILIES, save_model
+from tests.scenes import draw_many
+from tests.test_exactness import IMAGE, Breaking, ids_of, mixed_rows, run
+from worker.backends import PREFILL_STEP, VisionBackend
+from worker.engine import Engine
+from worker.loader import LoadedModel, load
+from worker.prompting import Prompter
+
+#: mlx-vlm's processor of LLaVA cannot be called with the transformers of today; its prompts are tested.
+RUNNABLE = [family for family in FAMILIES if family != "llava"]
+
+#: transformers says so of arguments that mlx-vlm gives it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
+    """One tiny model of each family."""
+    folder = tmp_path_factory.mktemp("families")
+    return {family: load(str(save_model(family, folder / family))) for family in FAMILIES}
+
+
+def decoded_alone(loaded: LoadedModel, request: Request, images: list[Image.Image]) -> list[int]:
+    """The ids that mlx-vlm's own loop over one prompt gives."""
+    prompt = Prompter(loaded.processor, loaded.config).prompt(request.messages)
+    count = request.sampling.max_tokens
+    stream = stream_generate(
+        loaded.model, loaded.processor, prompt, image=images or None, max_tokens=count, temperature=0.0
+    )
+    # The last item repeats the last token.
+    ids = [part.token for part in stream if part.finish_reason is None]
+    return [token for token in ids if token not in loaded.eos]
+
+
+@pytest.fixture(scope="module")
+def alone(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
+    """By family and key: the ids that mlx-vlm gives each of the rows by itself."""
+    rows = mixed_rows(2)
+    return {family: {key: decoded_alone(models[family], *row) for key, row in rows.items()} for family in RUNNABLE}
+
+
+@pytest.mark.parametrize("family", RUNNABLE)
+@pytest.mark.parametrize("chunk", [PREFILL_STEP, 8])
+def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
+    models: dict[str, LoadedModel],
+    alone: dict[str, dict[str, list[int]]],
+    family: str,
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows with an image, two and none, text first and last, joining late, their prompts prefilled whole or in chunks."""
+    assert len({tuple(ids) for ids in alone[family].values()}) == len(alone[family])
+    monkeypatch.setattr("worker.backends.PREFILL_STEP", chunk)
+    backend = VisionBackend(models[family])
+    prepared = {key: backend.prepare(*row) for key, row in mixed_rows(2).items()}
+    assert ids_of(run(Engine(backend, slots=8), prepared)) == alone[family]
+    assert ids_of(run(Engine(backend, slots=3), prepared, every=4)) == alone[family]
+    backend.close()
+
+
+@pytest.mark.parametrize("family", RUNNABLE)
+def test_rows_of_a_broken_batch_go_on_where_they_were(
+    models: dict[str, LoadedModel], alone: dict[str, dict[str, list[int]]], family: str
+) -> None:
+    """From the prompt and the tokens that had come out, in every family; when nearly all rows decode."""
+    backend = Breaking(models[family], {16})
+    prepared = {key: backend.prepare(*row) for key, row in mixed_rows(2).items()}
+    finished = run(Engine(backend, slots=8), prepared)
+    failed = {key for key, row in finished.items() if row.error is not None}
+    # Random weights may answer with an image marker, which a prompt that is taken up again would take for an image.
+    assert all(backend._image_token in alone[family][key] for key in failed)
+    assert len(failed) <= 1
+    whole = {key: row for key, row in finished.items() if key not in failed}
+    assert ids_of(whole) == {key: alone[family][key] for key in whole}
+    backend.close()
+
+
+@pytest.mark.parametrize("family", RUNNABLE)
+def test_image_tokens_are_counted_in_the_expanded_prompt(models: dict[str, LoadedModel], family: str) -> None:
+    """Two images have the tokens of both; the rest is text."""
+    backend = VisionBackend(models[family])
+    pictures = [drawn.image.reduce(2) for drawn in draw_many(2)]
+
+    def tokens(*images: Image.Image) -> tuple[int, int]:
+        parts = [*([IMAGE] * len(images)), TextPart(text="What is it?")]
+        prepared = backend.prepare(Request(model="any", messages=[Message(role="user", content=parts)]), list(images))
+        assert prepared.ids.count(backend._image_token) == prepared.image_tokens  # type: ignore[arg-type]
+        return prepared.image_tokens, len(prepared.ids)
+
+    (first, _), (second, _), (both, whole) = tokens(pictures[0]), tokens(pictures[1]), tokens(*pictures)
+    assert both == first + second > 0
+    assert whole > both
+    assert tokens()[0] == 0
+
+
+MARKERS = {
+    "qwen2_vl": "<|vision_start|><|image_pad|><|vision_end|>",
+    "qwen2_5_vl": "<|vision_start|><|image_pad|><|vision_end|>",
+    "qwen3_vl": "<|vision_start|><|image_pad|><|vision_end|>",
+    "gemma3": "<start_of_image>",
+    "smolvlm": "<image>",
+    "lfm2_vl": "<image>",
+    "llava": "<image>",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_and_images_keep_their_order(models: dict[str, LoadedModel], family: str) -> None:
+    """In each message of a conversation, whatever form the family's template takes them in."""
+    prompter = Prompter(models[family].processor, models[family].config)
+    conversation = [
+        Message(role="system", content="Be brief."),
+        Message(role="user", content=[TextPart(text="Before"), IMAGE, TextPart(text="between"), IMAGE]),
+        Message(role="assistant", content="An answer."),
+        Message(role="user", content=[IMAGE, TextPart(text="after")]),
+    ]
+    prompt = prompter.prompt(conversation)
+    marker = MARKERS[family]
+    at = 0
+    for word in ("Be brief.", "Before", marker, "between", marker, "An answer.", marker, "after"):
+        at = prompt.index(word, at) + len(word)
+    assert prompt.count(marker) == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_without_images_keeps_its_text(models: dict[str, LoadedModel], family: str) -> None:
+    """Some templates iterate over a string as if it were a list of parts, and print nothing."""
+    prompter = Prompter(models[family].processor, models[family].config)
+    prompt = prompter.prompt([Message(role="system", content="Be brief."), Message(role="user", content="Hello there")])
+    assert "Be brief." in prompt
+    assert "Hello there" in prompt
+    assert not prompter.lacks_bos(prompt)
+
+
+def test_what_a_template_refuses_is_the_request_s_fault(models: dict[str, LoadedModel]) -> None:
+    """Gemma's wants users and assistants to take turns, and says so."""
+    prompter = Prompter(models["gemma3"].processor, models["gemma3"].config)
+    with pytest.raises(InvalidRequestError, match="must alternate"):
+        prompter.prompt([Message(role="user", content="One"), Message(role="user", content="two")])
+
+
+def test_a_processor_that_fails_names_the_model(models: dict[str, LoadedModel]) -> None:
+    """An image marker in the text has no image: the processor stumbles, the request ends with a typed error."""
+    backend = VisionBackend(models["qwen2_vl"])
+    content = [IMAGE, TextPart(text="What does <|image_pad|> mean?")]
+    request = Request(model="any", messages=[Message(role="user", content=content)], sampling=Sampling(max_tokens=8))
+    with pytest.raises(ModelError, match="cannot take this prompt"):
+        backend.prepare(request, [draw_many(1)[0].image])
