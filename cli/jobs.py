@@ -75,7 +75,9 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
 @click.argument("job_or_batch")
 @_FORMAT
 def show(job_or_batch: str, output_format: str) -> None:
-    """Show a job or a batch: what was asked, what came of it, and where the time went.
+    """Show a job or a batch.
+
+    What was asked, what came of it, and where the time went.
 
     \b
     Example:
@@ -102,7 +104,9 @@ def show(job_or_batch: str, output_format: str) -> None:
 @jobs.command()
 @click.argument("jobs_or_batches", nargs=-1, required=True)
 def cancel(jobs_or_batches: tuple[str, ...]) -> None:
-    """Cancel jobs, or what is left of batches. Those that run are stopped; those that have ended stay as they are.
+    """Cancel jobs, or what is left of batches.
+
+    Those that run are stopped; those that have ended stay as they are.
 
     \b
     Example:
@@ -123,7 +127,9 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 @jobs.command()
 @click.argument("jobs_or_batches", nargs=-1, required=True)
 def retry(jobs_or_batches: tuple[str, ...]) -> None:
-    """Ask again what failed or was cancelled, as new jobs of a new batch. The old ones stay as they are.
+    """Ask again what failed or was cancelled.
+
+    The new jobs make a new batch; the old ones stay as they are.
 
     \b
     Example:

@@ -1,0 +1,137 @@
+"""The command line: help that shows how, and quick answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import COMMANDS, captionq
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.tables import JobStatus
+from tests.rows import RESULT, add_batch
+
+HEAVY = ("mlx", "numpy", "PIL", "fastapi", "sqlalchemy", "rq", "redis", "transformers", "huggingface_hub", "pydantic")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, as it is typed."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    """Commands in the test's own data folder."""
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
+    return CliRunner()
+
+
+def output(result: Result) -> str:
+    """What a command printed that ended well."""
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """It has to answer at once: the modules that take time are imported by the commands that need them."""
+    code = (
+        "import sys; from click.testing import CliRunner; from cli.main import captionq\n"
+        "assert CliRunner().invoke(captionq, ['--help']).exit_code == 0\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", list(commands(captionq)), ids=" ".join)
+def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str, ...]) -> None:
+    """Imperative, with an example that begins like the command, and the default of every option."""
+    help_text = output(CliRunner().invoke(captionq, [*command, "--help"]))
+    assert re.search(rf"^ +captionq {' '.join(command)}\b", help_text, re.MULTILINE), help_text
+    context = click.Context(captionq)
+    found: click.Command | None = captionq
+    for name in command:
+        assert isinstance(found, click.Group)
+        found = found.get_command(context, name)
+    assert found is not None
+    for option in found.params:
+        if (
+            isinstance(option, click.Option)
+            and not option.hidden
+            and option.name not in ("help", "model")
+            and not option.is_flag
+        ):
+            shown = option.show_default or "default:" in (option.help or "") or option.default is None
+            assert shown, f"{option.name} does not say its default"
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    """Whoever reads it finds all there is."""
+    readme = Path("README.md").read_text()
+    assert [name for name in COMMANDS if f"captionq {name}" not in readme] == []
+
+
+def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
+    """One batch with a job of each kind, through all four commands."""
+    batch, jobs = add_batch(store, 3)
+    store.claim(jobs[0].id, "worker")
+    store.succeed(jobs[0].id, RESULT)
+    listed = output(run.invoke(captionq, ["jobs", "list", "--batch", batch.id]))
+    assert "A large red circle" in listed
+    assert "2 queued, 1 succeeded" in listed
+    shown = output(run.invoke(captionq, ["jobs", "show", jobs[0].id]))
+    assert "40 prompt (16 image) + 9 completion tokens" in shown
+    assert "/pictures/0.jpg" in shown
+    assert "2 queued" in output(run.invoke(captionq, ["jobs", "show", batch.id]))
+    assert "2 cancelled" in output(run.invoke(captionq, ["jobs", "cancel", batch.id]))
+    assert "2 queued as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
+    assert store.counts()[JobStatus.QUEUED] == 2
+    assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
+
+
+def test_programs_read_json(run: CliRunner, store: Store) -> None:
+    """An object a line, with the usage and the times."""
+    _, jobs = add_batch(store, 1)
+    store.claim(jobs[0].id, "worker")
+    store.succeed(jobs[0].id, RESULT)
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
+    assert row["text"] == RESULT.text
+    assert row["usage"] == {"prompt_tokens": 40, "image_tokens": 16, "completion_tokens": 9}
+    assert row["image"] == "/pictures/0.jpg"
+    assert row["error"] is None
+
+
+def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:
+    """No traceback, status 1, and where to look."""
+    result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
+    assert result.exit_code == 1
+    assert result.output == "Error: There is no job 'job_nowhere'. `captionq jobs list` shows the newest.\n"
+
+
+def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
+    """The built-in ones always are."""
+    listed = output(run.invoke(captionq, ["models"]))
+    assert re.search(r"^demo +vision +/.*demo$", listed, re.MULTILINE)
+    assert re.search(r"^demo-text +text +/.*demo-text$", listed, re.MULTILINE)
+
+
+def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner) -> None:
+    """Every line ok; a data folder that cannot be used is named, and the end is 1."""
+    lines = output(run.invoke(captionq, ["doctor"])).splitlines()
+    assert len(lines) == 8
+    assert all(line.startswith("ok  ") for line in lines)
+    sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": "/dev/null/nowhere"})
+    assert sick.exit_code == 1
+    assert "CAPTIONQ_DATA_DIR" in sick.output
