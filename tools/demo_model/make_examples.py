@@ -1,6 +1,6 @@
 """Draw the pictures of `examples/`: a dozen scenes in several sizes and formats, and the right caption of each.
 
-    python -m tools.demo_model.make_examples examples
+python -m tools.demo_model.make_examples examples
 """
 
 from __future__ import annotations

@@ -35,9 +35,10 @@ VISION_SHARE = 0.25
 AUXILIARY = 0.4
 #: Weight of a cell that shows the ground, beside one that shows a shape.
 GROUND = 0.25
-MUON_RATE, ADAM_RATE = 0.02, 2e-3
-#: From weights: gentler, so that what is there is not shaken loose.
-MUON_RATE_ON, ADAM_RATE_ON = 0.004, 4e-4
+#: Muon's learning rate from scratch, and from weights: gentler, so that what is there is not shaken loose.
+RATE, RATE_ON = 0.02, 0.004
+#: AdamW's, as a part of Muon's.
+ADAM_PART = 0.1
 WARM_UP_STEPS = 50
 PAIR_SHARE = 0.35
 REPORT_EVERY = 50
@@ -134,13 +135,13 @@ def initialise(trainee: Trainee, pictures: list[Any], seed: int) -> None:
     embed.bias = mx.array((-filters @ mean).astype(np.float32))
 
 
-def make_optimizer(muon_rate: float, adam_rate: float) -> optim.MultiOptimizer:
+def make_optimizer(rate: float) -> optim.MultiOptimizer:
     """Muon for the matrices inside the layers, AdamW for embeddings, the head, norms and biases."""
 
     def is_layer_matrix(name: str, value: mx.array) -> bool:
         return value.ndim == 2 and "embed" not in name and "head" not in name
 
-    return optim.MultiOptimizer([optim.Muon(muon_rate), optim.AdamW(adam_rate)], [is_layer_matrix])
+    return optim.MultiOptimizer([optim.Muon(rate), optim.AdamW(rate * ADAM_PART)], [is_layer_matrix])
 
 
 def train(
@@ -150,18 +151,18 @@ def train(
     *,
     name: str,
     minutes: float,
-    rates: tuple[float, float],
+    rate: float,
 ) -> None:
     """Until the time is over; the rates warm up and then fall linearly to a hundredth."""
-    optimizer = make_optimizer(*rates)
+    optimizer = make_optimizer(rate)
     step_gradient = nn.value_and_grad(trainee, objective)
     start, steps = time.monotonic(), 0
     losses: list[float] = []
     accuracies: list[float] = []
     while (passed := (time.monotonic() - start) / (60 * minutes)) < 1:
         factor = min(1.0, (steps + 1) / WARM_UP_STEPS) * max(0.01, 1 - passed)
-        for one, rate in zip(optimizer.optimizers, rates, strict=True):
-            one.learning_rate = rate * factor
+        for one, part in zip(optimizer.optimizers, (1.0, ADAM_PART), strict=True):
+            one.learning_rate = rate * part * factor
         (loss, accuracy), gradients = step_gradient(next_batch())
         optimizer.update(trainee, gradients)
         mx.eval(trainee.parameters(), optimizer.state, loss, accuracy)
@@ -204,6 +205,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     parser.add_argument("--init", type=Path, help="a model folder whose weights to begin with")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, help=f"Muon's learning rate; {RATE} from scratch, {RATE_ON} from weights")
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--rows", type=int, default=32, help="rows a step; half as many of two pictures")
     parser.add_argument("--seed", type=int, default=11)
@@ -218,6 +220,7 @@ def main() -> None:
         return make_batch(pictures, tokenizer, rng, rows=arguments.rows // images, images_a_row=images)
 
     minutes = arguments.minutes
+    rate = arguments.rate or (RATE if arguments.init is None else RATE_ON)
     if arguments.init is None:
         some = [picture for of_size in pictures.values() for picture in of_size[:200]]
         initialise(trainee, some, arguments.seed)
@@ -227,11 +230,10 @@ def main() -> None:
             lambda: next_batch(0.0),
             name="tower",
             minutes=minutes * VISION_SHARE,
-            rates=(MUON_RATE, ADAM_RATE),
+            rate=rate,
         )
         minutes *= 1 - VISION_SHARE
-    rates = (MUON_RATE, ADAM_RATE) if arguments.init is None else (MUON_RATE_ON, ADAM_RATE_ON)
-    train(trainee, trainee.loss, lambda: next_batch(PAIR_SHARE), name="whole", minutes=minutes, rates=rates)
+    train(trainee, trainee.loss, lambda: next_batch(PAIR_SHARE), name="whole", minutes=minutes, rate=rate)
     save(trainee.model, arguments.out)
 
 
