@@ -33,7 +33,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     """Commands in the test's own data folder."""
     monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
     return CliRunner()

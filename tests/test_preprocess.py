@@ -98,7 +98,10 @@ def test_what_is_transparent_is_white(tmp_path: Path, settings: Settings) -> Non
     """Black, as a plain conversion leaves it, would hide black drawings."""
     for name, mode in (("rgba.png", "RGBA"), ("palette.png", "P"), ("grey.png", "LA")):
         clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-        clear.convert(mode).save(tmp_path / name, **({"transparency": 0} if mode == "P" else {}))
+        stored = clear.convert(mode)
+        if mode == "P":
+            stored.info["transparency"] = 0
+        stored.save(tmp_path / name)
         assert pixels(decode(tmp_path / name, settings)).min() == 255
 
 

@@ -20,10 +20,10 @@ from worker.sampling import GumbelSampler, logits_processors
 LOGITS = mx.log(mx.array([[0.5, 0.25, 0.15, 0.07, 0.03]]))
 
 
-def drawn(count: int = 4000, **sampling: Any) -> Counter[int]:
+def drawn(**sampling: Any) -> Counter[int]:
     """How often each of the five tokens is chosen."""
     sampler = GumbelSampler(Sampling(**{"temperature": 1.0, "seed": 5, **sampling}))
-    return Counter(int(mx.argmax(sampler(None, LOGITS), axis=-1).item()) for _ in range(count))
+    return Counter(mx.argmax(sampler(None, LOGITS), axis=-1).tolist()[0] for _ in range(4000))
 
 
 def test_greedy_rows_have_no_processor() -> None:
@@ -64,7 +64,7 @@ def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
     """Alone, and among greedy and other sampled rows that join before and after it; the greedy ones stay greedy."""
     backend = VisionBackend(load("demo"))
     pictures = draw_many(6)
-    hot = {"temperature": 2.0, "seed": 3, "max_tokens": 24}
+    hot: dict[str, Any] = {"temperature": 2.0, "seed": 3, "max_tokens": 24}
     seeded = backend.prepare(ask("Describe this image.", **hot), [pictures[0].image])
     by_itself = run(Engine(backend), {"seeded": seeded})["seeded"]
     rows = {

@@ -44,7 +44,7 @@ class Prompter:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
 
     def lacks_bos(self, prompt: str) -> bool:
-        """Whether the tokenizer is to put its beginning-of-sequence token first. Many templates do so themselves, and once is right."""
+        """Whether the tokenizer is to put its first token (BOS) there. Many templates do so themselves, and once is right."""
         bos = getattr(getattr(self._processor, "tokenizer", self._processor), "bos_token", None)
         return bos is not None and not prompt.startswith(bos)
 

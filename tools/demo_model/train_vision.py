@@ -141,7 +141,9 @@ def make_optimizer(rate: float) -> optim.MultiOptimizer:
     def is_layer_matrix(name: str, value: mx.array) -> bool:
         return value.ndim == 2 and "embed" not in name and "head" not in name
 
-    return optim.MultiOptimizer([optim.Muon(rate), optim.AdamW(rate * ADAM_PART)], [is_layer_matrix])
+    # mlx adds Muon's weight decay to the gradient before that is orthogonalised, and it drowns gradients as small as these.
+    muon = optim.Muon(rate, weight_decay=0.0)
+    return optim.MultiOptimizer([muon, optim.AdamW(rate * ADAM_PART)], [is_layer_matrix])
 
 
 def train(
