@@ -70,7 +70,7 @@ def caption(
     """
     from cli.run import Run
     from jobs.requests import Sampling
-    from jobs.settings import Settings
+    from jobs.settings import read_settings
     from jobs.submission import Existing, Question
 
     if prompt is not None and preset_name is not None:
@@ -78,7 +78,7 @@ def caption(
     missing = [path for path in paths if not path.is_symlink() and not path.exists()]
     if missing:
         raise click.UsageError(f"There is no {missing[0]}.")
-    settings = Settings()
+    settings = read_settings()
     question = Question(
         model=model or settings.model,
         prompt=prompt or preset(preset_name or DEFAULT_PRESET),

@@ -30,9 +30,9 @@ def doctor(ctx: click.Context) -> None:
       captionq doctor
     """
     from jobs.errors import CaptionqError
-    from jobs.settings import Settings
+    from jobs.settings import read_settings
 
-    settings = Settings()
+    settings = read_settings()
     checks: dict[str, Callable[[Settings], str]] = {
         "python": _python,
         "data folder": _data_folder,

@@ -160,9 +160,9 @@ def _jobs_of(store: Store, name: str) -> list[Job]:
 
 
 def _settings() -> Settings:
-    from jobs.settings import Settings
+    from jobs.settings import read_settings
 
-    settings = Settings()
+    settings = read_settings()
     settings.make_folders()
     return settings
 

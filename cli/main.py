@@ -18,6 +18,10 @@ COMMANDS = {
 }
 
 
+#: The exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT.
+INTERRUPTED = 130
+
+
 class Commands(click.Group):
     """Finds commands by name, and turns captionq's errors into a line on the terminal."""
 
@@ -37,6 +41,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except CaptionqError as error:
             raise click.ClickException(error.message) from error
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -6,23 +6,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.folders import find_images
-from worker.loader import describe, fetch
-
+from cli.main import INTERRUPTED
 from cli.report import make_report
 from cli.services import Services, services
 from jobs.errors import ImagesNotSupportedError
+from jobs.folders import find_images
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
 from jobs.tables import OPEN
+from worker.loader import describe, fetch
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1
 
 ALL_CAPTIONED = 0
 SOME_FAILED = 1
-INTERRUPTED = 130
 
 
 class Run:

@@ -18,11 +18,11 @@ def work(burst: bool, until_eof: bool) -> None:
     Example:
       captionq work
     """
-    from jobs.settings import Settings
+    from jobs.settings import read_settings
     from worker.logs import set_up_logging
     from worker.service import run
 
-    settings = Settings()
+    settings = read_settings()
     if until_eof:
         # Its owner has gone, and somebody may wait at a prompt: what runs goes back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})

@@ -140,6 +140,12 @@ class ImagesNotSupportedError(ModelError):
 # -- the machinery --------------------------------------------------------------------------------
 
 
+class SettingsError(CaptionqError):
+    """A setting is not valid."""
+
+    code = "invalid_settings"
+
+
 class DataFolderError(CaptionqError):
     """The data folder cannot be used."""
 

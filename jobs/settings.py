@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, field_validator
+import pydantic_settings
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from jobs.errors import DataFolderError
+from jobs.errors import DataFolderError, SettingsError
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -81,3 +82,15 @@ class Settings(BaseSettings):
             raise DataFolderError(
                 f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
             ) from error
+
+
+def read_settings() -> Settings:
+    """The settings of this process, from its environment. Raises SettingsError, which names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"CAPTIONQ_{'_'.join(map(str, first['loc'])).upper()}"
+        raise SettingsError(f"{name} has value {first['input']!r}. {first['msg']}.") from error
+    except pydantic_settings.SettingsError as error:
+        raise SettingsError(f'{str(error).splitlines()[0]}. Lists are written as JSON: ["/pictures"].') from error

@@ -135,3 +135,14 @@ def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner) -> None:
     sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": "/dev/null/nowhere"})
     assert sick.exit_code == 1
     assert "CAPTIONQ_DATA_DIR" in sick.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CAPTIONQ_SLOTS", "many"), ("CAPTIONQ_ALLOWED_ROOTS", "/pictures"), ("CAPTIONQ_GRACE", "-1")]
+)
+def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
+    """One line with the variable, and no traceback."""
+    result = run.invoke(captionq, ["jobs", "list"], env={name: value})
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert name.removeprefix("CAPTIONQ_").lower() in result.output.lower()

@@ -22,6 +22,8 @@ from worker.preprocess import decode
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
+#: Seconds until a model that could not be loaded is tried again.
+RELOAD_AFTER = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Pipeline:
         self._engine: Engine | None = None
         self._preparing: deque[_Preparation] = deque()
         self._preprocess_seconds: dict[str, float] = {}
+        #: When a model could not be loaded, and why.
+        self._failures: dict[str, tuple[float, CaptionqError]] = {}
 
     @property
     def model(self) -> str | None:
@@ -139,7 +143,20 @@ class Pipeline:
         )
 
     def load(self, model: str) -> None:
-        """Make this model the resident one; nothing may be in flight. Raises ModelError."""
+        """Make this model the resident one; nothing may be in flight. Raises ModelError.
+
+        One that could not be loaded is not tried again for a while: a folder's worth of jobs may ask for it.
+        """
+        failed_at, error = self._failures.get(model, (0.0, None))
+        if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
+            raise error
+        try:
+            self._load(model)
+        except CaptionqError as error:
+            self._failures[model] = (time.monotonic(), error)
+            raise
+
+    def _load(self, model: str) -> None:
         self._unload()
         self._backend = make_backend(load(model))
         self._engine = Engine(self._backend, slots=self._settings.slots)
