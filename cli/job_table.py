@@ -22,7 +22,11 @@ _STYLE = {
 
 def print_jobs(jobs: Sequence[Job]) -> None:
     """A row a job; what is too long for the terminal is cut at its end."""
-    table = Table(box=None, pad_edge=False)
+    # Without a terminal nothing is cut: whoever reads it has no width.
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=1000)
+    table = Table(box=None, pad_edge=False, expand=console.is_terminal)
     for heading in ("job", "status", "age"):
         table.add_column(heading, no_wrap=True)
     table.add_column("image", no_wrap=True, overflow="ellipsis", ratio=2)
@@ -33,10 +37,6 @@ def print_jobs(jobs: Sequence[Job]) -> None:
         table.add_row(
             job.id, status.value, _age(job.created_at), _short_name(job), said or "", style=_STYLE.get(status)
         )
-    # Without a terminal nothing is cut: whoever reads it has no width.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=1000)
     console.print(table)
 
 

@@ -104,6 +104,7 @@ class TextReport(Report):
             yield
             return
         columns = (
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]} failed"),
@@ -111,14 +112,14 @@ class TextReport(Report):
             TimeRemainingColumn(compact=True),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as self._progress:
-            self._progress.add_task("", total=total, failed=0)
+            self._progress.add_task("Starting the worker", total=total, failed=0)
             yield
 
     def finished(self, job: Job) -> None:
         """Moves the bar."""
         super().finished(job)
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], advance=1, failed=self.failed)
+            self._progress.update(self._progress.task_ids[0], description="", advance=1, failed=self.failed)
 
 
 class JsonReport(Report):

@@ -38,9 +38,7 @@ def decode(source: Path | bytes, settings: Settings) -> Image.Image:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise UnsupportedImageError(
-            f"{name} is no image of a known format ({', '.join(FORMATS)}), or is damaged."
-        ) from None
+        raise UnsupportedImageError(f"{name} is no image of a known format, or is damaged.") from None
     except PermissionError:
         raise ImageError(f"{name} may not be read: permission denied.") from None
     except Exception as error:
