@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cli.options import format_option
 from jobs.limits import MAX_TOKENS
 from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
 
@@ -36,14 +37,7 @@ from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
     help="0: always the likeliest word; more: more varied.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Makes a varied answer repeatable.  [default: none]")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: one object a line as results arrive.",
-)
+@format_option("json: one object a line as results arrive.")
 @click.pass_context
 def caption(
     ctx: click.Context,

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.options import format_option
+
 if TYPE_CHECKING:
     from redis import Redis
 
     from jobs.settings import Settings
     from jobs.store import Store
     from jobs.tables import Job
-
-_FORMAT = click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: one object a line.",
-)
 
 
 @click.group()
@@ -46,7 +39,7 @@ def jobs() -> None:
     help="Only these; may be given several times.  [default: all]",
 )
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest so many.")
-@_FORMAT
+@format_option()
 def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, output_format: str) -> None:
     """List the newest jobs.
 
@@ -73,7 +66,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
 
 @jobs.command()
 @click.argument("job_or_batch")
-@_FORMAT
+@format_option()
 def show(job_or_batch: str, output_format: str) -> None:
     """Show a job or a batch.
 

@@ -6,16 +6,11 @@ import json
 
 import click
 
+from cli.options import format_option
+
 
 @click.command()
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json: one object a line.",
-)
+@format_option()
 def models(output_format: str) -> None:
     """List the models that are here: built-in, or in the Hugging Face cache.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -20,7 +21,7 @@ from jobs.tables import Job, JobStatus
 SHOWN_FAILURES = 20
 
 
-class Report:
+class Report(ABC):
     """Counts what ends; the base of what is shown."""
 
     def __init__(self) -> None:
@@ -39,9 +40,9 @@ class Report:
         """Something that the person should know; never among the results."""
         click.echo(message, err=True)
 
+    @abstractmethod
     def following(self, total: int) -> AbstractContextManager[None]:
         """Around the time in which jobs end."""
-        raise NotImplementedError
 
     def finished(self, job: Job) -> None:
         """A job of the run has ended."""

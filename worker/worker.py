@@ -10,59 +10,36 @@ second time finds its row claimed or ended.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from rq.command import handle_command, parse_payload
-from rq.executions import Execution
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
-from rq.worker import BaseWorker, WorkerStatus
+from rq.worker import WorkerStatus
 
 from jobs.errors import CaptionqError
 from jobs.outputs import write_sidecar
-from jobs.queue import Entry, LaneQueue, drop, lanes, put_off, reconcile
+from jobs.queue import Entry, LaneQueue, drop, put_off
 from jobs.requests import path_of
 from jobs.settings import Settings
 from jobs.store import Result, Store
 from jobs.tables import Job, JobStatus
+from worker.leasing import AWAY, Flight, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
 
 logger = logging.getLogger("captionq.worker")
 
-#: The broker is away: generation goes on, and what has ended is reported when the broker is back.
-AWAY = (RedisConnectionError, RedisTimeoutError)
 #: Seconds between two tries to reach a broker that is away.
 AWAY_PAUSE = 1.0
 #: Seconds before the second, third … attempt after a transient error.
 BACKOFF = (1, 5, 30)
 #: A job whose worker died this often while it ran, runs alone: if it is the culprit, it takes no other along.
 ALONE_AFTER_DEATHS = 2
-#: A row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
-ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 60.0
 #: Seconds between two looks for jobs that were cancelled while they run.
 WATCH_EVERY = 1.0
-
-
-@dataclass(frozen=True)
-class Flight:
-    """A job that this worker runs: its row, and its entry with the execution that holds the lease."""
-
-    job: Job
-    entry: Entry
-    queue: LaneQueue
-    execution: Execution
 
 
 @dataclass(frozen=True)
@@ -74,41 +51,16 @@ class Landing:
     retry_in: int | None = None
 
 
-class MetalWorker(BaseWorker):
+class MetalWorker(LeasingWorker):
     """Keeps the pipeline full from the lanes, and the store true to what comes out."""
 
-    queue_class = LaneQueue
-    job_class = Entry
-    log_result_lifespan = False
-    max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
-    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
-
     def __init__(self, name: str, connection: Redis, store: Store, pipeline: Pipeline, settings: Settings) -> None:
-        super().__init__(
-            lanes(connection),
-            name=name,
-            connection=connection,
-            serializer=JSONSerializer,
-            maintenance_interval=1,
-            log_job_description=False,
-        )
-        self._store = store
+        super().__init__(name, connection, store, settings.lease)
         self._pipeline = pipeline
         self._settings = settings
-        self._flights: dict[str, Flight] = {}
         self._landed: deque[Landing] = deque()
-        self._held: tuple[Entry, LaneQueue] | None = None
-        self._stops: deque[str] = deque()
-        self._due: dict[str, float] = {}
-        # Under the worker's fixed name it takes up the locks that its dead predecessor held.
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
         #: What ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._shutdown_requested_date is not None
 
     # -- the batch ------------------------------------------------------------------------------------
 
@@ -139,7 +91,7 @@ class MetalWorker(BaseWorker):
             while self._landed:
                 self._report(self._landed[0])
                 self._landed.popleft()
-            if self._is_due("beat", self._settings.lease / 4):
+            if self._is_due("beat", self._lease / 4):
                 self._beat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
@@ -274,79 +226,9 @@ class MetalWorker(BaseWorker):
         self._flights.clear()
         self._held = None
 
-    # -- cancelling -----------------------------------------------------------------------------------
-
-    def handle_payload(self, message: Any) -> None:
-        """A command from outside, on the thread that listens for them: a stop is noted here and done in the batch."""
-        payload = parse_payload(message)
-        if payload.get("command") in ("stop-job", "stop-execution"):
-            self._stops.append(payload["job_id"])
-        else:
-            handle_command(self, payload)
-
     def _drop_cancelled(self) -> None:
         while self._stops:
             self._store.cancel([self._stops.popleft()])
         for job_id in self._store.not_running(list(self._flights)):
             self._pipeline.cancel(job_id)
             self._landed.append(Landing(self._flights.pop(job_id)))
-
-    # -- leases and maintenance -----------------------------------------------------------------------
-
-    def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
-        """Seconds for which a heartbeat keeps the claim."""
-        return self._settings.lease
-
-    def _beat(self) -> None:
-        for flight in self._flights.values():
-            self.maintain_heartbeats(flight.entry, flight.execution)
-
-    @contextmanager
-    def _beating(self) -> Iterator[None]:
-        """Heartbeats from a thread of their own, while a model is fetched or loaded on this one."""
-        done = threading.Event()
-
-        def beat() -> None:
-            while not done.wait(self._settings.lease / 4):
-                try:
-                    self._beat()
-                except AWAY as error:
-                    logger.warning("The broker is away (%s) while a model loads.", error)
-
-        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-    def run_maintenance_tasks(self) -> None:
-        """rq's own, then what has waited long enough for its next attempt, then rows without an entry."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        tick = self._scheduler_tick  # rq would fork a process for it
-        if tick.should_reacquire_locks or not tick.acquired_locks:
-            tick.acquire_locks()
-        tick.heartbeat()
-        tick.enqueue_scheduled_jobs()
-        if self._is_due("reconcile", RECONCILE_EVERY):
-            self._sweep()
-            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
-
-    def _sweep(self) -> None:
-        """Ids that were taken and never came here: the reply was lost, or they had no hash. `reconcile` makes them anew."""
-        held = self._held[0].id if self._held else None
-        for queue in lanes(self.connection):
-            for job_id in queue.intermediate_queue.get_job_ids():
-                if job_id != held:
-                    queue.intermediate_queue.remove(job_id)
-
-    def set_shutdown_requested_date(self) -> None:
-        """Nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""
-
-    def _is_due(self, what: str, every: float) -> bool:
-        now = time.monotonic()
-        if now < self._due.get(what, 0.0):
-            return False
-        self._due[what] = now + every
-        return True
