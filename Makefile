@@ -30,7 +30,7 @@ layers: $(VENV)/.develop
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.develop
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

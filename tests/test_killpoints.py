@@ -1,0 +1,56 @@
+"""SIGKILL at chosen writes to Redis: whatever a worker was about to say, nothing is lost and nothing is left.
+
+`CAPTIONQ_TEST_KILLPOINTS=all` sweeps over every write.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobs.queue import lanes, push
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.tables import JobStatus, Lane
+from tests.test_worker import add_text_job, assert_nothing_is_left
+
+pytestmark = pytest.mark.timeout(300)
+
+SCRIPT = Path(__file__).with_name("killpoint.py")
+#: More writes than three short jobs make.
+NEVER = 1_000_000
+#: Recovery and birth, the first claim, leases, and the ends of jobs; a run of three jobs makes about 208 writes.
+CHOSEN = [(12, "before"), (60, "after"), (95, "before"), (140, "after"), (185, "before")]
+ALL = [(point, moment) for point in range(1, 212) for moment in ("before", "after")]
+POINTS = ALL if os.environ.get("CAPTIONQ_TEST_KILLPOINTS") == "all" else CHOSEN
+
+
+def work(settings: Settings, point: int, moment: str) -> subprocess.CompletedProcess[str]:
+    """Run the worker until it kills itself or has nothing left to do."""
+    command = [sys.executable, str(SCRIPT), str(settings.data_dir), str(point), moment]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent.parent)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize(("point", "moment"), POINTS)
+def test_a_kill_at_any_write_loses_nothing(
+    settings: Settings, store: Store, connection: Redis, point: int, moment: str
+) -> None:
+    """Three jobs, a death, and a second worker that finishes them: each has one result."""
+    jobs = [add_text_job(store, "Hello") for _ in range(3)]
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    first = work(settings, point, moment)
+    assert first.returncode in (-9, 0), first.stderr
+    second = work(settings, NEVER, moment)
+    assert second.returncode == 0, second.stderr
+    rows = [store.job(job.id) for job in jobs]
+    assert [row.status for row in rows] == [JobStatus.SUCCEEDED] * 3
+    assert all((row.text or "").startswith("Hello!") for row in rows)
+    assert all(row.attempts - row.deaths == 1 for row in rows)
+    assert [len(queue) for queue in lanes(connection)] == [0, 0]
+    assert_nothing_is_left(connection)
