@@ -42,19 +42,20 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+
 $(VENV)/.use: pyproject.toml requirements/use.txt | $(UV)
 	@test -e $(VENV)/.develop || $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/use.txt
-	@test -e $(VENV)/.develop || $(BIN)/python -m pip --version >/dev/null 2>&1 || true
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(INSTALL)
 	@touch $@
 
 $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/develop.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(INSTALL)
 	@touch $@ $(VENV)/.use
 
 # The locks name versions and hashes for every platform, and no registry.
-LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
 	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
