@@ -6,12 +6,14 @@ Also after a step that failed, when every row is taken up again from its prompt 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.errors import EngineError
+from jobs.errors import ContextLengthError, EngineError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from tests.families import save_model
 from tests.scenes import draw_many
@@ -223,6 +225,71 @@ def test_cancelled_rows_leave_no_trace_wherever_they_are(
         finished |= run(engine, {})
         assert ids_of(finished) == {other: alone[other] for other in rows if other != key}
         assert engine.free == 5
+    backend.close()
+
+
+def test_requests_that_are_prepared_in_threads_are_what_they_are_in_one(
+    loaded: LoadedModel, prepared: dict[str, Prepared]
+) -> None:
+    """Tokenizer and processor keep state: eight threads at once change nothing in the ids and pixels of any."""
+    backend = VisionBackend(loaded)
+    rows = mixed_rows(6)
+    with ThreadPoolExecutor(8) as threads:
+        again = dict(zip(rows, threads.map(lambda row: backend.prepare(*row), rows.values()), strict=True))
+    for key, row in prepared.items():
+        assert (again[key].ids, again[key].image_tokens) == (row.ids, row.image_tokens)
+        assert again[key].inputs.keys() == row.inputs.keys()
+        assert all(np.array_equal(again[key].inputs[name], value) for name, value in row.inputs.items())
+
+
+def test_text_is_what_the_ids_say(text_backend: TextBackend) -> None:
+    """Characters of several tokens come out whole, broken ones visibly, special tokens not at all."""
+    tokenizer = text_backend._loaded.processor
+    ids = tokenizer.encode("  a naïve 图 🦊 , it said .", add_special_tokens=False)
+    assert text_backend.text(ids) == "a naïve 图 🦊 , it said ."
+    fox = tokenizer.encode("🦊", add_special_tokens=False)
+    assert len(fox) > 1
+    assert text_backend.text(fox[:-1]) == "�"
+    assert text_backend.text([2, *fox, 2]) == "🦊"
+
+
+@pytest.mark.parametrize(
+    ("words", "max_tokens", "message"),
+    [
+        (
+            10,
+            2040,
+            r"max_tokens is 2040, but of the 2048 tokens of '.*' the prompt takes \d+ \(.*Ask for at most \d+\.",
+        ),
+        (2100, 8, r"The prompt has 2\d+ tokens \(4 for images\), and '.*' takes 2048"),
+    ],
+)
+def test_what_exceeds_the_context_is_refused_with_the_numbers(
+    loaded: LoadedModel, words: int, max_tokens: int, message: str
+) -> None:
+    """An answer that may grow too long, and a prompt that leaves no room for any."""
+    asked = request(IMAGE, "red " * words, max_tokens=max_tokens)
+    with pytest.raises(ContextLengthError, match=message):
+        VisionBackend(loaded).prepare(asked, [Image.new("RGB", (32, 32))])
+
+
+def test_a_prompt_and_an_answer_may_fill_the_context_to_its_end(loaded: LoadedModel) -> None:
+    """What the refusal says fits, fits."""
+    backend = VisionBackend(loaded)
+    picture = Image.new("RGB", (32, 32))
+    left = 2048 - len(backend.prepare(request(IMAGE, "red"), [picture]).ids)
+    assert backend.prepare(request(IMAGE, "red", max_tokens=left), [picture]).sampling.max_tokens == left
+    with pytest.raises(ContextLengthError, match=f"at most {left}"):
+        backend.prepare(request(IMAGE, "red", max_tokens=left + 1), [picture])
+
+
+def test_generators_that_come_and_go_leave_the_stop_tokens_as_they_were(loaded: LoadedModel) -> None:
+    """Each new generator of mlx-vlm would append them to the tokenizer's list."""
+    backend = VisionBackend(loaded)
+    criteria = loaded.processor.tokenizer.stopping_criteria
+    for _ in range(3):
+        backend.restart(slots=2)
+        assert sorted(criteria.eos_token_ids) == sorted(loaded.eos)
     backend.close()
 
 

@@ -221,11 +221,13 @@ def _hub_errors(name: str) -> Iterator[None]:
 
 def _read_config(name: str, path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads((path / "config.json").read_text())
+        config = json.loads((path / "config.json").read_text())
     except FileNotFoundError:
         raise ModelNotFoundError(f"'{name}' is no model: {path} has no config.json.") from None
-    except ValueError as error:
-        raise ModelError(f"'{name}' cannot be used: its config.json is no JSON ({error}).") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"'{name}' cannot be used: its config.json cannot be read ({error}).") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"'{name}' cannot be used: its config.json holds no JSON object.")
     return config
 
 
