@@ -73,14 +73,15 @@ def make_batch(
     *,
     rows: int,
     images_a_row: int,
+    text_first: float = 0.5,
 ) -> Batch:
-    """Rows about one or two pictures of one size, half of them with the text first."""
+    """Rows about one or two pictures of one size; the share `text_first` of them asks before it shows."""
     size = rng.choice(list(pictures))
     packed, shown = [], []
     for _ in range(rows):
         row_pictures = [_mirrored_at_random(rng.choice(pictures[size]), rng) for _ in range(images_a_row)]
         shown += row_pictures
-        packed.append(_Row(tokenizer, rng, row_pictures))
+        packed.append(_Row(tokenizer, rng, row_pictures, text_first=rng.random() < text_first))
     return _assemble(packed, shown)
 
 
@@ -117,7 +118,7 @@ def _mirrored_at_random(picture: Picture, rng: random.Random) -> Picture:
 class _Row:
     """Tokens, positions, turn numbers (0: the prefix) and answer flags of one row."""
 
-    def __init__(self, tokenizer: Tokenizer, rng: random.Random, pictures: list[Picture]) -> None:
+    def __init__(self, tokenizer: Tokenizer, rng: random.Random, pictures: list[Picture], *, text_first: bool) -> None:
         self._tokenizer = tokenizer
         self.ids: list[int] = []
         self.positions: list[tuple[int, int, int]] = []
@@ -128,7 +129,7 @@ class _Row:
             self._say(f"<|im_start|>system\n{system}<|im_end|>\n")
         self._say("<|im_start|>user\n")
         scenes = [picture.scene for picture in pictures]
-        if rng.random() < 0.5:
+        if text_first:
             asked, answer = _turns(scenes, rng)[0]
             self._say(asked)
             self._show(pictures)

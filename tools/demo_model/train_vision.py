@@ -40,7 +40,6 @@ RATE, RATE_ON = 0.02, 0.004
 #: AdamW's, as a part of Muon's.
 ADAM_PART = 0.1
 WARM_UP_STEPS = 50
-PAIR_SHARE = 0.35
 REPORT_EVERY = 50
 
 
@@ -210,6 +209,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help=f"Muon's learning rate; {RATE} from scratch, {RATE_ON} from weights")
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--rows", type=int, default=32, help="rows a step; half as many of two pictures")
+    parser.add_argument("--pairs", type=float, default=0.35, help="share of the steps about two pictures")
+    parser.add_argument("--text-first", type=float, default=0.5, help="share of the rows that ask before they show")
     parser.add_argument("--seed", type=int, default=11)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -219,7 +220,8 @@ def main() -> None:
 
     def next_batch(pair_share: float) -> Batch:
         images = 2 if rng.random() < pair_share else 1
-        return make_batch(pictures, tokenizer, rng, rows=arguments.rows // images, images_a_row=images)
+        rows = arguments.rows // images
+        return make_batch(pictures, tokenizer, rng, rows=rows, images_a_row=images, text_first=arguments.text_first)
 
     minutes = arguments.minutes
     rate = arguments.rate or (RATE if arguments.init is None else RATE_ON)
@@ -235,7 +237,7 @@ def main() -> None:
             rate=rate,
         )
         minutes *= 1 - VISION_SHARE
-    train(trainee, trainee.loss, lambda: next_batch(PAIR_SHARE), name="whole", minutes=minutes, rate=rate)
+    train(trainee, trainee.loss, lambda: next_batch(arguments.pairs), name="whole", minutes=minutes, rate=rate)
     save(trainee.model, arguments.out)
 
 
