@@ -113,7 +113,7 @@ class TextReport(Report):
             TimeRemainingColumn(compact=True),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as self._progress:
-            self._progress.add_task("Starting the worker", total=total, failed=0)
+            self._progress.add_task("Waiting for the worker", total=total, failed=0)
             yield
 
     def finished(self, job: Job) -> None:

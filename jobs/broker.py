@@ -27,7 +27,8 @@ from jobs.settings import Settings
 
 #: The shortest limit of `sun_path` (macOS: 104 bytes with its closing zero).
 SOCKET_PATH_LIMIT = 103
-START_SECONDS = 10.0
+#: Seconds until the server answers: it reads its file first.
+START_SECONDS = 30.0
 
 
 @dataclass

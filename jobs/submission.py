@@ -81,7 +81,11 @@ def submit(
     store.add_batch(batch)
     submission = Submission(batch)
     waiting = store.open_outputs()
-    for chunk in chunked(wanted, CHUNK):
+    chunks = list(chunked(wanted, CHUNK))
+    if at_front:
+        # Each one goes ahead of the one before it.
+        chunks.reverse()
+    for chunk in chunks:
         jobs = [_job(batch, one, question) for one in chunk]
         new: list[Job] = []
         resumed: list[str] = []
