@@ -1,8 +1,8 @@
 """Training batches: pictures as patches, and several questions about each behind one prefix.
 
-A row is `system? user [image…]` followed by 1 to 5 turns. Each turn sees the prefix and itself, not its siblings (a block
-mask), and its positions begin where the prefix ends: to the model every turn looks like the first one, and the picture is
-encoded once for all of them.
+A row is `system? user [image…]` followed by 3 to 5 turns; in one with the text first the images stand in every turn, after
+its question. Each turn sees the prefix and itself, not its siblings (a block mask), and its positions begin where the prefix
+ends: to the model every turn looks like the first one, and the tower encodes a picture once for all of them.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows of L tokens, and the N pictures that stand in them in the order of their tokens."""
+    """B rows of L tokens, and the N pictures that stand in them."""
 
     ids: Ints  #: (B, L)
     positions: Ints  #: (3, B, L): time, height and width
     allowed: npt.NDArray[np.bool_]  #: (B, 1, L, L)
     answers: npt.NDArray[np.bool_]  #: (B, L): the tokens that are to be predicted
+    sources: Ints  #: (image tokens of all rows,): the cell of the pictures, counted through, that each one stands for
     patches: Floats  #: (patches of all pictures, 384)
     grids: Ints  #: (N, 3): frames, rows and columns of patches
-    cells: Ints  #: (image tokens of all pictures, 2): the shape and the colour there, 0 for the ground
+    cells: Ints  #: (cells of all pictures, 2): the shape and the colour there, 0 for the ground
 
 
 def draw_pictures(count: int, rng: random.Random) -> dict[tuple[int, int], list[Picture]]:
@@ -124,22 +125,19 @@ class _Row:
         self.positions: list[tuple[int, int, int]] = []
         self.turns: list[int] = []
         self.answers: list[bool] = []
+        self.pictures = pictures
+        #: Which of the pictures stand in the row, in their order there.
+        self.shown: list[int] = []
         self._next = 0
         if system := rng.choice(texts.SYSTEM_MESSAGES):
             self._say(f"<|im_start|>system\n{system}<|im_end|>\n")
         self._say("<|im_start|>user\n")
-        scenes = [picture.scene for picture in pictures]
-        if text_first:
-            asked, answer = _turns(scenes, rng)[0]
-            self._say(asked)
-            self._show(pictures)
-            self._turn(1, "", answer)
-        else:
-            self._show(pictures)
-            start = self._next
-            for number, (asked, answer) in enumerate(_turns(scenes, rng), 1):
-                self._next = start
-                self._turn(number, asked, answer)
+        if not text_first:
+            self._show(0)
+        start = self._next
+        for number, (asked, answer) in enumerate(_turns([picture.scene for picture in pictures], rng), 1):
+            self._next = start
+            self._turn(number, asked, answer, text_first=text_first)
 
     def _say(self, text: str, turn: int = 0, *, is_answer: bool = False) -> None:
         ids = self._tokenizer.encode(text).ids
@@ -149,20 +147,24 @@ class _Row:
         self.answers += [is_answer] * len(ids)
         self._next += len(ids)
 
-    def _show(self, pictures: list[Picture]) -> None:
-        for picture in pictures:
+    def _show(self, turn: int) -> None:
+        for number, picture in enumerate(self.pictures):
+            self.shown.append(number)
             rows, columns = picture.pixels.shape[0] // CELL, picture.pixels.shape[1] // CELL
-            self._say("<|vision_start|>")
+            self._say("<|vision_start|>", turn)
             self.ids += [IMAGE_PAD] * (rows * columns)
             start = self._next
             self.positions += [(start, start + row, start + column) for row in range(rows) for column in range(columns)]
-            self.turns += [0] * (rows * columns)
+            self.turns += [turn] * (rows * columns)
             self.answers += [False] * (rows * columns)
             self._next += max(rows, columns)
-            self._say("<|vision_end|>")
+            self._say("<|vision_end|>", turn)
 
-    def _turn(self, number: int, asked: str, answer: str) -> None:
-        self._say(asked + "<|im_end|>\n<|im_start|>assistant\n", number)
+    def _turn(self, number: int, asked: str, answer: str, *, text_first: bool) -> None:
+        self._say(asked, number)
+        if text_first:
+            self._show(number)
+        self._say("<|im_end|>\n<|im_start|>assistant\n", number)
         self._say(answer + "<|im_end|>", number, is_answer=True)
 
 
@@ -179,8 +181,6 @@ def _turns(scenes: list[Scene], rng: random.Random) -> list[tuple[str, str]]:
     )
     turns = [(rng.choice(texts.CAPTION_PROMPTS), texts.caption(scene)), other]
     turns += [texts.question(scene, rng) for _ in range(3)]
-    # The first one is all that a row with the text first asks.
-    rng.shuffle(turns)
     return turns
 
 
@@ -204,7 +204,19 @@ def _assemble(rows: list[_Row], pictures: list[Picture]) -> Batch:
         positions=positions,
         allowed=allowed[:, None],
         answers=answers,
+        sources=_sources(rows),
         patches=np.concatenate([patchify(picture.pixels) for picture in pictures]),
         grids=np.array([(1, height // PATCH, width // PATCH) for width, height in sizes], np.int32),
         cells=np.concatenate([cell_labels(picture.scene, size) for picture, size in zip(pictures, sizes, strict=True)]),
     )
+
+
+def _sources(rows: list[_Row]) -> Ints:
+    """A row's pictures follow those of the row before it; each has the cells of its size."""
+    first, parts = 0, []
+    for row in rows:
+        cells = [picture.pixels.shape[0] * picture.pixels.shape[1] // CELL**2 for picture in row.pictures]
+        starts = first + np.cumsum([0, *cells])
+        parts += [np.arange(starts[number], starts[number + 1]) for number in row.shown]
+        first = int(starts[-1])
+    return np.concatenate(parts).astype(np.int32)

@@ -87,14 +87,15 @@ class Trainee(nn.Module):
         shown = batch.ids == self.model.config.image_token_id
         where = mx.array(np.flatnonzero(shown).astype(np.uint32))
         flat = embeddings.reshape(-1, embeddings.shape[-1])
-        flat = flat.at[where].add(features - flat[where])
+        sources = mx.array(batch.sources)
+        flat = flat.at[where].add(features[sources] - flat[where])
         hidden = language.model(
             ids,
             inputs_embeds=flat.reshape(embeddings.shape),
             mask=mx.where(mx.array(batch.allowed), 0.0, -1e9),
             position_ids=mx.array(batch.positions),
             visual_pos_masks=mx.array(shown),
-            deepstack_visual_embeds=deepstack,
+            deepstack_visual_embeds=[layer[sources] for layer in deepstack],
         )
         # What is predicted at a token is the one after it.
         answers = np.flatnonzero(batch.answers.reshape(-1)).astype(np.uint32)
