@@ -34,6 +34,8 @@ logger = logging.getLogger("captionq.worker")
 
 #: Seconds between two tries to reach a broker that is away.
 AWAY_PAUSE = 1.0
+#: Seconds between two looks at the clock while the broker is away and nothing is left to generate.
+IDLE_PAUSE = 0.05
 #: Seconds before the second, third … attempt after a transient error.
 BACKOFF = (1, 5, 30)
 #: A job whose worker died this often while it ran, runs alone: if it is the culprit, it takes no other along.
@@ -72,7 +74,8 @@ class MetalWorker(LeasingWorker):
             while self._flights or self._landed or self._held:
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
-                    if time.monotonic() >= deadline:
+                    # One that is held has not begun: it can wait for the next worker.
+                    if time.monotonic() >= deadline or not (self._flights or self._landed):
                         break
                 self._talk_to_broker()
                 for outcome in self._pipeline.step():
@@ -86,6 +89,8 @@ class MetalWorker(LeasingWorker):
     def _talk_to_broker(self) -> None:
         """All of the batch's Redis traffic. While the broker is away none of it is lost, only late."""
         if not self._is_due("broker", 0.0):
+            if not self._pipeline.in_flight:
+                time.sleep(IDLE_PAUSE)
             return
         try:
             while self._landed:
