@@ -105,6 +105,12 @@ def question(scene: Scene, rng: random.Random) -> tuple[str, str]:
     return asked or ground
 
 
+def binding_question(scene: Scene, rng: random.Random) -> tuple[str, str]:
+    """A question that takes knowing which colour belongs to which shape: seeing both somewhere is not enough."""
+    kind = rng.choice([_shape_of_color, _is_there_named])
+    return kind(scene, rng, "") or question(scene, rng)
+
+
 def pair_question(first: Scene, second: Scene, rng: random.Random) -> tuple[str, str]:
     """A question about two images, and its answer."""
     kind = rng.random()

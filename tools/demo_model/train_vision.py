@@ -67,8 +67,10 @@ class CellHead(nn.Module):
 class Trainee(nn.Module):
     """The model and the head that helps to train it."""
 
-    def __init__(self, model: Any, size: int) -> None:
+    def __init__(self, model: Any, size: int, *, leads_tower: bool) -> None:
+        """`leads_tower`: whether the cells' loss trains the tower too: a new head would lead a trained one astray."""
         super().__init__()
+        self._leads_tower = leads_tower
         self.model = model
         self.head = CellHead(size)
 
@@ -80,29 +82,33 @@ class Trainee(nn.Module):
     def loss(self, batch: Batch) -> tuple[mx.array, mx.array]:
         """The answers' and the cells' loss together, and the accuracy of the shapes."""
         features, deepstack = self.model.vision_tower(mx.array(batch.patches), mx.array(batch.grids))
-        auxiliary, accuracy = self.head.loss(features, deepstack[0], mx.array(batch.cells))
+        seen = (features, deepstack[0])
+        if not self._leads_tower:
+            seen = (mx.stop_gradient(features), mx.stop_gradient(deepstack[0]))
+        auxiliary, accuracy = self.head.loss(*seen, mx.array(batch.cells))
         language = self.model.language_model
         ids = mx.array(batch.ids)
         embeddings = language.model.embed_tokens(ids)
         shown = batch.ids == self.model.config.image_token_id
         where = mx.array(np.flatnonzero(shown).astype(np.uint32))
         flat = embeddings.reshape(-1, embeddings.shape[-1])
-        sources = mx.array(batch.sources)
-        flat = flat.at[where].add(features[sources] - flat[where])
+        flat = flat.at[where].add(features - flat[where])
         hidden = language.model(
             ids,
             inputs_embeds=flat.reshape(embeddings.shape),
             mask=mx.where(mx.array(batch.allowed), 0.0, -1e9),
             position_ids=mx.array(batch.positions),
             visual_pos_masks=mx.array(shown),
-            deepstack_visual_embeds=[layer[sources] for layer in deepstack],
+            deepstack_visual_embeds=deepstack,
         )
         # What is predicted at a token is the one after it.
         answers = np.flatnonzero(batch.answers.reshape(-1)).astype(np.uint32)
         before = hidden.reshape(-1, hidden.shape[-1])[mx.array(answers - 1)]
         logits = language.model.embed_tokens.as_linear(before)
         targets = ids.reshape(-1)[mx.array(answers)]
-        return nn.losses.cross_entropy(logits, targets, reduction="mean") + AUXILIARY * auxiliary, accuracy
+        weights = mx.array(batch.weights.reshape(-1)[answers])
+        asked = (nn.losses.cross_entropy(logits, targets) * weights).sum() / weights.sum()
+        return asked + AUXILIARY * auxiliary, accuracy
 
 
 def initialise(trainee: Trainee, pictures: list[Any], seed: int) -> None:
@@ -198,7 +204,7 @@ def build(folder: Path, init: Path | None, seed: int) -> Trainee:
         write_model_folder(folder, train_tokenizer(seed))
         model = qwen3_vl.Model(qwen3_vl.ModelConfig.from_dict(load_config(folder)))
     model.update(tree_map(lambda value: value.astype(mx.float32), model.parameters()))
-    return Trainee(model, model.config.vision_config.out_hidden_size)
+    return Trainee(model, model.config.vision_config.out_hidden_size, leads_tower=init is None)
 
 
 def main() -> None:
@@ -212,6 +218,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=32, help="rows a step; half as many of two pictures")
     parser.add_argument("--pairs", type=float, default=0.35, help="share of the steps about two pictures")
     parser.add_argument("--text-first", type=float, default=0.5, help="share of the rows that ask before they show")
+    parser.add_argument(
+        "--binding", type=float, default=0.5, help="of those about one picture, share that asks what goes with what"
+    )
     parser.add_argument("--seed", type=int, default=11)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -222,7 +231,15 @@ def main() -> None:
     def next_batch(pair_share: float) -> Batch:
         images = 2 if rng.random() < pair_share else 1
         rows = arguments.rows // images
-        return make_batch(pictures, tokenizer, rng, rows=rows, images_a_row=images, text_first=arguments.text_first)
+        return make_batch(
+            pictures,
+            tokenizer,
+            rng,
+            rows=rows,
+            images_a_row=images,
+            text_first=arguments.text_first,
+            binding=arguments.binding,
+        )
 
     minutes = arguments.minutes
     rate = arguments.rate or (RATE if arguments.init is None else RATE_ON)
