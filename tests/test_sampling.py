@@ -8,6 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.requests import Sampling
 from tests.scenes import draw_many
@@ -15,27 +17,45 @@ from tests.test_engine import ask, run
 from worker.backends import VisionBackend
 from worker.engine import Engine
 from worker.loader import load
-from worker.sampling import GumbelSampler, logits_processors
+from worker.penalties import Penalties
+from worker.sampling import Sampler
 
-LOGITS = mx.log(mx.array([[0.5, 0.25, 0.15, 0.07, 0.03]]))
+SHARES = np.array([0.5, 0.25, 0.15, 0.07, 0.03])
+LOGITS = mx.log(mx.array(SHARES))[None]
 
 
 def drawn(**sampling: Any) -> Counter[int]:
     """How often each of the five tokens is chosen."""
-    sampler = GumbelSampler(Sampling(**{"temperature": 1.0, "seed": 5, **sampling}))
-    return Counter(int(np.array(mx.argmax(sampler(None, LOGITS), axis=-1))[0]) for _ in range(4000))
+    sampler = Sampler()
+    sampler.add(Sampling(**{"temperature": 1.0, "seed": 5, **sampling}), [])
+    return Counter(token for _ in range(4000) for token in sampler(LOGITS).tokens.tolist())
 
 
-def test_greedy_rows_have_no_processor() -> None:
-    """They cost nothing and cannot be disturbed."""
-    assert logits_processors(Sampling()) is None
+def chosen(rows: dict[str, Sampling], logits: Any, steps: int = 6) -> dict[str, list[int]]:
+    """What each row chooses in some steps over the same logits."""
+    sampler = Sampler()
+    for sampling in rows.values():
+        sampler.add(sampling, [1, 2])
+    columns = [sampler(mx.broadcast_to(logits, (len(rows), logits.shape[-1]))).tokens.tolist() for _ in range(steps)]
+    return {key: [column[at] for column in columns] for at, key in enumerate(rows)}
+
+
+def test_greedy_rows_take_the_likeliest_token_beside_others_that_do_not() -> None:
+    """Also in half precision, where arithmetic on their logits would make ties."""
+    logits = mx.random.normal((3, 700), key=mx.random.key(1)).astype(mx.float16)
+    sampler = Sampler()
+    for sampling in (Sampling(), Sampling(temperature=2.0, seed=1), Sampling()):
+        sampler.add(sampling, [])
+    tokens = np.array(sampler(logits).tokens)
+    best = np.array(mx.argmax(logits, axis=-1))
+    assert (tokens[0], tokens[2]) == (best[0], best[2])
+    assert tokens[1] != best[1]
 
 
 def test_samples_follow_the_distribution() -> None:
     """Four thousand draws at temperature 1 against the probabilities."""
     counts = drawn()
-    shares = np.array([counts[token] for token in range(5)]) / 4000
-    assert np.abs(shares - [0.5, 0.25, 0.15, 0.07, 0.03]).max() < 0.03
+    assert np.abs(np.array([counts[token] for token in range(5)]) / 4000 - SHARES).max() < 0.03
 
 
 def test_a_low_temperature_sharpens() -> None:
@@ -53,11 +73,102 @@ def test_a_low_temperature_sharpens() -> None:
         ({"top_p": 0.1}, {0}),
         ({"min_p": 0.25}, {0, 1, 2}),
         ({"top_k": 3, "top_p": 0.6}, {0, 1}),
+        ({"logit_bias": {0: -100.0, 3: -100.0}}, {1, 2, 4}),
+        ({"logit_bias": {4: 100.0}}, {4}),
     ],
 )
-def test_excluded_tokens_are_never_drawn(sampling: dict[str, float], possible: set[int]) -> None:
-    """top_k, top_p and min_p, alone and together."""
+def test_excluded_tokens_are_never_drawn(sampling: dict[str, Any], possible: set[int]) -> None:
+    """top_k, top_p, min_p and bias, alone and together."""
     assert set(drawn(**sampling)) == possible
+
+
+@given(order=st.permutations(range(6)), leaving=st.sets(st.integers(0, 5), max_size=3), at=st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_row_chooses_the_same_in_any_company(order: list[int], leaving: set[int], at: int) -> None:
+    """Whoever is beside it, in whatever order, and whoever leaves at some step."""
+    rules = [
+        Sampling(temperature=1.5, seed=1),
+        Sampling(temperature=0.7, seed=2, top_p=0.9),
+        Sampling(temperature=1.5, seed=3, top_k=20),
+        Sampling(),
+        Sampling(frequency_penalty=1.5, repetition_penalty=1.3),
+        Sampling(temperature=1.5, seed=6, presence_penalty=1.0, logit_bias={5: 2.0}),
+    ]
+    logits = mx.random.normal((1, 60), key=mx.random.key(9)) * 2
+    alone = [chosen({"row": one}, logits)["row"] for one in rules]
+    sampler, rows = Sampler(), list(order)
+    for row in rows:
+        sampler.add(rules[row], [1, 2])
+    given_tokens: dict[int, list[int]] = {row: [] for row in rows}
+    for step in range(6):
+        if step == at:
+            staying = [index for index, row in enumerate(rows) if row not in leaving]
+            sampler.keep(staying)
+            rows = [rows[index] for index in staying]
+        tokens = sampler(mx.broadcast_to(logits, (len(rows), 60))).tokens.tolist()
+        for row, token in zip(rows, tokens, strict=True):
+            given_tokens[row].append(token)
+    for row, tokens in given_tokens.items():
+        assert tokens == alone[row][: len(tokens)]
+
+
+def test_a_row_that_is_taken_up_again_chooses_as_it_would_have() -> None:
+    """Noise and penalties go on from the tokens that had come out."""
+    logits = mx.random.normal((1, 60), key=mx.random.key(3))
+    sampling = Sampling(temperature=1.5, seed=7, presence_penalty=1.0, frequency_penalty=0.5, repetition_penalty=1.2)
+    whole = chosen({"row": sampling}, logits)["row"]
+    again = Sampler()
+    again.add(sampling, [1, 2], whole[:3])
+    assert [again(logits).tokens.item() for _ in range(3)] == whole[3:]
+
+
+def test_penalties_are_what_their_papers_say() -> None:
+    """Against the same arithmetic in numpy: repetition counts the prompt in, the other two only the answer."""
+    sampling = Sampling(
+        repetition_penalty=1.5, presence_penalty=0.7, frequency_penalty=0.3, logit_bias={7: 1.25, 9999: 5.0}
+    )
+    logits = np.linspace(-2, 2, 12, dtype=np.float32)
+    expected = logits.copy()
+    for token in {0, 9, 3, 10}:
+        expected[token] = expected[token] / 1.5 if expected[token] > 0 else expected[token] * 1.5
+    for token, count in {3: 2, 10: 1}.items():
+        expected[token] -= 0.7 + 0.3 * count
+    expected[7] += 1.25
+    penalties = Penalties(sampling, prompt_ids=[0, 9], generated=[3, 10, 3])
+    assert np.allclose(np.array(penalties(mx.array(logits))), expected, atol=1e-6)
+
+
+def test_log_probabilities_are_the_models_own() -> None:
+    """Whatever temperature and bias do to the choice; rows that did not ask have none."""
+    logits = mx.random.normal((3, 50), key=mx.random.key(4)).astype(mx.float16)
+    sampler = Sampler()
+    sampler.add(Sampling(temperature=2.0, seed=1, logit_bias={3: 50.0}, logprobs=True, top_logprobs=2), [])
+    sampler.add(Sampling(), [])
+    sampler.add(Sampling(logprobs=True, top_logprobs=5), [])
+    tokens = sampler(logits).read()
+    wide = np.array(logits).astype(np.float64)
+    own = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    assert tokens[0].id == 3
+    for row, count in ((0, 2), (2, 5)):
+        assert tokens[row].logprob == pytest.approx(own[row, tokens[row].id], abs=1e-3)
+        best = np.argsort(-own[row])[:count]
+        assert [token for token, _ in tokens[row].top[:count]] == best.tolist()
+        assert [value for _, value in tokens[row].top[:count]] == pytest.approx(own[row, best].tolist(), abs=1e-3)
+    assert tokens[1].logprob is None
+    assert tokens[1].top == ()
+
+
+def test_reports_stay_with_their_rows_when_rows_join_and_leave() -> None:
+    """The choice of two batches joined, then filtered, reads as each row's own."""
+    logits = mx.random.normal((2, 50), key=mx.random.key(4))
+    first, second = Sampler(), Sampler()
+    for sampler in (first, second):
+        sampler.add(Sampling(logprobs=True, top_logprobs=2), [])
+        sampler.add(Sampling(), [])
+    one, other = first(logits), second(logits * 0.5)
+    joined = one.extended(other)
+    assert joined.read() == one.read() + other.read()
+    assert joined.kept([3, 2, 0]).read() == [other.read()[1], other.read()[0], one.read()[0]]
 
 
 def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
@@ -81,4 +192,3 @@ def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
     assert by_itself.text != pictures[0].caption
     for number in range(1, 6):
         assert finished[f"greedy-{number}"].text == pictures[number].caption
-    backend.close()

@@ -1,78 +1,58 @@
-"""The two generators behind the engine: mlx-vlm's for vision, mlx-lm's for text.
+"""The two kinds of model behind the engine: mlx-vlm's for vision, mlx-lm's for text.
 
-Both batch continuously: rows join and leave while the others decode. The sequence of calls, and `prefill_batch_size=1`, are what
-was proven to give every row the tokens it gets alone; larger prefill batches mix up the image features of their rows.
+`prepare` runs in any thread; everything else belongs to the thread that loaded the model, because mlx's streams are its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from jobs.errors import ContextLengthError, EngineError, ImagesNotSupportedError, ModelError
+from jobs.errors import ContextLengthError, ImagesNotSupportedError, ModelError
 from jobs.requests import Request, Sampling
-from worker import text
+from worker import caches, text
+from worker.embedding import Embedding
+from worker.grammar import Constraint, Grammars
 from worker.loader import LoadedModel
 from worker.prompting import Prompter
-from worker.sampling import logits_processors
-
-#: Tokens of a prompt that are prefilled between two steps of the other rows: mlx-vlm's own default.
-PREFILL_STEP = 2048
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request that is ready for the model, in plain arrays: no mlx array crosses a thread."""
-
-    #: The prompt after the expansion of its images.
-    ids: list[int]
-    #: How many of the ids stand for images.
-    image_tokens: int
-    sampling: Sampling
-    #: What the processor made of the images, by name: pixels, grids, masks.
-    inputs: dict[str, Any] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Token:
-    """The next token of a row. `finish_reason` is None, `stop` (the token is a stop token) or `length`."""
-
-    uid: int
-    id: int
-    finish_reason: str | None
+from worker.rows import Embedded, Prepared
 
 
 class Backend(Protocol):
-    """A model with a batch. All but `prepare` belongs to the thread that loaded the model: mlx's streams are its own."""
+    """A model, as the engine wants it."""
+
+    #: What turns ids and caches into logits.
+    language_model: Any
+    #: Ids that end an answer.
+    stops: frozenset[int]
+    #: How many rows may be prefilled together.
+    group: int
+    #: Whether the keys and values of one prompt's beginning may be handed to another.
+    shares_prefixes: bool
+    tokenizer: Any
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """From messages and decoded images to ids and arrays. May run in any thread. Raises InvalidRequestError, ModelError."""
 
-    def restart(self, slots: int) -> None:
-        """Begin with an empty batch of up to `slots` rows; what was in the old one is dropped."""
+    def patches(self, prepared: Prepared) -> int:
+        """How many patches of the row's images `encode` would have to look at; 0: it has nothing to do for this row."""
 
-    def insert(self, prepared: Prepared, generated: Sequence[int] = ()) -> int:
-        """Add a row, which is prefilled in the next steps and goes on after `generated`. Returns its uid."""
+    def encode(self, rows: Iterable[Prepared]) -> None:
+        """Let the vision tower look at all images of these rows in one pass."""
 
-    def prefilling(self) -> bool:
-        """Whether an inserted row has not joined the batch yet."""
+    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
+        """One row as the language model takes it, to go on after `generated`."""
 
-    def next(self) -> list[Token]:
-        """Decode every row by one token, and go on with the prefill. After an exception nothing but `restart` is allowed."""
-
-    def remove(self, uid: int) -> None:
-        """Take a row out, wherever it is."""
+    def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
+        """What the row's response format allows after `generated`; None: everything."""
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of generated ids, without special tokens."""
-
-    def close(self) -> None:
-        """Let go of the batch and its memory."""
 
 
 def make_backend(loaded: LoadedModel) -> Backend:
@@ -80,17 +60,43 @@ def make_backend(loaded: LoadedModel) -> Backend:
     return VisionBackend(loaded) if loaded.info.modality == "vision" else TextBackend(loaded)
 
 
-class VisionBackend:
+class _Common:
+    """What both kinds share."""
+
+    def __init__(self, loaded: LoadedModel, language_model: Any, tokenizer: Any) -> None:
+        self._loaded = loaded
+        self.language_model = language_model
+        self.tokenizer = tokenizer
+        self.stops = loaded.eos
+        self.group = 64 if caches.can_pad(language_model) else 1
+        self.shares_prefixes = caches.can_share_prefix(language_model)
+        self._prompter = Prompter(loaded.processor, loaded.config)
+        self._vocabulary = _vocabulary(loaded, tokenizer)
+        self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
+        # Tokenizers and processors keep state while they work.
+        self._lock = threading.Lock()
+
+    def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
+        """See `Backend`."""
+        constraint = self._grammars.constraint(prepared.response_format)
+        if constraint is not None:
+            for token in generated:
+                constraint.accept(token)
+        return constraint
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See `Backend`."""
+        return text.decode(self.tokenizer, ids)
+
+
+class VisionBackend(_Common):
     """mlx-vlm."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._loaded = loaded
-        self._tokenizer = getattr(loaded.processor, "tokenizer", loaded.processor)
-        self._prompter = Prompter(loaded.processor, loaded.config)
+        tokenizer = getattr(loaded.processor, "tokenizer", loaded.processor)
+        super().__init__(loaded, loaded.model.language_model, tokenizer)
         self._image_token = _image_token(loaded.model.config)
-        # Tokenizers and processors keep state while they work.
-        self._lock = threading.Lock()
-        self._generator: Any = None
+        self._embedding = Embedding(loaded.model, self._image_token)
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. The processor's arrays come from numpy and go back to it in the same thread."""
@@ -100,8 +106,8 @@ class VisionBackend:
         ids = inputs.pop("input_ids").reshape(-1).tolist()
         inputs.pop("attention_mask", None)
         image_tokens = ids.count(self._image_token) if images else 0
-        check_context(self._loaded, len(ids), image_tokens, request.sampling)
-        return Prepared(ids, image_tokens, request.sampling, inputs)
+        sampling = within_context(self._loaded, len(ids), image_tokens, request.sampling)
+        return Prepared(ids, image_tokens, sampling, inputs, _image_keys(inputs), request.response_format)
 
     def _process(self, prompt: str, images: list[Image.Image]) -> dict[str, Any]:
         from mlx_vlm.utils import prepare_inputs
@@ -119,75 +125,25 @@ class VisionBackend:
             raise ModelError(f"'{self._loaded.info.name}' cannot take this prompt with its images: {error}") from error
         return {name: _as_numpy(value) for name, value in raw.items()}
 
-    def restart(self, slots: int) -> None:
+    def patches(self, prepared: Prepared) -> int:
+        """See `Backend`. 0 for families whose rows are encoded as they are embedded."""
+        vision = self._embedding.vision
+        return vision.missing_patches(prepared) if vision.groups(prepared) else 0
+
+    def encode(self, rows: Iterable[Prepared]) -> None:
         """See `Backend`."""
-        from mlx_vlm.generate import BatchGenerator
+        self._embedding.vision.encode(rows)
 
-        self.close()
-        # Set here, not handed over: every generator that is given stop tokens appends them to the tokenizer's list.
-        self._tokenizer.stopping_criteria.reset(sorted(self._loaded.eos))
-        self._generator = BatchGenerator(
-            self._loaded.model.language_model,
-            self._loaded.processor,
-            prefill_batch_size=1,
-            completion_batch_size=slots,
-            compute_logprobs=False,
-        )
-
-    def insert(self, prepared: Prepared, generated: Sequence[int] = ()) -> int:
-        """See `Backend`. Runs the vision tower, to its end: what goes wrong there is this row's own."""
-        import mlx.core as mx
-
-        if self._image_token in generated:
-            raise EngineError("The answer holds an image marker, and cannot be taken up again.")
-        ids = [*prepared.ids, *generated]
-        data = {name: _as_mlx(value, len(prepared.ids), len(ids)) for name, value in prepared.inputs.items()}
-        pixels = data.pop("pixel_values", None)
-        tokens = mx.array([ids])
-        embedded = self._loaded.model.get_input_embeddings(tokens, pixels, mask=mx.ones_like(tokens), **data)
-        row = {**data, **{name: value for name, value in embedded.to_dict().items() if value is not None}}
-        mx.eval(row)
-        # At the end of a chunk every per-token input is cut but the deepstack list: a row that has one goes in one chunk.
-        self._generator.prefill_step_size = len(ids) if "deepstack_visual_embeds" in row else PREFILL_STEP
-        (uid,) = self._generator.insert(
-            [ids],
-            max_tokens=[prepared.sampling.max_tokens - len(generated)],
-            prompt_kwargs=[row],
-            logits_processors=[logits_processors(prepared.sampling, len(generated))],
-        )
-        return int(uid)
-
-    def prefilling(self) -> bool:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
         """See `Backend`."""
-        return bool(self._generator.has_pending_prompts)
-
-    def next(self) -> list[Token]:
-        """See `Backend`."""
-        return [Token(one.uid, int(one.token), one.finish_reason) for one in self._generator.next()[1]]
-
-    def remove(self, uid: int) -> None:
-        """See `Backend`."""
-        self._generator.remove(uid)
-
-    def text(self, ids: Sequence[int]) -> str:
-        """See `Backend`."""
-        return text.decode(self._tokenizer, ids)
-
-    def close(self) -> None:
-        """See `Backend`."""
-        if self._generator is not None:
-            self._generator.close()
-            self._generator = None
+        return self._embedding.embed(prepared, generated)
 
 
-class TextBackend:
+class TextBackend(_Common):
     """mlx-lm."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._loaded = loaded
-        self._prompter = Prompter(loaded.processor, loaded.config)
-        self._lock = threading.Lock()
-        self._generator: Any = None
+        super().__init__(loaded, loaded.model, loaded.processor)
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. mlx-lm would ignore an image in silence."""
@@ -196,68 +152,35 @@ class TextBackend:
         with self._lock:
             prompt = self._prompter.prompt(request.messages)
             ids = list(self._loaded.processor.encode(prompt, add_special_tokens=self._prompter.lacks_bos(prompt)))
-        check_context(self._loaded, len(ids), 0, request.sampling)
-        return Prepared(ids, 0, request.sampling)
+        sampling = within_context(self._loaded, len(ids), 0, request.sampling)
+        return Prepared(ids, 0, sampling, response_format=request.response_format)
 
-    def restart(self, slots: int) -> None:
+    def patches(self, prepared: Prepared) -> int:
         """See `Backend`."""
-        from mlx_lm.generate import BatchGenerator
+        return 0
 
-        self.close()
-        self._generator = BatchGenerator(
-            self._loaded.model,
-            stop_tokens=[[token] for token in sorted(self._loaded.eos)],
-            completion_batch_size=slots,
-            prefill_batch_size=1,
-            prefill_step_size=PREFILL_STEP,
-        )
-
-    def insert(self, prepared: Prepared, generated: Sequence[int] = ()) -> int:
+    def encode(self, rows: Iterable[Prepared]) -> None:
         """See `Backend`."""
-        (uid,) = self._generator.insert(
-            [[*prepared.ids, *generated]],
-            max_tokens=[prepared.sampling.max_tokens - len(generated)],
-            logits_processors=[logits_processors(prepared.sampling, len(generated)) or []],
-        )
-        return int(uid)
 
-    def prefilling(self) -> bool:
-        """See `Backend`. mlx-lm takes its prompts in their order, so nothing has to be held back."""
-        return False
-
-    def next(self) -> list[Token]:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
         """See `Backend`."""
-        return [Token(one.uid, int(one.token), one.finish_reason) for one in self._generator.next()[1]]
-
-    def remove(self, uid: int) -> None:
-        """See `Backend`."""
-        self._generator.remove([uid])
-
-    def text(self, ids: Sequence[int]) -> str:
-        """See `Backend`."""
-        return text.decode(self._loaded.processor, ids)
-
-    def close(self) -> None:
-        """See `Backend`."""
-        if self._generator is not None:
-            self._generator.close()
-            self._generator = None
+        ids = [*prepared.ids, *generated]
+        return Embedded(ids, text_prefix=len(ids) - 1)
 
 
-def check_context(loaded: LoadedModel, prompt_tokens: int, image_tokens: int, sampling: Sampling) -> None:
-    """The libraries run on past the end of the context without a word. Raises ContextLengthError."""
+def within_context(loaded: LoadedModel, prompt_tokens: int, image_tokens: int, sampling: Sampling) -> Sampling:
+    """The sampling with `max_tokens` no larger than what the context leaves: the libraries run on past its end without a word.
+
+    Raises ContextLengthError when it leaves nothing.
+    """
     limit = loaded.info.context_length
     if limit is None or prompt_tokens + sampling.max_tokens <= limit:
-        return
-    name, left = loaded.info.name, limit - prompt_tokens
-    if left > 0:
-        raise ContextLengthError(
-            f"max_tokens is {sampling.max_tokens}, but of the {limit} tokens of '{name}' the prompt takes {prompt_tokens} "
-            f"({image_tokens} for images). Ask for at most {left}."
-        )
+        return sampling
+    if prompt_tokens < limit:
+        return sampling.model_copy(update={"max_tokens": limit - prompt_tokens})
     raise ContextLengthError(
-        f"The prompt has {prompt_tokens} tokens ({image_tokens} for images), and '{name}' takes {limit} with the answer. "
-        "Send less text, or fewer or smaller images."
+        f"The prompt has {prompt_tokens} tokens ({image_tokens} for images), and '{loaded.info.name}' takes {limit} with the "
+        "answer. Send less text, or fewer or smaller images."
     )
 
 
@@ -277,12 +200,28 @@ def _as_numpy(value: Any) -> Any:
     return np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value)
 
 
-def _as_mlx(value: Any, prompt: int, length: int) -> Any:
-    """The processor's array for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
-    import mlx.core as mx
+def _vocabulary(loaded: LoadedModel, tokenizer: Any) -> int:
+    """The width of the logits: often more than the tokenizer has tokens."""
+    text_config = loaded.config.get("text_config") or {}
+    return int(text_config.get("vocab_size") or loaded.config.get("vocab_size") or len(tokenizer))
 
-    if not isinstance(value, np.ndarray):
-        return value
-    if length > prompt and value.shape == (1, prompt):
-        value = np.pad(value, [(0, 0), (0, length - prompt)])
-    return mx.array(value)
+
+def _image_keys(inputs: dict[str, Any]) -> tuple[bytes, ...]:
+    """A digest of each image's pixels where the processor says which are whose, else one of all that it made of them."""
+    pixels, grids = inputs.get("pixel_values"), inputs.get("image_grid_thw")
+    if pixels is None:
+        return ()
+    if grids is None:
+        arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
+        return (_digest(*arrays),)
+    ends = np.cumsum(grids.prod(axis=1)).tolist()
+    starts = [0, *ends[:-1]]
+    return tuple(_digest(pixels[start:end], grid) for start, end, grid in zip(starts, ends, grids, strict=True))
+
+
+def _digest(*arrays: Any) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()

@@ -1,20 +1,29 @@
-"""Continuous batching: admit → step → admit → step. Knows rows and tokens, and nothing of Redis or SQL."""
+"""Continuous batching: admit → take in → decode → collect. Knows rows and tokens, and nothing of Redis or SQL."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from jobs.errors import CaptionqError, EngineError
-from worker.backends import Backend, Prepared, Token
+from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
+from worker.backends import Backend
+from worker.batch import Batch, Joining
+from worker.intake import Intake, Row, Workshop
+from worker.rows import Prepared, Token
+from worker.text import TextStream
 
 logger = logging.getLogger("captionq.engine")
 
 #: Tokens that a row of a broken batch decodes by itself before it may join the others again. The broken step was computing the
 #: second one after those that had come out; the third shows that it is behind.
 PROBATION = 3
+#: Rows that are taken in together, where the model allows it. More gain little: the passes are as wide as the device by then.
+GROUP = 8
+#: Of so many slots one is kept for those whom somebody waits for.
+SLOTS_A_RESERVE = 16
 
 
 @dataclass(frozen=True)
@@ -23,80 +32,85 @@ class Finished:
 
     key: str
     text: str = ""
-    #: The generated ids, without the stop token.
-    token_ids: tuple[int, ...] = ()
+    #: The generated tokens, without the stop token.
+    tokens: tuple[Token, ...] = ()
     #: `stop` or `length`.
     finish_reason: str = "stop"
     #: Ids of the prompt, image tokens included.
     prompt_tokens: int = 0
     image_tokens: int = 0
-    #: Generated ids, without the stop token.
-    completion_tokens: int = 0
     #: From the admission to the first token, in seconds. The other rows decode meanwhile.
     prefill_seconds: float = 0.0
     #: From the first token to the last.
     decode_seconds: float = 0.0
     error: CaptionqError | None = None
 
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        return tuple(token.id for token in self.tokens)
 
-@dataclass
-class _Row:
-    key: str
-    prepared: Prepared
-    #: What has come out so far, without the stop token.
-    ids: list[int] = field(default_factory=list)
-    #: How often a batch broke with this row in it.
-    faults: int = 0
-    #: Whether it has to run by itself, and until it has how many ids.
-    alone: bool = False
-    alone_until: int = 0
-    admitted: float = field(default_factory=time.perf_counter)
-    first_token: float | None = None
+    @property
+    def completion_tokens(self) -> int:
+        """Generated ids, without the stop token."""
+        return len(self.tokens)
 
 
 class Engine:
     """A batch of up to `slots` rows on one backend."""
 
-    def __init__(self, backend: Backend, slots: int = 16) -> None:
+    def __init__(self, backend: Backend, slots: int = 32, group: int = GROUP) -> None:
         self._backend = backend
         self._slots = slots
-        #: Admitted, not yet handed to the generator: it prefills the shortest first, and a long prompt would wait for ever.
-        self._waiting: deque[_Row] = deque()
-        #: By the generator's uid.
-        self._running: dict[int, _Row] = {}
-        backend.restart(slots)
+        self._reserve = slots // SLOTS_A_RESERVE
+        self._group = min(group, backend.group, max(1, slots // 2))
+        self._workshop = Workshop(backend)
+        self._waiting: deque[Row] = deque()
+        self._intakes: list[Intake] = []
+        self._batch = Batch(backend.language_model)
+        self._running: dict[str, Row] = {}
+        #: Seconds that are to be spent on decoding before bulk work is taken in again.
+        self._owed = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do."""
-        return bool(self._waiting or self._running)
+        return bool(self._waiting or self._intakes or self._running)
 
     @property
     def free(self) -> int:
-        """How many rows may be admitted now."""
-        return self._slots - len(self._waiting) - len(self._running)
+        """How many rows may be admitted now: enough that the next group stands ready when there is room for it."""
+        return self._slots + self._group - len(self._waiting) - self._taken
 
-    def admit(self, key: str, prepared: Prepared) -> None:
-        """Let a row join the batch in the next steps."""
-        self._waiting.append(_Row(key, prepared))
+    def admit(self, key: str, prepared: Prepared, *, urgent: bool = False) -> None:
+        """Let a row join the batch in the next steps; an urgent one goes ahead of all others."""
+        stop = prepared.sampling.stop
+        stream = TextStream(self._backend.tokenizer, stop) if stop else None
+        self._waiting.append(Row(key, prepared, urgent, stream=stream))
 
-    def step(self) -> list[Finished]:
-        """Prefill the next row, decode the others by one token, and return those that have ended."""
-        failed = self._insert()
-        if not self._running:
-            return failed
-        try:
-            tokens = self._backend.next()
-        except Exception as error:
-            return failed + self._break_up(error)
-        return failed + [ended for token in tokens if (ended := self._advance(token)) is not None]
+    def step(self, *, coming: bool = False) -> list[Finished]:
+        """Take in a little of what waits, or decode all rows by one token; return those that have ended.
+
+        Rows that nobody waits for decode when the batch is as full as it gets: a step takes hardly longer for many than for
+        few. With an urgent row among them both is done in turn. `coming`: more rows will be admitted soon, and a group may
+        wait to be full.
+        """
+        intake = self._next_intake(coming)
+        ended = self._take_in(intake) if intake is not None else []
+        if intake is None or self._somebody_waits:
+            begun = time.perf_counter()
+            ended += self._decode()
+            self._owed = max(0.0, self._owed - (time.perf_counter() - begun))
+        return ended
 
     def cancel(self, key: str) -> bool:
         """Drop a row, also in the middle of its answer. False: there is none of this key."""
-        for uid, row in self._running.items():
-            if row.key == key:
-                self._backend.remove(uid)
-                del self._running[uid]
+        if self._running.pop(key, None) is not None:
+            self._batch.drop({key})
+            return True
+        for intake in self._intakes:
+            if key in (row.key for row in intake.rows):
+                self._intakes.remove(intake)
+                self._waiting.extendleft(reversed([row for row in intake.rows if row.key != key]))
                 return True
         for row in self._waiting:
             if row.key == key:
@@ -105,77 +119,189 @@ class Engine:
         return False
 
     def close(self) -> None:
-        """Drop all rows and what the generator holds."""
+        """Drop all rows and what the model's memory holds of them."""
         self._waiting.clear()
+        self._intakes.clear()
         self._running.clear()
-        self._backend.close()
+        self._batch = Batch(self._backend.language_model)
 
-    def _insert(self) -> list[Finished]:
-        """Hand the generator the next row when it is ready for one. Returns the row if the model cannot embed it."""
-        if not self._waiting or self._backend.prefilling():
-            return []
-        if self._running and (self._waiting[0].alone or any(row.alone for row in self._running.values())):
-            return []
-        row = self._waiting.popleft()
+    # -- taking in ------------------------------------------------------------------------------------
+
+    @property
+    def _taken(self) -> int:
+        """Rows that decode, or are about to."""
+        return len(self._running) + sum(len(intake.rows) for intake in self._intakes)
+
+    @property
+    def _somebody_waits(self) -> bool:
+        return any(row.urgent for row in self._running.values())
+
+    def _take_in(self, intake: Intake) -> list[Finished]:
+        """One unit of work: some images, or a part of a prompt."""
+        begun = time.perf_counter()
         try:
-            uid = self._backend.insert(row.prepared, row.ids)
+            if intake.step():
+                self._join(intake)
         except Exception as error:
-            logger.exception("%s could not be prefilled.", row.key)
-            return [_failed(row, error)]
-        self._running[uid] = row
+            return self._refuse(intake, error)
+        if not intake.urgent and self._somebody_waits:
+            # Half of the time belongs to whom somebody waits for.
+            self._owed = time.perf_counter() - begun
         return []
 
-    def _advance(self, token: Token) -> Finished | None:
-        row = self._running[token.uid]
+    def _next_intake(self, coming: bool) -> Intake | None:
+        """Urgent rows first, also ahead of a group that is half way in."""
+        intake = next((one for one in self._intakes if one.urgent), None) or self._new_intake(self._urgent())
+        if intake is not None or self._owed:
+            return intake
+        return next(iter(self._intakes), None) or self._new_intake(self._next_group(coming))
+
+    def _new_intake(self, rows: list[Row]) -> Intake | None:
+        if not rows:
+            return None
+        for row in rows:
+            self._waiting.remove(row)
+        intake = Intake(rows, self._workshop)
+        self._intakes.append(intake)
+        return intake
+
+    def _urgent(self) -> list[Row]:
+        if self._someone_is_alone():
+            return []
+        rows = [row for row in self._waiting if row.urgent and not row.alone]
+        return self._fitting(rows, min(self._group, self._slots - self._taken))
+
+    def _next_group(self, coming: bool) -> list[Row]:
+        if not self._waiting:
+            return []
+        if self._waiting[0].alone:
+            return [self._waiting[0]] if not self._taken else []
+        if self._someone_is_alone():
+            return []
+        rows = [row for row in self._waiting if not row.alone]
+        room = self._slots - self._reserve - self._taken
+        wanted = min(self._group, len(rows))
+        if room < wanted or (coming and len(rows) < self._group and self._running):
+            return []
+        return self._fitting(rows, wanted)
+
+    def _fitting(self, rows: list[Row], most: int) -> list[Row]:
+        """The first rows, as long as their prompts are of a length: a short one is computed as long as the longest."""
+        group: list[Row] = []
+        for row in rows[: max(most, 0)]:
+            lengths = [len(one.prepared.ids) for one in (*group, row)]
+            if max(lengths) * len(lengths) > 1.5 * sum(lengths):
+                break
+            group.append(row)
+        return group
+
+    def _someone_is_alone(self) -> bool:
+        return any(row.alone for row in (*self._running.values(), *(row for one in self._intakes for row in one.rows)))
+
+    def _join(self, intake: Intake) -> None:
+        prefill = intake.prefill
+        assert prefill is not None
+        joining = [
+            Joining(
+                row.key,
+                row.prepared.sampling,
+                row.prepared.ids,
+                row.ids,
+                self._backend.constraint(row.prepared, row.ids),
+            )
+            for row in intake.rows
+        ]
+        self._batch.join(joining, prefill.batch_caches(), prefill.logits, prefill.rope_deltas())
+        self._intakes.remove(intake)
+        self._running.update((row.key, row) for row in intake.rows)
+
+    def _refuse(self, intake: Intake, error: Exception) -> list[Finished]:
+        """An intake failed: a row that was by itself fails, those of a group try it by themselves."""
+        logger.exception("%s could not be taken in.", ", ".join(row.key for row in intake.rows))
+        self._intakes.remove(intake)
+        if len(intake.rows) == 1:
+            return [_failed(intake.rows[0], error)]
+        for row in intake.rows:
+            row.alone = True
+            row.alone_until = len(row.ids) + 1
+        self._waiting.extendleft(reversed(intake.rows))
+        return []
+
+    # -- decoding ---------------------------------------------------------------------------------------
+
+    def _decode(self) -> list[Finished]:
+        if not self._running:
+            return []
+        try:
+            tokens = self._batch.step()
+        except Exception as error:
+            return self._break_up(error)
+        ended = [finished for key, token in tokens.items() if (finished := self._advance(self._running[key], token))]
+        self._batch.drop({finished.key for finished in ended})
+        for finished in ended:
+            del self._running[finished.key]
+        self._release()
+        return ended
+
+    def _advance(self, row: Row, token: Token) -> Finished | None:
         now = time.perf_counter()
         row.first_token = row.first_token or now
-        if token.finish_reason != "stop":
-            row.ids.append(token.id)
-        if token.finish_reason is None:
-            if row.alone and len(row.ids) >= row.alone_until:
-                self._release(token.uid)
-            return None
-        del self._running[token.uid]
+        if token.id in self._backend.stops:
+            return self._finish(row, "stop", now)
+        row.tokens.append(token)
+        if row.stream is not None and row.stream.add(token.id):
+            return self._finish(row, "stop", now)
+        if len(row.tokens) >= row.prepared.sampling.max_tokens:
+            return self._finish(row, "length", now)
+        return None
+
+    def _finish(self, row: Row, reason: str, now: float) -> Finished:
         return Finished(
             key=row.key,
-            text=self._backend.text(row.ids),
-            token_ids=tuple(row.ids),
-            finish_reason=token.finish_reason,
+            text=self._backend.text(row.ids) if row.stream is None else row.stream.finish(),
+            tokens=tuple(row.tokens),
+            finish_reason=reason,
             prompt_tokens=len(row.prepared.ids),
             image_tokens=row.prepared.image_tokens,
-            completion_tokens=len(row.ids),
-            prefill_seconds=row.first_token - row.admitted,
-            decode_seconds=now - row.first_token,
+            prefill_seconds=(row.first_token or now) - row.admitted,
+            decode_seconds=now - (row.first_token or now),
         )
 
     def _break_up(self, error: Exception) -> list[Finished]:
         """A step failed: tokens that were on their way are lost, caches are ahead of them, and nobody knows whose fault it was.
 
-        The generator begins anew, and each row takes up its answer, first by itself: the culprit fails alone, the others have
+        The batch begins anew, and each row takes up its answer, first by itself: the culprit fails alone, the others have
         shown that it was not them. A row of a batch that broke again goes to its end by itself.
         """
         logger.exception("A step of %d rows failed; they are taken up one at a time.", len(self._running))
         rows = list(self._running.values())
         self._running.clear()
-        self._backend.restart(self._slots)
+        self._batch = Batch(self._backend.language_model)
         if len(rows) == 1:
             return [_failed(rows[0], error)]
         for row in rows:
             row.faults += 1
             row.alone = True
-            row.alone_until = len(row.ids) + PROBATION if row.faults == 1 else row.prepared.sampling.max_tokens
+            row.alone_until = len(row.tokens) + PROBATION if row.faults == 1 else row.prepared.sampling.max_tokens
         self._waiting.extendleft(reversed(rows))
         return []
 
-    def _release(self, uid: int) -> None:
-        """A row has shown by itself that it is sound: it joins the others again when all of them have."""
-        row = self._running.pop(uid)
-        self._backend.remove(uid)
-        row.alone = False
-        self._waiting.append(row)
+    def _release(self) -> None:
+        """A row that has shown by itself that it is sound joins the others again when all of them have."""
+        sound = [row for row in self._running.values() if row.alone and len(row.tokens) >= row.alone_until]
+        self._set_aside(sound)
+
+    def _set_aside(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            del self._running[row.key]
+            self._batch.drop({row.key})
+            row.alone = False
+            self._waiting.append(row)
 
 
-def _failed(row: _Row, error: Exception) -> Finished:
+def _failed(row: Row, error: Exception) -> Finished:
     if isinstance(error, CaptionqError):
         return Finished(row.key, error=error)
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        return Finished(row.key, error=OutOfMemoryError(f"There is too little memory for this request: {error}"))
     return Finished(row.key, error=EngineError(f"Generation failed: {type(error).__name__}: {error}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from jobs.errors import CaptionqError, EngineError
@@ -15,13 +15,16 @@ from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
-from worker.backends import Backend, Prepared, make_backend
-from worker.engine import Engine, Finished
+from worker.backends import Backend, make_backend
+from worker.engine import GROUP, Engine, Finished
 from worker.loader import free_memory, load
 from worker.preprocess import decode
+from worker.rows import Prepared
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
+#: Urgent requests that may begin when everything is full of others.
+URGENT_ROOM = 64
 #: Seconds until a model that could not be loaded is tried again.
 RELOAD_AFTER = 30.0
 
@@ -39,6 +42,7 @@ class Outcome:
 class _Preparation:
     key: str
     future: Future[Prepared]
+    urgent: bool
     seconds: float = 0.0
 
 
@@ -48,6 +52,8 @@ class Pipeline:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess")
+        #: Whoever waits for an answer does not wait for the pictures of a folder.
+        self._urgent_thread = ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent")
         self._model: str | None = None
         self._backend: Backend | None = None
         self._engine: Engine | None = None
@@ -66,28 +72,29 @@ class Pipeline:
         """Requests that have begun and not ended."""
         return len(self._preparing) + len(self._preprocess_seconds)
 
-    @property
-    def room(self) -> int:
-        """How many more may begin: a full batch, and enough prepared ones that a free slot never waits for a decoder."""
-        return self._settings.slots + self._settings.preprocess_threads - self.in_flight
+    def room(self, *, urgent: bool = False) -> int:
+        """How many more may begin: a full batch, the next group, and what the threads are at; a few more that are urgent."""
+        bulk = self._settings.slots + GROUP + self._settings.preprocess_threads
+        return bulk + (URGENT_ROOM if urgent else 0) - self.in_flight
 
     def accepts(self, model: str) -> bool:
         """Whether a request for this model may begin now: another model has to wait until the batch has drained."""
         return model == self._model or self.in_flight == 0
 
-    def begin(self, key: str, request: Request) -> None:
-        """Take a request in. Its model must be resident (`load`)."""
-        preparation = _Preparation(key, Future())
-        preparation.future = self._threads.submit(self._prepare, request, preparation)
+    def begin(self, key: str, request: Request, *, urgent: bool = False) -> None:
+        """Take a request in, ahead of the others if it is urgent. Its model must be resident (`load`)."""
+        preparation = _Preparation(key, Future(), urgent)
+        threads = self._urgent_thread if urgent else self._threads
+        preparation.future = threads.submit(self._prepare, request, preparation)
         self._preparing.append(preparation)
 
     def step(self) -> list[Outcome]:
         """Admit what is prepared and decode one token for every row. Returns what ended."""
         outcomes = self._admit_prepared()
         if self._engine is not None and self._engine.busy:
-            outcomes += [self._outcome(finished) for finished in self._engine.step()]
+            outcomes += [self._outcome(finished) for finished in self._engine.step(coming=bool(self._preparing))]
         elif self._preparing and not outcomes:
-            wait([self._preparing[0].future], timeout=PATIENCE)
+            wait([one.future for one in self._preparing], timeout=PATIENCE, return_when=FIRST_COMPLETED)
         return outcomes
 
     def cancel(self, key: str) -> None:
@@ -100,7 +107,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Drop everything, the model too."""
-        self._threads.shutdown(cancel_futures=True)
+        for threads in (self._threads, self._urgent_thread):
+            threads.shutdown(cancel_futures=True)
         self._unload()
 
     def _prepare(self, request: Request, preparation: _Preparation) -> Prepared:
@@ -112,16 +120,19 @@ class Pipeline:
         return prepared
 
     def _admit_prepared(self) -> list[Outcome]:
-        """In the order in which they began, so that a slow picture delays its followers by no more than itself."""
+        """Urgent ones first, else in the order in which they began: a slow picture delays its followers by itself alone."""
         failed: list[Outcome] = []
-        while self._preparing and self._preparing[0].future.done() and self._engine is not None and self._engine.free:
-            preparation = self._preparing.popleft()
-            try:
-                self._engine.admit(preparation.key, preparation.future.result())
-            except Exception as error:
-                failed.append(Outcome(preparation.key, error=as_captionq_error(error)))
-            else:
-                self._preprocess_seconds[preparation.key] = preparation.seconds
+        for urgent in (True, False):
+            for preparation in [one for one in self._preparing if one.urgent is urgent]:
+                if not preparation.future.done() or self._engine is None or not (urgent or self._engine.free > 0):
+                    break
+                self._preparing.remove(preparation)
+                try:
+                    self._engine.admit(preparation.key, preparation.future.result(), urgent=urgent)
+                except Exception as error:
+                    failed.append(Outcome(preparation.key, error=as_captionq_error(error)))
+                else:
+                    self._preprocess_seconds[preparation.key] = preparation.seconds
         return failed
 
     def _outcome(self, finished: Finished) -> Outcome:

@@ -26,7 +26,7 @@ from jobs.queue import Entry, LaneQueue, drop, put_off
 from jobs.requests import path_of
 from jobs.settings import Settings
 from jobs.store import Result, Store
-from jobs.tables import Job, JobStatus
+from jobs.tables import Job, JobStatus, Lane
 from worker.leasing import AWAY, Flight, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
 
@@ -110,7 +110,7 @@ class MetalWorker(LeasingWorker):
             self._drop_cancelled()
 
     def _top_up(self) -> None:
-        while self._pipeline.room > 0:
+        while self._pipeline.room() > 0:
             if self._held is None:
                 self._hold(LaneQueue.dequeue_any(self.queues, None, self.connection, Entry, JSONSerializer))
             if self._held is None or not self._take(*self._held):
@@ -160,7 +160,7 @@ class MetalWorker(LeasingWorker):
                 logger.info("Loading %s.", request.model)
                 with self._beating():
                     self._pipeline.load(request.model)
-            self._pipeline.begin(flight.job.id, request)
+            self._pipeline.begin(flight.job.id, request, urgent=flight.job.lane == Lane.INTERACTIVE)
         except Exception as error:
             self._conclude(Outcome(flight.job.id, error=as_captionq_error(error)))
 

@@ -1,0 +1,70 @@
+"""Models and rows that break on purpose, at a step of one's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from worker.backends import VisionBackend
+from worker.grammar import Constraint
+from worker.loader import LoadedModel
+from worker.rows import Prepared
+
+
+class BreakingModel:
+    """A language model of which the decode steps in `breaks` fail when they are computed already: caches are ahead then."""
+
+    def __init__(self, model: Any, breaks: set[int]) -> None:
+        self._model, self._breaks = model, breaks
+        self._steps = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        output = self._model(inputs, **options)
+        if "inputs_embeds" not in options:
+            self._steps += 1
+            if self._steps in self._breaks:
+                mx.eval(output.logits, [cache.state for cache in options["cache"]])
+                raise RuntimeError("the device went away")
+        return output
+
+
+class Breaking(VisionBackend):
+    """The real backend on such a model."""
+
+    def __init__(self, loaded: LoadedModel, breaks: set[int]) -> None:
+        super().__init__(loaded)
+        self.language_model = BreakingModel(self.language_model, breaks)
+
+
+class _Breaks(Constraint):
+    """Allows every token until it has seen `after` of them, and then breaks the step it is asked in."""
+
+    def __init__(self, vocabulary: int, after: int) -> None:
+        self._vocabulary, self._after = vocabulary, after
+
+    def accept(self, token: int) -> None:
+        self._after -= 1
+
+    def allowed(self) -> Any:
+        if self._after < 0:
+            raise MemoryError("this row cannot be decoded")
+        return np.ones(self._vocabulary, np.bool_)
+
+
+class Poisoned(VisionBackend):
+    """The real backend, in which one row breaks every step of the batch it decodes in from its token `after` on."""
+
+    def __init__(self, loaded: LoadedModel, culprit: Prepared | None = None, after: int = 0) -> None:
+        super().__init__(loaded)
+        self.culprit, self.after = culprit, after
+
+    def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
+        if prepared is not self.culprit:
+            return super().constraint(prepared, generated)
+        return _Breaks(self._vocabulary, self.after - len(generated))

@@ -1,0 +1,86 @@
+"""From prepared rows to what the language model takes: token embeddings with the image features in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from jobs.errors import EngineError
+from worker.quirks import ABOUT_IMAGES, PER_TOKEN, takes_chunks
+from worker.rows import Embedded, Prepared
+from worker.vision import Vision
+
+
+class Embedding:
+    """The first half of a vision model."""
+
+    def __init__(self, model: Any, image_token: int | None) -> None:
+        self._model = model
+        self._image_token = image_token
+        self.vision = Vision(model)
+
+    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
+        """One row, evaluated to its end: what goes wrong here is this row's own. It goes on after `generated`."""
+        if self._image_token in generated:
+            raise EngineError("The answer holds an image marker, and cannot be taken up again.")
+        ids = [*prepared.ids, *generated]
+        inputs = {name: _as_mlx(value, len(prepared.ids), len(ids)) for name, value in prepared.inputs.items()}
+        data = {name: value for name, value in inputs.items() if name != "pixel_values"}
+        given = self.vision.embed(mx.array([ids]), prepared, inputs).to_dict()
+        options = {**data, **{name: value for name, value in given.items() if value is not None}}
+        row = replace(
+            _sorted(ids, dict(options)),
+            has_images=prepared.image_tokens > 0,
+            text_prefix=self._text_prefix(ids, prepared),
+            whole=not takes_chunks(self._model, options),
+        )
+        mx.eval(row.embeds, row.per_token, row.rope_delta, row.deepstack, row.rest)
+        return row
+
+    def _text_prefix(self, ids: list[int], prepared: Prepared) -> int:
+        if not prepared.inputs:
+            return len(ids) - 1
+        return ids.index(self._image_token) if self._image_token in ids else 0
+
+
+def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
+    """What the language model is given, by what has to be done with it."""
+    embeds = given.pop("inputs_embeds")
+    rope_delta = given.pop("rope_deltas", None)
+    deepstack, visible = given.pop("deepstack_visual_embeds", None), given.pop("visual_pos_masks", None)
+    per_token, rest = {}, {}
+    for name, value in given.items():
+        if name in PER_TOKEN and isinstance(value, mx.array) and len(ids) in value.shape[1:]:
+            per_token[name] = value
+        elif name not in ABOUT_IMAGES and value is not None:
+            rest[name] = value
+    if rope_delta is not None and "position_ids" in per_token:
+        per_token["position_ids"] = _three_axes(per_token["position_ids"])
+    return Embedded(
+        ids=ids,
+        embeds=embeds,
+        per_token=per_token,
+        rope_delta=None if rope_delta is None else mx.array(rope_delta).reshape(1, 1).astype(mx.int32),
+        deepstack=None if deepstack is None else list(deepstack),
+        image_mask=None if visible is None or deepstack is None else np.array(visible).reshape(-1),
+        rest=rest,
+    )
+
+
+def _three_axes(positions: Any) -> Any:
+    """Positions (1, L) as the (3, 1, L) of rows with images, so that both go into one forward pass."""
+    positions = mx.broadcast_to(positions[None], (3, *positions.shape)) if positions.ndim == 2 else positions
+    return positions.astype(mx.int32)
+
+
+def _as_mlx(value: Any, prompt: int, length: int) -> Any:
+    """The processor's array for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if length > prompt and value.shape == (1, prompt):
+        value = np.pad(value, [(0, 0), (0, length - prompt)])
+    return mx.array(value)

@@ -1,0 +1,67 @@
+"""What a row's earlier tokens do to its next logits, and what the request itself adds to some of them.
+
+Counted on the device: a step does not wait to learn which token the last one chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from jobs.requests import Sampling
+
+
+class Penalties:
+    """One row's penalties and bias."""
+
+    def __init__(self, sampling: Sampling, prompt_ids: Sequence[int], generated: Sequence[int] = ()) -> None:
+        self._sampling = sampling
+        self._prompt_ids = prompt_ids
+        self._generated = generated
+        #: (V,): how often each token was generated.
+        self._counts: Any = None
+        #: (V,): whether each token stands in the prompt.
+        self._in_prompt: Any = None
+
+    @staticmethod
+    def wanted(sampling: Sampling) -> bool:
+        """Whether there is anything to do for a row."""
+        return bool(
+            sampling.logit_bias
+            or sampling.repetition_penalty != 1
+            or sampling.presence_penalty
+            or sampling.frequency_penalty
+        )
+
+    def __call__(self, logits: Any) -> Any:
+        """The logits (V,) in float32 after all of it. Raises nothing for ids beyond the vocabulary: they have no effect.
+
+        repetition_penalty divides positive logits of tokens that were seen, and multiplies negative ones (Keskar et al. 2019,
+        arXiv 1909.05858); frequency_penalty is taken off for each time that a token was generated, presence_penalty once.
+        """
+        size = logits.shape[0]
+        if self._counts is None:
+            self._counts = _counted(self._generated, size)
+            self._in_prompt = _counted(self._prompt_ids, size) > 0
+        sampling, counts = self._sampling, self._counts
+        if sampling.repetition_penalty != 1:
+            penalty = sampling.repetition_penalty
+            seen = self._in_prompt | (counts > 0)
+            logits = mx.where(seen, mx.where(logits > 0, logits / penalty, logits * penalty), logits)
+        logits = logits - sampling.frequency_penalty * counts - sampling.presence_penalty * (counts > 0)
+        bias = {token: value for token, value in sampling.logit_bias.items() if token < size}
+        if bias:
+            logits = logits.at[mx.array(list(bias))].add(mx.array(list(bias.values())))
+        return logits
+
+    def count(self, token: Any) -> None:
+        """Note the token (an array without axes, not evaluated yet) that was chosen."""
+        self._counts = self._counts.at[token].add(1)
+
+
+def _counted(ids: Sequence[int], size: int) -> Any:
+    counts = mx.zeros(size)
+    known = [token for token in ids if token < size]
+    return counts.at[mx.array(known)].add(1) if known else counts

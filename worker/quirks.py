@@ -1,0 +1,59 @@
+"""Where the libraries want special care: each with its cause, so that it can go when the cause does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Inputs of a language model that have an entry for each token. mlx-vlm keeps the same list under a private name, and leaves out
+#: of its chunks what is not in it (`_SEQUENCE_ALIGNED_PROMPT_KWARGS` in generate/ar.py; a contract test compares them).
+PER_TOKEN = frozenset(
+    {
+        "attention_mask",
+        "decoder_inputs_embeds",
+        "visual_pos_masks",
+        "per_layer_inputs",
+        "full_text_row_masked_out_mask",
+        "position_ids",
+        "pos_hw",
+        "mm_token_type_ids",
+        "token_type_ids",
+    }
+)
+#: What a processor says of the images, which the vision tower has used up: of no use to the language model, though mlx-vlm hands
+#: it on. With several rows it would be cut wrongly: `image_grid_thw` by the number of rows, where it has an entry an image.
+ABOUT_IMAGES = frozenset(
+    {
+        "image_grid_thw",
+        "video_grid_thw",
+        "image_sizes",
+        "image_sizes_videos",
+        "spatial_shapes",
+        "pixel_attention_mask",
+        "num_crops",
+        "num_patches",
+        "num_tiles",
+        "rows",
+        "cols",
+    }
+)
+
+
+def takes_chunks(model: Any, options: dict[str, Any]) -> bool:
+    """Whether a prompt with these inputs may be prefilled in several parts: some families look at all of it at once."""
+    # Private, pinned: see tests/test_contracts.py.
+    from mlx_vlm.generate.common import _chunked_prefill_enabled
+
+    return all(_chunked_prefill_enabled(part, prefill_kwargs=options) for part in (model, model.language_model))
+
+
+def rope_delta_of(model: Any, *, images: bool) -> Any:
+    """(1, 1), of a family that keeps to itself how far the positions are ahead; None: it has none. To be read after the prefill.
+
+    A row without images may leave there what the row before it did.
+    """
+    import mlx.core as mx
+
+    if not hasattr(model, "_rope_deltas"):
+        return None
+    delta = model._rope_deltas if images else None  # noqa: SLF001
+    return mx.zeros((1, 1), mx.int32) if delta is None else mx.array(delta).reshape(-1, 1)[:1]
