@@ -14,19 +14,25 @@ from cli.options import format_option
 def models(output_format: str) -> None:
     """List the models that are here: built-in, or in the Hugging Face cache.
 
-    Any other one is fetched when it is first used.
+    Any other one is fetched when it is first used. BATCHING says how its requests run, which is tried out when the model is
+    first loaded: together (fastest), one by one (prompts one at a time), or alone (one request at a time).
 
     \b
     Example:
       captionq models
     """
+    from jobs.settings import read_settings
+    from jobs.verdicts import key_of, read_verdicts
     from worker.loader import list_models
 
     found = list_models()
+    verdicts = read_verdicts(read_settings())
+    batching = {one.name: verdict.batching for one in found if one.path and (verdict := verdicts.get(key_of(one.path)))}
     if output_format == "json":
         for model in found:
-            click.echo(json.dumps({"model": model.name, "modality": model.modality, "path": str(model.path)}))
+            row = {"model": model.name, "modality": model.modality, "batching": batching.get(model.name)}
+            click.echo(json.dumps({**row, "path": str(model.path)}))
         return
     width = max(len(model.name) for model in found)
     for model in found:
-        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {model.path}")
+        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {batching.get(model.name, '?'):<10}  {model.path}")

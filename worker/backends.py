@@ -45,6 +45,9 @@ class Backend(Protocol):
     def encode(self, rows: Iterable[Prepared]) -> None:
         """Let the vision tower look at all images of these rows in one pass."""
 
+    def forget(self) -> None:
+        """Forget the images that were looked at."""
+
     def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
         """One row as the language model takes it, to go on after `generated`."""
 
@@ -134,6 +137,10 @@ class VisionBackend(_Common):
         """See `Backend`."""
         self._embedding.vision.encode(rows)
 
+    def forget(self) -> None:
+        """See `Backend`."""
+        self._embedding.vision.forget()
+
     def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
         """See `Backend`."""
         return self._embedding.embed(prepared, generated)
@@ -160,6 +167,9 @@ class TextBackend(_Common):
         return 0
 
     def encode(self, rows: Iterable[Prepared]) -> None:
+        """See `Backend`."""
+
+    def forget(self) -> None:
         """See `Backend`."""
 
     def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:

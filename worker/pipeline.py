@@ -15,7 +15,9 @@ from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
+from jobs.verdicts import Batching
 from worker.backends import Backend, make_backend
+from worker.canary import verdict_on
 from worker.engine import GROUP, Engine, Finished
 from worker.loader import free_memory, load
 from worker.preprocess import decode
@@ -169,8 +171,14 @@ class Pipeline:
 
     def _load(self, model: str) -> None:
         self._unload()
-        self._backend = make_backend(load(model))
-        self._engine = Engine(self._backend, slots=self._settings.slots)
+        loaded = load(model)
+        self._backend = make_backend(loaded)
+        batching = verdict_on(loaded, self._backend, self._settings).batching
+        self._engine = Engine(
+            self._backend,
+            slots=1 if batching is Batching.ALONE else self._settings.slots,
+            group=GROUP if batching is Batching.TOGETHER else 1,
+        )
         self._model = model
 
     def _unload(self) -> None:

@@ -55,13 +55,13 @@ class Vision:
 
         The families with grids keep the attention of each image to itself.
         """
-        assert self._tower is not None
-        assert self._merge is not None
         new: dict[bytes, tuple[Any, Any]] = {}
         for row in rows:
             new.update((key, part) for key, part in _images(row) if key not in self._memory)
         if not new:
             return
+        assert self._tower is not None
+        assert self._merge is not None
         grids = np.stack([grid for _, grid in new.values()])
         tokens = [int(grid.prod()) // self._merge**2 for grid in grids]
         patches = mx.array(np.concatenate([part for part, _ in new.values()]))
@@ -69,6 +69,10 @@ class Vision:
         mx.eval(features)
         for key, end, count in zip(new, np.cumsum(tokens).tolist(), tokens, strict=True):
             self._memory.add(key, _part(features, slice(end - count, end)))
+
+    def forget(self) -> None:
+        """Forget all images."""
+        self._memory = _Memory(REMEMBERED_BYTES)
 
     def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any]) -> Any:
         """The model's `get_input_embeddings` of the ids (1, L), with remembered features where there are some."""

@@ -1,0 +1,147 @@
+"""Trying out a model before its rows are let into each other's company."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from jobs.settings import Settings
+from jobs.verdicts import Batching, key_of, read_verdicts
+from tests.families import FAMILIES, save_model
+from tests.scenes import draw_many
+from tests.test_engine import ask
+from worker.backends import VisionBackend, make_backend
+from worker.canary import examine, verdict_on
+from worker.loader import load
+from worker.pipeline import Pipeline
+from worker.prefill import Prefill
+
+#: transformers says so of arguments that mlx-vlm gives it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
+
+
+class WrongPositions:
+    """A language model that decodes rows of a batch with each other's positions: a small thing, and the words often stay."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        if "inputs_embeds" not in options and inputs.shape[0] > 1:
+            options["rope_deltas"] = mx.roll(options["rope_deltas"], 1, 0)
+        return self._model(inputs, **options)
+
+
+@pytest.mark.parametrize("model", ["demo", "demo-text"])
+def test_the_built_in_models_bear_company(model: str) -> None:
+    """With logits that hardly differ."""
+    verdict = examine(make_backend(load(model)), sees=model == "demo")
+    assert verdict.batching is Batching.TOGETHER
+    assert verdict.difference < 0.02
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "llava"])
+def test_families_that_are_batched_rightly_pass(family: str, tmp_path: Path) -> None:
+    """LFM2's caches cannot be padded, so its prompts go in one by one."""
+    backend = make_backend(load(str(save_model(family, tmp_path / family))))
+    expected = Batching.ONE_BY_ONE if family == "lfm2_vl" else Batching.TOGETHER
+    assert examine(backend, sees=True).batching is expected
+
+
+def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault of mlx-vlm's own batches: the deepstack features of a prefill are not each row's own."""
+    plain = Prefill._deepstack
+
+    def swapped(self: Prefill, start: int, end: int) -> dict[str, Any]:
+        given = plain(self, start, end)
+        if given and len(self.rows) > 1:
+            given["deepstack_visual_embeds"] = [mx.roll(one, 7, 0) for one in given["deepstack_visual_embeds"]]
+        return given
+
+    monkeypatch.setattr(Prefill, "_deepstack", swapped)
+    verdict = examine(make_backend(load("demo")), sees=True)
+    assert verdict.batching is Batching.ONE_BY_ONE
+    assert verdict.refused is not None
+    assert verdict.refused > 0.02
+
+
+def test_rows_that_decode_with_each_others_positions_are_noticed() -> None:
+    """Then nothing but one row at a time will do."""
+    backend = VisionBackend(load("demo"))
+    backend.language_model = WrongPositions(backend.language_model)
+    verdict = examine(backend, sees=True)
+    assert verdict.batching is Batching.ALONE
+    assert "off by" in verdict.explained
+
+
+def test_a_model_that_cannot_be_tried_out_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason, and without failing its jobs."""
+    backend = VisionBackend(load("demo"))
+
+    def broken(rows: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(backend, "encode", broken)
+    verdict = examine(backend, sees=True)
+    assert verdict.batching is Batching.ALONE
+    assert "no such kernel" in verdict.explained
+
+
+def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its files, whatever its name."""
+    settings = Settings(data_dir=tmp_path / "data")
+    settings.make_folders()
+    folder = tmp_path / "model"
+    shutil.copytree(str(load("demo-text").info.path), folder)
+    loaded = load(str(folder))
+    first = verdict_on(loaded, make_backend(loaded), settings)
+    assert read_verdicts(settings) == {key_of(folder): first}
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.canary.examine", lambda *_, **__: pytest.fail("it was tried out again"))
+        assert verdict_on(loaded, make_backend(loaded), settings) == first
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
+    verdict_on(loaded, make_backend(loaded), settings)
+    assert len(read_verdicts(settings)) == 2
+
+
+def test_a_file_of_verdicts_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
+    """It is made anew."""
+    settings = Settings(data_dir=tmp_path)
+    (tmp_path / "verdicts.json").write_text("{")
+    assert read_verdicts(settings) == {}
+
+
+def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And every row still gets its own answer."""
+    broken = WrongPositions(load("demo").model.language_model)
+    monkeypatch.setattr(
+        "worker.pipeline.make_backend", lambda loaded: _with_language_model(VisionBackend(loaded), broken)
+    )
+    settings = Settings(data_dir=tmp_path)
+    pipeline = Pipeline(settings)
+    pipeline.load("demo")
+    pictures = {str(number): drawn for number, drawn in enumerate(draw_many(3))}
+    for key, drawn in pictures.items():
+        path = tmp_path / f"{key}.png"
+        drawn.image.save(path)
+        request = ask("Describe this image.").about_image(
+            path, model="demo", prompt="Describe this image.", sampling=ask("").sampling
+        )
+        pipeline.begin(key, request)
+    given: dict[str, str] = {}
+    while len(given) < 3:
+        given |= {outcome.key: outcome.result.text for outcome in pipeline.step() if outcome.result}
+    assert given == {key: drawn.caption for key, drawn in pictures.items()}
+    pipeline.close()
+
+
+def _with_language_model(backend: VisionBackend, model: Any) -> VisionBackend:
+    backend.language_model = model
+    return backend
