@@ -32,12 +32,17 @@ def print_jobs(jobs: Sequence[Job]) -> None:
     table.add_column("image", no_wrap=True, overflow="ellipsis", ratio=2)
     table.add_column("answer or reason", no_wrap=True, overflow="ellipsis", ratio=3)
     for job in jobs:
-        said = job.text if job.status == JobStatus.SUCCEEDED else job.error_message
+        said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
         status = JobStatus(job.status)
         table.add_row(
             job.id, status.value, _age(job.created_at), _short_name(job), said or "", style=_STYLE.get(status)
         )
     console.print(table)
+
+
+def _marked(job: Job) -> str:
+    """The text, behind what was noticed about it."""
+    return f"({job.quality}) {job.text}" if job.quality else job.text or ""
 
 
 def print_counts(counts: Mapping[JobStatus, int]) -> None:
@@ -70,6 +75,7 @@ def print_job(job: Job) -> None:
             "attempts": str(job.attempts),
             "text": job.text,
             "finish reason": job.finish_reason,
+            "quality": job.quality,
             "usage": usage,
             "seconds": ", ".join(f"{part} {value:.3f}" for part, value in seconds if value is not None) or None,
             "reason": reason_of(job) if job.status == JobStatus.FAILED else None,

@@ -34,5 +34,7 @@ def models(output_format: str) -> None:
             click.echo(json.dumps({**row, "path": str(model.path)}))
         return
     width = max(len(model.name) for model in found)
+    click.echo(f"{'MODEL':<{width}}  KIND    BATCHING    FOLDER")
     for model in found:
-        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {batching.get(model.name, '?'):<10}  {model.path}")
+        known = batching.get(model.name, "not tried")
+        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {known:<10}  {model.path}")

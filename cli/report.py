@@ -163,6 +163,8 @@ def as_json(job: Job) -> dict[str, object]:
         "model": job.model,
         "text": job.text,
         "finish_reason": job.finish_reason,
+        "quality": job.quality,
+        "logprobs": json.loads(job.logprobs) if job.logprobs else None,
         "usage": {
             "prompt_tokens": job.prompt_tokens,
             "image_tokens": job.image_tokens,

@@ -3,7 +3,3 @@
 #: Tokens of one answer. More is never meant: it would keep a slot of the batch busy for hours. The worker checks the model's own
 #: context besides.
 MAX_TOKENS = 32_768
-#: Token ids that a request may favour or avoid.
-MAX_BIASES = 1024
-#: Bytes of a JSON schema. Large ones take seconds to compile.
-MAX_SCHEMA_BYTES = 64_000

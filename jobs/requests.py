@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from jobs.limits import MAX_BIASES, MAX_TOKENS
-from jobs.response_format import ResponseFormat
+from jobs.limits import MAX_TOKENS
+from jobs.parts import Part
+from jobs.response_format import ResponseFormat, TextFormat
+
+#: OpenAI's limit.
+MAX_STOPS = 4
+#: Characters of a stop string: what may be its beginning is held back from a stream.
+MAX_STOP = 256
+#: OpenAI's limit on the entries of `logit_bias`.
+MAX_BIASES = 1024
+
+StopString = Annotated[str, Field(min_length=1, max_length=MAX_STOP)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Bias = Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]
 
 
 def path_of(address: str) -> Path:
     """The path of a file address (`file:///…`), of names that are no valid UTF-8 too: the inverse of `Path.as_uri`."""
     return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
-
-
-class Part(BaseModel):
-    """A part of a message; unknown fields are refused, so that a misspelt one is not silently ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TextPart(Part):
@@ -62,11 +68,6 @@ class Message(Part):
         return [part.image_url for part in self.content if isinstance(part, ImagePart)]
 
 
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
-Bias = Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]
-StopText = Annotated[str, Field(min_length=1, max_length=256)]
-
-
 class Sampling(Part):
     """How the next token is chosen. The defaults are greedy decoding: the same input gives the same answer."""
 
@@ -78,29 +79,54 @@ class Sampling(Part):
     min_p: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     #: With a seed, a sampled answer is the same whatever else is in the batch.
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    #: Divides the logits of tokens that are in the prompt or the answer already; above 1 they get rarer.
-    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0, allow_inf_nan=False)
-    #: Taken off the logits of tokens that are in the answer already: once, and for each time.
+    #: The answer ends before the first of these.
+    stop: Annotated[tuple[StopString, ...], Field(max_length=MAX_STOPS)] = ()
+    #: Divides the positive logits of the tokens of the prompt and the answer, and multiplies the negative ones (Keskar et al.
+    #: 2019, arXiv 1909.05858, as in transformers). The limits are what float32 bears.
+    repetition_penalty: float = Field(default=1.0, ge=0.01, le=100.0, allow_inf_nan=False)
+    #: Taken off the logit of a token that is in the answer: once, and once for every time it is there. OpenAI's meaning.
     presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
     frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
-    #: Added to the logits of these token ids.
+    #: Added to the logits of tokens, by their ids.
     logit_bias: dict[TokenId, Bias] = Field(default_factory=dict, max_length=MAX_BIASES)
-    #: The answer ends before the first of these texts.
-    stop: tuple[StopText, ...] = Field(default=(), max_length=4)
-    #: Whether the model's own log-probabilities are kept, and of how many of the likeliest tokens at each place.
+    #: Report the log-probability of each token of the answer, and of so many that were the likeliest in its place.
     logprobs: bool = False
     top_logprobs: int = Field(default=0, ge=0, le=20)
 
     @field_validator("stop", mode="before")
     @classmethod
     def _accept_one_stop(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else () if value is None else value
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _put_biases_in_order(cls, value: dict[int, float]) -> dict[int, float]:
+        # Equal requests have equal digests: the order says nothing, nor does a bias of 0.
+        return {token: bias for token, bias in sorted(value.items()) if bias}
 
     @model_validator(mode="after")
-    def _top_needs_logprobs(self) -> Self:
+    def _refuse_top_logprobs_alone(self) -> Self:
         if self.top_logprobs and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs to be true")
+            raise ValueError(f"top_logprobs is {self.top_logprobs}, but logprobs is off. Set logprobs to true.")
         return self
+
+    @property
+    def is_penalized(self) -> bool:
+        """Whether the logits depend on the tokens that are there."""
+        return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1.0, 0.0, 0.0)
+
+
+_DEFAULTS = Sampling()
+#: Fields that the first version did not have.
+_LATER = (
+    "stop",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+)
 
 
 class Request(Part):
@@ -110,7 +136,14 @@ class Request(Part):
     model: str = Field(min_length=1)
     messages: list[Message] = Field(min_length=1)
     sampling: Sampling = Sampling()
+    #: None: free text.
     response_format: ResponseFormat | None = None
+
+    @field_validator("response_format")
+    @classmethod
+    def _make_text_the_default(cls, value: ResponseFormat | None) -> ResponseFormat | None:
+        # They ask the same, so they are equal.
+        return None if isinstance(value, TextFormat) else value
 
     @property
     def images(self) -> list[ImageURL]:
@@ -120,8 +153,13 @@ class Request(Part):
     @property
     def digest(self) -> str:
         """64 bits (16 hex digits) that are equal for equal requests."""
-        # Without what was left at its default, so that a new field does not make old requests different ones.
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
+        # What came later is left out where it says nothing: a row that an older version queued keeps its digest, so a run that
+        # takes it up still recognises it.
+        unused = {name for name in _LATER if getattr(self.sampling, name) == getattr(_DEFAULTS, name)}
+        excluded: dict[str, bool | set[str]] = {"sampling": unused}
+        if self.response_format is None:
+            excluded["response_format"] = True
+        return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
 
     @classmethod
     def about_image(cls, path: Path, *, model: str, prompt: str, sampling: Sampling) -> Self:

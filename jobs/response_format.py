@@ -1,68 +1,149 @@
-"""What shape an answer is to have: OpenAI's `response_format`, refused here when no grammar can be made of it."""
+"""Structured output: OpenAI's `response_format`, and the grammar that holds an answer to it.
+
+What an answer may be is decided by llguidance (https://github.com/guidance-ai/llguidance, docs/json_schema.md lists the
+keywords it knows). A schema with another keyword of the standard is refused when the request is validated, before anything
+is queued: an answer that ignores half of what was asked for is worse than none. `strict` is accepted and makes no
+difference: the schema always holds.
+
+The JSON is on one line, spaced as `json.dumps` does it and as models have seen it most. Free to choose, a model may emit white
+space until its tokens are used up. The keys of an object come in the order of the schema's `properties`.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator
 
-from jobs.limits import MAX_SCHEMA_BYTES
+from jobs.parts import Part
 
-#: On one line and spaced as `json.dumps` does: given the choice, a model may well write white space for ever.
+#: Bytes of a schema as JSON. One of this size compiles in under a second.
+MAX_SCHEMA_BYTES = 32_768
+#: Objects and arrays within each other; llguidance's parser ends at 128.
+MAX_SCHEMA_DEPTH = 64
 _LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_ANY_OBJECT = {"type": "object"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+class JSONSchema(Part):
+    """A schema with its name. Raises ValueError, within pydantic's error, for one that cannot be followed."""
+
+    #: OpenAI's rule for names.
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    # `schema` is a method of pydantic's models.
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+    @field_validator("schema_")
+    @classmethod
+    def _can_be_followed(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        _check_depth(schema)
+        _grammar_of(_as_text(schema))
+        return schema
 
 
-class TextFormat(_Strict):
-    """Any text."""
-
+class TextFormat(Part):
     type: Literal["text"] = "text"
 
 
-class JSONObjectFormat(_Strict):
-    """Some JSON object."""
+class JSONObjectFormat(Part):
+    """Any JSON object."""
 
     type: Literal["json_object"] = "json_object"
 
 
-class JSONSchema(_Strict):
-    name: str = Field(default="answer", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
-    schema_: dict[str, Any] = Field(alias="schema")
-    description: str | None = None
-    #: Answers always follow the schema to the letter, so it makes no difference.
-    strict: bool | None = None
-
-
-class JSONSchemaFormat(_Strict):
-    """JSON that follows a schema, with the keys in the schema's order."""
+class JSONSchemaFormat(Part):
+    """JSON that the schema describes."""
 
     type: Literal["json_schema"] = "json_schema"
     json_schema: JSONSchema
-
-    @model_validator(mode="after")
-    def _has_a_grammar(self) -> Self:
-        text = json.dumps(self.json_schema.schema_)
-        if len(text.encode()) > MAX_SCHEMA_BYTES:
-            raise ValueError(f"the schema has {len(text.encode())} bytes; the limit is {MAX_SCHEMA_BYTES}")
-        from llguidance import LLMatcher
-
-        if message := LLMatcher.validate_grammar(grammar(self)):
-            raise ValueError(f"no grammar can be made of the schema: {' '.join(message.split())}")
-        return self
 
 
 ResponseFormat = Annotated[TextFormat | JSONObjectFormat | JSONSchemaFormat, Field(discriminator="type")]
 
 
-def grammar(response_format: JSONObjectFormat | JSONSchemaFormat) -> str:
-    """The format as a grammar of llguidance. Raises ValueError for a schema that is not understood at all."""
-    from llguidance import LLMatcher
+def grammar(response_format: ResponseFormat | None) -> str | None:
+    """The grammar of the answer, as llguidance reads it. None: it is free text."""
+    match response_format:
+        case JSONObjectFormat():
+            return _grammar_of('{"type":"object"}')
+        case JSONSchemaFormat():
+            return _grammar_of(_as_text(response_format.json_schema.schema_))
+        case _:
+            return None
 
-    schema = response_format.json_schema.schema_ if isinstance(response_format, JSONSchemaFormat) else _ANY_OBJECT
-    text: str = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_LAYOUT)
+
+def _as_text(schema: dict[str, Any]) -> str:
+    # Not sorted: the order of the properties is the order of the answer's keys.
+    try:
+        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The schema is no JSON: {error}.") from error
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_SCHEMA_BYTES:
+        raise ValueError(
+            f"The schema has {size:,} bytes; at most {MAX_SCHEMA_BYTES:,} are taken. Ask for less at once."
+        )
     return text
+
+
+def _check_depth(schema: object) -> None:
+    level: Sequence[object] = [schema]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return
+    raise ValueError(f"The schema is more than {MAX_SCHEMA_DEPTH} levels deep. Take a flatter one, or `$ref`.")
+
+
+def _children(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+# Every job of a folder asks with the same schema.
+@lru_cache(maxsize=64)
+def _grammar_of(schema: str) -> str:
+    """Raises ValueError, naming what is not supported."""
+    # Imported here: most requests have no schema, and the command line shows its help without it.
+    from llguidance import LLMatcher, LLParserLimits
+
+    if "x-guidance" in json.loads(schema):
+        raise ValueError("The schema has 'x-guidance', which would change how it is read. Leave it out.")
+    limits = LLParserLimits(verbose_errors=False)
+    try:
+        made: str = LLMatcher.grammar_from_json_schema(schema, overrides=_LAYOUT)
+    except ValueError as error:
+        raise ValueError(f"The schema cannot be read: {error}.") from error
+    reason = LLMatcher.validate_grammar(made, limits=limits) or _dead_end(made)
+    if reason:
+        raise ValueError(
+            f"The schema cannot be followed: {' '.join(reason.split())}. Leave it out, or say it in the prompt."
+        )
+    return made
+
+
+def _dead_end(made: str) -> str:
+    """Why no answer can even begin: schemas that are valid, and mean nothing, as one that refers to itself."""
+    from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+    tokenizer = LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
+    matcher = LLMatcher(tokenizer, made, log_level=0, limits=LLParserLimits(verbose_errors=False))
+    matcher.compute_bitmask()
+    return "no JSON matches it" if matcher.is_stopped() else ""
+
+
+class _Bytes:
+    """What llguidance calls a tokenizer, for one whose tokens are the bytes: enough to begin with, and made in no time."""
+
+    eos_token_id = 256
+    bos_token_id = None
+    special_token_ids = (256,)
+    tokens = (*(bytes([value]) for value in range(256)), b"<eos>")
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)

@@ -42,6 +42,10 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
+    #: What was noticed about the text: `empty`, `repetition`.
+    quality: str | None = None
+    #: JSON in OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
+    logprobs: str | None = None
 
 
 @dataclass(frozen=True)

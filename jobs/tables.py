@@ -91,6 +91,10 @@ class Job(SQLModel, table=True):
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: `stop` or `length`.
     finish_reason: str | None = None
+    #: `empty`, `repetition`; None: nothing was noticed.
+    quality: str | None = None
+    #: JSON in OpenAI's shape, if asked for: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
+    logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: Ids of the prompt, image tokens included.
     prompt_tokens: int | None = None
     image_tokens: int | None = None

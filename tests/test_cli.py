@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -111,6 +112,19 @@ def test_programs_read_json(run: CliRunner, store: Store) -> None:
     assert row["usage"] == {"prompt_tokens": 40, "image_tokens": 16, "completion_tokens": 9}
     assert row["image"] == "/pictures/0.jpg"
     assert row["error"] is None
+    assert (row["quality"], row["logprobs"]) == (None, None)
+
+
+def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store) -> None:
+    """In the list, for the job, and to programs; the log-probabilities are no string in a string."""
+    _, jobs = add_batch(store, 1)
+    store.claim(jobs[0].id, "worker")
+    logprobs = [{"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}]
+    store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=json.dumps(logprobs)))
+    assert "(repetition) red red red" in output(run.invoke(captionq, ["jobs", "list"]))
+    assert re.search(r"^quality +repetition$", output(run.invoke(captionq, ["jobs", "show", jobs[0].id])), re.MULTILINE)
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
+    assert (row["quality"], row["logprobs"]) == ("repetition", logprobs)
 
 
 def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:
@@ -123,8 +137,8 @@ def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: 
 def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
     """The built-in ones always are."""
     listed = output(run.invoke(captionq, ["models"]))
-    assert re.search(r"^demo +vision +/.*demo$", listed, re.MULTILINE)
-    assert re.search(r"^demo-text +text +/.*demo-text$", listed, re.MULTILINE)
+    assert re.search(r"^demo +vision +not tried +/.*demo$", listed, re.MULTILINE)
+    assert re.search(r"^demo-text +text +not tried +/.*demo-text$", listed, re.MULTILINE)
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner) -> None:

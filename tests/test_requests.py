@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from jobs.requests import Message, Request, Sampling, path_of
+from jobs.response_format import JSONObjectFormat
 
 
-def ask(path: Path = Path("/a.jpg"), prompt: str = "Describe this image.", **sampling: float) -> Request:
+def ask(path: Path = Path("/a.jpg"), prompt: str = "Describe this image.", **sampling: Any) -> Request:
     """A question about one image."""
     return Request.about_image(path, model="demo", prompt=prompt, sampling=Sampling(**sampling))
 
@@ -22,7 +25,20 @@ def test_a_request_survives_the_way_through_its_row() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [ask(Path("/b.jpg")), ask(prompt="What is this?"), ask(max_tokens=9), ask(temperature=0.1)]
+    "other",
+    [
+        ask(Path("/b.jpg")),
+        ask(prompt="What is this?"),
+        ask(max_tokens=9),
+        ask(temperature=0.1),
+        ask(stop="."),
+        ask(repetition_penalty=1.1),
+        ask(presence_penalty=1),
+        ask(frequency_penalty=1),
+        ask(logit_bias={1: 2.0}),
+        ask(logprobs=True),
+        ask().model_copy(update={"response_format": JSONObjectFormat()}),
+    ],
 )
 def test_requests_that_differ_have_different_digests(other: Request) -> None:
     """The digest tells whether a queued job asks the same as a new one."""
@@ -64,9 +80,22 @@ def test_the_order_of_text_and_images_is_kept() -> None:
         {"temperature": float("nan")},
         {"top_p": 0},
         {"seed": -1},
+        {"stop": ""},
+        {"stop": ["a", "b", "c", "d", "e"]},
+        {"stop": "x" * 257},
+        {"repetition_penalty": 0},
+        {"repetition_penalty": float("inf")},
+        {"presence_penalty": 2.1},
+        {"frequency_penalty": -2.1},
+        {"logit_bias": {"1": 101}},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"word": 1}},
+        {"logit_bias": dict.fromkeys(range(1025), 1.0)},
+        {"top_logprobs": 1},
+        {"logprobs": True, "top_logprobs": 21},
     ],
 )
-def test_sampling_outside_its_limits_is_refused(sampling: dict[str, float]) -> None:
+def test_sampling_outside_its_limits_is_refused(sampling: dict[str, Any]) -> None:
     """−1 hangs other servers for good, and 10⁹ runs on after the client has left."""
     with pytest.raises(ValidationError):
         Sampling.model_validate(sampling)
@@ -76,3 +105,27 @@ def test_a_misspelt_field_is_refused() -> None:
     """Ignored silently it would give another answer than was asked for."""
     with pytest.raises(ValidationError, match="temprature"):
         Sampling.model_validate({"temprature": 0.5})
+
+
+def test_a_row_of_the_first_version_still_parses_and_keeps_its_digest() -> None:
+    """Its run recognises what it queued, after captionq was updated in between."""
+    row = (
+        '{"model":"demo","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///a.jpg",'
+        '"detail":"auto"}},{"type":"text","text":"Describe this image."}]}],"sampling":{"max_tokens":256,'
+        '"temperature":0.0,"top_p":1.0,"top_k":0,"min_p":0.0,"seed":null}}'
+    )
+    assert Request.model_validate_json(row) == ask()
+    assert ask().digest == hashlib.sha256(row.encode()).hexdigest()[:16]
+
+
+def test_openais_spellings_are_taken() -> None:
+    """A bare stop string, and ids as the keys of a JSON object."""
+    sampling = Sampling.model_validate({"stop": ".", "logit_bias": {"17": -100, "4": 3}})
+    assert sampling.stop == (".",)
+    assert sampling.logit_bias == {4: 3.0, 17: -100.0}
+
+
+def test_the_order_of_biases_and_biases_of_nothing_make_no_difference() -> None:
+    """Equal requests have equal digests."""
+    assert ask(logit_bias={2: 1.0, 1: 3.0, 9: 0.0}).digest == ask(logit_bias={1: 3.0, 2: 1.0}).digest
+    assert ask(logit_bias={9: 0.0}).digest == ask().digest

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlmodel import SQLModel
 
 from jobs.database import SCHEMA_VERSION, open_database
@@ -195,6 +198,28 @@ def test_the_migrations_make_the_tables_that_the_code_declares(settings: Setting
         indexes = {(index["name"], tuple(index["column_names"])) for index in inspector.get_indexes(table.name)}
         assert indexes == {(index.name, tuple(index.columns.keys())) for index in table.indexes}
     engine.dispose()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings: Settings) -> None:
+    """Its rows stay as they are, and results may hold what is new."""
+    engine = create_engine(settings.database)
+    config = Config()
+    config.set_main_option("script_location", "jobs/migrations")
+    old = make_job()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = [column["name"] for column in inspect(connection).get_columns("job")]
+        columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)
+        connection.execute(text(f"INSERT INTO job ({columns}) VALUES ({values})"), old.model_dump(include=set(names)))
+    engine.dispose()
+    assert "quality" not in names
+    store = Store(settings)
+    assert store.job(old.id) == old
+    store.claim(old.id, "worker")
+    assert store.succeed(old.id, replace(RESULT, quality="empty", logprobs="[]"))
+    assert (store.job(old.id).quality, store.job(old.id).logprobs) == ("empty", "[]")
+    store.close()
 
 
 def test_many_processes_may_open_a_new_database_at_once(settings: Settings) -> None:

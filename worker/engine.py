@@ -12,6 +12,8 @@ from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
 from worker.backends import Backend
 from worker.batch import Batch, Joining
 from worker.intake import Intake, Row, Workshop
+from worker.logprobs import as_json
+from worker.quality import judge
 from worker.rows import Prepared, Token
 from worker.text import TextStream
 
@@ -43,6 +45,10 @@ class Finished:
     prefill_seconds: float = 0.0
     #: From the first token to the last.
     decode_seconds: float = 0.0
+    #: What was noticed about the text: `empty`, `repetition`.
+    quality: str | None = None
+    #: The tokens' log-probabilities as JSON, if they were asked for.
+    logprobs: str | None = None
     error: CaptionqError | None = None
 
     @property
@@ -256,9 +262,13 @@ class Engine:
         return None
 
     def _finish(self, row: Row, reason: str, now: float) -> Finished:
+        text = self._backend.text(row.ids) if row.stream is None else row.stream.finish()
+        sampling, tokenizer = row.prepared.sampling, self._backend.tokenizer
         return Finished(
             key=row.key,
-            text=self._backend.text(row.ids) if row.stream is None else row.stream.finish(),
+            text=text,
+            quality=judge(text, row.ids, reason),
+            logprobs=as_json(tokenizer, row.tokens, sampling.top_logprobs) if sampling.logprobs else None,
             tokens=tuple(row.tokens),
             finish_reason=reason,
             prompt_tokens=len(row.prepared.ids),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import ResponseFormat, TextFormat, grammar
+from jobs.response_format import ResponseFormat, grammar
 
 
 class Grammars:
@@ -29,11 +29,12 @@ class Grammars:
 
     def constraint(self, response_format: ResponseFormat | None) -> Constraint | None:
         """A fresh one for a row; None: any text will do. Raises ModelError, EngineError."""
-        if response_format is None or isinstance(response_format, TextFormat):
+        rules = grammar(response_format)
+        if rules is None:
             return None
         from llguidance import LLMatcher
 
-        return Constraint(LLMatcher(self._llguidance(), grammar(response_format)), self._vocabulary, self._eos)
+        return Constraint(LLMatcher(self._llguidance(), rules), self._vocabulary, self._eos)
 
     def _llguidance(self) -> Any:
         """llguidance's view of the tokenizer: walking 150,000 tokens takes a second, so it is kept."""

@@ -28,12 +28,7 @@ class Penalties:
     @staticmethod
     def wanted(sampling: Sampling) -> bool:
         """Whether there is anything to do for a row."""
-        return bool(
-            sampling.logit_bias
-            or sampling.repetition_penalty != 1
-            or sampling.presence_penalty
-            or sampling.frequency_penalty
-        )
+        return sampling.is_penalized or bool(sampling.logit_bias)
 
     def __call__(self, logits: Any) -> Any:
         """The logits (V,) in float32 after all of it. Raises nothing for ids beyond the vocabulary: they have no effect.

@@ -152,6 +152,8 @@ class Pipeline:
                 preprocess_seconds=seconds,
                 prefill_seconds=finished.prefill_seconds,
                 decode_seconds=finished.decode_seconds,
+                quality=finished.quality,
+                logprobs=finished.logprobs,
             ),
         )
 
