@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_flatten
 
 #: A cache for each layer.
 Caches = list[Any]
@@ -67,6 +68,11 @@ def keep(caches: Caches, rows: Sequence[int]) -> None:
 def arrays(caches: Caches) -> list[Any]:
     """All that they hold, to be evaluated."""
     return [cache.state for cache in caches]
+
+
+def size(caches: Caches) -> int:
+    """Bytes that they hold."""
+    return sum(array.nbytes for _, array in tree_flatten([arrays(caches)]) if isinstance(array, mx.array))
 
 
 def preload(caches: Caches, prefix: Sequence[tuple[Any, Any]], columns: int, padding: Sequence[int]) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
 from worker.backends import Backend
 from worker.batch import Batch, Joining
-from worker.intake import Intake, Row, Workshop
+from worker.intake import Intake, Workshop
 from worker.logprobs import as_json
 from worker.quality import judge
-from worker.rows import Prepared, Token
+from worker.rows import Prepared, Row, Token
 from worker.text import TextStream
+from worker.waiting import WaitingRoom
 
 logger = logging.getLogger("captionq.engine")
 
@@ -70,7 +70,7 @@ class Engine:
         self._reserve = slots // SLOTS_A_RESERVE
         self._group = min(group, backend.group, max(1, slots // 2))
         self._workshop = Workshop(backend)
-        self._waiting: deque[Row] = deque()
+        self._waiting = WaitingRoom(self._group, self._workshop.memory)
         self._intakes: list[Intake] = []
         self._batch = Batch(backend.language_model)
         self._running: dict[str, Row] = {}
@@ -80,18 +80,18 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether a step has something to do."""
-        return bool(self._waiting or self._intakes or self._running)
+        return bool(len(self._waiting) or self._intakes or self._running)
 
     @property
     def free(self) -> int:
         """How many rows may be admitted now: enough that the next group stands ready when there is room for it."""
-        return self._slots + self._group - len(self._waiting) - self._taken
+        return self._slots + self._group - len(self._waiting) - len(self._taken)
 
     def admit(self, key: str, prepared: Prepared, *, urgent: bool = False) -> None:
         """Let a row join the batch in the next steps; an urgent one goes ahead of all others."""
         stop = prepared.sampling.stop
         stream = TextStream(self._backend.tokenizer, stop) if stop else None
-        self._waiting.append(Row(key, prepared, urgent, stream=stream))
+        self._waiting.add(Row(key, prepared, urgent, stream=stream))
 
     def step(self, *, coming: bool = False) -> list[Finished]:
         """Take in a little of what waits, or decode all rows by one token; return those that have ended.
@@ -116,13 +116,9 @@ class Engine:
         for intake in self._intakes:
             if key in (row.key for row in intake.rows):
                 self._intakes.remove(intake)
-                self._waiting.extendleft(reversed([row for row in intake.rows if row.key != key]))
+                self._waiting.put_back(row for row in intake.rows if row.key != key)
                 return True
-        for row in self._waiting:
-            if row.key == key:
-                self._waiting.remove(row)
-                return True
-        return False
+        return self._waiting.cancel(key)
 
     def close(self) -> None:
         """Drop all rows and what the model's memory holds of them."""
@@ -134,9 +130,9 @@ class Engine:
     # -- taking in ------------------------------------------------------------------------------------
 
     @property
-    def _taken(self) -> int:
+    def _taken(self) -> list[Row]:
         """Rows that decode, or are about to."""
-        return len(self._running) + sum(len(intake.rows) for intake in self._intakes)
+        return [*self._running.values(), *(row for intake in self._intakes for row in intake.rows)]
 
     @property
     def _somebody_waits(self) -> bool:
@@ -156,53 +152,26 @@ class Engine:
         return []
 
     def _next_intake(self, coming: bool) -> Intake | None:
-        """Urgent rows first, also ahead of a group that is half way in."""
-        intake = next((one for one in self._intakes if one.urgent), None) or self._new_intake(self._urgent())
+        """Urgent rows first, also ahead of a group that is half way in. Nobody joins a row that has to be alone."""
+        rows = self._taken
+        if any(row.alone for row in rows):
+            return next(iter(self._intakes), None)
+        room = self._slots - len(rows)
+        intake = next((one for one in self._intakes if one.urgent), None)
+        intake = intake or self._begin(self._waiting.take_urgent(room, rows))
         if intake is not None or self._owed:
             return intake
-        return next(iter(self._intakes), None) or self._new_intake(self._next_group(coming))
+        if self._intakes:
+            return self._intakes[0]
+        if not rows and (alone := self._waiting.take_alone()):
+            return self._begin(alone)
+        return self._begin(self._waiting.take_group(room - self._reserve, rows, coming=coming))
 
-    def _new_intake(self, rows: list[Row]) -> Intake | None:
+    def _begin(self, rows: list[Row]) -> Intake | None:
         if not rows:
             return None
-        for row in rows:
-            self._waiting.remove(row)
-        intake = Intake(rows, self._workshop)
-        self._intakes.append(intake)
-        return intake
-
-    def _urgent(self) -> list[Row]:
-        if self._someone_is_alone():
-            return []
-        rows = [row for row in self._waiting if row.urgent and not row.alone]
-        return self._fitting(rows, min(self._group, self._slots - self._taken))
-
-    def _next_group(self, coming: bool) -> list[Row]:
-        if not self._waiting:
-            return []
-        if self._waiting[0].alone:
-            return [self._waiting[0]] if not self._taken else []
-        if self._someone_is_alone():
-            return []
-        rows = [row for row in self._waiting if not row.alone]
-        room = self._slots - self._reserve - self._taken
-        wanted = min(self._group, len(rows))
-        if room < wanted or (coming and len(rows) < self._group and self._running):
-            return []
-        return self._fitting(rows, wanted)
-
-    def _fitting(self, rows: list[Row], most: int) -> list[Row]:
-        """The first rows, as long as their prompts are of a length: a short one is computed as long as the longest."""
-        group: list[Row] = []
-        for row in rows[: max(most, 0)]:
-            lengths = [len(one.prepared.ids) for one in (*group, row)]
-            if max(lengths) * len(lengths) > 1.5 * sum(lengths):
-                break
-            group.append(row)
-        return group
-
-    def _someone_is_alone(self) -> bool:
-        return any(row.alone for row in (*self._running.values(), *(row for one in self._intakes for row in one.rows)))
+        self._intakes.append(Intake(rows, self._workshop))
+        return self._intakes[-1]
 
     def _join(self, intake: Intake) -> None:
         prefill = intake.prefill
@@ -230,7 +199,7 @@ class Engine:
         for row in intake.rows:
             row.alone = True
             row.alone_until = len(row.ids) + 1
-        self._waiting.extendleft(reversed(intake.rows))
+        self._waiting.put_back(intake.rows)
         return []
 
     # -- decoding ---------------------------------------------------------------------------------------
@@ -293,7 +262,7 @@ class Engine:
             row.faults += 1
             row.alone = True
             row.alone_until = len(row.tokens) + PROBATION if row.faults == 1 else row.prepared.sampling.max_tokens
-        self._waiting.extendleft(reversed(rows))
+        self._waiting.put_back(rows)
         return []
 
     def _release(self) -> None:
@@ -306,7 +275,7 @@ class Engine:
             del self._running[row.key]
             self._batch.drop({row.key})
             row.alone = False
-            self._waiting.append(row)
+            self._waiting.add(row)
 
 
 def _failed(row: Row, error: Exception) -> Finished:

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 
+from worker import caches
 from worker.backends import Backend
+from worker.memory import RowMemory
 from worker.pace import Pace
 from worker.prefill import Prefill
 from worker.prefixes import Known, Prefixes
-from worker.rows import Prepared, Token
-from worker.text import TextStream
+from worker.rows import Row
 
 #: Patches that the vision tower gets in one pass at most: about four megapixels. More gained nothing, and takes memory.
 MOST_PATCHES = 16_384
 #: Tokens of a prefill chunk at most: mlx-vlm's own default.
 MOST_TOKENS = 2048
-
-
-@dataclass
-class Row:
-    """A row from its admission to its end."""
-
-    key: str
-    prepared: Prepared
-    #: Somebody waits for it: it does not wait for bulk work.
-    urgent: bool = False
-    #: What has come out so far, without the stop token.
-    tokens: list[Token] = field(default_factory=list)
-    #: Its text, where stop strings are looked for.
-    stream: TextStream | None = None
-    #: How often a batch broke with this row in it.
-    faults: int = 0
-    #: Whether it has to run by itself, and until it has how many ids.
-    alone: bool = False
-    alone_until: int = 0
-    admitted: float = field(default_factory=time.perf_counter)
-    first_token: float | None = None
-
-    @property
-    def ids(self) -> list[int]:
-        return [token.id for token in self.tokens]
 
 
 class Workshop:
@@ -52,6 +27,7 @@ class Workshop:
         self.encoding = Pace(first=1, largest=MOST_PATCHES)
         self.prefilling = Pace(first=256, largest=MOST_TOKENS)
         self.prefixes = Prefixes()
+        self.memory = RowMemory()
 
 
 class Intake:
@@ -80,9 +56,14 @@ class Intake:
         if tokens > len(self.rows):
             # The last column by itself says little about the speed of many.
             pace.measured(tokens, time.perf_counter() - begun)
-        if self.prefill.finished and self._workshop.backend.shares_prefixes:
-            self._workshop.prefixes.learn(self.prefill)
+        if self.prefill.finished:
+            self._learn(self.prefill)
         return self.prefill.finished
+
+    def _learn(self, prefill: Prefill) -> None:
+        self._workshop.memory.measured(caches.size(prefill.caches), prefill.columns * len(prefill.rows))
+        if self._workshop.backend.shares_prefixes:
+            self._workshop.prefixes.learn(prefill)
 
     def _encode(self) -> None:
         """As many rows' images in one pass as the pace allows, but one row's at least."""

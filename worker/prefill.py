@@ -33,8 +33,9 @@ class Prefill:
     ) -> None:
         self.rows = rows
         self._model = model
-        self._total = max(row.length for row in rows)
-        self._padding = [self._total - row.length for row in rows]
+        #: Of the longest row.
+        self.columns = max(row.length for row in rows)
+        self._padding = [self.columns - row.length for row in rows]
         #: Columns that are in the caches.
         self._done = prefix_tokens
         self.caches: Caches = caches.make(model) if len(rows) == 1 else caches.make_padded(model, self._padding)
@@ -51,7 +52,7 @@ class Prefill:
 
     def step(self, columns: int) -> int:
         """Compute the next columns, up to so many; returns how many tokens (rows × columns) that were."""
-        left = self._total - self._done
+        left = self.columns - self._done
         # The last column by itself: its logits are wanted, and those of all others would be the largest array of all.
         width = left if self.rows[0].whole else min(max(columns, 1), max(left - 1, 1))
         output = self._forward(self._done, self._done + width)
@@ -88,7 +89,7 @@ class Prefill:
         options |= self._deepstack(start, end) | self.rows[0].rest
         if self.rows[0].rope_delta is not None:
             options["rope_deltas"] = self.rope_deltas()
-        if end < self._total:
+        if end < self.columns:
             options["n_to_process"] = end - start
         else:
             options["logits_to_keep"] = 1

@@ -1,7 +1,8 @@
-"""The forms of a row on its way into the batch: prepared in plain arrays, then embedded as the language model wants it."""
+"""A row from its admission to its end, and its forms on the way: prepared in plain arrays, then embedded for the model."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from jobs.requests import Sampling
 from jobs.response_format import ResponseFormat
+from worker.text import TextStream
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,33 @@ class Token:
     #: The model's own log-probability of it, and of the likeliest ones, where the row asked for them.
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class Row:
+    """A row from its admission to its end."""
+
+    key: str
+    prepared: Prepared
+    #: Somebody waits for it: it does not wait for bulk work.
+    urgent: bool = False
+    #: What has come out so far, without the stop token.
+    tokens: list[Token] = field(default_factory=list)
+    #: Its text, where stop strings are looked for.
+    stream: TextStream | None = None
+    #: How often a batch broke with this row in it.
+    faults: int = 0
+    #: Whether it has to run by itself, and until it has how many ids.
+    alone: bool = False
+    alone_until: int = 0
+    admitted: float = field(default_factory=time.perf_counter)
+    first_token: float | None = None
+
+    @property
+    def longest(self) -> int:
+        """Tokens that it may grow to."""
+        return len(self.prepared.ids) + self.prepared.sampling.max_tokens
+
+    @property
+    def ids(self) -> list[int]:
+        return [token.id for token in self.tokens]

@@ -106,16 +106,24 @@ class MetalWorker(LeasingWorker):
             running = len(self._flights)
             logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, len(self._landed))
             self._due["broker"] = time.monotonic() + AWAY_PAUSE
-        if self._is_due("watch", WATCH_EVERY):
+        if self._stops or self._is_due("watch", WATCH_EVERY):
             self._drop_cancelled()
 
     def _top_up(self) -> None:
-        while self._pipeline.room() > 0:
+        while queues := self._lanes_with_room():
             if self._held is None:
-                self._hold(LaneQueue.dequeue_any(self.queues, None, self.connection, Entry, JSONSerializer))
+                self._hold(LaneQueue.dequeue_any(queues, None, self.connection, Entry, JSONSerializer))
             if self._held is None or not self._take(*self._held):
                 return
             self._held = None
+
+    def _lanes_with_room(self) -> list[Queue]:
+        """When the batch is full of bulk work there is still room for those whom somebody waits for."""
+        if self._pipeline.room() > 0:
+            return list(self.queues)
+        if self._pipeline.room(urgent=True) > 0:
+            return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE]
+        return []
 
     def _hold(self, taken: tuple[RQJob, Queue] | None) -> None:
         """Keep what was dequeued. Until it is claimed its id stays in the lane's intermediate list, where recovery finds it."""

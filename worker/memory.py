@@ -1,0 +1,39 @@
+"""How many rows the memory holds, from what their keys and values were seen to take."""
+
+from __future__ import annotations
+
+import os
+
+import mlx.core as mx
+
+#: Of the memory that is free beside the model so much may be keys and values. Joining and leaving rows are copies: for a moment
+#: they are there twice.
+_SHARE = 0.5
+#: Of a machine without a GPU so much of the memory: the rest is other programs'.
+_SHARE_OF_RAM = 0.75
+
+
+def device_limit() -> int:
+    """Bytes that the device works with at full speed: what Metal recommends, or three quarters of the machine's memory."""
+    recommended = mx.device_info().get("max_recommended_working_set_size") if mx.metal.is_available() else None
+    if recommended:
+        return int(recommended)
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _SHARE_OF_RAM)
+
+
+class RowMemory:
+    """The memory that is left for the rows of one model."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        """`limit`: bytes for all; what is active now is the models'."""
+        self._free = max(0, (limit or device_limit()) - mx.get_active_memory()) * _SHARE
+        #: Bytes of keys and values that a token takes, as far as is known.
+        self._token_bytes = 0.0
+
+    def measured(self, bytes_: int, tokens: int) -> None:
+        """Learn from caches that hold so many tokens, padding included."""
+        self._token_bytes = max(self._token_bytes, bytes_ / tokens)
+
+    def holds(self, rows: int, longest: int) -> bool:
+        """Whether so many rows fit, when the longest one may grow to so many tokens: all are padded to it."""
+        return rows * longest * self._token_bytes <= self._free
