@@ -17,6 +17,7 @@ from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
 from worker.grammar import Grammars
 from worker.loader import load
+from worker.rules import rewrite
 from worker.sampling import Sampler, check_biases
 
 SHARES = [0.5, 0.25, 0.15, 0.07, 0.03]
@@ -46,8 +47,8 @@ def logits_at(row: int, position: int) -> NDArray[np.float32]:
 
 
 def prompt_of(row: int) -> list[int]:
-    """Some ids, and a marker that is none."""
-    return [row, row + 1, row, -200, VOCABULARY + 5]
+    """Every second id, and markers that are none."""
+    return [*range(row % 2, VOCABULARY, 2), -200, VOCABULARY + 5]
 
 
 def alone(row: int, rules: dict[str, Any], steps: int, after: Sequence[int] = ()) -> list[int]:
@@ -164,6 +165,26 @@ def test_greedy_rows_take_the_largest_logit_whatever_stands_beside_them() -> Non
     tokens = np.array(sampler(logits).tokens)
     assert tokens[::2].tolist() == before.argmax(axis=-1)[::2].tolist()
     assert np.array_equal(np.array(logits.astype(mx.float32)), before)
+
+
+def test_rewriting_some_rows_leaves_the_array_as_it_was() -> None:
+    """mlx assigns in place, and the logits are somebody else's."""
+    scores = mx.zeros((3, 2))
+    rewritten = rewrite(scores, [0, 2], lambda some: some + 1)
+    assert np.array(rewritten).tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert np.array(scores).tolist() == [[0, 0]] * 3
+
+
+def test_noise_comes_from_mlxs_own_keys() -> None:
+    """A row's draw is that of `mx.random.key` of its seed and position, so it can be had without a batch."""
+    seed = 2**62 + 12345
+    sampler = Sampler()
+    for one in (1, seed, 2):
+        sampler.add(Sampling(temperature=1.0, seed=one), [])
+    scores = mx.array(logits_at(0, 0))
+    tokens = np.array(sampler(mx.stack([scores] * 3)).tokens)
+    noise = mx.random.gumbel((VOCABULARY,), key=mx.random.key(seed))
+    assert tokens[1] == np.array(scores + noise).argmax()
 
 
 @pytest.mark.parametrize("penalised", [[0], [0, 1]])

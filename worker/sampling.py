@@ -48,8 +48,9 @@ class Sampled:
 class Sampler:
     """The rules of the rows of a batch, in the order of the rows.
 
-    A greedy row without rules costs an argmax, and its logits are never touched. Milliseconds a step of 16 rows on one core of
-    a CPU, for vocabularies of 666 and 151,936: all greedy GREEDY; temperature 0.8 TEMPERATURE; with top_k 50 and top_p 0.9 TOPK.
+    A greedy row without rules costs an argmax, and its logits are never touched. Milliseconds a step of 16 rows on a CPU, for
+    vocabularies of 666 and of 151,936: all greedy 0.04 and 7; temperature 0.8: 0.2 and 33; with top_k 50 and top_p 0.9 besides:
+    0.4 and 67; with top_p alone, which sorts: 1 and 306.
     """
 
     def __init__(self) -> None:
