@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from cli.answer_options import AnswerOptions, answer_options
 from cli.options import format_option
-from jobs.limits import MAX_TOKENS
 from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
 
 
@@ -26,17 +26,7 @@ from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
 @click.option(
     "--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"A ready prompt.  [default: {DEFAULT_PRESET}]"
 )
-@click.option(
-    "--max-tokens", type=click.IntRange(1, MAX_TOKENS), default=256, show_default=True, help="The longest answer."
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(0, 2),
-    default=0.0,
-    show_default=True,
-    help="0: always the likeliest word; more: more varied.",
-)
-@click.option("--seed", type=click.IntRange(0), help="Makes a varied answer repeatable.  [default: none]")
+@answer_options
 @format_option("json: one object a line as results arrive.")
 @click.pass_context
 def caption(
@@ -47,9 +37,7 @@ def caption(
     model: str | None,
     prompt: str | None,
     preset_name: str | None,
-    max_tokens: int,
-    temperature: float,
-    seed: int | None,
+    answer: AnswerOptions,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
@@ -61,9 +49,9 @@ def caption(
       captionq caption ~/Pictures
       captionq caption ~/Pictures --preset tags --existing replace
       captionq caption photo.heic --prompt "How many people are there?" --format json
+      captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.run import Run
-    from jobs.requests import Sampling
     from jobs.settings import read_settings
     from jobs.submission import Existing, Question
 
@@ -76,7 +64,8 @@ def caption(
     question = Question(
         model=model or settings.model,
         prompt=prompt or preset(preset_name or DEFAULT_PRESET),
-        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
+        sampling=answer.sampling,
+        response_format=answer.response_format,
     )
     run = Run(settings, question, as_json=output_format == "json")
     ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing)))

@@ -162,11 +162,20 @@ class Request(Part):
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
 
     @classmethod
-    def about_image(cls, path: Path, *, model: str, prompt: str, sampling: Sampling) -> Self:
+    def about_image(
+        cls,
+        path: Path,
+        *,
+        model: str,
+        prompt: str,
+        sampling: Sampling,
+        response_format: ResponseFormat | None = None,
+    ) -> Self:
         """Ask `prompt` about the image file at the absolute `path`."""
         image = ImagePart(image_url=ImageURL(url=path.as_uri()))
         return cls(
             model=model,
             messages=[Message(role="user", content=[image, TextPart(text=prompt)])],
             sampling=sampling,
+            response_format=response_format,
         )

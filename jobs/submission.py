@@ -14,6 +14,7 @@ from jobs import queue
 from jobs.chunks import chunked
 from jobs.outputs import Sidecars
 from jobs.requests import Request, Sampling
+from jobs.response_format import ResponseFormat
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane
 
@@ -35,6 +36,8 @@ class Question:
     model: str
     prompt: str
     sampling: Sampling
+    #: None: free text.
+    response_format: ResponseFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,11 @@ def resubmit(jobs: Sequence[Job], *, store: Store, connection: Redis | None, des
 
 def _job(batch: Batch, wanted: Wanted, question: Question) -> Job:
     request = Request.about_image(
-        wanted.image, model=question.model, prompt=question.prompt, sampling=question.sampling
+        wanted.image,
+        model=question.model,
+        prompt=question.prompt,
+        sampling=question.sampling,
+        response_format=question.response_format,
     )
     return Job(
         batch_id=batch.id,

@@ -14,13 +14,27 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
+from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import JobStatus
 from tests.rows import RESULT, add_batch
 
-HEAVY = ("mlx", "numpy", "PIL", "fastapi", "sqlalchemy", "rq", "redis", "transformers", "huggingface_hub", "pydantic")
+HEAVY = (
+    "mlx",
+    "numpy",
+    "PIL",
+    "fastapi",
+    "sqlalchemy",
+    "rq",
+    "redis",
+    "transformers",
+    "huggingface_hub",
+    "pydantic",
+    "llguidance",
+)
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -125,6 +139,56 @@ def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store)
     assert re.search(r"^quality +repetition$", output(run.invoke(captionq, ["jobs", "show", jobs[0].id])), re.MULTILINE)
     row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
     assert (row["quality"], row["logprobs"]) == ("repetition", logprobs)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--stop", ""], "--stop: String should have at least 1 character"),
+        (["--stop", "a"] * 5, "--stop: Tuple should have at most 4 items"),
+        (["--json-schema", "broken.json"], "broken.json cannot be read as JSON"),
+        (
+            ["--json-schema", "impossible.json"],
+            'impossible.json: The schema cannot be followed: Unimplemented keys: ["not"]',
+        ),
+        (["--json-schema", "nowhere.json"], "'nowhere.json' does not exist"),
+        (["--top-p", "0"], "--top-p"),
+        (["--seed", str(2**63)], "--seed: Input should be less than"),
+    ],
+    ids=["empty stop", "five stops", "broken", "impossible", "missing", "top-p", "seed"],
+)
+def test_an_answer_that_cannot_be_had_is_refused_before_anything_is_queued(
+    run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
+) -> None:
+    """The option or the file is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    Path("broken.json").write_text("{")
+    Path("impossible.json").write_text('{"not": {}}')
+    result = run.invoke(captionq, ["caption", "photo.jpg", "--model", "demo", *options])
+    assert result.exit_code == 2
+    assert reason in result.output
+    assert sum(store.counts().values()) == 0
+
+
+def test_what_an_answer_may_be_is_asked_for_with_options(tmp_path: Path) -> None:
+    """They reach the request, each under its own name."""
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "null"}}}')
+    got: list[AnswerOptions] = []
+
+    @click.command
+    @answer_options
+    def ask(answer: AnswerOptions) -> None:
+        got.append(answer)
+
+    typed = ["--max-tokens", "9", "--temperature", "0.5", "--top-p", "0.8", "--seed", "3", "--stop", ".", "--stop", "!"]
+    output(CliRunner().invoke(ask, [*typed, "--json-schema", str(schema)]))
+    output(CliRunner().invoke(ask, []))
+    assert got[0].sampling == Sampling(max_tokens=9, temperature=0.5, top_p=0.8, seed=3, stop=(".", "!"))
+    assert got[0].response_format is not None
+    assert list(got[0].response_format.json_schema.schema_["properties"]) == ["b", "a"]
+    assert (got[1].sampling, got[1].response_format) == (Sampling(), None)
 
 
 def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:

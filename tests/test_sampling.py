@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.errors import EngineError
 from jobs.requests import Sampling
+from jobs.response_format import JSONObjectFormat
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
 from worker.backends import VisionBackend
 from worker.engine import Engine
+from worker.grammar import Grammars
 from worker.loader import load
 from worker.penalties import Penalties
 from worker.sampling import Sampler
@@ -134,7 +137,7 @@ def test_penalties_are_what_their_papers_say() -> None:
     for token, count in {3: 2, 10: 1}.items():
         expected[token] -= 0.7 + 0.3 * count
     expected[7] += 1.25
-    penalties = Penalties(sampling, prompt_ids=[0, 9], generated=[3, 10, 3])
+    penalties = Penalties(sampling, prompt_ids=[0, 9, -200, 12], generated=[3, 10, 3])
     assert np.allclose(np.array(penalties(mx.array(logits))), expected, atol=1e-6)
 
 
@@ -192,3 +195,41 @@ def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
     assert by_itself.text != pictures[0].caption
     for number in range(1, 6):
         assert finished[f"greedy-{number}"].text == pictures[number].caption
+
+
+def test_rows_that_follow_a_grammar_do_so_among_others() -> None:
+    """JSON comes out of theirs, greedy and sampled; the others are what they are alone."""
+    model = load("demo")
+    tokenizer = model.processor.tokenizer
+    grammars = Grammars(tokenizer, 666, model.eos)
+    rules = [Sampling(), Sampling(), Sampling(temperature=1.0, seed=3, top_p=0.9), Sampling(temperature=1.0, seed=4)]
+    constraints = [None, grammars.constraint(JSONObjectFormat()), grammars.constraint(JSONObjectFormat()), None]
+    sampler, free = Sampler(), Sampler()
+    for one, constraint in zip(rules, constraints, strict=True):
+        sampler.add(one, [], (), constraint)
+        free.add(one, [])
+    assert sampler.needs_tokens
+    assert not free.needs_tokens
+    answers: list[list[int]] = [[] for _ in rules]
+    for position in range(30):
+        logits = mx.array(np.random.default_rng(position).normal(0, 2, (4, 666)))
+        tokens = np.array(sampler(logits).tokens).tolist()
+        others = np.array(free(logits).tokens).tolist()
+        assert (tokens[0], tokens[3]) == (others[0], others[3])
+        for answer, token in zip(answers, tokens, strict=True):
+            answer.append(token)
+        sampler.observe(tokens)
+    for row in (1, 2):
+        again = grammars.constraint(JSONObjectFormat())
+        assert again is not None
+        again.accept_all(answers[row])
+        assert tokenizer.decode(answers[row]).startswith("{")
+    assert not tokenizer.decode(answers[0]).startswith("{")
+
+
+def test_as_many_logits_as_rows_are_wanted() -> None:
+    """A batch that lost count would give a row another's rules."""
+    sampler = Sampler()
+    sampler.add(Sampling(), [])
+    with pytest.raises(EngineError, match="logits for 2 rows, but rules for 1"):
+        sampler(mx.zeros((2, 9)))

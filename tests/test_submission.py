@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 from jobs import submission
 from jobs.queue import LaneQueue, push
 from jobs.requests import Sampling
+from jobs.response_format import JSONObjectFormat
 from jobs.store import Store
 from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
 from jobs.tables import JobStatus, Lane
@@ -47,6 +48,14 @@ def test_images_that_have_their_text_are_skipped(tmp_path: Path) -> None:
     images = [one.image for one in wanted]
     assert list(without_text(images, Existing.SKIP)) == [wanted[0], None, wanted[2]]
     assert list(without_text(images, Existing.REPLACE)) == wanted
+
+
+def test_the_rows_ask_for_the_format_of_the_answer(store: Store, connection: Redis, tmp_path: Path) -> None:
+    """Each of them."""
+    question = Question("demo", "Describe this image.", Sampling(), JSONObjectFormat())
+    made = queue_up(pictures(tmp_path, 2), store, connection, question)
+    asked = [row.parsed_request().response_format for row in store.jobs(batch_id=made.batch.id)]
+    assert asked == [JSONObjectFormat()] * 2
 
 
 def test_every_image_gets_a_row_and_an_entry(store: Store, connection: Redis, tmp_path: Path) -> None:

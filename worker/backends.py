@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from jobs.errors import ContextLengthError, ImagesNotSupportedError, ModelError
+from jobs.errors import ContextLengthError, ImagesNotSupportedError, InvalidRequestError, ModelError
 from jobs.requests import Request, Sampling
 from worker import caches, text
 from worker.embedding import Embedding
@@ -83,8 +83,7 @@ class _Common:
         """See `Backend`."""
         constraint = self._grammars.constraint(prepared.response_format)
         if constraint is not None:
-            for token in generated:
-                constraint.accept(token)
+            constraint.accept_all(generated)
         return constraint
 
     def text(self, ids: Sequence[int]) -> str:
@@ -109,6 +108,7 @@ class VisionBackend(_Common):
         ids = inputs.pop("input_ids").reshape(-1).tolist()
         inputs.pop("attention_mask", None)
         image_tokens = ids.count(self._image_token) if images else 0
+        check_biases(request.sampling, self._vocabulary)
         sampling = within_context(self._loaded, len(ids), image_tokens, request.sampling)
         return Prepared(ids, image_tokens, sampling, inputs, _image_keys(inputs), request.response_format)
 
@@ -159,6 +159,7 @@ class TextBackend(_Common):
         with self._lock:
             prompt = self._prompter.prompt(request.messages)
             ids = list(self._loaded.processor.encode(prompt, add_special_tokens=self._prompter.lacks_bos(prompt)))
+        check_biases(request.sampling, self._vocabulary)
         sampling = within_context(self._loaded, len(ids), 0, request.sampling)
         return Prepared(ids, 0, sampling, response_format=request.response_format)
 
@@ -176,6 +177,15 @@ class TextBackend(_Common):
         """See `Backend`."""
         ids = [*prepared.ids, *generated]
         return Embedded(ids, text_prefix=len(ids) - 1)
+
+
+def check_biases(sampling: Sampling, vocabulary: int) -> None:
+    """Raises InvalidRequestError for a bias of a token that the model does not have."""
+    unknown = [token for token in sampling.logit_bias if token >= vocabulary]
+    if unknown:
+        raise InvalidRequestError(
+            f"logit_bias names token {unknown[0]}, but the model's vocabulary ends at {vocabulary - 1}. Leave it out."
+        )
 
 
 def within_context(loaded: LoadedModel, prompt_tokens: int, image_tokens: int, sampling: Sampling) -> Sampling:

@@ -58,5 +58,6 @@ class Penalties:
 
 def _counted(ids: Sequence[int], size: int) -> Any:
     counts = mx.zeros(size)
-    known = [token for token in ids if token < size]
+    # Some families mark images by ids that are none.
+    known = [token for token in ids if 0 <= token < size]
     return counts.at[mx.array(known)].add(1) if known else counts

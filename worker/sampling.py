@@ -18,6 +18,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from jobs.errors import EngineError
 from jobs.requests import Sampling
 from worker.grammar import Constraint
 from worker.penalties import Penalties
@@ -88,7 +89,12 @@ class Sampler:
                 rules.constraint.accept(token)
 
     def __call__(self, logits: Any) -> Sampled:
-        """Choose a token for each row of the logits (B, V). Nothing is evaluated yet."""
+        """Choose a token for each row of the logits (B, V). Nothing is evaluated yet.
+
+        Raises EngineError when there are not as many rows as rules: one would get another's.
+        """
+        if len(logits) != len(self._rules):
+            raise EngineError(f"There are logits for {len(logits)} rows, but rules for {len(self._rules)}.")
         tokens = mx.argmax(logits, axis=-1)
         special = [row for row, rules in enumerate(self._rules) if not rules.greedy]
         if special:

@@ -1,0 +1,178 @@
+"""Structured output: what random choices under the mask make, with the tokenizers of both kinds of model."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.errors import EngineError, ModelError
+from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, ResponseFormat, TextFormat
+from worker.grammar import Constraint, Grammars
+from worker.loader import LoadedModel, load
+
+#: Wider than the tokenizers' 666: models pad their logits.
+VOCABULARY = 700
+
+PICTURE = {
+    "type": "object",
+    "properties": {
+        "shape": {"enum": ["circle", "square"]},
+        "count": {"type": "integer", "minimum": 0, "maximum": 12},
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 20}, "minItems": 1, "maxItems": 4},
+        "large": {"type": "boolean"},
+    },
+    "required": ["shape", "count", "tags"],
+    "additionalProperties": False,
+}
+
+
+def schema_format(schema: dict[str, Any]) -> JSONSchemaFormat:
+    """The response format of a schema."""
+    return JSONSchemaFormat(json_schema=JSONSchema(name="answer", schema=schema))
+
+
+@pytest.fixture(scope="module", params=["demo", "demo-text"])
+def loaded(request: pytest.FixtureRequest) -> LoadedModel:
+    """mlx-vlm's processor, which holds transformers' tokenizer, and mlx-lm's wrapper of one."""
+    return load(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(loaded: LoadedModel) -> Any:
+    """What the backends decode with."""
+    return getattr(loaded.processor, "tokenizer", loaded.processor)
+
+
+@pytest.fixture(scope="module")
+def grammars(loaded: LoadedModel, tokenizer: Any) -> Grammars:
+    """The grammars of the model."""
+    return Grammars(tokenizer, VOCABULARY, loaded.eos)
+
+
+def constraint_of(grammars: Grammars, response_format: ResponseFormat) -> Constraint:
+    """A fresh one."""
+    constraint = grammars.constraint(response_format)
+    assert constraint is not None
+    return constraint
+
+
+def allowed(constraint: Constraint) -> list[int]:
+    """The ids that may come next."""
+    mask = constraint.allowed()
+    assert mask.shape == (VOCABULARY,)
+    assert mask.dtype == bool
+    return [int(token) for token in np.flatnonzero(mask)]
+
+
+def generate(constraint: Constraint, seed: int, closers: frozenset[int] = frozenset(), patience: int = 40) -> list[int]:
+    """Random choices until nothing but the end may follow; after `patience` tokens those that close come first."""
+    choices = random.Random(seed)
+    ids: list[int] = []
+    while not constraint.finished:
+        tokens = allowed(constraint)
+        if len(ids) >= patience:
+            tokens = [token for token in tokens if token in closers] or tokens
+        ids.append(choices.choice(tokens))
+        constraint.accept(ids[-1])
+        assert len(ids) < 1000
+    return ids
+
+
+def closers_of(tokenizer: Any) -> frozenset[int]:
+    """The ids of what ends strings, arrays and objects."""
+    return frozenset(tokenizer.convert_tokens_to_ids(text) for text in '"}]')
+
+
+def test_random_answers_follow_their_schema(grammars: Grammars, loaded: LoadedModel, tokenizer: Any) -> None:
+    """Forty of them: JSON on one line of the right shape, its keys in order, no special token inside, and an end that is allowed."""
+    specials = set(tokenizer.all_special_ids)
+    assert len(specials) > 5
+    for seed in range(40):
+        constraint = constraint_of(grammars, schema_format(PICTURE))
+        ids = generate(constraint, seed)
+        assert not specials & set(ids)
+        assert max(ids) < 666
+        text = tokenizer.decode(ids)
+        answer = json.loads(text)
+        if "\\" not in text:  # an escape may be written in more than one way
+            assert text == json.dumps(answer, ensure_ascii=False)
+        assert list(answer) == [key for key in PICTURE["properties"] if key in answer]  # type: ignore[attr-defined]
+        assert set(answer) >= {"shape", "count", "tags"}
+        assert answer["shape"] in ("circle", "square")
+        assert type(answer["count"]) is int
+        assert 0 <= answer["count"] <= 12
+        assert 1 <= len(answer["tags"]) <= 4
+        assert all(isinstance(tag, str) and len(tag) <= 20 for tag in answer["tags"])
+        assert answer.get("large", True) in (True, False)
+        assert allowed(constraint) == sorted(loaded.eos)
+
+
+def test_a_json_object_is_an_object(grammars: Grammars, tokenizer: Any) -> None:
+    """Whatever is in it."""
+    sizes = set()
+    for seed in range(20):
+        ids = generate(constraint_of(grammars, JSONObjectFormat()), seed, closers_of(tokenizer))
+        answer = json.loads(tokenizer.decode(ids))
+        assert isinstance(answer, dict)
+        sizes.add(len(answer))
+    assert len(sizes) > 1
+
+
+def test_the_end_is_allowed_as_soon_as_the_answer_may_end(
+    grammars: Grammars, loaded: LoadedModel, tokenizer: Any
+) -> None:
+    """A number may go on or end; it has not finished until the end was chosen."""
+    constraint = constraint_of(grammars, schema_format({"type": "integer"}))
+    (seven,) = tokenizer.encode("7", add_special_tokens=False)
+    assert not loaded.eos & set(allowed(constraint))
+    constraint.accept(seven)
+    assert set(allowed(constraint)) > loaded.eos
+    assert not constraint.finished
+    constraint.accept(min(loaded.eos))
+    assert constraint.finished
+    assert allowed(constraint) == sorted(loaded.eos)
+    constraint.accept(max(loaded.eos))
+
+
+def test_an_answer_is_taken_up_again_where_it_was(grammars: Grammars) -> None:
+    """From its tokens, and from a copy, which goes its own way."""
+    first = constraint_of(grammars, schema_format(PICTURE))
+    ids = generate(first, seed=1)
+    for cut in range(len(ids)):
+        again = constraint_of(grammars, schema_format(PICTURE))
+        again.accept_all(ids[:cut])
+        copy = again.copy()
+        assert ids[cut] in allowed(copy)
+        copy.accept_all(ids[cut:])
+        assert copy.finished
+        assert not again.finished
+        assert ids[cut] in allowed(again)
+
+
+@pytest.mark.parametrize("token", [50, -1, VOCABULARY])
+def test_a_token_that_is_not_allowed_is_refused(grammars: Grammars, token: int) -> None:
+    """By name, at the beginning and after the end."""
+    constraint = constraint_of(grammars, JSONObjectFormat())
+    with pytest.raises(EngineError, match=f"token {token} "):
+        constraint.accept(token)
+    complete = constraint_of(grammars, schema_format(PICTURE))
+    generate(complete, seed=2)
+    with pytest.raises(EngineError, match=f"token {token} "):
+        complete.accept(token)
+
+
+def test_free_text_has_no_constraint(grammars: Grammars) -> None:
+    """Nothing is made for it."""
+    assert grammars.constraint(None) is None
+    assert grammars.constraint(TextFormat()) is None
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named() -> None:
+    """The way out too."""
+    grammars = Grammars(object(), VOCABULARY, frozenset({0}))
+    with pytest.raises(ModelError, match=r"is a object.*without response_format"):
+        grammars.constraint(JSONObjectFormat())
