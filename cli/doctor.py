@@ -100,7 +100,7 @@ def _worker(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from worker.loader import cache_dir, list_models
+    from jobs.models import cache_dir, list_models
 
     if any(model.name == settings.model for model in list_models()):
         return f"{settings.model} is there"

@@ -21,9 +21,9 @@ def models(output_format: str) -> None:
     Example:
       captionq models
     """
+    from jobs.models import list_models
     from jobs.settings import read_settings
     from jobs.verdicts import key_of, read_verdicts
-    from worker.loader import list_models
 
     found = list_models()
     verdicts = read_verdicts(read_settings())

@@ -9,13 +9,13 @@ from pathlib import Path
 from cli.main import INTERRUPTED
 from cli.report import make_report
 from cli.services import Services, services
-from jobs.errors import ImagesNotSupportedError
 from jobs.folders import find_images
+from jobs.models import check_sees, describe
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
 from jobs.tables import OPEN
-from worker.loader import describe, fetch
+from worker.loader import fetch
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1
@@ -53,8 +53,7 @@ class Run:
     def _check_model(self) -> None:
         """Refuse before anything is queued; fetch here, where its progress can be seen."""
         model = describe(self._question.model)
-        if model.modality != "vision":
-            raise ImagesNotSupportedError(f"'{model.name}' is a text-only model and cannot look at images.")
+        check_sees(model)
         if model.path is None:
             fetch(model.name)
         if model.name == "demo":

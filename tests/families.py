@@ -15,7 +15,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from worker.demo import demo_models
+from jobs.models import built_in_models
 
 #: Ids of the built-in tokenizer, with which the Qwen families make do.
 _VISION_START, _IMAGE, _VIDEO, _EOS = 3, 6, 7, 2
@@ -78,7 +78,7 @@ _STRINGS_TEMPLATE = (
 
 def save_model(family: str, folder: Path, seed: int = 0) -> Path:
     """Write a model of the family into the folder."""
-    tokenizer = AutoTokenizer.from_pretrained(demo_models()["demo"])
+    tokenizer = AutoTokenizer.from_pretrained(built_in_models()["demo"])
     config, preprocessor, processor, tokens = _FAMILIES[family](tokenizer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)

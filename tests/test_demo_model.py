@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
+from jobs.models import built_in_models, describe
 from jobs.settings import Settings
 from tests.scenes import draw
 from tests.test_engine import ask, run
@@ -19,9 +20,8 @@ from tools.demo_model.batches import draw_pictures, make_batch, patchify
 from tools.demo_model.scenes import MODEL_SIZES
 from tools.demo_model.tokenizer import SPECIAL, train_tokenizer
 from worker.backends import VisionBackend
-from worker.demo import demo_models
 from worker.engine import Engine
-from worker.loader import describe, load
+from worker.loader import load
 from worker.preprocess import decode
 
 EXAMPLES = Path("examples")
@@ -36,7 +36,7 @@ def backend() -> VisionBackend:
 @pytest.mark.parametrize(("name", "parameters", "megabytes"), [("demo", 1_191_360, 2.4), ("demo-text", 116_800, 0.24)])
 def test_the_models_are_as_small_as_they_are_said_to_be(name: str, parameters: int, megabytes: float) -> None:
     """In half precision, two bytes a parameter."""
-    path = demo_models()[name] / "model.safetensors"
+    path = built_in_models()[name] / "model.safetensors"
     weights = mx.load(str(path))
     assert isinstance(weights, dict)
     assert sum(value.size for value in weights.values()) == parameters
@@ -82,7 +82,7 @@ def test_training_places_tokens_where_the_model_does() -> None:
     """Positions of a row with one turn equal those that the model computes from its ids."""
     loaded = load("demo")
     rng = random.Random(3)
-    tokenizer = Tokenizer.from_file(str(demo_models()["demo"] / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(built_in_models()["demo"] / "tokenizer.json"))
     pictures = draw_pictures(30, rng)
     batch = make_batch(pictures, tokenizer, rng, rows=12, images_a_row=1)
     for row in range(12):

@@ -88,7 +88,7 @@ def closers_of(tokenizer: Any) -> frozenset[int]:
 
 
 def test_random_answers_follow_their_schema(grammars: Grammars, loaded: LoadedModel, tokenizer: Any) -> None:
-    """Forty of them: JSON on one line of the right shape, its keys in order, no special token inside, and an end that is allowed."""
+    """Forty of them: JSON on one line, its keys in order, no special token inside, and an end that is allowed."""
     specials = set(tokenizer.all_special_ids)
     assert len(specials) > 5
     for seed in range(40):

@@ -13,9 +13,9 @@ import mlx.core as mx
 import pytest
 
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
+from jobs.models import ModelInfo, built_in_models, describe, list_models
 from tests.families import FAMILIES, save_model
-from worker.demo import demo_models
-from worker.loader import ModelInfo, describe, fetch, free_memory, list_models, load
+from worker.loader import fetch, free_memory, load
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def with_config(folder: Path, **config: Any) -> str:
 
 def test_the_built_in_models_are_known_from_their_configs() -> None:
     """One of each modality, with its context and what ends its answers."""
-    folders = demo_models()
+    folders = built_in_models()
     eos = frozenset({0, 2})
     assert describe("demo") == ModelInfo("demo", "vision", folders["demo"], 2048, eos)
     assert describe("demo-text") == ModelInfo("demo-text", "text", folders["demo-text"], 2048, eos)
@@ -77,7 +77,7 @@ def test_the_config_decides(config: dict[str, Any], modality: str, context: int 
 
 def test_descriptions_need_neither_mlx_nor_the_hub_s_client() -> None:
     """`captionq models` is to answer at once."""
-    code = "import sys, worker.loader as l; l.list_models(); print([n for n in ('mlx', 'huggingface_hub') if n in sys.modules])"
+    code = "import sys, jobs.models as l; l.list_models(); print([n for n in ('mlx', 'huggingface_hub') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_loaded_is_a_model_error_that_names_it(config: dict[str, 
 
 def test_weights_that_are_damaged_are_a_model_error(tmp_path: Path) -> None:
     """The file was cut off."""
-    shutil.copytree(demo_models()["demo-text"], tmp_path / "model")
+    shutil.copytree(built_in_models()["demo-text"], tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelError, match="could not be loaded"):
@@ -140,7 +140,7 @@ def test_weights_that_are_damaged_are_a_model_error(tmp_path: Path) -> None:
 
 def test_a_cached_model_is_found_without_the_network(cache: Path) -> None:
     """Described and loaded from its snapshot."""
-    snapshot = put_into_cache(cache, "somebody/small", demo_models()["demo-text"])
+    snapshot = put_into_cache(cache, "somebody/small", built_in_models()["demo-text"])
     assert describe("somebody/small").path == snapshot
     assert load("somebody/small").eos == {0, 2}
 
@@ -155,7 +155,7 @@ def test_without_the_network_a_model_that_is_not_here_is_unavailable(ask: Any, c
 
 def test_an_interrupted_download_is_not_taken_for_a_model(cache: Path) -> None:
     """The index names a file that is not there."""
-    snapshot = put_into_cache(cache, "somebody/half", demo_models()["demo-text"])
+    snapshot = put_into_cache(cache, "somebody/half", built_in_models()["demo-text"])
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
     assert [model.name for model in list_models()] == ["demo", "demo-text"]
@@ -165,13 +165,13 @@ def test_an_interrupted_download_is_not_taken_for_a_model(cache: Path) -> None:
 
 def test_the_list_has_what_can_be_used(cache: Path) -> None:
     """Models without a chat template, without weights or with a broken config are left out, and break nothing."""
-    put_into_cache(cache, "somebody/vision", demo_models()["demo"])
-    put_into_cache(cache, "somebody/text", demo_models()["demo-text"])
-    encoder = put_into_cache(cache, "somebody/encoder", demo_models()["demo-text"])
+    put_into_cache(cache, "somebody/vision", built_in_models()["demo"])
+    put_into_cache(cache, "somebody/text", built_in_models()["demo-text"])
+    encoder = put_into_cache(cache, "somebody/encoder", built_in_models()["demo-text"])
     for name in ("chat_template.jinja", "tokenizer_config.json"):
         (encoder / name).unlink()
-    (put_into_cache(cache, "somebody/config", demo_models()["demo-text"]) / "model.safetensors").unlink()
-    (put_into_cache(cache, "somebody/broken", demo_models()["demo-text"]) / "config.json").write_text("{")
+    (put_into_cache(cache, "somebody/config", built_in_models()["demo-text"]) / "model.safetensors").unlink()
+    (put_into_cache(cache, "somebody/broken", built_in_models()["demo-text"]) / "config.json").write_text("{")
     (cache / "models--somebody--empty").mkdir()
     (cache / "version.txt").write_text("1")
     assert [(model.name, model.modality) for model in list_models()] == [

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from jobs.errors import ContextLengthError, ImagesNotSupportedError, InvalidRequestError, ModelError
+from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
+from jobs.models import check_sees
 from jobs.requests import Request, Sampling
 from worker import caches, text
 from worker.embedding import Embedding
@@ -155,7 +156,7 @@ class TextBackend(_Common):
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. mlx-lm would ignore an image in silence."""
         if images:
-            raise ImagesNotSupportedError(f"'{self._loaded.info.name}' is a text-only model and cannot look at images.")
+            check_sees(self._loaded.info)
         with self._lock:
             prompt = self._prompter.prompt(request.messages)
             ids = list(self._loaded.processor.encode(prompt, add_special_tokens=self._prompter.lacks_bos(prompt)))
