@@ -7,22 +7,31 @@ import click
 
 @click.command()
 @click.option("--burst", is_flag=True, help="End when the queue is empty.  [default: wait for more]")
+@click.option(
+    "--memory-budget",
+    help="Memory for models, as 60% of the device's or 24GB: as many stay as fit.  [default: one model at a time]",
+)
+@click.option(
+    "--pin", multiple=True, metavar="MODEL", help="Keep this model once it is loaded; may be repeated.  [default: none]"
+)
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when the standard input closes.")
-def work(burst: bool, until_eof: bool) -> None:
+def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], until_eof: bool) -> None:
     """Run the worker until Ctrl-C.
 
     It takes jobs from the queue and generates. There is one for a data folder. What it was running when it ended goes on
     with the next one.
 
     \b
-    Example:
+    Examples:
       captionq work
+      captionq work --memory-budget 70% --pin mlx-community/Qwen3-VL-4B-Instruct-4bit
     """
     from jobs.settings import read_settings
     from worker.logs import set_up_logging
     from worker.service import run
 
-    settings = read_settings()
+    given = {"memory_budget": memory_budget, "pinned_models": pin}
+    settings = read_settings(**{name: value for name, value in given.items() if value})
     if until_eof:
         # Its owner has gone, and somebody may wait at a prompt: what runs goes back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})

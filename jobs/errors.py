@@ -131,6 +131,12 @@ class ModelUnavailableError(ModelError):
     transient = True
 
 
+class ModelTooLargeError(ModelError):
+    """The model does not fit into the memory."""
+
+    code = "model_too_large"
+
+
 class ImagesNotSupportedError(ModelError):
     """The model is text-only and cannot look at images."""
 

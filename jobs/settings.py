@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pydantic_settings
@@ -13,6 +15,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from jobs.errors import DataFolderError, SettingsError
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
+
+#: A number and what it counts; without a unit it is a share.
+BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
+_UNITS = {"GB": 1e9, "MB": 1e6}
 
 
 class Settings(BaseSettings):
@@ -31,6 +37,11 @@ class Settings(BaseSettings):
 
     #: Rows that decode together. More is faster until memory runs short.
     slots: int = Field(default=32, ge=1, le=256)
+    #: Memory for models: a share of what the device has (`0.6`, `60%`) or an amount (`24GB`). Without it one model is in memory
+    #: at a time; with it as many as fit, and the least recently used one makes room.
+    memory_budget: str | None = Field(default=None, pattern=BUDGET.pattern)
+    #: Models that stay in memory once they are loaded.
+    pinned_models: tuple[str, ...] = ()
     #: Threads that decode images beside the model.
     preprocess_threads: int = Field(default=2, ge=1, le=64)
 
@@ -54,6 +65,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    def memory_bytes(self, device: int) -> int | None:
+        """The memory budget in bytes, on a device of so many bytes. None: there is none."""
+        if self.memory_budget is None:
+            return None
+        found = BUDGET.fullmatch(self.memory_budget)
+        assert found is not None
+        number, unit = float(found[1]), found[2].upper()
+        if unit in _UNITS:
+            return int(number * _UNITS[unit])
+        return int(device * (number / 100 if unit == "%" else number))
 
     @cached_property
     def database(self) -> str:
@@ -84,10 +106,10 @@ class Settings(BaseSettings):
             ) from error
 
 
-def read_settings() -> Settings:
-    """The settings of this process, from its environment. Raises SettingsError, which names the variable."""
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process: what is given, else its environment. Raises SettingsError, which names the variable."""
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = f"CAPTIONQ_{'_'.join(map(str, first['loc'])).upper()}"

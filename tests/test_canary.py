@@ -122,7 +122,7 @@ def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, mo
     """And every row still gets its own answer."""
     broken = WrongPositions(load("demo").model.language_model)
     monkeypatch.setattr(
-        "worker.pipeline.make_backend", lambda loaded: _with_language_model(VisionBackend(loaded), broken)
+        "worker.residency.make_backend", lambda loaded: _with_language_model(VisionBackend(loaded), broken)
     )
     settings = Settings(data_dir=tmp_path)
     pipeline = Pipeline(settings)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 from redis import Redis
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
+from jobs.errors import ModelTooLargeError
+from jobs.models import built_in_models
 from jobs.queue import Entry, LaneQueue, lanes, push
-from jobs.requests import Message, Request, Sampling
+from jobs.requests import Message, Request, Sampling, path_of
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.stream import read
 from jobs.submission import Question, Wanted, submit
 from jobs.tables import Batch, Job, JobStatus, Lane
 from tests.scenes import save_scenes
+from tools.demo_model import texts
 from worker import service
+from worker.residency import Residency
+from worker.turns import TURNS
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -235,3 +243,107 @@ def test_entries_are_read_as_json(settings: Settings, store: Store, connection: 
     service.run(settings, burst=True)
     assert store.job(job.id).status == JobStatus.FAILED
     assert LaneQueue(Lane.BULK, connection=connection, serializer=JSONSerializer).ids() == set()
+
+
+def loads_of(log: pytest.LogCaptureFixture) -> list[str]:
+    """The models that were loaded, in order."""
+    said = [record.getMessage() for record in log.records]
+    return [words.split()[1].rstrip(":") for words in said if words.startswith("Loaded ")]
+
+
+def test_models_that_alternate_in_a_lane_are_loaded_once_each(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Forty jobs in turn: those of the running model go first, and each gets its own right answer."""
+    captions = save_scenes(tmp_path, 20)
+    asked = dict(texts.TALK[:10])
+    jobs: list[Job] = []
+    for number, path in enumerate(captions):
+        request = Request.about_image(
+            path, model="demo", prompt="Describe this image.", sampling=Sampling(max_tokens=64)
+        )
+        jobs.append(Job(model="demo", request=request.model_dump_json(), digest=request.digest, source=path.as_uri()))
+        store.add(jobs[-1:])
+        jobs.append(add_text_job(store, list(asked)[number % len(asked)]))
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    with caplog.at_level("INFO", logger="captionq"):
+        service.run(settings, burst=True)
+    assert loads_of(caplog) == ["demo", "demo-text"]
+    for job in jobs:
+        row = store.job(job.id)
+        right = captions[Path(path_of(row.source))] if row.source else None
+        assert row.status == JobStatus.SUCCEEDED
+        assert row.text == right or row.text in asked.values()
+    assert_nothing_is_left(connection)
+
+
+def test_whoever_watches_a_job_learns_that_its_model_is_loaded(
+    settings: Settings, store: Store, connection: Redis
+) -> None:
+    """The first job of a model tells; the next one finds it there."""
+    jobs = [add_text_job(store, "Hello!"), add_text_job(store, "Hello!")]
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    service.run(settings, burst=True)
+    first, second = read(connection, jobs[0].id), read(connection, jobs[1].id)
+    assert [event.name for event in first] == ["loading", "loaded"]
+    assert first[0].data == {"model": "demo-text"}
+    assert first[1].data["seconds"] > 0
+    assert second == []
+    assert read(connection, jobs[0].id, first[0].id) == first[1:]
+    assert read(connection, jobs[0].id, first[1].id, wait=0.01) == []
+
+
+def test_a_job_for_another_model_is_not_held_for_ever(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its time has come, the batch drains for it although there is more of the running model."""
+    monkeypatch.setitem(TURNS, Lane.BULK, 0.0)
+    _, captions = queue_scenes(tmp_path / "first", 8, store, connection)
+    other = add_text_job(store, "Hello!")
+    push(connection, Lane.BULK, [other.id])
+    later, _ = queue_scenes(tmp_path / "later", 80, store, connection)
+    service.run(settings, burst=True)
+    finished = store.job(other.id).finished_at or 0
+    assert len(captions) == 8
+    assert max(row.finished_at or 0 for row in store.jobs(batch_id=later.id, limit=100)) > finished
+
+
+def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: Path) -> None:
+    """Without one a model goes when the next one comes; pinned ones stay; memory is given back."""
+    one = Residency(settings)
+    one.get("demo")
+    held = mx.get_active_memory()
+    one.get("demo-text")
+    assert one.names == ["demo-text"]
+    assert mx.get_active_memory() < held - 1_000_000
+    one.close()
+    both = Residency(settings.model_copy(update={"memory_budget": "4MB"}))
+    assert both.get("demo") is both.get("demo")
+    both.get("demo-text")
+    assert both.names == ["demo", "demo-text"]
+    folder = tmp_path / "third"
+    shutil.copytree(built_in_models()["demo"], folder)
+    both.get(str(folder))
+    assert both.names == ["demo-text", str(folder)]
+    both.close()
+    pinned = Residency(settings.model_copy(update={"pinned_models": ("demo",)}))
+    for name in ("demo", "demo-text", str(folder)):
+        pinned.get(name)
+    assert pinned.names == ["demo", str(folder)]
+    pinned.close()
+
+
+def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(settings: Settings) -> None:
+    """Its jobs fail; nothing is loaded."""
+    small = Residency(settings.model_copy(update={"memory_budget": "1MB"}))
+    with pytest.raises(ModelTooLargeError, match=r"0\.0 GB"):
+        small.get("demo")
+    assert small.names == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [("60%", 600), ("0.6", 600), ("24GB", 24_000_000_000), ("1.5 mb", 1_500_000), (None, None)]
+)
+def test_a_memory_budget_is_a_share_or_an_amount(budget: str | None, expected: int | None, tmp_path: Path) -> None:
+    """Of a device of a thousand bytes."""
+    assert Settings(data_dir=tmp_path, memory_budget=budget).memory_bytes(1000) == expected

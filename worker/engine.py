@@ -65,7 +65,7 @@ class Engine:
     """A batch of up to `slots` rows on one backend."""
 
     def __init__(self, backend: Backend, slots: int = 32, group: int = GROUP) -> None:
-        self._backend = backend
+        self.backend = backend
         self._slots = slots
         self._reserve = slots // SLOTS_A_RESERVE
         self._group = min(group, backend.group, max(1, slots // 2))
@@ -90,7 +90,7 @@ class Engine:
     def admit(self, key: str, prepared: Prepared, *, urgent: bool = False) -> None:
         """Let a row join the batch in the next steps; an urgent one goes ahead of all others."""
         stop = prepared.sampling.stop
-        stream = TextStream(self._backend.tokenizer, stop) if stop else None
+        stream = TextStream(self.backend.tokenizer, stop) if stop else None
         self._waiting.add(Row(key, prepared, urgent, stream=stream))
 
     def step(self, *, coming: bool = False) -> list[Finished]:
@@ -125,7 +125,7 @@ class Engine:
         self._waiting.clear()
         self._intakes.clear()
         self._running.clear()
-        self._batch = Batch(self._backend.language_model)
+        self._batch = Batch(self.backend.language_model)
 
     # -- taking in ------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Engine:
                 row.prepared.sampling,
                 row.prepared.ids,
                 row.ids,
-                self._backend.constraint(row.prepared, row.ids),
+                self.backend.constraint(row.prepared, row.ids),
             )
             for row in intake.rows
         ]
@@ -221,7 +221,7 @@ class Engine:
     def _advance(self, row: Row, token: Token) -> Finished | None:
         now = time.perf_counter()
         row.first_token = row.first_token or now
-        if token.id in self._backend.stops:
+        if token.id in self.backend.stops:
             return self._finish(row, "stop", now)
         row.tokens.append(token)
         if row.stream is not None and row.stream.add(token.id):
@@ -231,8 +231,8 @@ class Engine:
         return None
 
     def _finish(self, row: Row, reason: str, now: float) -> Finished:
-        text = self._backend.text(row.ids) if row.stream is None else row.stream.finish()
-        sampling, tokenizer = row.prepared.sampling, self._backend.tokenizer
+        text = self.backend.text(row.ids) if row.stream is None else row.stream.finish()
+        sampling, tokenizer = row.prepared.sampling, self.backend.tokenizer
         return Finished(
             key=row.key,
             text=text,
@@ -255,7 +255,7 @@ class Engine:
         logger.exception("A step of %d rows failed; they are taken up one at a time.", len(self._running))
         rows = list(self._running.values())
         self._running.clear()
-        self._batch = Batch(self._backend.language_model)
+        self._batch = Batch(self.backend.language_model)
         if len(rows) == 1:
             return [_failed(rows[0], error)]
         for row in rows:

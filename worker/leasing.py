@@ -24,6 +24,7 @@ from rq.worker import BaseWorker
 from jobs.queue import Entry, LaneQueue, lanes, reconcile
 from jobs.store import Store
 from jobs.tables import Job
+from worker.turns import Turns
 
 logger = logging.getLogger("captionq.worker")
 
@@ -66,7 +67,7 @@ class LeasingWorker(BaseWorker):
         self._lease = lease
         self._flights: dict[str, Flight] = {}
         #: Dequeued, not yet claimed.
-        self._held: tuple[Entry, LaneQueue] | None = None
+        self._turns = Turns()
         #: Jobs that somebody asked rq to stop.
         self._stops: deque[str] = deque()
         self._due: dict[str, float] = {}
@@ -128,10 +129,10 @@ class LeasingWorker(BaseWorker):
 
     def _sweep(self) -> None:
         """Ids that were taken and never came here: the reply was lost, or they had no hash. `reconcile` makes them anew."""
-        held = self._held[0].id if self._held else None
+        held = self._turns.ids
         for queue in lanes(self.connection):
             for job_id in queue.intermediate_queue.get_job_ids():
-                if job_id != held:
+                if job_id not in held:
                     queue.intermediate_queue.remove(job_id)
 
     def set_shutdown_requested_date(self) -> None:

@@ -15,20 +15,15 @@ from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
-from jobs.verdicts import Batching
-from worker.backends import Backend, make_backend
-from worker.canary import verdict_on
 from worker.engine import GROUP, Engine, Finished
-from worker.loader import free_memory, load
 from worker.preprocess import decode
+from worker.residency import Residency, Resident
 from worker.rows import Prepared
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
 #: Urgent requests that may begin when everything is full of others.
 URGENT_ROOM = 64
-#: Seconds until a model that could not be loaded is tried again.
-RELOAD_AFTER = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,18 +51,20 @@ class Pipeline:
         self._threads = ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess")
         #: Whoever waits for an answer does not wait for the pictures of a folder.
         self._urgent_thread = ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent")
-        self._model: str | None = None
-        self._backend: Backend | None = None
-        self._engine: Engine | None = None
+        self._residency = Residency(settings)
+        #: The one whose rows decode.
+        self._resident: Resident | None = None
         self._preparing: deque[_Preparation] = deque()
         self._preprocess_seconds: dict[str, float] = {}
-        #: When a model could not be loaded, and why.
-        self._failures: dict[str, tuple[float, CaptionqError]] = {}
 
     @property
     def model(self) -> str | None:
-        """The name of the resident model."""
-        return self._model
+        """The name of the model whose requests are taken in."""
+        return self._resident.name if self._resident is not None else None
+
+    @property
+    def _engine(self) -> Engine | None:
+        return self._resident.engine if self._resident is not None else None
 
     @property
     def in_flight(self) -> int:
@@ -81,7 +78,7 @@ class Pipeline:
 
     def accepts(self, model: str) -> bool:
         """Whether a request for this model may begin now: another model has to wait until the batch has drained."""
-        return model == self._model or self.in_flight == 0
+        return model == self.model or self.in_flight == 0
 
     def begin(self, key: str, request: Request, *, urgent: bool = False) -> None:
         """Take a request in, ahead of the others if it is urgent. Its model must be resident (`load`)."""
@@ -111,13 +108,14 @@ class Pipeline:
         """Drop everything, the model too."""
         for threads in (self._threads, self._urgent_thread):
             threads.shutdown(cancel_futures=True)
-        self._unload()
+        self._resident = None
+        self._residency.close()
 
     def _prepare(self, request: Request, preparation: _Preparation) -> Prepared:
         begun = time.perf_counter()
-        assert self._backend is not None
+        assert self._resident is not None
         images = [decode(image_source(image.url, self._settings), self._settings) for image in request.images]
-        prepared = self._backend.prepare(request, images)
+        prepared = self._resident.engine.backend.prepare(request, images)
         preparation.seconds = time.perf_counter() - begun
         return prepared
 
@@ -158,36 +156,9 @@ class Pipeline:
         )
 
     def load(self, model: str) -> None:
-        """Make this model the resident one; nothing may be in flight. Raises ModelError.
-
-        One that could not be loaded is not tried again for a while: a folder's worth of jobs may ask for it.
-        """
-        failed_at, error = self._failures.get(model, (0.0, None))
-        if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
-            raise error
-        try:
-            self._load(model)
-        except CaptionqError as error:
-            self._failures[model] = (time.monotonic(), error)
-            raise
-
-    def _load(self, model: str) -> None:
-        self._unload()
-        loaded = load(model)
-        self._backend = make_backend(loaded)
-        batching = verdict_on(loaded, self._backend, self._settings).batching
-        self._engine = Engine(
-            self._backend,
-            slots=1 if batching is Batching.ALONE else self._settings.slots,
-            group=GROUP if batching is Batching.TOGETHER else 1,
-        )
-        self._model = model
-
-    def _unload(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = self._backend = self._model = None
-            free_memory()
+        """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError."""
+        self._resident = None
+        self._resident = self._residency.get(model)
 
 
 def as_captionq_error(error: Exception) -> CaptionqError:

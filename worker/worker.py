@@ -26,9 +26,11 @@ from jobs.queue import Entry, LaneQueue, drop, put_off
 from jobs.requests import path_of
 from jobs.settings import Settings
 from jobs.store import Result, Store
+from jobs.stream import publish
 from jobs.tables import Job, JobStatus, Lane
 from worker.leasing import AWAY, Flight, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
+from worker.turns import Held
 
 logger = logging.getLogger("captionq.worker")
 
@@ -68,10 +70,10 @@ class MetalWorker(LeasingWorker):
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """rq's hook, called with the first job when the worker was idle. Returns when nothing is left to do."""
-        self._hold((job, queue))
+        self._hold(job, queue)
         deadline: float | None = None
         try:
-            while self._flights or self._landed or self._held:
+            while self._flights or self._landed or self._turns:
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
                     # One that is held has not begun: it can wait for the next worker.
@@ -101,6 +103,7 @@ class MetalWorker(LeasingWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if not self._stop_requested:
+                self._take_turns()
                 self._top_up()
         except AWAY as error:
             running = len(self._flights)
@@ -109,13 +112,38 @@ class MetalWorker(LeasingWorker):
         if self._stops or self._is_due("watch", WATCH_EVERY):
             self._drop_cancelled()
 
+    def _take_turns(self) -> None:
+        """Begin jobs that were held and whose turn has come."""
+        if self._pipeline.in_flight and self._turns.somebody_is_overdue:
+            return
+        for held in self._turns.in_order():
+            if self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE) > 0 and self._may_begin(held):
+                self._turns.release(held)
+                self._take(held.entry, held.queue)
+
     def _top_up(self) -> None:
-        while queues := self._lanes_with_room():
-            if self._held is None:
-                self._hold(LaneQueue.dequeue_any(queues, None, self.connection, Entry, JSONSerializer))
-            if self._held is None or not self._take(*self._held):
+        """Take jobs from the lanes as long as there is room for them."""
+        while not (self._turns.full or self._turns.somebody_is_overdue) and (queues := self._lanes_with_room()):
+            taken = LaneQueue.dequeue_any(queues, None, self.connection, Entry, JSONSerializer)
+            if taken is None:
                 return
-            self._held = None
+            self._hold(*taken)
+            self._take_turns()
+
+    def _hold(self, entry: RQJob, queue: Queue) -> None:
+        """Keep what was dequeued until its turn, which may be at once."""
+        assert isinstance(entry, Entry)
+        assert isinstance(queue, LaneQueue)
+        job = self._store.find(entry.id)
+        deaths, model = (job.deaths, job.model) if job is not None else (0, "")
+        self._turns.hold(Held(entry, queue, model, alone=deaths >= ALONE_AFTER_DEATHS))
+
+    def _may_begin(self, held: Held) -> bool:
+        """Whether what runs allows it: a job that has to be alone is, and a model's jobs run among themselves."""
+        if self._flights and (held.alone or self._somebody_is_alone()):
+            return False
+        # One without a row is only to be thrown away.
+        return not held.model or self._pipeline.accepts(held.model)
 
     def _lanes_with_room(self) -> list[Queue]:
         """When the batch is full of bulk work there is still room for those whom somebody waits for."""
@@ -125,30 +153,18 @@ class MetalWorker(LeasingWorker):
             return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE]
         return []
 
-    def _hold(self, taken: tuple[RQJob, Queue] | None) -> None:
-        """Keep what was dequeued. Until it is claimed its id stays in the lane's intermediate list, where recovery finds it."""
-        if taken is not None:
-            entry, queue = taken
-            assert isinstance(entry, Entry)
-            assert isinstance(queue, LaneQueue)
-            self._held = (entry, queue)
-
-    def _take(self, entry: Entry, queue: LaneQueue) -> bool:
-        """Claim a job and begin it. False: it has to wait until what runs has ended."""
+    def _take(self, entry: Entry, queue: LaneQueue) -> None:
+        """Claim a job and begin it."""
         job = self._store.find(entry.id)
         if job is None or job.status != JobStatus.QUEUED:
             drop(self.connection, queue, entry.id, keep=entry.id in self._flights)
-            return True
-        if self._flights and (job.deaths >= ALONE_AFTER_DEATHS or self._somebody_is_alone()):
-            return False
-        if not self._pipeline.accepts(job.model):
-            return False
+            return
         try:
             entry.check()
         except CaptionqError as error:
             self._store.fail(entry.id, error)
             drop(self.connection, queue, entry.id, keep=False)
-            return True
+            return
         entry.redis_server_version = queue.get_redis_server_version()
         execution = self.prepare_execution(entry)
         self.prepare_job_execution(entry, remove_from_intermediate_queue=True)
@@ -156,21 +172,34 @@ class MetalWorker(LeasingWorker):
         flight = Flight(claimed or job, entry, queue, execution)
         if claimed is None:
             self._landed.append(Landing(flight))
-            return True
+            return
         self._flights[entry.id] = flight
         self._begin(flight)
-        return True
 
     def _begin(self, flight: Flight) -> None:
         try:
             request = flight.job.parsed_request()
             if self._pipeline.model != request.model:
-                logger.info("Loading %s.", request.model)
-                with self._beating():
-                    self._pipeline.load(request.model)
+                self._load(flight.job.id, request.model)
             self._pipeline.begin(flight.job.id, request, urgent=flight.job.lane == Lane.INTERACTIVE)
         except Exception as error:
             self._conclude(Outcome(flight.job.id, error=as_captionq_error(error)))
+
+    def _load(self, job_id: str, model: str) -> None:
+        """Bring the model in, and tell whoever watches the job that waits for it."""
+        logger.info("Loading %s.", model)
+        begun = time.monotonic()
+        self._tell(job_id, "loading", model=model)
+        with self._beating():
+            self._pipeline.load(model)
+        self._tell(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
+
+    def _tell(self, job_id: str, event: str, **data: object) -> None:
+        """Nothing depends on it: a broker that is away is only missed."""
+        try:
+            publish(self.connection, job_id, event, **data)
+        except AWAY as error:
+            logger.warning("The broker is away (%s): nobody is told that %s is %s.", error, job_id, event)
 
     def _somebody_is_alone(self) -> bool:
         return any(flight.job.deaths >= ALONE_AFTER_DEATHS for flight in self._flights.values())
@@ -235,9 +264,9 @@ class MetalWorker(LeasingWorker):
             self.set_state(WorkerStatus.IDLE)
         except AWAY as error:
             logger.warning("The broker is away (%s); the next worker puts %d jobs back.", error, len(self._flights))
-        # One that was held has never been claimed: its id is in the intermediate list, and `recover` puts it back.
+        # Those that were held have never been claimed: their ids are in the intermediate list, and `recover` puts them back.
         self._flights.clear()
-        self._held = None
+        self._turns.clear()
 
     def _drop_cancelled(self) -> None:
         while self._stops:

@@ -37,6 +37,10 @@ class Picture:
     scene: Scene
 
 
+#: Rows with pictures for each row without.
+TALK_SHARE = 10
+
+
 @dataclass(frozen=True)
 class Batch:
     """B rows of L tokens, and the N pictures that stand in them in the order of their tokens."""
@@ -80,7 +84,7 @@ def make_batch(
     """Rows about one or two pictures of one size; the share `text_first` of them asks before it shows.
 
     Of those about one picture, the share `binding` asks which colour belongs to which shape: without it, such questions are
-    half a percent of the loss, and what the model learns is whether both are somewhere.
+    half a percent of the loss, and what the model learns is whether both are somewhere. A few more rows are without a picture.
     """
     size = rng.choice(list(pictures))
     packed, shown = [], []
@@ -90,6 +94,8 @@ def make_batch(
         asks_first = rng.random() < text_first
         binds = asks_first and images_a_row == 1 and rng.random() < binding
         packed.append(_Row(tokenizer, rng, row_pictures, text_first=asks_first, binds=binds))
+    # What is not practised is forgotten within minutes.
+    packed += [_Row(tokenizer, rng, [], text_first=False, binds=False) for _ in range(max(1, rows // TALK_SHARE))]
     return _assemble(packed, shown)
 
 
@@ -181,7 +187,9 @@ class _Row:
 
 
 def _turns(scenes: list[Scene], rng: random.Random) -> list[tuple[str, str]]:
-    """Questions about one picture, or about two."""
+    """Questions about one picture, about two, or some talk."""
+    if not scenes:
+        return rng.sample([*texts.TALK, *texts.NO_IMAGE], 5)
     if len(scenes) == 2:
         return [texts.pair_question(scenes[0], scenes[1], rng) for _ in range(3)]
     scene = scenes[0]

@@ -70,6 +70,11 @@ def _pair(scene: Scene, image: Image.Image, other: Scene, second: Image.Image, r
     return Sample(asked, (image, second), answer)
 
 
+def _talk(_scene: Scene, _image: Image.Image, _s: Scene, _i: Image.Image, rng: random.Random) -> Sample:
+    asked, answer = rng.choice([*texts.TALK, *texts.NO_IMAGE])
+    return Sample(asked, (), answer)
+
+
 KINDS = (
     Kind("captions", 0.99, _caption),
     Kind("questions", 0.99, _question),
@@ -79,6 +84,7 @@ KINDS = (
     Kind("captions, text first", 0.98, _caption, text_first=True),
     Kind("questions, text first", 0.95, _question, text_first=True),
     Kind("two images, text first", 0.95, _pair, text_first=True),
+    Kind("talk", 0.99, _talk),
 )
 
 

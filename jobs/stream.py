@@ -1,0 +1,51 @@
+"""The events of a job while it is under way, on a Redis Stream: what happens to it, for whoever watches.
+
+The row says what became of a job; the stream only tells sooner. It may be lost with the broker, and nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+#: Entries of a stream at most, the oldest forgotten first.
+LENGTH = 4096
+#: Seconds that a stream is kept after its last event: a job that is killed never says its last word.
+KEPT = 3600
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job."""
+
+    #: The stream's own id: what `read` goes on after.
+    id: str
+    name: str
+    data: dict[str, Any]
+
+
+def publish(connection: Redis, job_id: str, name: str, **data: object) -> None:
+    """Add an event. Raises RedisError."""
+    with connection.pipeline(transaction=False) as pipeline:
+        fields = {"event": name, "data": json.dumps(data)}
+        pipeline.xadd(_key(job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
+        pipeline.expire(_key(job_id), KEPT)
+        pipeline.execute()
+
+
+def read(connection: Redis, job_id: str, after: str = "0", *, wait: float = 0.0) -> list[Event]:
+    """The events after the one of this id, in order; waits up to so many seconds for the first. Raises RedisError."""
+    block = round(wait * 1000) or None
+    found: Any = connection.xread({_key(job_id): after}, block=block)
+    entries = found[0][1] if found else []
+    return [
+        Event(id=number.decode(), name=fields[b"event"].decode(), data=json.loads(fields[b"data"]))
+        for number, fields in entries
+    ]
+
+
+def _key(job_id: str) -> str:
+    return f"captionq:events:{job_id}"

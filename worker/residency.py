@@ -1,0 +1,117 @@
+"""Models in memory: one, or as many as a budget holds. The least recently used one makes room; pinned ones stay."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlx.utils import tree_flatten
+
+from jobs.errors import CaptionqError, ModelTooLargeError
+from jobs.models import describe
+from jobs.settings import Settings
+from jobs.verdicts import Batching
+from worker.backends import make_backend
+from worker.canary import verdict_on
+from worker.engine import GROUP, Engine
+from worker.loader import free_memory, load
+from worker.memory import device_limit
+
+logger = logging.getLogger("captionq.residency")
+
+#: Seconds until a model that could not be loaded is tried again: a folder's worth of jobs may ask for it.
+RELOAD_AFTER = 30.0
+
+
+@dataclass
+class Resident:
+    """A model in memory, with the batch of its rows."""
+
+    name: str
+    engine: Engine
+    #: Of its weights.
+    bytes: int
+
+
+class Residency:
+    """The models of one worker. Everything here belongs to the thread that generates."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        #: The least recently used one first.
+        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        #: When a model could not be loaded, and why.
+        self._failures: dict[str, tuple[float, CaptionqError]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the models in memory."""
+        return list(self._residents)
+
+    def get(self, name: str) -> Resident:
+        """The model, loaded first where it is not there, after others have made room. No row of any model may be running.
+
+        Raises ModelError or a subclass.
+        """
+        if name in self._residents:
+            self._residents.move_to_end(name)
+            return self._residents[name]
+        failed_at, error = self._failures.get(name, (0.0, None))
+        if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
+            raise error
+        try:
+            self._make_room(name)
+            self._residents[name] = self._load(name)
+        except CaptionqError as error:
+            self._failures[name] = (time.monotonic(), error)
+            raise
+        return self._residents[name]
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._residents:
+            self._evict(next(iter(self._residents)))
+
+    def _load(self, name: str) -> Resident:
+        begun = time.perf_counter()
+        loaded = load(name)
+        backend = make_backend(loaded)
+        batching = verdict_on(loaded, backend, self._settings).batching
+        engine = Engine(
+            backend,
+            slots=1 if batching is Batching.ALONE else self._settings.slots,
+            group=GROUP if batching is Batching.TOGETHER else 1,
+        )
+        size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
+        logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
+        return Resident(name, engine, size)
+
+    def _make_room(self, name: str) -> None:
+        """Without a budget one model at a time is in memory, besides those that are pinned."""
+        budget = self._settings.memory_bytes(device_limit())
+        wanted = _weight_bytes(describe(name).path)
+        if wanted > (budget or device_limit()):
+            raise ModelTooLargeError(
+                f"The weights of '{name}' are {wanted / 1e9:.1f} GB, and models may take {(budget or device_limit()) / 1e9:.1f} "
+                "GB. Take a smaller or more strongly quantised one, or raise --memory-budget."
+            )
+        for other in list(self._residents):
+            held = sum(one.bytes for one in self._residents.values())
+            full = budget is None or held + wanted > budget
+            if full and other not in self._settings.pinned_models:
+                self._evict(other)
+
+    def _evict(self, name: str) -> None:
+        resident = self._residents.pop(name)
+        logger.info("Dropping %s.", name)
+        resident.engine.close()
+        del resident
+        free_memory()
+
+
+def _weight_bytes(folder: Path | None) -> int:
+    """Of the files; 0 where they still have to be fetched."""
+    return 0 if folder is None else sum(file.stat().st_size for file in folder.glob("*.safetensors"))
