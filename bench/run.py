@@ -51,12 +51,12 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything that is measured, as it goes into the record."""
     full = make_task(arguments, folder, FULL_PIXELS)
     draft = make_task(arguments, folder, DRAFT_PIXELS)
+    _note(0, "latency")
+    latency = run_latency(full)
     rounds, stages = _rounds(full, draft, folder, arguments.rounds)
     _note(0, "right answers for the draft's pixels")
     expected = {"loop": rounds[0]["loop"], "full": rounds[0]["loop"]}
     expected["draft"] = run_loop(draft, folder, same_pixels=True)
-    _note(0, "latency")
-    latency = run_latency(full)
     wrong = {name: all_wrong(rounds, name, expected[name]) for name in TITLES}
     return {
         "environment": {**environment(), **_limits(arguments)},

@@ -11,7 +11,7 @@ from cli.benchmark.contest import Task
 from cli.benchmark.pictures import save_pictures
 
 PROMPT = "Describe this image in one sentence."
-#: More than a batch of the default size, so that every shape of array has been seen once.
+#: Pictures that every contestant is asked about before the clock starts.
 WARM_UP = 4
 #: One thread a BLAS: whatever is faster then, is so by doing less.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

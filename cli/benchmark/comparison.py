@@ -22,7 +22,7 @@ from jobs.settings import Settings
 from worker.loader import describe, fetch
 from worker.preprocess import decode
 
-#: Pictures that the models are warmed up with: two batches of the product's default size would be too long a wait.
+#: Pictures that every contestant is asked about before the clock starts.
 WARM_UP = 4
 
 

@@ -31,6 +31,8 @@ class Run:
     cpu_seconds: float
     #: An answer an image, in order; None where there is none.
     texts: tuple[str | None, ...]
+    #: Generated tokens of all answers: contestants that did the same work have the same number.
+    tokens: int
     #: Bytes that mlx held at most, and bytes of that process that were resident at most.
     peak_memory: int
     max_rss: int

@@ -31,6 +31,7 @@ def run_loop(task: Task, folder: Path, *, same_pixels: bool) -> Run:
         seconds=answers["seconds"],
         cpu_seconds=answers["cpu_seconds"],
         texts=tuple(answers["texts"]),
+        tokens=sum(map(len, answers["token_ids"])),
         peak_memory=answers["peak_memory"],
         max_rss=answers["max_rss"],
     )

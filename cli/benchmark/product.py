@@ -118,6 +118,7 @@ def run_product(task: Task) -> Run:
         seconds=finished - submitted,
         cpu_seconds=cpu_seconds,
         texts=tuple(job.text for job in jobs),
+        tokens=sum(job.completion_tokens or 0 for job in jobs),
         peak_memory=report["peak_memory"],
         max_rss=report["max_rss"],
         outside=sum(outside.values()),
