@@ -124,7 +124,8 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
     limits = record["environment"]
     subtitle = f"{record['images']} photo-like JPEGs, {record['max_tokens']} tokens each, {record['slots']} slots"
     footer = [
-        f"38 M random weights (qwen2_vl, 224² px) on {limits['device']}, {limits['cores_used']} cores, "
+        # Pillow's font has neither × nor ².
+        f"38 M random weights (qwen2_vl, 224 x 224 px) on {limits['device']}, {limits['cores_used']} cores, "
         f"BLAS: {limits['preload'] or 'of the wheel'}, one thread.",
         f"Medians of {len(record['rounds'])} rounds in turns. The model alone: vision, prefill and decoding in batches, "
         "nothing between them.",

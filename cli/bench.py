@@ -20,7 +20,9 @@ from jobs.limits import MAX_TOKENS
 @click.option(
     "--rounds", type=click.IntRange(1), default=3, show_default=True, help="How often; the medians are shown."
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw a chart into this PNG file.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw a chart into this PNG file.  [default: none]"
+)
 @click.option(
     "--format",
     "output_format",
