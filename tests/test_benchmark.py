@@ -105,7 +105,7 @@ def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str
     assert stopped.stderr.endswith("\nStopped.\n")
     assert "Traceback" not in stopped.stderr
     assert left_in(temporary) == []
-    until(lambda: contestants(temporary) == [], "the processes to end")
+    assert contestants(temporary) == []
 
 
 def test_a_folder_without_pictures_is_an_error_in_one_line(captionq: Captionq, tmp_path: Path) -> None:

@@ -64,5 +64,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def died(process: subprocess.Popen[bytes], log: Path) -> BenchmarkError:
     """What to raise about a process that ended by itself."""
-    words = log.read_text(errors="replace").strip().splitlines()[-LAST_WORDS:]
-    return BenchmarkError(f"A process of the benchmark ended with {process.returncode}: {' '.join(words) or 'no word'}")
+    words = log.read_text(errors="replace").strip().splitlines()
+    # captionq's own commands say what is wrong in such a line; an interpreter that ends with threads says more after it.
+    said = [line for line in words if line.startswith("Error: ")] or words
+    reason = " ".join(said[-LAST_WORDS:]) or "no word"
+    return BenchmarkError(f"A process of the benchmark ended with {process.returncode}: {reason}")

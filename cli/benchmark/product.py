@@ -121,7 +121,7 @@ def run_product(task: Task) -> Run:
         tokens=sum(job.completion_tokens or 0 for job in jobs),
         peak_memory=report["peak_memory"],
         max_rss=report["max_rss"],
-        outside=sum(outside.values()),
+        outside=1 - places[""] / looks,
         outside_by_file=outside,
     )
 
