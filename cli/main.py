@@ -14,6 +14,7 @@ COMMANDS = {
     "work": "cli.work",
     "jobs": "cli.jobs",
     "models": "cli.models",
+    "bench": "cli.bench",
     "doctor": "cli.doctor",
 }
 

@@ -212,3 +212,9 @@ class OutputError(CaptionqError):
 
     code = "output_error"
     transient = True
+
+
+class BenchmarkError(CaptionqError):
+    """The benchmark could not be run to its end."""
+
+    code = "benchmark_failed"

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     #: The largest area that is handed to the model; larger images are scaled down to it. The one great lever of speed: the
     #: prefill grows with it. A megapixel is about a thousand tokens of a Qwen3-VL.
     max_pixels: int = Field(default=1_000_000, ge=1024)
+    #: Decode JPEGs at 1/2, 1/4 or 1/8 where that is no smaller than `max_pixels` asks for: several times faster, and the
+    #: pixels differ a little from those of a full decode scaled down.
+    jpeg_draft: bool = True
 
     #: How often a job that met a transient fault is tried in all.
     max_attempts: int = Field(default=3, ge=1)

@@ -10,6 +10,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from cli.benchmark.pictures import save_pictures
 from jobs.settings import Settings
 from tests.scenes import draw
 from worker.preprocess import decode
@@ -123,3 +124,15 @@ def test_a_jpeg_that_is_decoded_small_shows_the_same(tmp_path: Path) -> None:
     image.save(tmp_path / "a.jpg", quality=95)
     image.save(tmp_path / "a.png")
     assert far(decode(tmp_path / "a.jpg", settings), decode(tmp_path / "a.png", settings)) < 4
+
+
+def test_without_the_draft_a_jpeg_is_decoded_in_full(tmp_path: Path) -> None:
+    """Then its pixels are those of the same picture in a lossless file; with it they differ a little."""
+    save_pictures(tmp_path, 1)
+    path = tmp_path / "photo-000.jpg"
+    with Image.open(path) as jpeg:
+        jpeg.save(tmp_path / "same.png")
+    full = Settings(data_dir=tmp_path, max_pixels=10_000, jpeg_draft=False)
+    lossless = decode(tmp_path / "same.png", full)
+    assert far(decode(path, full), lossless) == 0
+    assert 0 < far(decode(path, full.model_copy(update={"jpeg_draft": True})), lossless) < 4

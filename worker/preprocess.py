@@ -34,7 +34,7 @@ def decode(source: Path | bytes, settings: Settings) -> Image.Image:
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             with Image.open(file, formats=FORMATS) as image:
                 _check_pixels(image, name, settings)
-                return _upright_rgb(image, settings.max_pixels)
+                return _upright_rgb(image, settings.max_pixels, draft=settings.jpeg_draft)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -68,11 +68,12 @@ def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
         raise ImageError(f"{name} has {width}×{height} pixels: too long and thin to look at.")
 
 
-def _upright_rgb(image: Image.Image, max_pixels: int) -> Image.Image:
+def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
     scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still no smaller than what is wanted.
-    image.draft("RGB", size)
+    if draft:
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still no smaller than what is wanted.
+        image.draft("RGB", size)
     image.load()
     rgb = _on_white(_eight_bit(image))
     if rgb.width * rgb.height > max_pixels:

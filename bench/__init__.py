@@ -1,0 +1,1 @@
+"""What captionq is measured with: nothing here is installed with it."""

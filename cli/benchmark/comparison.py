@@ -1,0 +1,82 @@
+"""`captionq bench` from its pictures to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from cli.benchmark.contest import Run, Task
+from cli.benchmark.loop import run_loop
+from cli.benchmark.pictures import save_pictures
+from cli.benchmark.product import run_product
+from cli.benchmark.result import Result
+from cli.benchmark.rounds import interleaved
+from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
+from jobs.folders import find_images
+from jobs.models import describe
+from jobs.settings import Settings
+from worker.loader import fetch
+from worker.preprocess import decode
+
+#: Pictures that every contestant is asked about before the clock starts.
+WARM_UP = 4
+
+
+class Comparison:
+    """The plain loop and captionq, in turns."""
+
+    def __init__(self, settings: Settings, *, model: str, prompt: str, max_tokens: int, rounds: int) -> None:
+        self._settings = settings
+        self._model = model
+        self._prompt = prompt
+        self._max_tokens = max_tokens
+        self._rounds = rounds
+        info = describe(model)
+        if info.modality != "vision":
+            raise ImagesNotSupportedError(f"'{info.name}' is a text-only model and cannot look at images.")
+        if info.path is None:
+            fetch(model)
+
+    @contextmanager
+    def pictures(self, folder: Path | None, count: int) -> Iterator[tuple[list[Path], list[Path]]]:
+        """Up to `count` usable pictures of the folder, or as many that are made, and some to warm up with.
+
+        Raises BenchmarkError when the folder has none.
+        """
+        with TemporaryDirectory(prefix="captionq-bench-") as made:
+            warm_up = save_pictures(Path(made) / "warm-up", WARM_UP, seed=1)
+            if folder is None:
+                chosen = save_pictures(Path(made) / "pictures", count)
+            else:
+                chosen = list(islice(filter(self._usable, find_images([folder], recursive=True)), count))
+            if not chosen:
+                raise BenchmarkError(f"There is no usable picture in {folder}.")
+            yield chosen, warm_up
+
+    def run(self, images: list[Path], warm_up: list[Path]) -> Result:
+        """All rounds. Raises BenchmarkError."""
+        task = Task(self._model, self._prompt, self._max_tokens, tuple(images), tuple(warm_up))
+        with TemporaryDirectory(prefix="captionq-bench-") as logs:
+
+            def loop() -> Run:
+                return run_loop(task, Path(logs), same_pixels=True)
+
+            rounds = interleaved({"loop": loop, "captionq": lambda: run_product(task)}, self._rounds, self._begin)
+        return Result(task, self._settings, rounds)
+
+    def _begin(self, number: int, name: str) -> None:
+        click.echo(f"Round {number + 1} of {self._rounds}: {name} …", err=True)
+
+    def _usable(self, path: Path) -> bool:
+        """A broken file would end the loop; captionq's way with it is tested elsewhere."""
+        try:
+            decode(path, self._settings)
+        except ImageError as error:
+            click.echo(f"Left out: {error.message}", err=True)
+            return False
+        return True

@@ -1,0 +1,142 @@
+"""The whole product as a contestant: `captionq caption` in front of a warm `captionq work`, in a data folder of its own.
+
+In the time: rows, queue entries, decoding of the files, generation, text files, results in the store, from the moment the run
+is written down to the moment its last result is. Not in it: the command's own start, and loading and warming up the model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cli.benchmark.contest import Run, Task
+from cli.benchmark.processes import died, ended, start, stop
+from jobs import broker
+from jobs.errors import BenchmarkError
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.tables import Job
+from worker.lock import is_running
+
+_WORK = "from worker.meter import metered; from cli.main import main; metered(main)"
+_CAPTION = "from cli.main import main; main()"
+#: Seconds that worker and broker get to come up; the model is loaded later.
+START_SECONDS = 60.0
+
+
+class Product:
+    """captionq with a warm worker, until its `with` block ends."""
+
+    def __init__(self, task: Task, folder: Path) -> None:
+        self._task = task
+        self._folder = folder
+        self.settings = Settings(data_dir=folder / "data", database_url=None, redis_url=None)
+        self._report = folder / "meter.json"
+        self._log = folder / "captionq.log"
+        self._environment = _environment(task, self.settings)
+        self._worker = start(_WORK, self._report, "work", "--until-eof", environment=self._environment, log=self._log)
+        self._runs = 0
+
+    def wait(self) -> None:
+        """Until the worker waits for jobs. Raises BenchmarkError."""
+        deadline = time.monotonic() + START_SECONDS
+        while not (is_running(self.settings) and _broker_answers(self.settings)):
+            if self._worker.poll() is not None:
+                raise died(self._worker, self._log)
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"The worker did not come up within {START_SECONDS:.0f} s.")
+            time.sleep(0.05)
+
+    def caption(self, images: Sequence[Path]) -> list[Job]:
+        """Caption copies of the images; returns the jobs in the order of the images. Raises BenchmarkError."""
+        self._runs += 1
+        pictures = self._folder / f"run-{self._runs}"
+        pictures.mkdir()
+        copies = [pictures / f"{number:05}{path.suffix}" for number, path in enumerate(images)]
+        for path, copy in zip(images, copies, strict=True):
+            shutil.copyfile(path, copy)
+        command = ["caption", pictures, "--model", self._task.model, "--prompt", self._task.prompt]
+        command += ["--max-tokens", self._task.max_tokens, "--format", "json"]
+        process = start(_CAPTION, *map(str, command), environment=self._environment, log=self._log)
+        lines = ended(process, self._log).splitlines()
+        store = Store(self.settings)
+        jobs = store.jobs(batch_id=json.loads(lines[0])["batch"]) if lines else []
+        store.close()
+        jobs.sort(key=lambda job: job.source or "")
+        missing = [copy.name for copy in copies if not copy.with_suffix(".txt").exists()]
+        if len(jobs) != len(images) or missing:
+            raise BenchmarkError(f"captionq left {len(missing)} of {len(images)} images without a text file.")
+        return jobs
+
+    def stop(self) -> None:
+        """End the worker, and the broker with it."""
+        stop(self._worker)
+
+    def close(self) -> dict[str, Any]:
+        """End the worker; returns its meter's report."""
+        self.stop()
+        if not self._report.exists():
+            raise died(self._worker, self._log)
+        report: dict[str, Any] = json.loads(self._report.read_text())
+        return report
+
+
+@contextmanager
+def product(task: Task) -> Iterator[Product]:
+    """A warm captionq whose every trace is gone afterwards."""
+    # A broker that had to be killed may still be writing.
+    with TemporaryDirectory(prefix="captionq-bench-", ignore_cleanup_errors=True) as folder:
+        running = Product(task, Path(folder))
+        try:
+            running.wait()
+            running.caption(task.warm_up)
+            yield running
+        finally:
+            running.stop()
+
+
+def run_product(task: Task) -> Run:
+    """Start, warm up, and caption the images. Raises BenchmarkError."""
+    with product(task) as running:
+        store = Store(running.settings)
+        jobs = running.caption(task.images)
+        submitted = store.batch(jobs[0].batch_id or "").created_at
+        store.close()
+        finished = max(job.finished_at or 0.0 for job in jobs)
+        report = running.close()
+    cpu_seconds, places = _window(report["looks"], submitted, finished)
+    looks = sum(places.values())
+    outside = {name: count / looks for name, count in places.most_common() if name}
+    return Run(
+        seconds=finished - submitted,
+        cpu_seconds=cpu_seconds,
+        texts=tuple(job.text for job in jobs),
+        tokens=sum(job.completion_tokens or 0 for job in jobs),
+        peak_memory=report["peak_memory"],
+        max_rss=report["max_rss"],
+        outside=1 - places[""] / looks,
+        outside_by_file=outside,
+    )
+
+
+def _window(looks: list[tuple[float, float, bool, str]], begin: float, end: float) -> tuple[float, Counter[str]]:
+    """CPU seconds between two times, and how often the worker was seen where; in the engine counts as ''."""
+    seen = [look for look in looks if begin <= look[0] <= end]
+    if not seen:
+        raise BenchmarkError("The run was too short to be measured; take more images or tokens.")
+    return seen[-1][1] - seen[0][1], Counter("" if inside else where or "elsewhere" for *_, inside, where in seen)
+
+
+def _environment(task: Task, settings: Settings) -> dict[str, str]:
+    return {**task.environment, "CAPTIONQ_DATA_DIR": str(settings.data_dir)}
+
+
+def _broker_answers(settings: Settings) -> bool:
+    return broker.find(settings) is not None
