@@ -93,7 +93,7 @@ def test_the_table_fits_a_terminal_and_broken_pictures_are_left_out(captionq: Ca
     assert list(folder.glob("*.txt")) == []
 
 
-@pytest.mark.parametrize("sign", ["loop.log", "run-2/*.txt"])
+@pytest.mark.parametrize("sign", ["loop.log", "run-1/*.txt"])
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
     """In the loop's turn and in captionq's: loop, command, worker and broker end, and their folders are gone."""
     temporary = tmp_path / "temporary"

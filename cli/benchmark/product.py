@@ -20,9 +20,11 @@ from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
 from jobs import broker
 from jobs.errors import BenchmarkError
+from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
-from jobs.tables import Job
+from jobs.submission import Question, Wanted, submit
+from jobs.tables import OPEN, Job, JobStatus
 from worker.lock import is_running
 
 _WORK = "from worker.meter import metered; from cli.main import main; metered(main)"
@@ -53,6 +55,26 @@ class Product:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"The worker did not come up within {START_SECONDS:.0f} s.")
             time.sleep(0.05)
+
+    def warm_up(self) -> None:
+        """Load the model, and let it answer about the first pictures. Raises BenchmarkError."""
+        task = self._task
+        question = Question(task.model, task.prompt, Sampling(max_tokens=task.max_tokens))
+        wanted = [Wanted(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
+        connection = broker.find(self.settings)
+        if connection is None:
+            raise BenchmarkError("The broker has gone.")
+        store = Store(self.settings)
+        batch = submit(wanted, question, store=store, connection=connection, description="warm-up").batch
+        while any(store.counts(batch.id)[status] for status in OPEN):
+            if self._worker.poll() is not None:
+                raise died(self._worker, self._log)
+            time.sleep(0.05)
+        failed = store.jobs(batch_id=batch.id, statuses=[JobStatus.FAILED])
+        store.close()
+        connection.close()
+        if failed:
+            raise BenchmarkError(failed[0].error_message)
 
     def caption(self, images: Sequence[Path]) -> list[Job]:
         """Caption copies of the images; returns the jobs in the order of the images. Raises BenchmarkError."""
@@ -96,7 +118,7 @@ def product(task: Task) -> Iterator[Product]:
         running = Product(task, Path(folder))
         try:
             running.wait()
-            running.caption(task.warm_up)
+            running.warm_up()
             yield running
         finally:
             running.stop()
