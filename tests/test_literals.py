@@ -18,7 +18,7 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from tests.families import save_model
 from tests.scenes import draw_many
 from worker.backends import Backend, make_backend
-from worker.literals import Literals
+from worker.literals import Literals, _pattern
 from worker.loader import LoadedModel, ModelInfo, load
 from worker.prompting import Prompter
 
@@ -152,6 +152,17 @@ def test_any_mixture_is_read_as_it_was_typed(backends: dict[str, Backend], parts
         ids = prepare(backend, [Message(role="user", content=content)]).ids
         assert controls(backend.tokenizer, ids) == expected
         assert text in backend.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+WORDS = st.sets(st.text("ab<|", min_size=1, max_size=5), min_size=1, max_size=12)
+
+
+@given(WORDS, st.text("ab<|", max_size=12))
+def test_the_longest_of_the_tokens_that_begin_first_is_found(words: set[str], text: str) -> None:
+    """As tokenizers find them."""
+    found = _pattern(words, vision=False).search(text)
+    starts = [(at, -len(word), word) for word in words for at in range(len(text)) if text.startswith(word, at)]
+    assert (found.start(), found[0]) == min(starts)[::2] if found else not starts
 
 
 def metaspace(*, unigram: bool) -> LoadedModel:

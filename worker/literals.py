@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from os.path import commonprefix
 from typing import Any
 
 from jobs.errors import InvalidRequestError, ModelError
@@ -112,7 +113,7 @@ class Literals:
 
     def _plain(self, text: str) -> list[int]:
         # Behind a line's end, which is taken off again, sentencepiece's tokenizers put no space before it.
-        encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - there is no public way
+        encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - see tests/test_contracts.py
         before, ids = encode("\n"), encode("\n" + text)
         return list(ids[len(before) :] if ids[: len(before)] == before else encode(text))
 
@@ -175,7 +176,7 @@ def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
 def _control_tokens(tokenizer: Any, prompter: Prompter) -> set[str]:
     """Special tokens, and other added ones that the template writes: some tokenizers do not call theirs special."""
     # What stands in the template as such, by transformers' own rule, and what it puts together.
-    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - there is no public way
+    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/test_contracts.py
     written = prompter.prompt([Message(role="user", content="-")])
     added = (token.content for token in tokenizer.added_tokens_decoder.values())
     tokens |= {content for content in added if re.search(r"[^\w\s]", content) and content in written}
@@ -206,7 +207,19 @@ def _numbers(config: Any) -> Iterator[int]:
 
 def _pattern(contents: set[str], vision: bool) -> re.Pattern[str]:
     """Of two that begin alike the longer one matches, as in tokenizers."""
-    longest_first = sorted(contents, key=len, reverse=True)
-    alternatives = [re.escape(content) for content in longest_first] + [_IMAGE_MARKER] * vision
+    alternatives = [_any_of(list(contents))] * bool(contents) + [_IMAGE_MARKER] * vision
     # Without any alternative nothing matches.
     return re.compile("|".join(alternatives) or "(?!)")
+
+
+def _any_of(words: list[str]) -> str:
+    """An expression for these words that shares their beginnings: some tokenizers have thousands that begin alike."""
+    by_first: dict[str, list[str]] = {}
+    for word in filter(None, words):
+        by_first.setdefault(word[0], []).append(word[1:])
+    branches: list[str] = []
+    for first, rests in sorted(by_first.items()):
+        shared = commonprefix(rests)  # noqa: RUF071 - characters are meant
+        rests = [rest[len(shared) :] for rest in rests]
+        branches.append(re.escape(first + shared) + (_any_of(rests) if any(rests) else ""))
+    return f"(?:{'|'.join(branches)})" + "?" * ("" in words)
