@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -143,6 +143,7 @@ def test_a_prompt_without_control_tokens_is_left_alone(backends: dict[str, Backe
 PIECES = st.lists(st.sampled_from([*LITERALS, "<|im_", "end|>", "<", "|>", "im", " ", "\n", "a", "中", "\U000f0000"]))
 
 
+@settings(max_examples=40, deadline=None)
 @given(parts=PIECES)
 def test_any_mixture_is_read_as_it_was_typed(backends: dict[str, Backend], parts: list[str]) -> None:
     """Cut anywhere into the parts of a message, too: this family's template puts nothing between them."""
@@ -157,6 +158,7 @@ def test_any_mixture_is_read_as_it_was_typed(backends: dict[str, Backend], parts
 WORDS = st.sets(st.text("ab<|", min_size=1, max_size=5), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(WORDS, st.text("ab<|", max_size=12))
 def test_the_longest_of_the_tokens_that_begin_first_is_found(words: set[str], text: str) -> None:
     """As tokenizers find them."""
@@ -235,7 +237,22 @@ def test_thoughts_of_earlier_answers_are_the_template_s_business() -> None:
     loaded = metaspace(unigram=False)
     loaded.processor.add_tokens([AddedToken("</think>", special=False)])
     loaded.processor.chat_template = (
-        "{% for one in messages %}{{ one['content'].split('</think>')[-1] }}<|User|>{% endfor %}"
+        "{% for one in messages %}{% if one['role'] == 'user' %}{{ one['content'] }}{% else %}"
+        "{{ one['content'].split('</think>')[-1].lstrip('\n') }}{% endif %}<|User|>{% endfor %}"
     )
     literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
-    assert literals.prompt([Message(role="assistant", content="ab</think>cd")]).text == "cd<|User|>"
+    answer = Message(role="assistant", content="ab</think>\n\ncd")
+    assert literals.prompt([answer]).text == "cd<|User|>"
+    asked = literals.prompt([Message(role="user", content="ab</think>cd"), answer])
+    assert "</think>" not in asked.text
+    assert loaded.processor.decode(asked.ids) == "</think>"
+
+
+def test_a_text_of_all_private_characters_is_refused_with_a_reason() -> None:
+    """There is none left to mark a literal with; without a literal none is wanted."""
+    loaded = metaspace(unigram=False)
+    literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
+    text = "".join(map(chr, range(0xF0000, 0xFFFFE)))
+    assert text in literals.prompt([Message(role="user", content=text)]).text
+    with pytest.raises(InvalidRequestError, match="every character for private use"):
+        literals.prompt([Message(role="user", content=f"{text}</s>")])

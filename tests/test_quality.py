@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.quality import LOOP_TOKENS, judge
@@ -28,6 +28,7 @@ def test_the_shortest_answers_are_none_the_less_answers(text: str) -> None:
     assert judge(text, [1], "stop") is None
 
 
+@settings(deadline=None)
 @given(
     start=st.lists(st.integers(0, 9), max_size=40),
     again=st.lists(st.integers(10, 99), min_size=1, max_size=60, unique=True),
@@ -40,6 +41,7 @@ def test_a_loop_that_ran_into_the_limit_is_noticed(start: list[int], again: list
     assert judge("words", ids, "length") == "repetition"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(), min_size=1, max_size=300, unique=True))
 def test_what_never_repeats_is_no_loop(ids: list[int]) -> None:
     """However long."""
@@ -105,6 +107,7 @@ def test_json_that_is_cut_off_in_a_loop_is_one() -> None:
     assert judge(text, ids_of(text), "length") == "repetition"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abc ", max_size=20), max_size=40), st.sampled_from(["stop", "length"]))
 def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str) -> None:
     """Whatever they say."""
@@ -112,6 +115,7 @@ def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str)
     assert judge(text, [hash((word, at)) for at, word in enumerate(text.split())], reason) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300), st.lists(st.integers(0, 3), max_size=100), st.sampled_from(["stop", "length"]))
 def test_any_answer_can_be_judged(text: str, ids: list[int], reason: str) -> None:
     """And one is called empty before it is called a loop."""

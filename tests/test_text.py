@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -116,6 +116,7 @@ STOPS = st.lists(st.text(ALPHABET, min_size=1, max_size=6), max_size=4)
 
 
 @KINDS
+@settings(deadline=None)
 @given(data=st.data(), text=st.text(ALPHABET, max_size=30), stop=STOPS)
 def test_a_growing_text_ends_as_the_whole_one_cut_at_the_first_stop(
     kind: str, data: st.DataObject, text: str, stop: list[str]
@@ -136,6 +137,7 @@ def test_a_growing_text_ends_as_the_whole_one_cut_at_the_first_stop(
 HALVES = st.lists(st.sampled_from([b"\xff", b"\xe4", b"\xe4\xb8", b"\xf0\x9f\xa6", b"\x8a"]), max_size=20)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40) | HALVES.map(b"".join), STOPS)
 @example(b"\xff" * 20 + "é".encode(), [])
 @example(b"\xff" + b"\xe4\xb8" * 12 + "中".encode(), [])
@@ -148,6 +150,7 @@ def test_bytes_that_are_no_text_come_out_as_one_decoder_writes_them(given: bytes
     assert final.startswith("".join(pieces))
 
 
+@settings(deadline=None)
 @given(st.text(ALPHABET, min_size=1, max_size=10), st.integers(1, 20))
 def test_a_byte_that_is_no_text_spoils_no_character_before_it(text: str, broken: int) -> None:
     """Byte fallback decodes a run of bytes as a whole or not at all; what has been given out stays."""

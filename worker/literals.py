@@ -58,10 +58,12 @@ class Literals:
 
         Raises InvalidRequestError, ModelError.
         """
-        marks = _unused_characters("".join(text for message in messages for text in _texts(message)))
-        marked = [self._mark(message, *marks) for message in messages]
-        prompt = self._prompter.prompt(marked)
-        return Shielded(prompt) if marked == messages else self._shield(prompt, *marks)
+        texts = ["".join(_texts(message)) for message in messages]
+        if not any(self._pattern.search(text) for text in texts):
+            return Shielded(self._prompter.prompt(messages))
+        start, end = _unused_characters("".join(texts))
+        marked = [self._mark(message, start, end) for message in messages]
+        return self._shield(self._prompter.prompt(marked), start, end)
 
     def restore(self, ids: list[int], shielded: Shielded) -> list[int]:
         """The ids of a prompt with those of its literals in place of the stand-ins. Raises ModelError."""
