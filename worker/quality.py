@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 #: A loop of so many tokens, and of so many rounds, is no style any more.
 LOOP_TOKENS = 24
 LOOP_ROUNDS = 3
-#: Tokens of one round at most: longer ones are paragraphs, which nobody says three times either, but they take long to find.
+#: Tokens of one round at most: longer ones are paragraphs, whose sentences come again and again, but they take long to find.
 LONGEST_ROUND = 128
 #: An answer that ended by itself may list much that is alike: it takes so many rounds more to be called a loop.
 _ROUNDS_IF_STOPPED = 8
+#: Of so many sentences or lines at the end, one that comes so often is a loop too, whatever stands between: numbers, other
+#: sentences in a changing order. A refrain does not come in every other line.
+_LAST_SENTENCES = 12
+_SAYINGS = 6
+_SAYINGS_IF_STOPPED = 10
+#: Words of a sentence that counts: shorter ones are labels, closing brackets, laughter.
+_SENTENCE_WORDS = 4
+#: Ideographs of one that is written without spaces.
+_SENTENCE_IDEOGRAPHS = 6
+_SENTENCE_END = re.compile(r"[.!?。！？\n]+")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 def judge(text: str, token_ids: Sequence[int], finish_reason: str) -> str | None:
-    """`empty` (no letter, no digit, no sign), `repetition` (it ends in a loop), or None: nothing was noticed."""
+    """`empty` (no letter, no digit, no sign), `repetition` (it ends in a loop), or None: nothing was noticed.
+
+    `finish_reason` is `stop` or `length`: an answer that did not end by itself is called a loop earlier. JSON that is complete
+    was meant, however much alike its objects are.
+    """
     if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
         return "empty"
-    rounds = LOOP_ROUNDS if finish_reason == "length" else _ROUNDS_IF_STOPPED
-    return "repetition" if _ends_in_loop(token_ids, rounds) else None
+    stopped = finish_reason != "length"
+    loops = _ends_in_loop(token_ids, _ROUNDS_IF_STOPPED if stopped else LOOP_ROUNDS) or _repeats_a_sentence(
+        text, _SAYINGS_IF_STOPPED if stopped else _SAYINGS
+    )
+    return "repetition" if loops and not (stopped and _is_json(text)) else None
 
 
 def _ends_in_loop(ids: Sequence[int], rounds: int) -> bool:
@@ -31,3 +53,24 @@ def _ends_in_loop(ids: Sequence[int], rounds: int) -> bool:
             ):
                 return True
     return False
+
+
+def _repeats_a_sentence(text: str, sayings: int) -> bool:
+    sentences = [_words(sentence) for sentence in _SENTENCE_END.split(text)]
+    last = [sentence for sentence in sentences if sentence is not None][-_LAST_SENTENCES:]
+    return any(count >= sayings for count in Counter(last).values())
+
+
+def _words(sentence: str) -> str | None:
+    """The sentence without its bullet and its spacing; None: it is too short to count."""
+    words = sentence.lower().strip(" \t-*•#>|,").split()
+    long = len(words) >= _SENTENCE_WORDS or len(_IDEOGRAPH.findall(sentence)) >= _SENTENCE_IDEOGRAPHS
+    return " ".join(words) if long else None
+
+
+def _is_json(text: str) -> bool:
+    fenced = _FENCE.match(text)
+    try:
+        return isinstance(json.loads(fenced[1] if fenced else text), dict | list)
+    except (ValueError, RecursionError):
+        return False

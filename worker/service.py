@@ -80,7 +80,8 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
 
 
 def _stop_at_eof(grace: float) -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through `sys.stdin`: a thread that waits inside its lock would abort an interpreter that ends for another reason.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace + LAST_RESORT)
