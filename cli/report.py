@@ -17,8 +17,9 @@ from rich.text import Text
 from jobs.requests import path_of
 from jobs.tables import Job, JobStatus
 
-#: Failures that the summary lists.
+#: Failures that the summary lists, and answers that something was noticed about.
 SHOWN_FAILURES = 20
+_NOTICED = {"empty": "its answer is empty", "repetition": "its answer repeats itself"}
 
 
 class Report(ABC):
@@ -34,6 +35,7 @@ class Report(ABC):
         self._image_tokens = 0
         self._completion_tokens = 0
         self._failures: list[Job] = []
+        self._noticed: list[Job] = []
         self._begun = time.monotonic()
 
     def note(self, message: str) -> None:
@@ -51,10 +53,16 @@ class Report(ABC):
             self._prompt_tokens += job.prompt_tokens or 0
             self._image_tokens += job.image_tokens or 0
             self._completion_tokens += job.completion_tokens or 0
+            if job.quality is not None:
+                self._noticed.append(job)
             return
         self.failed += 1
         if len(self._failures) < SHOWN_FAILURES:
             self._failures.append(job)
+
+    @abstractmethod
+    def loading(self, model: str) -> None:
+        """Nothing has ended yet: the worker is bringing the model in."""
 
     def interrupted(self, *, own_worker: bool) -> None:
         """Ctrl-C: say what is kept and how to go on."""
@@ -81,6 +89,10 @@ class Report(ABC):
                 f"Tokens: {self._prompt_tokens:,} in the prompts ({self._image_tokens:,} of them image), "
                 f"{self._completion_tokens:,} in the answers"
             )
+        for job in self._noticed[:SHOWN_FAILURES]:
+            self._say(f"  {name_of(job)}: {_NOTICED.get(job.quality or '', job.quality)}")
+        if len(self._noticed) > SHOWN_FAILURES:
+            self._say(f"  and {len(self._noticed) - SHOWN_FAILURES} more whose answers look wrong")
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
         if self.failed > len(self._failures):
@@ -116,6 +128,11 @@ class TextReport(Report):
             self._progress.add_task("Waiting for the worker", total=total, failed=0)
             yield
 
+    def loading(self, model: str) -> None:
+        """Says so before the bar."""
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], description=f"Loading {model}")
+
     def finished(self, job: Job) -> None:
         """Moves the bar."""
         super().finished(job)
@@ -130,6 +147,9 @@ class JsonReport(Report):
     def following(self, total: int) -> Iterator[None]:
         """Nothing to draw."""
         yield
+
+    def loading(self, model: str) -> None:
+        """Nothing to print."""
 
     def finished(self, job: Job) -> None:
         """Prints the job."""

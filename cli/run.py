@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from redis.exceptions import RedisError
 
 from cli.main import INTERRUPTED
 from cli.report import make_report
@@ -13,8 +16,9 @@ from jobs.folders import find_images
 from jobs.models import check_sees, describe
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.stream import read
 from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
-from jobs.tables import OPEN
+from jobs.tables import OPEN, JobStatus
 from worker.loader import fetch
 
 #: Seconds between two looks for new results.
@@ -96,5 +100,15 @@ class Run:
                 running.progressed()
             if not any(counts[status] for status in OPEN):
                 return
+            if not last:
+                self._show_loading(submission, store, running)
             running.ensure()
             time.sleep(FOLLOW_EVERY)
+
+    def _show_loading(self, submission: Submission, store: Store, running: Services) -> None:
+        """A large model takes a while: a bar that does not move wants a word."""
+        with suppress(RedisError):
+            for job in store.jobs(batch_id=submission.batch.id, statuses=[JobStatus.RUNNING], limit=1):
+                for event in read(running.connection, job.id)[-1:]:
+                    if event.name == "loading":
+                        self._report.loading(event.data["model"])

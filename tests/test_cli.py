@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 
 from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
+from cli.report import make_report
 from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
-from jobs.tables import JobStatus
+from jobs.tables import Job, JobStatus
 from tests.rows import RESULT, add_batch
 
 HEAVY = (
@@ -224,3 +225,17 @@ def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
     assert name.removeprefix("CAPTIONQ_").lower() in result.output.lower()
+
+
+def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are captions all the same, and are counted as such."""
+    report = make_report(as_json=False)
+    for name, quality in (("fine", None), ("loops", "repetition"), ("silent", "empty")):
+        row = {"model": "demo", "request": "{}", "digest": name, "source": f"file:///pictures/{name}.jpg"}
+        report.finished(Job(**row, status=JobStatus.SUCCEEDED, text="red", quality=quality))
+    report.sum_up()
+    said = capsys.readouterr().out
+    assert "3 captioned" in said
+    assert re.search(r"loops\.jpg: its answer repeats itself", said)
+    assert re.search(r"silent\.jpg: its answer is empty", said)
+    assert "fine.jpg" not in said
