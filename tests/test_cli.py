@@ -231,8 +231,9 @@ def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture
     """They are captions all the same, and are counted as such."""
     report = make_report(as_json=False)
     for name, quality in (("fine", None), ("loops", "repetition"), ("silent", "empty")):
-        row = {"model": "demo", "request": "{}", "digest": name, "source": f"file:///pictures/{name}.jpg"}
-        report.finished(Job(**row, status=JobStatus.SUCCEEDED, text="red", quality=quality))
+        job = Job(model="demo", request="{}", digest=name, source=f"file:///pictures/{name}.jpg")
+        job.status, job.text, job.quality = JobStatus.SUCCEEDED, "red", quality
+        report.finished(job)
     report.sum_up()
     said = capsys.readouterr().out
     assert "3 captioned" in said
