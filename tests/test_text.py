@@ -22,7 +22,7 @@ ALPHABET = "abc. \né中文🦊"
 
 def byte_level() -> PreTrainedTokenizerFast:
     """Every byte, some words, and pieces of characters, as GPT-2, Qwen and Llama 3 have them."""
-    pieces = [word.encode() for word in WORDS] + [b" \xe4\xb8", b"\xad\xe6", b"\x98\x8a"]
+    pieces = [word.encode() for word in WORDS] + [b"\xe4\xb8", b"\xad\xe6", b"\xad\xe4\xb8"]
     names = [*map(_as_byte_letter, range(256)), *("".join(_as_byte_letter(byte) for byte in piece) for piece in pieces)]
     inner = Tokenizer(models.BPE({name: number for number, name in enumerate(dict.fromkeys(names))}, []))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -148,6 +148,16 @@ def test_bytes_that_are_no_text_come_out_as_one_decoder_writes_them(given: bytes
     final, pieces, _ = stream(tokenizer, ids, stop)
     assert final == cut(given.decode(errors="replace"), stop)
     assert final.startswith("".join(pieces))
+
+
+def test_tokens_that_all_end_within_a_character_spoil_none() -> None:
+    """Text is given out all the same: no token is waited for that ends between two."""
+    tokenizer = TOKENIZERS["byte-level"]
+    pieces = ("".join(map(_as_byte_letter, piece)) for piece in (b"\xe4\xb8", b"\xad\xe4\xb8"))
+    begin, go_on = _ids("byte-level", pieces)
+    final, given, _ = stream(tokenizer, [begin, *[go_on] * 40, BYTES["byte-level"][0xAD]])
+    assert final == "".join(given) == "中" * 41
+    assert sum(map(bool, given)) > 2
 
 
 @settings(deadline=None)

@@ -232,6 +232,9 @@ class Engine:
 
     def _finish(self, row: Row, reason: str, now: float) -> Finished:
         text = self.backend.text(row.ids) if row.stream is None else row.stream.finish()
+        if row.stream is not None and row.stream.stopped:
+            # Also when the limit came while another, longer stop string might still have begun before this one.
+            reason = "stop"
         sampling, tokenizer = row.prepared.sampling, self.backend.tokenizer
         return Finished(
             key=row.key,

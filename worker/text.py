@@ -100,8 +100,15 @@ class TextStream:
             # Between two characters: one that was cut would show as two broken ones.
             if len(first) > len(self._before) and first + rest == text:
                 return self._settle(count, first)
-        first = _plain(self._tokenizer, self._window[:most])
-        return self._settle(most, first)
+        whole = text.rstrip(_BROKEN)
+        if len(whole) <= len(self._before):
+            return self._settle(most, _plain(self._tokenizer, self._window[:most]))
+        # Every token ends within a character: those before the last are whole all the same.
+        new = whole[len(self._before) :]
+        self._window = self._window[-_LONGEST_CHARACTER:]
+        self._settled = len(self._window) - _HALF_CHARACTER
+        self._before = _plain(self._tokenizer, self._window).rstrip(_BROKEN)
+        return self._append(new)
 
     def _new_text(self, text: str, ids: list[int]) -> str:
         """The text of these ids behind the settled ones, given the text of both."""
