@@ -71,11 +71,11 @@ def find_or_start(settings: Settings) -> Broker:
 
 def socket_path(settings: Settings) -> Path:
     """Where the server listens: in the data folder, or in a private temporary folder when that path is too long."""
-    path = settings.broker_dir / "redis.sock"
-    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
-        return path
     name = sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"captionq-{os.getuid()}" / f"{name}.sock"
+    # Whoever sets TMPDIR may set it to something long as well; this one is everywhere, and the folder in it is private.
+    places = [Path(folder) / f"captionq-{os.getuid()}" / f"{name}.sock" for folder in (tempfile.gettempdir(), "/tmp")]  # noqa: S108
+    paths = [settings.broker_dir / "redis.sock", *places]
+    return next((path for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT), paths[-1])
 
 
 def server_binary() -> Path:

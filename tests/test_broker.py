@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,6 +79,13 @@ def test_a_long_data_folder_gets_a_short_socket(tmp_path: Path) -> None:
     running = broker.find_or_start(settings)
     assert running.connection.ping()
     running.stop()
+
+
+def test_a_long_temporary_folder_makes_no_long_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TMPDIR may be anywhere."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 40)))
+    path = broker.socket_path(Settings(data_dir=tmp_path / ("long" * 40)))
+    assert len(os.fsencode(path)) <= broker.SOCKET_PATH_LIMIT
 
 
 def test_a_configured_redis_that_is_away_is_named(tmp_path: Path) -> None:
