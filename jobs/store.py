@@ -175,20 +175,21 @@ class Store:
     def claim(self, job_id: str, worker: str) -> Job | None:
         """queued → running. None: the row is not queued (any more), and the queue entry that led here is stale."""
         now = time.time()
-        with writing(self._engine) as connection:
-            changed = self._update(
-                connection,
-                [job_id],
-                (JobStatus.QUEUED,),
+        claim = (
+            update(_job)
+            .where(_job.c.id == job_id, _job.c.status == JobStatus.QUEUED)
+            .values(
                 status=JobStatus.RUNNING,
                 worker=worker,
                 attempts=_job.c.attempts + 1,
                 started_at=now,
                 queue_seconds=now - _job.c.created_at,
             )
-            if not changed:
-                return None
-            return _as_job(connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one())
+            .returning(_job)
+        )
+        with writing(self._engine) as connection:
+            row = connection.execute(claim).mappings().one_or_none()
+        return None if row is None else _as_job(row)
 
     def succeed(self, job_id: str, result: Result) -> bool:
         """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""

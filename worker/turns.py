@@ -11,13 +11,16 @@ import time
 from dataclasses import dataclass, field
 
 from jobs.queue import Entry, LaneQueue
-from jobs.tables import Lane
+from jobs.tables import Job, Lane
 
 #: Entries that are held at most: their ids are in Redis all the while, and the lane behind them waits.
 MOST_HELD = 256
 #: Seconds that a job is held at most while jobs of the running model go first. Loading a model takes seconds; somebody who
 #: waits for an answer will not wait for much more than that, and a folder does not mind.
 TURNS = {Lane.INTERACTIVE: 5.0, Lane.BULK: 60.0}
+
+#: Seconds for which a row that was read need not be read again: a claim is guarded by what it is then.
+FRESH = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +29,16 @@ class Held:
 
     entry: Entry
     queue: LaneQueue
-    model: str
+    #: Its row, as it was when the entry was dequeued; None: there was none.
+    job: Job | None
     #: Whether it may not run beside others.
     alone: bool = False
     since: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the row was read just now."""
+        return time.monotonic() - self.since < FRESH
 
     @property
     def lane(self) -> Lane:

@@ -119,7 +119,7 @@ class MetalWorker(LeasingWorker):
         for held in self._turns.in_order():
             if self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE) > 0 and self._may_begin(held):
                 self._turns.release(held)
-                self._take(held.entry, held.queue)
+                self._take(held)
 
     def _top_up(self) -> None:
         """Take jobs from the lanes as long as there is room for them."""
@@ -135,15 +135,14 @@ class MetalWorker(LeasingWorker):
         assert isinstance(entry, Entry)
         assert isinstance(queue, LaneQueue)
         job = self._store.find(entry.id)
-        deaths, model = (job.deaths, job.model) if job is not None else (0, "")
-        self._turns.hold(Held(entry, queue, model, alone=deaths >= ALONE_AFTER_DEATHS))
+        self._turns.hold(Held(entry, queue, job, alone=job is not None and job.deaths >= ALONE_AFTER_DEATHS))
 
     def _may_begin(self, held: Held) -> bool:
         """Whether what runs allows it: a job that has to be alone is, and a model's jobs run among themselves."""
         if self._flights and (held.alone or self._somebody_is_alone()):
             return False
         # One without a row is only to be thrown away.
-        return not held.model or self._pipeline.accepts(held.model)
+        return held.job is None or self._pipeline.accepts(held.job.model)
 
     def _lanes_with_room(self) -> list[Queue]:
         """When the batch is full of bulk work there is still room for those whom somebody waits for."""
@@ -153,9 +152,10 @@ class MetalWorker(LeasingWorker):
             return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE]
         return []
 
-    def _take(self, entry: Entry, queue: LaneQueue) -> None:
+    def _take(self, held: Held) -> None:
         """Claim a job and begin it."""
-        job = self._store.find(entry.id)
+        entry, queue = held.entry, held.queue
+        job = held.job if held.is_fresh else self._store.find(entry.id)
         if job is None or job.status != JobStatus.QUEUED:
             drop(self.connection, queue, entry.id, keep=entry.id in self._flights)
             return
