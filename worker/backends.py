@@ -44,8 +44,8 @@ class Backend(Protocol):
     def patches(self, prepared: Prepared) -> int:
         """How many patches of the row's images `encode` would have to look at; 0: it has nothing to do for this row."""
 
-    def encode(self, rows: Iterable[Prepared]) -> None:
-        """Let the vision tower look at all images of these rows in one pass."""
+    def encode(self, rows: Iterable[Prepared]) -> Any:
+        """Let the vision tower look at all images of these rows in one pass. Returns arrays that are still to be evaluated."""
 
     def forget(self) -> None:
         """Forget the images that were looked at."""
@@ -136,9 +136,9 @@ class VisionBackend(_Common):
         vision = self._embedding.vision
         return vision.missing_patches(prepared) if vision.groups(prepared) else 0
 
-    def encode(self, rows: Iterable[Prepared]) -> None:
+    def encode(self, rows: Iterable[Prepared]) -> Any:
         """See `Backend`."""
-        self._embedding.vision.encode(rows)
+        return self._embedding.vision.encode(rows)
 
     def forget(self) -> None:
         """See `Backend`."""
@@ -172,8 +172,9 @@ class TextBackend(_Common):
         """See `Backend`."""
         return 0
 
-    def encode(self, rows: Iterable[Prepared]) -> None:
+    def encode(self, rows: Iterable[Prepared]) -> Any:
         """See `Backend`."""
+        return []
 
     def forget(self) -> None:
         """See `Backend`."""

@@ -121,7 +121,7 @@ def _tolerance(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alon
 def _together(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> list[Logits]:
     """All images in one pass of the tower, all prompts in one prefill; half of the rows join while the others decode."""
     backend.forget()
-    backend.encode([row for row in rows if backend.patches(row)])
+    mx.eval(backend.encode([row for row in rows if backend.patches(row)]))
     embedded = [backend.embed(row) for row in rows]
     half = len(rows) // 2
     return _decode_in_two([_groups(backend, embedded[:half]), _groups(backend, embedded[half:])], backend, alone, half)
@@ -174,6 +174,7 @@ def _prefilled(backend: Backend, rows: Sequence[Embedded], chunk: int = 4096) ->
     prefill = Prefill(backend.language_model, rows)
     while not prefill.finished:
         prefill.step(chunk)
+        mx.eval(prefill.pending)
     return prefill
 
 

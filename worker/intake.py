@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlx.core as mx
 
 from worker import caches
 from worker.backends import Backend
@@ -30,12 +34,23 @@ class Workshop:
         self.memory = RowMemory()
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """Work that the device has been given."""
+
+    work: Any
+    pace: Pace | None
+    amount: int
+    since: float = field(default_factory=time.perf_counter)
+
+
 class Intake:
     """Rows that go in together."""
 
     def __init__(self, rows: list[Row], workshop: Workshop) -> None:
         self.rows = rows
         self.prefill: Prefill | None = None
+        self._begun: _Unit | None = None
         self._workshop = workshop
         self._to_encode = deque(row.prepared for row in rows if workshop.backend.patches(row.prepared))
 
@@ -44,26 +59,36 @@ class Intake:
         return self.rows[0].urgent
 
     def step(self) -> bool:
-        """Do a unit of work. True: the rows are prefilled."""
+        """Wait for the unit of work that was begun last, and begin the next one. True: there is none, the rows are prefilled.
+
+        So the device is at work while the worker talks to its queue and its store. Raises what went wrong in either unit.
+        """
+        self._wait()
         if self._to_encode:
             self._encode()
-            return False
-        if self.prefill is None:
-            self.prefill = self._embed()
-        pace = self._workshop.prefilling
-        begun = time.perf_counter()
-        tokens = self.prefill.step(pace.amount // len(self.rows))
-        if tokens > len(self.rows):
-            # The last column by itself says little about the speed of many.
-            pace.measured(tokens, time.perf_counter() - begun)
-        if self.prefill.finished:
+        elif self.prefill is None or not self.prefill.finished:
+            self._prefill()
+        else:
             self._learn(self.prefill)
-        return self.prefill.finished
+            return True
+        return False
 
-    def _learn(self, prefill: Prefill) -> None:
-        self._workshop.memory.measured(caches.size(prefill.caches), prefill.columns * len(prefill.rows))
-        if self._workshop.backend.shares_prefixes:
-            self._workshop.prefixes.learn(prefill)
+    def _begin(self, work: Any, pace: Pace | None, amount: int) -> None:
+        mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
+        self._begun = _Unit(work, pace, amount)
+
+    def _wait(self) -> None:
+        unit, self._begun = self._begun, None
+        if unit is None:
+            return
+        try:
+            mx.eval(unit.work)
+        except Exception:
+            # What could not be computed is not to be taken for an image's features.
+            self._workshop.backend.forget()
+            raise
+        if unit.pace is not None:
+            unit.pace.measured(unit.amount, time.perf_counter() - unit.since)
 
     def _encode(self) -> None:
         """As many rows' images in one pass as the pace allows, but one row's at least."""
@@ -73,14 +98,24 @@ class Intake:
         while self._to_encode and patches + backend.patches(self._to_encode[0]) <= pace.amount:
             unit.append(self._to_encode.popleft())
             patches += backend.patches(unit[-1])
-        begun = time.perf_counter()
-        backend.encode(unit)
-        if patches:
-            # None are left where a row before it had the same image.
-            pace.measured(patches, time.perf_counter() - begun)
+        # None are left where a row before it had the same image.
+        self._begin(backend.encode(unit), pace if patches else None, patches)
+
+    def _prefill(self) -> None:
+        if self.prefill is None:
+            self.prefill = self._embed()
+        pace = self._workshop.prefilling
+        tokens = self.prefill.step(pace.amount // len(self.rows))
+        # The last column by itself says little about the speed of many.
+        self._begin(self.prefill.pending, pace if tokens > len(self.rows) else None, tokens)
 
     def _embed(self) -> Prefill:
         backend = self._workshop.backend
         rows = [backend.embed(row.prepared, row.ids) for row in self.rows]
         known = self._workshop.prefixes.find(rows) if backend.shares_prefixes else Known()
         return Prefill(backend.language_model, rows, known.prefix, known.tokens)
+
+    def _learn(self, prefill: Prefill) -> None:
+        self._workshop.memory.measured(caches.size(prefill.caches), prefill.columns * len(prefill.rows))
+        if self._workshop.backend.shares_prefixes:
+            self._workshop.prefixes.learn(prefill)

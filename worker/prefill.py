@@ -47,21 +47,27 @@ class Prefill:
 
     @property
     def finished(self) -> bool:
-        """Whether `logits` (rows, vocabulary) of the last tokens are there."""
+        """Whether all columns are begun: `logits` (rows, vocabulary) are those after the last tokens."""
         return self.logits is not None
 
     def step(self, columns: int) -> int:
-        """Compute the next columns, up to so many; returns how many tokens (rows × columns) that were."""
+        """Begin with the next columns, up to so many; returns how many tokens (rows × columns) they have.
+
+        The device may be at it until `pending` is evaluated.
+        """
         left = self.columns - self._done
         # The last column by itself: its logits are wanted, and those of all others would be the largest array of all.
         width = left if self.rows[0].whole else min(max(columns, 1), max(left - 1, 1))
         output = self._forward(self._done, self._done + width)
         if width == left:
             self.logits = last_logits(output)
-            mx.eval(self.logits)
-        mx.eval(caches.arrays(self.caches))
         self._done += width
         return width * len(self.rows)
+
+    @property
+    def pending(self) -> list[Any]:
+        """What the last step began."""
+        return [self.logits, caches.arrays(self.caches)]
 
     def rope_deltas(self) -> Any:
         """(rows, 1), or None where positions are just counted. To be read when the prefill has finished."""

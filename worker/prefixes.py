@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import mlx.core as mx
+
 from worker.prefill import Prefill, Prefix
 from worker.rows import Embedded
 
@@ -54,7 +56,10 @@ class Prefixes:
         ids = tuple(first.ids[:tokens])
         if tokens < SHORTEST or any(known[:tokens] == ids for known in self._known):
             return
-        self._known[ids] = prefill.prefix(0, tokens)
+        prefix = prefill.prefix(0, tokens)
+        # Now: what is put off would hold the whole of the caches.
+        mx.eval(prefix)
+        self._known[ids] = prefix
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
 

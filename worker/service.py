@@ -28,6 +28,9 @@ logger = logging.getLogger("captionq.worker")
 
 #: Seconds between two tries to find or start a broker that went away.
 BROKER_PAUSE = 1.0
+#: Seconds after which a thread that prepares pictures hands Python back to the one that feeds the model, which asks for it after
+#: every reply of the broker. Python's own 5 ms would cost it as much each time.
+SWITCH_INTERVAL = 0.0005
 #: Seconds after which a worker that was asked to end with its owner ends at once: it may be fetching a model.
 LAST_RESORT = 5.0
 
@@ -38,6 +41,7 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
     `until_eof`: stop when the standard input closes, that is, with the process that started this one.
     """
     settings.make_folders()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     with worker_lock(settings), native_stderr_to_log():
         if until_eof:
             threading.Thread(target=_stop_at_eof, args=(settings.grace,), name="owner", daemon=True).start()

@@ -50,25 +50,26 @@ class Vision:
         """How many patches of the row belong to images that are still to be encoded."""
         return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self._memory)
 
-    def encode(self, rows: Iterable[Prepared]) -> None:
+    def encode(self, rows: Iterable[Prepared]) -> Features:
         """Run the tower once over all images of these rows that are not remembered. Only for rows that `groups` takes.
 
-        The families with grids keep the attention of each image to itself.
+        The families with grids keep the attention of each image to itself. Returns what has been remembered, to be evaluated.
         """
         new: dict[bytes, tuple[Any, Any]] = {}
         for row in rows:
             new.update((key, part) for key, part in _images(row) if key not in self._memory)
         if not new:
-            return
+            return []
         assert self._tower is not None
         assert self._merge is not None
         grids = np.stack([grid for _, grid in new.values()])
         tokens = [int(grid.prod()) // self._merge**2 for grid in grids]
         patches = mx.array(np.concatenate([part for part, _ in new.values()]))
         features = self._tower.tower(patches.astype(self._tower.patch_embed.proj.weight.dtype), mx.array(grids))
-        mx.eval(features)
-        for key, end, count in zip(new, np.cumsum(tokens).tolist(), tokens, strict=True):
-            self._memory.add(key, _part(features, slice(end - count, end)))
+        parts = [_part(features, slice(end - count, end)) for end, count in zip(np.cumsum(tokens), tokens, strict=True)]
+        for key, part in zip(new, parts, strict=True):
+            self._memory.add(key, part)
+        return parts
 
     def forget(self) -> None:
         """Forget all images."""

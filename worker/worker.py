@@ -42,6 +42,8 @@ IDLE_PAUSE = 0.05
 BACKOFF = (1, 5, 30)
 #: A job whose worker died this often while it ran, runs alone: if it is the culprit, it takes no other along.
 ALONE_AFTER_DEATHS = 2
+#: Jobs that are taken between two steps of the engine at most.
+AT_ONCE = 8
 #: Seconds between two looks for jobs that were cancelled while they run.
 WATCH_EVERY = 1.0
 
@@ -122,8 +124,10 @@ class MetalWorker(LeasingWorker):
                 self._take(held)
 
     def _top_up(self) -> None:
-        """Take jobs from the lanes as long as there is room for them."""
-        while not (self._turns.full or self._turns.somebody_is_overdue) and (queues := self._lanes_with_room()):
+        """Take jobs from the lanes as long as there is room for them, a few at a time: the model is not to wait for all."""
+        for _ in range(AT_ONCE):
+            if self._turns.full or self._turns.somebody_is_overdue or not (queues := self._lanes_with_room()):
+                return
             taken = LaneQueue.dequeue_any(queues, None, self.connection, Entry, JSONSerializer)
             if taken is None:
                 return
