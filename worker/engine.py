@@ -24,7 +24,7 @@ logger = logging.getLogger("captionq.engine")
 PROBATION = 3
 #: Rows that are taken in together, where the model allows it. More gain little: the passes are as wide as the device by then.
 GROUP = 8
-#: Of so many slots one is kept for those whom somebody waits for.
+#: For so many slots there is one more, for those whom somebody waits for.
 SLOTS_A_RESERVE = 16
 
 
@@ -81,6 +81,11 @@ class Engine:
     def busy(self) -> bool:
         """Whether a step has something to do."""
         return bool(len(self._waiting) or self._intakes or self._running)
+
+    @property
+    def working(self) -> bool:
+        """Whether a step has something for the device to do: rows may also wait for others to go in with."""
+        return bool(self._intakes or self._running)
 
     @property
     def free(self) -> int:
@@ -158,14 +163,14 @@ class Engine:
             return next(iter(self._intakes), None)
         room = self._slots - len(rows)
         intake = next((one for one in self._intakes if one.urgent), None)
-        intake = intake or self._begin(self._waiting.take_urgent(room, rows))
+        intake = intake or self._begin(self._waiting.take_urgent(room + self._reserve, rows))
         if intake is not None or self._owed:
             return intake
         if self._intakes:
             return self._intakes[0]
         if not rows and (alone := self._waiting.take_alone()):
             return self._begin(alone)
-        return self._begin(self._waiting.take_group(room - self._reserve, rows, coming=coming))
+        return self._begin(self._waiting.take_group(room, rows, coming=coming))
 
     def _begin(self, rows: list[Row]) -> Intake | None:
         if not rows:

@@ -90,9 +90,10 @@ class Pipeline:
     def step(self) -> list[Outcome]:
         """Admit what is prepared and decode one token for every row. Returns what ended."""
         outcomes = self._admit_prepared()
-        if self._engine is not None and self._engine.busy:
-            outcomes += [self._outcome(finished) for finished in self._engine.step(coming=bool(self._preparing))]
-        elif self._preparing and not outcomes:
+        engine = self._engine
+        if engine is not None and engine.busy:
+            outcomes += [self._outcome(finished) for finished in engine.step(coming=bool(self._preparing))]
+        if self._preparing and not outcomes and not (engine is not None and engine.working):
             wait([one.future for one in self._preparing], timeout=PATIENCE, return_when=FIRST_COMPLETED)
         return outcomes
 

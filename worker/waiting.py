@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,8 @@ from worker.rows import Row
 
 #: Rows of a group are computed as long as the longest of them: by so much more than their own length, all together.
 MOST_PADDING = 1.5
+#: Seconds for which the first row of a group waits for the others when nobody runs.
+GROUP_WAIT = 0.1
 
 
 class WaitingRoom:
@@ -53,11 +56,12 @@ class WaitingRoom:
         return self._take(self._fitting(rows[: max(0, min(room, self._group))], running))
 
     def take_group(self, room: int, running: Sequence[Row], *, coming: bool) -> list[Row]:
-        """The next group, if there is room for the whole of it. `coming`: wait for more as long as others run."""
-        if self._rows and self._rows[0].alone:
+        """The next group, if there is room for the whole of it. `coming`: wait for more, for long only while others run."""
+        if not self._rows or self._rows[0].alone:
             return []
         rows = [row for row in self._rows if not row.alone][: self._group]
-        if room < len(rows) or (coming and len(rows) < self._group and running):
+        waited = time.perf_counter() - rows[0].admitted
+        if room < len(rows) or (coming and len(rows) < self._group and (running or waited < GROUP_WAIT)):
             return []
         return self._take(self._fitting(rows, running))
 
