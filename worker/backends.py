@@ -23,6 +23,7 @@ from worker.literals import Literals
 from worker.loader import LoadedModel
 from worker.prompting import Prompter
 from worker.rows import Embedded, Prepared
+from worker.vision import Seen
 
 
 class Backend(Protocol):
@@ -44,14 +45,17 @@ class Backend(Protocol):
     def patches(self, prepared: Prepared) -> int:
         """How many patches of the row's images `encode` would have to look at; 0: it has nothing to do for this row."""
 
-    def encode(self, rows: Iterable[Prepared]) -> Any:
-        """Let the vision tower look at all images of these rows in one pass. Returns arrays that are still to be evaluated."""
+    def encode(self, rows: Iterable[Prepared]) -> Seen:
+        """Let the vision tower look at all images of these rows in one pass. The features are still to be evaluated."""
+
+    def remember(self, seen: Seen) -> None:
+        """Keep features that are evaluated, for other rows with these images."""
 
     def forget(self) -> None:
         """Forget the images that were looked at."""
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
-        """One row as the language model takes it, to go on after `generated`."""
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
+        """One row as the language model takes it, to go on after `generated`. What is not `seen` is looked at now."""
 
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """What the row's response format allows after `generated`; None: everything."""
@@ -136,17 +140,21 @@ class VisionBackend(_Common):
         vision = self._embedding.vision
         return vision.missing_patches(prepared) if vision.groups(prepared) else 0
 
-    def encode(self, rows: Iterable[Prepared]) -> Any:
+    def encode(self, rows: Iterable[Prepared]) -> Seen:
         """See `Backend`."""
         return self._embedding.vision.encode(rows)
+
+    def remember(self, seen: Seen) -> None:
+        """See `Backend`."""
+        self._embedding.vision.remember(seen)
 
     def forget(self) -> None:
         """See `Backend`."""
         self._embedding.vision.forget()
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """See `Backend`."""
-        return self._embedding.embed(prepared, generated)
+        return self._embedding.embed(prepared, generated, seen)
 
 
 class TextBackend(_Common):
@@ -172,14 +180,17 @@ class TextBackend(_Common):
         """See `Backend`."""
         return 0
 
-    def encode(self, rows: Iterable[Prepared]) -> Any:
+    def encode(self, rows: Iterable[Prepared]) -> Seen:
         """See `Backend`."""
-        return []
+        return {}
+
+    def remember(self, seen: Seen) -> None:
+        """See `Backend`."""
 
     def forget(self) -> None:
         """See `Backend`."""
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """See `Backend`."""
         ids = [*prepared.ids, *generated]
         return Embedded(ids, text_prefix=len(ids) - 1)
@@ -235,11 +246,11 @@ def _vocabulary(loaded: LoadedModel, tokenizer: Any) -> int:
 def _image_keys(inputs: dict[str, Any]) -> tuple[bytes, ...]:
     """A digest of each image's pixels where the processor says which are whose, else one of all that it made of them."""
     pixels, grids = inputs.get("pixel_values"), inputs.get("image_grid_thw")
-    if pixels is None:
+    if not isinstance(pixels, np.ndarray):
+        # None, or a list of arrays of several shapes: those are not remembered.
         return ()
     if grids is None:
-        arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
-        return (_digest(*arrays),)
+        return (_digest(*(value for value in inputs.values() if isinstance(value, np.ndarray))),)
     ends = np.cumsum(grids.prod(axis=1)).tolist()
     starts = [0, *ends[:-1]]
     return tuple(_digest(pixels[start:end], grid) for start, end, grid in zip(starts, ends, grids, strict=True))

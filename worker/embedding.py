@@ -12,7 +12,7 @@ import numpy as np
 from jobs.errors import EngineError
 from worker.quirks import ABOUT_IMAGES, PER_TOKEN, takes_chunks
 from worker.rows import Embedded, Prepared
-from worker.vision import Vision
+from worker.vision import Seen, Vision
 
 
 class Embedding:
@@ -23,14 +23,14 @@ class Embedding:
         self._image_token = image_token
         self.vision = Vision(model)
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = ()) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """One row, evaluated to its end: what goes wrong here is this row's own. It goes on after `generated`."""
         if self._image_token in generated:
             raise EngineError("The answer holds an image marker, and cannot be taken up again.")
         ids = [*prepared.ids, *generated]
         inputs = {name: _as_mlx(value, len(prepared.ids), len(ids)) for name, value in prepared.inputs.items()}
         data = {name: value for name, value in inputs.items() if name != "pixel_values"}
-        given = self.vision.embed(mx.array([ids]), prepared, inputs).to_dict()
+        given = self.vision.embed(mx.array([ids]), prepared, inputs, seen or {}).to_dict()
         options = {**data, **{name: value for name, value in given.items() if value is not None}}
         row = replace(
             _sorted(ids, dict(options)),
@@ -52,11 +52,13 @@ def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
     embeds = given.pop("inputs_embeds")
     rope_delta = given.pop("rope_deltas", None)
     deepstack, visible = given.pop("deepstack_visual_embeds", None), given.pop("visual_pos_masks", None)
-    per_token, rest = {}, {}
+    per_token, rest, about_images = {}, {}, {}
     for name, value in given.items():
         if name in PER_TOKEN and isinstance(value, mx.array) and len(ids) in value.shape[1:]:
             per_token[name] = value
-        elif name not in ABOUT_IMAGES and value is not None:
+        elif name in ABOUT_IMAGES:
+            about_images[name] = value
+        elif value is not None:
             rest[name] = value
     if rope_delta is not None and "position_ids" in per_token:
         per_token["position_ids"] = _three_axes(per_token["position_ids"])
@@ -68,6 +70,7 @@ def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
         deepstack=None if deepstack is None else list(deepstack),
         image_mask=None if visible is None or deepstack is None else np.array(visible).reshape(-1),
         rest=rest,
+        about_images=about_images,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
@@ -18,6 +18,9 @@ from worker.text import TextStream
 from worker.waiting import WaitingRoom
 
 logger = logging.getLogger("captionq.engine")
+
+#: How mlx and Metal say that there is not enough memory.
+_MEMORY = re.compile(r"alloc|insufficient memory|out ?of ?memory", re.IGNORECASE)
 
 #: Tokens that a row of a broken batch decodes by itself before it may join the others again. The broken step was computing the
 #: second one after those that had come out; the third shows that it is behind.
@@ -74,13 +77,15 @@ class Engine:
         self._intakes: list[Intake] = []
         self._batch = Batch(backend.language_model)
         self._running: dict[str, Row] = {}
+        #: Rows that ended between two steps, because a cancelled one broke the batch as it left.
+        self._ended_early: list[Finished] = []
         #: Seconds that are to be spent on decoding before bulk work is taken in again.
         self._owed = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do."""
-        return bool(len(self._waiting) or self._intakes or self._running)
+        return bool(len(self._waiting) or self._intakes or self._running or self._ended_early)
 
     @property
     def working(self) -> bool:
@@ -105,8 +110,9 @@ class Engine:
         few. With an urgent row among them both is done in turn. `coming`: more rows will be admitted soon, and a group may
         wait to be full.
         """
+        ended, self._ended_early = self._ended_early, []
         intake = self._next_intake(coming)
-        ended = self._take_in(intake) if intake is not None else []
+        ended += self._take_in(intake) if intake is not None else []
         if intake is None or self._somebody_waits:
             begun = time.perf_counter()
             ended += self._decode()
@@ -116,7 +122,7 @@ class Engine:
     def cancel(self, key: str) -> bool:
         """Drop a row, also in the middle of its answer. False: there is none of this key."""
         if self._running.pop(key, None) is not None:
-            self._batch.drop({key})
+            self._ended_early += self._drop({key})
             return True
         for intake in self._intakes:
             if key in (row.key for row in intake.rows):
@@ -164,8 +170,10 @@ class Engine:
         room = self._slots - len(rows)
         intake = next((one for one in self._intakes if one.urgent), None)
         intake = intake or self._begin(self._waiting.take_urgent(room + self._reserve, rows))
-        if intake is not None or self._owed:
+        if intake is not None:
             return intake
+        if self._owed and self._somebody_waits:
+            return None
         if self._intakes:
             return self._intakes[0]
         if not rows and (alone := self._waiting.take_alone()):
@@ -179,19 +187,12 @@ class Engine:
         return self._intakes[-1]
 
     def _join(self, intake: Intake) -> None:
-        prefill = intake.prefill
-        assert prefill is not None
-        joining = [
-            Joining(
-                row.key,
-                row.prepared.sampling,
-                row.prepared.ids,
-                row.ids,
-                self.backend.constraint(row.prepared, row.ids),
-            )
-            for row in intake.rows
-        ]
-        self._batch.join(joining, prefill.batch_caches(), prefill.logits, prefill.rope_deltas())
+        constraints = {row.key: self.backend.constraint(row.prepared, row.ids) for row in intake.rows}
+        for rows, prefill in intake.prefills:
+            joining = [
+                Joining(row.key, row.prepared.sampling, row.prepared.ids, row.ids, constraints[row.key]) for row in rows
+            ]
+            self._batch.join(joining, prefill.batch_caches(), prefill.logits, prefill.rope_deltas())
         self._intakes.remove(intake)
         self._running.update((row.key, row) for row in intake.rows)
 
@@ -217,13 +218,28 @@ class Engine:
         except Exception as error:
             return self._break_up(error)
         ended = [finished for key, token in tokens.items() if (finished := self._advance(self._running[key], token))]
-        self._batch.drop({finished.key for finished in ended})
         for finished in ended:
             del self._running[finished.key]
-        self._release()
-        return ended
+        sound = self._released()
+        return ended + self._drop({finished.key for finished in ended} | sound)
+
+    def _drop(self, keys: set[str]) -> list[Finished]:
+        """Take rows out of the batch. What the device was at may fail while they leave."""
+        try:
+            self._batch.drop(keys)
+        except Exception as error:
+            return self._break_up(error)
+        return []
 
     def _advance(self, row: Row, token: Token) -> Finished | None:
+        """What the row's next token makes of it. A token that cannot be read ends its own row."""
+        try:
+            return self._after(row, token)
+        except Exception as error:
+            logger.exception("The answer of %s could not be read.", row.key)
+            return _failed(row, error)
+
+    def _after(self, row: Row, token: Token) -> Finished | None:
         now = time.perf_counter()
         row.first_token = row.first_token or now
         if token.id in self.backend.stops:
@@ -273,22 +289,19 @@ class Engine:
         self._waiting.put_back(rows)
         return []
 
-    def _release(self) -> None:
-        """A row that has shown by itself that it is sound joins the others again when all of them have."""
+    def _released(self) -> set[str]:
+        """Rows that have shown by themselves that they are sound: they join the others again when all of them have."""
         sound = [row for row in self._running.values() if row.alone and len(row.tokens) >= row.alone_until]
-        self._set_aside(sound)
-
-    def _set_aside(self, rows: Iterable[Row]) -> None:
-        for row in rows:
+        for row in sound:
             del self._running[row.key]
-            self._batch.drop({row.key})
             row.alone = False
             self._waiting.add(row)
+        return {row.key for row in sound}
 
 
 def _failed(row: Row, error: Exception) -> Finished:
     if isinstance(error, CaptionqError):
         return Finished(row.key, error=error)
-    if isinstance(error, MemoryError) or "alloc" in str(error):
+    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         return Finished(row.key, error=OutOfMemoryError(f"There is too little memory for this request: {error}"))
     return Finished(row.key, error=EngineError(f"Generation failed: {type(error).__name__}: {error}"))

@@ -16,6 +16,7 @@ from worker.pace import Pace
 from worker.prefill import Prefill
 from worker.prefixes import Known, Prefixes
 from worker.rows import Row
+from worker.vision import Seen
 
 #: Patches that the vision tower gets in one pass at most: about four megapixels. More gained nothing, and takes memory.
 MOST_PATCHES = 16_384
@@ -41,6 +42,8 @@ class _Unit:
     work: Any
     pace: Pace | None
     amount: int
+    #: Features that are there when it is done.
+    seen: Seen = field(default_factory=dict)
     since: float = field(default_factory=time.perf_counter)
 
 
@@ -49,10 +52,13 @@ class Intake:
 
     def __init__(self, rows: list[Row], workshop: Workshop) -> None:
         self.rows = rows
-        self.prefill: Prefill | None = None
-        self._begun: _Unit | None = None
+        #: One for all rows that may share it, and one for each other row; none before all images are encoded.
+        self.prefills: list[tuple[list[Row], Prefill]] = []
         self._workshop = workshop
+        self._unit: _Unit | None = None
         self._to_encode = deque(row.prepared for row in rows if workshop.backend.patches(row.prepared))
+        #: Kept until the rows are embedded: the memory may be too small for all of them.
+        self._seen: Seen = {}
 
     @property
     def urgent(self) -> bool:
@@ -66,27 +72,29 @@ class Intake:
         self._wait()
         if self._to_encode:
             self._encode()
-        elif self.prefill is None or not self.prefill.finished:
-            self._prefill()
-        else:
-            self._learn(self.prefill)
-            return True
-        return False
+            return False
+        if not self.prefills:
+            self._embed()
+        for _, prefill in self.prefills:
+            if not prefill.finished:
+                self._prefill(prefill)
+                return False
+        for _, prefill in self.prefills:
+            self._learn(prefill)
+        return True
 
-    def _begin(self, work: Any, pace: Pace | None, amount: int) -> None:
+    def _begin(self, work: Any, pace: Pace | None, amount: int, seen: Seen | None = None) -> None:
+        self._unit = _Unit(work, pace, amount, seen or {})
         mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
-        self._begun = _Unit(work, pace, amount)
 
     def _wait(self) -> None:
-        unit, self._begun = self._begun, None
+        unit, self._unit = self._unit, None
         if unit is None:
             return
-        try:
-            mx.eval(unit.work)
-        except Exception:
-            # What could not be computed is not to be taken for an image's features.
-            self._workshop.backend.forget()
-            raise
+        mx.eval(unit.work)
+        # Not before: what could not be computed is not to be taken for an image's features.
+        self._workshop.backend.remember(unit.seen)
+        self._seen |= unit.seen
         if unit.pace is not None:
             unit.pace.measured(unit.amount, time.perf_counter() - unit.since)
 
@@ -98,24 +106,30 @@ class Intake:
         while self._to_encode and patches + backend.patches(self._to_encode[0]) <= pace.amount:
             unit.append(self._to_encode.popleft())
             patches += backend.patches(unit[-1])
+        seen = backend.encode(unit)
         # None are left where a row before it had the same image.
-        self._begin(backend.encode(unit), pace if patches else None, patches)
+        self._begin(list(seen.values()), pace if patches else None, patches, seen)
 
-    def _prefill(self) -> None:
-        if self.prefill is None:
-            self.prefill = self._embed()
-        pace = self._workshop.prefilling
-        tokens = self.prefill.step(pace.amount // len(self.rows))
-        # The last column by itself says little about the speed of many.
-        self._begin(self.prefill.pending, pace if tokens > len(self.rows) else None, tokens)
-
-    def _embed(self) -> Prefill:
+    def _embed(self) -> None:
         backend = self._workshop.backend
-        rows = [backend.embed(row.prepared, row.ids) for row in self.rows]
-        known = self._workshop.prefixes.find(rows) if backend.shares_prefixes else Known()
-        return Prefill(backend.language_model, rows, known.prefix, known.tokens)
+        embedded = [(row, backend.embed(row.prepared, row.ids, self._seen)) for row in self.rows]
+        self._seen = {}
+        together = [pair for pair in embedded if pair[1].shareable]
+        groups = [together] * bool(together) + [[pair] for pair in embedded if not pair[1].shareable]
+        for group in groups:
+            rows = [one for _, one in group]
+            shares = backend.shares_prefixes and rows[0].shareable
+            known = self._workshop.prefixes.find(rows) if shares else Known()
+            prefill = Prefill(backend.language_model, rows, known.prefix, known.tokens)
+            self.prefills.append(([row for row, _ in group], prefill))
+
+    def _prefill(self, prefill: Prefill) -> None:
+        pace = self._workshop.prefilling
+        tokens = prefill.step(pace.amount // len(prefill.rows))
+        # The last column by itself says little about the speed of many.
+        self._begin(prefill.pending, pace if tokens > len(prefill.rows) else None, tokens)
 
     def _learn(self, prefill: Prefill) -> None:
-        self._workshop.memory.measured(caches.size(prefill.caches), prefill.columns * len(prefill.rows))
-        if self._workshop.backend.shares_prefixes:
+        self._workshop.memory.measured(caches.size(prefill.caches), len(prefill.rows), prefill.columns)
+        if self._workshop.backend.shares_prefixes and prefill.rows[0].shareable:
             self._workshop.prefixes.learn(prefill)

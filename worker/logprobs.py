@@ -8,6 +8,9 @@ from typing import Any
 
 from worker.rows import Token
 
+#: OpenAI writes this for what is all but impossible; JSON has no infinity.
+_IMPOSSIBLE = -9999.0
+
 
 def as_json(tokenizer: Any, tokens: Sequence[Token], count: int) -> str:
     """`[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`, with `count` entries in each `top_logprobs`.
@@ -26,6 +29,5 @@ def as_json(tokenizer: Any, tokens: Sequence[Token], count: int) -> str:
 
 def _entry(tokenizer: Any, token: int, logprob: float) -> dict[str, Any]:
     text: str = tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    # JSON has no infinity; OpenAI writes this for what is all but impossible.
     known = None if "�" in text else list(text.encode())
-    return {"token": text, "logprob": max(logprob, -9999.0), "bytes": known}
+    return {"token": text, "logprob": logprob if logprob > _IMPOSSIBLE else _IMPOSSIBLE, "bytes": known}

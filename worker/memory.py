@@ -9,6 +9,8 @@ import mlx.core as mx
 #: Of the memory that is free beside the model so much may be keys and values. Joining and leaving rows are copies: for a moment
 #: they are there twice.
 _SHARE = 0.5
+#: So much of it may be buffers that mlx keeps for reuse.
+_SHARE_OF_CACHE = 0.1
 #: Of a machine without a GPU so much of the memory: the rest is other programs'.
 _SHARE_OF_RAM = 0.75
 
@@ -21,6 +23,14 @@ def device_limit() -> int:
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _SHARE_OF_RAM)
 
 
+def claim_device() -> None:
+    """Keep what the models use in memory, and not much of what they used: batches of ever new shapes leave it behind."""
+    limit = device_limit()
+    if mx.metal.is_available():
+        mx.set_wired_limit(limit)
+    mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
+
+
 class RowMemory:
     """The memory that is left for the rows of one model."""
 
@@ -29,10 +39,13 @@ class RowMemory:
         self._free = max(0, (limit or device_limit()) - mx.get_active_memory()) * _SHARE
         #: Bytes of keys and values that a token takes, as far as is known.
         self._token_bytes = 0.0
+        self._longest = 0
 
-    def measured(self, bytes_: int, tokens: int) -> None:
-        """Learn from caches that hold so many tokens, padding included."""
-        self._token_bytes = max(self._token_bytes, bytes_ / tokens)
+    def measured(self, bytes_: int, rows: int, columns: int) -> None:
+        """Learn from the caches of so many rows. The longest ones tell best: some models hold much that does not grow."""
+        if columns >= self._longest:
+            self._longest = columns
+            self._token_bytes = bytes_ / (rows * columns)
 
     def holds(self, rows: int, longest: int) -> bool:
         """Whether so many rows fit, when the longest one may grow to so many tokens: all are padded to it."""

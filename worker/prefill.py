@@ -31,6 +31,7 @@ class Prefill:
     def __init__(
         self, model: Any, rows: Sequence[Embedded], prefix: Prefix | None = None, prefix_tokens: int = 0
     ) -> None:
+        assert len(rows) == 1 or all(row.shareable for row in rows)
         self.rows = rows
         self._model = model
         #: Of the longest row.
@@ -93,6 +94,8 @@ class Prefill:
             return self._model(ids, cache=self.caches)
         options: dict[str, Any] = {name: self._columns(name, start, end) for name in self.rows[0].per_token}
         options |= self._deepstack(start, end) | self.rows[0].rest
+        if len(self.rows) == 1:
+            options |= self.rows[0].about_images
         if self.rows[0].rope_delta is not None:
             options["rope_deltas"] = self.rope_deltas()
         if end < self.columns:

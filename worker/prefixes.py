@@ -13,6 +13,8 @@ from worker.rows import Embedded
 
 #: Shorter ones are not worth a copy.
 SHORTEST = 4
+#: Longer ones are cut: at 4 billion parameters a token takes some 150 kB.
+LONGEST = 1024
 #: How many are kept, the least recently used one forgotten first.
 KEPT = 4
 
@@ -52,6 +54,7 @@ class Prefixes:
         tokens = min(_common(first.ids, row.ids, min(row.text_prefix, first.text_prefix)) for row in rows[1:] or rows)
         if len(rows) == 1:
             tokens = _common(self._last, first.ids, first.text_prefix)
+        tokens = min(tokens, LONGEST)
         self._last = list(rows[-1].ids[: rows[-1].text_prefix])
         ids = tuple(first.ids[:tokens])
         if tokens < SHORTEST or any(known[:tokens] == ids for known in self._known):

@@ -19,8 +19,9 @@ PER_TOKEN = frozenset(
         "token_type_ids",
     }
 )
-#: What a processor says of the images, which the vision tower has used up: of no use to the language model, though mlx-vlm hands
-#: it on. With several rows it would be cut wrongly: `image_grid_thw` by the number of rows, where it has an entry an image.
+#: What a processor says of the images, which the vision tower has used up. mlx-vlm hands it on to the language model, where a few
+#: families look at it again. With several rows it would be cut wrongly: `image_grid_thw` by the number of rows, where it has an
+#: entry an image; so those rows go without, and the canary finds the families that cannot.
 ABOUT_IMAGES = frozenset(
     {
         "image_grid_thw",
@@ -36,6 +37,9 @@ ABOUT_IMAGES = frozenset(
         "cols",
     }
 )
+#: Families whose tower takes the patches of several images end to end, with a grid for each, and gives their merged features
+#: in the same order. Others with grids merge elsewhere, or name their layers otherwise.
+GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
 
 
 def takes_chunks(model: Any, options: dict[str, Any]) -> bool:

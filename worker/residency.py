@@ -17,8 +17,8 @@ from jobs.verdicts import Batching
 from worker.backends import make_backend
 from worker.canary import verdict_on
 from worker.engine import GROUP, Engine
-from worker.loader import free_memory, load
-from worker.memory import device_limit
+from worker.loader import fetch, free_memory, load
+from worker.memory import claim_device, device_limit
 
 logger = logging.getLogger("captionq.residency")
 
@@ -45,6 +45,7 @@ class Residency:
         self._residents: OrderedDict[str, Resident] = OrderedDict()
         #: When a model could not be loaded, and why.
         self._failures: dict[str, tuple[float, CaptionqError]] = {}
+        claim_device()
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +67,9 @@ class Residency:
             self._make_room(name)
             self._residents[name] = self._load(name)
         except CaptionqError as error:
-            self._failures[name] = (time.monotonic(), error)
+            if not error.transient:
+                # Without where it came from, which would hold what was loaded so far.
+                self._failures[name] = (time.monotonic(), type(error)(error.message))
             raise
         return self._residents[name]
 
@@ -92,6 +95,8 @@ class Residency:
     def _make_room(self, name: str) -> None:
         """Without a budget one model at a time is in memory, besides those that are pinned."""
         budget = self._settings.memory_bytes(device_limit())
+        if describe(name).path is None:
+            fetch(name)
         wanted = _weight_bytes(describe(name).path)
         if wanted > (budget or device_limit()):
             raise ModelTooLargeError(

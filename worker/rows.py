@@ -48,6 +48,8 @@ class Embedded:
     image_mask: npt.NDArray[np.bool_] | None = None
     #: What else the language model wants. A row that has any of it is prefilled by itself.
     rest: dict[str, Any] = field(default_factory=dict)
+    #: What is said of the images themselves: handed on as mlx-vlm does, but not for several rows, where it would be cut wrongly.
+    about_images: dict[str, Any] = field(default_factory=dict)
     has_images: bool = False
     #: How many leading tokens depend on nothing but their ids: none of them is an image's, nor the prompt's last.
     text_prefix: int = 0

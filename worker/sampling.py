@@ -27,6 +27,8 @@ from worker.sampled import Reported, Sampled
 # The increment of SplitMix64: consecutive positions get keys that share no pattern.
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
+#: Below it the likeliest token is taken: scores divided by less would overflow.
+COLDEST = 1e-5
 
 
 class _Rules:
@@ -44,7 +46,7 @@ class _Rules:
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is right as it is."""
-        return self.sampling.temperature == 0 and self.penalties is None and self.constraint is None
+        return self.sampling.temperature < COLDEST and self.penalties is None and self.constraint is None
 
     def next_key(self) -> Any:
         """The key (2,) of the noise at the next position."""
@@ -145,7 +147,7 @@ def _drawn(rules: list[_Rules], scores: Any) -> Any:
     """Scores (S, V) whose largest is the choice. Rows of the same rules are computed together."""
     alike: dict[tuple[int, float, float], list[int]] = defaultdict(list)
     for at, one in enumerate(rules):
-        if one.sampling.temperature > 0:
+        if one.sampling.temperature >= COLDEST:
             alike[one.sampling.top_k, one.sampling.min_p, one.sampling.top_p].append(at)
     for rows in alike.values():
         index = mx.array(rows)

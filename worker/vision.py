@@ -12,6 +12,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
+from worker.quirks import GRID_TOWERS
 from worker.rows import Prepared
 
 #: Bytes of image features that are remembered. At a thousand tokens an image a model of width 2,560 has about 5 MB of them, and
@@ -20,6 +21,8 @@ REMEMBERED_BYTES = 256_000_000
 
 #: What a tower gives for some images: arrays, in whatever nest of tuples and lists the family uses.
 Features = Any
+#: The features of images by their keys.
+Seen = dict[bytes, Features]
 
 
 class Vision:
@@ -32,7 +35,9 @@ class Vision:
             model.vision_tower = self._tower
         self._model = model
         #: How many patches (a side) become one token, in the families that say for each image how many patches it has.
-        self._merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", None)
+        self._merge = None
+        if getattr(model.config, "model_type", None) in GRID_TOWERS:
+            self._merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", None)
         self._memory = _Memory(REMEMBERED_BYTES)
 
     def groups(self, prepared: Prepared) -> bool:
@@ -50,39 +55,42 @@ class Vision:
         """How many patches of the row belong to images that are still to be encoded."""
         return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self._memory)
 
-    def encode(self, rows: Iterable[Prepared]) -> Features:
+    def encode(self, rows: Iterable[Prepared]) -> Seen:
         """Run the tower once over all images of these rows that are not remembered. Only for rows that `groups` takes.
 
-        The families with grids keep the attention of each image to itself. Returns what has been remembered, to be evaluated.
+        The families with grids keep the attention of each image to itself. The features are still to be evaluated.
         """
         new: dict[bytes, tuple[Any, Any]] = {}
         for row in rows:
             new.update((key, part) for key, part in _images(row) if key not in self._memory)
         if not new:
-            return []
+            return {}
         assert self._tower is not None
         assert self._merge is not None
         grids = np.stack([grid for _, grid in new.values()])
         tokens = [int(grid.prod()) // self._merge**2 for grid in grids]
         patches = mx.array(np.concatenate([part for part, _ in new.values()]))
         features = self._tower.tower(patches.astype(self._tower.patch_embed.proj.weight.dtype), mx.array(grids))
-        parts = [_part(features, slice(end - count, end)) for end, count in zip(np.cumsum(tokens), tokens, strict=True)]
-        for key, part in zip(new, parts, strict=True):
-            self._memory.add(key, part)
-        return parts
+        ends = np.cumsum(tokens).tolist()
+        parts = [_part(features, slice(end - count, end)) for end, count in zip(ends, tokens, strict=True)]
+        return dict(zip(new, parts, strict=True))
+
+    def remember(self, seen: Seen) -> None:
+        """Keep features that are evaluated."""
+        for key, features in seen.items():
+            self._memory.add(key, features)
 
     def forget(self) -> None:
         """Forget all images."""
         self._memory = _Memory(REMEMBERED_BYTES)
 
-    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any]) -> Any:
-        """The model's `get_input_embeddings` of the ids (1, L), with remembered features where there are some."""
+    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: Seen) -> Any:
+        """The model's `get_input_embeddings` of the ids (1, L), with features that are `seen` or remembered."""
         mask = mx.ones_like(tokens)
         if self._tower is None or not prepared.image_keys:
             return self._model.get_input_embeddings(tokens, inputs.pop("pixel_values", None), mask=mask, **inputs)
         if self.groups(prepared):
-            self.encode([prepared])
-            known = [_joined([self._memory.get(key) for key in prepared.image_keys])]
+            known = [_joined(self._features(prepared, seen))]
         else:
             # The other families call their tower in ways of their own; with the same pixels it gives the same features.
             known = list(self._memory.get(b"".join(prepared.image_keys)) or [])
@@ -92,6 +100,16 @@ class Vision:
             mx.eval(fresh)
             self._memory.add(b"".join(prepared.image_keys), fresh)
         return embedded
+
+    def _features(self, prepared: Prepared, seen: Seen) -> list[Features]:
+        """Of each image of the row. Held while they are used: the memory may not hold all of them at once."""
+        found = {key: seen.get(key, self._memory.get(key)) for key in prepared.image_keys}
+        if any(features is None for features in found.values()):
+            fresh = self.encode([prepared])
+            mx.eval(fresh)
+            self.remember(fresh)
+            found = {key: fresh.get(key, features) for key, features in found.items()}
+        return [found[key] for key in prepared.image_keys]
 
 
 class _Tower(nn.Module):
@@ -152,8 +170,11 @@ class _Memory:
         return self._features.get(key)
 
     def add(self, key: bytes, features: Features) -> None:
+        size = _bytes(features)
+        if key in self._features:
+            return
         self._features[key] = features
-        self._held += _bytes(features)
+        self._held += size
         while self._held > self._limit and len(self._features) > 1:
             _, forgotten = self._features.popitem(last=False)
             self._held -= _bytes(forgotten)
@@ -172,6 +193,8 @@ def _part(features: Features, part: slice) -> Features:
     """A copy of some of the rows of every array."""
     if isinstance(features, (list, tuple)):
         return type(features)(_part(one, part) for one in features)
+    if features is None:
+        return None
     return mx.contiguous(features[part])
 
 
@@ -180,8 +203,11 @@ def _joined(features: Sequence[Features]) -> Features:
     first = features[0]
     if isinstance(first, (list, tuple)):
         return type(first)(_joined(parts) for parts in zip(*features, strict=True))
+    if first is None:
+        return None
     return mx.concatenate(list(features)) if len(features) > 1 else first
 
 
 def _bytes(features: Features) -> int:
-    return sum(array.nbytes for _, array in tree_flatten(features)) if features is not None else 0
+    # Some towers give None beside their features.
+    return sum(array.nbytes for _, array in tree_flatten([features]) if isinstance(array, mx.array))
