@@ -33,6 +33,8 @@ class Verdict:
     refused: float | None = None
     #: What went wrong, when it was not the logits.
     reason: str | None = None
+    #: Whether prompts have to be prefilled in one go: in parts they come out differently.
+    whole_prompts: bool = False
 
     @property
     def explained(self) -> str:

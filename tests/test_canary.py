@@ -81,6 +81,30 @@ def test_rows_that_decode_with_each_others_positions_are_noticed() -> None:
     assert "off by" in verdict.explained
 
 
+class ForgetfulOfPositions:
+    """A language model that counts the positions of every chunk but the first anew, as some families' do."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        if "inputs_embeds" in options and inputs.shape[1] > 1:
+            first = options["position_ids"][:, :, :1]
+            options["position_ids"] = options["position_ids"] - first
+        return self._model(inputs, **options)
+
+
+def test_a_model_whose_prompts_may_not_be_cut_is_noticed() -> None:
+    """It is no rounding: its prompts are prefilled in one go from then on."""
+    backend = VisionBackend(load("demo"))
+    assert not examine(backend, sees=True).whole_prompts
+    backend.language_model = ForgetfulOfPositions(backend.language_model)
+    assert examine(backend, sees=True).whole_prompts
+
+
 def test_a_model_that_cannot_be_tried_out_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reason, and without failing its jobs."""
     backend = VisionBackend(load("demo"))

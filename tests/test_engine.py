@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 from mlx_vlm import stream_generate
 from PIL import Image
@@ -13,11 +15,12 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextP
 from tests.faults import Poisoned
 from tests.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
-from worker.backends import Backend, VisionBackend, make_backend
+from worker.backends import Backend, VisionBackend, _image_keys, make_backend
 from worker.engine import Engine, Finished
 from worker.loader import LoadedModel, load
 from worker.prompting import Prompter
 from worker.rows import Prepared
+from worker.vision import Seen
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -202,3 +205,60 @@ def test_the_text_model_answers_in_a_batch(text_backend: Backend) -> None:
     rows = {asked: text_backend.prepare(ask(asked, 0), []) for asked in questions}
     finished = run(Engine(text_backend, slots=5), rows)
     assert {asked: row.text for asked, row in finished.items()} == questions
+
+
+def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> None:
+    """Bulk work waits for nobody who has gone."""
+    pictures = draw_many(3)
+    rows = [backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures]
+    engine = Engine(backend, slots=4)
+    engine.admit("urgent", rows[0], urgent=True)
+    while engine.busy:
+        engine.step()
+    engine._owed = 1000.0
+    for number in (1, 2):
+        engine.admit(str(number), rows[number])
+    finished = [row for _ in range(200) for row in engine.step()]
+    assert {row.key: row.text for row in finished} == {"1": pictures[1].caption, "2": pictures[2].caption}
+
+
+class Cramped(VisionBackend):
+    """The real backend, whose tower has memory for the images of one row at a time."""
+
+    def encode(self, rows: Iterable[Prepared]) -> Seen:
+        rows = list(rows)
+        if len(rows) > 1:
+            raise MemoryError("[metal::malloc] Attempting to allocate 99 bytes")
+        return super().encode(rows)
+
+
+def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
+    vision: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None fails, and none gets features that were never computed."""
+    monkeypatch.setattr("worker.pace.PAUSE", 100.0)
+    backend = Cramped(vision)
+    pictures = draw_many(12)
+    rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
+    engine = Engine(backend, slots=8)
+    finished = run(engine, {"first": rows.pop("0")}) | run(engine, rows)
+    given = {key: row.text for key, row in finished.items() if key != "first"}
+    assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number}
+
+
+def test_a_row_of_more_images_than_are_remembered_sees_them_all(
+    vision: LoadedModel, backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory holds one image; the rows have two."""
+    monkeypatch.setattr("worker.vision.REMEMBERED_BYTES", 1)
+    pictures = draw_many(6)
+    pairs = {str(n): (ask("Describe both images.", 2), [pictures[n].image, pictures[n + 1].image]) for n in range(0, 5)}
+    expected = {key: alone(vision, backend, *pair) for key, pair in pairs.items()}
+    cramped = VisionBackend(vision)
+    finished = run(Engine(cramped, slots=8), {key: cramped.prepare(*pair) for key, pair in pairs.items()})
+    assert {key: list(row.token_ids) for key, row in finished.items()} == expected
+
+
+def test_pictures_that_come_as_a_list_have_no_key() -> None:
+    """What is not digested must not be taken for equal."""
+    assert _image_keys({"pixel_values": [np.ones((2, 2)), np.ones((3, 2))]}) == ()

@@ -37,6 +37,8 @@ class Backend(Protocol):
     group: int
     #: Whether the keys and values of one prompt's beginning may be handed to another.
     shares_prefixes: bool
+    #: Whether prompts have to be prefilled in one go.
+    whole_prompts: bool
     tokenizer: Any
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
@@ -79,6 +81,7 @@ class _Common:
         self.stops = loaded.eos
         self.group = 64 if caches.can_pad(language_model) else 1
         self.shares_prefixes = caches.can_share_prefix(language_model)
+        self.whole_prompts = False
         self._prompter = Prompter(loaded.processor, loaded.config)
         self._vocabulary = _vocabulary(loaded, tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)

@@ -37,6 +37,9 @@ STEPS = 3
 #: By what share of their spread logits may differ in company: rounding stays below the first even in four bits, and where a
 #: model's own rounding is larger, so much is allowed; beyond the last it is no rounding.
 LEAST_TOLERANCE, MOST_TOLERANCE = 0.02, 0.15
+#: A prompt in chunks that is further than this from the same prompt whole is not rounded, but wrong: some families count the
+#: positions of later chunks anew.
+MOST_ROUNDING = 0.03
 #: How much larger than the rounding that was seen in a row by itself it may be in company.
 _MARGIN = 4.0
 
@@ -73,12 +76,14 @@ def examine(backend: Backend, *, sees: bool) -> Verdict:
     try:
         rows = [backend.prepare(*row) for row in _rows(sees)]
         alone = [_alone(backend, row) for row in rows]
-        tolerance = _tolerance(backend, rows, alone)
+        rounding = _rounding(backend, rows[-1], alone[-1])
+        whole = rounding > MOST_ROUNDING
+        tolerance = float(np.clip(_MARGIN * rounding, LEAST_TOLERANCE, MOST_TOLERANCE))
         refused = None
         if backend.group > 1:
             found = _Found(_difference(alone, _together(backend, rows, alone)), tolerance)
             if found.passed:
-                return Verdict(Batching.TOGETHER, found.difference)
+                return Verdict(Batching.TOGETHER, found.difference, whole_prompts=whole)
             refused = found.difference
         found = _Found(_difference(alone, _one_by_one(backend, rows, alone)), tolerance)
     except Exception as error:
@@ -86,8 +91,8 @@ def examine(backend: Backend, *, sees: bool) -> Verdict:
         reason = error.message if isinstance(error, CaptionqError) else f"{type(error).__name__}: {error}"
         return Verdict(Batching.ALONE, reason=reason)
     if found.passed:
-        return Verdict(Batching.ONE_BY_ONE, found.difference, refused)
-    return Verdict(Batching.ALONE, refused=found.difference)
+        return Verdict(Batching.ONE_BY_ONE, found.difference, refused, whole_prompts=whole)
+    return Verdict(Batching.ALONE, refused=found.difference, whole_prompts=whole)
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,9 @@ class _Alone:
     tokens: list[int]
 
 
-def _alone(backend: Backend, row: Prepared, chunk: int = 4096) -> _Alone:
+def _alone(backend: Backend, row: Prepared) -> _Alone:
     backend.forget()
-    prefill = _prefilled(backend, [backend.embed(row)], chunk)
+    prefill = _prefilled(backend, [backend.embed(row)])
     row_caches, deltas = prefill.batch_caches(), prefill.rope_deltas()
     logits, tokens = [_plain(prefill.logits)[0]], []
     for _ in range(STEPS):
@@ -109,13 +114,11 @@ def _alone(backend: Backend, row: Prepared, chunk: int = 4096) -> _Alone:
     return _Alone(np.stack(logits), tokens)
 
 
-def _tolerance(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> float:
-    """From the rounding of this model on this device: a prompt in small chunks has other shapes, and the same meaning."""
-    again = _alone(backend, rows[-1], chunk=16)
-    # Other tokens were chosen: the logits after them cannot be compared.
-    same = again.tokens == alone[-1].tokens
-    rounding = _difference(alone[-1:], [again.logits]) if same else MOST_TOLERANCE
-    return float(np.clip(_MARGIN * rounding, LEAST_TOLERANCE, MOST_TOLERANCE))
+def _rounding(backend: Backend, row: Prepared, alone: _Alone) -> float:
+    """How far a prompt in small chunks is from the same prompt whole: other shapes, and the same meaning."""
+    backend.forget()
+    prefill = _prefilled(backend, [backend.embed(row)], 16)
+    return _difference([_Alone(alone.logits[:1], [])], [_plain(prefill.logits)])
 
 
 def _together(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> list[Logits]:

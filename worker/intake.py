@@ -125,7 +125,8 @@ class Intake:
 
     def _prefill(self, prefill: Prefill) -> None:
         pace = self._workshop.prefilling
-        tokens = prefill.step(pace.amount // len(prefill.rows))
+        whole = self._workshop.backend.whole_prompts
+        tokens = prefill.step(prefill.columns if whole else pace.amount // len(prefill.rows))
         # The last column by itself says little about the speed of many.
         self._begin(prefill.pending, pace if tokens > len(prefill.rows) else None, tokens)
 

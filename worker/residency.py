@@ -82,7 +82,11 @@ class Residency:
         begun = time.perf_counter()
         loaded = load(name)
         backend = make_backend(loaded)
-        batching = verdict_on(loaded, backend, self._settings).batching
+        verdict = verdict_on(loaded, backend, self._settings)
+        batching = verdict.batching
+        if verdict.whole_prompts:
+            # A known beginning is a part, too.
+            backend.whole_prompts, backend.shares_prefixes = True, False
         engine = Engine(
             backend,
             slots=1 if batching is Batching.ALONE else self._settings.slots,
