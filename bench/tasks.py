@@ -29,7 +29,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("pictures", type=Path, help="the folder that bench.pictures wrote, or another one")
     made.add_argument("--images", type=int, default=64, help="how many of them at most")
     made.add_argument("--max-tokens", type=int, default=32)
-    made.add_argument("--slots", type=int, default=16, help="rows that decode together")
+    made.add_argument("--slots", type=int, default=32, help="rows that decode together")
     made.add_argument("--preload", type=Path, help="a BLAS to preload: the Linux wheels of mlx bring a slow one")
     return made
 

@@ -24,11 +24,14 @@ def device_limit() -> int:
 
 
 def claim_device() -> None:
-    """Keep what the models use in memory, and not much of what they used: batches of ever new shapes leave it behind."""
-    limit = device_limit()
+    """Keep what the models use in memory, and not much of what they used: batches of ever new shapes leave it behind.
+
+    On Metal alone: elsewhere mlx keeps little by itself.
+    """
     if mx.metal.is_available():
+        limit = device_limit()
         mx.set_wired_limit(limit)
-    mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
+        mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
 
 
 class RowMemory:
