@@ -18,7 +18,8 @@ from tests.scenes import draw_many
 from tests.test_engine import ask, run
 from tools.demo_model import texts
 from worker.backends import Backend, make_backend
-from worker.engine import Engine, Finished
+from worker.engine import Engine
+from worker.finished import Finished
 from worker.loader import load
 from worker.rows import Prepared
 

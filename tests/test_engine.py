@@ -16,7 +16,8 @@ from tests.faults import Poisoned
 from tests.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.backends import Backend, VisionBackend, _image_keys, make_backend
-from worker.engine import Engine, Finished
+from worker.engine import Engine
+from worker.finished import Finished
 from worker.loader import LoadedModel, load
 from worker.prompting import Prompter
 from worker.rows import Prepared

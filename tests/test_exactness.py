@@ -18,7 +18,8 @@ from tests.families import save_model
 from tests.faults import Breaking, Poisoned
 from tests.scenes import draw_many
 from worker.backends import Backend, TextBackend, VisionBackend
-from worker.engine import Engine, Finished
+from worker.engine import Engine
+from worker.finished import Finished
 from worker.intake import MOST_TOKENS
 from worker.loader import LoadedModel, load
 from worker.rows import Prepared

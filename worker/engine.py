@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from dataclasses import dataclass
 
-from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
 from worker.backends import Backend
 from worker.batch import Batch, Joining
+from worker.finished import Finished, failed
 from worker.intake import Intake, Workshop
 from worker.logprobs import as_json
 from worker.quality import judge
@@ -19,9 +17,6 @@ from worker.waiting import WaitingRoom
 
 logger = logging.getLogger("captionq.engine")
 
-#: How mlx and Metal say that there is not enough memory.
-_MEMORY = re.compile(r"alloc|insufficient memory|out ?of ?memory", re.IGNORECASE)
-
 #: Tokens that a row of a broken batch decodes by itself before it may join the others again. The broken step was computing the
 #: second one after those that had come out; the third shows that it is behind.
 PROBATION = 3
@@ -29,39 +24,6 @@ PROBATION = 3
 GROUP = 8
 #: For so many slots there is one more, for those whom somebody waits for.
 SLOTS_A_RESERVE = 16
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A row that has ended: with its answer, or with an error."""
-
-    key: str
-    text: str = ""
-    #: The generated tokens, without the stop token.
-    tokens: tuple[Token, ...] = ()
-    #: `stop` or `length`.
-    finish_reason: str = "stop"
-    #: Ids of the prompt, image tokens included.
-    prompt_tokens: int = 0
-    image_tokens: int = 0
-    #: From the admission to the first token, in seconds. The other rows decode meanwhile.
-    prefill_seconds: float = 0.0
-    #: From the first token to the last.
-    decode_seconds: float = 0.0
-    #: What was noticed about the text: `empty`, `repetition`.
-    quality: str | None = None
-    #: The tokens' log-probabilities as JSON, if they were asked for.
-    logprobs: str | None = None
-    error: CaptionqError | None = None
-
-    @property
-    def token_ids(self) -> tuple[int, ...]:
-        return tuple(token.id for token in self.tokens)
-
-    @property
-    def completion_tokens(self) -> int:
-        """Generated ids, without the stop token."""
-        return len(self.tokens)
 
 
 class Engine:
@@ -201,7 +163,7 @@ class Engine:
         logger.exception("%s could not be taken in.", ", ".join(row.key for row in intake.rows))
         self._intakes.remove(intake)
         if len(intake.rows) == 1:
-            return [_failed(intake.rows[0], error)]
+            return [failed(intake.rows[0], error)]
         for row in intake.rows:
             row.alone = True
             row.alone_until = len(row.ids) + 1
@@ -237,7 +199,7 @@ class Engine:
             return self._after(row, token)
         except Exception as error:
             logger.exception("The answer of %s could not be read.", row.key)
-            return _failed(row, error)
+            return failed(row, error)
 
     def _after(self, row: Row, token: Token) -> Finished | None:
         now = time.perf_counter()
@@ -281,7 +243,7 @@ class Engine:
         self._running.clear()
         self._batch = Batch(self.backend.language_model)
         if len(rows) == 1:
-            return [_failed(rows[0], error)]
+            return [failed(rows[0], error)]
         for row in rows:
             row.faults += 1
             row.alone = True
@@ -297,11 +259,3 @@ class Engine:
             row.alone = False
             self._waiting.add(row)
         return {row.key for row in sound}
-
-
-def _failed(row: Row, error: Exception) -> Finished:
-    if isinstance(error, CaptionqError):
-        return Finished(row.key, error=error)
-    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
-        return Finished(row.key, error=OutOfMemoryError(f"There is too little memory for this request: {error}"))
-    return Finished(row.key, error=EngineError(f"Generation failed: {type(error).__name__}: {error}"))

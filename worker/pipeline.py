@@ -15,7 +15,8 @@ from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
-from worker.engine import GROUP, Engine, Finished
+from worker.engine import GROUP, Engine
+from worker.finished import Finished
 from worker.preprocess import decode
 from worker.residency import Residency, Resident
 from worker.rows import Prepared
