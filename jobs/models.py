@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, ModelUnavailableError
-from jobs.requests import Request
 from jobs.settings import DEFAULT_MODEL
 
 Modality = Literal["vision", "text"]
@@ -69,12 +68,6 @@ def describe(name: str) -> ModelInfo:
             f"'{name}' brings program code of its own ({config['model_file']}), which captionq does not run."
         )
     return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
-
-
-def check_request(request: Request, info: ModelInfo) -> None:
-    """Refuse, before it is queued, what the model cannot do. Raises ImagesNotSupportedError."""
-    if request.images:
-        check_sees(info)
 
 
 def check_sees(info: ModelInfo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from worker.canary import examine, verdict_on
 from worker.loader import load
 from worker.pipeline import Pipeline
 from worker.prefill import Prefill
+from worker.rows import Prepared
+from worker.vision import Seen, Vision
 
 #: transformers says so of arguments that mlx-vlm gives it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
@@ -70,6 +73,19 @@ def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
     assert verdict.batching is Batching.ONE_BY_ONE
     assert verdict.refused is not None
     assert verdict.refused > 0.02
+
+
+def test_images_that_are_mixed_up_in_one_pass_of_the_tower_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each image alone is seen rightly, and several together get each other's features."""
+    plain = Vision.encode
+
+    def shifted(self: Vision, rows: Iterable[Prepared]) -> Seen:
+        rows = list(rows)
+        seen = plain(self, rows)
+        return {key: (one[0][::-1], one[1]) for key, one in seen.items()} if len(rows) > 1 else seen
+
+    monkeypatch.setattr(Vision, "encode", shifted)
+    assert examine(make_backend(load("demo")), sees=True).batching is Batching.ONE_BY_ONE
 
 
 def test_rows_that_decode_with_each_others_positions_are_noticed() -> None:

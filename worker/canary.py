@@ -46,18 +46,6 @@ _MARGIN = 4.0
 Logits = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """How far the logits in company are from those alone, as a share of their spread; the largest of all rows and steps."""
-
-    difference: float
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        return self.difference <= self.tolerance
-
-
 def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Verdict:
     """How much company the model's rows can bear: remembered, or tried out now. Raises OSError."""
     assert loaded.info.path is not None
@@ -81,18 +69,18 @@ def examine(backend: Backend, *, sees: bool) -> Verdict:
         tolerance = float(np.clip(_MARGIN * rounding, LEAST_TOLERANCE, MOST_TOLERANCE))
         refused = None
         if backend.group > 1:
-            found = _Found(_difference(alone, _together(backend, rows, alone)), tolerance)
-            if found.passed:
-                return Verdict(Batching.TOGETHER, found.difference, whole_prompts=whole)
-            refused = found.difference
-        found = _Found(_difference(alone, _one_by_one(backend, rows, alone)), tolerance)
+            difference = _difference(alone, _together(backend, rows, alone))
+            if difference <= tolerance:
+                return Verdict(Batching.TOGETHER, difference, whole_prompts=whole)
+            refused = difference
+        difference = _difference(alone, _one_by_one(backend, rows, alone))
     except Exception as error:
         logger.exception("The model could not be tried out in company; its rows run alone.")
         reason = error.message if isinstance(error, CaptionqError) else f"{type(error).__name__}: {error}"
         return Verdict(Batching.ALONE, reason=reason)
-    if found.passed:
-        return Verdict(Batching.ONE_BY_ONE, found.difference, refused, whole_prompts=whole)
-    return Verdict(Batching.ALONE, refused=found.difference, whole_prompts=whole)
+    if difference <= tolerance:
+        return Verdict(Batching.ONE_BY_ONE, difference, refused, whole_prompts=whole)
+    return Verdict(Batching.ALONE, refused=difference, whole_prompts=whole)
 
 
 @dataclass(frozen=True)
@@ -124,8 +112,9 @@ def _rounding(backend: Backend, row: Prepared, alone: _Alone) -> float:
 def _together(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> list[Logits]:
     """All images in one pass of the tower, all prompts in one prefill; half of the rows join while the others decode."""
     backend.forget()
-    mx.eval(backend.encode([row for row in rows if backend.patches(row)]))
-    embedded = [backend.embed(row) for row in rows]
+    seen = backend.encode([row for row in rows if backend.patches(row)])
+    mx.eval(list(seen.values()))
+    embedded = [backend.embed(row, seen=seen) for row in rows]
     half = len(rows) // 2
     return _decode_in_two([_groups(backend, embedded[:half]), _groups(backend, embedded[half:])], backend, alone, half)
 
