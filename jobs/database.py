@@ -15,7 +15,7 @@ from jobs.errors import DatabaseError
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30

@@ -106,6 +106,18 @@ class InvalidBase64ImageError(ImageError):
     code = "invalid_base64_image"
 
 
+class ImageDownloadError(ImageError):
+    """The image could not be fetched."""
+
+    code = "failed_to_download_image"
+
+
+class AddressForbiddenError(InvalidRequestError):
+    """This address may not be contacted."""
+
+    code = "address_forbidden"
+
+
 # -- models -------------------------------------------------------------------------------------
 
 

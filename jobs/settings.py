@@ -9,7 +9,7 @@ from typing import Any
 
 import platformdirs
 import pydantic_settings
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import DataFolderError, SettingsError
@@ -57,6 +57,39 @@ class Settings(BaseSettings):
     #: pixels differ a little from those of a full decode scaled down.
     jpeg_draft: bool = True
 
+    #: Networks that images may be fetched from and webhooks sent to, although they are private (`192.168.1.0/24`); there also
+    #: without TLS. Every other address has to be public, and https.
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    #: Seconds that fetching an image may take in all.
+    fetch_seconds: float = Field(default=20.0, gt=0)
+
+    #: Folders from below which HTTP requests may name files; empty means none.
+    served_roots: tuple[Path, ...] = ()
+    #: Who may call the API: a name for the log, and the key. Empty: whoever reaches the loopback address.
+    api_keys: dict[str, SecretStr] = {}
+    #: A key that webhooks are signed with (`whsec_` and base64, of 24 to 64 bytes). Without one there are no webhooks.
+    webhook_secret: SecretStr | None = None
+    #: Seconds after which a synchronous request is told to poll its job. OpenAI's clients give up after 600.
+    sync_deadline: float = Field(default=300.0, gt=0, lt=600)
+    #: Bytes of a request's body, images in base64 among them; and of an upload of files.
+    max_body_bytes: int = Field(default=64_000_000, ge=1)
+    max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
+    max_images: int = Field(default=32, ge=1)
+    #: Files in one upload or zip.
+    max_upload_files: int = Field(default=20_000, ge=1)
+    max_jobs_per_request: int = Field(default=1000, ge=1)
+    #: Ids of a prompt, images included; None: as many as the model's context holds.
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    #: Event streams that may be open at a time.
+    max_streams: int = Field(default=512, ge=1)
+    #: Jobs that may wait in a lane before new ones are refused.
+    max_waiting_interactive: int = Field(default=512, ge=1)
+    max_waiting_bulk: int = Field(default=1_000_000, ge=1)
+    #: Days for which images that came with a request are kept after they were last used.
+    keep_images_days: float = Field(default=7.0, gt=0)
+    #: Write prompts and answers into the log.
+    log_prompts: bool = False
+
     #: How often a job that met a transient fault is tried in all.
     max_attempts: int = Field(default=3, ge=1)
     #: A worker that is asked to stop lets its jobs finish for this long, then puts them back, in seconds.
@@ -90,6 +123,10 @@ class Settings(BaseSettings):
         return self.data_dir / "broker"
 
     @property
+    def blob_dir(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
     def log_dir(self) -> Path:
         return self.data_dir / "logs"
 
@@ -101,7 +138,7 @@ class Settings(BaseSettings):
     def make_folders(self) -> None:
         """Make the data folder and what is below it, readable by its owner alone. Raises DataFolderError."""
         try:
-            for folder in (self.data_dir, self.broker_dir, self.log_dir):
+            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.blob_dir):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DataFolderError(

@@ -6,7 +6,7 @@ import secrets
 import time
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Text
 from sqlmodel import Field, SQLModel
 
 from jobs.requests import Request
@@ -37,15 +37,28 @@ def new_id(kind: str) -> str:
     return f"{kind}_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
 
 
+class BatchKind(StrEnum):
+    """What made a batch."""
+
+    RUN = "run"  #: the command line
+    FOLDER = "folder"  #: `POST /v1/folders`
+    LIST = "list"  #: `POST /v1/jobs` with a list
+
+
 class Batch(SQLModel, table=True):
     """The jobs of one run."""
 
     __tablename__ = "batch"
+    __table_args__ = (Index("batch_idempotency_key", "idempotency_key", unique=True),)
 
     id: str = Field(default_factory=lambda: new_id("batch"), primary_key=True)
     #: What it was made from, for people: the paths of the command.
     description: str = Field(sa_column=Column(Text, nullable=False))
+    kind: str = BatchKind.RUN
     model: str
+    #: What makes a repeated creation the same one, and a digest of what was asked with it.
+    idempotency_key: str | None = None
+    digest: str | None = None
     #: Seconds since the epoch, as every `*_at`.
     created_at: float = Field(default_factory=time.time)
 
@@ -58,6 +71,7 @@ class Job(SQLModel, table=True):
         Index("job_batch_status", "batch_id", "status"),
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
+        Index("job_idempotency_key", "idempotency_key", unique=True),
     )
 
     id: str = Field(default_factory=lambda: new_id("job"), primary_key=True)
@@ -75,6 +89,12 @@ class Job(SQLModel, table=True):
     source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The file that is to hold the text besides this row, as a file address.
     output: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: Whether its events are published as they happen, tokens among them.
+    streamed: bool = False
+    #: The folders from below which its images may be read, as a JSON list; None: what the worker allows.
+    roots: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: What makes a repeated creation the same one.
+    idempotency_key: str | None = None
 
     #: The worker that claimed it.
     worker: str | None = None
@@ -108,3 +128,41 @@ class Job(SQLModel, table=True):
 
     def parsed_request(self) -> Request:
         return Request.model_validate_json(self.request)
+
+
+class StoredFile(SQLModel, table=True):
+    """An upload: a name for bytes that lie among the blobs."""
+
+    __tablename__ = "stored_file"
+
+    id: str = Field(default_factory=lambda: new_id("file"), primary_key=True)
+    #: Of its bytes, as 64 hex digits.
+    sha256: str = Field(index=True)
+    bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    filename: str = Field(sa_column=Column(Text, nullable=False))
+    #: OpenAI's word: `vision`.
+    purpose: str
+    created_at: float = Field(default_factory=time.time)
+
+
+class Webhook(SQLModel, table=True):
+    """Somebody who wants to be told when a job, or all of a batch, has ended."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (Index("webhook_next_attempt", "next_attempt_at"),)
+
+    #: The same at every attempt: the receiver knows a repeated message by it.
+    id: str = Field(default_factory=lambda: new_id("msg"), primary_key=True)
+    url: str = Field(sa_column=Column(Text, nullable=False))
+    job_id: str | None = Field(
+        default=None, sa_column=Column(String, ForeignKey("job.id", ondelete="CASCADE"), nullable=True)
+    )
+    batch_id: str | None = Field(
+        default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
+    )
+    attempts: int = 0
+    #: None: there is nothing left to do, it was delivered or given up.
+    next_attempt_at: float | None = Field(default_factory=time.time)
+    delivered_at: float | None = None
+    last_error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    created_at: float = Field(default_factory=time.time)

@@ -1,0 +1,63 @@
+"""Bytes that came with a request, kept by their content: the same picture sent twice is there once.
+
+A blob lies in `blobs/ab/cdef…`, named by the SHA-256 of its bytes, and is whole or not there. A request refers to it as
+`blob:<sha256>`, an address that is made here alone and refused from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from jobs.errors import ImageError, ImageNotFoundError
+from jobs.settings import Settings
+
+SCHEME = "blob:"
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+def blob_address(sha256: str) -> str:
+    """How a request refers to a blob."""
+    return f"{SCHEME}{sha256}"
+
+
+def blob_path(sha256: str, settings: Settings) -> Path:
+    """Where a blob lies, or would."""
+    return settings.blob_dir / sha256[:2] / sha256[2:]
+
+
+def put_blob(pieces: Iterable[bytes], settings: Settings, *, most: int, too_large: type[ImageError]) -> tuple[str, int]:
+    """Keep these bytes, and return their SHA-256 and their number. Raises `too_large` beyond `most` bytes."""
+    digest, size = hashlib.sha256(), 0
+    descriptor, name = tempfile.mkstemp(prefix="new-", dir=settings.blob_dir)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for piece in pieces:
+                size += len(piece)
+                if size > most:
+                    raise too_large(f"The file has more than the {most / 1e6:.0f} MB that are allowed.")
+                digest.update(piece)
+                file.write(piece)
+        path = blob_path(digest.hexdigest(), settings)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        # Also when it is there already: its time says when it was last used.
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    return digest.hexdigest(), size
+
+
+def find_blob(address: str, settings: Settings) -> Path:
+    """The file behind a `blob:` address. Raises ImageError, ImageNotFoundError."""
+    sha256 = address.removeprefix(SCHEME)
+    if not _NAME.fullmatch(sha256):
+        raise ImageError("The reference to the uploaded image is not valid.")
+    path = blob_path(sha256, settings)
+    if not path.exists():
+        raise ImageNotFoundError("The uploaded image is not kept any more. Send it again.")
+    return path
