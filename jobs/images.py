@@ -7,6 +7,7 @@ import binascii
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import (
@@ -26,7 +27,7 @@ _DATA = re.compile(
 )
 
 
-def image_source(url: str, settings: Settings) -> Path | bytes:
+def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
     """The file to open, or the bytes themselves. Nothing of the image is decoded.
 
     Raises ImageError, or the subclass that says what is wrong.
@@ -34,7 +35,7 @@ def image_source(url: str, settings: Settings) -> Path | bytes:
     scheme, separator, _ = url.partition(":")
     match scheme.lower():
         case "file" if separator:
-            return _checked_file(url, settings)
+            return _checked_file(url, settings, settings.allowed_roots or None if roots is None else roots)
         case "data" if separator:
             return _decoded_data(url, settings)
         case "http" | "https" if separator:
@@ -43,7 +44,7 @@ def image_source(url: str, settings: Settings) -> Path | bytes:
             raise InvalidImageURLError("An image is referred to by a data: or file: address; this is neither.")
 
 
-def _checked_file(url: str, settings: Settings) -> Path:
+def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
     if not url.lower().startswith("file:///"):
         raise InvalidImageURLError("A file: address has three slashes and an absolute path: file:///folder/photo.jpg.")
     path = path_of(url[:5].lower() + url[5:])
@@ -59,7 +60,7 @@ def _checked_file(url: str, settings: Settings) -> Path:
         raise ImageForbiddenError(f"{name} may not be read: permission denied.") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise ImageError(f"{name} cannot be opened: {error}.") from None
-    if settings.allowed_roots and not any(real.is_relative_to(root.resolve()) for root in settings.allowed_roots):
+    if roots is not None and not any(real.is_relative_to(root.resolve()) for root in roots):
         raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_ALLOWED_ROOTS).")
     if stat.S_ISDIR(status.st_mode):
         if not os.access(real, os.R_OK | os.X_OK):

@@ -14,6 +14,7 @@ from typing import Any
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, Retry
+from rq.command import send_command
 from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job as RQJob
 from rq.job import JobStatus as EntryStatus
@@ -143,6 +144,11 @@ def withdraw(connection: Redis, ids: Iterable[str]) -> None:
                     queue.remove(job_id, pipeline=pipeline)
                 pipeline.delete(Entry.key_for(job_id))
             pipeline.execute()
+
+
+def stop(connection: Redis, worker: str, job_id: str) -> None:
+    """Tell the worker that runs a job at once that it was cancelled; by itself it would look after a moment."""
+    send_command(connection, worker, "stop-job", job_id=job_id)
 
 
 def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:

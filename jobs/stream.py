@@ -6,13 +6,16 @@ The row says what became of a job; the stream only tells sooner. It may be lost 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
-#: Entries of a stream at most, the oldest forgotten first.
-LENGTH = 4096
+from jobs.limits import MAX_TOKENS
+
+#: Events of a job at most, the oldest forgotten first: more than an answer has tokens.
+LENGTH = MAX_TOKENS + 1024
 #: Seconds that a stream is kept after its last event: a job that is killed never says its last word.
 KEPT = 3600
 
@@ -27,12 +30,22 @@ class Event:
     data: dict[str, Any]
 
 
-def publish(connection: Redis, job_id: str, name: str, **data: object) -> None:
-    """Add an event. Raises RedisError."""
+@dataclass(frozen=True)
+class News:
+    """An event that is to be published."""
+
+    job_id: str
+    name: str
+    data: dict[str, Any]
+
+
+def publish(connection: Redis, news: Iterable[News]) -> None:
+    """Add events, all in one round trip. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
-        fields = {"event": name, "data": json.dumps(data)}
-        pipeline.xadd(_key(job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
-        pipeline.expire(_key(job_id), KEPT)
+        for one in news:
+            fields = {"event": one.name, "data": json.dumps(one.data)}
+            pipeline.xadd(_key(one.job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
+            pipeline.expire(_key(one.job_id), KEPT)
         pipeline.execute()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Text
 from sqlmodel import Field, SQLModel
@@ -125,6 +127,10 @@ class Job(SQLModel, table=True):
     decode_seconds: float | None = None
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+    def parsed_roots(self) -> list[Path] | None:
+        """The folders from below which its images may be read; None: what the worker allows."""
+        return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
 
     def parsed_request(self) -> Request:
         return Request.model_validate_json(self.request)

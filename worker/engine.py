@@ -11,7 +11,7 @@ from worker.finished import Finished, failed
 from worker.intake import Intake, Workshop
 from worker.logprobs import as_json
 from worker.quality import judge
-from worker.rows import Prepared, Row, Token
+from worker.rows import Prepared, Row, Said, Token
 from worker.text import TextStream
 from worker.waiting import WaitingRoom
 
@@ -31,7 +31,7 @@ class Engine:
 
     def __init__(self, backend: Backend, slots: int = 32, group: int = GROUP) -> None:
         self.backend = backend
-        self._slots = slots
+        self.slots = slots
         self._reserve = slots // SLOTS_A_RESERVE
         self._group = min(group, backend.group, max(1, slots // 2))
         self._workshop = Workshop(backend)
@@ -57,13 +57,18 @@ class Engine:
     @property
     def free(self) -> int:
         """How many rows may be admitted now: enough that the next group stands ready when there is room for it."""
-        return self._slots + self._group - len(self._waiting) - len(self._taken)
+        return self.slots + self._group - len(self._waiting) - len(self._taken)
 
-    def admit(self, key: str, prepared: Prepared, *, urgent: bool = False) -> None:
-        """Let a row join the batch in the next steps; an urgent one goes ahead of all others."""
+    @property
+    def rows(self) -> int:
+        """How many rows decode."""
+        return len(self._running)
+
+    def admit(self, key: str, prepared: Prepared, *, urgent: bool = False, followed: bool = False) -> None:
+        """Let a row join the batch in the next steps; an urgent one goes ahead of all others. `followed`: `said` tells of it."""
         stop = prepared.sampling.stop
-        stream = TextStream(self.backend.tokenizer, stop) if stop else None
-        self._waiting.add(Row(key, prepared, urgent, stream=stream))
+        stream = TextStream(self.backend.tokenizer, stop) if stop or followed else None
+        self._waiting.add(Row(key, prepared, urgent, stream=stream, followed=followed))
 
     def step(self, *, coming: bool = False) -> list[Finished]:
         """Take in a little of what waits, or decode all rows by one token; return those that have ended.
@@ -80,6 +85,10 @@ class Engine:
             ended += self._decode()
             self._owed = max(0.0, self._owed - (time.perf_counter() - begun))
         return ended
+
+    def said(self) -> list[Said]:
+        """What the rows that are followed have said since the last call. The end of an answer is in its `Finished` alone."""
+        return [said for row in self._running.values() if row.followed and (said := self._said(row)) is not None]
 
     def cancel(self, key: str) -> bool:
         """Drop a row, also in the middle of its answer. False: there is none of this key."""
@@ -118,7 +127,8 @@ class Engine:
             if intake.step():
                 self._join(intake)
         except Exception as error:
-            return self._refuse(intake, error)
+            # Some of its rows may have joined already: without an owner they would decode on, and be counted.
+            return self._drop({row.key for row in intake.rows}) + self._refuse(intake, error)
         if not intake.urgent and self._somebody_waits:
             # Half of the time belongs to whom somebody waits for.
             self._owed = time.perf_counter() - begun
@@ -129,7 +139,7 @@ class Engine:
         rows = self._taken
         if any(row.alone for row in rows):
             return next(iter(self._intakes), None)
-        room = self._slots - len(rows)
+        room = self.slots - len(rows)
         intake = next((one for one in self._intakes if one.urgent), None)
         intake = intake or self._begin(self._waiting.take_urgent(room + self._reserve, rows))
         if intake is not None:
@@ -212,6 +222,15 @@ class Engine:
         if len(row.tokens) >= row.prepared.sampling.max_tokens:
             return self._finish(row, "length", now)
         return None
+
+    def _said(self, row: Row) -> Said | None:
+        text = row.stream.take() if row.stream is not None else ""
+        if not text:
+            return None
+        sampling, since = row.prepared.sampling, row.tokens[row.told :]
+        row.told = len(row.tokens)
+        logprobs = as_json(self.backend.tokenizer, since, sampling.top_logprobs) if sampling.logprobs else None
+        return Said(row.key, text, logprobs)
 
     def _finish(self, row: Row, reason: str, now: float) -> Finished:
         text = self.backend.text(row.ids) if row.stream is None else row.stream.finish()

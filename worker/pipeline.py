@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.errors import CaptionqError, EngineError
 from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
+from jobs.verdicts import Batching
 from worker.engine import GROUP, Engine
 from worker.finished import Finished
 from worker.preprocess import decode
 from worker.residency import Residency, Resident
-from worker.rows import Prepared
+from worker.rows import Prepared, Said
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
@@ -41,6 +44,7 @@ class _Preparation:
     key: str
     future: Future[Prepared]
     urgent: bool
+    followed: bool
     seconds: float = 0.0
 
 
@@ -81,11 +85,37 @@ class Pipeline:
         """Whether a request for this model may begin now: another model has to wait until the batch has drained."""
         return model == self.model or self.in_flight == 0
 
-    def begin(self, key: str, request: Request, *, urgent: bool = False) -> None:
-        """Take a request in, ahead of the others if it is urgent. Its model must be resident (`load`)."""
-        preparation = _Preparation(key, Future(), urgent)
+    @property
+    def rows(self) -> int:
+        """Requests that decode."""
+        return self._engine.rows if self._engine is not None else 0
+
+    @property
+    def slots(self) -> int:
+        """Requests that may decode together."""
+        return self._engine.slots if self._engine is not None else self._settings.slots
+
+    @property
+    def batching(self) -> Batching | None:
+        """How much company the model bears."""
+        return self._resident.batching if self._resident is not None else None
+
+    def begin(
+        self,
+        key: str,
+        request: Request,
+        *,
+        urgent: bool = False,
+        followed: bool = False,
+        roots: Sequence[Path] | None = None,
+    ) -> None:
+        """Take a request in, ahead of the others if it is urgent. Its model must be resident (`load`).
+
+        `followed`: `said` tells of it. `roots`: its images may be read from below these alone.
+        """
+        preparation = _Preparation(key, Future(), urgent, followed)
         threads = self._urgent_thread if urgent else self._threads
-        preparation.future = threads.submit(self._prepare, request, preparation)
+        preparation.future = threads.submit(self._prepare, request, preparation, roots)
         self._preparing.append(preparation)
 
     def step(self) -> list[Outcome]:
@@ -97,6 +127,10 @@ class Pipeline:
         if self._preparing and not outcomes and not (engine is not None and engine.working):
             wait([one.future for one in self._preparing], timeout=PATIENCE, return_when=FIRST_COMPLETED)
         return outcomes
+
+    def said(self) -> list[Said]:
+        """What the requests that are followed have said since the last call."""
+        return self._engine.said() if self._engine is not None else []
 
     def cancel(self, key: str) -> None:
         """Drop a request, wherever it is. Its neighbours are not touched."""
@@ -113,10 +147,10 @@ class Pipeline:
         self._resident = None
         self._residency.close()
 
-    def _prepare(self, request: Request, preparation: _Preparation) -> Prepared:
+    def _prepare(self, request: Request, preparation: _Preparation, roots: Sequence[Path] | None) -> Prepared:
         begun = time.perf_counter()
         assert self._resident is not None
-        images = [decode(image_source(image.url, self._settings), self._settings) for image in request.images]
+        images = [decode(image_source(image.url, self._settings, roots), self._settings) for image in request.images]
         prepared = self._resident.engine.backend.prepare(request, images)
         preparation.seconds = time.perf_counter() - begun
         return prepared
@@ -130,7 +164,8 @@ class Pipeline:
                     break
                 self._preparing.remove(preparation)
                 try:
-                    self._engine.admit(preparation.key, preparation.future.result(), urgent=urgent)
+                    prepared = preparation.future.result()
+                    self._engine.admit(preparation.key, prepared, urgent=urgent, followed=preparation.followed)
                 except Exception as error:
                     failed.append(Outcome(preparation.key, error=as_captionq_error(error)))
                 else:

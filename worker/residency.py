@@ -34,6 +34,7 @@ class Resident:
     engine: Engine
     #: Of its weights.
     bytes: int
+    batching: Batching
 
 
 class Residency:
@@ -94,7 +95,7 @@ class Residency:
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        return Resident(name, engine, size)
+        return Resident(name, engine, size, batching)
 
     def _make_room(self, name: str) -> None:
         """Without a budget one model at a time is in memory, besides those that are pinned."""

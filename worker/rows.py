@@ -76,6 +76,16 @@ class Token:
     top: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a row has said since the last time it was asked."""
+
+    key: str
+    text: str
+    #: Of the tokens since then, as JSON in OpenAI's shape, if asked for.
+    logprobs: str | None = None
+
+
 @dataclass
 class Row:
     """A row from its admission to its end."""
@@ -86,8 +96,11 @@ class Row:
     urgent: bool = False
     #: What has come out so far, without the stop token.
     tokens: list[Token] = field(default_factory=list)
-    #: Its text, where stop strings are looked for.
+    #: Its text as it grows: where stop strings are looked for, or somebody reads along.
     stream: TextStream | None = None
+    #: Whether somebody reads along, and how many of its tokens were told.
+    followed: bool = False
+    told: int = 0
     #: How often a batch broke with this row in it.
     faults: int = 0
     #: Whether it has to run by itself, and until it has how many ids.

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 from rq.job import Job as RQJob
@@ -26,10 +27,11 @@ from jobs.queue import Entry, LaneQueue, drop, put_off
 from jobs.requests import path_of
 from jobs.settings import Settings
 from jobs.store import Result, Store
-from jobs.stream import publish
 from jobs.tables import Job, JobStatus, Lane
+from jobs.worker_state import withdraw_state
 from worker.leasing import AWAY, Flight, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
+from worker.telling import Teller
 from worker.turns import Held
 
 logger = logging.getLogger("captionq.worker")
@@ -65,6 +67,7 @@ class MetalWorker(LeasingWorker):
         self._pipeline = pipeline
         self._settings = settings
         self._landed: deque[Landing] = deque()
+        self._teller = Teller(name, connection, pipeline, settings.lease)
         #: What ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -82,13 +85,20 @@ class MetalWorker(LeasingWorker):
                     if time.monotonic() >= deadline or not (self._flights or self._landed):
                         break
                 self._talk_to_broker()
-                for outcome in self._pipeline.step():
-                    self._conclude(outcome)
+                self._step()
         except Exception as error:
             self.crash = error
             raise
         finally:
             self._put_back()
+
+    def _step(self) -> None:
+        begun = time.perf_counter()
+        outcomes = self._pipeline.step()
+        self._teller.metrics.stepped(time.perf_counter() - begun)
+        self._teller.tokens(self._pipeline.said)
+        for outcome in outcomes:
+            self._conclude(outcome)
 
     def _talk_to_broker(self) -> None:
         """All of the batch's Redis traffic. While the broker is away none of it is lost, only late."""
@@ -102,6 +112,7 @@ class MetalWorker(LeasingWorker):
                 self._landed.popleft()
             if self._is_due("beat", self._lease / 4):
                 self._beat()
+            self._teller.state()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if not self._stop_requested:
@@ -181,32 +192,39 @@ class MetalWorker(LeasingWorker):
         self._begin(flight)
 
     def _begin(self, flight: Flight) -> None:
+        job = flight.job
+        self._teller.began(job)
         try:
-            request = flight.job.parsed_request()
+            request = job.parsed_request()
             if self._pipeline.model != request.model:
-                self._load(flight.job.id, request.model)
-            self._pipeline.begin(flight.job.id, request, urgent=flight.job.lane == Lane.INTERACTIVE)
+                self._load(job.id, request.model)
+            roots = job.parsed_roots()
+            urgent = job.lane == Lane.INTERACTIVE
+            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots)
         except Exception as error:
-            self._conclude(Outcome(flight.job.id, error=as_captionq_error(error)))
+            self._conclude(Outcome(job.id, error=as_captionq_error(error)))
 
     def _load(self, job_id: str, model: str) -> None:
         """Bring the model in, and tell whoever watches the job that waits for it."""
         logger.info("Loading %s.", model)
         begun = time.monotonic()
-        self._tell(job_id, "loading", model=model)
+        self._teller.tell(job_id, "loading", model=model)
         with self._beating():
             self._pipeline.load(model)
-        self._tell(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
-
-    def _tell(self, job_id: str, event: str, **data: object) -> None:
-        """Nothing depends on it: a broker that is away is only missed."""
-        try:
-            publish(self.connection, job_id, event, **data)
-        except AWAY as error:
-            logger.warning("The broker is away (%s): nobody is told that %s is %s.", error, job_id, event)
+        self._teller.tell(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
 
     def _somebody_is_alone(self) -> bool:
         return any(flight.job.deaths >= ALONE_AFTER_DEATHS for flight in self._flights.values())
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """rq's hook, also called while there is nothing to do."""
+        super().heartbeat(timeout, pipeline)
+        self._teller.state()
+
+    def register_death(self) -> None:
+        """rq's hook at the end of `work()`."""
+        super().register_death()  # type: ignore[no-untyped-call]
+        withdraw_state(self.connection, self.name)
 
     # -- the end of a job ---------------------------------------------------------------------------
 
@@ -227,7 +245,8 @@ class MetalWorker(LeasingWorker):
                 write_sidecar(path_of(job.output), result.text)
         except CaptionqError as error:
             return self._failed(job, error, result)
-        self._store.succeed(job.id, result)
+        if self._store.succeed(job.id, result):
+            self._teller.succeeded(job, result)
         return None
 
     def _failed(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
@@ -235,9 +254,10 @@ class MetalWorker(LeasingWorker):
         logger.info("%s failed: %s", job.source or job.id, error.message)
         if error.transient and job.attempts < self._settings.max_attempts:
             if self._store.release(job.id, error):
+                self._teller.failed(job, again=True)
                 return BACKOFF[min(job.attempts, len(BACKOFF)) - 1]
-        else:
-            self._store.fail(job.id, error, result)
+        elif self._store.fail(job.id, error, result):
+            self._teller.failed(job, again=False)
         return None
 
     def _report(self, landing: Landing) -> None:

@@ -1,0 +1,67 @@
+"""What the worker counts and measures, in Prometheus' terms. The API shows it; the worker opens no port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from jobs.store import Result
+
+#: Seconds.
+_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_WAITS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+
+
+class Metrics:
+    """The figures of one worker since its start."""
+
+    def __init__(self, worker: str) -> None:
+        self._registry = CollectorRegistry()
+        of_worker: dict[str, Any] = {"registry": self._registry, "namespace": "captionq"}
+        labels = ["worker"]
+        self._worker = worker
+        self._rows = Gauge("batch_rows", "Rows that decode together.", labels, **of_worker)
+        self._slots = Gauge("batch_slots", "Rows that may decode together.", labels, **of_worker)
+        self._memory = Gauge("memory_bytes", "Memory that mlx holds.", [*labels, "kind"], **of_worker)
+        self._jobs = Counter("jobs_ended", "Jobs that ended.", [*labels, "lane", "outcome"], **of_worker)
+        self._tokens = Counter("tokens", "Tokens that went in and came out.", [*labels, "kind"], **of_worker)
+        self._steps = Histogram("step_seconds", "One step of the engine.", labels, buckets=_STEPS, **of_worker)
+        self._stages = Histogram(
+            "job_seconds", "Where the time of a job went.", [*labels, "lane", "stage"], buckets=_WAITS, **of_worker
+        )
+
+    def stepped(self, seconds: float) -> None:
+        """The engine took a step."""
+        self._steps.labels(self._worker).observe(seconds)
+
+    def succeeded(self, lane: str, result: Result, queue_seconds: float | None) -> None:
+        """A job has its answer."""
+        self._jobs.labels(self._worker, lane, "succeeded").inc()
+        for kind, count in (
+            ("prompt", result.prompt_tokens),
+            ("image", result.image_tokens),
+            ("completion", result.completion_tokens),
+        ):
+            self._tokens.labels(self._worker, kind).inc(count)
+        for stage, seconds in (
+            ("queue", queue_seconds or 0.0),
+            ("preprocess", result.preprocess_seconds),
+            ("prefill", result.prefill_seconds),
+            ("decode", result.decode_seconds),
+        ):
+            self._stages.labels(self._worker, lane, stage).observe(seconds)
+
+    def failed(self, lane: str, outcome: str) -> None:
+        """A job ended otherwise: `failed`, `retried` or `cancelled`."""
+        self._jobs.labels(self._worker, lane, outcome).inc()
+
+    def text(self, *, rows: int, slots: int) -> str:
+        """All of it in Prometheus' text format."""
+        self._rows.labels(self._worker).set(rows)
+        self._slots.labels(self._worker).set(slots)
+        self._memory.labels(self._worker, "active").set(mx.get_active_memory())
+        self._memory.labels(self._worker, "cache").set(mx.get_cache_memory())
+        self._memory.labels(self._worker, "peak").set(mx.get_peak_memory())
+        return generate_latest(self._registry).decode()
