@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: setup demo test lint types layers unit format lock clean
+.PHONY: setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -36,6 +36,11 @@ format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The worker of docker-compose.yml's API: it shares its database, broker and uploads.
+worker-for-compose: $(VENV)/.use
+	CAPTIONQ_DATABASE_URL="postgresql+psycopg://captionq:$$CAPTIONQ_POSTGRES_PASSWORD@127.0.0.1:5432/captionq" \
+	CAPTIONQ_REDIS_URL=redis://127.0.0.1:6379/0 CAPTIONQ_DATA_DIR=captionq-data $(BIN)/captionq work
+
 # uv installs the hashed locks; it is put into .venv by pip when it is missing.
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "captionq needs Python 3.11 or newer; try make PYTHON=python3.12")'
@@ -55,7 +60,7 @@ $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 	@touch $@ $(VENV)/.use
 
 # The locks name versions and hashes for every platform, and no registry.
-LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
 	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt

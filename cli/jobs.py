@@ -105,15 +105,12 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     Example:
       captionq jobs cancel batch_1a206df4dbf2953a72664
     """
-    from jobs.queue import withdraw
+    from jobs import cancellation
     from jobs.tables import OPEN
 
     with _store() as store:
         chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
-        cancelled = store.cancel(chosen)
-        connection = _broker()
-        if connection is not None:
-            withdraw(connection, cancelled)
+        cancelled = cancellation.cancel(chosen, store=store, connection=_broker())
     click.echo(f"{len(cancelled)} cancelled.")
 
 
@@ -129,7 +126,7 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
     from jobs.submission import resubmit
-    from jobs.tables import JobStatus
+    from jobs.tables import Batch, JobStatus
 
     with _store() as store:
         chosen = [
@@ -141,7 +138,9 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
         if not chosen:
             click.echo("None of them failed or was cancelled.")
             return
-        batch = resubmit(chosen, store=store, connection=_broker(), description=" ".join(jobs_or_batches))
+        batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
+        store.add_batch(batch)
+        resubmit(batch, chosen, store=store, connection=_broker())
     click.echo(f"{len(chosen)} queued as {batch.id}.")
     click.echo("A running worker takes them; otherwise start one: captionq work", err=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,10 @@ STOP_SECONDS = 15.0
 class Services:
     """Keeps a broker and a worker there while somebody waits for results."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, with_worker: bool = True, worker_options: Sequence[str] = ()) -> None:
         self._settings = settings
+        self._with_worker = with_worker
+        self._worker_options = worker_options
         self._broker = broker.find_or_start(settings)
         self._worker: subprocess.Popen[bytes] | None = None
         self._starts = 0
@@ -51,7 +53,7 @@ class Services:
         except RedisError:
             self._broker.stop()
             self._broker = broker.find_or_start(self._settings)
-        if self._worker is not None and self._worker.poll() is None:
+        if not self._with_worker or (self._worker is not None and self._worker.poll() is None):
             return
         if self._worker is None and is_running(self._settings):
             return
@@ -84,6 +86,7 @@ class Services:
         self.own_worker = True
         # -P: a folder named `cli` where the user happens to be must not be taken for ours.
         command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work", "--until-eof"]
+        command += self._worker_options
         with self._output.open("wb") as output:
             self._worker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True

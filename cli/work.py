@@ -14,8 +14,9 @@ import click
 @click.option(
     "--pin", multiple=True, metavar="MODEL", help="Keep this model once it is loaded; may be repeated.  [default: none]"
 )
+@click.option("--log-json", is_flag=True, help="One JSON object a line instead of text.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when the standard input closes.")
-def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], until_eof: bool) -> None:
+def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json: bool, until_eof: bool) -> None:
     """Run the worker until Ctrl-C.
 
     It takes jobs from the queue and generates. There is one for a data folder. What it was running when it ended goes on
@@ -26,8 +27,8 @@ def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], until_eof
       captionq work
       captionq work --memory-budget 70% --pin mlx-community/Qwen3-VL-4B-Instruct-4bit
     """
+    from jobs.log_lines import set_up_logging
     from jobs.settings import read_settings
-    from worker.logs import set_up_logging
     from worker.service import run
 
     given = {"memory_budget": memory_budget, "pinned_models": pin}
@@ -35,5 +36,5 @@ def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], until_eof
     if until_eof:
         # Its owner has gone, and somebody may wait at a prompt: what runs goes back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})
-    set_up_logging(settings, quiet=until_eof)
+    set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof)
     run(settings, until_eof=until_eof, burst=burst)

@@ -15,6 +15,8 @@ class CaptionqError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     transient: ClassVar[bool] = False
+    #: Seconds until it may be worth trying again, where that is known.
+    retry_after: float | None = None
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)
@@ -34,14 +36,39 @@ class InvalidRequestError(CaptionqError):
     status = 400
 
 
+class UnsupportedParameterError(InvalidRequestError):
+    """A parameter of the request is not supported."""
+
+    code = "unsupported_parameter"
+
+
+class TooManyImagesError(InvalidRequestError):
+    """The request has too many images."""
+
+    code = "too_many_images"
+
+
 class ContextLengthError(InvalidRequestError):
     """The prompt and the answer do not fit into the model's context."""
 
     code = "context_length_exceeded"
 
 
+class ArchiveError(InvalidRequestError):
+    """The zip cannot be used."""
+
+    code = "invalid_archive"
+
+
+class UploadTooLargeError(InvalidRequestError):
+    """The upload is too large."""
+
+    code = "upload_too_large"
+    status = 413
+
+
 class NotFoundError(CaptionqError):
-    """There is no such job or batch."""
+    """There is no such job, batch or file."""
 
     code = "not_found"
     status = 404
@@ -52,6 +79,65 @@ class ConflictError(CaptionqError):
 
     code = "conflict"
     status = 409
+
+
+class IdempotencyError(CaptionqError):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    status = 409
+
+
+class RateLimitError(CaptionqError):
+    """There is no room for this just now."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+    transient = True
+
+    def __init__(self, message: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LaneFullError(RateLimitError):
+    """Too many jobs wait."""
+
+    code = "queue_full"
+
+
+class TooManyStreamsError(RateLimitError):
+    """Too many streams are open."""
+
+    code = "too_many_streams"
+
+
+class BodyTooLargeError(InvalidRequestError):
+    """The body of the request is too large."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class DeadlineError(CaptionqError):
+    """The answer takes longer than a request may."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class AuthenticationError(CaptionqError):
+    """A valid API key is needed."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
+class ForbiddenError(CaptionqError):
+    """This may not be done."""
+
+    code = "forbidden"
+    status = 403
 
 
 # -- images: every one of them ends its own job and no other --------------------------------------
@@ -110,6 +196,12 @@ class ImageDownloadError(ImageError):
     """The image could not be fetched."""
 
     code = "failed_to_download_image"
+
+
+class ImageUnavailableError(ImageDownloadError):
+    """The image could not be fetched just now."""
+
+    transient = True
 
 
 class AddressForbiddenError(InvalidRequestError):
@@ -224,6 +316,19 @@ class OutputError(CaptionqError):
 
     code = "output_error"
     transient = True
+
+
+class WebhookError(CaptionqError):
+    """The message could not be delivered."""
+
+    code = "webhook_failed"
+    transient = True
+
+
+class WebhookGoneError(WebhookError):
+    """The receiver wants no more messages."""
+
+    transient = False
 
 
 class BenchmarkError(CaptionqError):

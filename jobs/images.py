@@ -1,4 +1,4 @@
-"""Whether an image may be used, and where its bytes are: a file below an allowed root, or data in the request itself."""
+"""Whether an image may be used, and where its bytes are: a file below an allowed root, the request itself, or the net."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.blobs import find_blob
 from jobs.errors import (
     EmptyImageError,
     ImageError,
@@ -19,6 +20,7 @@ from jobs.errors import (
     InvalidBase64ImageError,
     InvalidImageURLError,
 )
+from jobs.fetching import fetch_image
 from jobs.requests import path_of
 from jobs.settings import Settings
 
@@ -30,18 +32,23 @@ _DATA = re.compile(
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
     """The file to open, or the bytes themselves. Nothing of the image is decoded.
 
+    A file has to lie below one of the `roots`; below none, if there are none. Without a list the settings' `allowed_roots` hold.
     Raises ImageError, or the subclass that says what is wrong.
     """
     scheme, separator, _ = url.partition(":")
     match scheme.lower():
         case "file" if separator:
-            return _checked_file(url, settings, settings.allowed_roots or None if roots is None else roots)
+            return _checked_file(url, settings, roots)
         case "data" if separator:
-            return _decoded_data(url, settings)
+            return decoded_data(url, settings)
         case "http" | "https" if separator:
-            raise InvalidImageURLError("Addresses on the net are not fetched. Send the image as a data: address.")
+            return fetch_image(url, settings)
+        case "blob" if separator:
+            return find_blob(url, settings)
         case _:
-            raise InvalidImageURLError("An image is referred to by a data: or file: address; this is neither.")
+            raise InvalidImageURLError(
+                "An image is referred to by a data:, https: or file: address; this is none of them."
+            )
 
 
 def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
@@ -60,8 +67,7 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
         raise ImageForbiddenError(f"{name} may not be read: permission denied.") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise ImageError(f"{name} cannot be opened: {error}.") from None
-    if roots is not None and not any(real.is_relative_to(root.resolve()) for root in roots):
-        raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_ALLOWED_ROOTS).")
+    _check_place(real, name, settings, roots)
     if stat.S_ISDIR(status.st_mode):
         if not os.access(real, os.R_OK | os.X_OK):
             raise ImageForbiddenError(f"{name} may not be read: permission denied.")
@@ -76,7 +82,16 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     return real
 
 
-def _decoded_data(url: str, settings: Settings) -> bytes:
+def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path] | None) -> None:
+    if roots is None and not settings.allowed_roots:
+        return
+    allowed, variable = (roots, "SERVED_ROOTS") if roots is not None else (settings.allowed_roots, "ALLOWED_ROOTS")
+    if not any(real.is_relative_to(root.resolve()) for root in allowed):
+        raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_{variable}).")
+
+
+def decoded_data(url: str, settings: Settings) -> bytes:
+    """The bytes of a data: address. Raises ImageError or the subclass that says what is wrong."""
     header = _DATA.match(url)
     if header is None or not header["base64"]:
         raise InvalidImageURLError("A data: address of an image begins like data:image/jpeg;base64,")

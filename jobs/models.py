@@ -70,6 +70,14 @@ def describe(name: str) -> ModelInfo:
     return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
 
 
+def is_here(name: str) -> bool:
+    """Whether this model can be described and loaded without the network."""
+    try:
+        return _local_path(name) is not None
+    except ModelError:
+        return False
+
+
 def check_sees(info: ModelInfo) -> None:
     """Raises ImagesNotSupportedError for a model that cannot look at images."""
     if info.modality == "text":

@@ -135,6 +135,21 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
         )
 
 
+def waiting(connection: Redis, lane: str) -> int:
+    """How many entries wait in a lane. Raises RedisError."""
+    return LaneQueue(lane, connection=connection, serializer=JSONSerializer).count
+
+
+def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
+    """How many entries go before this one, in all lanes; None: it does not wait. Raises RedisError."""
+    order = list(Lane)
+    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    position = queue.get_job_position(job_id)
+    if position is None:
+        return None
+    return int(position) + sum(waiting(connection, before) for before in order[: order.index(Lane(lane))])
+
+
 def withdraw(connection: Redis, ids: Iterable[str]) -> None:
     """Take the entries of rows that ended (were cancelled) out again. The worker notices those that it runs."""
     for chunk in chunked(ids, CHUNK):

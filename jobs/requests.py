@@ -164,18 +164,18 @@ class Request(Part):
     @classmethod
     def about_image(
         cls,
-        path: Path,
+        image: Path | str,
         *,
         model: str,
         prompt: str,
         sampling: Sampling,
         response_format: ResponseFormat | None = None,
     ) -> Self:
-        """Ask `prompt` about the image file at the absolute `path`."""
-        image = ImagePart(image_url=ImageURL(url=path.as_uri()))
+        """Ask `prompt` about an image file with an absolute path, or about the image at an address."""
+        part = ImagePart(image_url=ImageURL(url=image if isinstance(image, str) else image.as_uri()))
         return cls(
             model=model,
-            messages=[Message(role="user", content=[image, TextPart(text=prompt)])],
+            messages=[Message(role="user", content=[part, TextPart(text=prompt)])],
             sampling=sampling,
             response_format=response_format,
         )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictBool, field_validator
 
 from jobs.parts import Part
 
@@ -35,7 +35,7 @@ class JSONSchema(Part):
     description: str | None = None
     # `schema` is a method of pydantic's models.
     schema_: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
+    strict: StrictBool | None = None
 
     @field_validator("schema_")
     @classmethod

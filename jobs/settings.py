@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     max_waiting_bulk: int = Field(default=1_000_000, ge=1)
     #: Days for which images that came with a request are kept after they were last used.
     keep_images_days: float = Field(default=7.0, gt=0)
-    #: Write prompts and answers into the log.
+    #: Write the words of prompts into the log; never images.
     log_prompts: bool = False
 
     #: How often a job that met a transient fault is tried in all.

@@ -10,7 +10,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Table,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -70,6 +82,11 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self._engine = open_database(settings)
 
+    @property
+    def engine(self) -> Engine:
+        """The connection to the database, for those who keep other rows in it."""
+        return self._engine
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -110,6 +127,27 @@ class Store:
             running = set(connection.execute(query).scalars())
         return [job_id for job_id in ids if job_id not in running]
 
+    def statuses(self, ids: Sequence[str]) -> dict[str, JobStatus]:
+        """Where these jobs are, of those that there are."""
+        query = select(_job.c.id, _job.c.status)
+        found: dict[str, JobStatus] = {}
+        with reading(self._engine) as connection:
+            for chunk in chunked(ids, CHUNK):
+                rows = connection.execute(query.where(_job.c.id.in_(chunk)))
+                found.update((job_id, JobStatus(status)) for job_id, status in rows)
+        return found
+
+    def those(self, ids: Sequence[str]) -> list[Job]:
+        """These jobs, of those that there are; some hundreds at most."""
+        with reading(self._engine) as connection:
+            return [_as_job(row) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()]
+
+    def open_ids(self, batch_id: str) -> list[str]:
+        """Ids of the batch's jobs that have not ended."""
+        query = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
     def batch(self, batch_id: str) -> Batch:
         """Raises NotFoundError."""
         with reading(self._engine) as connection:
@@ -125,14 +163,18 @@ class Store:
         statuses: Sequence[JobStatus] = (),
         limit: int | None = None,
         newest_first: bool = False,
+        after: Job | None = None,
     ) -> list[Job]:
-        """Jobs in the order in which they were made, or the newest first."""
+        """Jobs in the order in which they were made, or the newest first; `after`: only those that come after this one."""
         query = select(_job)
         if batch_id is not None:
             query = query.where(_job.c.batch_id == batch_id)
         if statuses:
             query = query.where(_job.c.status.in_(statuses))
         order = (_job.c.created_at, _job.c.id)
+        if after is not None:
+            here, there = tuple_(*order), tuple_(literal(after.created_at), literal(after.id))
+            query = query.where(here < there if newest_first else here > there)
         query = query.order_by(*(column.desc() for column in order)) if newest_first else query.order_by(*order)
         with reading(self._engine) as connection:
             return [_as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
@@ -161,6 +203,13 @@ class Store:
         query = query.order_by(_job.c.finished_order).limit(limit)
         with reading(self._engine) as connection:
             return [_as_job(row) for row in connection.execute(query).mappings()]
+
+    def last_ends(self, batch_id: str, limit: int) -> list[float]:
+        """When the batch's jobs ended that ended last, in seconds since the epoch, the latest first."""
+        query = select(_job.c.finished_at).where(_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
+        query = query.order_by(_job.c.finished_order.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
 
     def queued(self, older_than: float = 0.0) -> Iterator[tuple[str, str]]:
         """(id, lane) of every queued job made at least `older_than` seconds ago, in the order in which they were made."""

@@ -14,6 +14,7 @@ from redis import Redis
 
 from jobs.limits import MAX_TOKENS
 
+_PREFIX = "captionq:events:"
 #: Events of a job at most, the oldest forgotten first: more than an answer has tokens.
 LENGTH = MAX_TOKENS + 1024
 #: Seconds that a stream is kept after its last event: a job that is killed never says its last word.
@@ -51,14 +52,26 @@ def publish(connection: Redis, news: Iterable[News]) -> None:
 
 def read(connection: Redis, job_id: str, after: str = "0", *, wait: float = 0.0) -> list[Event]:
     """The events after the one of this id, in order; waits up to so many seconds for the first. Raises RedisError."""
+    return read_many(connection, {job_id: after}, wait=wait).get(job_id, [])
+
+
+def read_many(connection: Redis, positions: dict[str, str], *, wait: float = 0.0) -> dict[str, list[Event]]:
+    """The events of several jobs, of each those after the given id; waits for the first of any of them. Raises RedisError."""
     block = round(wait * 1000) or None
-    found: Any = connection.xread({_key(job_id): after}, block=block)
-    entries = found[0][1] if found else []
-    return [
-        Event(id=number.decode(), name=fields[b"event"].decode(), data=json.loads(fields[b"data"]))
-        for number, fields in entries
-    ]
+    found: Any = connection.xread({_key(job_id): after for job_id, after in positions.items()}, block=block)
+    return {
+        key.decode().removeprefix(_PREFIX): [
+            Event(id=number.decode(), name=fields[b"event"].decode(), data=json.loads(fields[b"data"]))
+            for number, fields in entries
+        ]
+        for key, entries in (found or [])
+    }
+
+
+def wake(connection: Redis, key: str) -> None:
+    """End the wait of whoever reads this key among those of jobs. Raises RedisError."""
+    publish(connection, [News(key, "wake", {})])
 
 
 def _key(job_id: str) -> str:
-    return f"captionq:events:{job_id}"
+    return _PREFIX + job_id

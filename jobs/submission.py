@@ -39,6 +39,16 @@ class Question:
     #: None: free text.
     response_format: ResponseFormat | None = None
 
+    def about(self, image: Path | str) -> Request:
+        """It, asked about an image file or the image at an address."""
+        return Request.about_image(
+            image,
+            model=self.model,
+            prompt=self.prompt,
+            sampling=self.sampling,
+            response_format=self.response_format,
+        )
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -76,12 +86,26 @@ def submit(
     description: str,
     at_front: bool = False,
 ) -> Submission:
-    """Queue a job an image, rows first, a chunk at a time. `at_front`: ahead of what waits already.
+    """Queue a job an image in a batch of its own, rows first, a chunk at a time. `at_front`: ahead of what waits already.
 
     A bad image raises nothing here: its job will fail.
     """
     batch = Batch(description=description, model=question.model)
     store.add_batch(batch)
+    return submit_to(batch, wanted, question, store=store, connection=connection, at_front=at_front)
+
+
+def submit_to(
+    batch: Batch,
+    wanted: Sequence[Wanted],
+    question: Question,
+    *,
+    store: Store,
+    connection: Redis,
+    at_front: bool = False,
+    roots: str | None = None,
+) -> Submission:
+    """The same, for a batch that is in the store already. `roots`: see `Job.roots`."""
     submission = Submission(batch)
     waiting = store.open_outputs()
     chunks = list(chunked(wanted, CHUNK))
@@ -89,7 +113,7 @@ def submit(
         # Each one goes ahead of the one before it.
         chunks.reverse()
     for chunk in chunks:
-        jobs = [_job(batch, one, question) for one in chunk]
+        jobs = [_job(batch, one, question, roots) for one in chunk]
         new: list[Job] = []
         resumed: list[str] = []
         superseded: list[str] = []
@@ -114,32 +138,23 @@ def submit(
     return submission
 
 
-def resubmit(jobs: Sequence[Job], *, store: Store, connection: Redis | None, description: str) -> Batch:
-    """Ask again what these jobs asked, as new jobs of a new batch: terminal states are final.
+def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Redis | None) -> None:
+    """Ask again what these jobs asked, as new jobs of a batch that is in the store: terminal states are final.
 
     Without a connection the rows are written alone, and the next worker gives them their entries.
     """
-    batch = Batch(description=description, model=jobs[0].model)
-    store.add_batch(batch)
     for chunk in chunked(jobs, CHUNK):
-        asked = {"model", "request", "digest", "source", "output", "lane"}
+        asked = {"model", "request", "digest", "source", "output", "lane", "streamed", "roots"}
         new = [Job(batch_id=batch.id, **job.model_dump(include=asked)) for job in chunk]
         store.add(new)
         for lane in Lane:
             ids = [job.id for job in new if job.lane == lane]
             if connection is not None and ids:
                 queue.push(connection, lane, ids)
-    return batch
 
 
-def _job(batch: Batch, wanted: Wanted, question: Question) -> Job:
-    request = Request.about_image(
-        wanted.image,
-        model=question.model,
-        prompt=question.prompt,
-        sampling=question.sampling,
-        response_format=question.response_format,
-    )
+def _job(batch: Batch, wanted: Wanted, question: Question, roots: str | None) -> Job:
+    request = question.about(wanted.image)
     return Job(
         batch_id=batch.id,
         lane=Lane.BULK,
@@ -148,4 +163,5 @@ def _job(batch: Batch, wanted: Wanted, question: Question) -> Job:
         digest=request.digest,
         source=wanted.image.as_uri(),
         output=wanted.output.as_uri(),
+        roots=roots,
     )

@@ -148,6 +148,8 @@ class StoredFile(SQLModel, table=True):
     filename: str = Field(sa_column=Column(Text, nullable=False))
     #: OpenAI's word: `vision`.
     purpose: str
+    #: What makes a repeated upload the same one.
+    idempotency_key: str | None = Field(default=None, unique=True)
     created_at: float = Field(default_factory=time.time)
 
 

@@ -25,6 +25,7 @@ class Captionq:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.script = str(SCRIPT)
         self.environment = {
             **os.environ,
             "CAPTIONQ_DATA_DIR": str(settings.data_dir),
@@ -35,7 +36,7 @@ class Captionq:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """A command in the background, with its output in pipes."""
-        command = [str(SCRIPT), *map(str, arguments)]
+        command = [self.script, *map(str, arguments)]
         return subprocess.Popen(
             command,
             env=self.environment,

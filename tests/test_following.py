@@ -53,7 +53,7 @@ def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel
     for number, row in enumerate(rows):
         engine.admit(str(number), row, followed=number != 3)
     said: dict[str, list[str]] = {}
-    finished = {}
+    finished: dict[str, str] = {}
     while engine.busy:
         finished |= {row.key: row.text for row in engine.step()}
         for one in engine.said():
@@ -135,7 +135,7 @@ def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store
     store.add([job])
     store.claim(job.id, service.worker_name(settings))
     service.run(settings, burst=True)
-    assert [(event.name, event.data) for event in read(connection, job.id)][0] == ("restart", {"attempt": 2})
+    assert next((event.name, event.data) for event in read(connection, job.id)) == ("restart", {"attempt": 2})
 
 
 def test_a_worker_is_known_while_it_lives(settings: Settings, store: Store, connection: Redis) -> None:

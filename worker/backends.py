@@ -219,8 +219,8 @@ def within_context(loaded: LoadedModel, prompt_tokens: int, image_tokens: int, s
     if prompt_tokens < limit:
         return sampling.model_copy(update={"max_tokens": limit - prompt_tokens})
     raise ContextLengthError(
-        f"The prompt has {prompt_tokens} tokens ({image_tokens} for images), and '{loaded.info.name}' takes {limit} with the "
-        "answer. Send less text, or fewer or smaller images."
+        f"The prompt has {prompt_tokens} tokens ({image_tokens} for images), and the model takes {limit} with the answer. "
+        "Send less text, or fewer or smaller images."
     )
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import mlx.core as mx
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from jobs.store import Result
 
@@ -18,6 +25,7 @@ class Metrics:
     """The figures of one worker since its start."""
 
     def __init__(self, worker: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         of_worker: dict[str, Any] = {"registry": self._registry, "namespace": "captionq"}
         labels = ["worker"]

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.errors import CaptionqError, EngineError
+from jobs.errors import CaptionqError, ContextLengthError, EngineError
 from jobs.images import image_source
 from jobs.requests import Request
 from jobs.settings import Settings
@@ -26,6 +26,8 @@ from worker.rows import Prepared, Said
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
+#: Requests whose pictures are fetched from the net at a time.
+NET_THREADS = 16
 #: Urgent requests that may begin when everything is full of others.
 URGENT_ROOM = 64
 
@@ -56,6 +58,8 @@ class Pipeline:
         self._threads = ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess")
         #: Whoever waits for an answer does not wait for the pictures of a folder.
         self._urgent_thread = ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent")
+        #: Nor for a slow server that somebody else's picture comes from.
+        self._net_threads = ThreadPoolExecutor(NET_THREADS, thread_name_prefix="preprocess-net")
         self._residency = Residency(settings)
         #: The one whose rows decode.
         self._resident: Resident | None = None
@@ -115,6 +119,8 @@ class Pipeline:
         """
         preparation = _Preparation(key, Future(), urgent, followed)
         threads = self._urgent_thread if urgent else self._threads
+        if any(image.url.lower().startswith(("http:", "https:")) for image in request.images):
+            threads = self._net_threads
         preparation.future = threads.submit(self._prepare, request, preparation, roots)
         self._preparing.append(preparation)
 
@@ -142,7 +148,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Drop everything, the model too."""
-        for threads in (self._threads, self._urgent_thread):
+        for threads in (self._threads, self._urgent_thread, self._net_threads):
             threads.shutdown(cancel_futures=True)
         self._resident = None
         self._residency.close()
@@ -150,8 +156,12 @@ class Pipeline:
     def _prepare(self, request: Request, preparation: _Preparation, roots: Sequence[Path] | None) -> Prepared:
         begun = time.perf_counter()
         assert self._resident is not None
-        images = [decode(image_source(image.url, self._settings, roots), self._settings) for image in request.images]
+        images = [
+            decode(image_source(image.url, self._settings, roots), self._settings, low_detail=image.detail == "low")
+            for image in request.images
+        ]
         prepared = self._resident.engine.backend.prepare(request, images)
+        _check_length(prepared, self._settings)
         preparation.seconds = time.perf_counter() - begun
         return prepared
 
@@ -196,6 +206,15 @@ class Pipeline:
         """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError."""
         self._resident = None
         self._resident = self._residency.get(model)
+
+
+def _check_length(prepared: Prepared, settings: Settings) -> None:
+    tokens, limit = len(prepared.ids), settings.max_prompt_tokens
+    if limit is not None and tokens > limit:
+        raise ContextLengthError(
+            f"The prompt has {tokens} tokens ({prepared.image_tokens} for images); {limit} are allowed "
+            "(CAPTIONQ_MAX_PROMPT_TOKENS). Send less text, or fewer or smaller images."
+        )
 
 
 def as_captionq_error(error: Exception) -> CaptionqError:

@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from jobs.image_check import open_image
 from jobs.settings import Settings
 
-#: Pillow's names of what is decoded; every other format is refused unopened.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
-#: Longer images than this (long side : short side) have rows of pixels thinner than a patch; the models' processors refuse them.
-MAX_ASPECT = 100
+#: The largest area of an image of which no detail is asked for: OpenAI's 512×512.
+LOW_DETAIL_PIXELS = 512 * 512
 _WHITE = (255, 255, 255)
 
 
-def decode(source: Path | bytes, settings: Settings) -> Image.Image:
+def decode(source: Path | bytes, settings: Settings, *, low_detail: bool = False) -> Image.Image:
     """The image in RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
 
     Raises ImageError or a subclass, whatever is wrong with the file.
     """
-    _register_heif()
-    name = source.name.encode(errors="replace").decode() if isinstance(source, Path) else "The image"
-    try:
-        with warnings.catch_warnings():
-            # Broken metadata makes Pillow warn; whether the pixels can be read is all that matters here.
-            warnings.simplefilter("ignore")
-            file = io.BytesIO(source) if isinstance(source, bytes) else source
-            with Image.open(file, formats=FORMATS) as image:
-                _check_pixels(image, name, settings)
-                return _upright_rgb(image, settings.max_pixels, draft=settings.jpeg_draft)
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise UnsupportedImageError(f"{name} is no image of a known format, or is damaged.") from None
-    except PermissionError:
-        raise ImageError(f"{name} may not be read: permission denied.") from None
-    except Exception as error:
-        # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error, IndexError …
-        words = str(error).strip().splitlines()
-        raise ImageError(f"{name} is damaged: {words[0] if words else type(error).__name__}.") from error
-
-
-@cache
-def _register_heif() -> None:
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
-    # Pillow's own guard is a warning at half this number; `_check_pixels` is the guard here.
-    Image.MAX_IMAGE_PIXELS = None
-
-
-def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
-    """From the header alone: a file of a few kilobytes can hold gigabytes of pixels."""
-    width, height = image.size
-    if width * height > settings.max_image_pixels:
-        raise ImageTooLargeError(
-            f"{name} has {width}×{height} pixels; the limit is {settings.max_image_pixels / 1e6:.0f} megapixels "
-            "(CAPTIONQ_MAX_IMAGE_PIXELS)."
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{name} has {width}×{height} pixels: too long and thin to look at.")
+    most = min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
+    with open_image(source, settings) as image:
+        return _upright_rgb(image, most, draft=settings.jpeg_draft)
 
 
 def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("filename", sa.Text(), nullable=False),
         sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("idempotency_key", sa.String(), unique=True),
         sa.Column("created_at", sa.Float(), nullable=False),
     )
     op.create_table(

@@ -1,0 +1,46 @@
+"""Where a process' words go: a file and the terminal, as text or as one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+
+from jobs.settings import Settings
+
+#: Two files of this size (bytes) at most.
+FILE_SIZE = 10_000_000
+
+
+class JSONLines(logging.Formatter):
+    """One object a line: time, level, logger, message, and the fields that came along."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.msg.split(" ", maxsplit=1)[0] if fields else record.getMessage(),
+            **fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False) -> None:
+    """Log to a file in the logs folder, and to the terminal; `quiet`: there only what went wrong."""
+    settings.make_folders()
+    file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
+    file.setFormatter(JSONLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(JSONLines() if as_json else logging.Formatter("%(message)s"))
+    terminal.setLevel(logging.WARNING if quiet else logging.INFO)
+    terminal.addFilter(lambda record: record.name.startswith("captionq"))
+    logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
+    logging.getLogger("captionq").setLevel(logging.DEBUG)
+    # rq says four lines a job at INFO.
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)

@@ -1,0 +1,176 @@
+"""What a zip says it holds: the directory at its end, and the header before each entry's bytes.
+
+Not by `zipfile`: it takes the whole directory into memory however large it is, gives up at a name that is no UTF-8, reads the
+names that macOS writes in another code page, and finds entries that overlap in the newest versions of Python alone.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from jobs.errors import ArchiveError, UploadTooLargeError
+
+_END = struct.Struct("<4s4H2LH")
+_END_MAGIC = b"PK\x05\x06"
+#: Its last field, the comment's length, has two bytes.
+_LONGEST_COMMENT = 0xFFFF
+_LOCATOR = struct.Struct("<4sLQL")
+_LOCATOR_MAGIC = b"PK\x06\x07"
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_END_64_MAGIC = b"PK\x06\x06"
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_ENTRY_MAGIC = b"PK\x01\x02"
+_LOCAL = struct.Struct("<4s5H3L2H")
+_LOCAL_MAGIC = b"PK\x03\x04"
+_ZIP64_FIELD = 0x0001
+#: A number that does not fit into its four bytes is in the zip64 field instead.
+_ELSEWHERE = 0xFFFF_FFFF
+_UTF8 = 0x0800
+_DAMAGED = "The file is no zip, or a damaged one. Send it again, or make it anew."
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Where the directory lies. All are offsets and sizes in bytes."""
+
+    start: int
+    size: int
+    #: What stands before the zip itself, such as a program that unpacks it: it is to be added to the entries' offsets.
+    before: int
+    #: Of the whole archive.
+    archive_bytes: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the directory says of an entry. Nothing of it is known to be true."""
+
+    name: str
+    flags: int
+    method: int
+    crc: int
+    #: Bytes in the archive, and unpacked.
+    packed: int
+    size: int
+    #: Where its header begins, in bytes from the beginning of the archive.
+    offset: int
+    #: The mode of Unix; 0 where the archive comes from another system.
+    mode: int
+
+
+def find_directory(archive: IO[bytes]) -> Directory:
+    """Raises ArchiveError."""
+    archive.seek(0, os.SEEK_END)
+    length = archive.tell()
+    tail_start = max(0, length - _END.size - _LONGEST_COMMENT)
+    archive.seek(tail_start)
+    tail = archive.read()
+    found = tail.rfind(_END_MAGIC, 0, len(tail) - _END.size + len(_END_MAGIC))
+    if found < 0 or len(tail) < _END.size:
+        raise ArchiveError(_DAMAGED)
+    end = tail_start + found
+    _, disk, _, _, _, size, offset, _ = _END.unpack_from(tail, found)
+    if large := _end_64(archive, end):
+        end, size, offset = large
+    elif disk:
+        raise ArchiveError("The zip is one part of several. Make it anew in one piece.")
+    start = end - size
+    if start < 0 or start < offset:
+        raise ArchiveError(_DAMAGED)
+    return Directory(start, size, before=start - offset, archive_bytes=length)
+
+
+def _end_64(archive: IO[bytes], end: int) -> tuple[int, int, int] | None:
+    """Of a zip64: the end of its directory, its size and its offset."""
+    start = end - _LOCATOR.size - _END_64.size
+    if start < 0:
+        return None
+    archive.seek(start)
+    both = archive.read(_END_64.size + _LOCATOR.size)
+    if not both.startswith(_END_64_MAGIC) or both[_END_64.size :][:4] != _LOCATOR_MAGIC:
+        return None
+    *_, size, offset = _END_64.unpack_from(both)
+    return start, size, offset
+
+
+def read_entries(archive: IO[bytes], directory: Directory, most: int) -> Iterator[Entry]:
+    """One after the other. Raises ArchiveError, and UploadTooLargeError when there are more than `most`."""
+    position, end = directory.start, directory.start + directory.size
+    count = 0
+    while position < end:
+        count += 1
+        if count > most:
+            raise UploadTooLargeError(f"The zip has more than {most} entries. Send several smaller ones.")
+        archive.seek(position)
+        fixed = _exactly(archive, _ENTRY.size)
+        *_, name_size, extra_size, comment_size, _, _, _, _ = _ENTRY.unpack(fixed)
+        name, extra = _exactly(archive, name_size), _exactly(archive, extra_size)
+        position += _ENTRY.size + name_size + extra_size + comment_size
+        if not fixed.startswith(_ENTRY_MAGIC) or position > end:
+            raise ArchiveError(_DAMAGED)
+        entry = _as_entry(fixed, name, extra, directory.before)
+        if entry.offset > directory.start:
+            raise ArchiveError(_DAMAGED)
+        yield entry
+
+
+def _as_entry(fixed: bytes, name: bytes, extra: bytes, before: int) -> Entry:
+    _, _, _, flags, method, _, _, crc, packed, size, *_, attributes, offset = _ENTRY.unpack(fixed)
+    large = _zip64_numbers(extra)
+    try:
+        # In this order, and only those that are needed.
+        size = next(large) if size == _ELSEWHERE else size
+        packed = next(large) if packed == _ELSEWHERE else packed
+        offset = next(large) if offset == _ELSEWHERE else offset
+    except StopIteration:
+        raise ArchiveError(_DAMAGED) from None
+    return Entry(
+        name=_decoded(name, flags),
+        flags=flags,
+        method=method,
+        crc=crc,
+        packed=packed,
+        size=size,
+        offset=before + offset,
+        mode=attributes >> 16,
+    )
+
+
+def _zip64_numbers(extra: bytes) -> Iterator[int]:
+    position = 0
+    while position + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, position)
+        position += 4
+        if kind == _ZIP64_FIELD:
+            field = extra[position : position + size]
+            yield from (number for (number,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8]))
+        position += size
+
+
+def _decoded(name: bytes, flags: int) -> str:
+    """macOS writes UTF-8 and does not say so; what is no UTF-8 is by the standard in the code page of the IBM PC."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode(errors="replace") if flags & _UTF8 else name.decode("cp437")
+
+
+def data_start(archive: IO[bytes], entry: Entry) -> int:
+    """Where the entry's bytes begin, behind its own header. Raises ArchiveError."""
+    archive.seek(entry.offset)
+    header = _exactly(archive, _LOCAL.size)
+    if not header.startswith(_LOCAL_MAGIC):
+        raise ArchiveError(_DAMAGED)
+    *_, name_size, extra_size = _LOCAL.unpack(header)
+    return entry.offset + _LOCAL.size + int(name_size) + int(extra_size)
+
+
+def _exactly(archive: IO[bytes], size: int) -> bytes:
+    found = archive.read(size)
+    if len(found) < size:
+        raise ArchiveError(_DAMAGED)
+    return found
