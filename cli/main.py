@@ -11,6 +11,7 @@ import click
 #: Command → the module that holds it, under the same name. In the order of the help page.
 COMMANDS = {
     "caption": "cli.caption",
+    "serve": "cli.serve",
     "work": "cli.work",
     "jobs": "cli.jobs",
     "models": "cli.models",

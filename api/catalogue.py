@@ -1,0 +1,66 @@
+"""The models that may be asked for over HTTP: those that are here, and the one that is configured.
+
+Any other name is refused: a stranger's request is not to start a download of gigabytes, or to tell which folders there are.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Lock
+
+from jobs.errors import ModelError, ModelNotFoundError
+from jobs.models import ModelInfo, describe, is_here, list_models
+from jobs.settings import Settings
+
+#: Seconds for which the list of models is not made anew.
+FRESH = 30.0
+
+
+class Catalogue:
+    """Models by the names that they have outside: of a local folder its last part, of all others the same as inside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        self._listed = float("-inf")
+        self._models: dict[str, ModelInfo] = {}
+
+    def models(self) -> dict[str, ModelInfo]:
+        """By their names outside. The first one is the default; it may not have been fetched yet."""
+        with self._lock:
+            if time.monotonic() - self._listed > FRESH:
+                self._models = self._list()
+                self._listed = time.monotonic()
+            return self._models
+
+    def resolve(self, name: str | None) -> ModelInfo:
+        """The model of this name outside; None: the default. Raises ModelError."""
+        models = self.models()
+        name = name or public_name(self._settings.model)
+        if name not in models:
+            raise ModelNotFoundError(f"There is no model '{name}' here. GET /v1/models lists those that there are.")
+        info = models[name]
+        # What could not be described when the list was made may be reachable now.
+        return info if info.path is not None else describe(info.name)
+
+    def _list(self) -> dict[str, ModelInfo]:
+        found: dict[str, ModelInfo] = {}
+        for name in (self._settings.model, *self._settings.pinned_models):
+            found[public_name(name)] = _described(name)
+        for info in list_models():
+            found.setdefault(info.name, info)
+        return found
+
+
+def public_name(name: str) -> str:
+    """What a model is called outside: the path of a folder says too much."""
+    return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
+
+
+def _described(name: str) -> ModelInfo:
+    """A model that is configured, and may have to be fetched yet: what it is, is asked for when somebody wants it."""
+    try:
+        return describe(name) if is_here(name) else ModelInfo(name, "vision", None)
+    except ModelError:
+        return ModelInfo(name, "vision", None)

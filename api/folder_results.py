@@ -1,0 +1,111 @@
+"""The results of a folder: as they come in events, and all of them in JSON lines or CSV."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from api.completions import usage_of
+from api.folder_objects import folder_object
+from api.following import HEARTBEAT
+from api.job_objects import error_of, source_name
+from api.resources import Resources
+from api.sse import HEARTBEAT_COMMENT, event_bytes
+from jobs.store import Store
+from jobs.tables import Batch, Job, JobStatus
+
+#: Seconds between two looks for what has ended.
+LOOK_EVERY = 0.5
+#: The id of the last event: who has it has had everything.
+END = "end"
+#: Ids count the images in the order of their ends.
+EVENT_ID = r"^(\d{1,15}|end)$"
+COLUMNS = (
+    "source",
+    "status",
+    "text",
+    "finish_reason",
+    "quality",
+    "prompt_tokens",
+    "completion_tokens",
+    "error_code",
+    "error_message",
+    "job",
+)
+
+
+def result_of(job: Job, batch: Batch) -> dict[str, Any]:
+    """What came of one image."""
+    error = error_of(job)
+    return {
+        "job": job.id,
+        "source": source_name(job, _folder_of(batch)),
+        "status": job.status,
+        "text": job.text if job.status == JobStatus.SUCCEEDED else None,
+        "finish_reason": job.finish_reason,
+        "quality": job.quality,
+        "usage": usage_of(job).model_dump() if job.status == JobStatus.SUCCEEDED else None,
+        "error": None if error is None else error.model_dump(),
+    }
+
+
+def json_lines(store: Store, batch: Batch) -> Iterator[str]:
+    """A line an image that has ended, in the order of their ends."""
+    for job in _ended(store, batch):
+        yield json.dumps(result_of(job, batch), ensure_ascii=False) + "\n"
+
+
+def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
+    """The same as a table with a heading."""
+    yield _row(dict(zip(COLUMNS, COLUMNS, strict=True)))
+    for job in _ended(store, batch):
+        result = result_of(job, batch)
+        usage, error = result["usage"] or {}, result["error"] or {}
+        yield _row({**result, **usage, "error_code": error.get("code"), "error_message": error.get("message")})
+
+
+async def folder_events(batch: Batch, resources: Resources, after: int) -> AsyncIterator[bytes]:
+    """An event an image that ends after the given one, and how far the folder is; the whole folder at last."""
+    last, told, spoke_at = after, None, time.monotonic()
+    while not resources.draining.is_set():
+        # Counted first: a job that ends after the count is seen in the next round.
+        folder = await run_in_threadpool(folder_object, batch, resources)
+        while jobs := await run_in_threadpool(resources.store.finished_after, batch.id, last):
+            for job in jobs:
+                last = job.finished_order or last
+                yield event_bytes(result_of(job, batch), event="image", id_=str(last))
+        if folder.status == "ended":
+            yield event_bytes(folder.model_dump(), event="result", id_=END)
+            return
+        if folder.counts != told:
+            told, spoke_at = folder.counts, time.monotonic()
+            yield event_bytes(folder.model_dump(), event="progress", id_=str(last))
+        elif time.monotonic() - spoke_at > HEARTBEAT:
+            spoke_at = time.monotonic()
+            yield HEARTBEAT_COMMENT
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _folder_of(batch: Batch) -> Path | None:
+    return Path(batch.description).resolve() if batch.description.startswith("/") else None
+
+
+def _ended(store: Store, batch: Batch) -> Iterator[Job]:
+    last = 0
+    while jobs := store.finished_after(batch.id, last):
+        yield from jobs
+        last = jobs[-1].finished_order or last
+
+
+def _row(values: dict[str, Any]) -> str:
+    line = io.StringIO()
+    csv.DictWriter(line, COLUMNS, extrasaction="ignore").writerow(values)
+    return line.getvalue()

@@ -1,0 +1,205 @@
+"""`/v1/folders`: many images, one question."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import StreamingResponse
+
+from api.auth import Caller, CallerDep
+from api.dependencies import IdempotencyKey, ResourcesDep
+from api.errors import ErrorBody, not_found
+from api.folder_intake import FolderIntake
+from api.folder_objects import Folder, FolderBody, FolderOptions, folder_object
+from api.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
+from api.intake import ask_again, scoped
+from api.resources import Resources
+from api.sse import EventStream
+from jobs import cancellation
+from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
+from jobs.tables import Batch, BatchKind, JobStatus
+
+router = APIRouter(tags=["folders"])
+
+FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
+_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Images, or zips of them",
+                        },
+                        "options": {"type": "string", "description": "The JSON of FolderOptions"},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/folders",
+    status_code=201,
+    response_model=Folder,
+    openapi_extra=_BODIES,
+    responses={
+        200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
+        404: {"model": ErrorBody, "description": "No such folder or model"},
+        409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
+        429: {"model": ErrorBody, "description": "The lane is full"},
+    },
+)
+async def create_folder(
+    request: Request,
+    response: Response,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Folder:
+    """Ask about every image of a folder that is served, or of an upload. Answers when all of them are queued."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        batch, repeated = await _create_from_upload(request, resources, caller, idempotency_key)
+    else:
+        body = _valid_body(await request.body())
+        batch, repeated = await run_in_threadpool(
+            lambda: FolderIntake(body, resources, caller, idempotency_key).path(body)
+        )
+    if repeated:
+        response.status_code = 200
+    return await run_in_threadpool(folder_object, batch, resources)
+
+
+@router.get("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """How far it is, how fast it goes, and for how long it will."""
+    return folder_object(_find(folder_id, resources), resources)
+
+
+@router.delete("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """Cancel what is left of it. What has its result keeps it."""
+    batch, store = _find(folder_id, resources), resources.store
+    cancellation.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    return folder_object(batch, resources)
+
+
+@router.post(
+    "/v1/folders/{folder_id}/retry",
+    status_code=201,
+    response_model=Folder,
+    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "Nothing of it has failed"}},
+)
+def retry_folder(
+    folder_id: FolderId, resources: ResourcesDep, caller: CallerDep, idempotency_key: IdempotencyKey = None
+) -> Folder:
+    """Ask again about the images that failed or were cancelled, as a new folder."""
+    batch, store = _find(folder_id, resources), resources.store
+    failed = store.jobs(batch_id=batch.id, statuses=(JobStatus.FAILED, JobStatus.CANCELLED))
+    if not failed:
+        raise ConflictError("None of its images failed or was cancelled.")
+    again = Batch(
+        description=batch.description,
+        kind=BatchKind.FOLDER,
+        model=batch.model,
+        idempotency_key=scoped(idempotency_key, caller, "retry"),
+        digest=folder_id,
+    )
+    return folder_object(ask_again(failed, resources, again), resources)
+
+
+@router.get(
+    "/v1/folders/{folder_id}/events",
+    response_class=EventStream,
+    responses={
+        **_NOT_FOUND,
+        200: {"description": "Events: image for each that ends, progress, and result at last"},
+        204: {"description": "Everything has been told: do not come back"},
+    },
+)
+async def follow_folder(
+    folder_id: FolderId,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    last_event_id: Annotated[str | None, Header(pattern=EVENT_ID)] = None,
+) -> Response:
+    """Each image as it ends. With Last-Event-ID: those that have ended since then."""
+    batch = await run_in_threadpool(_find, folder_id, resources)
+    if last_event_id == END:
+        return Response(status_code=204)
+    return EventStream(folder_events(batch, resources, int(last_event_id or 0)))
+
+
+@router.get(
+    "/v1/folders/{folder_id}/results",
+    response_class=StreamingResponse,
+    responses={
+        **_NOT_FOUND,
+        200: {
+            "description": "The images that have ended",
+            "content": {"application/x-ndjson": {}, "text/csv": {}},
+        },
+    },
+)
+def get_results(
+    folder_id: FolderId,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    format: Annotated[Literal["jsonl", "csv"], Query()] = "jsonl",  # noqa: A002  # the parameter's name on the wire
+) -> StreamingResponse:
+    """What there is by now, in the order of the images' ends."""
+    batch = _find(folder_id, resources)
+    if format == "csv":
+        return StreamingResponse(csv_lines(resources.store, batch), media_type="text/csv")
+    return StreamingResponse(json_lines(resources.store, batch), media_type="application/x-ndjson")
+
+
+async def _create_from_upload(
+    request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
+) -> tuple[Batch, bool]:
+    most = resources.settings.max_upload_files
+    async with request.form(max_files=most, max_fields=10) as form:
+        text = form.get("options", "{}")
+        if not isinstance(text, str):
+            raise InvalidRequestError("'options' is a field with JSON, not a file.")
+        options = _valid_options(text)
+        files = [(part.filename or "", part.file) for part in form.getlist("files") if isinstance(part, UploadFile)]
+        return await run_in_threadpool(lambda: FolderIntake(options, resources, caller, idempotency_key).uploads(files))
+
+
+def _valid_body(text: bytes) -> FolderBody:
+    try:
+        return FolderBody.model_validate_json(text)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+def _valid_options(text: str) -> FolderOptions:
+    try:
+        return FolderOptions.model_validate_json(text)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+def _find(folder_id: str, resources: Resources) -> Batch:
+    try:
+        batch = resources.store.batch(folder_id)
+    except NotFoundError:
+        raise not_found("folder", folder_id) from None
+    if batch.kind != BatchKind.FOLDER:
+        raise not_found("folder", folder_id)
+    return batch

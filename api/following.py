@@ -1,0 +1,56 @@
+"""Following one job to its end: its events as they come, then its row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from api.hub import Look, Subscription
+from api.resources import Resources
+from jobs.stream import Event
+from jobs.tables import OPEN, Job
+
+#: Seconds without news after which whoever writes to a client shows that it is still there.
+HEARTBEAT = 15.0
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nothing has happened for a while."""
+
+
+#: What may be heard of a job.
+News = Event | Look | Silence | Job
+
+
+async def follow(
+    resources: Resources, subscription: Subscription, *, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[News]:
+    """What happens to a job, and at last its row, once it has ended. Ends without it when the process is about to end."""
+    while True:
+        try:
+            news = await asyncio.wait_for(subscription.news.get(), heartbeat)
+        except TimeoutError:
+            yield Silence()
+            continue
+        if news is None:
+            return
+        ended = news.status not in OPEN if isinstance(news, Look) else news.name == "ended"
+        if ended:
+            job = await run_in_threadpool(resources.store.job, subscription.job_id)
+            if job.status not in OPEN:
+                yield job
+                return
+        else:
+            yield news
+
+
+async def ended(resources: Resources, subscription: Subscription) -> Job:
+    """The row of a job, once it has ended."""
+    async for news in follow(resources, subscription):
+        if isinstance(news, Job):
+            return news
+    raise AssertionError("only event streams are let go")  # pragma: no cover

@@ -1,0 +1,73 @@
+"""What the API does beside its requests: webhooks are sent, and images that nobody needs any more are swept away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from functools import partial
+
+from api.folder_objects import folder_object
+from api.job_objects import job_object
+from api.resources import Resources
+from jobs.deliverer import Deliverer
+from jobs.sweep import sweep_blobs
+from jobs.tables import Webhook
+from jobs.webhook_store import WebhookStore
+
+logger = logging.getLogger("captionq.api")
+
+#: Seconds between two looks for webhooks that are due.
+DELIVER_EVERY = 1.0
+#: Seconds between two sweeps.
+SWEEP_EVERY = 3600.0
+
+
+class Housekeeping:
+    """A thread that lives as long as the API."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._done.set()
+        self._thread.join()
+        self._deliverer.close()
+
+    def _run(self) -> None:
+        swept = 0.0
+        while not self._done.wait(DELIVER_EVERY):
+            if self._resources.settings.webhook_secret is not None:
+                self._deliverer.run_once(partial(message_of, resources=self._resources))
+            if time.monotonic() - swept > SWEEP_EVERY:
+                swept = time.monotonic()
+                self._sweep()
+
+    def _sweep(self) -> None:
+        try:
+            swept = sweep_blobs(self._resources.store.engine, self._resources.settings, time.time())
+        except Exception:
+            logger.exception("The images that nobody needs could not be swept away.")
+        else:
+            logger.log(logging.INFO if swept else logging.DEBUG, "Swept away %d images.", swept)
+
+
+def message_of(webhook: Webhook, resources: Resources) -> bytes:
+    """What a webhook is sent: the same object that polling shows, in Standard Webhooks' envelope."""
+    store = resources.store
+    if webhook.job_id is not None:
+        job = job_object(store.job(webhook.job_id))
+        kind, at, data = f"job.{job.status}", job.finished_at, job.model_dump_json()
+    else:
+        assert webhook.batch_id is not None
+        folder = folder_object(store.batch(webhook.batch_id), resources)
+        kind, at, data = "folder.ended", folder.finished_at, folder.model_dump_json()
+    stamp = datetime.fromtimestamp(at or time.time(), UTC).isoformat(timespec="milliseconds")
+    return f'{{"type":"{kind}","timestamp":"{stamp}","data":{data}}}'.encode()

@@ -1,0 +1,74 @@
+"""The images of a request that comes over HTTP: what may be used, and where the worker finds it.
+
+Bytes go to the blobs, so rows stay small; files are taken from below the folders that are served, by the path that is left
+when all links are resolved; addresses on the net are checked, and fetched by the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from api.dialect import ImageReference
+from api.resources import Resources
+from jobs.blobs import blob_address, put_blob
+from jobs.errors import (
+    ImageForbiddenError,
+    ImageTooLargeError,
+    InvalidImageURLError,
+    TooManyImagesError,
+)
+from jobs.fetching import check_image_url
+from jobs.image_check import check_image
+from jobs.images import decoded_data, image_source
+from jobs.requests import path_of
+from jobs.settings import Settings
+
+
+def take_images(references: Sequence[ImageReference], resources: Resources) -> list[str]:
+    """Their addresses, in the same order. Raises ImageError, TooManyImagesError, NotFoundError."""
+    most = resources.settings.max_images
+    if len(references) > most:
+        raise TooManyImagesError(f"The request has {len(references)} images; {most} are allowed (CAPTIONQ_MAX_IMAGES).")
+    return [_address(reference, resources) for reference in references]
+
+
+def check_served(path: Path, settings: Settings) -> Path:
+    """The path with all links resolved. Whether it exists is told only below a folder that is served."""
+    try:
+        real = path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        real = None
+    if real is None or not any(real.is_relative_to(root.resolve()) for root in settings.served_roots):
+        raise ImageForbiddenError("This path is not below a folder that is served (captionq serve --allow-root DIR).")
+    return real
+
+
+def _address(reference: ImageReference, resources: Resources) -> str:
+    settings = resources.settings
+    if reference.file_id is not None:
+        return blob_address(resources.uploads.get(reference.file_id).sha256)
+    url = reference.url or ""
+    scheme, _, _ = url.partition(":")
+    match scheme.lower():
+        case "data":
+            data = decoded_data(url, settings)
+            check_image(data, settings)
+            sha256, _ = put_blob([data], settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+            return blob_address(sha256)
+        case "http" | "https":
+            check_image_url(url, settings)
+            return url
+        case "file":
+            return _file_address(path_of(url[:5].lower() + url[5:]), settings)
+        case _ if url.startswith("/"):
+            return _file_address(Path(url), settings)
+        case _:
+            raise InvalidImageURLError("An image is referred to by an https:, data: or file: address; this is none.")
+
+
+def _file_address(path: Path, settings: Settings) -> str:
+    real = check_served(path, settings)
+    image_source(real.as_uri(), settings, settings.served_roots)
+    check_image(real, settings)
+    return real.as_uri()

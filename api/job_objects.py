@@ -1,0 +1,92 @@
+"""A job on the wire: polling, lists, events and webhooks all show the same object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from api.catalogue import public_name
+from api.completions import ChatCompletion, completion_of
+from api.errors import ErrorDetail, detail_of, stored_error
+from jobs.requests import path_of
+from jobs.tables import Job, JobStatus
+
+
+class Seconds(BaseModel):
+    """Where the time went; null: it has not come to that."""
+
+    queue: float | None
+    preprocess: float | None
+    prefill: float | None
+    decode: float | None
+
+
+class JobObject(BaseModel):
+    """One request, where it is, and what came of it. Times are seconds since the epoch."""
+
+    id: str
+    object: Literal["job"] = "job"
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    lane: Literal["interactive", "bulk"]
+    batch: str | None
+    model: str
+    #: The name of the image, for those of a folder.
+    source: str | None
+    attempts: int
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    seconds: Seconds
+    #: What was noticed about the answer: `empty`, `repetition`.
+    quality: str | None
+    result: ChatCompletion | None
+    error: ErrorDetail | None
+
+
+class JobList(BaseModel):
+    """A page. The next one begins after `last_id`."""
+
+    object: Literal["list"] = "list"
+    data: list[JobObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+def job_object(job: Job) -> JobObject:
+    """What the outside sees of a row."""
+    return JobObject.model_validate(
+        {
+            **job.model_dump(include={"id", "status", "lane", "attempts", "created_at", "started_at", "finished_at"}),
+            "quality": job.quality,
+            "batch": job.batch_id,
+            "model": public_name(job.model),
+            "source": source_name(job),
+            "seconds": Seconds(
+                queue=job.queue_seconds,
+                preprocess=job.preprocess_seconds,
+                prefill=job.prefill_seconds,
+                decode=job.decode_seconds,
+            ),
+            "result": completion_of(job) if job.status == JobStatus.SUCCEEDED else None,
+            "error": error_of(job),
+        }
+    )
+
+
+def error_of(job: Job) -> ErrorDetail | None:
+    """Why a job failed; of a job that is tried again, nothing yet."""
+    if job.status != JobStatus.FAILED:
+        return None
+    return detail_of(stored_error(job.error_code, job.error_message))
+
+
+def source_name(job: Job, below: Path | None = None) -> str | None:
+    """The image's name: within the folder that was asked about, else without any."""
+    if job.source is None or not job.source.startswith("file:"):
+        return job.source
+    path = path_of(job.source)
+    name = path.relative_to(below) if below is not None and path.is_relative_to(below) else path.name
+    return str(name).encode(errors="replace").decode()

@@ -1,0 +1,79 @@
+"""`GET /metrics`: the queue, the workers and the requests, in Prometheus' text format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from api.auth import CallerDep
+from api.dependencies import ResourcesDep
+from api.resources import Resources
+from jobs import queue
+from jobs.tables import Lane
+
+logger = logging.getLogger("captionq.api")
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
+)
+def metrics(resources: ResourcesDep, caller: CallerDep) -> Response:
+    """For Prometheus. While the broker is away, what it would tell is missing."""
+    registry = CollectorRegistry()
+    registry.register(_Queue(resources))
+    registry.register(_Workers(resources))
+    text = generate_latest(registry) + generate_latest(resources.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Queue(Collector):
+    """What the record and the lanes hold."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("captionq_jobs", "Jobs by state.", labels=["state"])
+        for status, count in self._resources.store.counts().items():
+            jobs.add_metric([status], count)
+        yield jobs
+        yield GaugeMetricFamily("captionq_streams", "Event streams that are open.", self._resources.hub.followers)
+        try:
+            depth = GaugeMetricFamily("captionq_queue_depth", "Jobs that wait in a lane.", labels=["lane"])
+            for lane in Lane:
+                depth.add_metric([lane], queue.waiting(self._resources.connection, lane))
+            yield depth
+        except RedisError as error:
+            logger.warning("The broker is away (%s): there are no figures of its lanes.", error)
+
+
+class _Workers(Collector):
+    """What the workers measured, each under its own label, as one family a name."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        try:
+            workers = self._resources.workers()
+        except RedisError as error:
+            logger.warning("The broker is away (%s): there are no figures of its workers.", error)
+            workers = []
+        for worker in workers:
+            for family in text_string_to_metric_families(worker.metrics):
+                families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                families[family.name].samples += family.samples
+        alive = GaugeMetricFamily("captionq_workers", "Workers that live.", len(workers))
+        yield from (alive, *families.values())

@@ -1,0 +1,73 @@
+"""Each request's id, and its line in the log. Plain ASGI: nothing stands between a route and a client that goes away."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import send_error
+from api.request_metrics import RequestMetrics
+from jobs.errors import CaptionqError
+
+logger = logging.getLogger("captionq.access")
+
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}")
+#: Asked every few seconds by machines: not worth a line each.
+_QUIET = ("/healthz", "/readyz", "/metrics")
+
+
+class RequestLog:
+    """Gives each request an id and a line in the log."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
+        scope["captionq.request"] = request_id
+        begun, status, has_begun = time.perf_counter(), 500, False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            logger.exception("%s broke.", request_id)
+            if has_begun:
+                raise
+            await send_error(CaptionqError("Something went wrong in captionq."), send_with_id)
+        finally:
+            self._tell(scope, request_id, status, time.perf_counter() - begun)
+
+    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.answered(scope["method"], route, status, seconds)
+        if route in _QUIET:
+            return
+        fields = {
+            "request": request_id,
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 4),
+            "caller": scope.get("captionq.caller"),
+            "job": scope.get("captionq.job"),
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        words = " ".join(f"{name}={value}" for name, value in known.items())
+        logger.info("answered %s", words, extra={"fields": known})

@@ -1,0 +1,255 @@
+"""`/v1/jobs` of a running `captionq serve`: made once, followed, resumed, cancelled and asked again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from jobs import broker
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.stream import News, publish
+from jobs.tables import Job, Lane
+from tests.processes import until
+from tests.scenes import draw_many
+from tests.serving import Served, about, data_uri, events_of, serving
+from tests.test_chat import png
+
+pytestmark = pytest.mark.timeout(300)
+
+SECRET = base64.b64encode(b"a secret of 24 bytes or more").decode()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests here."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("jobs") / "data")
+    settings.make_folders()
+    with serving(
+        settings, CAPTIONQ_WEBHOOK_SECRET=f"whsec_{SECRET}", CAPTIONQ_ALLOWED_NETWORKS='["127.0.0.1/32"]'
+    ) as running:
+        yield running
+
+
+def ended(served: Served, job_id: str) -> dict[str, Any]:
+    """The job, once it has ended."""
+    until(lambda: served.client.get(f"/v1/jobs/{job_id}").json()["status"] not in ("queued", "running"), "its end")
+    found: dict[str, Any] = served.client.get(f"/v1/jobs/{job_id}").json()
+    return found
+
+
+def hello(**more: Any) -> dict[str, Any]:
+    """A request that is quick."""
+    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
+
+
+def endless(**more: Any) -> dict[str, Any]:
+    """A request that keeps the model busy for a while: the token that would end the answer is ruled out."""
+    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
+
+
+def test_a_job_is_made_polled_and_has_its_result(served: Served) -> None:
+    """The same completion that the synchronous endpoint gives."""
+    drawn = draw_many(1)[0]
+    made = served.client.post("/v1/jobs", json=about(data_uri(png(drawn))))
+    assert made.status_code == 201
+    job = ended(served, made.json()["id"])
+    assert job["status"] == "succeeded"
+    assert job["result"]["choices"][0]["message"]["content"] == drawn.caption
+    assert job["seconds"]["decode"] > 0
+
+
+def test_a_list_becomes_a_batch(served: Served) -> None:
+    """All of it or none; it can be listed page by page."""
+    pictures = draw_many(5)
+    made = served.client.post("/v1/jobs", json=[about(data_uri(png(drawn))) for drawn in pictures]).json()
+    batch = made["data"][0]["batch"]
+    results = [ended(served, job["id"])["result"]["choices"][0]["message"]["content"] for job in made["data"]]
+    assert results == [drawn.caption for drawn in pictures]
+    pages: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = served.client.get("/v1/jobs", params={"batch": batch, "limit": 2, "status": "succeeded", **after}).json()
+        pages += [job["id"] for job in page["data"]]
+        if not page["has_more"]:
+            break
+        after = {"after": page["last_id"]}
+    assert sorted(pages) == sorted(job["id"] for job in made["data"])
+    bad = served.client.post("/v1/jobs", json=[hello(), about("ftp://x/y.png")])
+    assert bad.status_code == 400
+    assert served.client.get("/v1/jobs", params={"limit": 1}).json()["data"][0]["batch"] == batch
+
+
+def test_the_same_key_gives_the_same_job(served: Served) -> None:
+    """Also when both come at once; another request with it is refused, and other kinds of things have keys of their own."""
+    key = {"Idempotency-Key": "one"}
+    answers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(served.client.post("/v1/jobs", json=hello(), headers=key)))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
+    other = served.client.post("/v1/jobs", json=hello(max_tokens=3), headers=key)
+    assert other.status_code == 409
+    assert other.json()["error"]["code"] == "idempotency_key_reused"
+    lists = [served.client.post("/v1/jobs", json=[hello()], headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in lists] == [201, 200]
+    assert lists[0].json()["data"][0]["id"] == lists[1].json()["data"][0]["id"]
+    uploads = [
+        served.client.post("/v1/files", files={"file": png(drawn)}, data={"purpose": "vision"}, headers=key)
+        for drawn in (*draw_many(1), *draw_many(2))
+    ]
+    assert [answer.status_code for answer in uploads] == [200, 200, 409]
+    assert uploads[0].json() == uploads[1].json()
+    chats = [served.client.post("/v1/chat/completions", json=hello(), headers=key).json() for _ in range(2)]
+    assert chats[0] == chats[1]
+
+
+def test_events_tell_a_job_from_its_place_in_the_queue_to_its_result(served: Served) -> None:
+    """Each has an id; the text of its tokens is the beginning of its result's."""
+    job = served.client.post("/v1/jobs", json=hello()).json()
+    with served.client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
+        events = list(events_of(response.iter_lines()))
+    assert all("id" in event for event in events)
+    names = [event["event"] for event in events]
+    assert names[-1] == "result"
+    assert {"state", "tokens"} <= set(names)
+    said = "".join(event["data"]["text"] for event in events if event["event"] == "tokens")
+    text = events[-1]["data"]["result"]["choices"][0]["message"]["content"]
+    assert text.startswith(said)
+    assert served.client.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": "end"}).status_code == 204
+
+
+def test_a_stream_is_resumed_without_loss_or_repeat(served: Served) -> None:
+    """After every event in turn: what was had and what comes then is the whole, each event once."""
+    job = served.client.post("/v1/jobs", json=hello()).json()
+    ended(served, job["id"])
+    with served.client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
+        whole = list(events_of(response.iter_lines()))
+    assert len(whole) > 3
+    for number, event in enumerate(whole[:-1]):
+        with served.client.stream(
+            "GET", f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": event["id"]}
+        ) as response:
+            assert list(events_of(response.iter_lines())) == whole[number + 1 :]
+
+
+def test_a_second_attempt_begins_with_restart(served: Served) -> None:
+    """Who reads along throws away what was said before; a synchronous stream goes on where the same text went on."""
+    store, connection = Store(served.captionq.settings), broker.find(served.captionq.settings)
+    assert connection is not None
+    job = Job(lane=Lane.BULK, model="demo-text", request="{}", digest="x", streamed=True)
+    store.add([job])
+    store.claim(job.id, "another")
+    publish(
+        connection,
+        [News(job.id, name, data) for name, data in (("tokens", {"text": "He"}), ("restart", {"attempt": 2}))],
+    )
+    events = []
+    with served.client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
+        for event in events_of(response.iter_lines()):
+            events.append(event)
+            if event["event"] == "restart":
+                served.client.delete(f"/v1/jobs/{job.id}")
+    names = [event["event"] for event in events]
+    assert names.index("tokens") < names.index("restart") < names.index("result")
+    assert events[-1]["data"]["status"] == "cancelled"
+
+
+def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
+    """Its row of the batch is free at once, not when its answer would have ended."""
+    job = served.client.post("/v1/jobs", json=endless()).json()
+    until(lambda: served.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "running", "its beginning")
+    until(lambda: rows(served) > 0, "its row")
+    cancelled = served.client.delete(f"/v1/jobs/{job['id']}")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    until(lambda: rows(served) == 0, "its row's end")
+    assert served.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
+    again = served.client.post(f"/v1/jobs/{job['id']}/retry", headers={"Idempotency-Key": "again"})
+    assert again.status_code == 201
+    assert again.json()["id"] != job["id"]
+    twice = served.client.post(f"/v1/jobs/{job['id']}/retry", headers={"Idempotency-Key": "again"})
+    assert twice.json()["id"] == again.json()["id"]
+    served.client.delete(f"/v1/jobs/{again.json()['id']}")
+
+
+def rows(served: Served) -> int:
+    """How many decode."""
+    return sum(worker["rows"] for worker in served.client.get("/readyz").json()["workers"])
+
+
+def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> None:
+    """409, and 404 for what there is not."""
+    job = served.client.post("/v1/jobs", json=hello()).json()
+    ended(served, job["id"])
+    assert served.client.delete(f"/v1/jobs/{job['id']}").status_code == 409
+    assert served.client.post(f"/v1/jobs/{job['id']}/retry").status_code == 409
+    for path in ("", "/events"):
+        assert served.client.get(f"/v1/jobs/job_unknown{path}").status_code == 404
+
+
+def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
+    """Of an address on the net it is only known when the worker asks."""
+    job = served.client.post("/v1/jobs", json=about("https://localhost/x.png")).json()
+    found = ended(served, job["id"])
+    assert found["status"] == "failed"
+    assert set(found["error"]) == {"message", "type", "param", "code"}
+    assert found["result"] is None
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what it is sent; refuses the first message of each id."""
+
+    messages: list[tuple[dict[str, str], bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.messages.append((headers, body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Silence."""
+
+
+def test_a_webhook_gets_the_job_that_polling_shows(served: Served) -> None:
+    """Signed; and a folder's when all of it has ended."""
+    messages: list[tuple[dict[str, str], bytes]] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Receiver,), {"messages": messages}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/hook?token=secret"
+    job = served.client.post("/v1/jobs", json=hello(webhook=url)).json()
+    until(lambda: len(messages) == 1, "the message")
+    headers, body = messages[0]
+    message = json.loads(body)
+    assert message["type"] == "job.succeeded"
+    assert message["data"] == served.client.get(f"/v1/jobs/{job['id']}").json()
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    signature = base64.b64encode(hmac.digest(base64.b64decode(SECRET), signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+    folder = served.client.post(
+        "/v1/folders",
+        files={"files": ("a.png", png(draw_many(1)[0]))},
+        data={"options": json.dumps({"webhook": url})},
+    ).json()
+    until(lambda: len(messages) == 2, "the folder's message")
+    assert json.loads(messages[1][1])["data"]["id"] == folder["id"]
+    assert "secret" not in served.said()
+    refused = served.client.post("/v1/jobs", json=hello(webhook="https://user:pass@example.org/"))
+    assert refused.status_code == 400
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,164 @@
+"""What keeps strangers out of a running `captionq serve`, and its words within."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.settings import Settings
+from tests.processes import Captionq, until
+from tests.serving import Served, about, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+KEYS = {"laptop": "a-long-secret", "phone": "another-secret"}
+HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "my private words"}]}
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Without keys; small limits."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("open") / "data")
+    settings.make_folders()
+    with serving(
+        settings,
+        "--no-worker",
+        ready=False,
+        CAPTIONQ_MAX_BODY_BYTES="100000",
+        CAPTIONQ_MAX_UPLOAD_BYTES="200000",
+        CAPTIONQ_MAX_WAITING_BULK="3",
+        CAPTIONQ_MAX_STREAMS="2",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """With keys, and its log in JSON."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / "data")
+    settings.make_folders()
+    with serving(settings, "--log-json", CAPTIONQ_API_KEYS=json.dumps(KEYS)) as running:
+        yield running
+
+
+def test_an_address_that_others_reach_needs_keys(settings: Settings) -> None:
+    """It does not start without."""
+    started = Captionq(settings).run("serve", "--host", "0.0.0.0", "--port", "0")
+    assert started.returncode == 1
+    assert "CAPTIONQ_API_KEYS" in started.stderr
+
+
+def test_a_key_is_asked_for_where_there_are_keys(keyed: Served) -> None:
+    """Everywhere but where machines ask for health."""
+    for path in ("/v1/models", "/v1/jobs", "/v1/files", "/metrics"):
+        assert keyed.client.get(path).status_code == 401
+        wrong = keyed.client.get(path, headers={"Authorization": "Bearer a-long-secre"})
+        assert wrong.status_code == 401
+        assert wrong.headers["www-authenticate"] == "Bearer"
+        assert set(wrong.json()["error"]) == {"message", "type", "param", "code"}
+        assert keyed.client.get(path, headers={"Authorization": "Bearer another-secret"}).status_code == 200
+    assert keyed.client.get("/healthz").status_code == 200
+    assert keyed.client.get("/readyz").status_code == 200
+
+
+def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Served) -> None:
+    """One object a line; neither keys nor prompts nor answers."""
+    response = keyed.client.post(
+        "/v1/chat/completions",
+        json=HELLO,
+        headers={"Authorization": "Bearer a-long-secret", "X-Request-ID": "mine-1"},
+    )
+    assert response.status_code == 200
+    assert response.headers["x-request-id"] == "mine-1"
+    # The line is written when the answer has been sent.
+    until(lambda: "mine-1" in keyed.said(), "the line")
+    lines = [json.loads(line) for line in keyed.said().splitlines()]
+    line = next(line for line in lines if line.get("request") == "mine-1")
+    assert line["caller"] == "laptop"
+    assert line["job"].startswith("job_")
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/chat/completions", 200)
+    for word in ("a-long-secret", "private words", response.json()["choices"][0]["message"]["content"]):
+        assert word not in keyed.said()
+        assert word not in (keyed.captionq.settings.log_dir / "serve.log").read_text()
+        assert word not in (keyed.captionq.settings.log_dir / "worker.log").read_text()
+
+
+def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
+    """A name that resolves to loopback, and a page that posts a form."""
+    assert open_server.client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 403
+    assert open_server.client.get("/v1/models", headers={"Origin": "https://evil.example"}).status_code == 403
+    own = open_server.url
+    assert open_server.client.get("/v1/models", headers={"Origin": own}).status_code == 200
+    port = open_server.url.rsplit(":", maxsplit=1)[1]
+    assert open_server.client.get("/v1/models", headers={"Host": f"localhost:{port}"}).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:
+    """By what is said of it, and by what comes."""
+    large = about("x" * 200_000)
+    assert open_server.client.post("/v1/jobs", json=large).status_code == 413
+    pieces = (b"x" * 10_000 for _ in range(100))
+    refused = open_server.client.post("/v1/jobs", content=pieces, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 413
+    assert refused.json()["error"]["code"] == "request_too_large"
+    upload = {"files": ("a.png", b"x" * 300_000)}
+    assert open_server.client.post("/v1/folders", files=upload).status_code == 413
+
+
+def test_without_a_worker_nobody_is_kept_waiting(open_server: Served) -> None:
+    """503 and when to come back; jobs are queued all the same."""
+    refused = open_server.client.post("/v1/chat/completions", json=HELLO)
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+    ready = open_server.client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["broker"] is True
+
+
+def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
+    """429, and what there was room for waits."""
+    ids = []
+    while (made := open_server.client.post("/v1/jobs", json=HELLO)).status_code == 201:
+        ids.append(made.json()["id"])
+    assert len(ids) == 3
+    assert made.status_code == 429
+    assert made.json()["error"]["code"] == "queue_full"
+    assert int(made.headers["retry-after"]) >= 1
+    streams = [open_server.client.stream("GET", f"/v1/jobs/{ids[0]}/events") for _ in range(2)]
+    opened = [stream.__enter__() for stream in streams]
+    assert [response.status_code for response in opened] == [200, 200]
+    third = open_server.client.get(f"/v1/jobs/{ids[0]}/events")
+    assert third.status_code == 429
+    assert third.json()["error"]["code"] == "too_many_streams"
+    for stream in streams:
+        stream.__exit__(None, None, None)
+    for job_id in ids:
+        assert open_server.client.delete(f"/v1/jobs/{job_id}").status_code == 200
+
+
+def test_what_is_not_there_is_said_in_the_same_shape(open_server: Served) -> None:
+    """Routes, methods, broken JSON."""
+    answers = [
+        open_server.client.get("/v2/nothing"),
+        open_server.client.put("/v1/jobs"),
+        open_server.client.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"}),
+        open_server.client.get("/v1/jobs", params={"limit": "many"}),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 405, 400, 400]
+    for answer in answers:
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+        assert answer.headers["x-request-id"]
+
+
+def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
+    """And what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        started = Captionq(settings).run("serve", "--port", str(port))
+    assert started.returncode == 1
+    assert str(port) in started.stderr

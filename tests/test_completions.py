@@ -1,0 +1,64 @@
+"""The chunks of a streamed answer, when its job begins anew in the middle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.completions import Chunks, DivergedError
+from jobs.tables import Job, JobStatus
+
+
+def job(text: str) -> Job:
+    """One that has succeeded."""
+    return Job(
+        model="demo",
+        request="{}",
+        digest="x",
+        status=JobStatus.SUCCEEDED,
+        text=text,
+        finish_reason="stop",
+        logprobs=None,
+    )
+
+
+def content(chunk: dict[str, Any] | None) -> str | None:
+    """What a chunk adds; None: there is none."""
+    return None if chunk is None else chunk["choices"][0]["delta"].get("content")
+
+
+def test_what_was_sent_is_not_sent_again() -> None:
+    """The second attempt cuts its text in other places."""
+    chunks = Chunks(job(""), with_usage=False)
+    assert content(chunks.tokens("A large ")) == "A large "
+    chunks.restart()
+    assert content(chunks.tokens("A")) is None
+    assert content(chunks.tokens(" large red")) == "red"
+    rest = chunks.rest(job("A large red circle."))
+    assert [content(chunk) for chunk in rest] == [" circle.", None]
+    assert rest[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_another_answer_is_an_error() -> None:
+    """What was sent cannot be taken back."""
+    chunks = Chunks(job(""), with_usage=False)
+    chunks.tokens("A large ")
+    chunks.restart()
+    with pytest.raises(DivergedError):
+        chunks.tokens("Two")
+    with pytest.raises(DivergedError):
+        chunks.rest(job("A"))
+
+
+def test_log_probabilities_go_on_where_they_were() -> None:
+    """Each token's entry is sent once."""
+    chunks = Chunks(job(""), with_usage=False)
+    first = chunks.tokens("a b", [1, 2])
+    chunks.restart()
+    assert chunks.tokens("a", [1]) is None
+    second = chunks.tokens(" b c", [2, 3])
+    assert first is not None
+    assert second is not None
+    assert first["choices"][0]["logprobs"]["content"] == [1, 2]
+    assert second["choices"][0]["logprobs"]["content"] == [3]

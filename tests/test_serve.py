@@ -1,0 +1,155 @@
+"""`captionq serve` when things break: workers and brokers that are killed, clients that go, signals and deadlines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from jobs.settings import Settings
+from tests.processes import until
+from tests.scenes import draw_many
+from tests.serving import Served, about, data_uri, events_of, serving
+from tests.test_api_jobs import ended, endless, hello, rows
+from tests.test_chat import png
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def served(settings: Settings) -> Iterator[Served]:
+    """A server of the test's own: it is going to be broken."""
+    with serving(settings) as running:
+        yield running
+
+
+def the_only_job(served: Served) -> dict[str, Any]:
+    """The newest."""
+    found: dict[str, Any] = served.client.get("/v1/jobs", params={"limit": 1}).json()["data"][0]
+    return found
+
+
+def cut_off(served: Served, body: dict[str, Any]) -> socket.socket:
+    """A request whose client can be cut off, as by a cable: only its first bytes are read."""
+    host, port = served.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)))
+    content = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    return connection
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_frees_its_row(served: Served, stream: bool) -> None:
+    """Streaming or not: the job is cancelled, and nobody decodes for nobody."""
+    served.client.post("/v1/chat/completions", json=hello())
+    connection = cut_off(served, endless(stream=stream))
+    until(lambda: the_only_job(served)["status"] == "running", "its beginning")
+    until(lambda: rows(served) > 0, "its row")
+    if stream:
+        connection.recv(4096)
+    connection.close()
+    until(lambda: the_only_job(served)["status"] == "cancelled", "its end")
+    until(lambda: rows(served) == 0, "the row's end")
+
+
+def test_a_client_with_a_key_may_come_back_for_its_answer(served: Served) -> None:
+    """Its job goes on without it."""
+    body = {**hello(), "messages": [{"role": "user", "content": "Count to ten."}]}
+    content = json.dumps(body).encode()
+    host = served.url.removeprefix("http://")
+    with socket.create_connection(tuple(host.split(":"))) as connection:  # type: ignore[arg-type]
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Idempotency-Key: mine\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+        until(lambda: bool(served.client.get("/v1/jobs").json()["data"]), "the job")
+    answer = served.client.post("/v1/chat/completions", json=body, headers={"Idempotency-Key": "mine"})
+    assert answer.json()["choices"][0]["message"]["content"]
+    assert len(served.client.get("/v1/jobs").json()["data"]) == 1
+
+
+def test_a_deadline_names_the_job_and_the_job_goes_on(settings: Settings) -> None:
+    """504; polling has the result later, and clients are told not to ask again."""
+    with serving(settings, CAPTIONQ_SYNC_DEADLINE="0.05") as served:
+        late = served.client.post("/v1/chat/completions", json=hello())
+        assert late.status_code == 504
+        assert late.headers["x-should-retry"] == "false"
+        job_id = late.headers["x-captionq-job"]
+        assert job_id in late.json()["error"]["message"]
+        assert ended(served, job_id)["status"] == "succeeded"
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(served: Served) -> None:
+    """What was sent stays true: the second attempt says the same, and only what is new is sent."""
+    body = endless(stream=True, max_tokens=400)
+    whole = served.client.post("/v1/chat/completions", json={**body, "stream": False}).json()
+    pieces: list[str] = []
+    with served.client.stream("POST", "/v1/chat/completions", json=body) as response:
+        for event in events_of(response.iter_lines()):
+            if event["data"] == "[DONE]":
+                break
+            assert "error" not in event["data"], event
+            pieces += [choice["delta"].get("content") or "" for choice in event["data"]["choices"]]
+            if len(pieces) == 4:
+                os.kill(served.captionq.worker_pid(), signal.SIGKILL)
+    assert "".join(pieces) == whole["choices"][0]["message"]["content"]
+    assert the_only_job(served)["attempts"] == 2
+
+
+def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
+    """Requests in between are told to come back; afterwards all is as before."""
+    drawn = draw_many(1)[0]
+    body = about(data_uri(png(drawn)))
+    assert served.client.post("/v1/chat/completions", json=body).status_code == 200
+    servers = [
+        one for one in psutil.process_iter(["name", "cmdline"]) if "redis.sock" in " ".join(one.info["cmdline"] or [])
+    ]
+    mine = [one for one in servers if str(served.captionq.settings.data_dir) in " ".join(one.info["cmdline"])]
+    for process in mine:
+        process.kill()
+    statuses: set[int] = set()
+
+    def answers() -> bool:
+        answer = served.client.post("/v1/chat/completions", json=body)
+        statuses.add(answer.status_code)
+        return answer.status_code == 200
+
+    until(answers, "an answer after the broker's death")
+    assert statuses <= {200, 503}
+    assert mine
+
+
+def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> None:
+    """New requests are refused meanwhile, and jobs that wait are there for the next start."""
+    served.client.post("/v1/chat/completions", json=hello())
+    waiting = served.client.post("/v1/jobs", json=endless()).json()
+    answers: list[Any] = []
+    events: list[Any] = []
+
+    def ask() -> None:
+        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=endless(max_tokens=300), timeout=300))
+
+    def watch() -> None:
+        with httpx2.stream("GET", f"{served.url}/v1/jobs/{waiting['id']}/events", timeout=300) as response:
+            events.extend(events_of(response.iter_lines()))
+
+    threads = [threading.Thread(target=target) for target in (ask, watch)]
+    for thread in threads:
+        thread.start()
+    until(lambda: rows(served) >= 2, "both rows")
+    assert served.stop() == 0
+    for thread in threads:
+        thread.join()
+    assert answers[0].status_code == 200
+    assert answers[0].json()["usage"]["completion_tokens"] == 300
+    assert "result" not in [event["event"] for event in events]
+    with serving(served.captionq.settings) as again:
+        assert again.client.get(f"/v1/jobs/{waiting['id']}").json()["status"] in ("queued", "running")
+        again.client.delete(f"/v1/jobs/{waiting['id']}")
