@@ -1,0 +1,17 @@
+# The API alone, for docker-compose.yml: the worker wants the host's GPU.
+FROM python:3.12-slim
+
+RUN useradd --create-home captionq && mkdir /data && chown captionq /data
+WORKDIR /captionq
+COPY requirements/use.txt requirements/
+RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements/use.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY jobs jobs
+COPY worker worker
+COPY api api
+COPY cli cli
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
+
+USER captionq
+ENTRYPOINT ["captionq"]
+CMD ["serve", "--no-worker"]
