@@ -58,7 +58,10 @@ class Entry(RQJob):
     """An rq job that cannot be called: what it names is data."""
 
     def restore(self, raw_data: dict[Any, Any]) -> None:
-        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name."""
+        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name.
+
+        Groups and rate limits are rq's own books about its jobs, which an entry of captionq is in none of.
+        """
         super().restore(raw_data)
         self.foreign = bool(
             self._success_callback_name
@@ -66,6 +69,8 @@ class Entry(RQJob):
             or self._stopped_callback_name
             or self.webhooks
             or self.repeats_left
+            or self.group_id
+            or self.rate_limit_key
         )
         self._success_callback_name = None
         self._failure_callback_name = None

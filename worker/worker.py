@@ -42,6 +42,9 @@ BACKOFF = (1, 5, 30)
 ALONE_AFTER_DEATHS = 2
 #: Jobs that are taken between two steps of the engine at most.
 AT_ONCE = 8
+#: Bulk jobs that there is to be room for before any is taken: several cost little more than one. It has to be less than the
+#: group that is prepared ahead, for no slot is to stay free meanwhile.
+FEW = 4
 #: Seconds between two reports to rq of what has ended, while other jobs run.
 REPORT_EVERY = 0.1
 #: Seconds between two looks for jobs that were cancelled while they run.
@@ -117,18 +120,13 @@ class MetalWorker(LeasingWorker):
             self._take(group)
 
     def _top_up(self) -> None:
-        """Take jobs from the lanes as long as there is room for them, a few at a time: the model is not to wait for all."""
-        left = AT_ONCE
-        while left > 0 and not (self._turns.full or self._turns.somebody_is_overdue):
-            queues, room = self._lanes_with_room()
-            wanted = min(left, room)
-            taken = take(self.connection, queues, wanted) if wanted > 0 else []
-            if taken:
-                self._hold(taken)
-                self._take_turns()
-            if len(taken) < wanted or not taken:
-                return
-            left -= len(taken)
+        """Take jobs from the lanes if there is room for them, a few at a time: the model is not to wait for all."""
+        if self._turns.full or self._turns.somebody_is_overdue:
+            return
+        queues, room = self._lanes_with_room()
+        if room > 0 and (taken := take(self.connection, queues, min(room, AT_ONCE))):
+            self._hold(taken)
+            self._take_turns()
 
     def _hold(self, taken: Sequence[tuple[Entry, Queue]]) -> None:
         """Keep what was dequeued until its turn, which may be at once."""
@@ -154,7 +152,7 @@ class MetalWorker(LeasingWorker):
 
     def _lanes_with_room(self) -> tuple[list[Queue], int]:
         """When the batch is full of bulk work there is still room for those whom somebody waits for."""
-        if (room := self._pipeline.room()) > 0:
+        if (room := self._pipeline.room()) >= FEW:
             return list(self.queues), room
         return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE], self._pipeline.room(urgent=True)
 
