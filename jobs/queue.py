@@ -34,6 +34,22 @@ CHUNK = 1000
 #: Seconds between two looks into empty lanes.
 POLL = 0.05
 
+# KEYS: each lane and its intermediate list; ARGV: how many, and what an entry's key begins with. An id without an entry stays
+# in the intermediate list: the worker sweeps it.
+_TAKE = """
+local taken = {}
+for lane = 1, #KEYS / 2 do
+  while #taken < tonumber(ARGV[1]) do
+    local id = redis.call('LMOVE', KEYS[2 * lane - 1], KEYS[2 * lane], 'LEFT', 'RIGHT')
+    if not id then break end
+    if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
+      table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
+    end
+  end
+end
+return taken
+"""
+
 # A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
 # back into its lane; without, rq would call it failed.
 _RETRY = Retry(max=1000)
@@ -43,7 +59,10 @@ class Entry(RQJob):
     """An rq job that cannot be called: what it names is data."""
 
     def restore(self, raw_data: dict[Any, Any]) -> None:
-        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name."""
+        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name.
+
+        Groups and rate limits are rq's own books about its jobs, which an entry of captionq is in none of.
+        """
         super().restore(raw_data)
         self.foreign = bool(
             self._success_callback_name
@@ -51,6 +70,8 @@ class Entry(RQJob):
             or self._stopped_callback_name
             or self.webhooks
             or self.repeats_left
+            or self.group_id
+            or self.rate_limit_key
         )
         self._success_callback_name = None
         self._failure_callback_name = None
@@ -94,10 +115,8 @@ class LaneQueue(Queue):
         queues = list(queues)
         deadline = time.monotonic() + (timeout or 0)
         while True:
-            for queue in queues:
-                taken = super().dequeue_any([queue], None, connection, job_class, serializer, death_penalty_class)
-                if taken is not None:
-                    return taken
+            if taken := take(connection, queues, 1):
+                return taken[0]
             if timeout is None:
                 return None
             if time.monotonic() >= deadline:
@@ -114,6 +133,18 @@ class LaneQueue(Queue):
 def lanes(connection: Redis) -> list[LaneQueue]:
     """All lanes, in the order in which the worker empties them."""
     return [LaneQueue(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
+
+
+def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
+    """The next entries of the lanes, `most` at most, in one round trip: from the first lane as long as it has some."""
+    keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
+    found: Any = connection.eval(_TAKE, len(keys), *keys, most, Entry.key_for(""))
+    taken: list[tuple[Entry, Queue]] = []
+    for lane, job_id, fields in found:
+        entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)
+        entry.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+        taken.append((entry, queues[lane - 1]))
+    return taken
 
 
 def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = False) -> None:

@@ -29,6 +29,7 @@ from jobs.chunks import chunked
 from jobs.database import open_database, reading, writing
 from jobs.errors import CaptionqError, NotFoundError, PoisonError
 from jobs.settings import Settings
+from jobs.statements import CLAIM, GLANCE, ending
 from jobs.tables import OPEN, Batch, Job, JobStatus
 
 #: Rows a statement: far below SQLite's limit of 32,766 variables a statement.
@@ -66,6 +67,16 @@ class OpenOutput:
 
     id: str
     digest: str
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Of a row, what decides when its job may begin."""
+
+    id: str
+    status: str
+    model: str
+    deaths: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,12 @@ class Store:
         with reading(self._engine) as connection:
             row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
         return None if row is None else _as_job(row)
+
+    def glance(self, ids: Sequence[str]) -> dict[str, Glance]:
+        """What decides about the turns of these jobs, of those that there are."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(GLANCE, {"ids": ids})
+            return {row.id: Glance(row.id, row.status, row.model, row.deaths) for row in rows}
 
     def not_running(self, ids: Sequence[str]) -> list[str]:
         """Those of the ids whose rows are not running (any more)."""
@@ -223,22 +240,15 @@ class Store:
 
     def claim(self, job_id: str, worker: str) -> Job | None:
         """queued → running. None: the row is not queued (any more), and the queue entry that led here is stale."""
+        return self.claim_all([job_id], worker).get(job_id)
+
+    def claim_all(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
+        """queued → running, for those of the ids whose rows are still queued: these jobs, by their ids."""
         now = time.time()
-        claim = (
-            update(_job)
-            .where(_job.c.id == job_id, _job.c.status == JobStatus.QUEUED)
-            .values(
-                status=JobStatus.RUNNING,
-                worker=worker,
-                attempts=_job.c.attempts + 1,
-                started_at=now,
-                queue_seconds=now - _job.c.created_at,
-            )
-            .returning(_job)
-        )
+        values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
-            row = connection.execute(claim).mappings().one_or_none()
-        return None if row is None else _as_job(row)
+            rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
+        return {row["id"]: _as_job(row) for row in rows}
 
     def succeed(self, job_id: str, result: Result) -> bool:
         """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
@@ -277,16 +287,10 @@ class Store:
             poisoned = [job_id for job_id, count in deaths.items() if count + 1 >= MAX_DEATHS]
             requeued = [job_id for job_id in deaths if job_id not in poisoned]
             error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
-            for chunk in chunked(poisoned, CHUNK):
-                self._end(
-                    connection,
-                    chunk,
-                    (JobStatus.RUNNING,),
-                    JobStatus.FAILED,
-                    deaths=_job.c.deaths + 1,
-                    error_code=error.code,
-                    error_message=error.message,
-                )
+            values = {"error_code": error.code, "error_message": error.message}
+            for job_id in poisoned:
+                died = deaths[job_id] + 1
+                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=died, **values)
             for chunk in chunked(requeued, CHUNK):
                 self._update(
                     connection,
@@ -304,7 +308,7 @@ class Store:
         with writing(self._engine) as connection:
             return self._update(connection, ids, leaving, **values)
 
-    def _finish(self, ids: Sequence[str], leaving: Sequence[JobStatus], status: JobStatus, **values: object) -> int:
+    def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
         with writing(self._engine) as connection:
             return self._end(connection, ids, leaving, status, **values)
 
@@ -312,25 +316,15 @@ class Store:
         self,
         connection: Connection,
         ids: Sequence[str],
-        leaving: Sequence[JobStatus],
+        leaving: tuple[JobStatus, ...],
         status: JobStatus,
         **values: object,
     ) -> int:
         """To a terminal status; numbers each job within its batch in the order of their ends."""
         changed = 0
         for job_id in ids:
-            row = _job.alias()
-            of_batch = select(_job.c.batch_id).where(_job.c.id == job_id).scalar_subquery()
-            last = select(func.coalesce(func.max(row.c.finished_order), 0)).where(row.c.batch_id == of_batch)
-            changed += self._update(
-                connection,
-                [job_id],
-                leaving,
-                status=status,
-                finished_at=time.time(),
-                finished_order=last.scalar_subquery() + 1,
-                **values,
-            )
+            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **values}
+            changed += connection.execute(ending(leaving), end).rowcount
         return changed
 
     def _update(

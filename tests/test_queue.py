@@ -8,7 +8,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.errors import InvalidRequestError
-from jobs.queue import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, withdraw
+from jobs.queue import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
 from jobs.store import Store
 from jobs.tables import Lane
 from tests.rows import add_batch
@@ -69,6 +69,26 @@ def test_the_interactive_lane_comes_first(store: Store, connection: Redis) -> No
     taken = LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
     assert taken is not None
     assert taken[0].id == jobs[2].id
+
+
+def test_several_are_taken_at_once_in_the_order_of_their_lanes(store: Store, connection: Redis) -> None:
+    """As many as are wanted, each with its entry; an id without one is left in the intermediate list."""
+    _, jobs = add_batch(store, 5)
+    ids = [job.id for job in jobs]
+    push(connection, Lane.BULK, ids[:4])
+    push(connection, Lane.INTERACTIVE, ids[4:])
+    connection.delete(Entry.key_for(ids[1]))
+    taken = take(connection, lanes(connection), 3)
+    assert [(entry.id, queue.name) for entry, queue in taken] == [
+        (ids[4], Lane.INTERACTIVE),
+        (ids[0], Lane.BULK),
+        (ids[2], Lane.BULK),
+    ]
+    for entry, _ in taken:
+        entry.check()
+    assert [queue.intermediate_queue.get_job_ids() for queue in lanes(connection)] == [ids[4:], ids[:3]]
+    assert [entry.id for entry, _ in take(connection, lanes(connection), 3)] == ids[3:4]
+    assert take(connection, lanes(connection), 3) == []
 
 
 def test_what_goes_to_the_front_keeps_its_order(store: Store, connection: Redis) -> None:

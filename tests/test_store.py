@@ -86,6 +86,22 @@ def test_a_result_is_stored_with_its_usage_and_timings(store: Store) -> None:
     assert row.queue_seconds >= 0
 
 
+def test_several_are_claimed_at_once(store: Store) -> None:
+    """Those that are still queued; a glance shows where they are and what their turns depend on."""
+    waiting, running, cancelled = jobs = [make_job(name) for name in "123"]
+    store.add(jobs)
+    store.claim(running.id, "other")
+    store.cancel([cancelled.id])
+    ids = [*(job.id for job in jobs), "job_unknown"]
+    glance = store.glance(ids)
+    assert [glance[job.id].status for job in jobs] == ["queued", "running", "cancelled"]
+    assert (len(glance), glance[waiting.id].model, glance[waiting.id].deaths) == (3, "demo", 0)
+    claimed = store.claim_all(ids, "worker")
+    assert list(claimed) == [waiting.id]
+    assert (claimed[waiting.id].worker, claimed[waiting.id].attempts) == ("worker", 1)
+    assert store.job(running.id).worker == "other"
+
+
 def test_a_result_of_a_cancelled_job_is_dropped(store: Store) -> None:
     """Cancelled while it ran: the result comes too late, and its sender learns it."""
     job = make_job()

@@ -12,6 +12,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
@@ -28,8 +29,10 @@ from jobs.tables import Batch, Job, JobStatus, Lane
 from tests.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
+from worker.leasing import Lease
 from worker.residency import Residency
-from worker.turns import TURNS
+from worker.turns import TURNS, Held
+from worker.worker import MetalWorker
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -243,6 +246,28 @@ def test_entries_are_read_as_json(settings: Settings, store: Store, connection: 
     service.run(settings, burst=True)
     assert store.job(job.id).status == JobStatus.FAILED
     assert LaneQueue(Lane.BULK, connection=connection, serializer=JSONSerializer).ids() == set()
+
+
+def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
+    settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are held until it is back: nobody has to sweep for them, and each is claimed once."""
+    jobs = [add_text_job(store, "Hello!") for _ in range(3)]
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    lease, tries = MetalWorker._open, []
+
+    def away_at_first(worker: MetalWorker, group: list[Held]) -> list[Lease]:
+        tries.append(len(group))
+        if len(tries) == 1:
+            raise RedisConnectionError("away")
+        return lease(worker, group)
+
+    monkeypatch.setattr(MetalWorker, "_open", away_at_first)
+    service.run(settings, burst=True)
+    assert len(tries) > 1
+    rows = [store.job(job.id) for job in jobs]
+    assert [(row.status, row.attempts) for row in rows] == [(JobStatus.SUCCEEDED, 1)] * 3
+    assert_nothing_is_left(connection)
 
 
 def loads_of(log: pytest.LogCaptureFixture) -> list[str]:

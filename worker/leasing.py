@@ -6,25 +6,28 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import WatchError
 from rq.command import handle_command, parse_payload
 from rq.executions import Execution
 from rq.job import Job as RQJob
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
-from rq.worker import BaseWorker
+from rq.utils import now
+from rq.worker import BaseWorker, WorkerStatus
 
-from jobs.queue import Entry, LaneQueue, lanes, reconcile
+from jobs.queue import Entry, LaneQueue, lanes, put_off, reconcile
 from jobs.store import Store
 from jobs.tables import Job
-from worker.turns import Turns
+from worker.turns import Held, Turns
 
 logger = logging.getLogger("captionq.worker")
 
@@ -36,13 +39,28 @@ RECONCILE_EVERY = 60.0
 
 
 @dataclass(frozen=True)
-class Flight:
-    """A job that this worker runs: its row, and its entry with the execution that holds the lease."""
+class Lease:
+    """An entry, and the execution that holds it for this worker."""
 
-    job: Job
     entry: Entry
     queue: LaneQueue
     execution: Execution
+
+
+@dataclass(frozen=True)
+class Flight(Lease):
+    """A job that this worker runs."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A lease whose row has changed already; what is left is to tell rq."""
+
+    lease: Lease
+    #: Seconds until the next attempt; None: the job has ended.
+    retry_in: int | None = None
 
 
 class LeasingWorker(BaseWorker):
@@ -90,6 +108,56 @@ class LeasingWorker(BaseWorker):
     def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
         """Seconds for which a heartbeat keeps the claim."""
         return self._lease
+
+    def _open(self, group: Iterable[Held]) -> list[Lease]:
+        """Lease entries: what rq writes in `prepare_execution` and `prepare_job_execution`, for all in one round trip."""
+        leases: list[Lease] = []
+        with self.connection.pipeline() as pipeline:
+            for held in group:
+                entry, queue = held.entry, held.queue
+                execution = Execution.create(entry, self._lease, pipeline=pipeline, worker_name=self.name)
+                entry.prepare_for_execution(self.name, pipeline=pipeline)
+                pipeline.persist(entry.key)
+                pipeline.lrem(queue.intermediate_queue_key, 1, entry.id)
+                leases.append(Lease(entry, queue, execution))
+            self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
+            self.heartbeat(self._lease, pipeline=pipeline)
+            pipeline.execute()
+        self.executions.update({lease.execution.id: lease.execution for lease in leases})
+        return leases
+
+    def _report(self, landings: Sequence[Landing]) -> None:
+        """Tell rq of all in three round trips. May be repeated after a lost connection: each part is idempotent."""
+        followers = [landing.lease.entry.dependents_key for landing in landings]
+        with self.connection.pipeline() as pipeline, suppress(WatchError):
+            pipeline.watch(*followers)
+            if not pipeline.exists(*followers):
+                pipeline.multi()
+                for landing in landings:
+                    self._close(landing, pipeline)
+                pipeline.execute()
+                return
+        # Somebody else's rq jobs wait for these; rq knows what to do.
+        for landing in landings:
+            lease = landing.lease
+            if landing.retry_in is None:
+                self._finalize_success(lease.entry, lease.queue, lease.execution, None)
+            else:
+                with self.connection.pipeline() as pipeline:
+                    self._close(landing, pipeline)
+                    pipeline.execute()
+
+    def _close(self, landing: Landing, pipeline: Pipeline) -> None:
+        """Give up a lease, and the entry with it unless it is to come again."""
+        entry = landing.lease.entry
+        self.cleanup_execution(entry, pipeline=pipeline, execution=landing.lease.execution)
+        if landing.retry_in is not None:
+            put_off(entry, landing.lease.queue, landing.retry_in, pipeline)
+            return
+        pipeline.delete(entry.key, entry.dependencies_key, entry.execution_registry.key)
+        self.increment_successful_job_count(pipeline)
+        if entry.started_at is not None:
+            self.increment_total_working_time(now() - entry.started_at, pipeline)
 
     def _beat(self) -> None:
         for flight in self._flights.values():

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 
 from jobs.queue import Entry, LaneQueue
-from jobs.tables import Job, Lane
+from jobs.store import Glance
+from jobs.tables import Lane
 
 #: Entries that are held at most: their ids are in Redis all the while, and the lane behind them waits.
 MOST_HELD = 256
@@ -30,7 +31,7 @@ class Held:
     entry: Entry
     queue: LaneQueue
     #: Its row, as it was when the entry was dequeued; None: there was none.
-    job: Job | None
+    job: Glance | None
     #: Whether it may not run beside others.
     alone: bool = False
     since: float = field(default_factory=time.monotonic)

@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from jobs.errors import CaptionqError
 from jobs.outputs import write_sidecar
-from jobs.queue import Entry, LaneQueue, drop, put_off
+from jobs.queue import Entry, LaneQueue, drop, take
 from jobs.requests import path_of
 from jobs.settings import Settings
-from jobs.store import Result, Store
+from jobs.store import Glance, Result, Store
 from jobs.tables import Job, JobStatus, Lane
 from jobs.worker_state import withdraw_state
-from worker.leasing import AWAY, Flight, LeasingWorker
+from worker.leasing import AWAY, Flight, Landing, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
 from worker.telling import Teller
 from worker.turns import Held
@@ -46,17 +44,13 @@ BACKOFF = (1, 5, 30)
 ALONE_AFTER_DEATHS = 2
 #: Jobs that are taken between two steps of the engine at most.
 AT_ONCE = 8
+#: Bulk jobs that there is to be room for before any is taken: several cost little more than one. It has to be less than the
+#: group that is prepared ahead, for no slot is to stay free meanwhile.
+FEW = 4
+#: Seconds between two reports to rq of what has ended, while other jobs run.
+REPORT_EVERY = 0.1
 #: Seconds between two looks for jobs that were cancelled while they run.
 WATCH_EVERY = 1.0
-
-
-@dataclass(frozen=True)
-class Landing:
-    """A flight whose row has changed already; what is left is to tell rq."""
-
-    flight: Flight
-    #: Seconds until the next attempt; None: the job has ended.
-    retry_in: int | None = None
 
 
 class MetalWorker(LeasingWorker):
@@ -66,7 +60,7 @@ class MetalWorker(LeasingWorker):
         super().__init__(name, connection, store, settings.lease)
         self._pipeline = pipeline
         self._settings = settings
-        self._landed: deque[Landing] = deque()
+        self._landed: list[Landing] = []
         self._teller = Teller(name, connection, pipeline, settings.lease)
         #: What ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
@@ -75,7 +69,8 @@ class MetalWorker(LeasingWorker):
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """rq's hook, called with the first job when the worker was idle. Returns when nothing is left to do."""
-        self._hold(job, queue)
+        assert isinstance(job, Entry)
+        self._hold([(job, queue)])
         deadline: float | None = None
         try:
             while self._flights or self._landed or self._turns:
@@ -107,9 +102,7 @@ class MetalWorker(LeasingWorker):
                 time.sleep(IDLE_PAUSE)
             return
         try:
-            while self._landed:
-                self._report(self._landed[0])
-                self._landed.popleft()
+            self._report_landed()
             if self._is_due("beat", self._lease / 4):
                 self._beat()
             self._teller.state()
@@ -129,67 +122,88 @@ class MetalWorker(LeasingWorker):
         """Begin jobs that were held and whose turn has come."""
         if self._pipeline.in_flight and self._turns.somebody_is_overdue:
             return
+        group: list[Held] = []
         for held in self._turns.in_order():
-            if self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE) > 0 and self._may_begin(held):
-                self._turns.release(held)
-                self._take(held)
+            room = self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE)
+            if room > len(group) and self._may_begin(held, group):
+                group.append(held)
+        if group:
+            self._take(group)
 
     def _top_up(self) -> None:
-        """Take jobs from the lanes as long as there is room for them, a few at a time: the model is not to wait for all."""
-        for _ in range(AT_ONCE):
-            if self._turns.full or self._turns.somebody_is_overdue or not (queues := self._lanes_with_room()):
-                return
-            taken = LaneQueue.dequeue_any(queues, None, self.connection, Entry, JSONSerializer)
-            if taken is None:
-                return
-            self._hold(*taken)
+        """Take jobs from the lanes if there is room for them, a few at a time: the model is not to wait for all."""
+        if self._turns.full or self._turns.somebody_is_overdue:
+            return
+        queues, room = self._lanes_with_room()
+        if room > 0 and (taken := take(self.connection, queues, min(room, AT_ONCE))):
+            self._hold(taken)
             self._take_turns()
 
-    def _hold(self, entry: RQJob, queue: Queue) -> None:
+    def _hold(self, taken: Sequence[tuple[Entry, Queue]]) -> None:
         """Keep what was dequeued until its turn, which may be at once."""
-        assert isinstance(entry, Entry)
-        assert isinstance(queue, LaneQueue)
-        job = self._store.find(entry.id)
-        self._turns.hold(Held(entry, queue, job, alone=job is not None and job.deaths >= ALONE_AFTER_DEATHS))
+        rows = self._store.glance([entry.id for entry, _ in taken])
+        for entry, queue in taken:
+            assert isinstance(queue, LaneQueue)
+            row = rows.get(entry.id)
+            self._turns.hold(Held(entry, queue, row, alone=row is not None and row.deaths >= ALONE_AFTER_DEATHS))
 
-    def _may_begin(self, held: Held) -> bool:
-        """Whether what runs allows it: a job that has to be alone is, and a model's jobs run among themselves."""
-        if self._flights and (held.alone or self._somebody_is_alone()):
+    def _may_begin(self, held: Held, group: list[Held]) -> bool:
+        """Whether what runs, and the group that is to begin, allow it.
+
+        A job that has to be alone is, and a model's jobs run among themselves. An entry that comes twice waits for the first.
+        """
+        if (self._flights or group) and (held.alone or self._somebody_is_alone() or any(one.alone for one in group)):
             return False
         # One without a row is only to be thrown away.
-        return held.job is None or self._pipeline.accepts(held.job.model)
+        model = held.job.model if held.job is not None else None
+        return (model is None or self._pipeline.accepts(model)) and not any(
+            one.entry.id == held.entry.id or (one.job is not None and model not in (None, one.job.model))
+            for one in group
+        )
 
-    def _lanes_with_room(self) -> list[Queue]:
+    def _lanes_with_room(self) -> tuple[list[Queue], int]:
         """When the batch is full of bulk work there is still room for those whom somebody waits for."""
-        if self._pipeline.room() > 0:
-            return list(self.queues)
-        if self._pipeline.room(urgent=True) > 0:
-            return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE]
-        return []
+        if (room := self._pipeline.room()) >= FEW:
+            return list(self.queues), room
+        return [queue for queue in self.queues if queue.name == Lane.INTERACTIVE], self._pipeline.room(urgent=True)
 
-    def _take(self, held: Held) -> None:
-        """Claim a job and begin it."""
+    def _take(self, group: list[Held]) -> None:
+        """Claim jobs and begin them."""
+        rows = {held.entry.id: held.job for held in group}
+        if stale := [held.entry.id for held in group if not held.is_fresh]:
+            rows |= dict.fromkeys(stale) | self._store.glance(stale)
+        wanted = [held for held in group if self._is_wanted(held, rows[held.entry.id])]
+        if not wanted:
+            return
+        leases = self._open(wanted)
+        for held in wanted:
+            self._turns.release(held)
+        claimed = self._store.claim_all([lease.entry.id for lease in leases], self.name)
+        self._landed += [Landing(lease) for lease in leases if lease.entry.id not in claimed]
+        flights = [
+            Flight(lease.entry, lease.queue, lease.execution, claimed[lease.entry.id])
+            for lease in leases
+            if lease.entry.id in claimed
+        ]
+        # All of them before the first begins: heartbeats keep them while a model is loaded for it.
+        self._flights.update({flight.job.id: flight for flight in flights})
+        for flight in flights:
+            self._begin(flight)
+
+    def _is_wanted(self, held: Held, row: Glance | None) -> bool:
+        """Whether to claim it. An entry whose row is not queued (any more), or that is not ours, is thrown away."""
         entry, queue = held.entry, held.queue
-        job = held.job if held.is_fresh else self._store.find(entry.id)
-        if job is None or job.status != JobStatus.QUEUED:
-            drop(self.connection, queue, entry.id, keep=entry.id in self._flights)
-            return
-        try:
-            entry.check()
-        except CaptionqError as error:
-            self._store.fail(entry.id, error)
-            drop(self.connection, queue, entry.id, keep=False)
-            return
-        entry.redis_server_version = queue.get_redis_server_version()
-        execution = self.prepare_execution(entry)
-        self.prepare_job_execution(entry, remove_from_intermediate_queue=True)
-        claimed = self._store.claim(entry.id, self.name)
-        flight = Flight(claimed or job, entry, queue, execution)
-        if claimed is None:
-            self._landed.append(Landing(flight))
-            return
-        self._flights[entry.id] = flight
-        self._begin(flight)
+        running = entry.id in self._flights
+        if row is not None and row.status == JobStatus.QUEUED and not running:
+            try:
+                entry.check()
+            except CaptionqError as error:
+                self._store.fail(entry.id, error)
+            else:
+                return True
+        drop(self.connection, queue, entry.id, keep=running)
+        self._turns.release(held)
+        return False
 
     def _begin(self, flight: Flight) -> None:
         job = flight.job
@@ -260,16 +274,12 @@ class MetalWorker(LeasingWorker):
             self._teller.failed(job, again=False)
         return None
 
-    def _report(self, landing: Landing) -> None:
-        """Tell rq. May be repeated after a lost connection: each part is idempotent."""
-        flight = landing.flight
-        if landing.retry_in is None:
-            self._finalize_success(flight.entry, flight.queue, flight.execution, None)
-            return
-        with self.connection.pipeline() as pipeline:
-            self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
-            put_off(flight.entry, flight.queue, landing.retry_in, pipeline)
-            pipeline.execute()
+    def _report_landed(self) -> None:
+        """Tell rq what has ended: of several at a time while others run, for it costs the model's time."""
+        if self._landed and (not self._flights or self._is_due("report", REPORT_EVERY)):
+            landings = list(self._landed)
+            self._report(landings)
+            del self._landed[: len(landings)]
 
     def _put_back(self) -> None:
         """What has not ended goes back to the front of its lane: the grace is over, or the batch broke."""
@@ -277,8 +287,9 @@ class MetalWorker(LeasingWorker):
             self._pipeline.cancel(flight.job.id)
             self._store.release(flight.job.id)
         try:
-            while self._landed:
-                self._report(self._landed.popleft())
+            if self._landed:
+                self._report(self._landed)
+                self._landed.clear()
             for flight in self._flights.values():
                 with self.connection.pipeline() as pipeline:
                     self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
