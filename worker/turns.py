@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from jobs.queue import Entry, LaneQueue
-from jobs.store import Glance
+from jobs.records import Glance
 from jobs.tables import Lane
 
 #: Entries that are held at most: their ids are in Redis all the while, and the lane behind them waits.

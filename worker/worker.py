@@ -22,9 +22,10 @@ from rq.worker import WorkerStatus
 from jobs.errors import CaptionqError
 from jobs.outputs import write_sidecar
 from jobs.queue import Entry, LaneQueue, drop, take
+from jobs.records import Glance
 from jobs.requests import path_of
 from jobs.settings import Settings
-from jobs.store import Glance, Result, Store
+from jobs.store import Result, Store
 from jobs.tables import Job, JobStatus, Lane
 from jobs.worker_state import withdraw_state
 from worker.leasing import AWAY, Flight, Landing, LeasingWorker
