@@ -169,12 +169,10 @@ class _Answer:
                 case Job():
                     self._is_over = True
                     return [_error_event(_why(news))]
-                case Event(name="restart"):
-                    chunks.restart()
                 case Event(name="tokens"):
                     if not chunks.said_something:
                         self._resources.metrics.first_token(time.perf_counter() - self._begun)
-                    chunk = chunks.tokens(news.data["text"], news.data.get("logprobs"))
+                    chunk = chunks.tokens(**news.data)
                     return [] if chunk is None else [event_bytes(chunk)]
         except DivergedError as error:
             self._has_diverged = True

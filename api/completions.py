@@ -103,6 +103,9 @@ class Chunks:
         #: What the running attempt has said so far.
         self._said = ""
         self._said_logprobs: list[Any] = []
+        self._attempt = 0
+        #: Whether a part of what this attempt has said was lost: the rest comes with the row.
+        self._has_gap = False
 
     @property
     def said_something(self) -> bool:
@@ -111,12 +114,18 @@ class Chunks:
     def first(self) -> dict[str, Any]:
         return self._chunk({"role": "assistant", "content": "", "refusal": None})
 
-    def restart(self) -> None:
-        """A new attempt begins. It says the same again, unless it is sampled without a seed."""
-        self._said, self._said_logprobs = "", []
-
-    def tokens(self, text: str, logprobs: list[Any] | None = None) -> dict[str, Any] | None:
-        """The chunk of what is new. Raises DivergedError when it is not what was sent."""
+    def tokens(self, text: str, at: int, attempt: int, logprobs: list[Any] | None = None) -> dict[str, Any] | None:
+        """The chunk of what is new; `at`: characters that this attempt had said before. Raises DivergedError when it is not
+        what was sent."""
+        if attempt > self._attempt:
+            # It says the same again, unless it is sampled without a seed.
+            self._attempt, self._said, self._said_logprobs, self._has_gap = attempt, "", [], False
+        if attempt < self._attempt or self._has_gap or at < len(self._said):
+            # Events may come twice.
+            return None
+        if at > len(self._said):
+            self._has_gap = True
+            return None
         self._said += text
         self._said_logprobs += logprobs or []
         return self._new()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
@@ -48,6 +49,8 @@ class _Told:
 
     def __init__(self, job: Job, after: str) -> None:
         self._is_new = after == "0"
+        #: The attempt that speaks, and how many characters of it were told; None: not known yet.
+        self._place: tuple[int, int] | None = None
         self.last_id = after
         #: A client that comes back knows where the job was; for a new one the stream or the row tells.
         self.status = None if self._is_new and job.status != JobStatus.QUEUED else job.status
@@ -62,17 +65,31 @@ class _Told:
                 return [_event("result", job_object(news).model_dump(), END)]
             case Event():
                 self.last_id = news.id
-                if news.name in ("running", "restart"):
-                    self.status = JobStatus.RUNNING
-                if news.name == "running":
-                    return [_event("state", {"status": JobStatus.RUNNING, **news.data}, news.id)]
-                return [_event(news.name, news.data, news.id)]
+                return self._of_stream(news)
             case Look() if news.status != self.status:
                 # Of a job whose events are not published, or that goes back to its lane.
                 self.status = news.status
                 return [_event("state", {"status": news.status}, self.last_id)]
             case _:
                 return []
+
+    def _of_stream(self, news: Event) -> list[bytes]:
+        if news.name in ("running", "restart"):
+            self.status = JobStatus.RUNNING
+        match news.name:
+            case "running":
+                return [_event("state", {"status": JobStatus.RUNNING, **news.data}, news.id)]
+            case "tokens" if not self._is_next(news.data):
+                return []
+            case _:
+                return [_event(news.name, news.data, news.id)]
+
+    def _is_next(self, data: dict[str, Any]) -> bool:
+        """Whether this text follows on what was told: it may come twice, and behind a lost part only the result helps."""
+        if self._place is not None and self._place[0] == data["attempt"] and self._place[1] != data["at"]:
+            return False
+        self._place = data["attempt"], data["at"] + len(data["text"])
+        return True
 
 
 def _position(job: Job, resources: Resources, last_id: str) -> list[bytes]:

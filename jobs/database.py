@@ -25,7 +25,7 @@ def open_database(settings: Settings) -> Engine:
     """Connect, and bring the tables up to date. Raises DatabaseError, DataFolderError."""
     settings.make_folders()
     try:
-        engine = create_engine(settings.database)
+        engine = create_engine(settings.database, hide_parameters=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)

@@ -113,21 +113,21 @@ class Store(Records):
                 cancelled.extend(open_ids)
         return cancelled
 
-    def recover(self, worker: str) -> Recovered:
+    def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """What a dead worker of this name still ran goes back: running → queued, or → failed as `poison`.
 
-        To be called by the one process that holds that name now.
+        To be called by the one process that holds that name now. `died`: whether the jobs may have been the cause.
         """
         with writing(self._engine) as connection:
             query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
             deaths = {row.id: row.deaths for row in connection.execute(query)}
-            poisoned = [job_id for job_id, count in deaths.items() if count + 1 >= MAX_DEATHS]
+            poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
             requeued = [job_id for job_id in deaths if job_id not in poisoned]
             error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
             values = {"error_code": error.code, "error_message": error.message}
             for job_id in poisoned:
-                died = deaths[job_id] + 1
-                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=died, **values)
+                count = deaths[job_id] + 1
+                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=count, **values)
             for chunk in chunked(requeued, CHUNK):
                 self._update(
                     connection,
@@ -135,7 +135,7 @@ class Store(Records):
                     (JobStatus.RUNNING,),
                     status=JobStatus.QUEUED,
                     worker=None,
-                    deaths=_job.c.deaths + 1,
+                    deaths=_job.c.deaths + int(died),
                 )
         return Recovered(requeued=requeued, poisoned=poisoned)
 

@@ -156,7 +156,10 @@ def test_a_second_attempt_begins_with_restart(served: Served) -> None:
     store.claim(job.id, "another")
     publish(
         connection,
-        [News(job.id, name, data) for name, data in (("tokens", {"text": "He"}), ("restart", {"attempt": 2}))],
+        [
+            News(job.id, name, data)
+            for name, data in (("tokens", {"text": "He", "at": 0, "attempt": 1}), ("restart", {"attempt": 2}))
+        ],
     )
     events = []
     with served.client.stream("GET", f"/v1/jobs/{job.id}/events") as response:

@@ -31,10 +31,9 @@ def content(chunk: dict[str, Any] | None) -> str | None:
 def test_what_was_sent_is_not_sent_again() -> None:
     """The second attempt cuts its text in other places."""
     chunks = Chunks(job(""), with_usage=False)
-    assert content(chunks.tokens("A large ")) == "A large "
-    chunks.restart()
-    assert content(chunks.tokens("A")) is None
-    assert content(chunks.tokens(" large red")) == "red"
+    assert content(chunks.tokens("A large ", 0, 1)) == "A large "
+    assert content(chunks.tokens("A", 0, 2)) is None
+    assert content(chunks.tokens(" large red", 1, 2)) == "red"
     rest = chunks.rest(job("A large red circle."))
     assert [content(chunk) for chunk in rest] == [" circle.", None]
     assert rest[-1]["choices"][0]["finish_reason"] == "stop"
@@ -43,10 +42,9 @@ def test_what_was_sent_is_not_sent_again() -> None:
 def test_another_answer_is_an_error() -> None:
     """What was sent cannot be taken back."""
     chunks = Chunks(job(""), with_usage=False)
-    chunks.tokens("A large ")
-    chunks.restart()
+    chunks.tokens("A large ", 0, 1)
     with pytest.raises(DivergedError):
-        chunks.tokens("Two")
+        chunks.tokens("Two", 0, 2)
     with pytest.raises(DivergedError):
         chunks.rest(job("A"))
 
@@ -54,11 +52,20 @@ def test_another_answer_is_an_error() -> None:
 def test_log_probabilities_go_on_where_they_were() -> None:
     """Each token's entry is sent once."""
     chunks = Chunks(job(""), with_usage=False)
-    first = chunks.tokens("a b", [1, 2])
-    chunks.restart()
-    assert chunks.tokens("a", [1]) is None
-    second = chunks.tokens(" b c", [2, 3])
+    first = chunks.tokens("a b", 0, 1, [1, 2])
+    assert chunks.tokens("a", 0, 2, [1]) is None
+    second = chunks.tokens(" b c", 1, 2, [2, 3])
     assert first is not None
     assert second is not None
     assert first["choices"][0]["logprobs"]["content"] == [1, 2]
     assert second["choices"][0]["logprobs"]["content"] == [3]
+
+
+def test_what_comes_twice_is_sent_once_and_what_is_lost_comes_with_the_row() -> None:
+    """A broker that goes away in the middle repeats or swallows events."""
+    chunks = Chunks(job(""), with_usage=False)
+    assert content(chunks.tokens("There ", 0, 1)) == "There "
+    assert chunks.tokens("There ", 0, 1) is None
+    assert chunks.tokens("danger", 12, 1) is None
+    assert chunks.tokens(".", 18, 1) is None
+    assert [content(chunk) for chunk in chunks.rest(job("There is no danger."))] == ["is no danger.", None]

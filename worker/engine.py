@@ -100,6 +100,9 @@ class Engine:
                 self._intakes.remove(intake)
                 self._waiting.put_back(row for row in intake.rows if row.key != key)
                 return True
+        if key in (row.key for row in self._ended_early):
+            self._ended_early = [row for row in self._ended_early if row.key != key]
+            return True
         return self._waiting.cancel(key)
 
     def close(self) -> None:
@@ -228,9 +231,10 @@ class Engine:
         if not text:
             return None
         sampling, since = row.prepared.sampling, row.tokens[row.told :]
-        row.told = len(row.tokens)
+        at = row.told_characters
+        row.told, row.told_characters = len(row.tokens), at + len(text)
         logprobs = as_json(self.backend.tokenizer, since, sampling.top_logprobs) if sampling.logprobs else None
-        return Said(row.key, text, logprobs)
+        return Said(row.key, text, at, logprobs)
 
     def _finish(self, row: Row, reason: str, now: float) -> Finished:
         text = self.backend.text(row.ids) if row.stream is None else row.stream.finish()

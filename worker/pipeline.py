@@ -12,9 +12,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
+from jobs.blobs import SCHEME
 from jobs.errors import CaptionqError, ContextLengthError, EngineError
 from jobs.images import image_source
-from jobs.requests import Request
+from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from jobs.store import Result
 from jobs.verdicts import Batching
@@ -156,22 +159,21 @@ class Pipeline:
     def _prepare(self, request: Request, preparation: _Preparation, roots: Sequence[Path] | None) -> Prepared:
         begun = time.perf_counter()
         assert self._resident is not None
-        images = [
-            decode(image_source(image.url, self._settings, roots), self._settings, low_detail=image.detail == "low")
-            for image in request.images
-        ]
+        images = [_decoded(image, self._settings, roots) for image in request.images]
         prepared = self._resident.engine.backend.prepare(request, images)
         _check_length(prepared, self._settings)
         preparation.seconds = time.perf_counter() - begun
         return prepared
 
     def _admit_prepared(self) -> list[Outcome]:
-        """Urgent ones first, else in the order in which they began: a slow picture delays its followers by itself alone."""
+        """Urgent ones first, else in the order in which they began; a slow picture delays nobody else."""
         failed: list[Outcome] = []
         for urgent in (True, False):
             for preparation in [one for one in self._preparing if one.urgent is urgent]:
-                if not preparation.future.done() or self._engine is None or not (urgent or self._engine.free > 0):
+                if self._engine is None or not (urgent or self._engine.free > 0):
                     break
+                if not preparation.future.done():
+                    continue
                 self._preparing.remove(preparation)
                 try:
                     prepared = preparation.future.result()
@@ -206,6 +208,13 @@ class Pipeline:
         """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError."""
         self._resident = None
         self._resident = self._residency.get(model)
+
+
+def _decoded(image: ImageURL, settings: Settings, roots: Sequence[Path] | None) -> Image.Image:
+    source = image_source(image.url, settings, roots)
+    # A blob's file is called by its content.
+    name = "The image" if image.url.startswith(SCHEME) else None
+    return decode(source, settings, low_detail=image.detail == "low", name=name)
 
 
 def _check_length(prepared: Prepared, settings: Settings) -> None:

@@ -15,13 +15,15 @@ LOW_DETAIL_PIXELS = 512 * 512
 _WHITE = (255, 255, 255)
 
 
-def decode(source: Path | bytes, settings: Settings, *, low_detail: bool = False) -> Image.Image:
+def decode(
+    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
+) -> Image.Image:
     """The image in RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
 
-    Raises ImageError or a subclass, whatever is wrong with the file.
+    `name`: what errors call it; without it a file's own. Raises ImageError or a subclass, whatever is wrong with the file.
     """
     most = min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
-    with open_image(source, settings) as image:
+    with open_image(source, settings, name=name) as image:
         return _upright_rgb(image, most, draft=settings.jpeg_draft)
 
 

@@ -82,6 +82,8 @@ class Said:
 
     key: str
     text: str
+    #: Characters that it had said before.
+    at: int
     #: Of the tokens since then, as JSON in OpenAI's shape, if asked for.
     logprobs: str | None = None
 
@@ -101,6 +103,7 @@ class Row:
     #: Whether somebody reads along, and how many of its tokens were told.
     followed: bool = False
     told: int = 0
+    told_characters: int = 0
     #: How often a batch broke with this row in it.
     faults: int = 0
     #: Whether it has to run by itself, and until it has how many ids.

@@ -44,7 +44,7 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
     sys.setswitchinterval(SWITCH_INTERVAL)
     with worker_lock(settings), native_stderr_to_log():
         if until_eof:
-            threading.Thread(target=_stop_at_eof, args=(settings.grace,), name="owner", daemon=True).start()
+            threading.Thread(target=_stop_at_eof, args=(settings,), name="owner", daemon=True).start()
         store = Store(settings)
         pipeline = Pipeline(settings)
         try:
@@ -83,10 +83,13 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
         time.sleep(BROKER_PAUSE)
 
 
-def _stop_at_eof(grace: float) -> None:
+def _stop_at_eof(settings: Settings) -> None:
     # Not through `sys.stdin`: a thread that waits inside its lock would abort an interpreter that ends for another reason.
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(grace + LAST_RESORT)
+    time.sleep(settings.grace + LAST_RESORT)
+    # What waits for a model that is still being fetched has not killed anybody.
+    with suppress(Exception):
+        Store(settings).recover(worker_name(settings), died=False)
     os._exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
@@ -23,6 +24,8 @@ logger = logging.getLogger("captionq.worker")
 
 #: Seconds between two tellings of tokens: each token of a large model by itself, a few at a time of a small one.
 TOKENS_EVERY = 0.02
+#: News that are kept while the broker is away, the newest.
+MOST_UNSENT = 10_000
 #: Seconds between two tellings of the worker's own state.
 STATE_EVERY = 1.0
 
@@ -38,6 +41,10 @@ class Teller:
         self._pipeline = pipeline
         self._kept = kept
         self._rates: dict[str, Rate] = {}
+        #: Of the jobs that run and are followed.
+        self._attempts: dict[str, int] = {}
+        #: What could not be published while the broker was away.
+        self._unsent: deque[News] = deque(maxlen=MOST_UNSENT)
         self._tokens_told = 0.0
         self._state_told = 0.0
 
@@ -48,6 +55,7 @@ class Teller:
     def began(self, job: Job) -> None:
         """A job was claimed. What an earlier attempt has said is void."""
         if job.streamed:
+            self._attempts[job.id] = job.attempts
             self.tell(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
 
     def tokens(self, said: Callable[[], Iterable[Said]]) -> None:
@@ -55,7 +63,7 @@ class Teller:
         now = time.monotonic()
         if now - self._tokens_told < TOKENS_EVERY:
             return
-        news = [_news(one) for one in said()]
+        news = [_news(one, self._attempts.get(one.key, 1)) for one in said()]
         if news:
             self._tokens_told = now
             self._publish(news)
@@ -68,10 +76,12 @@ class Teller:
     def failed(self, job: Job, *, again: bool) -> None:
         """The row of a job holds its error; `again`: it will be tried once more."""
         self.metrics.failed(job.lane, "retried" if again else "failed")
+        self._attempts.pop(job.id, None)
         if not again:
             self._ended(job)
 
     def _ended(self, job: Job) -> None:
+        self._attempts.pop(job.id, None)
         self._rates.setdefault(job.lane, Rate()).count()
         if job.streamed:
             self.tell(job.id, "ended")
@@ -98,12 +108,16 @@ class Teller:
         )
 
     def _publish(self, news: Sequence[News]) -> None:
+        self._unsent.extend(news)
         try:
-            publish(self._connection, news)
+            publish(self._connection, self._unsent)
         except AWAY as error:
-            logger.warning("The broker is away (%s): nobody hears of %s.", error, news[0].job_id)
+            logger.warning("The broker is away (%s): %s hears later.", error, news[0].job_id)
+        else:
+            self._unsent.clear()
 
 
-def _news(said: Said) -> News:
+def _news(said: Said, attempt: int) -> News:
+    # With the place of the text in the answer: an event may come twice, or be lost with the broker.
     logprobs = {} if said.logprobs is None else {"logprobs": json.loads(said.logprobs)}
-    return News(said.key, "tokens", {"text": said.text, **logprobs})
+    return News(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
