@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api import chat, files, folders, health, jobs, metrics, models
+from api.auth import KeyCheck
 from api.body_limit import BodyLimit
 from api.errors import ErrorBody, install_error_handlers
 from api.housekeeping import Housekeeping
@@ -20,8 +21,6 @@ from api.same_site import SameSite
 from jobs.settings import Settings
 from jobs.webhooks import check_webhook_secret
 
-#: The names of this machine's own address.
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: On every route that asks for a key, takes a body or answers at all.
 _ERRORS = {
     400: "The request is not valid",
@@ -61,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     install_openapi(app)
     app.add_middleware(BodyLimit, body=settings.max_body_bytes, upload=settings.max_upload_bytes)
+    app.add_middleware(KeyCheck, settings=settings)
     if not settings.api_keys:
-        app.add_middleware(SameSite, hosts=LOOPBACK)
+        app.add_middleware(SameSite)
     app.add_middleware(RequestLog, metrics=seen)
     return app

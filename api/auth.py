@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.dependencies import ResourcesDep
+from api.errors import send_error
 from jobs.errors import AuthenticationError
 from jobs.settings import Settings
 
 #: The caller's name where there are no keys.
 LOCAL = "local"
+#: Asked by machines, and by who wants to know what there is to ask.
+OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json")
 
 _bearer = HTTPBearer(auto_error=False, description="One of CAPTIONQ_API_KEYS. Without any, no key is asked for.")
 
@@ -44,15 +48,28 @@ def caller_of(key: str | None, settings: Settings) -> Caller:
     return Caller(known[0])
 
 
-def check_caller(
-    request: Request,
-    resources: ResourcesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Caller:
-    """The caller of a request; its name goes into the log."""
-    caller = caller_of(credentials.credentials if credentials else None, resources.settings)
-    request.scope["captionq.caller"] = caller.name
-    return caller
+class KeyCheck:
+    """Asks for a key before anything of a body is read. Plain ASGI."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        try:
+            scope["captionq.caller"] = caller_of(key if kind.lower() == "bearer" else None, self._settings).name
+        except AuthenticationError as error:
+            if scope["path"] not in OPEN_PATHS:
+                return await send_error(error, send)
+        return await self._app(scope, receive, send)
 
 
-CallerDep = Annotated[Caller, Depends(check_caller)]
+def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:
+    """The caller of a request, as `KeyCheck` found it; the bearer stands here for the document alone."""
+    return Caller(request.scope["captionq.caller"])
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]

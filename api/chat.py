@@ -80,7 +80,7 @@ async def create_chat_completion(
 
 def _queue(body: ChatCompletionBody, resources: Resources, caller: Caller, idempotency_key: str | None) -> Created:
     resources.check_worker()
-    job = make_job(body, resources, lane=Lane.INTERACTIVE, caller=caller, idempotency_key=idempotency_key)
+    job = make_job(body, resources, lane=Lane.INTERACTIVE, route="chat", caller=caller, idempotency_key=idempotency_key)
     return create(Creation([job]), store=resources.store, connection=resources.connection, settings=resources.settings)
 
 

@@ -30,6 +30,8 @@ from jobs.response_format import ResponseFormat
 
 #: Tokens of an answer without `max_tokens`.
 DEFAULT_MAX_TOKENS = 1024
+#: Items of any list in a body, before settings are asked: each one that is validated takes time and memory.
+MOST_IN_BODY = 10_000
 #: Parameters of OpenAI's that mean nothing here, and the values with which they ask for nothing.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (1,),
@@ -104,7 +106,7 @@ Content = Annotated[TextContent | ImageContent | ImageFileContent, Field(discrim
 
 class ChatMessage(Wire):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Content] | None = None
+    content: str | Annotated[list[Content], Field(max_length=MOST_IN_BODY, fail_fast=True)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -133,7 +135,7 @@ class CompletionBody(Wire):
     """What to answer, and how: OpenAI's fields, and some of vLLM's."""
 
     model: str | None = Field(default=None, description="Of GET /v1/models; without it the default one")
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_IN_BODY, fail_fast=True)]
     max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     temperature: float | None = Field(default=None, ge=0, le=2, description="0, the default: the likeliest token")

@@ -16,16 +16,15 @@ from api.images import check_served
 from api.intake import roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
-from jobs import queue
 from jobs.archives import UnpackedImage, unpack_images
 from jobs.blobs import blob_address, put_blob
 from jobs.chunks import chunked
-from jobs.creation import add_batch_once, check_room
-from jobs.errors import ImageTooLargeError, InvalidRequestError, NotFoundError
+from jobs.creation import add_batch_once, check_room, find_repeated, queue_jobs
+from jobs.errors import ConflictError, ImageTooLargeError, InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
 from jobs.models import check_sees
-from jobs.submission import CHUNK, Existing, Question, submit_to, without_text
+from jobs.submission import CHUNK, Existing, Question, Wanted, job_about, without_text
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
 from jobs.webhook_store import WebhookStore
 
@@ -60,11 +59,15 @@ class FolderIntake:
         store, connection = self._resources.store, self._resources.connection
         check_room(connection, Lane.BULK, len(wanted), self._resources.settings)
         hooks = self._hooks(batch)
+        if find_repeated(store, batch) is None:
+            self._check_free(wanted)
         if (earlier := add_batch_once(store, batch)) is not None:
             return earlier, True
         roots = roots_of(self._resources)
-        submit_to(batch, wanted, self._question, store=store, connection=connection, roots=roots)
-        WebhookStore(store.engine).add(hooks)
+        for chunk in chunked(wanted, CHUNK):
+            jobs = [job_about(one, self._question, batch, roots) for one in chunk]
+            queue_jobs(jobs, store=store, connection=connection)
+        self._close(batch, hooks)
         return batch, False
 
     def uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> tuple[Batch, bool]:
@@ -81,15 +84,30 @@ class FolderIntake:
             return earlier, True
         for chunk in chunked(images, CHUNK):
             jobs = [self._job(batch, image) for image in chunk]
-            store.add(jobs)
-            queue.push(self._resources.connection, Lane.BULK, [job.id for job in jobs])
-        WebhookStore(store.engine).add(hooks)
+            queue_jobs(jobs, store=store, connection=self._resources.connection)
+        self._close(batch, hooks)
         return batch, False
+
+    def _close(self, batch: Batch, hooks: Sequence[Webhook]) -> None:
+        """All jobs are there: now the folder may end, and somebody may be told."""
+        self._resources.store.complete(batch.id)
+        batch.complete = True
+        WebhookStore(self._resources.store.engine).add(hooks)
+
+    def _check_free(self, wanted: Sequence[Wanted]) -> None:
+        """Two jobs that write one file would leave the text of whichever ends last. Raises ConflictError."""
+        waiting = self._resources.store.open_outputs()
+        busy = [waiting[address].id for one in wanted if (address := one.output.as_uri()) in waiting]
+        if busy:
+            raise ConflictError(
+                f"{len(busy)} of these images are being asked about already, by {busy[0]} first. Wait for its end, or cancel it."
+            )
 
     def _batch(self, description: str, asked: str) -> Batch:
         return Batch(
             description=description,
             kind=BatchKind.FOLDER,
+            complete=False,
             model=self._question.model,
             idempotency_key=self._key,
             digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest(),

@@ -96,7 +96,7 @@ def folder_object(batch: Batch, resources: Resources) -> Folder:
     counts = {status.value: progress.counts[status] for status in JobStatus}
     return Folder(
         id=batch.id,
-        status="ended" if progress.has_ended else "running",
+        status="ended" if progress.has_ended and batch.complete else "running",
         description=batch.description,
         model=public_name(batch.model),
         created_at=batch.created_at,

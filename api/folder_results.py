@@ -77,7 +77,7 @@ async def folder_events(batch: Batch, resources: Resources, after: int) -> Async
     last, told, spoke_at = after, None, time.monotonic()
     while not resources.draining.is_set():
         # Counted first: a job that ends after the count is seen in the next round.
-        folder = await run_in_threadpool(folder_object, batch, resources)
+        folder = await run_in_threadpool(lambda: folder_object(resources.store.batch(batch.id), resources))
         while jobs := await run_in_threadpool(resources.store.finished_after, batch.id, last):
             for job in jobs:
                 last = job.finished_order or last

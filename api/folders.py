@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -25,6 +26,9 @@ from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
 from jobs.tables import Batch, BatchKind, JobStatus
 
 router = APIRouter(tags=["folders"])
+
+#: Files of a form: small ones lie in memory until it is whole. A zip is one.
+MOST_PARTS = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
@@ -102,10 +106,19 @@ def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDe
     "/v1/folders/{folder_id}/retry",
     status_code=201,
     response_model=Folder,
-    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "Nothing of it has failed"}},
+    responses={
+        **_NOT_FOUND,
+        200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
+        409: {"model": ErrorBody, "description": "Nothing of it has failed"},
+        429: {"model": ErrorBody, "description": "The lane is full"},
+    },
 )
 def retry_folder(
-    folder_id: FolderId, resources: ResourcesDep, caller: CallerDep, idempotency_key: IdempotencyKey = None
+    folder_id: FolderId,
+    response: Response,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Folder:
     """Ask again about the images that failed or were cancelled, as a new folder."""
     batch, store = _find(folder_id, resources), resources.store
@@ -119,7 +132,9 @@ def retry_folder(
         idempotency_key=scoped(idempotency_key, caller, "retry"),
         digest=folder_id,
     )
-    return folder_object(ask_again(failed, resources, again), resources)
+    created = ask_again(failed, resources, again)
+    response.status_code = 200 if created.repeated else 201
+    return folder_object(store.batch(created.made.id), resources)
 
 
 @router.get(
@@ -129,6 +144,7 @@ def retry_folder(
         **_NOT_FOUND,
         200: {"description": "Events: image for each that ends, progress, and result at last"},
         204: {"description": "Everything has been told: do not come back"},
+        429: {"model": ErrorBody, "description": "Too many streams are open"},
     },
 )
 async def follow_folder(
@@ -141,7 +157,14 @@ async def follow_folder(
     batch = await run_in_threadpool(_find, folder_id, resources)
     if last_event_id == END:
         return Response(status_code=204)
-    return EventStream(folder_events(batch, resources, int(last_event_id or 0)))
+    with ExitStack() as stack:
+        stack.enter_context(resources.hub.place())
+        held = stack.pop_all()
+
+    async def at_end() -> None:
+        held.close()
+
+    return EventStream(folder_events(batch, resources, int(last_event_id or 0)), at_end=at_end)
 
 
 @router.get(
@@ -171,8 +194,7 @@ def get_results(
 async def _create_from_upload(
     request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
 ) -> tuple[Batch, bool]:
-    most = resources.settings.max_upload_files
-    async with request.form(max_files=most, max_fields=10) as form:
+    async with resources.uploading, request.form(max_files=MOST_PARTS, max_fields=10) as form:
         text = form.get("options", "{}")
         if not isinstance(text, str):
             raise InvalidRequestError("'options' is a field with JSON, not a file.")

@@ -65,7 +65,9 @@ class Hub:
         self._connection = connection
         self._most = most
         self._subscriptions: set[Subscription] = set()
-        self._lock = threading.Lock()
+        self._places = 0
+        self._is_leaving = False
+        self._lock = threading.RLock()
         self._closed = threading.Event()
         self._wake_key = f"hub-{uuid4().hex}"
         self._woken = "0"
@@ -83,29 +85,43 @@ class Hub:
 
     def let_go(self) -> None:
         """The process will end: there is nothing more here for those that can come back to another one."""
+        # A signal's handler may interrupt the loop anywhere: hence a lock that its own thread may take again.
+        self._is_leaving = True
         for one in self._snapshot():
             if one.leaves:
                 one.put(None)
 
     @property
     def followers(self) -> int:
-        return len(self._subscriptions)
+        return self._places
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the streams that may be open at a time. Raises TooManyStreamsError."""
+        if self._places >= self._most:
+            raise TooManyStreamsError(f"{self._most} streams are open (CAPTIONQ_MAX_STREAMS). Close one first.", 1.0)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     @contextmanager
     def follow(self, job_id: str, after: str = "0", *, leaves: bool = False) -> Iterator[Subscription]:
         """Events of a job after the one of this id, as they come. To be called on the loop; raises TooManyStreamsError."""
-        if len(self._subscriptions) >= self._most:
-            raise TooManyStreamsError(f"{self._most} streams are open (CAPTIONQ_MAX_STREAMS). Close one first.", 1.0)
         subscription = Subscription(job_id, after, asyncio.get_running_loop(), leaves=leaves)
-        with self._lock:
-            self._subscriptions.add(subscription)
-        self._look_due = 0.0
-        subscription.loop.run_in_executor(None, self._wake)
-        try:
-            yield subscription
-        finally:
+        with self.place():
             with self._lock:
-                self._subscriptions.discard(subscription)
+                self._subscriptions.add(subscription)
+            if leaves and self._is_leaving:
+                subscription.put(None)
+            self._look_due = 0.0
+            subscription.loop.run_in_executor(None, self._wake)
+            try:
+                yield subscription
+            finally:
+                with self._lock:
+                    self._subscriptions.discard(subscription)
 
     def _wake(self) -> None:
         """End the thread's wait: there is somebody new."""

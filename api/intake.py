@@ -13,18 +13,23 @@ from api.catalogue import public_name
 from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
-from jobs.creation import add_batch_once, check_room
+from jobs.creation import Created, Creation, check_room, create
+from jobs.errors import ForbiddenError
 from jobs.models import check_sees
-from jobs.submission import resubmit
+from jobs.requests import path_of
+from jobs.submission import copy_of
 from jobs.tables import Batch, Job, Lane
 
 logger = logging.getLogger("captionq.api")
 
 
 def make_job(
-    body: CompletionBody, resources: Resources, *, lane: Lane, caller: Caller, idempotency_key: str | None
+    body: CompletionBody, resources: Resources, *, lane: Lane, route: str, caller: Caller, idempotency_key: str | None
 ) -> Job:
-    """The row, not yet in the store. Raises CaptionqError where the request cannot be served."""
+    """The row, not yet in the store; keys are those of a route. Raises CaptionqError where the request cannot be served."""
+    if idempotency_key is None:
+        # Before its images are kept. What was asked before is found whether there is room or not.
+        check_room(resources.connection, lane, 1, resources.settings)
     info = resources.catalogue.resolve(body.model)
     references = body.images()
     if references:
@@ -37,7 +42,7 @@ def make_job(
         digest=request.digest,
         streamed=True,
         roots=roots_of(resources),
-        idempotency_key=scoped(idempotency_key, caller, lane),
+        idempotency_key=scoped(idempotency_key, caller, f"{route} {lane}"),
     )
     if resources.settings.log_prompts:
         words = [message.text for message in body.messages]
@@ -45,13 +50,24 @@ def make_job(
     return job
 
 
-def ask_again(jobs: Sequence[Job], resources: Resources, batch: Batch) -> Batch:
-    """The batch of new jobs that ask what these asked; the earlier one, where it was asked with the same key."""
-    check_room(resources.connection, Lane(jobs[0].lane), len(jobs), resources.settings)
-    earlier = add_batch_once(resources.store, batch)
-    if earlier is None:
-        resubmit(batch, jobs, store=resources.store, connection=resources.connection)
-    return earlier or batch
+def ask_again(jobs: Sequence[Job], resources: Resources, batch: Batch) -> Created:
+    """The batch of new jobs that ask what these asked; the earlier one, where it was asked with the same key.
+
+    Raises ForbiddenError for a job whose files are not served: it was made on the command line.
+    """
+    roots = [root.resolve() for root in resources.settings.served_roots]
+    for job in jobs:
+        files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
+        if not all(any(file.resolve().is_relative_to(root) for root in roots) for file in files):
+            raise ForbiddenError(
+                f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
+            )
+    again = [copy_of(job, batch) for job in jobs]
+    for job in again:
+        job.roots = roots_of(resources)
+    return create(
+        Creation(again, batch), store=resources.store, connection=resources.connection, settings=resources.settings
+    )
 
 
 def roots_of(resources: Resources) -> str:

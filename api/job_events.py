@@ -96,7 +96,7 @@ def _position(job: Job, resources: Resources, last_id: str) -> list[bytes]:
     """How many go before it, and for how many seconds they will take."""
     try:
         ahead = queue.ahead_of(resources.connection, job.lane, job.id)
-        rate = rate_of(resources.connection, Lane(job.lane))
+        rate = rate_of(resources.workers(), Lane(job.lane))
     except RedisError:
         return []
     if ahead is None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import Caller, CallerDep
 from api.dependencies import IdempotencyKey, ResourcesDep
-from api.dialect import CompletionBody
+from api.dialect import MOST_IN_BODY, CompletionBody
 from api.errors import ErrorBody
 from api.intake import ask_again, make_job, scoped
 from api.job_events import END, EVENT_ID, job_events
@@ -48,7 +48,7 @@ class JobBody(CompletionBody):
 
 @router.post("/v1/jobs", status_code=201, response_model=JobObject | JobList, responses=_CREATION)
 def create_jobs(
-    body: JobBody | Annotated[list[JobBody], Field(min_length=1)],
+    body: JobBody | Annotated[list[JobBody], Field(min_length=1, max_length=MOST_IN_BODY, fail_fast=True)],
     response: Response,
     resources: ResourcesDep,
     caller: CallerDep,
@@ -59,7 +59,7 @@ def create_jobs(
         creation = _list_creation(body, resources, caller, idempotency_key)
     else:
         lane = Lane(body.lane)
-        job = make_job(body, resources, lane=lane, caller=caller, idempotency_key=idempotency_key)
+        job = make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=idempotency_key)
         creation = Creation([job], webhooks=webhook_for(body.webhook, resources, job_id=job.id))
     created = create(creation, store=resources.store, connection=resources.connection, settings=resources.settings)
     if created.repeated:
@@ -116,10 +116,19 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> Job
     "/v1/jobs/{job_id}/retry",
     status_code=201,
     response_model=JobObject,
-    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "It has not failed"}},
+    responses={
+        **_NOT_FOUND,
+        200: {"model": JobObject, "description": "The same request, with the same Idempotency-Key, came before"},
+        409: {"model": ErrorBody, "description": "It has not failed"},
+        429: {"model": ErrorBody, "description": "The lane is full"},
+    },
 )
 def retry_job(
-    job_id: JobId, resources: ResourcesDep, caller: CallerDep, idempotency_key: IdempotencyKey = None
+    job_id: JobId,
+    response: Response,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobObject:
     """Ask again, as a new job: this one stays as it is."""
     store = resources.store
@@ -133,8 +142,9 @@ def retry_job(
         idempotency_key=scoped(idempotency_key, caller, "retry"),
         digest=job_id,
     )
-    batch = ask_again([job], resources, batch)
-    return job_object(store.jobs(batch_id=batch.id)[0])
+    created = ask_again([job], resources, batch)
+    response.status_code = 200 if created.repeated else 201
+    return job_object(store.jobs(batch_id=created.made.id)[0])
 
 
 @router.get(
@@ -183,13 +193,13 @@ def _list_creation(
     if len(lanes) > 1:
         raise InvalidRequestError("All requests of a list go into one lane.")
     lane = Lane(bodies[0].lane)
-    jobs = [make_job(body, resources, lane=lane, caller=caller, idempotency_key=None) for body in bodies]
+    jobs = [make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=None) for body in bodies]
     batch = Batch(
         description=f"a list of {len(jobs)} requests",
         kind=BatchKind.LIST,
         model=jobs[0].model,
         idempotency_key=scoped(idempotency_key, caller, BatchKind.LIST),
-        digest=hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest(),
+        digest=_digest_of(bodies, jobs),
     )
     hooks = [
         hook
@@ -199,6 +209,11 @@ def _list_creation(
     for job in jobs:
         job.batch_id = batch.id
     return Creation(jobs, batch, hooks)
+
+
+def _digest_of(bodies: list[JobBody], jobs: list[Job]) -> str:
+    asked = "".join(f"{job.digest} {body.webhook}\n" for body, job in zip(bodies, jobs, strict=True))
+    return hashlib.sha256(f"{jobs[0].lane}\n{asked}".encode()).hexdigest()
 
 
 def _page(jobs: list[Job], *, has_more: bool) -> JobList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ class Resources:
     metrics: RequestMetrics
     #: Set when the process has been asked to end: nothing new is taken.
     draining: Event = field(default_factory=Event)
+    #: Forms with files are read one at a time: they lie in memory, or on the disk, until they are whole.
+    uploading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _workers: tuple[float, list[WorkerState]] = (0.0, [])
     _lock: Lock = field(default_factory=Lock)
 

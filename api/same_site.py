@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,10 +15,8 @@ from jobs.errors import CaptionqError, ForbiddenError
 class SameSite:
     """Such a page can reach a loopback address, and a name of its own that resolves to it (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        """`hosts`: the names that this server is called by."""
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (error := self._refusal(Headers(scope=scope))) is not None:
@@ -26,10 +24,24 @@ class SameSite:
         return await self._app(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> CaptionqError | None:
-        host = headers.get("host", "")
-        if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not _is_loopback(host):
             return ForbiddenError("Without API keys this server answers to loopback names alone (the Host header).")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             return ForbiddenError("Without API keys this server does not answer to pages of other sites (Origin).")
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
         return None

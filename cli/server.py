@@ -20,6 +20,7 @@ from cli.services import Services
 from jobs.errors import CaptionqError, SettingsError, WorkerError
 from jobs.log_lines import set_up_logging
 from jobs.settings import Settings
+from jobs.store import Store
 
 logger = logging.getLogger("captionq.serve")
 
@@ -57,6 +58,8 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
     check_address(host, settings)
     _allow_many_files()
     set_up_logging(settings, "serve.log", as_json=log_json)
+    # What is wrong with the database is said here, in one line.
+    Store(settings).close()
     listener = _listen(host, port)
     with _services(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
         config = uvicorn.Config(
@@ -135,3 +138,6 @@ def _watch(running: Services, done: threading.Event) -> None:
             pause = WORKER_PAUSE
         except (CaptionqError, RedisError) as error:
             logger.error("%s", error)  # noqa: TRY400
+        except Exception:
+            # No file descriptors, no memory: it may pass, and nobody else would start them again.
+            logger.exception("The broker or the worker could not be looked after.")

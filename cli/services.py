@@ -19,6 +19,8 @@ from worker.lock import is_running
 
 #: A worker that died this often in a row, with nothing finished in between, does not come back.
 MAX_STARTS = 5
+#: Seconds of life after which a worker is taken to be well.
+WELL_AFTER = 120.0
 #: Seconds between two looks at the services.
 LOOK_EVERY = 1.0
 #: Seconds that our own worker gets to put its jobs back.
@@ -35,6 +37,7 @@ class Services:
         self._broker = broker.find_or_start(settings)
         self._worker: subprocess.Popen[bytes] | None = None
         self._starts = 0
+        self._started = 0.0
         self._looked = 0.0
         #: Whether the worker is this run's own, and ends with it.
         self.own_worker = not is_running(settings)
@@ -53,7 +56,11 @@ class Services:
         except RedisError:
             self._broker.stop()
             self._broker = broker.find_or_start(self._settings)
-        if not self._with_worker or (self._worker is not None and self._worker.poll() is None):
+        if not self._with_worker:
+            return
+        if self._worker is not None and self._worker.poll() is None:
+            if time.monotonic() - self._started > WELL_AFTER:
+                self.progressed()
             return
         if self._worker is None and is_running(self._settings):
             return
@@ -83,6 +90,7 @@ class Services:
             reason = words[-1] if words else f"{self._settings.log_dir} may say why."
             raise WorkerError(f"The worker ended {MAX_STARTS} times in a row. Its last words: {reason}")
         self._starts += 1
+        self._started = time.monotonic()
         self.own_worker = True
         # -P: a folder named `cli` where the user happens to be must not be taken for ours.
         command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work", "--until-eof"]

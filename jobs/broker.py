@@ -44,7 +44,11 @@ class Broker:
         self.connection.close()
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
-            self.process.wait(timeout=START_SECONDS)
+            try:
+                self.process.wait(timeout=START_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Its keeper; the server itself has its file.
+                self.process.kill()
 
 
 def find(settings: Settings) -> Redis | None:

@@ -6,6 +6,7 @@ A creation that carries a key is repeated without harm: the second one finds wha
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane, Webhook
 from jobs.webhook_store import add_webhooks
-from jobs.worker_state import live_workers
+from jobs.worker_state import WorkerState, live_workers
 
 logger = logging.getLogger("captionq.creation")
 
@@ -30,6 +31,8 @@ _TABLES = SQLModel.metadata.tables
 #: Seconds that a client is told to wait when nothing is known of the worker's speed, and at most.
 UNKNOWN_WAIT = 10.0
 LONGEST_WAIT = 600.0
+#: Seconds after which a creation that is not complete is taken for dead.
+DIED_AFTER = 600.0
 #: A full lane is worth trying again when so much of it is free.
 WORTHWHILE = 0.02
 
@@ -70,25 +73,41 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
         if (earlier := find_repeated(store, keyed)) is None:
             raise
         return Created(earlier, repeated=True)
-    try:
-        queue.push(connection, lane, [job.id for job in creation.jobs])
-    except RedisError as error:
-        # The rows are safe, and `reconcile` gives them their entries: asked again, they would be there twice.
-        logger.warning("The broker is away (%s): %d jobs wait for it.", error, len(creation.jobs))
+    push_late(connection, lane, [job.id for job in creation.jobs])
     return Created(keyed, repeated=False)
 
 
 def add_batch_once(store: Store, batch: Batch) -> Batch | None:
     """Write a batch whose jobs follow. Returns the one that was made with the same key before, if so. Raises IdempotencyError."""
     earlier = find_repeated(store, batch)
+    assert earlier is None or isinstance(earlier, Batch)
+    if earlier is not None and not earlier.complete and time.time() - earlier.created_at > DIED_AFTER:
+        # Whoever made it died before all of its jobs were there: it is made anew.
+        store.cancel(store.open_ids(earlier.id))
+        store.disown(earlier.id)
+        earlier = None
     if earlier is None:
         try:
             store.add_batch(batch)
         except IntegrityError:
-            if (earlier := find_repeated(store, batch)) is None:
+            earlier = find_repeated(store, batch)
+            if not isinstance(earlier, Batch):
                 raise
-    assert earlier is None or isinstance(earlier, Batch)
     return earlier
+
+
+def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis) -> None:
+    """Write some hundreds of jobs of one lane, then push them."""
+    store.add(jobs)
+    push_late(connection, Lane(jobs[0].lane), [job.id for job in jobs])
+
+
+def push_late(connection: Redis, lane: Lane, ids: Sequence[str]) -> None:
+    """Give rows their entries, at once or, when the broker is away, as soon as `reconcile` does: they are safe already."""
+    try:
+        queue.push(connection, lane, ids)
+    except RedisError as error:
+        logger.warning("The broker is away (%s): %d jobs wait for it.", error, len(ids))
 
 
 def find_repeated(store: Store, keyed: Job | Batch) -> Job | Batch | None:
@@ -117,7 +136,7 @@ def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) ->
         return
     if count > limit:
         raise LaneFullError(f"{count} jobs are more than the {lane} lane ever holds ({limit}). Send fewer at a time.")
-    rate = rate_of(connection, lane)
+    rate = rate_of(live_workers(connection), lane)
     places = max(waiting + count - limit, limit * WORTHWHILE)
     wait = UNKNOWN_WAIT if rate is None else min(LONGEST_WAIT, max(1.0, places / rate))
     raise LaneFullError(
@@ -125,9 +144,9 @@ def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) ->
     )
 
 
-def rate_of(connection: Redis, lane: Lane) -> float | None:
+def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:
     """Jobs of a lane that end a second, on all workers together; None: nobody has measured it."""
-    rates = [state.rates[lane] for state in live_workers(connection) if lane in state.rates]
+    rates = [state.rates[lane] for state in workers if lane in state.rates]
     return sum(rates) or None
 
 

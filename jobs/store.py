@@ -64,6 +64,16 @@ class Store(Records):
         with writing(self._engine) as connection:
             connection.execute(insert(_batch).values(batch.model_dump()))
 
+    def complete(self, batch_id: str) -> None:
+        """All jobs of the batch are there."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(complete=True))
+
+    def disown(self, batch_id: str) -> None:
+        """The creation that made it has died: its key is free for another one."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(idempotency_key=None))
+
     def add(self, jobs: Sequence[Job]) -> None:
         """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile."""
         with writing(self._engine) as connection:

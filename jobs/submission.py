@@ -92,20 +92,6 @@ def submit(
     """
     batch = Batch(description=description, model=question.model)
     store.add_batch(batch)
-    return submit_to(batch, wanted, question, store=store, connection=connection, at_front=at_front)
-
-
-def submit_to(
-    batch: Batch,
-    wanted: Sequence[Wanted],
-    question: Question,
-    *,
-    store: Store,
-    connection: Redis,
-    at_front: bool = False,
-    roots: str | None = None,
-) -> Submission:
-    """The same, for a batch that is in the store already. `roots`: see `Job.roots`."""
     submission = Submission(batch)
     waiting = store.open_outputs()
     chunks = list(chunked(wanted, CHUNK))
@@ -113,7 +99,7 @@ def submit_to(
         # Each one goes ahead of the one before it.
         chunks.reverse()
     for chunk in chunks:
-        jobs = [_job(batch, one, question, roots) for one in chunk]
+        jobs = [job_about(one, question, batch) for one in chunk]
         new: list[Job] = []
         resumed: list[str] = []
         superseded: list[str] = []
@@ -144,8 +130,7 @@ def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Red
     Without a connection the rows are written alone, and the next worker gives them their entries.
     """
     for chunk in chunked(jobs, CHUNK):
-        asked = {"model", "request", "digest", "source", "output", "lane", "streamed", "roots"}
-        new = [Job(batch_id=batch.id, **job.model_dump(include=asked)) for job in chunk]
+        new = [copy_of(job, batch) for job in chunk]
         store.add(new)
         for lane in Lane:
             ids = [job.id for job in new if job.lane == lane]
@@ -153,7 +138,14 @@ def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Red
                 queue.push(connection, lane, ids)
 
 
-def _job(batch: Batch, wanted: Wanted, question: Question, roots: str | None) -> Job:
+def copy_of(job: Job, batch: Batch) -> Job:
+    """A new job that asks the same."""
+    asked = {"model", "request", "digest", "source", "output", "lane", "streamed", "roots"}
+    return Job(batch_id=batch.id, **job.model_dump(include=asked))
+
+
+def job_about(wanted: Wanted, question: Question, batch: Batch, roots: str | None = None) -> Job:
+    """The row of one image of a batch. `roots`: see `Job.roots`."""
     request = question.about(wanted.image)
     return Job(
         batch_id=batch.id,

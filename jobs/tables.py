@@ -61,6 +61,8 @@ class Batch(SQLModel, table=True):
     #: What makes a repeated creation the same one, and a digest of what was asked with it.
     idempotency_key: str | None = None
     digest: str | None = None
+    #: Whether all of its jobs are there.
+    complete: bool = True
     #: Seconds since the epoch, as every `*_at`.
     created_at: float = Field(default_factory=time.time)
 

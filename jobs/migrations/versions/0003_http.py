@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("batch", sa.Column("kind", sa.String(), nullable=False, server_default="run"))
     op.add_column("batch", sa.Column("idempotency_key", sa.String()))
     op.add_column("batch", sa.Column("digest", sa.String()))
+    op.add_column("batch", sa.Column("complete", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.create_index("batch_idempotency_key", "batch", ["idempotency_key"], unique=True)
     op.create_table(
         "stored_file",
@@ -45,7 +46,7 @@ def downgrade() -> None:
     op.drop_table("webhook")
     op.drop_table("stored_file")
     op.drop_index("batch_idempotency_key", "batch")
-    for column in ("digest", "idempotency_key", "kind"):
+    for column in ("complete", "digest", "idempotency_key", "kind"):
         op.drop_column("batch", column)
     op.drop_index("job_idempotency_key", "job")
     for column in ("idempotency_key", "roots", "streamed"):
