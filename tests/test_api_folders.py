@@ -93,6 +93,16 @@ def test_images_and_zips_are_uploaded(served: Served) -> None:
     assert {"holiday/a.png", "b.png", "c.png", "d.png"} == set(results(served, folder))
 
 
+def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
+    """The second one is told of the first."""
+    save_scenes(root(served) / "twice", 30)
+    first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
+    second = served.client.post("/v1/folders", json={"path": str(root(served) / "twice"), "prompt": "What is this?"})
+    assert second.status_code == 409
+    assert second.json()["error"]["code"] == "conflict"
+    assert ended(served, first)["counts"]["succeeded"] == 30
+
+
 def test_the_same_key_gives_the_same_folder(served: Served) -> None:
     """Nothing is queued twice."""
     files = {"files": ("a.png", png(draw_many(1)[0]))}

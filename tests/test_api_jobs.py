@@ -189,6 +189,24 @@ def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
     served.client.delete(f"/v1/jobs/{again.json()['id']}")
 
 
+def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
+    """Also when two come at once."""
+    job = served.client.post("/v1/jobs", json=about("https://localhost/x.png")).json()
+    assert ended(served, job["id"])["status"] == "failed"
+    answers: list[Any] = []
+    key = {"Idempotency-Key": "once"}
+    threads = [
+        threading.Thread(target=lambda: answers.append(served.client.post(f"/v1/jobs/{job['id']}/retry", headers=key)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
 def rows(served: Served) -> int:
     """How many decode."""
     return sum(worker["rows"] for worker in served.client.get("/readyz").json()["workers"])

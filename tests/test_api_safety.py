@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +65,17 @@ def test_a_key_is_asked_for_where_there_are_keys(keyed: Served) -> None:
     assert keyed.client.get("/readyz").status_code == 200
 
 
+def test_a_key_is_asked_for_before_a_body_is_read(keyed: Served) -> None:
+    """A stranger's upload is not taken in to be thrown away."""
+    broken = keyed.client.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"})
+    assert broken.status_code == 401
+    host, port = keyed.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST /v1/files HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        connection.sendall(f"{head}Content-Length: 1900000000\r\n\r\n".encode())
+        assert connection.recv(20).startswith(b"HTTP/1.1 401")
+
+
 def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Served) -> None:
     """One object a line; neither keys nor prompts nor answers."""
     response = keyed.client.post(
@@ -90,6 +102,9 @@ def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
     """A name that resolves to loopback, and a page that posts a form."""
     assert open_server.client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 403
     assert open_server.client.get("/v1/models", headers={"Origin": "https://evil.example"}).status_code == 403
+    for odd in ("[", "127.0.0.1.evil.example", "", "2130706433"):
+        assert open_server.client.get("/v1/models", headers={"Host": odd}).status_code in (400, 403)
+    assert open_server.client.get("/v1/models", headers={"Origin": "http://["}).status_code == 403
     own = open_server.url
     assert open_server.client.get("/v1/models", headers={"Origin": own}).status_code == 200
     port = open_server.url.rsplit(":", maxsplit=1)[1]
@@ -137,6 +152,28 @@ def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
         stream.__exit__(None, None, None)
     for job_id in ids:
         assert open_server.client.delete(f"/v1/jobs/{job_id}").status_code == 200
+
+
+def test_streams_of_folders_are_counted_too(open_server: Served) -> None:
+    """All kinds together."""
+    folder = open_server.client.post("/v1/folders", files={"files": ("a.png", b"not looked at yet")}).json()
+    address = f"/v1/folders/{folder['id']}/events"
+    streams = [open_server.client.stream("GET", address) for _ in range(2)]
+    assert [stream.__enter__().status_code for stream in streams] == [200, 200]
+    assert open_server.client.get(address).status_code == 429
+    for stream in streams:
+        stream.__exit__(None, None, None)
+    open_server.client.delete(f"/v1/folders/{folder['id']}")
+
+
+def test_a_list_of_nonsense_costs_little(open_server: Served) -> None:
+    """It is refused at its first item: the server answers others meanwhile."""
+    for body in ("[" + "{}," * 30_000 + "{}]", '{"messages": [' + "{}," * 30_000 + "{}]}"):
+        begun = time.monotonic()
+        refused = open_server.client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        assert refused.status_code == 400
+        assert len(refused.content) < 1000
+        assert time.monotonic() - begun < 10
 
 
 def test_what_is_not_there_is_said_in_the_same_shape(open_server: Served) -> None:

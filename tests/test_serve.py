@@ -103,16 +103,20 @@ def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(served:
     assert the_only_job(served)["attempts"] == 2
 
 
+def brokers(served: Served) -> list[psutil.Process]:
+    """The servers of its queue."""
+    folder = str(served.captionq.settings.data_dir)
+    lines = {one: " ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])}
+    return [one for one, line in lines.items() if "redis.sock" in line and folder in line and "sh -c" not in line]
+
+
 def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
     """Requests in between are told to come back; afterwards all is as before."""
     drawn = draw_many(1)[0]
     body = about(data_uri(png(drawn)))
     assert served.client.post("/v1/chat/completions", json=body).status_code == 200
-    servers = [
-        one for one in psutil.process_iter(["name", "cmdline"]) if "redis.sock" in " ".join(one.info["cmdline"] or [])
-    ]
-    mine = [one for one in servers if str(served.captionq.settings.data_dir) in " ".join(one.info["cmdline"])]
-    for process in mine:
+    found = brokers(served)
+    for process in found:
         process.kill()
     statuses: set[int] = set()
 
@@ -123,7 +127,27 @@ def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
 
     until(answers, "an answer after the broker's death")
     assert statuses <= {200, 503}
-    assert mine
+    assert found
+
+
+def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(served: Served) -> None:
+    """What it loses comes with the row at last."""
+    body = endless(max_tokens=1200)
+    whole = served.client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"]
+    pieces: list[str] = []
+    killed: list[psutil.Process] = []
+    with served.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as response:
+        for event in events_of(response.iter_lines()):
+            if event["data"] == "[DONE]":
+                break
+            assert "error" not in event["data"], event
+            pieces += [choice["delta"].get("content") or "" for choice in event["data"]["choices"]]
+            if len(pieces) == 6:
+                killed = brokers(served)
+                for process in killed:
+                    process.kill()
+    assert killed
+    assert "".join(pieces) == whole
 
 
 def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> None:

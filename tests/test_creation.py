@@ -1,0 +1,82 @@
+"""Making jobs once: keys, rooms, and creations that died half way."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobs import queue
+from jobs.creation import DIED_AFTER, Creation, add_batch_once, create, queue_jobs
+from jobs.errors import IdempotencyError, LaneFullError
+from jobs.settings import Settings
+from jobs.store import Store
+from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
+from jobs.worker_state import WorkerState, publish_state
+
+
+def job(batch: Batch | None = None, key: str | None = None, digest: str = "x") -> Job:
+    """A row."""
+    return Job(
+        model="demo",
+        request="{}",
+        digest=digest,
+        batch_id=batch.id if batch else None,
+        idempotency_key=key,
+        lane=Lane.BULK,
+    )
+
+
+def batch(**more: Any) -> Batch:
+    """A folder that is being made."""
+    return Batch(description="a folder", kind=BatchKind.FOLDER, model="demo", digest="x", **more)
+
+
+def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection: Redis, settings: Settings) -> None:
+    """Another question with it is refused, and nothing more is queued."""
+    first = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
+    second = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
+    assert (first.repeated, second.repeated) == (False, True)
+    assert first.made.id == second.made.id
+    with pytest.raises(IdempotencyError):
+        create(Creation([job(key="k", digest="y")]), store=store, connection=connection, settings=settings)
+    assert queue.waiting(connection, Lane.BULK) == 1
+
+
+def test_a_creation_that_died_is_made_anew(store: Store) -> None:
+    """Its key is free, and its jobs are cancelled; one that is under way is waited for."""
+    dead = batch(idempotency_key="k", complete=False, created_at=time.time() - DIED_AFTER - 1)
+    assert add_batch_once(store, dead) is None
+    store.add([job(dead)])
+    anew = batch(idempotency_key="k", complete=False)
+    assert add_batch_once(store, anew) is None
+    assert store.counts(dead.id)[JobStatus.CANCELLED] == 1
+    found = add_batch_once(store, batch(idempotency_key="k", complete=False))
+    assert found is not None
+    assert found.id == anew.id
+
+
+def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
+    store: Store, connection: Redis, settings: Settings
+) -> None:
+    """Two percent of its places at two jobs a second."""
+    small = settings.model_copy(update={"max_waiting_bulk": 200})
+    queue_jobs([job() for _ in range(200)], store=store, connection=connection)
+    with pytest.raises(LaneFullError) as unknown:
+        create(Creation([job()]), store=store, connection=connection, settings=small)
+    assert unknown.value.retry_after == 10.0
+    connection.sadd("rq:workers", "rq:worker:one")
+    publish_state(connection, WorkerState(name="one", at=time.time(), rates={"bulk": 2.0}), 60)
+    with pytest.raises(LaneFullError) as known:
+        create(Creation([job()]), store=store, connection=connection, settings=small)
+    assert known.value.retry_after == 2.0
+
+
+def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:
+    """`reconcile` gives them their entries."""
+    nowhere = Redis(port=1)
+    row = job()
+    queue_jobs([row], store=store, connection=nowhere)
+    assert store.job(row.id).status == JobStatus.QUEUED
