@@ -72,7 +72,7 @@ def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
 
 def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
     """The role first, then text, then the reason of its end, then the usage."""
-    drawn = draw_many(2)[1]
+    drawn = draw_many(1)[0]
     stream = client.chat.completions.create(
         model="demo",
         messages=user(picture(drawn), TEXT),

@@ -158,7 +158,7 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     events: list[Any] = []
 
     def ask() -> None:
-        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=endless(max_tokens=300), timeout=300))
+        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=endless(max_tokens=1000), timeout=300))
 
     def watch() -> None:
         with httpx2.stream("GET", f"{served.url}/v1/jobs/{waiting['id']}/events", timeout=300) as response:
@@ -167,12 +167,12 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     threads = [threading.Thread(target=target) for target in (ask, watch)]
     for thread in threads:
         thread.start()
-    until(lambda: rows(served) >= 2, "both rows")
+    until(lambda: len(served.client.get("/v1/jobs?status=running").json()["data"]) == 2, "both to run")
     assert served.stop() == 0
     for thread in threads:
         thread.join()
     assert answers[0].status_code == 200
-    assert answers[0].json()["usage"]["completion_tokens"] == 300
+    assert answers[0].json()["usage"]["completion_tokens"] == 1000
     assert "result" not in [event["event"] for event in events]
     with serving(served.captionq.settings) as again:
         assert again.client.get(f"/v1/jobs/{waiting['id']}").json()["status"] in ("queued", "running")

@@ -44,6 +44,7 @@ def load(name: str) -> LoadedModel:
         raise ModelError(f"'{name}' has no weights in the safetensors format; look for a version made for mlx.")
     try:
         model, processor, config = _load(info.path, info.modality)
+        _suit_device(model)
     except Exception as error:
         reason = f"'{name}' could not be loaded: {type(error).__name__}: {first_line(error)}"
         if isinstance(error, MemoryError) or "alloc" in str(error):
@@ -67,6 +68,13 @@ def device() -> str:
     import mlx.core as mx
 
     return f"mlx {version('mlx')} on {mx.default_device()}"
+
+
+def _suit_device(model: Any) -> None:
+    # Imported here, as all of mlx: most commands that ask about models never load one.
+    from worker.precision import suit_device
+
+    suit_device(model)
 
 
 def _tokenizer_eos(processor: Any) -> frozenset[int]:

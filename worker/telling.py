@@ -22,8 +22,8 @@ from worker.rows import Said
 
 logger = logging.getLogger("captionq.worker")
 
-#: Seconds between two tellings of tokens: each token of a large model by itself, a few at a time of a small one.
-TOKENS_EVERY = 0.02
+#: Seconds between two tellings of tokens: each token of a real model by itself, a few at a time of a tiny one.
+TOKENS_EVERY = 0.005
 #: News that are kept while the broker is away, the newest.
 MOST_UNSENT = 10_000
 #: Seconds between two tellings of the worker's own state.
