@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
@@ -14,8 +13,7 @@ from api.auth import CallerDep
 from api.dependencies import IdempotencyKey, ResourcesDep
 from api.errors import ErrorBody
 from api.intake import scoped
-from jobs.blobs import blob_address, blob_path, find_blob, put_blob
-from jobs.errors import ImageTooLargeError
+from jobs.blobs import blob_address, blob_path, find_blob, put_image_file
 from jobs.image_check import check_image
 from jobs.labels import clean_label
 from jobs.tables import StoredFile
@@ -23,8 +21,6 @@ from jobs.tables import StoredFile
 router = APIRouter(tags=["files"])
 
 FileId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
-#: Bytes that are read of an upload at a time.
-PIECE = 1 << 20
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such file"}}
 
 
@@ -77,8 +73,7 @@ def create_file(
 ) -> FileObject:
     """Upload an image; requests refer to it by `file_id`."""
     settings = resources.settings
-    pieces = iter(partial(file.file.read, PIECE), b"")
-    sha256, size = put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+    sha256, size = put_image_file(file.file, settings)
     name = clean_label(file.filename or "image")
     check_image(blob_path(sha256, settings), settings, name=name)
     key = scoped(idempotency_key, caller, "file")

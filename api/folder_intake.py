@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,10 +16,10 @@ from api.intake import roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
 from jobs.archives import UnpackedImage, unpack_images
-from jobs.blobs import blob_address, put_blob
+from jobs.blobs import blob_address, put_image_file
 from jobs.chunks import chunked
 from jobs.creation import add_batch_once, check_room, find_repeated, queue_jobs
-from jobs.errors import ConflictError, ImageTooLargeError, InvalidRequestError, NotFoundError
+from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
 from jobs.models import check_sees
@@ -28,8 +27,6 @@ from jobs.submission import CHUNK, Existing, Question, Wanted, job_about, withou
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
 from jobs.webhook_store import WebhookStore
 
-#: Bytes that are read of an upload at a time.
-PIECE = 1 << 20
 #: How a zip begins, also an empty one.
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -126,8 +123,7 @@ class FolderIntake:
             if start in ZIP:
                 taken += unpack_images(file, settings)
                 continue
-            pieces = iter(partial(file.read, PIECE), b"")
-            sha256, size = put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+            sha256, size = put_image_file(file, settings)
             taken.append(UnpackedImage(clean_label(name), sha256, size))
         if len(taken) > settings.max_upload_files:
             raise InvalidRequestError(

@@ -157,9 +157,8 @@ async def follow_folder(
     batch = await run_in_threadpool(_find, folder_id, resources)
     if last_event_id == END:
         return Response(status_code=204)
-    with ExitStack() as stack:
-        stack.enter_context(resources.hub.place())
-        held = stack.pop_all()
+    held = ExitStack()
+    held.enter_context(resources.hub.place())
 
     async def at_end() -> None:
         held.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -171,11 +172,11 @@ async def follow_job(
 
 
 def _events(job: Job, resources: Resources, after: str) -> EventStream:
-    follower = resources.hub.follow(job.id, after, leaves=True)
-    subscription = follower.__enter__()
+    held = ExitStack()
+    subscription = held.enter_context(resources.hub.follow(job.id, after, leaves=True))
 
     async def at_end() -> None:
-        follower.__exit__(None, None, None)
+        held.close()
 
     events: AsyncIterator[bytes] = job_events(job, resources, subscription)
     return EventStream(events, at_end=at_end)

@@ -13,12 +13,16 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from jobs.errors import CaptionqError, ImageError, ImageNotFoundError
+from jobs.errors import CaptionqError, ImageError, ImageNotFoundError, ImageTooLargeError
 from jobs.settings import Settings
 
 SCHEME = "blob:"
+#: Bytes that are read of an upload at a time.
+PIECE = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}")
 _NEW = "new-"
 
@@ -56,6 +60,12 @@ def put_blob(
     finally:
         new.unlink(missing_ok=True)
     return digest.hexdigest(), size
+
+
+def put_image_file(file: BinaryIO, settings: Settings) -> tuple[str, int]:
+    """Keep what a client has sent as an image, and return its SHA-256 and its size. Raises ImageTooLargeError."""
+    pieces = iter(partial(file.read, PIECE), b"")
+    return put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
 
 
 def find_blob(address: str, settings: Settings) -> Path:

@@ -41,8 +41,6 @@ class Teller:
         self._pipeline = pipeline
         self._kept = kept
         self._rates: dict[str, Rate] = {}
-        #: Of the jobs that run and are followed.
-        self._attempts: dict[str, int] = {}
         #: What could not be published while the broker was away.
         self._unsent: deque[News] = deque(maxlen=MOST_UNSENT)
         self._tokens_told = 0.0
@@ -55,15 +53,14 @@ class Teller:
     def began(self, job: Job) -> None:
         """A job was claimed. What an earlier attempt has said is void."""
         if job.streamed:
-            self._attempts[job.id] = job.attempts
             self.tell(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
 
-    def tokens(self, said: Callable[[], Iterable[Said]]) -> None:
-        """What the running jobs have said since the last time, if that is long enough ago."""
+    def tokens(self, said: Callable[[], Iterable[Said]], attempt: Callable[[str], int]) -> None:
+        """What the running jobs have said since the last time, if that is long enough ago; each in its running `attempt`."""
         now = time.monotonic()
         if now - self._tokens_told < TOKENS_EVERY:
             return
-        news = [_news(one, self._attempts.get(one.key, 1)) for one in said()]
+        news = [_news(one, attempt(one.key)) for one in said()]
         if news:
             self._tokens_told = now
             self._publish(news)
@@ -76,19 +73,17 @@ class Teller:
     def failed(self, job: Job, *, again: bool) -> None:
         """The row of a job holds its error; `again`: it will be tried once more."""
         self.metrics.failed(job.lane, "retried" if again else "failed")
-        self._attempts.pop(job.id, None)
         if not again:
             self._ended(job)
 
     def _ended(self, job: Job) -> None:
-        self._attempts.pop(job.id, None)
         self._rates.setdefault(job.lane, Rate()).count()
         if job.streamed:
             self.tell(job.id, "ended")
 
-    def state(self, *, now: bool = False) -> None:
+    def state(self) -> None:
         """How the worker is, if it has not just been told. Raises RedisError."""
-        if not now and time.monotonic() - self._state_told < STATE_EVERY:
+        if time.monotonic() - self._state_told < STATE_EVERY:
             return
         self._state_told = time.monotonic()
         publish_state(self._connection, self._state(), self._kept)

@@ -92,7 +92,7 @@ class MetalWorker(LeasingWorker):
         begun = time.perf_counter()
         outcomes = self._pipeline.step()
         self._teller.metrics.stepped(time.perf_counter() - begun)
-        self._teller.tokens(self._pipeline.said)
+        self._teller.tokens(self._pipeline.said, lambda job_id: self._flights[job_id].job.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
 
