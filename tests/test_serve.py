@@ -156,18 +156,23 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     waiting = served.client.post("/v1/jobs", json=endless()).json()
     answers: list[Any] = []
     events: list[Any] = []
+    watched = threading.Event()
 
     def ask() -> None:
         answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=endless(max_tokens=1000), timeout=300))
 
     def watch() -> None:
         with httpx2.stream("GET", f"{served.url}/v1/jobs/{waiting['id']}/events", timeout=300) as response:
-            events.extend(events_of(response.iter_lines()))
+            for event in events_of(response.iter_lines()):
+                events.append(event)
+                watched.set()
 
     threads = [threading.Thread(target=target) for target in (ask, watch)]
     for thread in threads:
         thread.start()
     until(lambda: len(served.client.get("/v1/jobs?status=running").json()["data"]) == 2, "both to run")
+    # The jobs may well run before the stream of events has found the server, which then is gone.
+    until(watched.is_set, "the first event")
     assert served.stop() == 0
     for thread in threads:
         thread.join()
