@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,12 @@ def open_database(settings: Settings) -> Engine:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
-        if _schema_version(engine) != SCHEMA_VERSION:
-            with _alone(settings.data_dir / "migration.lock"):
+        # Alone from the first look on: a switch to WAL fails at once, whatever the busy_timeout, while another process so much
+        # as reads.
+        with _alone(settings.data_dir / "migration.lock"):
+            if engine.dialect.name == "sqlite":
+                _set_wal(engine)
+            if _schema_version(engine) != SCHEMA_VERSION:
                 _migrate(engine)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
@@ -57,7 +61,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT * 1000}",
-        "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
     ):
@@ -69,6 +72,13 @@ def _begin_sqlite(connection: Connection) -> None:
     # writer therefore takes the lock at its beginning.
     writes = connection.get_execution_options().get("captionq_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set_wal(engine: Engine) -> None:
+    """Write-ahead logging, once and for all: the file remembers it."""
+    # Outside of any transaction, where alone it is possible.
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 def _schema_version(engine: Engine) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,14 +241,28 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings
     store.close()
 
 
-def test_many_processes_may_open_a_new_database_at_once(settings: Settings) -> None:
-    """The first one migrates, the others wait for it."""
-    opened: list[Store] = []
-    threads = [threading.Thread(target=lambda: opened.append(Store(settings))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [sum(store.counts().values()) for store in opened] == [0, 0, 0, 0]
-    for store in opened:
+def test_a_new_database_is_touched_by_one_at_a_time(settings: Settings) -> None:
+    """Not even a look: while anybody reads it, SQLite refuses to switch it to WAL, and waits for nobody."""
+    settings.make_folders()
+    with ThreadPoolExecutor(1) as threads, (settings.data_dir / "migration.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opening = threads.submit(Store, settings)
+        time.sleep(0.3)
+        assert not (settings.data_dir / "captionq.db").exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        opening.result().close()
+
+
+def test_many_may_open_a_new_database_at_once(settings: Settings) -> None:
+    """The first one makes it, the others wait for it."""
+    together = threading.Barrier(6)
+
+    def open_one(_: int) -> Store:
+        together.wait()
+        return Store(settings)
+
+    with ThreadPoolExecutor(6) as threads:
+        stores = list(threads.map(open_one, range(6)))
+    for store in stores:
+        assert sum(store.counts().values()) == 0
         store.close()
