@@ -19,6 +19,10 @@ from worker.rows import Token
 from worker.sampled import Sampled
 from worker.sampling import Sampler
 
+#: Steps after which all that the caches hold is computed. Some of it nobody asks for meanwhile, such as the positions of every
+#: layer but the first, and what is put off would grow with every step.
+SETTLE_EVERY = 64
+
 
 @dataclass
 class Joining:
@@ -50,6 +54,7 @@ class Batch:
         self._sampler = Sampler()
         #: What the last step chose: the device may still be at it.
         self._chosen: Sampled | None = None
+        self._steps = 0
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -102,7 +107,9 @@ class Batch:
             mx.async_eval(logits)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
             self._sampler.observe(tokens.tolist())
         self._chosen = self._sampler(logits)
-        mx.async_eval(self._chosen.arrays)  # type: ignore[no-untyped-call]
+        self._steps += 1
+        put_off = caches.arrays(self._caches) if self._steps % SETTLE_EVERY == 0 else []
+        mx.async_eval(self._chosen.arrays, put_off)  # type: ignore[no-untyped-call]
         self._left = [left - 1 for left in self._left]
 
     def _keep(self, rows: Sequence[int]) -> None:

@@ -80,10 +80,14 @@ class Engine:
         ended, self._ended_early = self._ended_early, []
         intake = self._next_intake(coming)
         ended += self._take_in(intake) if intake is not None else []
-        if intake is None or self._somebody_waits:
+        somebody_waited = self._somebody_waits
+        if intake is None or somebody_waited:
             begun = time.perf_counter()
             ended += self._decode()
             self._owed = max(0.0, self._owed - (time.perf_counter() - begun))
+        if ended and not somebody_waited and (intake := self._next_intake(coming)) is not None:
+            # The device is at work while the worker writes down what has ended.
+            ended += self._take_in(intake)
         return ended
 
     def said(self) -> list[Said]:

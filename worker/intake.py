@@ -12,10 +12,10 @@ import mlx.core as mx
 from worker import caches
 from worker.backends import Backend
 from worker.memory import RowMemory
-from worker.pace import Pace
+from worker.pace import PAUSE, Pace
 from worker.prefill import Prefill
 from worker.prefixes import Known, Prefixes
-from worker.rows import Row
+from worker.rows import Embedded, Row
 from worker.vision import Seen
 
 #: Patches that the vision tower gets in one pass at most: about four megapixels. More gained nothing, and takes memory.
@@ -55,48 +55,73 @@ class Intake:
         #: One for all rows that may share it, and one for each other row; none before all images are encoded.
         self.prefills: list[tuple[list[Row], Prefill]] = []
         self._workshop = workshop
-        self._unit: _Unit | None = None
+        #: What the device is at, the oldest first.
+        self._units: deque[_Unit] = deque()
         self._to_encode = deque(row.prepared for row in rows if workshop.backend.patches(row.prepared))
         #: Kept until the rows are embedded: the memory may be too small for all of them.
         self._seen: Seen = {}
+        #: When the last one of those that have ended was seen to.
+        self._last_end = 0.0
+        self._to_embed = deque(rows)
+        self._embedded: list[tuple[Row, Embedded]] = []
 
     @property
     def urgent(self) -> bool:
         return self.rows[0].urgent
 
     def step(self) -> bool:
-        """Wait for the unit of work that was begun last, and begin the next one. True: there is none, the rows are prefilled.
+        """Begin the next unit of work, and wait for those before it. True: there is none, the rows are prefilled.
 
-        So the device is at work while the worker talks to its queue and its store. Raises what went wrong in either unit.
+        So the device is at work while the worker talks to its queue and its store, and also while it gathers the images of the
+        next unit. Raises what went wrong in any unit.
         """
-        self._wait()
-        if self._to_encode:
-            self._encode()
+        if self._begin_next():
+            self._wait(but=1)
             return False
-        if not self.prefills:
-            self._embed()
-        for _, prefill in self.prefills:
-            if not prefill.finished:
-                self._prefill(prefill)
-                return False
+        self._wait()
         for _, prefill in self.prefills:
             self._learn(prefill)
         return True
 
+    def _begin_next(self) -> bool:
+        """False: there is nothing left to begin."""
+        if self._to_encode:
+            self._encode()
+            return True
+        # From here on each unit goes on from the one before it.
+        self._wait()
+        if self._to_embed:
+            self._embed()
+        if not self._to_embed and not self.prefills:
+            self._group()
+        for _, prefill in self.prefills:
+            if not prefill.finished:
+                self._prefill(prefill)
+                return True
+        return bool(self._to_embed)
+
     def _begin(self, work: Any, pace: Pace | None, amount: int, seen: Seen | None = None) -> None:
-        self._unit = _Unit(work, pace, amount, seen or {})
+        self._units.append(_Unit(work, pace, amount, seen or {}))
         mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
 
-    def _wait(self) -> None:
-        unit, self._unit = self._unit, None
-        if unit is None:
-            return
-        mx.eval(unit.work)
-        # Not before: what could not be computed is not to be taken for an image's features.
-        self._workshop.backend.remember(unit.seen)
-        self._seen |= unit.seen
-        if unit.pace is not None:
-            unit.pace.measured(unit.amount, time.perf_counter() - unit.since)
+    def _wait(self, but: int = 0) -> None:
+        """For all units that were begun, but for so many of the last ones."""
+        while len(self._units) > but:
+            unit = self._units.popleft()
+            mx.eval(unit.work)
+            # Not before: what could not be computed is not to be taken for an image's features.
+            self._workshop.backend.remember(unit.seen)
+            self._seen |= unit.seen
+            self._measure(unit)
+
+    def _measure(self, unit: _Unit) -> None:
+        began, now = max(unit.since, self._last_end), time.perf_counter()
+        # Of a unit behind which the next one was begun only the end behind another end is known: to begin one may take as long
+        # as to compute it.
+        known = not self._units or unit.since < self._last_end
+        if unit.pace is not None and known:
+            unit.pace.measured(unit.amount, now - began)
+        self._last_end = now
 
     def _encode(self) -> None:
         """As many rows' images in one pass as the pace allows, but one row's at least."""
@@ -106,16 +131,29 @@ class Intake:
         while self._to_encode and patches + backend.patches(self._to_encode[0]) <= pace.amount:
             unit.append(self._to_encode.popleft())
             patches += backend.patches(unit[-1])
+        if any(key in begun.seen for begun in self._units for row in unit for key in row.image_keys):
+            # Questions about one image: it is encoded once.
+            self._wait()
         seen = backend.encode(unit)
         # None are left where a row before it had the same image.
-        self._begin(list(seen.values()), pace if patches else None, patches, seen)
+        self._begin(list(seen.values()), pace if seen else None, patches, seen)
 
     def _embed(self) -> None:
+        """As many rows as a pause has time for: some families let their tower look at the images here."""
+        until = time.perf_counter() + PAUSE
+        while self._to_embed:
+            row = self._to_embed.popleft()
+            embedded = self._workshop.backend.embed(row.prepared, row.ids, self._seen)
+            self._embedded.append((row, embedded))
+            if time.perf_counter() >= until:
+                break
+
+    def _group(self) -> None:
+        """One prefill for all rows that may share it, and one for each other row."""
         backend = self._workshop.backend
-        embedded = [(row, backend.embed(row.prepared, row.ids, self._seen)) for row in self.rows]
         self._seen = {}
-        together = [pair for pair in embedded if pair[1].shareable]
-        groups = [together] * bool(together) + [[pair] for pair in embedded if not pair[1].shareable]
+        together = [pair for pair in self._embedded if pair[1].shareable]
+        groups = [together] * bool(together) + [[pair] for pair in self._embedded if not pair[1].shareable]
         for group in groups:
             rows = [one for _, one in group]
             shares = backend.shares_prefixes and rows[0].shareable

@@ -59,11 +59,17 @@ class WaitingRoom:
         """The next group, if there is room for the whole of it. `coming`: wait for more, for long only while others run."""
         if not self._rows or self._rows[0].alone:
             return []
-        rows = [row for row in self._rows if not row.alone][: self._group]
+        rows = self._alike()
         waited = time.perf_counter() - rows[0].admitted
         if room < len(rows) or (coming and len(rows) < self._group and (running or waited < GROUP_WAIT)):
             return []
         return self._take(self._fitting(rows, running))
+
+    def _alike(self) -> list[Row]:
+        """The row that waits longest, and those whose prompts are nearest to its own in length: they need the least padding."""
+        oldest, *others = [row for row in self._rows if not row.alone]
+        others.sort(key=lambda row: abs(len(row.prepared.ids) - len(oldest.prepared.ids)))
+        return [oldest, *others[: self._group - 1]]
 
     def _fitting(self, rows: Sequence[Row], running: Sequence[Row]) -> list[Row]:
         """The first of them, as long as their prompts are of a length and the memory holds them."""
