@@ -77,6 +77,10 @@ class Stages:
             stages[f"file_{name}"], stages[f"processor_{name}"], rows = self._preprocess()
         stages["vision"] = self._median(lambda at: self._vision(rows[at : at + GROUP])) / GROUP
         stages["prefill"] = self._median(lambda at: self._prefill(rows[at : at + GROUP])[0]) / GROUP
+        # They were cut to the shortest of their group; what each had more would be computed too, without any padding.
+        lengths = [row["input_ids"].shape[1] for row in rows]
+        cut = [min(lengths[at : at + GROUP]) for at in range(0, REPEATS * GROUP, GROUP)]
+        stages["prefill"] *= statistics.mean(lengths) / statistics.mean(cut)
         # The first token comes from the prefill.
         stages["decode"] = self._step(rows, slots) * (max_tokens - 1) / slots
         model = stages["vision"] + stages["prefill"] + stages["decode"]

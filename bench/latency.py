@@ -2,8 +2,8 @@
 
     python -m bench.latency MODEL PICTURES [--slots 32] [--preload LIBRARY]
 
-Requests for one token, one after the other, in the interactive lane of a warm captionq: first alone, then beside a bulk run.
-Seconds from the row's creation to its end, from the store.
+Requests for one token, one after the other, in the interactive lane of a warm captionq: first alone, then beside a bulk run. Each
+is about a picture that nobody has asked about before. Seconds from the row's creation to its end, from the store.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from bench.tasks import PIXEL_SETTINGS, make_task, parser
 from cli.benchmark.contest import Task
+from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import Product, product
 from jobs import broker, queue
 from jobs.errors import BenchmarkError
@@ -26,20 +27,24 @@ from jobs.tables import OPEN, Job, JobStatus, Lane
 
 #: Requests without company, and at most so many beside the bulk run.
 REQUESTS = 12
+#: Pictures that the bulk run has besides those of the task, so that it outlasts the requests.
+MORE_BULK = 40
 #: Seconds between an answer and the next request, so that they come at any moment of a step.
 PAUSE = 0.31
 
 
 def run_latency(task: Task) -> dict[str, object]:
     """Seconds of each request, their medians, and the ratio of these. Raises BenchmarkError."""
-    with product(task) as running, ThreadPoolExecutor(1) as threads:
+    with product(task) as running, ThreadPoolExecutor(1) as threads, TemporaryDirectory() as folder:
+        pictures = save_pictures(Path(folder), 2 * REQUESTS + MORE_BULK, seed=2)
+        asked_alone, asked_beside = pictures[:REQUESTS], pictures[REQUESTS : 2 * REQUESTS]
         store = Store(running.settings)
-        alone = [_ask(running, store, task, number) for number in range(REQUESTS)]
-        bulk = threads.submit(running.caption, task.images)
+        alone = [_ask(running, store, task, picture) for picture in asked_alone]
+        bulk = threads.submit(running.caption, [*task.images, *pictures[2 * REQUESTS :]])
         _wait_for_full_batch(store, bulk)
         beside: list[float] = []
         while len(beside) < REQUESTS and store.counts()[JobStatus.QUEUED]:
-            beside.append(_ask(running, store, task, len(beside)))
+            beside.append(_ask(running, store, task, asked_beside[len(beside)]))
             time.sleep(PAUSE)
         bulk.result()
         store.close()
@@ -55,9 +60,8 @@ def _wait_for_full_batch(store: Store, bulk: Future[list[Job]]) -> None:
         time.sleep(0.05)
 
 
-def _ask(running: Product, store: Store, task: Task, number: int) -> float:
+def _ask(running: Product, store: Store, task: Task, image: Path) -> float:
     """One question about one picture, for one token; seconds until it is answered."""
-    image = task.images[number % len(task.images)]
     request = Request.about_image(image, model=task.model, prompt=task.prompt, sampling=Sampling(max_tokens=1))
     job = Job(
         lane=Lane.INTERACTIVE,
