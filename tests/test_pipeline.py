@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
+from worker.engine import GROUP
 from worker.pipeline import Outcome, Pipeline
 
 
@@ -59,4 +61,22 @@ def test_a_picture_that_is_slow_to_come_delays_nobody_else(
     assert ended[-1].key == "slow"
     assert ended[-1].error is not None
     assert ended[-1].error.code == "failed_to_download_image"
+    pipeline.close()
+
+
+def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for all of that work, though it is ready in a moment."""
+    monkeypatch.setattr("worker.pipeline.URGENT_PATIENCE", 60.0)
+    pipeline = Pipeline(Settings(data_dir=tmp_path))
+    pipeline.load("demo")
+    asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
+    for number in range(GROUP):
+        pipeline.begin(f"bulk-{number}", asked)
+    wait([preparation.future for preparation in pipeline._preparing])
+    pipeline.begin("urgent", asked, urgent=True)
+    pipeline.step()
+    assert pipeline._engine is not None
+    assert [row.key for intake in pipeline._engine._intakes for row in intake.rows] == ["urgent"]
     pipeline.close()

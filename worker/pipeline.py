@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -31,6 +31,8 @@ from worker.rows import Prepared, Said
 PATIENCE = 0.05
 #: Requests whose pictures are fetched from the net at a time.
 NET_THREADS = 16
+#: Seconds for which bulk work is not begun while an urgent request is being prepared: it would wait for all of that work.
+URGENT_PATIENCE = 0.1
 #: Urgent requests that may begin when everything is full of others.
 URGENT_ROOM = 64
 
@@ -51,6 +53,7 @@ class _Preparation:
     urgent: bool
     followed: bool
     seconds: float = 0.0
+    since: float = field(default_factory=time.monotonic)
 
 
 class Pipeline:
@@ -129,6 +132,7 @@ class Pipeline:
 
     def step(self) -> list[Outcome]:
         """Admit what is prepared and decode one token for every row. Returns what ended."""
+        self._wait_for_urgent()
         outcomes = self._admit_prepared()
         engine = self._engine
         if engine is not None and engine.busy:
@@ -164,6 +168,13 @@ class Pipeline:
         _check_length(prepared, self._settings)
         preparation.seconds = time.perf_counter() - begun
         return prepared
+
+    def _wait_for_urgent(self) -> None:
+        """Until one is prepared, if one has just begun: what takes longer, such as a picture from the net, holds nobody up."""
+        urgent = [preparation for preparation in self._preparing if preparation.urgent]
+        if urgent:
+            left = urgent[-1].since + URGENT_PATIENCE - time.monotonic()
+            wait([one.future for one in urgent], timeout=max(0.0, left), return_when=FIRST_COMPLETED)
 
     def _admit_prepared(self) -> list[Outcome]:
         """Urgent ones first, else in the order in which they began; a slow picture delays nobody else."""
