@@ -19,7 +19,7 @@ from jobs.store import Store
 from jobs.stream import read
 from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
 from jobs.tables import OPEN, JobStatus
-from worker.loader import fetch
+from worker.download import fetch
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1

@@ -15,7 +15,8 @@ import pytest
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models import ModelInfo, built_in_models, describe, list_models
 from tests.families import FAMILIES, save_model
-from worker.loader import fetch, free_memory, load
+from worker.download import fetch
+from worker.loader import free_memory, load
 
 
 @pytest.fixture

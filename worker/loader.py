@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import ModelError, ModelUnavailableError
-from jobs.models import Modality, ModelInfo, describe, first_line, hub_errors, ids_of
+from jobs.models import Modality, ModelInfo, describe, first_line, ids_of
+from worker.download import fetch
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,6 @@ class LoadedModel:
     config: dict[str, Any]
     #: Ids that end an answer.
     eos: frozenset[int]
-
-
-def fetch(name: str) -> Path:
-    """Bring a Hugging Face model here, with a progress bar on the terminal. Raises ModelNotFoundError, ModelUnavailableError."""
-    from mlx_vlm.utils import get_model_path
-
-    with hub_errors(name):
-        return Path(get_model_path(name))
 
 
 def load(name: str) -> LoadedModel:

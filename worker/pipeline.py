@@ -21,6 +21,7 @@ from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from jobs.store import Result
 from jobs.verdicts import Batching
+from worker.download import Tell
 from worker.engine import GROUP, Engine
 from worker.finished import Finished
 from worker.preprocess import decode
@@ -215,10 +216,13 @@ class Pipeline:
             ),
         )
 
-    def load(self, model: str) -> None:
-        """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError."""
+    def load(self, model: str, tell: Tell | None = None) -> None:
+        """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError.
+
+        `tell` hears how far it is, if it has to be fetched.
+        """
         self._resident = None
-        self._resident = self._residency.get(model)
+        self._resident = self._residency.get(model, tell)
 
 
 def _decoded(image: ImageURL, settings: Settings, roots: Sequence[Path] | None) -> Image.Image:

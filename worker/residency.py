@@ -16,8 +16,9 @@ from jobs.settings import Settings
 from jobs.verdicts import Batching
 from worker.backends import make_backend
 from worker.canary import verdict_on
+from worker.download import Tell, fetch
 from worker.engine import GROUP, Engine
-from worker.loader import fetch, free_memory, load
+from worker.loader import free_memory, load
 from worker.memory import claim_device, device_limit
 
 logger = logging.getLogger("captionq.residency")
@@ -53,10 +54,10 @@ class Residency:
         """Of the models in memory."""
         return list(self._residents)
 
-    def get(self, name: str) -> Resident:
+    def get(self, name: str, tell: Tell | None = None) -> Resident:
         """The model, loaded first where it is not there, after others have made room. No row of any model may be running.
 
-        Raises ModelError or a subclass.
+        `tell` hears how far it is, if it has to be fetched. Raises ModelError or a subclass.
         """
         if name in self._residents:
             self._residents.move_to_end(name)
@@ -65,7 +66,7 @@ class Residency:
         if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
             raise error
         try:
-            self._make_room(name)
+            self._make_room(name, tell)
             self._residents[name] = self._load(name)
         except CaptionqError as error:
             if not error.transient:
@@ -97,11 +98,11 @@ class Residency:
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
         return Resident(name, engine, size, batching)
 
-    def _make_room(self, name: str) -> None:
+    def _make_room(self, name: str, tell: Tell | None) -> None:
         """Without a budget one model at a time is in memory, besides those that are pinned."""
         budget = self._settings.memory_bytes(device_limit())
         if describe(name).path is None:
-            fetch(name)
+            fetch(name, tell)
         wanted = _weight_bytes(describe(name).path)
         if wanted > (budget or device_limit()):
             raise ModelTooLargeError(

@@ -224,8 +224,12 @@ class MetalWorker(LeasingWorker):
         logger.info("Loading %s.", model)
         begun = time.monotonic()
         self._teller.tell(job_id, "loading", model=model)
+
+        def fetched(here: int, total: int) -> None:
+            self._teller.tell(job_id, "loading", model=model, bytes=here, total_bytes=total)
+
         with self._beating():
-            self._pipeline.load(model)
+            self._pipeline.load(model, fetched)
         self._teller.tell(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
 
     def _somebody_is_alone(self) -> bool:

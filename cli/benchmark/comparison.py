@@ -20,7 +20,7 @@ from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
 from jobs.folders import find_images
 from jobs.models import describe
 from jobs.settings import Settings
-from worker.loader import fetch
+from worker.download import fetch
 from worker.preprocess import decode
 
 #: Pictures that every contestant is asked about before the clock starts.
