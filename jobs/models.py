@@ -201,7 +201,7 @@ def _modality(config: dict[str, Any]) -> Modality:
 
 
 def _context_length(config: dict[str, Any]) -> int | None:
-    for part in _parts(config):
+    for part in config_parts(config):
         for key in _CONTEXT_KEYS:
             if isinstance(part.get(key), int) and part[key] > 0:
                 return int(part[key])
@@ -209,10 +209,10 @@ def _context_length(config: dict[str, Any]) -> int | None:
 
 
 def _config_eos(config: dict[str, Any]) -> frozenset[int]:
-    return ids_of(*(part.get("eos_token_id") for part in _parts(config)))
+    return ids_of(*(part.get("eos_token_id") for part in config_parts(config)))
 
 
-def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
+def config_parts(config: dict[str, Any]) -> list[dict[str, Any]]:
     """The part of a vision model's config that is about its language model, then the whole."""
     return [part for key in _TEXT_PARTS if isinstance(part := config.get(key), dict)] + [config]
 

@@ -76,15 +76,16 @@ _STRINGS_TEMPLATE = (
 )
 
 
-def save_model(family: str, folder: Path, seed: int = 0) -> Path:
-    """Write a model of the family into the folder."""
+def save_model(family: str, folder: Path, seed: int = 0, *, says_vocabulary: bool = True) -> Path:
+    """Write a model of the family into the folder. `says_vocabulary`: its config does, else it is the library's default."""
     tokenizer = AutoTokenizer.from_pretrained(built_in_models()["demo"])
     config, preprocessor, processor, tokens = _FAMILIES[family](tokenizer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     _name_tokens(folder / "tokenizer_config.json", tokens)
-    config = {"model_type": family, "eos_token_id": [_EOS], "bos_token_id": 0, "vocab_size": len(tokenizer), **config}
-    config.get("text_config", config)["vocab_size"] = len(tokenizer)
+    config = {"model_type": family, "eos_token_id": [_EOS], "bos_token_id": 0, **config}
+    if says_vocabulary:
+        config["vocab_size"] = config.get("text_config", config)["vocab_size"] = len(tokenizer)
     for name, content in (("config", config), ("preprocessor_config", preprocessor), ("processor_config", processor)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     _save_weights(family, config, folder, seed)

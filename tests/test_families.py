@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from mlx_vlm import stream_generate
 from PIL import Image
 
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, Request, Sampling, TextPart
+from jobs.response_format import JSONSchema, JSONSchemaFormat
 from tests.families import FAMILIES, save_model
 from tests.faults import Breaking
 from tests.scenes import draw_many
@@ -140,6 +145,30 @@ def test_a_prompt_without_images_keeps_its_text(models: dict[str, LoadedModel], 
     assert "Be brief." in prompt
     assert "Hello there" in prompt
     assert not prompter.lacks_bos(prompt)
+
+
+def test_a_config_that_leaves_out_the_vocabulary_takes_structured_output(tmp_path: Path) -> None:
+    """As Gemma 3's own does: the library's default is wider than the tokenizer, and a neighbour is none the worse."""
+    backend = VisionBackend(load(str(save_model("gemma3", tmp_path, says_vocabulary=False))))
+    width = backend.language_model.config.vocab_size
+    assert width > 200_000 > len(backend.tokenizer)
+    schema: dict[str, Any] = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema["additionalProperties"] = False
+    asked = Request(
+        model="any",
+        messages=[Message(role="user", content="Is it so?")],
+        sampling=Sampling(max_tokens=30),
+        response_format=JSONSchemaFormat(json_schema=JSONSchema(name="answer", schema=schema)),
+    )
+    plain = asked.model_copy(
+        update={"response_format": None, "sampling": Sampling(max_tokens=4, logit_bias={width - 1: 100.0})}
+    )
+    finished = run(Engine(backend), {"json": backend.prepare(asked, []), "plain": backend.prepare(plain, [])})
+    assert json.loads(finished["json"].text).keys() == {"ok"}
+    assert finished["plain"].token_ids == (width - 1,) * 4
+    beyond = plain.model_copy(update={"sampling": Sampling(logit_bias={width: 1.0})})
+    with pytest.raises(InvalidRequestError, match=f"ends at {width - 1}"):
+        backend.prepare(beyond, [])
 
 
 def test_what_a_template_refuses_is_the_request_s_fault(models: dict[str, LoadedModel]) -> None:

@@ -233,3 +233,13 @@ def test_as_many_logits_as_rows_are_wanted() -> None:
     sampler.add(Sampling(), [])
     with pytest.raises(EngineError, match="logits for 2 rows, but rules for 1"):
         sampler(mx.zeros((2, 9)))
+
+
+@pytest.mark.parametrize("width", [600, 720])
+def test_a_grammar_bears_more_or_fewer_logits_than_it_knows_tokens(width: int) -> None:
+    """What it does not know is not allowed, however likely it is."""
+    model = load("demo")
+    sampler = Sampler()
+    sampler.add(Sampling(), [], (), Grammars(model.processor.tokenizer, 666, model.eos).constraint(JSONObjectFormat()))
+    token = sampler(mx.arange(width, dtype=mx.float32)[None]).tokens.item()
+    assert model.processor.tokenizer.decode([token]).startswith("{")

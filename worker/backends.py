@@ -20,7 +20,7 @@ from worker import caches, text
 from worker.embedding import Embedding
 from worker.grammar import Constraint, Grammars
 from worker.literals import Literals
-from worker.loader import LoadedModel
+from worker.loader import LoadedModel, vocabulary_of
 from worker.prompting import Prompter
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen
@@ -83,7 +83,7 @@ class _Common:
         self.shares_prefixes = caches.can_share_prefix(language_model)
         self.whole_prompts = False
         self._prompter = Prompter(loaded.processor, loaded.config)
-        self._vocabulary = _vocabulary(loaded, tokenizer)
+        self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
         # Tokenizers and processors keep state while they work.
         self._lock = threading.Lock()
@@ -238,12 +238,6 @@ def _as_numpy(value: Any) -> Any:
         return value
     # numpy has no bfloat16.
     return np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value)
-
-
-def _vocabulary(loaded: LoadedModel, tokenizer: Any) -> int:
-    """The width of the logits: often more than the tokenizer has tokens."""
-    text_config = loaded.config.get("text_config") or {}
-    return int(text_config.get("vocab_size") or loaded.config.get("vocab_size") or len(tokenizer))
 
 
 def _image_keys(inputs: dict[str, Any]) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import ModelError, ModelUnavailableError
-from jobs.models import Modality, ModelInfo, describe, first_line, ids_of
+from jobs.models import Modality, ModelInfo, config_parts, describe, first_line, ids_of
 from worker.download import fetch
 
 
@@ -44,6 +44,17 @@ def load(name: str) -> LoadedModel:
             raise ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.") from error
         raise ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?") from error
     return LoadedModel(info, model, processor, config, info.eos | _tokenizer_eos(processor))
+
+
+def vocabulary_of(loaded: LoadedModel) -> int | None:
+    """The width of the logits, often more than the tokenizer has tokens; None: nothing says.
+
+    Asked of the model itself first: a config.json may leave it to the library's default (Google's Gemma 3 does).
+    """
+    known = getattr(loaded.model, "config", None) or getattr(loaded.model, "args", None)
+    sizes = [getattr(place, "vocab_size", None) for place in (getattr(known, "text_config", None), known)]
+    sizes += [part.get("vocab_size") for part in config_parts(loaded.config)]
+    return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
 
 def free_memory() -> None:

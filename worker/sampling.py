@@ -118,7 +118,9 @@ class Sampler:
             allowed = np.ones(scores.shape, np.bool_)
             for at in constrained:
                 if (constraint := rules[at].constraint) is not None:
-                    allowed[at] = constraint.allowed()
+                    # A grammar may know fewer tokens than there are logits, or more: no others are allowed.
+                    known = constraint.allowed()[: scores.shape[-1]]
+                    allowed[at, : len(known)], allowed[at, len(known) :] = known, False
             scores = mx.where(mx.array(allowed), scores, -mx.inf)
         return mx.argmax(_drawn(rules, scores), axis=-1)
 
