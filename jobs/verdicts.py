@@ -43,6 +43,8 @@ class Verdict:
             return f" (it could not be tried out: {self.reason})"
         if self.refused is not None:
             return f" (in more company the logits of a row were off by {self.refused:.0%} of their spread)"
+        if self.batching is Batching.ALONE:
+            return " (what its layers remember of several rows cannot be joined)"
         return ""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import pytest
 
 from jobs.settings import Settings
@@ -121,17 +122,61 @@ def test_a_model_whose_prompts_may_not_be_cut_is_noticed() -> None:
     assert examine(backend, sees=True).whole_prompts
 
 
-def test_a_model_that_cannot_be_tried_out_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason, and without failing its jobs."""
+class Rounding:
+    """A language model whose logits are off by 5 % of their spread, each time otherwise."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._key = mx.random.key(1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        output = self._model(inputs, **options)
+        self._key, key = mx.random.split(self._key)
+        noise = mx.random.normal(output.logits.shape, key=key)
+        output.logits += noise * mx.std(output.logits, axis=-1, keepdims=True) * 0.05
+        return output
+
+
+def test_rounding_is_not_taken_for_a_fault() -> None:
+    """Half precision on a GPU may well round by some percent."""
     backend = VisionBackend(load("demo"))
-
-    def broken(rows: object) -> None:
-        raise RuntimeError("no such kernel")
-
-    monkeypatch.setattr(backend, "encode", broken)
+    backend.language_model = Rounding(backend.language_model)
     verdict = examine(backend, sees=True)
-    assert verdict.batching is Batching.ALONE
-    assert "no such kernel" in verdict.explained
+    assert verdict.batching is Batching.TOGETHER
+    assert verdict.difference > 0.05
+    assert not verdict.whole_prompts
+
+
+@pytest.mark.parametrize("bits", [16, 4])
+def test_small_weights_are_rounded_and_not_wrong(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In half precision, as on Metal, and quantised to four bits besides."""
+    monkeypatch.setattr("worker.loader._suit_device", lambda model: model.set_dtype(mx.bfloat16))
+    backend = VisionBackend(load(str(save_model("qwen3_vl", tmp_path))))
+    if bits == 4:
+        nn.quantize(backend.language_model, group_size=32, bits=4)
+    verdict = examine(backend, sees=True)
+    assert verdict.batching is Batching.TOGETHER
+    assert not verdict.whole_prompts
+
+
+def test_a_model_that_cannot_be_tried_out_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason, and without failing its jobs; and it is tried again next time, for what went wrong may have passed."""
+    loaded = load("demo")
+    backend = VisionBackend(loaded)
+    settings = Settings(data_dir=tmp_path)
+    with monkeypatch.context() as patch:
+
+        def broken(rows: object) -> None:
+            raise RuntimeError("[metal::malloc] no memory")
+
+        patch.setattr(backend, "encode", broken)
+        verdict = verdict_on(loaded, backend, settings)
+        assert verdict.batching is Batching.ALONE
+        assert "no memory" in verdict.explained
+    assert verdict_on(loaded, backend, settings).batching is Batching.TOGETHER
 
 
 def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,13 @@ def can_share_prefix(model: Any) -> bool:
     return all(type(cache).__name__ == "KVCache" for cache in make(model))
 
 
+def can_join(model: Any) -> bool:
+    """Whether the caches of one row can be joined with another's."""
+    return all(_is_batch(cache) or _can_merge(cache) for cache in make(model))
+
+
 def batched(caches: Caches) -> Caches:
-    """The caches of one row as those of a batch of one."""
+    """The caches of one row as those of a batch of one, for a model that `can_join`."""
     return [cache if _is_batch(cache) else type(cache).merge([cache]) for cache in caches]
 
 
@@ -109,6 +114,11 @@ def _is_batch(cache: Any) -> bool:
     if children is not None:
         return all(_is_batch(child) for child in children)
     return callable(getattr(cache, "filter", None)) and callable(getattr(cache, "extend", None))
+
+
+def _can_merge(cache: Any) -> bool:
+    """Whether its class says how. An inherited `merge` would make a plain cache of it, without what the class is there for."""
+    return "merge" in vars(type(cache)) and all(_can_merge(child) for child in getattr(cache, "caches", ()))
 
 
 def _kv_cache(model: Any) -> Any:

@@ -37,9 +37,11 @@ STEPS = 3
 #: By what share of their spread logits may differ in company: rounding stays below the first even in four bits, and where a
 #: model's own rounding is larger, so much is allowed; beyond the last it is no rounding.
 LEAST_TOLERANCE, MOST_TOLERANCE = 0.02, 0.15
-#: A prompt in chunks that is further than this from the same prompt whole is not rounded, but wrong: some families count the
-#: positions of later chunks anew.
-MOST_ROUNDING = 0.03
+#: Where most prompts are further than this in chunks from what they are whole, it is no rounding: some families count the
+#: positions of later chunks anew, and are off by 0.1 to 1.3.
+MOST_ROUNDING = 0.1
+#: Tokens of such a chunk.
+_CHUNK = 16
 #: How much larger than the rounding that was seen in a row by itself it may be in company.
 _MARGIN = 4.0
 
@@ -53,7 +55,9 @@ def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Ver
     verdict = read_verdicts(settings).get(key)
     if verdict is None:
         verdict = examine(backend, sees=loaded.info.modality == "vision")
-        remember(settings, key, verdict)
+        # What went wrong may have been passing: another program held the memory.
+        if verdict.reason is None:
+            remember(settings, key, verdict)
     level = logging.INFO if verdict.batching is Batching.TOGETHER else logging.WARNING
     logger.log(level, "Rows of %s run %s%s.", loaded.info.name, verdict.batching, verdict.explained)
     return verdict
@@ -64,15 +68,18 @@ def examine(backend: Backend, *, sees: bool) -> Verdict:
     try:
         rows = [backend.prepare(*row) for row in _rows(sees)]
         alone = [_alone(backend, row) for row in rows]
-        rounding = _rounding(backend, rows[-1], alone[-1])
-        whole = rounding > MOST_ROUNDING
-        tolerance = float(np.clip(_MARGIN * rounding, LEAST_TOLERANCE, MOST_TOLERANCE))
+        pairs = [pair for pair in zip(rows, alone, strict=True) if len(pair[0].ids) > _CHUNK + 1]
+        roundings = [_rounding(backend, *pair) for pair in pairs]
+        whole = float(np.median(roundings)) > MOST_ROUNDING
+        tolerance = float(np.clip(_MARGIN * max(roundings), LEAST_TOLERANCE, MOST_TOLERANCE))
         refused = None
         if backend.group > 1:
             difference = _difference(alone, _together(backend, rows, alone))
             if difference <= tolerance:
                 return Verdict(Batching.TOGETHER, difference, whole_prompts=whole)
             refused = difference
+        if not caches.can_join(backend.language_model):
+            return Verdict(Batching.ALONE, whole_prompts=whole)
         difference = _difference(alone, _one_by_one(backend, rows, alone))
     except Exception as error:
         logger.exception("The model could not be tried out in company; its rows run alone.")
@@ -94,7 +101,8 @@ class _Alone:
 def _alone(backend: Backend, row: Prepared) -> _Alone:
     backend.forget()
     prefill = _prefilled(backend, [backend.embed(row)])
-    row_caches, deltas = prefill.batch_caches(), prefill.rope_deltas()
+    # On the caches that the model made, not on those of a batch of one: it is the measure of all the others.
+    row_caches, deltas = prefill.caches, prefill.rope_deltas()
     logits, tokens = [_plain(prefill.logits)[0]], []
     for _ in range(STEPS):
         tokens.append(int(logits[-1].argmax()))
@@ -104,8 +112,7 @@ def _alone(backend: Backend, row: Prepared) -> _Alone:
 
 def _rounding(backend: Backend, row: Prepared, alone: _Alone) -> float:
     """How far a prompt in small chunks is from the same prompt whole: other shapes, and the same meaning."""
-    backend.forget()
-    prefill = _prefilled(backend, [backend.embed(row)], 16)
+    prefill = _prefilled(backend, [backend.embed(row)], _CHUNK)
     return _difference([_Alone(alone.logits[:1], [])], [_plain(prefill.logits)])
 
 

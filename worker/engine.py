@@ -171,7 +171,9 @@ class Engine:
             joining = [
                 Joining(row.key, row.prepared.sampling, row.prepared.ids, row.ids, constraints[row.key]) for row in rows
             ]
-            self._batch.join(joining, prefill.batch_caches(), prefill.logits, prefill.rope_deltas())
+            # A model whose rows run alone may not bear the caches of a batch, not even those of a batch of one.
+            row_caches = prefill.caches if self.slots == 1 else prefill.batch_caches()
+            self._batch.join(joining, row_caches, prefill.logits, prefill.rope_deltas())
         self._intakes.remove(intake)
         self._running.update((row.key, row) for row in intake.rows)
 
