@@ -25,6 +25,7 @@ from tests.test_engine import ask, run
 from worker import service
 from worker.backends import VisionBackend
 from worker.engine import Engine
+from worker.finished import Finished
 from worker.loader import LoadedModel, load
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen
@@ -81,6 +82,47 @@ def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> No
             said += json.loads(one.logprobs or "")
     assert len(said) > 3
     assert said == whole[: len(said)]
+
+
+class Narrow:
+    """A tokenizer that does not know all tokens of its model, of which the likeliest few are told."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def decode(self, ids: Any, **options: Any) -> Any:
+        if options.get("skip_special_tokens") is False:
+            raise OverflowError("out of range integral type conversion attempted")
+        return self._tokenizer.decode(ids, **options)
+
+
+def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
+    """In the middle of its answer; those beside it are told and come to their end."""
+    backend = VisionBackend(vision)
+    pictures = draw_many(3)
+    options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
+    rows = [
+        backend.prepare(ask("Describe this image.", **options if number == 1 else {}), [drawn.image])
+        for number, drawn in enumerate(pictures)
+    ]
+    backend.tokenizer = Narrow(backend.tokenizer)
+    engine = Engine(backend, slots=4)
+    for number, row in enumerate(rows):
+        engine.admit(str(number), row, followed=True)
+    finished: dict[str, Finished] = {}
+    said: set[str] = set()
+    while engine.busy:
+        finished |= {row.key: row for row in engine.step()}
+        said |= {one.key for one in engine.said()}
+        # At once, before the others have come to their end.
+        assert "1" in finished or not finished
+    assert finished["1"].error is not None
+    assert "out of range" in finished["1"].error.message
+    assert {key: finished[key].text for key in "02"} == {key: pictures[int(key)].caption for key in "02"}
+    assert said == {"0", "2"}
 
 
 class Unshareable(Poisoned):

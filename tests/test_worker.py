@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import pytest
@@ -17,7 +18,7 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.errors import ModelTooLargeError
+from jobs.errors import ModelTooLargeError, WorkerError
 from jobs.models import built_in_models
 from jobs.queue import Entry, LaneQueue, lanes, push
 from jobs.requests import Message, Request, Sampling, path_of
@@ -30,6 +31,7 @@ from tests.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
 from worker.leasing import Lease
+from worker.pipeline import Outcome, Pipeline
 from worker.residency import Residency
 from worker.turns import TURNS, Held
 from worker.worker import MetalWorker
@@ -316,6 +318,33 @@ def test_whoever_watches_a_job_learns_that_its_model_is_loaded(
     assert second == []
     assert read(connection, jobs[0].id, first[0].id) == first[1:]
     assert read(connection, jobs[0].id, first[1].id, wait=0.01) == []
+
+
+def test_a_job_that_breaks_every_worker_is_given_up(
+    settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deaths are counted as those of a process that is killed, so it comes to run alone, and its neighbour is answered."""
+    culprit, neighbour = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
+    begin = Pipeline.begin
+
+    def broken() -> list[Outcome]:
+        raise RuntimeError("nobody thought of it")
+
+    def begun(pipeline: Pipeline, key: str, *args: Any, **options: Any) -> None:
+        begin(pipeline, key, *args, **options)
+        if key == culprit.id:
+            monkeypatch.setattr(pipeline, "step", broken)
+
+    monkeypatch.setattr(Pipeline, "begin", begun)
+    push(connection, Lane.BULK, [culprit.id, neighbour.id])
+    for died in range(3):
+        with pytest.raises(WorkerError, match="nobody thought of it"):
+            service.run(settings, burst=True)
+        assert (store.job(culprit.id).status, store.job(culprit.id).deaths) == (JobStatus.RUNNING, died)
+    service.run(settings, burst=True)
+    assert (store.job(culprit.id).status, store.job(culprit.id).error_code) == (JobStatus.FAILED, "poison")
+    assert store.job(neighbour.id).status == JobStatus.SUCCEEDED
+    assert_nothing_is_left(connection)
 
 
 def test_a_job_for_another_model_is_not_held_for_ever(

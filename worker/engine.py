@@ -91,8 +91,21 @@ class Engine:
         return ended
 
     def said(self) -> list[Said]:
-        """What the rows that are followed have said since the last call. The end of an answer is in its `Finished` alone."""
-        return [said for row in self._running.values() if row.followed and (said := self._said(row)) is not None]
+        """What the rows that are followed have said since the last call. The end of an answer is in its `Finished` alone.
+
+        A row whose tokens cannot be told fails at the next step.
+        """
+        told: list[Said] = []
+        for row in [row for row in self._running.values() if row.followed]:
+            try:
+                said = self._said(row)
+            except Exception as error:
+                logger.exception("What %s says cannot be told.", row.key)
+                self.cancel(row.key)
+                self._ended_early.append(failed(row, error))
+            else:
+                told += [said] if said is not None else []
+        return told
 
     def cancel(self, key: str) -> bool:
         """Drop a row, also in the middle of its answer. False: there is none of this key."""

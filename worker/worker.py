@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq.job import Job as RQJob
 from rq.queue import Queue
 from rq.worker import WorkerStatus
+from sqlalchemy.exc import OperationalError
 
 from jobs.errors import CaptionqError
 from jobs.outputs import write_sidecar
@@ -287,10 +289,16 @@ class MetalWorker(LeasingWorker):
             del self._landed[: len(landings)]
 
     def _put_back(self) -> None:
-        """What has not ended goes back to the front of its lane: the grace is over, or the batch broke."""
+        """What has not ended goes back to the front of its lane: the grace is over, or something broke.
+
+        If that was neither the broker nor the store, one of these jobs may be why, and would break the next worker as well.
+        So their rows keep saying that they run: `recover` will count a death for each, and queue them.
+        """
+        blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError))
         for flight in self._flights.values():
             self._pipeline.cancel(flight.job.id)
-            self._store.release(flight.job.id)
+            if blameless:
+                self._store.release(flight.job.id)
         try:
             if self._landed:
                 self._report(self._landed)
@@ -298,8 +306,11 @@ class MetalWorker(LeasingWorker):
             for flight in self._flights.values():
                 with self.connection.pipeline() as pipeline:
                     self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
-                    # Private, pinned: see tests/test_contracts.py.
-                    flight.queue._enqueue_job(flight.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
+                    if blameless:
+                        # Private, pinned: see tests/test_contracts.py.
+                        flight.queue._enqueue_job(flight.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
+                    else:
+                        pipeline.delete(flight.entry.key)
                     pipeline.execute()
             self.set_state(WorkerStatus.IDLE)
         except AWAY as error:
