@@ -12,7 +12,7 @@ from PIL import Image
 
 from jobs.errors import EngineError, ImagesNotSupportedError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
-from tests.faults import Poisoned
+from tests.faults import Breaking, Poisoned
 from tests.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.backends import Backend, VisionBackend, _image_keys, make_backend
@@ -179,6 +179,27 @@ def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
     rest = {key: row.text for key, row in finished.items() if key != "2"}
     assert rest == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number != 2}
     assert run(engine, {"next": prepared["0"]})["next"].text == pictures[0].caption
+    engine.close()
+
+
+def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedModel) -> None:
+    """Chats whose batch broke come to their end although there is always another chat that could join."""
+    backend = Breaking(vision, {5})
+    drawn = draw_many(1)[0]
+    row = backend.prepare(ask("Describe this image."), [drawn.image])
+    engine = Engine(backend, slots=8)
+    waiting = {f"first-{number}" for number in range(5)}
+    for key in sorted(waiting):
+        engine.admit(key, row, urgent=True)
+    for step in range(1000):
+        if step > 5 and step % 8 == 0:
+            engine.admit(f"later-{step}", row, urgent=True)
+        for finished in engine.step():
+            assert finished.text == drawn.caption
+            waiting.discard(finished.key)
+        if not waiting:
+            break
+    assert not waiting
     engine.close()
 
 

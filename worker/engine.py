@@ -155,10 +155,15 @@ class Engine:
         return []
 
     def _next_intake(self, coming: bool) -> Intake | None:
-        """Urgent rows first, also ahead of a group that is half way in. Nobody joins a row that has to be alone."""
+        """Urgent rows first, also ahead of a group that is half way in. Nobody joins a row that has to be alone.
+
+        Nor does anybody pass it: as long as others came, it would never have its turn.
+        """
         rows = self._taken
-        if any(row.alone for row in rows):
+        if rows and (self._waiting.next_is_alone or any(row.alone for row in rows)):
             return next(iter(self._intakes), None)
+        if alone := self._waiting.take_alone():
+            return self._begin(alone)
         room = self.slots - len(rows)
         intake = next((one for one in self._intakes if one.urgent), None)
         intake = intake or self._begin(self._waiting.take_urgent(room + self._reserve, rows))
@@ -168,8 +173,6 @@ class Engine:
             return None
         if self._intakes:
             return self._intakes[0]
-        if not rows and (alone := self._waiting.take_alone()):
-            return self._begin(alone)
         return self._begin(self._waiting.take_group(room, rows, coming=coming))
 
     def _begin(self, rows: list[Row]) -> Intake | None:

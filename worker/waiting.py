@@ -46,9 +46,14 @@ class WaitingRoom:
         """Drop all."""
         self._rows.clear()
 
+    @property
+    def next_is_alone(self) -> bool:
+        """Whether the next one has to be alone."""
+        return bool(self._rows) and self._rows[0].alone
+
     def take_alone(self) -> list[Row]:
         """The next one, if it has to be alone."""
-        return self._take(list(self._rows)[:1]) if self._rows and self._rows[0].alone else []
+        return self._take([self._rows[0]]) if self.next_is_alone else []
 
     def take_urgent(self, room: int, running: Sequence[Row]) -> list[Row]:
         """Those that somebody waits for, into so many free slots beside the rows that run."""
@@ -57,7 +62,7 @@ class WaitingRoom:
 
     def take_group(self, room: int, running: Sequence[Row], *, coming: bool) -> list[Row]:
         """The next group, if there is room for the whole of it. `coming`: wait for more, for long only while others run."""
-        if not self._rows or self._rows[0].alone:
+        if not self._rows or self.next_is_alone:
             return []
         rows = self._alike()
         waited = time.perf_counter() - rows[0].admitted
