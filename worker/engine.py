@@ -122,6 +122,10 @@ class Engine:
             return True
         return self._waiting.cancel(key)
 
+    def look_at_memory(self) -> None:
+        """Find out anew how much is left for rows. None may be there."""
+        self._workshop.memory.look()
+
     def close(self) -> None:
         """Drop all rows and what the model's memory holds of them."""
         self._waiting.clear()

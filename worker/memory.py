@@ -38,11 +38,17 @@ class RowMemory:
     """The memory that is left for the rows of one model."""
 
     def __init__(self, limit: int | None = None) -> None:
-        """`limit`: bytes for all; what is active now is the models'."""
-        self._free = max(0, (limit or device_limit()) - mx.get_active_memory()) * _SHARE
+        """`limit`: bytes for the models and the rows."""
+        self._limit = limit or device_limit()
+        self._free = 0.0
+        self.look()
         #: Bytes of keys and values that a token takes, as far as is known.
         self._token_bytes = 0.0
         self._longest = 0
+
+    def look(self) -> None:
+        """What is active now is the models': other ones may have come or gone. No row may be running."""
+        self._free = max(0, self._limit - mx.get_active_memory()) * _SHARE
 
     def measured(self, bytes_: int, rows: int, columns: int) -> None:
         """Learn from the caches of so many rows. The longest ones tell best: some models hold much that does not grow."""

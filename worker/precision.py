@@ -32,3 +32,5 @@ def suit_device(model: Any) -> None:
         return
     logger.info("There is no GPU: %d weights of half precision become float32.", len(halves))
     model.set_dtype(mx.float32)
+    # Now: who asks how much memory is left is to see these.
+    mx.eval(model.parameters())

@@ -59,9 +59,19 @@ class Residency:
 
         `tell` hears how far it is, if it has to be fetched. Raises ModelError or a subclass.
         """
-        if name in self._residents:
-            self._residents.move_to_end(name)
-            return self._residents[name]
+        if name not in self._residents:
+            self._bring(name, tell)
+        self._residents.move_to_end(name)
+        self._residents[name].engine.look_at_memory()
+        return self._residents[name]
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._residents:
+            self._evict(next(iter(self._residents)))
+
+    def _bring(self, name: str, tell: Tell | None) -> None:
+        """Load it, unless that failed a moment ago."""
         failed_at, error = self._failures.get(name, (0.0, None))
         if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
             raise error
@@ -73,12 +83,6 @@ class Residency:
                 # Without where it came from, which would hold what was loaded so far.
                 self._failures[name] = (time.monotonic(), type(error)(error.message))
             raise
-        return self._residents[name]
-
-    def close(self) -> None:
-        """Let go of all."""
-        while self._residents:
-            self._evict(next(iter(self._residents)))
 
     def _load(self, name: str) -> Resident:
         begun = time.perf_counter()
