@@ -5,6 +5,7 @@ Known from its `config.json` alone. The hub's client is imported inside function
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -179,8 +180,10 @@ def hub_errors(name: str) -> Iterator[None]:
     except errors.RemoteEntryNotFoundError as error:
         raise ModelNotFoundError(f"'{name}' on Hugging Face is no model: it has no config.json.") from error
     except (httpx2.HTTPError, OSError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
         raise ModelUnavailableError(
-            f"'{name}' could not be fetched ({first_line(error)}). Check the network; `captionq models` shows what is here."
+            f"'{name}' could not be fetched ({first_line(error)}). {hint}; `captionq models` shows what is here."
         ) from error
 
 

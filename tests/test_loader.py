@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import mlx.core as mx
 import pytest
 
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from jobs.models import ModelInfo, built_in_models, describe, list_models
+from jobs.models import ModelInfo, built_in_models, describe, hub_errors, list_models
 from tests.families import FAMILIES, save_model
 from worker.download import fetch
 from worker.loader import free_memory, load
@@ -152,6 +153,12 @@ def test_without_the_network_a_model_that_is_not_here_is_unavailable(ask: Any, c
     with pytest.raises(ModelUnavailableError, match="nobody/nothing") as caught:
         ask("nobody/nothing")
     assert caught.value.transient
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(cache: Path) -> None:
+    """There is something else to do about it."""
+    with pytest.raises(ModelUnavailableError, match=f"Make room on the disk of {cache}"), hub_errors("somebody/large"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_interrupted_download_is_not_taken_for_a_model(cache: Path) -> None:

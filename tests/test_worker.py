@@ -18,7 +18,7 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.errors import ModelTooLargeError, WorkerError
+from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models import built_in_models
 from jobs.queue import Entry, LaneQueue, lanes, push
 from jobs.requests import Message, Request, Sampling, path_of
@@ -31,6 +31,7 @@ from tests.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
 from worker.leasing import Lease
+from worker.loader import LoadedModel, load
 from worker.pipeline import Outcome, Pipeline
 from worker.residency import Residency
 from worker.turns import TURNS, Held
@@ -387,6 +388,29 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
         pinned.get(name)
     assert pinned.names == ["demo", str(folder)]
     pinned.close()
+
+
+def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are sound, and what is made of them is not: a folder of jobs would load it a thousand times."""
+    loads = 0
+
+    def load_and_count(name: str) -> LoadedModel:
+        nonlocal loads
+        loads += 1
+        loaded = load(name)
+        loaded.model.language_model.make_cache = lambda: 1 / 0
+        return loaded
+
+    monkeypatch.setattr("worker.residency.load", load_and_count)
+    residency = Residency(settings)
+    for _ in range(3):
+        with pytest.raises(ModelError, match="'demo' could not be loaded: ZeroDivisionError") as caught:
+            residency.get("demo")
+        assert not caught.value.transient
+    assert loads == 1
+    assert residency.names == []
 
 
 def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(settings: Settings) -> None:

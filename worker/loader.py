@@ -39,11 +39,16 @@ def load(name: str) -> LoadedModel:
         model, processor, config = _load(info.path, info.modality)
         _suit_device(model)
     except Exception as error:
-        reason = f"'{name}' could not be loaded: {type(error).__name__}: {first_line(error)}"
-        if isinstance(error, MemoryError) or "alloc" in str(error):
-            raise ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.") from error
-        raise ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?") from error
+        raise loading_failed(name, error) from error
     return LoadedModel(info, model, processor, config, info.eos | _tokenizer_eos(processor))
+
+
+def loading_failed(name: str, error: Exception) -> ModelError:
+    """What went wrong between a model's files and its first answer, in our words."""
+    reason = f"'{name}' could not be loaded: {type(error).__name__}: {first_line(error)}"
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        return ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.")
+    return ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?")
 
 
 def vocabulary_of(loaded: LoadedModel) -> int | None:

@@ -18,7 +18,7 @@ from worker.backends import make_backend
 from worker.canary import verdict_on
 from worker.download import Tell, fetch
 from worker.engine import GROUP, Engine
-from worker.loader import free_memory, load
+from worker.loader import free_memory, load, loading_failed
 from worker.memory import claim_device, device_limit
 
 logger = logging.getLogger("captionq.residency")
@@ -78,11 +78,14 @@ class Residency:
         try:
             self._make_room(name, tell)
             self._residents[name] = self._load(name)
-        except CaptionqError as error:
+        except Exception as cause:
+            error = cause if isinstance(cause, CaptionqError) else loading_failed(name, cause)
             if not error.transient:
                 # Without where it came from, which would hold what was loaded so far.
                 self._failures[name] = (time.monotonic(), type(error)(error.message))
-            raise
+            if error is cause:
+                raise
+            raise error from cause
 
     def _load(self, name: str) -> Resident:
         begun = time.perf_counter()
