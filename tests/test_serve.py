@@ -14,7 +14,9 @@ import httpx2
 import psutil
 import pytest
 
+from jobs.models import built_in_models
 from jobs.settings import Settings
+from jobs.verdicts import Batching, Verdict, key_of, remember
 from tests.processes import until
 from tests.scenes import draw_many
 from tests.serving import Served, about, data_uri, events_of, serving
@@ -182,3 +184,19 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     with serving(served.captionq.settings) as again:
         assert again.client.get(f"/v1/jobs/{waiting['id']}").json()["status"] in ("queued", "running")
         again.client.delete(f"/v1/jobs/{waiting['id']}")
+
+
+def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
+    """By the worker that has it, and in the list of models."""
+    verdict = Verdict(Batching.ALONE, refused=0.4)
+    remember(settings, key_of(built_in_models()["demo-text"]), verdict)
+    with serving(settings) as served:
+        answer = served.client.post("/v1/chat/completions", json={**hello(), "model": "demo-text"})
+        assert answer.status_code == 200
+
+        def workers() -> list[tuple[str, str, int]]:
+            found = served.client.get("/readyz").json()["workers"]
+            return [(one["model"], one["batching"], one["slots"]) for one in found]
+
+        until(lambda: workers() == [("demo-text", "alone", 1)], "what it says of itself")
+        assert served.client.get("/v1/models/demo-text").json()["batching"] == "alone"
