@@ -19,7 +19,7 @@ from worker.intake import Intake, Workshop
 from worker.loader import load
 from worker.memory import RowMemory
 from worker.rows import Prepared, Row
-from worker.vision import Seen
+from worker.vision import Seen, _Memory
 from worker.waiting import WaitingRoom
 
 
@@ -130,3 +130,16 @@ def test_what_is_put_off_does_not_grow_with_a_long_answer(
             pending.append(drawn.getvalue().count('"Add"') + drawn.getvalue().count("[label"))
     assert len(pending) > 80
     assert max(pending[40:]) <= max(pending[:40])
+
+
+def test_features_are_remembered_while_they_are_small_and_lately_used() -> None:
+    """One image's that would push out all others' are not kept."""
+    memory = _Memory(limit=1000)
+    for number in range(5):
+        memory.add(bytes([number]), mx.zeros(50, mx.float32))
+    memory.add(b"huge", [mx.zeros(30, mx.float32), (mx.zeros(40, mx.float32), None)])
+    assert [bytes([number]) in memory for number in range(5)] == [True] * 5
+    assert b"huge" not in memory
+    memory.get(b"\x00")
+    memory.add(b"new", mx.zeros(25, mx.float32))
+    assert [key in memory for key in (b"\x00", b"\x01", b"\x02", b"new")] == [True, False, True, True]

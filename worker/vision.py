@@ -18,6 +18,8 @@ from worker.rows import Prepared
 #: Bytes of image features that are remembered. At a thousand tokens an image a model of width 2,560 has about 5 MB of them, and
 #: as much again for each deepstack layer.
 REMEMBERED_BYTES = 256_000_000
+#: One image's that take more of it are not: others would be forgotten for them.
+LARGEST_SHARE = 0.25
 
 #: What a tower gives for some images: arrays, in whatever nest of tuples and lists the family uses.
 Features = Any
@@ -171,11 +173,12 @@ class _Memory:
 
     def add(self, key: bytes, features: Features) -> None:
         size = _bytes(features)
-        if key in self._features:
+        # Some towers (Gemma 3's) give what each of their layers made: a quarter of a gigabyte an image.
+        if key in self._features or size > self._limit * LARGEST_SHARE:
             return
         self._features[key] = features
         self._held += size
-        while self._held > self._limit and len(self._features) > 1:
+        while self._held > self._limit:
             _, forgotten = self._features.popitem(last=False)
             self._held -= _bytes(forgotten)
 
