@@ -32,7 +32,9 @@ async def follow(
     """What happens to a job, and at last its row, once it has ended. Ends without it when the process is about to end."""
     while True:
         try:
-            news = await asyncio.wait_for(subscription.news.get(), heartbeat)
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the news.
+            async with asyncio.timeout(heartbeat):
+                news = await subscription.news.get()
         except TimeoutError:
             yield Silence()
             continue
