@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,6 +23,8 @@ logger = logging.getLogger("captionq.api")
 
 #: Codes of our own that a validator raises by name.
 _OUR_CODES = ("unsupported_parameter", "invalid_image_url", "invalid_request_error")
+#: Where the parts of a request come from, besides its body.
+_SOURCES = ("query", "path", "header")
 
 
 class ErrorDetail(BaseModel):
@@ -82,7 +85,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _response(400, _invalid(error.errors()[0]))
+        return _response(400, _invalid(error.errors(), error.body))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -114,10 +117,12 @@ def not_found(what: str, name: str) -> NotFoundError:
     return NotFoundError(f"There is no {what} '{name}'.")
 
 
-def _invalid(first: Any) -> ErrorDetail:
-    """The first thing that is wrong with a request."""
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    param = ".".join(place) or None
+def _invalid(errors: Sequence[Any], body: object) -> ErrorDetail:
+    """What is wrong with a request, of all that is said of it."""
+    # Where a value may be of several types, pydantic complains for each of them. What was meant is the type in which it came
+    # farthest; a value of quite another type is the poorest of complaints.
+    first = max(errors, key=lambda one: (len(_place(one, body)), not one["type"].endswith("_type")))
+    param = ".".join(map(str, _place(first, body))) or None
     code = first["type"] if first["type"] in _OUR_CODES else InvalidRequestError.code
     if first["type"] == "json_invalid":
         return error_detail(code, 400, "The body is no valid JSON.")
@@ -126,7 +131,23 @@ def _invalid(first: Any) -> ErrorDetail:
     message = str(first["msg"]).removeprefix("Value error, ")
     if code == "unsupported_parameter":
         return error_detail(code, 400, message, first.get("ctx", {}).get("name"))
-    return error_detail(code, 400, f"{param}: {message}." if param else message, param)
+    return error_detail(code, 400, f"{param}: {message.removesuffix('.')}." if param else message, param)
+
+
+def _place(error: Any, body: object) -> list[str | int]:
+    """Where in a request an error is."""
+    parts = list(error["loc"])
+    if parts[:1] != ["body"]:
+        return parts[1:] if len(parts) > 1 and parts[0] in _SOURCES else parts
+    found = []
+    for number, part in enumerate(parts[1:], start=2):
+        if isinstance(body, dict) and part in body or isinstance(body, list) and part in range(len(body)):
+            body = body[part]
+        elif error["type"] != "missing" or number < len(parts):
+            # Not a place, but the name of one type of several.
+            continue
+        found.append(part)
+    return found
 
 
 def _methods(request: Request) -> dict[str, str]:

@@ -88,6 +88,35 @@ def test_a_list_becomes_a_batch(served: Served) -> None:
     assert served.client.get("/v1/jobs", params={"limit": 1}).json()["data"][0]["batch"] == batch
 
 
+@pytest.mark.parametrize(
+    ("more", "param", "code"),
+    [
+        ({"temprature": 1}, "temprature", "unknown_parameter"),
+        ({"temperature": 3}, "temperature", "invalid_request_error"),
+        ({"stop": 5}, "stop", "invalid_request_error"),
+        ({"lane": "fast"}, "lane", "invalid_request_error"),
+        ({"messages": [{"content": "Hello"}]}, "messages.0.role", "invalid_request_error"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_request_error"),
+    ],
+)
+def test_what_is_wrong_with_a_job_is_named(served: Served, more: dict[str, Any], param: str, code: str) -> None:
+    """Also within a list, by its number there."""
+    for body, before in ((hello(**more), ""), ([hello(), hello(**more)], "1.")):
+        error = served.client.post("/v1/jobs", json=body).json()["error"]
+        assert (error["param"], error["code"]) == (before + param, code), error
+
+
+def test_what_a_job_cannot_have_is_named_as_in_a_chat(served: Served) -> None:
+    """By the parameter alone; a body that is neither one nor a list, and an empty list, are refused too."""
+    for body in (hello(n=2), [hello(n=2)]):
+        error = served.client.post("/v1/jobs", json=body).json()["error"]
+        assert (error["param"], error["code"]) == ("n", "unsupported_parameter")
+    for odd in (5, "x", []):
+        error = served.client.post("/v1/jobs", json=odd).json()["error"]
+        assert (error["param"], error["code"]) == (None, "invalid_request_error")
+    assert served.client.post("/v1/folders", json={}).json()["error"]["param"] == "path"
+
+
 def test_the_same_key_gives_the_same_job(served: Served) -> None:
     """Also when both come at once; another request with it is refused, and other kinds of things have keys of their own."""
     key = {"Idempotency-Key": "one"}

@@ -220,6 +220,41 @@ def test_what_cannot_be_honoured_is_refused_by_name(
     assert param is ... or (error["param"], error["code"]) == (param, code)
 
 
+IMAGE = {"url": "https://example.org/x.png"}
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "code"),
+    [
+        ({"type": "image_url", "image_url": {**IMAGE, "detial": "low"}}, "image_url.detial", "unknown_parameter"),
+        ({"type": "image_url", "image_url": {**IMAGE, "detail": "x"}}, "image_url.detail", "invalid_request_error"),
+        ({"type": "image_url", "image_url": {**IMAGE, "file_id": "file_1"}}, "image_url", "invalid_image_url"),
+        ({"type": "image_url", "image_url": {}}, "image_url", "invalid_image_url"),
+        ({"type": "image_url", "image_url": ""}, "image_url", "invalid_request_error"),
+        ({"type": "image_url"}, "image_url", "invalid_request_error"),
+        ({"type": "input_audio", "input_audio": {"data": ""}}, "", "invalid_request_error"),
+        ({"type": "text", "text": 5}, "text", "invalid_request_error"),
+        ("text", "", "invalid_request_error"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: str, code: str) -> None:
+    """In the words of the body, whatever else might have stood in its place; in a list of jobs with its number."""
+    body = {"model": "demo", "messages": user(TEXT, part)}
+    place = "messages.0.content.1" + ("." if param else "") + param
+    for path, sent, before in (("chat/completions", body, ""), ("jobs", body, ""), ("jobs", [body], "0.")):
+        error = served.client.post(f"/v1/{path}", json=sent).json()["error"]
+        assert (error["param"], error["code"]) == (before + place, code), error
+        assert before + place in error["message"]
+
+
+def test_what_is_unknown_is_said_to_be(served: Served) -> None:
+    """A type of parts, and one of those that are known; not the type that the whole message might have had."""
+    parts = user(TEXT, {"type": "input_audio", "input_audio": {"data": ""}})
+    message = served.client.post("/v1/chat/completions", json={"messages": parts}).json()["error"]["message"]
+    assert "'input_audio'" in message
+    assert "'image_url'" in message
+
+
 def test_what_asks_for_nothing_is_taken(served: Served) -> None:
     """Clients send defaults."""
     body = about(n=1, tools=None, store=False, service_tier="auto", user="me", metadata=None, text="Hello")
