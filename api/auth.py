@@ -34,7 +34,7 @@ def caller_of(key: str | None, settings: Settings) -> Caller:
     """Raises AuthenticationError."""
     if not settings.api_keys:
         return Caller(LOCAL)
-    if key is None:
+    if not key:
         raise AuthenticationError("An API key is needed: Authorization: Bearer KEY.")
     # All of them are compared, each in constant time: how long it takes tells nothing.
     given = key.encode(errors="replace")

@@ -19,6 +19,10 @@ DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 #: A number and what it counts; without a unit it is a share.
 BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
 _UNITS = {"GB": 1e9, "MB": 1e6}
+#: What an API key may be: it stands in a header, and is not to be guessed.
+_API_KEY = re.compile(r"[!-~]{8,}")
+#: Whose values are never shown.
+_SECRET = ("api_keys", "webhook_secret")
 
 
 class Settings(BaseSettings):
@@ -65,7 +69,8 @@ class Settings(BaseSettings):
 
     #: Folders from below which HTTP requests may name files; empty means none.
     served_roots: tuple[Path, ...] = ()
-    #: Who may call the API: a name for the log, and the key. Empty: whoever reaches the loopback address.
+    #: Who may call the API: a name for the log, and the key, of 8 printable ASCII characters at least. Empty: whoever reaches the
+    #: loopback address.
     api_keys: dict[str, SecretStr] = {}
     #: A key that webhooks are signed with (`whsec_` and base64, of 24 to 64 bytes). Without one there are no webhooks.
     webhook_secret: SecretStr | None = None
@@ -101,6 +106,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_that_protect(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, key in value.items():
+            if not _API_KEY.fullmatch(key.get_secret_value()):
+                raise ValueError(f"The key '{name}' has to be 8 or more ASCII characters, without spaces")
+        return value
 
     def memory_bytes(self, device: int) -> int | None:
         """The memory budget in bytes, on a device of so many bytes. None: there is none."""
@@ -152,7 +165,9 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = f"CAPTIONQ_{'_'.join(map(str, first['loc'])).upper()}"
-        raise SettingsError(f"{name} has value {first['input']!r}. {first['msg']}.") from error
+        field = str(first["loc"][0])
+        shown = "a value that cannot be used" if field in _SECRET else f"value {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"CAPTIONQ_{field.upper()} has {shown}. {message}.") from None
     except pydantic_settings.SettingsError as error:
         raise SettingsError(f'{str(error).splitlines()[0]}. Lists are written as JSON: ["/pictures"].') from error

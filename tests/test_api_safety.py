@@ -56,6 +56,7 @@ def test_a_key_is_asked_for_where_there_are_keys(keyed: Served) -> None:
     """Everywhere but where machines ask for health."""
     for path in ("/v1/models", "/v1/jobs", "/v1/files", "/metrics"):
         assert keyed.client.get(path).status_code == 401
+        assert keyed.client.get(path, headers={"Authorization": "Bearer"}).status_code == 401
         wrong = keyed.client.get(path, headers={"Authorization": "Bearer a-long-secre"})
         assert wrong.status_code == 401
         assert wrong.headers["www-authenticate"] == "Bearer"
