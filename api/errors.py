@@ -55,7 +55,7 @@ def detail_of(error: CaptionqError) -> ErrorDetail:
 
 
 #: Errors of the 5xx kind whose sentences were written for callers.
-_SPEAKABLE = ("DeadlineError", "WorkerError")
+_SPEAKABLE = ("DeadlineError", "LeavingError", "WorkerError")
 
 
 def stored_error(code: str | None, message: str | None) -> CaptionqError:
@@ -78,10 +78,10 @@ def install_error_handlers(app: FastAPI) -> None:
     """Every exception that leaves a route becomes a body of the one shape."""
 
     @app.exception_handler(CaptionqError)
-    async def ours(request: Request, error: CaptionqError) -> JSONResponse:
-        if error.status >= 500:
-            logger.error("%s: %s", type(error).__name__, error.message)
-        return error_response(error)
+    @app.exception_handler(RedisError)
+    @app.exception_handler(SQLAlchemyError)
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        return error_response(outward(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -97,19 +97,25 @@ def install_error_handlers(app: FastAPI) -> None:
         headers = dict(error.headers or {}) | (_methods(request) if error.status_code == 405 else {})
         return _response(error.status_code, error_detail(code, error.status_code, message), headers)
 
-    @app.exception_handler(RedisError)
-    async def broker_away(request: Request, error: RedisError) -> JSONResponse:
-        logger.error("The broker is away (%s).", error)
-        away = BrokerError()
-        away.retry_after = 1.0
-        return error_response(away)
 
-    @app.exception_handler(SQLAlchemyError)
-    async def database_away(request: Request, error: SQLAlchemyError) -> JSONResponse:
-        logger.exception("The database could not be used.", exc_info=error)
-        away = DatabaseError()
-        away.retry_after = 1.0
-        return error_response(away)
+def outward(error: Exception) -> CaptionqError:
+    """What is said of an error; the log has the rest."""
+    match error:
+        case CaptionqError():
+            if error.status >= 500:
+                logger.error("%s: %s", type(error).__name__, error.message)
+            return error
+        case RedisError():
+            logger.error("The broker is away (%s).", error)
+            away: CaptionqError = BrokerError()
+        case SQLAlchemyError():
+            logger.exception("The database could not be used.", exc_info=error)
+            away = DatabaseError()
+        case _:
+            logger.exception("Something broke.", exc_info=error)
+            return CaptionqError("Something went wrong in captionq.")
+    away.retry_after = 1.0
+    return away
 
 
 def not_found(what: str, name: str) -> NotFoundError:
@@ -141,7 +147,7 @@ def _place(error: Any, body: object) -> list[str | int]:
         return parts[1:] if len(parts) > 1 and parts[0] in _SOURCES else parts
     found = []
     for number, part in enumerate(parts[1:], start=2):
-        if isinstance(body, dict) and part in body or isinstance(body, list) and part in range(len(body)):
+        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and part in range(len(body))):
             body = body[part]
         elif error["type"] != "missing" or number < len(parts):
             # Not a place, but the name of one type of several.

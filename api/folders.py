@@ -163,7 +163,7 @@ async def follow_folder(
     async def at_end() -> None:
         held.close()
 
-    return EventStream(folder_events(batch, resources, int(last_event_id or 0)), at_end=at_end)
+    return EventStream(folder_events(batch, resources, int(last_event_id or 0)), at_end=at_end, error_name="error")
 
 
 @router.get(

@@ -10,11 +10,19 @@ from starlette.concurrency import run_in_threadpool
 
 from api.hub import Look, Subscription
 from api.resources import Resources
+from jobs.errors import CaptionqError
 from jobs.stream import Event
 from jobs.tables import OPEN, Job
 
 #: Seconds without news after which whoever writes to a client shows that it is still there.
 HEARTBEAT = 15.0
+
+
+class LeavingError(CaptionqError):
+    """The server ends before there is an answer. The job goes on when it is back."""
+
+    code = "server_stopping"
+    status = 503
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,10 @@ News = Event | Look | Silence | Job
 async def follow(
     resources: Resources, subscription: Subscription, *, heartbeat: float = HEARTBEAT
 ) -> AsyncIterator[News]:
-    """What happens to a job, and at last its row, once it has ended. Ends without it when the process is about to end."""
+    """What happens to a job, and at last its row, once it has ended.
+
+    When the process is about to end: for a follower that leaves, the end; for any other one LeavingError.
+    """
     while True:
         try:
             # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the news.
@@ -39,7 +50,12 @@ async def follow(
             yield Silence()
             continue
         if news is None:
-            return
+            if subscription.leaves:
+                return
+            raise LeavingError(
+                "The server ends before there is an answer. The job goes on when it is back: "
+                f"GET /v1/jobs/{subscription.job_id} will have it."
+            )
         ended = news.status not in OPEN if isinstance(news, Look) else news.name == "ended"
         if ended:
             job = await run_in_threadpool(resources.store.job, subscription.job_id)
@@ -51,7 +67,7 @@ async def follow(
 
 
 async def ended(resources: Resources, subscription: Subscription) -> Job:
-    """The row of a job, once it has ended."""
+    """The row of a job, once it has ended. Raises LeavingError."""
     async for news in follow(resources, subscription):
         if isinstance(news, Job):
             return news

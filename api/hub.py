@@ -22,6 +22,7 @@ from jobs.errors import TooManyStreamsError
 from jobs.store import Store
 from jobs.stream import Event, read_many, wake
 from jobs.tables import JobStatus
+from jobs.worker_state import live_workers
 
 logger = logging.getLogger("captionq.api")
 
@@ -67,6 +68,9 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._places = 0
         self._is_leaving = False
+        self._has_given_up = False
+        #: Since when no worker has been seen by those who follow; None: there is one, or nobody has looked.
+        self._alone_since: float | None = None
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._wake_key = f"hub-{uuid4().hex}"
@@ -91,6 +95,17 @@ class Hub:
             if one.leaves:
                 one.put(None)
 
+    def give_up(self) -> None:
+        """The process ends now: there will be no more answers here."""
+        self._has_given_up = True
+        for one in self._snapshot():
+            one.put(None)
+
+    @property
+    def alone_for(self) -> float:
+        """Seconds for which no worker has lived, while somebody followed."""
+        return 0.0 if self._alone_since is None else time.monotonic() - self._alone_since
+
     @property
     def followers(self) -> int:
         return self._places
@@ -113,7 +128,7 @@ class Hub:
         with self.place():
             with self._lock:
                 self._subscriptions.add(subscription)
-            if leaves and self._is_leaving:
+            if self._has_given_up or (leaves and self._is_leaving):
                 subscription.put(None)
             self._look_due = 0.0
             subscription.loop.run_in_executor(None, self._wake)
@@ -154,12 +169,23 @@ class Hub:
             return []
         self._look_due = now + LOOK_EVERY
         subscriptions = self._snapshot()
+        self._look_for_workers(now, needed=bool(subscriptions))
         statuses = self._store.statuses(sorted({one.job_id for one in subscriptions})) if subscriptions else {}
         return [
             (one, status)
             for one in subscriptions
             if (status := statuses.get(one.job_id)) is not None and status != one.status
         ]
+
+    def _look_for_workers(self, now: float, *, needed: bool) -> None:
+        try:
+            if not needed or live_workers(self._connection):
+                self._alone_since = None
+            elif self._alone_since is None:
+                self._alone_since = now
+        except RedisError:
+            # They may live.
+            self._alone_since = None
 
     def _deliver(self, wait: float) -> None:
         """Hand out what comes within so many seconds."""

@@ -179,7 +179,7 @@ def _events(job: Job, resources: Resources, after: str) -> EventStream:
         held.close()
 
     events: AsyncIterator[bytes] = job_events(job, resources, subscription)
-    return EventStream(events, at_end=at_end)
+    return EventStream(events, at_end=at_end, error_name="error")
 
 
 def _list_creation(

@@ -35,6 +35,7 @@ class RequestLog:
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
         scope["captionq.request"] = request_id
         begun, status, has_begun = time.perf_counter(), 500, False
+        scope["captionq.begun"] = begun
 
         async def send_with_id(message: Message) -> None:
             nonlocal status, has_begun

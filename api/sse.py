@@ -10,6 +10,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from api.errors import detail_of, outward
+
 #: What keeps proxies from holding events back.
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 HEARTBEAT_COMMENT = KEEPALIVE_COMMENT
@@ -17,12 +19,16 @@ HEARTBEAT_COMMENT = KEEPALIVE_COMMENT
 
 def event_bytes(data: object, *, event: str | None = None, id_: str | None = None) -> bytes:
     """One event; `data` as JSON in one line."""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    # In ASCII: there are clients that take U+2028 and U+0085 for ends of lines.
+    text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     return format_sse_event(data_str=text, event=event, id=id_)
 
 
 class EventStream(StreamingResponse):
-    """Events for one client. `at_end` is awaited however it ends: also when the client has gone before the first event."""
+    """Events for one client. `at_end` is awaited however it ends: also when the client has gone before the first event.
+
+    What breaks the events is told in a last one, of the name `error_name`: the status has been sent.
+    """
 
     media_type = "text/event-stream"
 
@@ -32,9 +38,10 @@ class EventStream(StreamingResponse):
         status_code: int = 200,
         *,
         at_end: Callable[[], Awaitable[None]] | None = None,
+        error_name: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(events, status_code, headers={**HEADERS, **(headers or {})})
+        super().__init__(_told_of_errors(events, error_name), status_code, headers={**HEADERS, **(headers or {})})
         self._at_end = at_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,3 +51,11 @@ class EventStream(StreamingResponse):
             if self._at_end is not None:
                 with anyio.CancelScope(shield=True):
                     await self._at_end()
+
+
+async def _told_of_errors(events: AsyncIterator[bytes], error_name: str | None) -> AsyncIterator[bytes]:
+    try:
+        async for event in events:
+            yield event
+    except Exception as error:
+        yield event_bytes({"error": detail_of(outward(error)).model_dump()}, event=error_name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
+import math
 import resource
 import signal
 import socket
@@ -30,12 +32,18 @@ LOOK_EVERY = 1.0
 WORKER_PAUSE = 30.0
 #: File descriptors that are asked for.
 MANY_FILES = 8192
+#: Seconds for telling those whose answers are not there when the grace is over.
+LAST_WORDS = 2.0
 #: Connections that may wait to be accepted.
 BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which tells the application when it is asked to end."""
+
+    def __init__(self, config: uvicorn.Config, grace: float) -> None:
+        super().__init__(config)
+        self._grace = grace
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -52,6 +60,12 @@ class Server(uvicorn.Server):
             resources.hub.let_go()
         super().handle_exit(sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers that are late are given up in good order: uvicorn would break them off."""
+        resources = self.config.app.state.resources  # type: ignore[union-attr]
+        asyncio.get_running_loop().call_later(self._grace, resources.hub.give_up)
+        await super().shutdown(sockets)
+
 
 def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json: bool) -> None:
     """Until a signal says stop. Raises SettingsError, BrokerError, DatabaseError."""
@@ -67,13 +81,13 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=round(settings.grace),
+            timeout_graceful_shutdown=math.ceil(settings.grace + LAST_WORDS),
             timeout_keep_alive=75,
         )
         bound, number = listener.getsockname()[:2]
         shown = f"[{bound}]" if ":" in bound else bound
         logger.info("captionq serves at http://%s:%d/v1 from %s.", shown, number, settings.data_dir)
-        Server(config).run(sockets=[listener])
+        Server(config, settings.grace).run(sockets=[listener])
 
 
 def check_address(host: str, settings: Settings) -> None:

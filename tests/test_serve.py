@@ -8,15 +8,20 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx2
 import psutil
 import pytest
 
+from jobs import broker
 from jobs.models import built_in_models
 from jobs.settings import Settings
+from jobs.store import Store
 from jobs.verdicts import Batching, Verdict, key_of, remember
+from jobs.worker_state import WorkerState, publish_state
+from tests.processes import ended as ended_process
 from tests.processes import until
 from tests.scenes import draw_many
 from tests.serving import Served, about, data_uri, events_of, serving
@@ -200,3 +205,47 @@ def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
 
         until(lambda: workers() == [("demo-text", "alone", 1)], "what it says of itself")
         assert served.client.get("/v1/models/demo-text").json()["batching"] == "alone"
+
+
+def test_answers_that_are_late_when_the_server_ends_are_given_up_in_good_order(settings: Settings) -> None:
+    """In the one shape, and not to be asked again: their jobs go on at the next start."""
+    with serving(settings, "--no-worker", ready=False, CAPTIONQ_GRACE="0") as served, closing(Store(settings)) as store:
+        connection = broker.find(settings)
+        assert connection is not None
+        # A worker that never does anything.
+        connection.sadd("rq:workers", "rq:worker:idle")
+        publish_state(connection, WorkerState(name="idle", at=1.0), 3600)
+        answers: list[httpx2.Response] = []
+
+        def ask(**more: Any) -> None:
+            answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=hello(**more), timeout=300))
+
+        with httpx2.stream("POST", f"{served.url}/v1/chat/completions", json=hello(stream=True), timeout=300) as begun:
+            # Its headers have been sent: it has no status any more that could tell.
+            threads = [threading.Thread(target=ask, kwargs=more) for more in ({}, {"stream": True})]
+            for thread in threads:
+                thread.start()
+            until(lambda: "captionq_streams 3.0" in served.client.get("/metrics").text, "all three")
+            assert served.stop() == 0
+            last = list(events_of(begun.iter_lines()))[-1]
+        for thread in threads:
+            thread.join()
+        assert last["data"]["error"]["code"] == "server_stopping"
+        for answer in answers:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_stopping")
+            assert answer.headers["x-should-retry"] == "false"
+            assert answer.headers["x-request-id"]
+            assert answer.headers["x-captionq-job"] in answer.json()["error"]["message"]
+        assert [job.status for job in store.jobs()] == ["queued"] * 3
+
+
+def test_a_worker_of_its_own_command_answers(settings: Settings) -> None:
+    """`captionq serve --no-worker`, and `captionq work` beside it."""
+    drawn = draw_many(1)[0]
+    with serving(settings, "--no-worker", ready=False) as served:
+        working = served.captionq.start("work")
+        until(lambda: served.client.get("/readyz").status_code == 200, "the worker")
+        answer = served.client.post("/v1/chat/completions", json=about(data_uri(png(drawn))))
+        assert answer.json()["choices"][0]["message"]["content"] == drawn.caption
+        working.send_signal(signal.SIGTERM)
+        assert ended_process(working).returncode == 0
