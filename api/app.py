@@ -42,8 +42,10 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.resources = resources
             housekeeping = Housekeeping(resources)
             housekeeping.start()
-            yield
-            housekeeping.close()
+            try:
+                yield
+            finally:
+                housekeeping.close()
 
     app = FastAPI(
         title="captionq",

@@ -48,8 +48,9 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", response_model=Alive)
-def healthz() -> Alive:
+async def healthz() -> Alive:
     """The process answers."""
+    # On the loop: it is alive also when all threads are busy.
     return Alive()
 
 

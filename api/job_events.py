@@ -9,6 +9,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 
+from api.catalogue import public_name
 from api.following import HEARTBEAT, News, follow
 from api.hub import Look, Subscription
 from api.job_objects import job_object
@@ -79,6 +80,8 @@ class _Told:
         match news.name:
             case "running":
                 return [_event("state", {"status": JobStatus.RUNNING, **news.data}, news.id)]
+            case "loading" | "loaded":
+                return [_event(news.name, {**news.data, "model": public_name(news.data["model"])}, news.id)]
             case "tokens" if not self._is_next(news.data):
                 return []
             case _:

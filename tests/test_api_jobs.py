@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from jobs import broker
 from jobs.settings import Settings
@@ -260,8 +261,43 @@ def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
     assert found["result"] is None
 
 
+def test_metrics_tell_what_was_done(served: Served) -> None:
+    """To a scraper: the queue, the record, the worker's tokens, steps, rows and memory, and how long callers waited."""
+    with served.client.stream("POST", "/v1/chat/completions", json=hello(stream=True)) as response:
+        assert list(response.iter_lines())
+
+    def figures() -> dict[str, float]:
+        families = text_string_to_metric_families(served.client.get("/metrics").text)
+        return {
+            " ".join([sample.name, *(value for name, value in sample.labels.items() if name != "worker")]): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    # The worker tells its own once a second.
+    until(lambda: figures().get("captionq_jobs_ended_total interactive succeeded", 0) > 0, "the worker's figures")
+    found = figures()
+    assert {"captionq_queue_depth interactive", "captionq_queue_depth bulk", "captionq_batch_rows"} <= set(found)
+    for name in (
+        "captionq_jobs succeeded",
+        "captionq_workers",
+        "captionq_tokens_total prompt",
+        "captionq_tokens_total completion",
+        "captionq_step_seconds_count",
+        "captionq_step_seconds_sum",
+        "captionq_step_seconds_bucket +Inf",
+        "captionq_batch_slots",
+        "captionq_memory_bytes peak",
+        "captionq_job_seconds_count interactive decode",
+        "captionq_http_requests_total POST /v1/chat/completions 200",
+        "captionq_http_request_seconds_count POST /v1/chat/completions",
+        "captionq_http_first_token_seconds_count",
+    ):
+        assert found.get(name, 0) > 0, (name, sorted(found))
+
+
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is sent; refuses the first message of each id."""
+    """Keeps what it is sent."""
 
     messages: list[tuple[dict[str, str], bytes]]
 

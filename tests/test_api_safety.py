@@ -41,7 +41,9 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """With keys, and its log in JSON."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / "data")
     settings.make_folders()
-    with serving(settings, "--log-json", CAPTIONQ_API_KEYS=json.dumps(KEYS)) as running:
+    with serving(
+        settings, "--log-json", CAPTIONQ_API_KEYS=json.dumps(KEYS), CAPTIONQ_MAX_PROMPT_TOKENS="100"
+    ) as running:
         yield running
 
 
@@ -97,6 +99,14 @@ def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Ser
         assert word not in keyed.said()
         assert word not in (keyed.captionq.settings.log_dir / "serve.log").read_text()
         assert word not in (keyed.captionq.settings.log_dir / "worker.log").read_text()
+
+
+def test_a_prompt_that_is_too_long_says_so(keyed: Served) -> None:
+    """By its own code, with both numbers."""
+    body = {**HELLO, "messages": [{"role": "user", "content": "word " * 200}]}
+    refused = keyed.client.post("/v1/chat/completions", json=body, headers={"Authorization": "Bearer a-long-secret"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert "100" in refused.json()["error"]["message"]
 
 
 def test_pages_of_other_sites_are_refused(open_server: Served) -> None:

@@ -114,6 +114,24 @@ def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> No
     assert asyncio.run(ask_all()) == [drawn.caption for drawn in pictures]
 
 
+def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
+    """Piece by piece, each its own."""
+    pictures = draw_many(6)
+
+    async def read_all() -> list[str]:
+        async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+
+            async def read(drawn: Drawn) -> str:
+                stream = await client.chat.completions.create(
+                    model="demo", messages=user(picture(drawn), TEXT), stream=True
+                )
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+            return await asyncio.gather(*map(read, pictures))
+
+    assert asyncio.run(read_all()) == [drawn.caption for drawn in pictures]
+
+
 def test_an_answer_follows_its_schema(client: OpenAI) -> None:
     """Structured output, streamed or not."""
     schema = {
@@ -122,14 +140,17 @@ def test_an_answer_follows_its_schema(client: OpenAI) -> None:
         "required": ["count", "colour"],
         "additionalProperties": False,
     }
-    answer = client.chat.completions.create(
-        model="demo",
-        messages=user(picture(draw_many(1)[0]), TEXT),
-        response_format={"type": "json_schema", "json_schema": {"name": "scene", "schema": schema, "strict": True}},
-    )
-    found = json.loads(answer.choices[0].message.content or "")
+    asked: dict[str, Any] = {
+        "model": "demo",
+        "messages": user(picture(draw_many(1)[0]), TEXT),
+        "response_format": {"type": "json_schema", "json_schema": {"name": "scene", "schema": schema, "strict": True}},
+    }
+    answer = client.chat.completions.create(**asked).choices[0].message.content or ""
+    found = json.loads(answer)
     assert isinstance(found["count"], int)
     assert found["colour"] in ("red", "blue")
+    chunks = client.chat.completions.create(**asked, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer
 
 
 def test_several_images_and_a_conversation(client: OpenAI) -> None:
