@@ -1,17 +1,21 @@
-"""The connection to the system of record: SQLite in WAL, or Postgres through the database URL."""
+"""The connection to the system of record: SQLite in WAL, or Postgres through the database URL.
+
+On both, one writes at a time: who changes rows has read them before, and no two wait for each other's.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 
-from jobs.errors import DatabaseError
+from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
@@ -19,13 +23,19 @@ SCHEMA_VERSION = "0003"
 
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30
+#: The turn of a writer on Postgres, held to the end of its transaction. One that falls silent, such as a Mac whose lid is
+#: closed, is cut off.
+_WRITERS_TURN = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
+)
 
 
 def open_database(settings: Settings) -> Engine:
     """Connect, and bring the tables up to date. Raises DatabaseError, DataFolderError."""
     settings.make_folders()
     try:
-        engine = create_engine(settings.database, hide_parameters=True)
+        # Connections to a server break with it: each is tried before it is used.
+        engine = create_engine(settings.database, hide_parameters=True, pool_pre_ping=settings.database_url is not None)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -46,14 +56,27 @@ def open_database(settings: Settings) -> Engine:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One write transaction: committed at the end, rolled back by an exception."""
     with engine.connect().execution_options(captionq_writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(_WRITERS_TURN)
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent view; takes no lock that a writer would wait for."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    """One consistent view; takes no lock that a writer would wait for.
+
+    Raises InvalidRequestError when something is looked for that Postgres cannot hold: a text with a NUL character.
+    """
+    try:
+        with engine.connect() as connection, connection.begin():
+            yield connection
+    except DataError as error:
+        raise InvalidRequestError("A name holds a NUL character; no name here does.") from error
+
+
+def is_away(error: Exception) -> bool:
+    """Whether it means that a database server cannot be reached for now; a file always can."""
+    return isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

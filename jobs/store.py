@@ -7,7 +7,7 @@ other learns from the row count that it lost. Terminal states are final: no meth
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
@@ -170,7 +170,7 @@ class Store(Records):
         """To a terminal status; numbers each job within its batch in the order of their ends."""
         changed = 0
         for job_id in ids:
-            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **values}
+            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
             changed += connection.execute(ending(leaving), end).rowcount
         return changed
 
@@ -178,4 +178,12 @@ class Store(Records):
         self, connection: Connection, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object
     ) -> int:
         guard: ColumnElement[bool] = _job.c.id.in_(ids) & _job.c.status.in_(leaving)
-        return connection.execute(update(_job).where(guard).values(**values)).rowcount
+        return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
+
+
+def _storable(values: Mapping[str, object]) -> dict[str, object]:
+    """Without NUL characters, which a model may well say: Postgres cannot hold them, so SQLite is given none either."""
+    return {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        for name, value in values.items()
+    }

@@ -15,6 +15,9 @@ from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
 from jobs.worker_state import WorkerState, publish_state
+from tests.postgres import both_databases
+
+pytestmark = both_databases
 
 
 def job(batch: Batch | None = None, key: str | None = None, digest: str = "x") -> Job:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
-from sqlmodel import SQLModel
 
-from jobs.database import SCHEMA_VERSION, open_database
-from jobs.errors import BrokerError, ImageError, NotFoundError
-from jobs.settings import Settings
+from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
 from jobs.store import MAX_DEATHS, Store
 from jobs.tables import JobStatus
+from tests.postgres import both_databases
 from tests.rows import RESULT, add_batch, make_job
+
+pytestmark = both_databases
 
 TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -193,76 +186,56 @@ def test_a_missing_job_is_named(store: Store) -> None:
         store.job("job_nowhere")
 
 
-def test_the_database_survives_in_wal_mode_with_foreign_keys(settings: Settings, store: Store) -> None:
-    """The pragmas that durability and integrity rest on are on, in every connection."""
-    engine = open_database(settings)
-    with engine.connect() as connection:
-        pragmas = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
-        }
-    engine.dispose()
-    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000}
+def test_whoever_follows_a_batch_sees_every_end_although_many_end_at_once(store: Store) -> None:
+    """Numbers are given once, and none appears behind one that was seen."""
+    batch, jobs = add_batch(store, 80)
+    store.claim_all([job.id for job in jobs], "worker")
+    followed: list[str] = []
+    with ThreadPoolExecutor(4) as threads:
+        ends = [threads.submit(store.succeed, job.id, RESULT) for job in jobs]
+        last, over = 0, False
+        while not over:
+            over = all(end.done() for end in ends)
+            for job in store.finished_after(batch.id, last):
+                followed.append(job.id)
+                last = job.finished_order or 0
+        assert all(end.result() for end in ends)
+    assert sorted(followed) == sorted(job.id for job in jobs)
+    assert [job.finished_order for job in store.finished_after(batch.id, 0)] == list(range(1, 81))
 
 
-def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:
-    """Columns and indexes agree, and the version constant is the newest migration."""
-    scripts = ScriptDirectory(str(Path("jobs/migrations").absolute()))
-    assert scripts.get_current_head() == SCHEMA_VERSION
-    engine = open_database(settings)
-    inspector = inspect(engine)
-    for table in SQLModel.metadata.sorted_tables:
-        found = {(column["name"], column["nullable"]) for column in inspector.get_columns(table.name)}
-        assert found == {(column.name, column.nullable) for column in table.columns}
-        indexes = {(index["name"], tuple(index["column_names"])) for index in inspector.get_indexes(table.name)}
-        assert indexes == {(index.name, tuple(index.columns.keys())) for index in table.indexes}
-    engine.dispose()
+def test_those_that_change_the_same_jobs_at_once_agree(store: Store) -> None:
+    """In whatever order they name them: nobody waits for ever, and each job is claimed or cancelled by one of them."""
+    for _ in range(10):
+        batch, jobs = add_batch(store, 60)
+        ids = [job.id for job in jobs]
+        together = threading.Barrier(4)
+
+        def change(number: int, ids: list[str] = ids, together: threading.Barrier = together) -> list[str]:
+            mine = ids if number % 2 else ids[::-1]
+            together.wait()
+            return store.cancel(mine) if number < 3 else list(store.claim_all(mine, "worker"))
+
+        with ThreadPoolExecutor(4) as threads:
+            first, second, third, _claimed = threads.map(change, range(4))
+        # Who was claimed first was cancelled after.
+        assert sorted(first + second + third) == sorted(ids)
+        assert store.counts(batch.id)[JobStatus.CANCELLED] == 60
 
 
-def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings: Settings) -> None:
-    """Its rows stay as they are, and results may hold what is new."""
-    engine = create_engine(settings.database)
-    config = Config()
-    config.set_main_option("script_location", "jobs/migrations")
-    old = make_job()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        names = [column["name"] for column in inspect(connection).get_columns("job")]
-        columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)
-        connection.execute(text(f"INSERT INTO job ({columns}) VALUES ({values})"), old.model_dump(include=set(names)))
-    engine.dispose()
-    assert "quality" not in names
-    store = Store(settings)
-    assert store.job(old.id) == old
-    store.claim(old.id, "worker")
-    assert store.succeed(old.id, replace(RESULT, quality="empty", logprobs="[]"))
-    assert (store.job(old.id).quality, store.job(old.id).logprobs) == ("empty", "[]")
-    store.close()
+def test_what_a_model_says_can_be_stored(store: Store) -> None:
+    """A NUL character cannot, on Postgres: another one stands for it."""
+    job, failed = make_job("1"), make_job("2")
+    store.add([job, failed])
+    store.claim_all([job.id, failed.id], "worker")
+    assert store.succeed(job.id, replace(RESULT, text="a\0b"))
+    assert store.job(job.id).text == "a\N{REPLACEMENT CHARACTER}b"
+    assert store.release(failed.id, BrokerError("a\0b"))
+    assert store.fail(failed.id, ImageError("a\0b"))
+    assert store.job(failed.id).error_message == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_a_new_database_is_touched_by_one_at_a_time(settings: Settings) -> None:
-    """Not even a look: while anybody reads it, SQLite refuses to switch it to WAL, and waits for nobody."""
-    settings.make_folders()
-    with ThreadPoolExecutor(1) as threads, (settings.data_dir / "migration.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        opening = threads.submit(Store, settings)
-        time.sleep(0.3)
-        assert not (settings.data_dir / "captionq.db").exists()
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        opening.result().close()
-
-
-def test_many_may_open_a_new_database_at_once(settings: Settings) -> None:
-    """The first one makes it, the others wait for it."""
-    together = threading.Barrier(6)
-
-    def open_one(_: int) -> Store:
-        together.wait()
-        return Store(settings)
-
-    with ThreadPoolExecutor(6) as threads:
-        stores = list(threads.map(open_one, range(6)))
-    for store in stores:
-        assert sum(store.counts().values()) == 0
-        store.close()
+def test_a_name_with_a_nul_character_names_nothing(store: Store) -> None:
+    """Postgres refuses to look for it, and says so in an error of ours."""
+    with pytest.raises((NotFoundError, InvalidRequestError)):
+        store.job("job_\0")

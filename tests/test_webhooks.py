@@ -25,6 +25,7 @@ from jobs.store import Store
 from jobs.tables import Webhook
 from jobs.webhook_store import CLAIM_SECONDS, SCHEDULE, WebhookStore, add_webhooks
 from jobs.webhooks import check_webhook_secret, deliver, sign
+from tests.postgres import both_databases
 from tests.processes import PATIENCE
 from tests.rows import RESULT, add_batch, make_job
 from tests.servers import Answer, reply, serving
@@ -39,7 +40,13 @@ NETWORKS = ("127.0.0.0/8", "::1/128")
 def local(settings: Settings) -> Settings:
     """Settings that allow the receivers of these tests, with a secret."""
     return Settings.model_validate(
-        {"data_dir": settings.data_dir, "model": "demo", "allowed_networks": NETWORKS, "webhook_secret": SECRET}
+        {
+            "data_dir": settings.data_dir,
+            "database_url": settings.database_url,
+            "model": "demo",
+            "allowed_networks": NETWORKS,
+            "webhook_secret": SECRET,
+        }
     )
 
 
@@ -224,6 +231,7 @@ def test_without_a_secret_nothing_is_sent(settings: Settings) -> None:
 # -- whose turn it is -----------------------------------------------------------------------------
 
 
+@both_databases
 def test_a_job_is_told_of_when_it_has_ended(store: Store, hooks: WebhookStore) -> None:
     """Whichever way."""
     jobs = [make_job(str(number)) for number in range(3)]
@@ -238,6 +246,7 @@ def test_a_job_is_told_of_when_it_has_ended(store: Store, hooks: WebhookStore) -
     assert {webhook_id for webhook_id, _ in hooks.due(time.time())} == {webhooks[0].id, webhooks[1].id}
 
 
+@both_databases
 def test_a_batch_is_told_of_when_its_last_job_has_ended(store: Store, hooks: WebhookStore) -> None:
     """And not before; other batches do not matter."""
     (batch, jobs), (_, others) = add_batch(store, 3), add_batch(store, 1)
@@ -250,6 +259,7 @@ def test_a_batch_is_told_of_when_its_last_job_has_ended(store: Store, hooks: Web
     assert store.job(others[0].id).status == "queued"
 
 
+@both_databases
 def test_webhooks_are_written_with_their_jobs_or_not_at_all(store: Store, hooks: WebhookStore, local: Settings) -> None:
     """In the transaction of whoever makes the jobs."""
     job_id, engine = ended_job(store), open_database(local)
@@ -265,6 +275,7 @@ def test_webhooks_are_written_with_their_jobs_or_not_at_all(store: Store, hooks:
     assert found(hooks, webhook) == webhook
 
 
+@both_databases
 def test_a_claim_keeps_others_off_until_it_runs_out(store: Store, hooks: WebhookStore) -> None:
     """If the process that has it dies, another one makes the next attempt."""
     webhook, now = add_hook(store, hooks), time.time()
@@ -279,6 +290,7 @@ def test_a_claim_keeps_others_off_until_it_runs_out(store: Store, hooks: Webhook
     assert CLAIM_SECONDS > webhooks.ANSWER_SECONDS * 2
 
 
+@both_databases
 def test_of_many_claims_at_once_one_wins(store: Store, hooks: WebhookStore, local: Settings) -> None:
     """From as many connections."""
     webhook, now = add_hook(store, hooks), time.time()
@@ -302,6 +314,7 @@ def test_of_many_claims_at_once_one_wins(store: Store, hooks: WebhookStore, loca
     assert len(won) == 1
 
 
+@both_databases
 def test_failures_follow_the_schedule_and_end(store: Store, hooks: WebhookStore) -> None:
     """Ten attempts in about three days, as Standard Webhooks proposes."""
     webhook, now, waits = add_hook(store, hooks), time.time(), []
@@ -321,6 +334,7 @@ def test_failures_follow_the_schedule_and_end(store: Store, hooks: WebhookStore)
     assert hooks.due(now + 1e6) == []
 
 
+@both_databases
 def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks: WebhookStore) -> None:
     """Neither what a later attempt has delivered nor its claim."""
     webhook, now = add_hook(store, hooks), time.time()
@@ -340,6 +354,7 @@ def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks:
 # -- the loop -------------------------------------------------------------------------------------
 
 
+@both_databases
 def test_what_is_due_is_delivered_once(store: Store, hooks: WebhookStore, local: Settings) -> None:
     """With two processes' loops at it over and over."""
     got: list[bytes] = []

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from jobs.store import Store
 from jobs.stream import read
 from jobs.submission import Question, Wanted, submit
 from jobs.tables import Batch, Job, JobStatus, Lane
+from tests.postgres import Postgres, both_databases
+from tests.processes import until
 from tests.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
@@ -76,6 +79,7 @@ def assert_nothing_is_left(connection: Redis) -> None:
     assert connection.keys("rq:execution*") == []
 
 
+@both_databases
 def test_it_empties_its_lanes_and_leaves_nothing_in_redis(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
 ) -> None:
@@ -270,6 +274,30 @@ def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
     assert len(tries) > 1
     rows = [store.job(job.id) for job in jobs]
     assert [(row.status, row.attempts) for row in rows] == [(JobStatus.SUCCEEDED, 1)] * 3
+    assert_nothing_is_left(connection)
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_it_outlives_a_database_that_goes_away(
+    settings: Settings, store: Store, connection: Redis, postgres: Postgres
+) -> None:
+    """What it ran is run again when the database is back, by the same process, and nobody is blamed for it."""
+    jobs = [add_text_job(store, "Count to twenty.") for _ in range(120)]
+    push(connection, Lane.BULK, [job.id for job in jobs])
+
+    def restart_the_database() -> None:
+        until(lambda: store.counts()[JobStatus.SUCCEEDED] > 0, "the first answer")
+        postgres.stop()
+        postgres.start()
+
+    with ThreadPoolExecutor(1) as thread:
+        restarting = thread.submit(restart_the_database)
+        service.run(settings, burst=True)
+        restarting.result()
+    rows = [store.job(job.id) for job in jobs]
+    assert {(row.status, row.deaths) for row in rows} == {(JobStatus.SUCCEEDED, 0)}
+    assert len({row.text for row in rows}) == 1
+    assert any(row.attempts > 1 for row in rows)
     assert_nothing_is_left(connection)
 
 

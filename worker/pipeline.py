@@ -154,6 +154,11 @@ class Pipeline:
             preparation.future.cancel()
             self._preparing.remove(preparation)
 
+    def clear(self) -> None:
+        """Drop all requests; the model stays."""
+        for key in [*(one.key for one in self._preparing), *self._preprocess_seconds]:
+            self.cancel(key)
+
     def close(self) -> None:
         """Drop everything, the model too."""
         for threads in (self._threads, self._urgent_thread, self._net_threads):

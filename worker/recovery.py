@@ -14,16 +14,16 @@ from jobs.store import Store
 logger = logging.getLogger("captionq.worker")
 
 
-def recover(worker: BaseWorker, store: Store, connection: Redis) -> None:
+def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool = True) -> None:
     """To be called before the worker's birth, by the process that holds the worker's lock.
 
     The rows decide: whatever Redis says of the dead worker's executions is thrown away, and every queued row that has no
-    entry then gets one, at the front of its lane.
+    entry then gets one, at the front of its lane. `died`: whether the jobs may have been the cause of it.
     """
-    recovered = store.recover(worker.name)
+    recovered = store.recover(worker.name, died=died)
     if recovered.requeued or recovered.poisoned:
         logger.warning(
-            "The last worker died: %d jobs go back to the queue, %d are given up.",
+            "The last worker ended early: %d jobs go back to the queue, %d are given up.",
             len(recovered.requeued),
             len(recovered.poisoned),
         )
@@ -31,7 +31,7 @@ def recover(worker: BaseWorker, store: Store, connection: Redis) -> None:
         _forget(execution, connection)
     connection.delete(worker.key, worker.executions_key)
     for queue in lanes(connection):
-        _forget_expired(queue, connection)
+        _forget_dead(queue, connection, worker.name)
         # A worker killed during maintenance leaves this lock behind, for up to 15 minutes.
         connection.delete(queue.registry_cleaning_key, queue.intermediate_queue_key)
     for job_id in recovered.poisoned:
@@ -49,10 +49,10 @@ def _forget(execution: Execution, connection: Redis) -> None:
             pipeline.execute()
 
 
-def _forget_expired(queue: LaneQueue, connection: Redis) -> None:
-    """Registry members whose lease is gone, and their executions with it."""
+def _forget_dead(queue: LaneQueue, connection: Redis, worker: str) -> None:
+    """Registry members whose lease is gone, or is this worker's: one that took its leave properly has left no list of them."""
     registry = queue.started_job_registry
     for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
         execution = Execution(id=execution_id, job_id=job_id, connection=connection)
-        if not connection.exists(execution.key):
+        if connection.hget(execution.key, "worker_name") in (None, worker.encode()):
             _forget(execution, connection)

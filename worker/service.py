@@ -13,9 +13,12 @@ import time
 from contextlib import suppress
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
 
 from jobs import broker
+from jobs.database import is_away
 from jobs.errors import WorkerError
+from jobs.models import first_line
 from jobs.settings import Settings
 from jobs.store import Store
 from worker.lock import worker_lock
@@ -26,8 +29,8 @@ from worker.worker import MetalWorker
 
 logger = logging.getLogger("captionq.worker")
 
-#: Seconds between two tries to find or start a broker that went away.
-BROKER_PAUSE = 1.0
+#: Seconds between two tries to find a database, or to find or start a broker, that went away.
+AWAY_PAUSE = 1.0
 #: Seconds after which a thread that prepares pictures hands Python back to the one that feeds the model, which asks for it after
 #: every reply of the broker. Python's own 5 ms would cost it as much each time.
 SWITCH_INTERVAL = 0.0005
@@ -61,26 +64,39 @@ def worker_name(settings: Settings) -> str:
 
 
 def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) -> None:
-    """A worker after the other on the same warm model: rq's loop ends when the broker goes away, and begins anew."""
+    """A worker after the other on the same warm model: rq's loop ends when broker or database go away, and begins anew."""
+    died = True
     while True:
         queue_server = broker.find_or_start(settings)
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
+        crash: Exception | None = None
         try:
-            recover(worker, store, queue_server.connection)
+            recover(worker, store, queue_server.connection, died=died)
+            # From here on it is this process that left rows behind, and it lives.
+            died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
             worker.work(burst=burst, logging_level=None)
-        except RedisError as error:
-            logger.warning("The broker went away (%s).", error)
+        except (RedisError, OperationalError) as error:
+            crash = error
         finally:
             with suppress(RedisError):
                 queue_server.stop()
-        if worker.crash is not None and not isinstance(worker.crash, RedisError):
-            raise WorkerError(
-                f"The worker broke: {worker.crash}. {settings.log_dir} has the details."
-            ) from worker.crash
-        if worker.stopping or burst:
+        if (crash := worker.crash or crash) is not None:
+            _survive(crash, settings)
+            pipeline.clear()
+        if worker.stopping or (burst and crash is None):
             return
-        time.sleep(BROKER_PAUSE)
+        time.sleep(AWAY_PAUSE)
+
+
+def _survive(crash: Exception, settings: Settings) -> None:
+    """Raises WorkerError for a crash that is more than a server that went away."""
+    if isinstance(crash, RedisError):
+        logger.warning("The broker went away (%s).", crash)
+    elif is_away(crash):
+        logger.warning("The database went away (%s).", first_line(crash))
+    else:
+        raise WorkerError(f"The worker broke: {crash}. {settings.log_dir} has the details.") from crash
 
 
 def _stop_at_eof(settings: Settings) -> None:
