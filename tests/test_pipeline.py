@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
+from tests.servers import reply, serving
 from worker.engine import GROUP
-from worker.pipeline import Outcome, Pipeline
+from worker.pipeline import NET_THREADS, Outcome, Pipeline
+from worker.preprocess import decode
+
+LOCAL = (ip_network("127.0.0.1/32"),)
+
+
+def png() -> bytes:
+    """A picture."""
+    written = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(written, "PNG")
+    return written.getvalue()
+
+
+def about(*urls: str) -> Request:
+    """A short question about pictures."""
+    parts = [ImagePart(image_url=ImageURL(url=url)) for url in urls]
+    message = Message(role="user", content=[*parts, TextPart(text="Describe this image.")])
+    return Request(model="demo", messages=[message], sampling=Sampling(max_tokens=4))
 
 
 @pytest.fixture
@@ -80,3 +101,54 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     assert pipeline._engine is not None
     assert [row.key for intake in pipeline._engine._intakes for row in intake.rows] == ["urgent"]
     pipeline.close()
+
+
+def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
+    tmp_path: Path, slow_server: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More bulk requests than threads hang; the urgent one is fetched, and decoded where pictures are decoded."""
+    url, release = slow_server
+    decoded_on: list[str] = []
+
+    def watched(*arguments: Any, **more: Any) -> Image.Image:
+        decoded_on.append(threading.current_thread().name)
+        return decode(*arguments, **more)
+
+    monkeypatch.setattr("worker.pipeline.decode", watched)
+    pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
+    pipeline.load("demo")
+    for number in range(NET_THREADS + 4):
+        pipeline.begin(f"slow-{number}", about(url))
+    with serving(reply(headers={"Content-Type": "image/png"}, body=png())) as quick:
+        pipeline.begin("quick", about(f"{quick}/x.png"), urgent=True)
+        ended: list[Outcome] = []
+        while not ended:
+            ended = pipeline.step()
+    assert [outcome.key for outcome in ended] == ["quick"]
+    assert ended[0].error is None
+    assert [name.rpartition("_")[0] for name in decoded_on] == ["preprocess-urgent"]
+    release.set()
+    pipeline.close()
+
+
+def test_a_request_that_is_dropped_asks_for_no_more_pictures(tmp_path: Path) -> None:
+    """It was at the first of three."""
+    asked: list[str] = []
+    begun, release = threading.Event(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        begun.set()
+        release.wait(60)
+        reply(headers={"Content-Type": "image/png"}, body=png())(handler)
+
+    pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
+    pipeline.load("demo")
+    with serving(answer) as url:
+        pipeline.begin("dropped", about(*(f"{url}/{number}.png" for number in range(3))))
+        assert begun.wait(60)
+        pipeline.cancel("dropped")
+        release.set()
+        # Waits for what still runs.
+        pipeline.close()
+    assert asked == ["/0.png"]

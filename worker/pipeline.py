@@ -1,4 +1,4 @@
-"""From a request to an outcome: images are decoded in threads, rows join the running batch, tokens come out.
+"""From a request to an outcome: images are fetched and decoded in threads, rows join the running batch, tokens come out.
 
 All of it but the preparation runs on the thread that made the pipeline. It knows nothing of Redis or SQL.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from PIL import Image
 
@@ -30,12 +31,15 @@ from worker.rows import Prepared, Said
 
 #: Seconds that a step waits for the next prepared request when no row decodes.
 PATIENCE = 0.05
-#: Requests whose pictures are fetched from the net at a time.
+#: Requests whose pictures are fetched from the net at a time: of those that are urgent, and of the others.
 NET_THREADS = 16
 #: Seconds for which bulk work is not begun while an urgent request is being prepared: it would wait for all of that work.
 URGENT_PATIENCE = 0.1
 #: Urgent requests that may begin when everything is full of others.
 URGENT_ROOM = 64
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ class _Preparation:
     followed: bool
     seconds: float = 0.0
     since: float = field(default_factory=time.monotonic)
+    #: Nobody wants it any more: what has begun of it goes no further than the picture that it is at.
+    dropped: bool = False
+
+    def drop(self) -> None:
+        self.dropped = True
+        self.future.cancel()
 
 
 class Pipeline:
@@ -62,11 +72,15 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._threads = ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess")
-        #: Whoever waits for an answer does not wait for the pictures of a folder.
-        self._urgent_thread = ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent")
-        #: Nor for a slow server that somebody else's picture comes from.
-        self._net_threads = ThreadPoolExecutor(NET_THREADS, thread_name_prefix="preprocess-net")
+        #: By whether somebody waits for the answer: who does, does not wait for the pictures of a folder.
+        self._decoding = {
+            False: ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess"),
+            True: ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent"),
+        }
+        #: Nor for the slow servers that theirs come from. These threads only wait: a picture is large once it is decoded.
+        self._fetching = {
+            urgent: ThreadPoolExecutor(NET_THREADS, thread_name_prefix="fetch") for urgent in (False, True)
+        }
         self._residency = Residency(settings)
         #: The one whose rows decode.
         self._resident: Resident | None = None
@@ -125,10 +139,10 @@ class Pipeline:
         `followed`: `said` tells of it. `roots`: its images may be read from below these alone.
         """
         preparation = _Preparation(key, Future(), urgent, followed)
-        threads = self._urgent_thread if urgent else self._threads
-        if any(image.url.lower().startswith(("http:", "https:")) for image in request.images):
-            threads = self._net_threads
-        preparation.future = threads.submit(self._prepare, request, preparation, roots)
+        is_fetched = any(image.url.lower().startswith(("http:", "https:")) for image in request.images)
+        threads = (self._fetching if is_fetched else self._decoding)[urgent]
+        decoding = self._decoding[urgent] if is_fetched else None
+        preparation.future = threads.submit(self._prepare, request, preparation, roots, decoding)
         self._preparing.append(preparation)
 
     def step(self) -> list[Outcome]:
@@ -151,7 +165,7 @@ class Pipeline:
         if self._preprocess_seconds.pop(key, None) is not None and self._engine is not None:
             self._engine.cancel(key)
         for preparation in [one for one in self._preparing if one.key == key]:
-            preparation.future.cancel()
+            preparation.drop()
             self._preparing.remove(preparation)
 
     def clear(self) -> None:
@@ -161,16 +175,33 @@ class Pipeline:
 
     def close(self) -> None:
         """Drop everything, the model too."""
-        for threads in (self._threads, self._urgent_thread, self._net_threads):
+        self.clear()
+        # Those that fetch may still want those that decode.
+        for threads in (*self._fetching.values(), *self._decoding.values()):
             threads.shutdown(cancel_futures=True)
         self._resident = None
         self._residency.close()
 
-    def _prepare(self, request: Request, preparation: _Preparation, roots: Sequence[Path] | None) -> Prepared:
+    def _prepare(
+        self,
+        request: Request,
+        preparation: _Preparation,
+        roots: Sequence[Path] | None,
+        decoding: ThreadPoolExecutor | None,
+    ) -> Prepared:
+        """`decoding`: the threads for what takes the CPU, when this one is there to wait for servers."""
         begun = time.perf_counter()
         assert self._resident is not None
-        images = [_decoded(image, self._settings, roots) for image in request.images]
-        prepared = self._resident.engine.backend.prepare(request, images)
+
+        def run(work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+            return work(*arguments, **more) if decoding is None else decoding.submit(work, *arguments, **more).result()
+
+        images: list[Image.Image] = []
+        for image in request.images:
+            if preparation.dropped:
+                raise CancelledError
+            images.append(run(_decoded, image, image_source(image.url, self._settings, roots), self._settings))
+        prepared = run(self._resident.engine.backend.prepare, request, images)
         _check_length(prepared, self._settings)
         preparation.seconds = time.perf_counter() - begun
         return prepared
@@ -230,8 +261,7 @@ class Pipeline:
         self._resident = self._residency.get(model, tell)
 
 
-def _decoded(image: ImageURL, settings: Settings, roots: Sequence[Path] | None) -> Image.Image:
-    source = image_source(image.url, settings, roots)
+def _decoded(image: ImageURL, source: Path | bytes, settings: Settings) -> Image.Image:
     # A blob's file is called by its content.
     name = "The image" if image.url.startswith(SCHEME) else None
     return decode(source, settings, low_detail=image.detail == "low", name=name)
