@@ -6,11 +6,10 @@ Any other name is refused: a stranger's request is not to start a download of gi
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from threading import Lock
 
 from jobs.errors import ModelError, ModelNotFoundError
-from jobs.models import ModelInfo, describe, is_here, list_models
+from jobs.models import ModelInfo, describe, is_here, list_models, public_name
 from jobs.settings import Settings
 
 #: Seconds for which the list of models is not made anew.
@@ -51,11 +50,6 @@ class Catalogue:
         for info in list_models():
             found.setdefault(info.name, info)
         return found
-
-
-def public_name(name: str) -> str:
-    """What a model is called outside: the path of a folder says too much."""
-    return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
 
 
 def _described(name: str) -> ModelInfo:

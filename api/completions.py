@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from api.catalogue import public_name
 from jobs.errors import CaptionqError
+from jobs.models import public_name
 from jobs.tables import Job
 
 #: Before a job's id: the id of its completion.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from api.auth import Caller
-from api.catalogue import public_name
 from api.folder_objects import FolderBody, FolderOptions
 from api.images import check_served
 from api.intake import roots_of, scoped
@@ -22,7 +21,7 @@ from jobs.creation import add_batch_once, check_room, find_repeated, queue_jobs
 from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
-from jobs.models import check_sees
+from jobs.models import check_sees, public_name
 from jobs.submission import CHUNK, Existing, Question, Wanted, job_about, without_text
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
 from jobs.webhook_store import WebhookStore

@@ -7,11 +7,11 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.catalogue import public_name
 from api.dialect import Wire
 from api.resources import Resources
 from jobs.errors import InvalidRequestError
 from jobs.limits import MAX_TOKENS
+from jobs.models import public_name
 from jobs.progress import progress_of
 from jobs.prompts import DEFAULT_PRESET, preset
 from jobs.requests import MAX_STOPS, Sampling, StopString

@@ -11,9 +11,8 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.catalogue import public_name
 from api.dependencies import ResourcesDep
-from jobs.models import is_here
+from jobs.models import is_here, public_name
 
 logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from api.auth import Caller
-from api.catalogue import public_name
 from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
 from jobs.creation import Created, Creation, check_room, create
 from jobs.errors import ForbiddenError
-from jobs.models import check_sees
+from jobs.models import check_sees, public_name
 from jobs.requests import path_of
 from jobs.submission import copy_of
 from jobs.tables import Batch, Job, Lane

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from api.catalogue import public_name
 from api.completions import ChatCompletion, completion_of
 from api.errors import ErrorDetail, detail_of, stored_error
+from jobs.models import public_name
 from jobs.requests import path_of
 from jobs.tables import Job, JobStatus
 

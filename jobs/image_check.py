@@ -60,7 +60,8 @@ def open_image(source: Path | bytes, settings: Settings, *, name: str | None = N
         raise ImageError(f"{name} may not be read: permission denied.") from None
     except Exception as error:
         # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error, IndexError …
-        words = str(error).strip().splitlines()
+        # The system's errors name the path besides.
+        words = str(getattr(error, "strerror", None) or error).strip().splitlines()
         raise ImageError(f"{name} is damaged: {words[0] if words else type(error).__name__}.") from error
 
 

@@ -55,7 +55,8 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     if not url.lower().startswith("file:///"):
         raise InvalidImageURLError("A file: address has three slashes and an absolute path: file:///folder/photo.jpg.")
     path = path_of(url[:5].lower() + url[5:])
-    name = str(path).encode(errors="replace").decode()
+    # The name alone, for whoever asks over HTTP is not to learn where files lie; the command line shows the path beside it.
+    name = path.name.encode(errors="replace").decode()
     try:
         real = path.resolve(strict=True)
         # Checked before the file is opened: opening a named pipe would wait for somebody to write into it.
@@ -66,7 +67,9 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     except PermissionError:
         raise ImageForbiddenError(f"{name} may not be read: permission denied.") from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise ImageError(f"{name} cannot be opened: {error}.") from None
+        # What the system says of an error that is none of its own, names the path.
+        reason = getattr(error, "strerror", None) or "its path leads nowhere"
+        raise ImageError(f"{name} cannot be opened: {reason}.") from None
     _check_place(real, name, settings, roots)
     if stat.S_ISDIR(status.st_mode):
         if not os.access(real, os.R_OK | os.X_OK):

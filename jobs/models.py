@@ -51,6 +51,11 @@ class ModelInfo:
     eos: frozenset[int] = frozenset()
 
 
+def public_name(name: str) -> str:
+    """What a model is called outside, and in errors: the path of a folder says too much."""
+    return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
+
+
 def built_in_models() -> dict[str, Path]:
     """The folders of the models that come with captionq, by name."""
     return {name: _BUILT_IN / name for name in ("demo", "demo-text")}
@@ -66,7 +71,7 @@ def describe(name: str) -> ModelInfo:
     if "model_file" in config:
         # mlx-vlm would import the file, whoever wrote it.
         raise ModelError(
-            f"'{name}' brings program code of its own ({config['model_file']}), which captionq does not run."
+            f"'{public_name(name)}' brings program code of its own ({config['model_file']}), which captionq does not run."
         )
     return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
 
@@ -83,7 +88,7 @@ def check_sees(info: ModelInfo) -> None:
     """Raises ImagesNotSupportedError for a model that cannot look at images."""
     if info.modality == "text":
         raise ImagesNotSupportedError(
-            f"'{info.name}' is a text-only model and cannot look at images. Use a vision model, such as "
+            f"'{public_name(info.name)}' is a text-only model and cannot look at images. Use a vision model, such as "
             f"'{DEFAULT_MODEL}'; `captionq models` lists what is here."
         )
 
@@ -115,7 +120,7 @@ def _local_path(name: str) -> Path | None:
     if name.startswith(("/", "~", ".")) or name.count("/") != 1:
         names = ", ".join(built_in_models())
         raise ModelNotFoundError(
-            f"There is no model '{name}': it is no folder, no Hugging Face id (owner/name) and not {names}."
+            f"There is no model '{public_name(name)}': it is no folder, no Hugging Face id (owner/name) and not {names}."
         )
     repository = cache_dir() / f"models--{name.replace('/', '--')}"
     try:
@@ -191,11 +196,12 @@ def _read_config(name: str, path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text())
     except FileNotFoundError:
-        raise ModelNotFoundError(f"'{name}' is no model: {path} has no config.json.") from None
+        raise ModelNotFoundError(f"'{public_name(name)}' is no model: it has no config.json.") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"'{name}' cannot be used: its config.json cannot be read ({error}).") from error
+        reason = first_line(error)
+        raise ModelError(f"'{public_name(name)}' cannot be used: its config.json cannot be read ({reason}).") from error
     if not isinstance(config, dict):
-        raise ModelError(f"'{name}' cannot be used: its config.json holds no JSON object.")
+        raise ModelError(f"'{public_name(name)}' cannot be used: its config.json holds no JSON object.")
     return config
 
 
@@ -229,5 +235,6 @@ def ids_of(*sources: int | Iterable[int] | None) -> frozenset[int]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the rest of what it says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """What an error says, without the rest of what it says: the system's errors say a path besides."""
+    said = getattr(error, "strerror", None) or str(error)
+    return (said.strip().splitlines() or [type(error).__name__])[0][:300]

@@ -52,8 +52,8 @@ def write_sidecar(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        name = str(path).encode(errors="replace").decode()
-        raise OutputError(f"{name} could not be written: {error.strerror or error}.") from error
+        name = path.name.encode(errors="replace").decode()
+        raise OutputError(f"{name} could not be written: {error.strerror or type(error).__name__}.") from error
 
 
 def _stems(folder: Path) -> Counter[str]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -36,6 +37,23 @@ def test_every_bad_file_has_its_own_reason(tmp_path: Path, settings: Settings) -
     expected = write_bad_images(tmp_path / "bad")
     found = {name: code_of((tmp_path / "bad" / name).as_uri(), settings) for name in expected}
     assert found == expected
+
+
+def test_errors_name_the_file_and_not_where_it_lies(tmp_path: Path, settings: Settings) -> None:
+    """Messages are shown over HTTP, too."""
+    folder = tmp_path / "private"
+    names = write_bad_images(folder)
+    long = "x" * 300 + ".png"
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    for name in (*names, "nowhere.png", "loop.png", long, "no\0null.png"):
+        with pytest.raises(ImageError) as caught:
+            decode(image_source(f"file://{quote(str(folder / name))}", settings), settings)
+        assert "private" not in caught.value.message
+        assert name in caught.value.message
+    (folder / "a.png").touch()
+    with pytest.raises(ImageForbiddenError) as refused:
+        image_source((folder / "a.png").as_uri(), settings, [tmp_path / "elsewhere"])
+    assert "private" not in refused.value.message
 
 
 def test_a_named_pipe_is_refused_without_waiting_for_it(tmp_path: Path, settings: Settings) -> None:

@@ -52,6 +52,6 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
 def test_a_text_that_cannot_be_written_is_named_and_leaves_no_rest(tmp_path: Path) -> None:
     """A folder stands where the file should."""
     (tmp_path / "photo.txt").mkdir()
-    with pytest.raises(OutputError, match=r"photo\.txt could not be written"):
+    with pytest.raises(OutputError, match=r"^photo\.txt could not be written"):
         write_sidecar(tmp_path / "photo.txt", "text")
     assert list(tmp_path.iterdir()) == [tmp_path / "photo.txt"]

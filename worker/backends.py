@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
-from jobs.models import check_sees
+from jobs.models import check_sees, public_name
 from jobs.requests import Request, Sampling
 from worker import caches, text
 from worker.embedding import Embedding
@@ -135,7 +135,9 @@ class VisionBackend(_Common):
             )
         except Exception as error:
             # Processors raise whatever they stumble over; mlx-vlm makes a ValueError of it.
-            raise ModelError(f"'{self._loaded.info.name}' cannot take this prompt with its images: {error}") from error
+            raise ModelError(
+                f"'{public_name(self._loaded.info.name)}' cannot take this prompt with its images: {error}"
+            ) from error
         return {name: _as_numpy(value) for name, value in raw.items()}
 
     def patches(self, prepared: Prepared) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import ModelError, ModelUnavailableError
-from jobs.models import Modality, ModelInfo, config_parts, describe, first_line, ids_of
+from jobs.models import Modality, ModelInfo, cache_dir, config_parts, describe, first_line, ids_of, public_name
 from worker.download import fetch
 
 
@@ -34,7 +34,9 @@ def load(name: str) -> LoadedModel:
         fetch(name)
         info = describe(name)
     if info.path is None:
-        raise ModelError(f"'{name}' has no weights in the safetensors format; look for a version made for mlx.")
+        raise ModelError(
+            f"'{public_name(name)}' has no weights in the safetensors format; look for a version made for mlx."
+        )
     try:
         model, processor, config = _load(info.path, info.modality)
         _suit_device(model)
@@ -45,7 +47,12 @@ def load(name: str) -> LoadedModel:
 
 def loading_failed(name: str, error: Exception) -> ModelError:
     """What went wrong between a model's files and its first answer, in our words."""
-    reason = f"'{name}' could not be loaded: {type(error).__name__}: {first_line(error)}"
+    # Told over HTTP, too: without the place where the model lies.
+    shown = public_name(name)
+    said = (
+        first_line(error).replace(str(Path(name).expanduser().absolute()), shown).replace(str(cache_dir()), "the cache")
+    )
+    reason = f"'{shown}' could not be loaded: {type(error).__name__}: {said}"
     if isinstance(error, MemoryError) or "alloc" in str(error):
         return ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.")
     return ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?")

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlx.utils import tree_flatten
 
 from jobs.errors import CaptionqError, ModelTooLargeError
-from jobs.models import describe
+from jobs.models import describe, public_name
 from jobs.settings import Settings
 from jobs.verdicts import Batching
 from worker.backends import make_backend
@@ -113,8 +113,9 @@ class Residency:
         wanted = _weight_bytes(describe(name).path)
         if wanted > (budget or device_limit()):
             raise ModelTooLargeError(
-                f"The weights of '{name}' are {wanted / 1e9:.1f} GB, and models may take {(budget or device_limit()) / 1e9:.1f} "
-                "GB. Take a smaller or more strongly quantised one, or raise --memory-budget."
+                f"The weights of '{public_name(name)}' are {wanted / 1e9:.1f} GB, and models may take "
+                f"{(budget or device_limit()) / 1e9:.1f} GB. "
+                "Take a smaller or more strongly quantised one, or raise --memory-budget."
             )
         for other in list(self._residents):
             held = sum(one.bytes for one in self._residents.values())
