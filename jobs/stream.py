@@ -19,6 +19,8 @@ _PREFIX = "captionq:events:"
 LENGTH = MAX_TOKENS + 1024
 #: Seconds that a stream is kept after its last event: a job that is killed never says its last word.
 KEPT = 3600
+#: And after the one that ends it: the row has the result, and whoever comes back later is told that.
+KEPT_ENDED = 300
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def publish(connection: Redis, news: Iterable[News]) -> None:
         for one in news:
             fields = {"event": one.name, "data": json.dumps(one.data)}
             pipeline.xadd(_key(one.job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
-            pipeline.expire(_key(one.job_id), KEPT)
+            pipeline.expire(_key(one.job_id), KEPT_ENDED if one.name == "ended" else KEPT)
         pipeline.execute()
 
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobs import broker
 from jobs.settings import Settings
 from jobs.store import Store
-from jobs.stream import News, publish
+from jobs.stream import KEPT_ENDED, News, publish
 from jobs.tables import Job, Lane
 from tests.processes import until
 from tests.scenes import draw_many
@@ -175,6 +175,24 @@ def test_a_stream_is_resumed_without_loss_or_repeat(served: Served) -> None:
             "GET", f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": event["id"]}
         ) as response:
             assert list(events_of(response.iter_lines())) == whole[number + 1 :]
+
+
+def test_a_stream_that_is_not_kept_any_more_still_ends_with_the_result(served: Served) -> None:
+    """Minutes after the end the row alone tells, also whoever has had a part."""
+    job = served.client.post("/v1/jobs", json=hello()).json()
+    ended(served, job["id"])
+    path = f"/v1/jobs/{job['id']}/events"
+    with served.client.stream("GET", path) as response:
+        whole = list(events_of(response.iter_lines()))
+    connection = broker.find(served.captionq.settings)
+    assert connection is not None
+    key = f"captionq:events:{job['id']}"
+    assert 0 < connection.ttl(key) <= KEPT_ENDED
+    connection.delete(key)
+    with served.client.stream("GET", path, headers={"Last-Event-ID": whole[0]["id"]}) as response:
+        events = list(events_of(response.iter_lines()))
+    assert events[-1] == whole[-1]
+    assert "tokens" not in [event["event"] for event in events]
 
 
 def test_a_second_attempt_begins_with_restart(served: Served) -> None:
