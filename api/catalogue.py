@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from threading import Lock
 
-from jobs.errors import ModelError, ModelNotFoundError
+from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models import ModelInfo, describe, is_here, list_models, public_name
 from jobs.settings import Settings
 
 #: Seconds for which the list of models is not made anew.
 FRESH = 30.0
+#: Seconds for which a model that is not on this machine is taken for what the hub said that it is.
+DESCRIBED = 3600.0
 
 
 class Catalogue:
@@ -24,6 +26,8 @@ class Catalogue:
         self._lock = Lock()
         self._listed = float("-inf")
         self._models: dict[str, ModelInfo] = {}
+        #: Models that are not on this machine, and until when they need not be asked about.
+        self._elsewhere: dict[str, tuple[float, ModelInfo]] = {}
 
     def models(self) -> dict[str, ModelInfo]:
         """By their names outside. The first one is the default; it may not have been fetched yet."""
@@ -40,8 +44,19 @@ class Catalogue:
         if name not in models:
             raise ModelNotFoundError(f"There is no model '{name}' here. GET /v1/models lists those that there are.")
         info = models[name]
-        # What could not be described when the list was made may be reachable now.
-        return info if info.path is not None else describe(info.name)
+        return info if info.path is not None else self._described_elsewhere(info)
+
+    def _described_elsewhere(self, info: ModelInfo) -> ModelInfo:
+        """A configured model that the worker's machine may have: what the hub says of it; the worker knows when it is away."""
+        until, known = self._elsewhere.get(info.name, (float("-inf"), info))
+        if time.monotonic() < until:
+            return known
+        try:
+            known, kept = describe(info.name), DESCRIBED
+        except ModelUnavailableError:
+            kept = FRESH
+        self._elsewhere[info.name] = (time.monotonic() + kept, known)
+        return known
 
     def _list(self) -> dict[str, ModelInfo]:
         found: dict[str, ModelInfo] = {}
