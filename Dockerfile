@@ -1,7 +1,7 @@
 # The API alone, for docker-compose.yml: the worker wants the host's GPU.
 FROM python:3.12-slim
 
-RUN useradd --create-home captionq && mkdir /data && chown captionq /data
+RUN useradd --create-home --uid 1000 captionq && mkdir /data && chown captionq /data
 WORKDIR /captionq
 COPY requirements/use.txt requirements/
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements/use.txt

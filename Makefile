@@ -38,7 +38,7 @@ format: $(VENV)/.develop
 
 # The worker of docker-compose.yml's API: it shares its database, broker and uploads.
 worker-for-compose: $(VENV)/.use
-	CAPTIONQ_DATABASE_URL="postgresql+psycopg://captionq:$$CAPTIONQ_POSTGRES_PASSWORD@127.0.0.1:5432/captionq" \
+	CAPTIONQ_DATABASE_URL=postgresql+psycopg://captionq@127.0.0.1:5432/captionq PGPASSWORD="$$CAPTIONQ_POSTGRES_PASSWORD" \
 	CAPTIONQ_REDIS_URL=redis://127.0.0.1:6379/0 CAPTIONQ_DATA_DIR=captionq-data $(BIN)/captionq work
 
 # uv installs the hashed locks; it is put into .venv by pip when it is missing.
