@@ -148,8 +148,7 @@ def _watch(running: Services, done: threading.Event) -> None:
             running.ensure()
         except WorkerError as error:
             logger.error("%s Tried again in %.0f s.", error.message, WORKER_PAUSE)  # noqa: TRY400  # the sentence says it all
-            running.progressed()
-            pause = WORKER_PAUSE
+            running.rest(WORKER_PAUSE)
         except (CaptionqError, RedisError) as error:
             logger.error("%s", error)  # noqa: TRY400
         except Exception:

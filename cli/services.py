@@ -39,6 +39,7 @@ class Services:
         self._starts = 0
         self._started = 0.0
         self._looked = 0.0
+        self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
         self.own_worker = not is_running(settings)
 
@@ -56,19 +57,26 @@ class Services:
         except RedisError:
             self._broker.stop()
             self._broker = broker.find_or_start(self._settings)
-        if not self._with_worker:
+        if not self._with_worker or time.monotonic() < self._rests_until:
             return
         if self._worker is not None and self._worker.poll() is None:
             if time.monotonic() - self._started > WELL_AFTER:
                 self.progressed()
             return
-        if self._worker is None and is_running(self._settings):
+        if is_running(self._settings):
+            # Somebody else's, perhaps since ours has died.
+            self.own_worker = False
             return
         self._start_worker()
 
     def progressed(self) -> None:
         """Something was finished: the worker is well."""
         self._starts = 0
+
+    def rest(self, seconds: float) -> None:
+        """Start no worker for so long, then begin anew. The broker is looked after meanwhile."""
+        self._starts = 0
+        self._rests_until = time.monotonic() + seconds
 
     def stop(self) -> None:
         """End what this run started. Jobs that are not finished stay queued."""

@@ -109,6 +109,17 @@ def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
     assert (row.status, row.attempts, row.deaths) == (JobStatus.SUCCEEDED, 2, 1)
 
 
+def test_a_worker_keeps_its_name_when_the_machine_is_called_otherwise(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a Mac is in another network; in another data folder it is another worker."""
+    name = service.worker_name(settings)
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    assert service.worker_name(settings) == name
+    other = settings.model_copy(update={"data_dir": tmp_path})
+    assert service.worker_name(other) != name
+
+
 def test_an_entry_that_comes_twice_runs_once(settings: Settings, store: Store, connection: Redis) -> None:
     """And one whose row is gone or cancelled does not run at all."""
     job, cancelled = add_text_job(store, "Hello"), add_text_job(store, "Hello")

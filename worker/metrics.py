@@ -62,7 +62,7 @@ class Metrics:
             self._stages.labels(self._worker, lane, stage).observe(seconds)
 
     def failed(self, lane: str, outcome: str) -> None:
-        """A job ended otherwise: `failed`, `retried` or `cancelled`."""
+        """A job ended otherwise: `failed`, or `retried`."""
         self._jobs.labels(self._worker, lane, outcome).inc()
 
     def text(self, *, rows: int, slots: int) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -58,9 +58,16 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
 
 
 def worker_name(settings: Settings) -> str:
-    """The same at every start, so that a worker recognises what its predecessor left."""
-    folder = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:8]
-    return f"captionq-{socket.gethostname()}-{folder}"
+    """The same at every start, so that a worker recognises what its predecessor left.
+
+    It is kept in the data folder: a Mac's own name changes with the network, and two of them may have one name and one database.
+    """
+    kept = settings.data_dir / "worker.name"
+    name = kept.read_text() if kept.exists() else ""
+    if not name:
+        name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
+        kept.write_text(name)
+    return name
 
 
 def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) -> None:
