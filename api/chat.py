@@ -67,6 +67,6 @@ def _queue(body: ChatCompletionBody, resources: Resources, caller: Caller, idemp
     job = make_job(body, resources, lane=Lane.INTERACTIVE, route="chat", caller=caller, idempotency_key=idempotency_key)
     if idempotency_key is not None:
         earlier = find_repeated(resources.store, job)
-        if earlier is None or earlier.status in OPEN:
+        if not isinstance(earlier, Job) or earlier.status in OPEN:
             resources.check_worker()
     return create(Creation([job]), store=resources.store, connection=resources.connection, settings=resources.settings)

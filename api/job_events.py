@@ -9,7 +9,6 @@ from typing import Any
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 
-from api.catalogue import public_name
 from api.following import HEARTBEAT, News, follow
 from api.hub import Look, Subscription
 from api.job_objects import job_object
@@ -17,6 +16,7 @@ from api.resources import Resources
 from api.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs import queue
 from jobs.creation import rate_of
+from jobs.models import public_name
 from jobs.stream import Event
 from jobs.tables import Job, JobStatus, Lane
 

@@ -153,7 +153,9 @@ def retry_job(
     response_class=EventStream,
     responses={
         **_NOT_FOUND,
-        200: {"description": "Events: state, position, loading, loaded, tokens, restart, and result (or error) at last"},
+        200: {
+            "description": "Events: state, position, loading, loaded, tokens, restart, and result (or error) at last"
+        },
         204: {"description": "Everything has been told: do not come back"},
         429: {"model": ErrorBody, "description": "Too many streams are open"},
     },

@@ -112,7 +112,8 @@ def test_what_a_job_cannot_have_is_named_as_in_a_chat(served: Served) -> None:
     for body in (hello(n=2), [hello(n=2)]):
         error = served.client.post("/v1/jobs", json=body).json()["error"]
         assert (error["param"], error["code"]) == ("n", "unsupported_parameter")
-    for odd in (5, "x", []):
+    odds: list[object] = [5, "x", []]
+    for odd in odds:
         error = served.client.post("/v1/jobs", json=odd).json()["error"]
         assert (error["param"], error["code"]) == (None, "invalid_request_error")
     assert served.client.post("/v1/folders", json={}).json()["error"]["param"] == "path"
