@@ -14,7 +14,7 @@ from api.images import check_served
 from api.intake import roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
-from jobs.archives import UnpackedImage, unpack_images
+from jobs.archives import UnpackedImage, too_many_files, unpack_images
 from jobs.blobs import blob_address, put_image_file
 from jobs.chunks import chunked
 from jobs.creation import add_batch_once, check_room, find_repeated, queue_jobs
@@ -120,14 +120,12 @@ class FolderIntake:
             start = file.read(4)
             file.seek(0)
             if start in ZIP:
-                taken += unpack_images(file, settings)
+                taken += unpack_images(file, settings, taken)
                 continue
+            if len(taken) >= settings.max_upload_files:
+                raise too_many_files(settings)
             sha256, size = put_image_file(file, settings)
             taken.append(UnpackedImage(clean_label(name), sha256, size))
-        if len(taken) > settings.max_upload_files:
-            raise InvalidRequestError(
-                f"The upload has {len(taken)} files; {settings.max_upload_files} are allowed (CAPTIONQ_MAX_UPLOAD_FILES)."
-            )
         return taken
 
     def _job(self, batch: Batch, image: UnpackedImage) -> Job:

@@ -56,17 +56,18 @@ class _Placed:
         return self.start + self.entry.packed
 
 
-def unpack_images(archive: IO[bytes], settings: Settings) -> list[UnpackedImage]:
+def unpack_images(archive: IO[bytes], settings: Settings, taken: Sequence[UnpackedImage] = ()) -> list[UnpackedImage]:
     """Keep every image of the zip as a blob, and list them in the zip's order.
 
     Folders, hidden files and what is not called as an image are left out; whether an image is one is not looked at.
+    What the same upload has brought before (`taken`) counts towards its limits: many zips are no larger than one.
     Raises ArchiveError, and UploadTooLargeError for too many files or bytes. Blobs that an error leaves behind are swept.
     """
     directory = find_directory(archive)
-    entries = _images(archive, directory, settings)
+    entries = _images(archive, directory, settings, settings.max_upload_files - len(taken))
     for entry in entries:
         _check_entry(entry, settings)
-    _check_sum(entries, directory.archive_bytes, settings)
+    _check_sum(entries, directory.archive_bytes, settings, sum(image.bytes for image in taken))
     placed = [_Placed(entry, data_start(archive, entry)) for entry in entries]
     _check_apart(placed, directory.start)
     unpacked: list[UnpackedImage] = []
@@ -77,17 +78,22 @@ def unpack_images(archive: IO[bytes], settings: Settings) -> list[UnpackedImage]
     return unpacked
 
 
-def _images(archive: IO[bytes], directory: Directory, settings: Settings) -> list[Entry]:
+def too_many_files(settings: Settings) -> UploadTooLargeError:
+    """Of an upload, however many zips they come in."""
+    return UploadTooLargeError(
+        f"The upload has more than {settings.max_upload_files} images (CAPTIONQ_MAX_UPLOAD_FILES). "
+        "Send several smaller ones."
+    )
+
+
+def _images(archive: IO[bytes], directory: Directory, settings: Settings, most: int) -> list[Entry]:
     """The entries that are images, with labels for names."""
-    most = settings.max_upload_files
     images: list[Entry] = []
-    for entry in read_entries(archive, directory, most * ENTRIES_PER_FILE):
+    for entry in read_entries(archive, directory, settings.max_upload_files * ENTRIES_PER_FILE):
         if not _is_image(entry):
             continue
         if len(images) == most:
-            raise UploadTooLargeError(
-                f"The zip has more than {most} images (CAPTIONQ_MAX_UPLOAD_FILES). Send several smaller ones."
-            )
+            raise too_many_files(settings)
         images.append(replace(entry, name=clean_label(entry.name)))
     if not images:
         raise ArchiveError("There is no image in the zip: no file that is called .jpg, .png, .webp, .heic or the like.")
@@ -119,11 +125,12 @@ def _check_entry(entry: Entry, settings: Settings) -> None:
         raise ArchiveError(f"{entry.name} is packed more than {MAX_RATIO} to 1, as no picture is. Send it by itself.")
 
 
-def _check_sum(entries: Sequence[Entry], archive_bytes: int, settings: Settings) -> None:
+def _check_sum(entries: Sequence[Entry], archive_bytes: int, settings: Settings, taken: int) -> None:
+    """`taken`: bytes that the upload has brought before."""
     size = sum(entry.size for entry in entries)
-    if size > settings.max_upload_bytes:
+    if taken + size > settings.max_upload_bytes:
         raise UploadTooLargeError(
-            f"The zip unpacks to {size / 1e6:.0f} MB; the limit is {settings.max_upload_bytes / 1e6:.0f} MB "
+            f"The upload unpacks to {(taken + size) / 1e6:.0f} MB; the limit is {settings.max_upload_bytes / 1e6:.0f} MB "
             "(CAPTIONQ_MAX_UPLOAD_BYTES). Send several smaller ones."
         )
     # Many entries of which none is large can be a bomb together.

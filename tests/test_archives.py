@@ -234,7 +234,7 @@ def test_what_is_too_large_is_refused_before_it_is_unpacked(settings: Settings) 
     small = limited(settings, max_image_bytes=999)
     refused(archive, small, UploadTooLargeError, r"a\.png has .* \(CAPTIONQ_MAX_IMAGE_BYTES\)")
     small = limited(settings, max_upload_bytes=1999)
-    refused(archive, small, UploadTooLargeError, r"The zip unpacks to .* \(CAPTIONQ_MAX_UPLOAD_BYTES\)")
+    refused(archive, small, UploadTooLargeError, r"The upload unpacks to .* \(CAPTIONQ_MAX_UPLOAD_BYTES\)")
     assert UploadTooLargeError.status == 413
     assert len(unpack_images(archive, limited(settings, max_image_bytes=1000, max_upload_bytes=2000))) == 2
 
@@ -252,6 +252,21 @@ def test_twenty_thousand_images_are_taken_and_one_more_is_not(settings: Settings
     small = limited(settings, max_upload_files=3)
     refused(make_zip([*notes[:12], one]), small, UploadTooLargeError, "more than 12 entries")
     assert len(unpack_images(make_zip([*notes[:9], one, one, one]), small)) == 3
+
+
+def test_several_zips_share_the_limits_of_their_upload(settings: Settings) -> None:
+    """The second one has what the first one left, in files and in bytes, and nothing of it is unpacked."""
+    archive = make_zip([Member(b"a.png", b"one"), Member(b"b.png", b"three")])
+    small = limited(settings, max_upload_files=4, max_upload_bytes=16)
+    first = unpack_images(archive, small)
+    both = first + unpack_images(archive, small, first)
+    kept = files_below(settings.blob_dir)
+    new = make_zip([Member(b"c.png", b"x")])
+    for limits, match in (({"max_upload_files": 4}, "more than 4 images"), ({"max_upload_bytes": 16}, "unpacks to")):
+        with pytest.raises(UploadTooLargeError, match=match):
+            unpack_images(new, limited(settings, **limits), both)
+    assert files_below(settings.blob_dir) == kept
+    assert len(unpack_images(new, settings, both)) == 1
 
 
 def test_an_endless_directory_is_not_read_to_its_end(settings: Settings) -> None:
