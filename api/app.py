@@ -26,6 +26,7 @@ _ERRORS = {
     400: "The request is not valid",
     401: "No valid API key",
     403: "Not allowed",
+    408: "The body stopped coming",
     413: "Too large",
     503: "Broker, database or worker are away",
 }
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (chat, jobs, folders, files, models, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
-    app.add_middleware(BodyLimit, body=settings.max_body_bytes, upload=settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(KeyCheck, settings=settings)
     if not settings.api_keys:
         app.add_middleware(SameSite)

@@ -1,80 +1,105 @@
-"""How large a body may be: counted while it comes in, whatever was said of its length."""
+"""How large a body may be, and how long it may pause: counted while it comes in, whatever was said of its length."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import NoReturn
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import send_error
-from jobs.errors import BodyTooLargeError
+from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
+from jobs.settings import Settings
 
 #: Bytes of a body that is too large that are read before it is refused, and the seconds for it.
 READ_ON = 32_000_000
 READ_ON_SECONDS = 1.0
-#: Paths whose bodies are files.
-UPLOADS = ("/v1/files", "/v1/folders")
+#: Bytes of a form around the one file in it.
+FORM_ROOM = 100_000
 
 
 class BodyLimit:
     """Counts a body while it comes in: what is said of its length is only used to refuse early."""
 
-    def __init__(self, app: ASGIApp, body: int, upload: int) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._body = body
-        self._upload = upload
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        is_upload = headers.get("content-type", "").startswith("multipart/") and scope["path"] in UPLOADS
-        limit = self._upload if is_upload else self._body
-        error = BodyTooLargeError(
-            f"The body is larger than the {limit / 1e6:.0f} MB that are allowed "
-            f"(CAPTIONQ_MAX_{'UPLOAD' if is_upload else 'BODY'}_BYTES)."
-        )
+        limit, name = self._limit(scope["path"], headers)
+        error = BodyTooLargeError(f"The body is larger than the {limit / 1e6:.0f} MB that are allowed ({name}).")
         if _length(headers) > limit:
             await _read_on(receive, headers)
             return await send_error(error, send)
-        counted = _Counted(receive, send, limit, error)
+        counted = _Counted(receive, send, limit, error, self._settings.body_pause)
         try:
             await self._app(scope, counted.receive, counted.send)
-        except BodyTooLargeError:
-            if not counted.refused:
+        except (BodyTooLargeError, BodyTimeoutError):
+            if counted.refusal is None:
                 raise
-        if counted.refused:
-            await _read_on(receive, headers)
-            await send_error(error, send)
+        if counted.refusal is not None:
+            if counted.refusal is error:
+                await _read_on(receive, headers)
+            await send_error(counted.refusal, send)
+
+    def _limit(self, path: str, headers: Headers) -> tuple[int, str]:
+        """Bytes, and the variable that says so."""
+        settings = self._settings
+        if headers.get("content-type", "").startswith("multipart/"):
+            if path == "/v1/folders":
+                return settings.max_upload_bytes, "CAPTIONQ_MAX_UPLOAD_BYTES"
+            if path == "/v1/files":
+                return settings.max_image_bytes + FORM_ROOM, "CAPTIONQ_MAX_IMAGE_BYTES"
+        return settings.max_body_bytes, "CAPTIONQ_MAX_BODY_BYTES"
 
 
 class _Counted:
-    """A body that is counted while it is read, and the answer, which is not the route's when there was too much of it."""
+    """A body that is counted while it is read, and the answer, which is not the route's when the body was refused."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, error: BodyTooLargeError) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, too_large: BodyTooLargeError, pause: float) -> None:
         self._receive = receive
         self._send = send
         self._left = limit
-        self._error = error
+        self._too_large = too_large
+        self._pause = pause
+        self._is_whole = False
         self._has_begun = False
-        #: Whether the body was too large, before an answer had begun.
-        self.refused = False
+        #: What was wrong with the body, where no answer had begun.
+        self.refusal: InvalidRequestError | None = None
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        # Behind the end of the body routes wait here for the client to leave, for as long as it stays.
+        message = await (self._receive() if self._is_whole or self._has_begun else self._next_piece())
+        self._is_whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            self.refused = not self._has_begun
-            raise self._error
+            self._refuse(self._too_large)
         return message
 
     async def send(self, message: Message) -> None:
         # What the framework makes of the error is not what is said.
-        if not self.refused:
+        if self.refusal is None:
             self._has_begun = True
             await self._send(message)
+
+    async def _next_piece(self) -> Message:
+        try:
+            async with asyncio.timeout(self._pause):
+                return await self._receive()
+        except TimeoutError:
+            self._refuse(
+                BodyTimeoutError(f"Nothing more of the body came for {self._pause:.0f} s (CAPTIONQ_BODY_PAUSE).")
+            )
+
+    def _refuse(self, error: InvalidRequestError) -> NoReturn:
+        if not self._has_begun:
+            self.refusal = error
+        raise error
 
 
 async def _read_on(receive: Receive, headers: Headers) -> None:

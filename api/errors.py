@@ -195,7 +195,7 @@ async def send_error(error: CaptionqError, send: Send) -> None:
     body = json.dumps(ErrorBody(error=detail_of(error)).model_dump()).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     # What is left of the body is not read.
-    headers += [(b"connection", b"close")] if error.status in (401, 413) else []
+    headers += [(b"connection", b"close")] if error.status in (401, 408, 413) else []
     headers += [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -119,6 +119,13 @@ class BodyTooLargeError(InvalidRequestError):
     status = 413
 
 
+class BodyTimeoutError(InvalidRequestError):
+    """The body of the request stopped coming."""
+
+    code = "request_timeout"
+    status = 408
+
+
 class DeadlineError(CaptionqError):
     """The answer takes longer than a request may."""
 

@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     #: Bytes of a request's body, images in base64 among them; and of an upload of files.
     max_body_bytes: int = Field(default=64_000_000, ge=1)
     max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
+    #: Seconds that a client may pause while it sends a body.
+    body_pause: float = Field(default=60.0, gt=0)
     max_images: int = Field(default=32, ge=1)
     #: Files in one upload or zip.
     max_upload_files: int = Field(default=20_000, ge=1)
