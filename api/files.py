@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
 from pydantic import BaseModel
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth import CallerDep
 from api.dependencies import IdempotencyKey, ResourcesDep
 from api.errors import ErrorBody
+from api.forms import MOST_FIELDS, check_form
 from api.intake import scoped
 from jobs.blobs import blob_address, blob_path, find_blob, put_image_file
 from jobs.image_check import check_image
@@ -59,9 +60,16 @@ class FileDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
+async def _check_form(request: Request) -> None:
+    # FastAPI has read it by now, and takes what it knows of it.
+    check_form(await request.form(), files="file", texts=("purpose",))
+
+
 @router.post(
     "/v1/files",
     response_model=FileObject,
+    dependencies=[Depends(_check_form)],
+    form_limits={"max_files": 1, "max_fields": MOST_FIELDS},
     responses={409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another file"}},
 )
 def create_file(

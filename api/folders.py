@@ -18,11 +18,12 @@ from api.errors import ErrorBody, not_found
 from api.folder_intake import FolderIntake
 from api.folder_objects import Folder, FolderBody, FolderOptions, folder_object
 from api.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
+from api.forms import MOST_FIELDS, check_form
 from api.intake import ask_again, scoped
 from api.resources import Resources
 from api.sse import EventStream
 from jobs import cancellation
-from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
+from jobs.errors import ConflictError, NotFoundError
 from jobs.tables import Batch, BatchKind, JobStatus
 
 router = APIRouter(tags=["folders"])
@@ -193,11 +194,9 @@ def get_results(
 async def _create_from_upload(
     request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
 ) -> tuple[Batch, bool]:
-    async with resources.uploading, request.form(max_files=MOST_PARTS, max_fields=10) as form:
-        text = form.get("options", "{}")
-        if not isinstance(text, str):
-            raise InvalidRequestError("'options' is a field with JSON, not a file.")
-        options = _valid_options(text)
+    async with resources.uploading, request.form(max_files=MOST_PARTS, max_fields=MOST_FIELDS) as form:
+        check_form(form, files="files", texts=("options",))
+        options = _valid_options(str(form.get("options", "{}")))
         files = [(part.filename or "", part.file) for part in form.getlist("files") if isinstance(part, UploadFile)]
         return await run_in_threadpool(lambda: FolderIntake(options, resources, caller, idempotency_key).uploads(files))
 

@@ -195,6 +195,29 @@ def test_a_folder_that_cannot_be_asked_about_is_refused(served: Served, body: di
     assert served.client.post("/v1/folders", json=body).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("path", "files", "data", "code", "param"),
+    [
+        ("/v1/folders", ["files"], {"prompt": "What is this?"}, "unknown_parameter", "prompt"),
+        ("/v1/folders", ["files", "file"], {}, "unknown_parameter", "file"),
+        ("/v1/folders", ["files", "options"], {}, "invalid_request_error", "options"),
+        ("/v1/folders", [], {"files": "no file"}, "invalid_request_error", "files"),
+        ("/v1/folders", ["files"], {"options": ["{}", "{}"]}, "invalid_request_error", "options"),
+        ("/v1/files", ["file"], {"purpose": "vision", "expires": "1"}, "unknown_parameter", "expires"),
+        ("/v1/files", ["files"], {"purpose": "vision"}, "unknown_parameter", "files"),
+        ("/v1/files", ["file", "file"], {"purpose": "vision"}, "invalid_request_error", None),
+    ],
+)
+def test_fields_that_nobody_reads_are_refused(
+    served: Served, path: str, files: list[str], data: dict[str, Any], code: str, param: str | None
+) -> None:
+    """By their names: a prompt that is ignored would be noticed when all is captioned."""
+    parts = [(name, ("a.png", png(draw_many(1)[0]))) for name in files] or {"files": (None, data.pop("files"))}
+    refused = served.client.post(path, files=parts, data=data)
+    assert refused.status_code == 400
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == (code, param)
+
+
 def test_an_empty_upload_and_a_broken_zip_are_refused(served: Served) -> None:
     """With their reasons."""
     assert served.client.post("/v1/folders", files={"other": ("a.png", b"")}).status_code == 400
