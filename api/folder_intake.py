@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from api.auth import Caller
 from api.folder_objects import FolderBody, FolderOptions
 from api.images import check_served
-from api.intake import roots_of, scoped
+from api.intake import check_free, roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
 from jobs.archives import UnpackedImage, too_many_files, unpack_images
+from jobs.batch_creation import find_made, make_batch
 from jobs.blobs import blob_address, put_image_file
 from jobs.chunks import chunked
-from jobs.creation import add_batch_once, check_room, find_repeated, queue_jobs
-from jobs.errors import ConflictError, InvalidRequestError, NotFoundError
+from jobs.creation import Created, check_room
+from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
 from jobs.models import check_sees, public_name
-from jobs.submission import CHUNK, Existing, Question, Wanted, job_about, without_text
+from jobs.submission import CHUNK, Existing, Question, job_about, without_text
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
-from jobs.webhook_store import WebhookStore
 
 #: How a zip begins, also an empty one.
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+T = TypeVar("T")
 
 
 class FolderIntake:
@@ -44,60 +46,47 @@ class FolderIntake:
         self._question: Question = options.question(info.name)
         self._key = scoped(idempotency_key, caller, BatchKind.FOLDER)
 
-    def path(self, body: FolderBody) -> tuple[Batch, bool]:
-        """Every image below a path; True: it was made before. Raises ImageForbiddenError, NotFoundError, LaneFullError."""
+    def path(self, body: FolderBody) -> Created:
+        """Every image below a path. Raises ImageForbiddenError, NotFoundError, LaneFullError, ConflictError."""
         real = check_served(Path(body.path), self._resources.settings)
         if not _exists(real):
             raise NotFoundError(f"There is no {body.path}.")
         batch = self._batch(str(real), body.model_dump_json())
+        if (earlier := self._earlier(batch)) is not None:
+            return earlier
+        hooks = self._hooks(batch)
         images = find_images([real], recursive=body.recursive)
         wanted = [one for one in without_text(images, Existing(body.existing)) if one is not None]
-        store, connection = self._resources.store, self._resources.connection
-        check_room(connection, Lane.BULK, len(wanted), self._resources.settings)
-        hooks = self._hooks(batch)
-        if find_repeated(store, batch) is None:
-            self._check_free(wanted)
-        if (earlier := add_batch_once(store, batch)) is not None:
-            return earlier, True
+        self._check_room(len(wanted))
+        check_free((one.output.as_uri() for one in wanted), self._resources)
         roots = roots_of(self._resources)
-        for chunk in chunked(wanted, CHUNK):
-            jobs = [job_about(one, self._question, batch, roots) for one in chunk]
-            queue_jobs(jobs, store=store, connection=connection)
-        self._close(batch, hooks)
-        return batch, False
+        return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, roots), hooks)
 
-    def uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> tuple[Batch, bool]:
-        """Every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError."""
+    def uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
+        """Every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""
         images = self._taken(files)
         if not images:
             raise InvalidRequestError("There are no files in the upload: they are parts named 'files'.")
         names = ", ".join(name or "?" for name, _ in files[:3]) + (" …" if len(files) > 3 else "")
         asked = "".join(image.sha256 for image in images) + self._options.model_dump_json()
         batch = self._batch(names, asked)
-        store, hooks = self._resources.store, self._hooks(batch)
-        check_room(self._resources.connection, Lane.BULK, len(images), self._resources.settings)
-        if (earlier := add_batch_once(store, batch)) is not None:
-            return earlier, True
-        for chunk in chunked(images, CHUNK):
-            jobs = [self._job(batch, image) for image in chunk]
-            queue_jobs(jobs, store=store, connection=self._resources.connection)
-        self._close(batch, hooks)
-        return batch, False
+        if (earlier := self._earlier(batch)) is not None:
+            return earlier
+        hooks = self._hooks(batch)
+        self._check_room(len(images))
+        return self._made(batch, images, lambda image: self._job(batch, image), hooks)
 
-    def _close(self, batch: Batch, hooks: Sequence[Webhook]) -> None:
-        """All jobs are there: now the folder may end, and somebody may be told."""
-        self._resources.store.complete(batch.id)
-        batch.complete = True
-        WebhookStore(self._resources.store.engine).add(hooks)
+    def _earlier(self, batch: Batch) -> Created | None:
+        """What was made with the same key: found whether there is room for it or not."""
+        earlier = find_made(batch, store=self._resources.store, connection=self._resources.connection)
+        return None if earlier is None else Created(earlier, repeated=True)
 
-    def _check_free(self, wanted: Sequence[Wanted]) -> None:
-        """Two jobs that write one file would leave the text of whichever ends last. Raises ConflictError."""
-        waiting = self._resources.store.open_outputs()
-        busy = [waiting[address].id for one in wanted if (address := one.output.as_uri()) in waiting]
-        if busy:
-            raise ConflictError(
-                f"{len(busy)} of these images are being asked about already, by {busy[0]} first. Wait for its end, or cancel it."
-            )
+    def _check_room(self, count: int) -> None:
+        check_room(self._resources.connection, Lane.BULK, count, self._resources.settings)
+
+    def _made(self, batch: Batch, items: Sequence[T], job_of: Callable[[T], Job], hooks: Sequence[Webhook]) -> Created:
+        chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, CHUNK))
+        return make_batch(batch, chunks, hooks, store=self._resources.store, connection=self._resources.connection)
 
     def _batch(self, description: str, asked: str) -> Batch:
         return Batch(

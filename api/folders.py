@@ -23,6 +23,7 @@ from api.intake import ask_again, scoped
 from api.resources import Resources
 from api.sse import EventStream
 from jobs import cancellation
+from jobs.creation import Created
 from jobs.errors import ConflictError, NotFoundError
 from jobs.tables import Batch, BatchKind, JobStatus
 
@@ -65,7 +66,7 @@ _BODIES = {
     responses={
         200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
         404: {"model": ErrorBody, "description": "No such folder or model"},
-        409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
+        409: {"model": ErrorBody, "description": "The key was used for another request, or this one is being queued"},
         429: {"model": ErrorBody, "description": "The lane is full"},
     },
 )
@@ -78,15 +79,12 @@ async def create_folder(
 ) -> Folder:
     """Ask about every image of a folder that is served, or of an upload. Answers when all of them are queued."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        batch, repeated = await _create_from_upload(request, resources, caller, idempotency_key)
+        created = await _create_from_upload(request, resources, caller, idempotency_key)
     else:
         body = _valid_body(await request.body())
-        batch, repeated = await run_in_threadpool(
-            lambda: FolderIntake(body, resources, caller, idempotency_key).path(body)
-        )
-    if repeated:
-        response.status_code = 200
-    return await run_in_threadpool(folder_object, batch, resources)
+        created = await run_in_threadpool(lambda: FolderIntake(body, resources, caller, idempotency_key).path(body))
+    response.status_code = 200 if created.repeated else 201
+    return await run_in_threadpool(lambda: folder_object(resources.store.batch(created.made.id), resources))
 
 
 @router.get("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
@@ -110,7 +108,7 @@ def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDe
     responses={
         **_NOT_FOUND,
         200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
-        409: {"model": ErrorBody, "description": "Nothing of it has failed"},
+        409: {"model": ErrorBody, "description": "Nothing of it has failed, or it is being asked again"},
         429: {"model": ErrorBody, "description": "The lane is full"},
     },
 )
@@ -123,7 +121,8 @@ def retry_folder(
 ) -> Folder:
     """Ask again about the images that failed or were cancelled, as a new folder."""
     batch, store = _find(folder_id, resources), resources.store
-    failed = store.jobs(batch_id=batch.id, statuses=(JobStatus.FAILED, JobStatus.CANCELLED))
+    counts = store.counts(batch.id)
+    failed = counts[JobStatus.FAILED] + counts[JobStatus.CANCELLED]
     if not failed:
         raise ConflictError("None of its images failed or was cancelled.")
     again = Batch(
@@ -133,7 +132,7 @@ def retry_folder(
         idempotency_key=scoped(idempotency_key, caller, "retry"),
         digest=folder_id,
     )
-    created = ask_again(failed, resources, again)
+    created = ask_again(lambda: store.failed_pages(batch.id), failed, resources, again)
     response.status_code = 200 if created.repeated else 201
     return folder_object(store.batch(created.made.id), resources)
 
@@ -193,7 +192,7 @@ def get_results(
 
 async def _create_from_upload(
     request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
-) -> tuple[Batch, bool]:
+) -> Created:
     async with resources.uploading, request.form(max_files=MOST_PARTS, max_fields=MOST_FIELDS) as form:
         check_form(form, files="files", texts=("options",))
         options = _valid_options(str(form.get("options", "{}")))

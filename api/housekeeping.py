@@ -11,6 +11,7 @@ from functools import partial
 from api.folder_objects import folder_object
 from api.job_objects import job_object
 from api.resources import Resources
+from jobs.batch_creation import end_dead
 from jobs.deliverer import Deliverer
 from jobs.sweep import sweep_blobs
 from jobs.tables import Webhook
@@ -20,6 +21,8 @@ logger = logging.getLogger("captionq.api")
 
 #: Seconds between two looks for webhooks that are due.
 DELIVER_EVERY = 1.0
+#: Seconds between two looks for batches whose makers have died.
+LOOK_EVERY = 30.0
 #: Seconds between two sweeps.
 SWEEP_EVERY = 3600.0
 
@@ -42,13 +45,22 @@ class Housekeeping:
         self._deliverer.close()
 
     def _run(self) -> None:
-        swept = 0.0
+        swept, looked = 0.0, float("-inf")
         while not self._done.wait(DELIVER_EVERY):
             if self._resources.settings.webhook_secret is not None:
                 self._deliverer.run_once(partial(message_of, resources=self._resources))
+            if time.monotonic() - looked > LOOK_EVERY:
+                looked = time.monotonic()
+                self._end_dead()
             if time.monotonic() - swept > SWEEP_EVERY:
                 swept = time.monotonic()
                 self._sweep()
+
+    def _end_dead(self) -> None:
+        try:
+            end_dead(store=self._resources.store, connection=self._resources.connection, now=time.time())
+        except Exception:
+            logger.exception("The batches whose makers have died could not be ended.")
 
     def _sweep(self) -> None:
         try:

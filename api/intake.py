@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from api.auth import Caller
 from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
-from jobs.creation import Created, Creation, check_room, create
-from jobs.errors import ForbiddenError
+from jobs.batch_creation import find_made, make_batch
+from jobs.creation import Created, check_room
+from jobs.errors import ConflictError, ForbiddenError
 from jobs.models import check_sees, public_name
 from jobs.requests import path_of
 from jobs.submission import copy_of
@@ -29,6 +31,11 @@ def make_job(
     if idempotency_key is None:
         # Before its images are kept. What was asked before is found whether there is room or not.
         check_room(resources.connection, lane, 1, resources.settings)
+    return job_for(body, resources, lane=lane, idempotency_key=scoped(idempotency_key, caller, f"{route} {lane}"))
+
+
+def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempotency_key: str | None = None) -> Job:
+    """The same, whether there is room for it or not, and with a key that is scoped already."""
     info = resources.catalogue.resolve(body.model)
     references = body.images()
     if references:
@@ -41,7 +48,7 @@ def make_job(
         digest=request.digest,
         streamed=True,
         roots=roots_of(resources),
-        idempotency_key=scoped(idempotency_key, caller, f"{route} {lane}"),
+        idempotency_key=idempotency_key,
     )
     if resources.settings.log_prompts:
         words = [message.text for message in body.messages]
@@ -49,24 +56,40 @@ def make_job(
     return job
 
 
-def ask_again(jobs: Sequence[Job], resources: Resources, batch: Batch) -> Created:
+def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resources: Resources, batch: Batch) -> Created:
     """The batch of new jobs that ask what these asked; the earlier one, where it was asked with the same key.
 
-    Raises ForbiddenError for a job whose files are not served: it was made on the command line.
+    `asked` gives `count` jobs of one lane, in pages. Raises LaneFullError, ConflictError, and ForbiddenError for a job whose
+    files are not served: it was made on the command line.
     """
-    roots = [root.resolve() for root in resources.settings.served_roots]
-    for job in jobs:
-        files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
-        if not all(any(file.resolve().is_relative_to(root) for root in roots) for file in files):
-            raise ForbiddenError(
-                f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
-            )
-    again = [copy_of(job, batch) for job in jobs]
-    for job in again:
-        job.roots = roots_of(resources)
-    return create(
-        Creation(again, batch), store=resources.store, connection=resources.connection, settings=resources.settings
-    )
+    store, connection = resources.store, resources.connection
+    if (earlier := find_made(batch, store=store, connection=connection)) is not None:
+        return Created(earlier, repeated=True)
+    check_room(connection, Lane(next(iter(asked()))[0].lane), count, resources.settings)
+    served = [root.resolve() for root in resources.settings.served_roots]
+    check_free((_checked(job, served).output for page in asked() for job in page), resources)
+    roots = roots_of(resources)
+    chunks = ([copy_of(job, batch, roots) for job in page] for page in asked())
+    return make_batch(batch, chunks, (), store=store, connection=connection)
+
+
+def check_free(outputs: Iterable[str | None], resources: Resources) -> None:
+    """Two jobs that write one file would leave the text of whichever ends last. Raises ConflictError."""
+    waiting = resources.store.open_outputs()
+    busy = [waiting[output].id for output in outputs if output in waiting]
+    if busy:
+        raise ConflictError(
+            f"{len(busy)} of these images are being asked about already, by {busy[0]} first. Wait for its end, or cancel it."
+        )
+
+
+def _checked(job: Job, served: Sequence[Path]) -> Job:
+    files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
+    if not all(any(file.resolve().is_relative_to(root) for root in served) for file in files):
+        raise ForbiddenError(
+            f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
+        )
+    return job
 
 
 def roots_of(resources: Resources) -> str:

@@ -15,7 +15,7 @@ from api.auth import Caller, CallerDep
 from api.dependencies import IdempotencyKey, ResourcesDep
 from api.dialect import MOST_IN_BODY, CompletionBody
 from api.errors import ErrorBody
-from api.intake import ask_again, make_job, scoped
+from api.intake import ask_again, job_for, make_job, scoped
 from api.job_events import END, EVENT_ID, job_events
 from api.job_objects import JobList, JobObject, job_object
 from api.json_bodies import JSONRoute
@@ -23,7 +23,7 @@ from api.resources import Resources
 from api.sse import EventStream
 from api.webhooks import webhook_for
 from jobs import cancellation
-from jobs.creation import Creation, create
+from jobs.creation import Creation, check_room, create
 from jobs.errors import ConflictError, InvalidRequestError
 from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
 
@@ -143,7 +143,7 @@ def retry_job(
         idempotency_key=scoped(idempotency_key, caller, "retry"),
         digest=job_id,
     )
-    created = ask_again([job], resources, batch)
+    created = ask_again(lambda: [[job]], 1, resources, batch)
     response.status_code = 200 if created.repeated else 201
     return job_object(store.jobs(batch_id=created.made.id)[0])
 
@@ -196,7 +196,9 @@ def _list_creation(
     if len(lanes) > 1:
         raise InvalidRequestError("All requests of a list go into one lane.")
     lane = Lane(bodies[0].lane)
-    jobs = [make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=None) for body in bodies]
+    if idempotency_key is None:
+        check_room(resources.connection, lane, len(bodies), resources.settings)
+    jobs = [job_for(body, resources, lane=lane) for body in bodies]
     batch = Batch(
         description=f"a list of {len(jobs)} requests",
         kind=BatchKind.LIST,

@@ -6,7 +6,6 @@ A creation that carries a key is repeated without harm: the second one finds wha
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +30,6 @@ _TABLES = SQLModel.metadata.tables
 #: Seconds that a client is told to wait when nothing is known of the worker's speed, and at most.
 UNKNOWN_WAIT = 10.0
 LONGEST_WAIT = 600.0
-#: Seconds after which a creation that is not complete is taken for dead.
-DIED_AFTER = 600.0
 #: A full lane is worth trying again when so much of it is free.
 WORTHWHILE = 0.02
 
@@ -75,25 +72,6 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
         return Created(earlier, repeated=True)
     push_late(connection, lane, [job.id for job in creation.jobs])
     return Created(keyed, repeated=False)
-
-
-def add_batch_once(store: Store, batch: Batch) -> Batch | None:
-    """Write a batch whose jobs follow. Returns the one that was made with the same key before, if so. Raises IdempotencyError."""
-    earlier = find_repeated(store, batch)
-    assert earlier is None or isinstance(earlier, Batch)
-    if earlier is not None and not earlier.complete and time.time() - earlier.created_at > DIED_AFTER:
-        # Whoever made it died before all of its jobs were there: it is made anew.
-        store.cancel(store.open_ids(earlier.id))
-        store.disown(earlier.id)
-        earlier = None
-    if earlier is None:
-        try:
-            store.add_batch(batch)
-        except IntegrityError:
-            earlier = find_repeated(store, batch)
-            if not isinstance(earlier, Batch):
-                raise
-    return earlier
 
 
 def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis) -> None:

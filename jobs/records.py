@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, RowMapping, Table, func, literal, select, tuple_
+from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -110,6 +110,13 @@ class Records:
             raise NotFoundError(f"There is no batch '{batch_id}'. `captionq jobs list` shows the newest.")
         return Batch(**row)
 
+    def incomplete(self, before: float) -> list[str]:
+        """Ids of batches that are not complete, and that got nothing at or after `before`, in seconds since the epoch."""
+        newer = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.created_at >= before)
+        query = select(_batch.c.id).where(_batch.c.complete.is_(False), _batch.c.created_at < before, ~exists(newer))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
     def jobs(
         self,
         *,
@@ -157,6 +164,14 @@ class Records:
         query = query.order_by(_job.c.finished_order).limit(limit)
         with reading(self._engine) as connection:
             return [as_job(row) for row in connection.execute(query).mappings()]
+
+    def failed_pages(self, batch_id: str) -> Iterator[list[Job]]:
+        """The batch's jobs that failed or were cancelled, some hundreds at a time; between two pages no view is held."""
+        last = 0
+        while ended := self.finished_after(batch_id, last):
+            last = ended[-1].finished_order or last
+            if page := [job for job in ended if job.status != JobStatus.SUCCEEDED]:
+                yield page
 
     def last_ends(self, batch_id: str, limit: int) -> list[float]:
         """When the batch's jobs ended that ended last, in seconds since the epoch, the latest first."""

@@ -18,7 +18,8 @@ from jobs.database import writing
 from jobs.errors import CaptionqError, PoisonError
 from jobs.records import CHUNK, Records, as_job
 from jobs.statements import CLAIM, ending
-from jobs.tables import OPEN, Batch, Job, JobStatus
+from jobs.tables import OPEN, Batch, Job, JobStatus, Webhook
+from jobs.webhook_store import add_webhooks
 
 #: A job whose worker died this often while it ran has killed it, and is given up.
 MAX_DEATHS = 3
@@ -64,15 +65,18 @@ class Store(Records):
         with writing(self._engine) as connection:
             connection.execute(insert(_batch).values(batch.model_dump()))
 
-    def complete(self, batch_id: str) -> None:
-        """All jobs of the batch are there."""
+    def complete(self, batch_id: str, webhooks: Sequence[Webhook] = ()) -> bool:
+        """All jobs of the batch are there, and somebody may be told of its end. False: it was given up meanwhile."""
         with writing(self._engine) as connection:
-            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(complete=True))
+            if not self._complete(connection, batch_id):
+                return False
+            add_webhooks(connection, webhooks)
+            return True
 
-    def disown(self, batch_id: str) -> None:
-        """The creation that made it has died: its key is free for another one."""
+    def give_up(self, batch_id: str) -> bool:
+        """No more jobs will come to a batch that is not complete, and its key is free for another one."""
         with writing(self._engine) as connection:
-            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(idempotency_key=None))
+            return self._complete(connection, batch_id, idempotency_key=None)
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile."""
@@ -148,6 +152,10 @@ class Store(Records):
                     deaths=_job.c.deaths + int(died),
                 )
         return Recovered(requeued=requeued, poisoned=poisoned)
+
+    def _complete(self, connection: Connection, batch_id: str, **values: object) -> bool:
+        guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
+        return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
 
     # -- the one guarded UPDATE -----------------------------------------------------------------------
 

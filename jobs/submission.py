@@ -130,7 +130,7 @@ def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Red
     Without a connection the rows are written alone, and the next worker gives them their entries.
     """
     for chunk in chunked(jobs, CHUNK):
-        new = [copy_of(job, batch) for job in chunk]
+        new = [copy_of(job, batch, job.roots) for job in chunk]
         store.add(new)
         for lane in Lane:
             ids = [job.id for job in new if job.lane == lane]
@@ -138,10 +138,10 @@ def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Red
                 queue.push(connection, lane, ids)
 
 
-def copy_of(job: Job, batch: Batch) -> Job:
-    """A new job that asks the same."""
-    asked = {"model", "request", "digest", "source", "output", "lane", "streamed", "roots"}
-    return Job(batch_id=batch.id, **job.model_dump(include=asked))
+def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
+    """A new job that asks the same. `roots`: see `Job.roots`."""
+    asked = {"model", "request", "digest", "source", "output", "lane", "streamed"}
+    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))
 
 
 def job_about(wanted: Wanted, question: Question, batch: Batch, roots: str | None = None) -> Job:

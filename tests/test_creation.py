@@ -1,40 +1,27 @@
-"""Making jobs once: keys, rooms, and creations that died half way."""
+"""Making jobs once: keys and rooms."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 from redis import Redis
 
 from jobs import queue
-from jobs.creation import DIED_AFTER, Creation, add_batch_once, create, queue_jobs
+from jobs.creation import Creation, create, queue_jobs
 from jobs.errors import IdempotencyError, LaneFullError
 from jobs.settings import Settings
 from jobs.store import Store
-from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
+from jobs.tables import Job, JobStatus, Lane
 from jobs.worker_state import WorkerState, publish_state
 from tests.postgres import both_databases
 
 pytestmark = both_databases
 
 
-def job(batch: Batch | None = None, key: str | None = None, digest: str = "x") -> Job:
+def job(key: str | None = None, digest: str = "x") -> Job:
     """A row."""
-    return Job(
-        model="demo",
-        request="{}",
-        digest=digest,
-        batch_id=batch.id if batch else None,
-        idempotency_key=key,
-        lane=Lane.BULK,
-    )
-
-
-def batch(**more: Any) -> Batch:
-    """A folder that is being made."""
-    return Batch(description="a folder", kind=BatchKind.FOLDER, model="demo", digest="x", **more)
+    return Job(model="demo", request="{}", digest=digest, idempotency_key=key, lane=Lane.BULK)
 
 
 def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection: Redis, settings: Settings) -> None:
@@ -46,19 +33,6 @@ def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection
     with pytest.raises(IdempotencyError):
         create(Creation([job(key="k", digest="y")]), store=store, connection=connection, settings=settings)
     assert queue.waiting(connection, Lane.BULK) == 1
-
-
-def test_a_creation_that_died_is_made_anew(store: Store) -> None:
-    """Its key is free, and its jobs are cancelled; one that is under way is waited for."""
-    dead = batch(idempotency_key="k", complete=False, created_at=time.time() - DIED_AFTER - 1)
-    assert add_batch_once(store, dead) is None
-    store.add([job(dead)])
-    anew = batch(idempotency_key="k", complete=False)
-    assert add_batch_once(store, anew) is None
-    assert store.counts(dead.id)[JobStatus.CANCELLED] == 1
-    found = add_batch_once(store, batch(idempotency_key="k", complete=False))
-    assert found is not None
-    assert found.id == anew.id
 
 
 def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
