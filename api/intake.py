@@ -16,6 +16,7 @@ from api.resources import Resources
 from jobs.batch_creation import find_made, make_batch
 from jobs.creation import Created, check_room
 from jobs.errors import ConflictError, ForbiddenError
+from jobs.folders import is_below
 from jobs.models import check_sees, public_name
 from jobs.requests import path_of
 from jobs.submission import copy_of
@@ -66,7 +67,7 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     if (earlier := find_made(batch, store=store, connection=connection)) is not None:
         return Created(earlier, repeated=True)
     check_room(connection, Lane(next(iter(asked()))[0].lane), count, resources.settings)
-    served = [root.resolve() for root in resources.settings.served_roots]
+    served = served_roots(resources)
     check_free((_checked(job, served).output for page in asked() for job in page), resources)
     roots = roots_of(resources)
     chunks = ([copy_of(job, batch, roots) for job in page] for page in asked())
@@ -85,16 +86,21 @@ def check_free(outputs: Iterable[str | None], resources: Resources) -> None:
 
 def _checked(job: Job, served: Sequence[Path]) -> Job:
     files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
-    if not all(any(file.resolve().is_relative_to(root) for root in served) for file in files):
+    if not all(is_below(file, served) for file in files):
         raise ForbiddenError(
             f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
         )
     return job
 
 
+def served_roots(resources: Resources) -> list[Path]:
+    """The folders that are served, resolved."""
+    return [root.resolve() for root in resources.settings.served_roots]
+
+
 def roots_of(resources: Resources) -> str:
     """The folders that are served, as a job keeps them: the worker looks again when it opens a file."""
-    return json.dumps([str(root.resolve()) for root in resources.settings.served_roots])
+    return json.dumps([str(root) for root in served_roots(resources)])
 
 
 def scoped(key: str | None, caller: Caller, kind: str) -> str | None:

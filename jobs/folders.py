@@ -17,32 +17,44 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
 
 
-def find_images(paths: Sequence[Path], *, recursive: bool) -> Iterator[Path]:
+def is_below(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether it lies below one of these, which are resolved, when all of its links are."""
+    # `Path.resolve` raises where links lead in a circle.
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(root) for root in roots)
+
+
+def find_images(paths: Sequence[Path], *, recursive: bool, roots: Sequence[Path] | None = None) -> Iterator[Path]:
     """Absolute paths of the images among and below `paths`, each once, in the order of their names.
 
     Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out as if it were an image, and
-    its own job then says what is wrong with it. Hidden folders are left out; linked ones are followed, but never in a circle.
+    its own job then says what is wrong with it. Hidden folders are left out; linked ones are followed, but never in a circle,
+    and never out of the `roots` (resolved), if there are any: neither names from there nor texts beside them are wanted then.
     """
     seen: set[Path] = set()
     visited: set[tuple[int, int]] = set()
     for path in paths:
         # Not resolved: the text goes beside the name that was given.
         absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
-        found = _walk(absolute, visited, recursive=recursive) if absolute.is_dir() else iter([absolute])
+        found = _walk(absolute, visited, roots, recursive=recursive) if absolute.is_dir() else iter([absolute])
         for image in found:
             if image not in seen:
                 seen.add(image)
                 yield image
 
 
-def _walk(folder: Path, visited: set[tuple[int, int]], *, recursive: bool) -> Iterator[Path]:
+def _walk(
+    folder: Path, visited: set[tuple[int, int]], roots: Sequence[Path] | None, *, recursive: bool
+) -> Iterator[Path]:
     try:
+        if roots is not None and not is_below(folder, roots):
+            return
         status = folder.stat()
         if (status.st_dev, status.st_ino) in visited:
             return
         visited.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+            found = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
     except OSError:
         yield folder
         return
@@ -53,4 +65,12 @@ def _walk(folder: Path, visited: set[tuple[int, int]], *, recursive: bool) -> It
         elif is_folder and recursive:
             folders.append(name)
     for name in folders:
-        yield from _walk(folder / name, visited, recursive=recursive)
+        yield from _walk(folder / name, visited, roots, recursive=recursive)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself.
+        return False

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jobs.errors import OutputError
-from jobs.folders import is_image_name
+from jobs.errors import ForbiddenError, OutputError
+from jobs.folders import is_below, is_image_name
 
 SUFFIX = ".txt"
 
@@ -35,11 +36,14 @@ class Sidecars:
         return image.with_suffix(SUFFIX)
 
 
-def write_sidecar(path: Path, text: str) -> None:
+def write_sidecar(path: Path, text: str, roots: Sequence[Path] | None = None) -> None:
     """Replace or create the file with the text and a line end. A link in its place is replaced, not followed.
 
-    Raises OutputError.
+    Its folder has to lie below one of the `roots`, if there are any. Raises OutputError, ForbiddenError.
     """
+    # Looked at again: since the folder was walked, a link may have been put in its place.
+    if roots is not None and not is_below(path.parent, roots):
+        raise ForbiddenError("The text's file would lie outside the folders that are served.")
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("x", encoding="utf-8", newline="\n") as file:

@@ -51,6 +51,16 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
     assert names(tmp_path, tmp_path / "real") == ["real/a.png", "real/linked/b.png"]
 
 
+def test_no_link_is_followed_out_of_the_roots(tmp_path: Path) -> None:
+    """Below them it is; a loop of links ends nothing but itself."""
+    touch(tmp_path, "root/a/a.png", "root/b/b.png", "outside/c.png")
+    (tmp_path / "root" / "a" / "in").symlink_to(tmp_path / "root" / "b")
+    (tmp_path / "root" / "a" / "out").symlink_to(tmp_path / "outside")
+    (tmp_path / "root" / "a" / "loop").symlink_to("loop")
+    found = find_images([tmp_path / "root" / "a"], recursive=True, roots=[(tmp_path / "root").resolve()])
+    assert [path.relative_to(tmp_path / "root" / "a").as_posix() for path in found] == ["a.png", "in/b.png"]
+
+
 def test_what_cannot_be_an_image_comes_out_all_the_same(tmp_path: Path) -> None:
     """A dangling link and a folder called x.png: their jobs say what is wrong with them."""
     touch(tmp_path, "a.png", "x.png/inside.jpg")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import OutputError
+from jobs.errors import ForbiddenError, OutputError
 from jobs.outputs import Sidecars, write_sidecar
 
 
@@ -47,6 +47,18 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
     write_sidecar(tmp_path / "photo.txt", "text")
     assert precious.read_text() == "keep"
     assert (tmp_path / "photo.txt").read_text() == "text\n"
+
+
+def test_nothing_is_written_outside_the_roots(tmp_path: Path) -> None:
+    """Also when the folder has become a link to one outside since the job was made."""
+    for name in ("root/real", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    roots = [(tmp_path / "root").resolve()]
+    write_sidecar(tmp_path / "root" / "real" / "photo.txt", "text", roots)
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(ForbiddenError):
+        write_sidecar(tmp_path / "root" / "link" / "photo.txt", "text", roots)
+    assert not list((tmp_path / "outside").iterdir())
 
 
 def test_a_text_that_cannot_be_written_is_named_and_leaves_no_rest(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ class MetalWorker(LeasingWorker):
         # way round a row would claim a file that is not there.
         try:
             if job.output is not None:
-                write_sidecar(path_of(job.output), result.text)
+                write_sidecar(path_of(job.output), result.text, job.parsed_roots())
         except CaptionqError as error:
             return self._failed(job, error, result)
         if self._store.succeed(job.id, result):
