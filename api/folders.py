@@ -20,6 +20,7 @@ from api.folder_objects import Folder, FolderBody, FolderOptions, folder_object
 from api.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.forms import MOST_FIELDS, check_form
 from api.intake import ask_again, scoped
+from api.json_bodies import check_values
 from api.resources import Resources
 from api.sse import EventStream
 from jobs import cancellation
@@ -81,8 +82,8 @@ async def create_folder(
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         created = await _create_from_upload(request, resources, caller, idempotency_key)
     else:
-        body = _valid_body(await request.body())
-        created = await run_in_threadpool(lambda: FolderIntake(body, resources, caller, idempotency_key).path(body))
+        text = await request.body()
+        created = await run_in_threadpool(_create_from_path, text, resources, caller, idempotency_key)
     response.status_code = 200 if created.repeated else 201
     return await run_in_threadpool(lambda: folder_object(resources.store.batch(created.made.id), resources))
 
@@ -190,6 +191,11 @@ def get_results(
     return StreamingResponse(json_lines(resources.store, batch), media_type="application/x-ndjson")
 
 
+def _create_from_path(text: bytes, resources: Resources, caller: Caller, idempotency_key: str | None) -> Created:
+    body = _valid_body(text)
+    return FolderIntake(body, resources, caller, idempotency_key).path(body)
+
+
 async def _create_from_upload(
     request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
 ) -> Created:
@@ -201,6 +207,7 @@ async def _create_from_upload(
 
 
 def _valid_body(text: bytes) -> FolderBody:
+    check_values(text)
     try:
         return FolderBody.model_validate_json(text)
     except ValidationError as error:

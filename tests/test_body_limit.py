@@ -1,4 +1,4 @@
-"""Bodies that stop coming."""
+"""Bodies that stop coming, and bodies of too many values."""
 
 from __future__ import annotations
 
@@ -58,6 +58,17 @@ def test_json_that_stalls_is_refused_too(hasty: Served) -> None:
     status, body = answer(begun(hasty, "/v1/jobs", "application/json", b'{"model": '))
     assert status.startswith(b"HTTP/1.1 408")
     assert body["error"]["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/chat/completions", "/v1/folders"])
+def test_a_body_of_a_million_nothings_is_not_read(hasty: Served, path: str) -> None:
+    """It is refused by its commas: its objects would fill the memory."""
+    body = b"[" + b"{}," * 1_000_001 + b"{}]"
+    refused = hasty.client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code == 413
+    assert refused.json()["error"]["code"] == "request_too_large"
+    almost = b'{"model": "' + b"," * 999_999 + b'"}'
+    assert hasty.client.post(path, content=almost, headers={"Content-Type": "application/json"}).status_code == 400
 
 
 def test_nobody_is_hurried_behind_the_end_of_a_body() -> None:
