@@ -14,12 +14,12 @@ from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
 from jobs.batch_creation import find_made, make_batch
-from jobs.creation import Created, check_room
+from jobs.creation import Created, Creation, check_room, create
 from jobs.errors import ConflictError, ForbiddenError
 from jobs.folders import is_below
 from jobs.models import check_sees, public_name
 from jobs.requests import path_of
-from jobs.submission import copy_of
+from jobs.submission import CHUNK, copy_of
 from jobs.tables import Batch, Job, Lane
 
 logger = logging.getLogger("captionq.api")
@@ -71,6 +71,10 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     check_free((_checked(job, served).output for page in asked() for job in page), resources)
     roots = roots_of(resources)
     chunks = ([copy_of(job, batch, roots) for job in page] for page in asked())
+    if count <= CHUNK:
+        # All at once: who sends the same key at the same moment is given it too.
+        whole = Creation([job for chunk in chunks for job in chunk], batch)
+        return create(whole, store=store, connection=connection, settings=resources.settings)
     return make_batch(batch, chunks, (), store=store, connection=connection)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from jobs.batch_creation import DIED_AFTER
 from jobs.settings import Settings
 from jobs.store import Store
+from jobs.submission import CHUNK
 from jobs.tables import Batch, BatchKind, Job
 from tests.scenes import draw, save_scenes
 from tests.serving import Served, events_of, serving
@@ -74,6 +76,23 @@ def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
     statuses, ids = twice(served, address)
     assert statuses == [200, 200]
     assert len(ids) == 1
+
+
+def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
+    """All that was cancelled, each once, with its name."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for number in range(2 * CHUNK + 1):
+            opened.writestr(f"{number}.png", b"not looked at yet")
+    with serving(settings, "--no-worker", ready=False) as served:
+        folder = served.client.post("/v1/folders", files={"files": ("a.zip", archive.getvalue())}).json()
+        served.client.delete(f"/v1/folders/{folder['id']}")
+        statuses, ids = twice(served, f"/v1/folders/{folder['id']}/retry")
+        assert statuses == [201, 200]
+        (again,) = ids
+        assert served.client.delete(f"/v1/folders/{again}").json()["counts"]["cancelled"] == 2 * CHUNK + 1
+        lines = served.client.get(f"/v1/folders/{again}/results").text.splitlines()
+    assert sorted(json.loads(line)["source"] for line in lines) == sorted(f"{n}.png" for n in range(2 * CHUNK + 1))
 
 
 def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
