@@ -64,7 +64,7 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
 def check_url(url: str, settings: Settings) -> httpcore2.URL:
     """What may be asked for, as far as can be said without the net: the rest is checked by `PinnedBackend`.
 
-    Raises InvalidRequestError, whose message names the host at most.
+    Raises InvalidRequestError, and AddressForbiddenError for a host that is an address itself; messages name the host at most.
     """
     if len(url) > MAX_URL or not url.isprintable() or any(character in url for character in " \\"):
         raise InvalidRequestError("The address is not valid: it is too long, or holds a blank or a backslash.")
@@ -83,6 +83,8 @@ def check_url(url: str, settings: Settings) -> httpcore2.URL:
         raise InvalidRequestError(
             f"{host} is contacted over https:// alone, unless CAPTIONQ_ALLOWED_NETWORKS holds it."
         )
+    for address in _numeric(host):
+        _check_address(address, host, settings.allowed_networks, plain=parts.scheme == "http")
     target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     return httpcore2.URL(scheme=parts.scheme, host=host, port=port, target=target)
 
@@ -110,7 +112,7 @@ class PinnedBackend(httpcore2.NetworkBackend):
         addresses = _resolved(host, port)
         # All of them: a name that leads to one forbidden address leads there at the next try.
         for address in addresses:
-            self._check(address, host)
+            _check_address(address, host, self._allowed, plain=self._plain)
         # Shares, so that an address that never answers leaves time for the next one.
         share = self._deadline.left(httpcore2.ConnectTimeout) / len(addresses)
         failure: Exception = httpcore2.ConnectError()
@@ -123,18 +125,28 @@ class PinnedBackend(httpcore2.NetworkBackend):
                 return TimedStream(stream, self._deadline)
         raise failure
 
-    def _check(self, address: Address, host: str) -> None:
-        if is_allowed(address, self._allowed):
-            return
-        # The message says nothing about the address: it would tell strangers how the network here is laid out.
-        if not is_public(address):
-            raise AddressForbiddenError(
-                f"{host} may not be contacted: it is not on the public net, nor in CAPTIONQ_ALLOWED_NETWORKS."
-            )
-        if self._plain:
-            raise AddressForbiddenError(
-                f"{host} may not be contacted over http: use https://, or add its network to CAPTIONQ_ALLOWED_NETWORKS."
-            )
+
+def _check_address(address: Address, host: str, allowed: Sequence[Network], *, plain: bool) -> None:
+    if is_allowed(address, allowed):
+        return
+    # The message says nothing about the address: it would tell strangers how the network here is laid out.
+    if not is_public(address):
+        raise AddressForbiddenError(
+            f"{host} may not be contacted: it is not on the public net, nor in CAPTIONQ_ALLOWED_NETWORKS."
+        )
+    if plain:
+        raise AddressForbiddenError(
+            f"{host} may not be contacted over http: use https://, or add its network to CAPTIONQ_ALLOWED_NETWORKS."
+        )
+
+
+def _numeric(host: str) -> list[Address]:
+    """The address that a host is itself, in any of the ways in which the system reads one (`127.1`, `2130706433`)."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return []
+    return [ipaddress.ip_address(sockaddr[0]) for *_, sockaddr in found]
 
 
 def _embedded(address: Address) -> Address:

@@ -215,6 +215,7 @@ class AddressForbiddenError(InvalidRequestError):
     """This address may not be contacted."""
 
     code = "address_forbidden"
+    status = 403
 
 
 # -- models -------------------------------------------------------------------------------------

@@ -38,8 +38,11 @@ def fetch_image(url: str, settings: Settings) -> bytes:
     """
     deadline = Deadline(settings.fetch_seconds)
     for _ in range(MAX_REDIRECTS + 1):
-        checked = check_image_url(url, settings)
-        answer = _asked(checked, settings, deadline)
+        try:
+            checked = check_image_url(url, settings)
+            answer = _asked(checked, settings, deadline)
+        except AddressForbiddenError as error:
+            raise ImageForbiddenError(error.message) from None
         if isinstance(answer, bytes):
             return answer
         try:
@@ -58,17 +61,20 @@ def _asked(url: httpcore2.URL, settings: Settings, deadline: Deadline) -> bytes 
                 return _location(response, host)
             _check_status(response.status, host)
             return _image(response, host, settings)
-    except AddressForbiddenError as error:
-        raise ImageForbiddenError(error.message) from None
     except EXCHANGE_ERRORS as error:
         kind = ImageDownloadError if has_bad_certificate(error) else ImageUnavailableError
         raise kind(f"The image could not be fetched: {host} {reason_of(error)}.") from error
 
 
 def check_image_url(url: str, settings: Settings) -> httpcore2.URL:
-    """Whether an image may be asked for there, as far as can be said without the net. Raises InvalidImageURLError."""
+    """Whether an image may be asked for there, as far as can be said without the net.
+
+    Raises InvalidImageURLError, AddressForbiddenError.
+    """
     try:
         return check_url(url, settings)
+    except AddressForbiddenError:
+        raise
     except InvalidRequestError as error:
         raise InvalidImageURLError(error.message) from None
 

@@ -28,7 +28,7 @@ def give(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
     system = socket.getaddrinfo
 
     def getaddrinfo(host: str, port: int, *arguments: Any, **options: Any) -> list[Any]:
-        if host[0].isdigit() or ":" in host:
+        if host[0].isdigit() or ":" in host or options.get("flags") == socket.AI_NUMERICHOST:
             return list(system(host, port, *arguments, **options))
         asked.append(host)
         addresses = answers[min(len(asked), len(answers)) - 1]
@@ -113,6 +113,15 @@ def test_forbidden_addresses_are_refused_in_every_spelling(host: str) -> None:
     with pytest.raises(AddressForbiddenError) as caught:
         backend().connect_tcp(host, 9)
     assert caught.value.message.startswith(f"{host} may not be contacted")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0", "[::1]", "[::ffff:10.0.0.1]"])
+def test_forbidden_addresses_are_refused_before_anybody_is_asked(settings: Settings, host: str) -> None:
+    """Where the host is one itself; unless its network is allowed."""
+    with pytest.raises(AddressForbiddenError, match="may not be contacted"):
+        check_url(f"https://{host}/", settings)
+    everywhere = settings.model_copy(update={"allowed_networks": (ip_network("0.0.0.0/0"), ip_network("::/0"))})
+    check_url(f"http://{host}/", everywhere)
 
 
 def test_a_name_is_refused_without_saying_what_it_resolves_to(monkeypatch: pytest.MonkeyPatch) -> None:

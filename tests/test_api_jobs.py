@@ -196,6 +196,15 @@ def test_a_stream_that_is_not_kept_any_more_still_ends_with_the_result(served: S
     assert "tokens" not in [event["event"] for event in events]
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "[::1]", "127.0.0.2", "127.2", "0xa9fea9fe"])
+def test_an_address_that_may_not_be_contacted_is_refused_when_it_comes(served: Served, host: str) -> None:
+    """Not when its job runs, or after three days of attempts: as an image and as a webhook."""
+    for body in (about(f"https://{host}/x.png"), hello(webhook=f"https://{host}/hook")):
+        refused = served.client.post("/v1/jobs", json=body)
+        assert refused.status_code == 403, refused.text
+        assert refused.json()["error"]["code"] == "address_forbidden"
+
+
 def test_a_second_attempt_begins_with_restart(served: Served) -> None:
     """Who reads along throws away what was said before; a synchronous stream goes on where the same text went on."""
     store, connection = Store(served.captionq.settings), broker.find(served.captionq.settings)
