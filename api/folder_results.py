@@ -26,8 +26,8 @@ from jobs.tables import Batch, Job, JobStatus
 LOOK_EVERY = 0.5
 #: The id of the last event: who has it has had everything.
 END = "end"
-#: Ids count the images in the order of their ends.
-EVENT_ID = r"^(\d{1,15}|end)$"
+#: Ids count the images in the order of their ends; ten digits would not fit a column of Postgres.
+EVENT_ID = r"^(\d{1,9}|end)$"
 COLUMNS = (
     "source",
     "status",

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 
 from jobs import queue
 from jobs.database import reading, writing
-from jobs.errors import IdempotencyError, LaneFullError
+from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane, Webhook
@@ -107,13 +107,19 @@ def find_repeated(store: Store, keyed: Job | Batch) -> Job | Batch | None:
 
 
 def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
-    """Raises LaneFullError when `count` more jobs do not fit, with the seconds until it is worth trying again."""
+    """Raises LaneFullError when `count` more jobs do not fit, with the seconds until it is worth trying again.
+
+    Raises InvalidRequestError when they never will.
+    """
     limit = settings.max_waiting_interactive if lane is Lane.INTERACTIVE else settings.max_waiting_bulk
+    if count > limit:
+        raise InvalidRequestError(
+            f"{count} jobs are more than the {lane} lane ever holds, {limit} (CAPTIONQ_MAX_WAITING_{lane.upper()}). "
+            "Send fewer at a time."
+        )
     waiting = queue.waiting(connection, lane)
     if waiting + count <= limit:
         return
-    if count > limit:
-        raise LaneFullError(f"{count} jobs are more than the {lane} lane ever holds ({limit}). Send fewer at a time.")
     rate = rate_of(live_workers(connection), lane)
     places = max(waiting + count - limit, limit * WORTHWHILE)
     wait = UNKNOWN_WAIT if rate is None else min(LONGEST_WAIT, max(1.0, places / rate))

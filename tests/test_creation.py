@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 from jobs import queue
-from jobs.creation import Creation, create, queue_jobs
-from jobs.errors import IdempotencyError, LaneFullError
+from jobs.creation import Creation, check_room, create, queue_jobs
+from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Job, JobStatus, Lane
@@ -49,6 +49,14 @@ def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
     with pytest.raises(LaneFullError) as known:
         create(Creation([job()]), store=store, connection=connection, settings=small)
     assert known.value.retry_after == 2.0
+
+
+def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: Settings) -> None:
+    """Not even into an empty lane."""
+    small = settings.model_copy(update={"max_waiting_bulk": 2})
+    check_room(connection, Lane.BULK, 2, small)
+    with pytest.raises(InvalidRequestError, match="CAPTIONQ_MAX_WAITING_BULK"):
+        check_room(connection, Lane.BULK, 3, small)
 
 
 def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:

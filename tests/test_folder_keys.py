@@ -18,7 +18,7 @@ from jobs.store import Store
 from jobs.submission import CHUNK
 from jobs.tables import Batch, BatchKind, Job
 from tests.scenes import draw, save_scenes
-from tests.serving import Served, events_of, serving
+from tests.serving import Served, data_uri, events_of, serving
 from tests.test_chat import png
 
 pytestmark = pytest.mark.timeout(300)
@@ -57,6 +57,7 @@ def test_a_list_is_found_by_its_key_on_a_full_lane(served: Served) -> None:
     assert [answer.status_code for answer in answers] == [201, 200]
     assert answers[0].json()["data"] == answers[1].json()["data"]
     assert served.client.post("/v1/jobs", json=[HELLO]).status_code == 429
+    assert served.client.post("/v1/jobs", json=[HELLO] * 5).status_code == 400
 
 
 def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
@@ -93,6 +94,18 @@ def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
         assert served.client.delete(f"/v1/folders/{again}").json()["counts"]["cancelled"] == 2 * CHUNK + 1
         lines = served.client.get(f"/v1/folders/{again}/results").text.splitlines()
     assert sorted(json.loads(line)["source"] for line in lines) == sorted(f"{n}.png" for n in range(2 * CHUNK + 1))
+
+
+def test_the_detail_of_an_image_reaches_its_job(served: Served) -> None:
+    """The worker scales by it (`decode`)."""
+    image = {"url": data_uri(png(draw(0))), "detail": "low"}
+    content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": "What is this?"}]
+    body = {"model": "demo", "messages": [{"role": "user", "content": content}]}
+    job = served.client.post("/v1/jobs", json=body).json()
+    store = Store(served.captionq.settings)
+    (asked,) = store.job(job["id"]).parsed_request().images
+    store.close()
+    assert asked.detail == "low"
 
 
 def test_zips_of_one_upload_are_counted_together(served: Served) -> None:

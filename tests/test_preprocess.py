@@ -54,6 +54,17 @@ def test_every_format_is_read(picture: Image.Image, tmp_path: Path, settings: Se
     assert far(decode(path, settings), picture) < 8
 
 
+def test_low_detail_is_fewer_pixels(picture: Image.Image, tmp_path: Path, settings: Settings) -> None:
+    """The area of 512 × 512, in the picture's own proportions; a smaller one stays as it is."""
+    path = tmp_path / "a.png"
+    picture.resize((1200, 800)).save(path)
+    assert decode(path, settings).size == (1200, 800)
+    width, height = decode(path, settings, low_detail=True).size
+    assert (width, height) == (627, 418)
+    picture.save(path)
+    assert decode(path, settings, low_detail=True).size == picture.size
+
+
 def test_the_content_decides_and_not_the_name(picture: Image.Image, tmp_path: Path, settings: Settings) -> None:
     """A PNG called .jpg is a PNG."""
     path = tmp_path / "a.jpg"
