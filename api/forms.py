@@ -25,4 +25,6 @@ def check_form(form: FormData, *, files: str, texts: tuple[str, ...]) -> None:
 
 
 def _refusal(kind: str, name: str, words: str) -> RequestValidationError:
-    return RequestValidationError([{"type": kind, "loc": ("body", name), "msg": words, "input": None}])
+    return RequestValidationError(
+        [{"type": kind, "loc": ("body", name), "msg": words, "input": None}], body={name: None}
+    )
