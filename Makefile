@@ -30,7 +30,7 @@ layers: $(VENV)/.develop
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.develop
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""What many tests need: a data folder of their own, a store and a broker in it."""
+"""What many tests need: a data folder of their own, a store and a broker in it; and what keeps a run like every other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -16,7 +17,47 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from jobs import broker
 from jobs.settings import Settings
 from jobs.store import Store
+from tests.known_models import know_built_in_models
 from tests.postgres import Postgres, postgres_server
+
+# Nor may tests write into a developer's own database, or ask a proxy for what is on this machine.
+for _name in [name for name in os.environ if name.startswith("CAPTIONQ_") and not name.startswith("CAPTIONQ_TEST_")]:
+    del os.environ[_name]
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+# The gate says the same of the same code, on a slow machine too.
+hypothesis.settings.register_profile(
+    "gate",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("gate")
+
+#: The slowest first, so that at the end no process works on one of them while the others have nothing left to do.
+SLOWEST = (
+    "test_acceptance",
+    "test_serve",
+    "test_openapi",
+    "test_killpoints",
+    "test_worker",
+    "test_benchmark",
+    "test_api_jobs",
+    "test_api_folders",
+    "test_api_safety",
+    "test_chat",
+    "test_clients",
+    "test_streams",
+    "test_following",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files, in the order in which `--dist loadfile` hands them out; within one the order stays random."""
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +82,12 @@ def settings(tmp_path: Path, database: str | None) -> Settings:
     settings = Settings(data_dir=tmp_path / "data", model="demo", database_url=database)
     settings.make_folders()
     return settings
+
+
+@pytest.fixture
+def known_models(settings: Settings) -> None:
+    """Workers of the test's data folder need not try the built-in models out."""
+    know_built_in_models(settings)
 
 
 @pytest.fixture
