@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -56,13 +57,8 @@ class Captionq:
 
     def processes(self) -> list[psutil.Process]:
         """Workers and brokers that run for this data folder."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "environ"]):
-            line = " ".join(process.info["cmdline"] or [])
-            mine = (process.info["environ"] or {}).get("CAPTIONQ_DATA_DIR") == str(self.settings.data_dir)
-            if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and line:
-                found.append(process)
-        return found
+        running = processes_with("CAPTIONQ_DATA_DIR", self.settings.data_dir)
+        return [process for process in running if process.pid != os.getpid() and process.info["cmdline"]]
 
     def broker_answers(self) -> bool:
         """Whether a broker runs for this data folder."""
@@ -70,7 +66,21 @@ class Captionq:
 
     def kill_all(self) -> None:
         """At the end of a test, whatever it left."""
-        for process in self.processes():
+        kill(self.processes())
+
+
+def processes_with(variable: str, folder: Path) -> list[psutil.Process]:
+    """Processes that were started with this folder in a variable of their environment. One may end at any moment."""
+    # All is asked at once: whoever has ended by a second question would raise.
+    found = psutil.process_iter(["cmdline", "environ", "status"])
+    mine = [process for process in found if (process.info["environ"] or {}).get(variable) == str(folder)]
+    return [process for process in mine if process.info["status"] != psutil.STATUS_ZOMBIE]
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    """SIGKILL, to those that have not ended meanwhile."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
 
 
