@@ -6,16 +6,24 @@ import base64
 import json
 import re
 import signal
+import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
+from redis import Redis
 
+from jobs import broker
 from jobs.settings import Settings
+from jobs.stream import Event, read
+from jobs.worker_state import live_workers
+from tests.known_models import know_built_in_models
 from tests.processes import PATIENCE, Captionq, until
 
 _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
@@ -39,11 +47,66 @@ class Served:
     def said(self) -> str:
         return self.log.read_text()
 
+    @contextmanager
+    def broker(self) -> Iterator[Redis]:
+        """A connection of the test's own to the server's broker."""
+        connection = broker.find(self.captionq.settings)
+        assert connection is not None
+        with connection:
+            yield connection
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The worker stands still meanwhile: what runs cannot end, and what waits cannot begin. It may be killed so."""
+        worker = psutil.Process(self.captionq.worker_pid())
+        until(lambda: self._is_stopped_between_transactions(worker), "the worker to stand still")
+        try:
+            yield
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                worker.resume()
+
+    def _is_stopped_between_transactions(self, worker: psutil.Process) -> bool:
+        worker.suspend()
+        until(lambda: worker.status() == psutil.STATUS_STOPPED, "the signal")
+        with closing(sqlite3.connect(self.captionq.settings.data_dir / "captionq.db", timeout=0)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                # It holds the database, and nobody else could write: a little further.
+                worker.resume()
+                return False
+        return True
+
+    def first_words(self, job_id: str) -> str:
+        """What a job has said, as soon as it says something."""
+        deadline = time.monotonic() + PATIENCE
+        events: list[Event] = []
+        with self.broker() as connection:
+            while not _text(events):
+                assert time.monotonic() < deadline, "waited in vain for a job's first words"
+                events += read(connection, job_id, events[-1].id if events else "0", wait=1)
+        return _text(events)
+
+    def words(self, job_id: str) -> str:
+        """What a job has said so far."""
+        with self.broker() as connection:
+            return _text(read(connection, job_id))
+
+    def rows(self) -> int:
+        """How many decode, as the worker says of itself from now on; it does so once a second."""
+        now = time.time()
+        with self.broker() as connection:
+            until(lambda: any(state.at > now for state in live_workers(connection)), "the worker's word")
+            return sum(state.rows for state in live_workers(connection))
+
 
 @contextmanager
 def serving(settings: Settings, *options: str | Path, ready: bool = True, **environment: str) -> Iterator[Served]:
     """`captionq serve` at a free port; `ready`: with its worker, by the time that this yields."""
     captionq = Captionq(settings)
+    if "--no-worker" not in options:
+        know_built_in_models(settings)
     log = settings.log_dir / "serve.out"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -62,10 +125,17 @@ def serving(settings: Settings, *options: str | Path, ready: bool = True, **envi
             until(lambda: _answers(client, "/readyz" if ready else "/healthz"), "the server")
             yield served
     finally:
-        if process.poll() is None:
-            process.terminate()
+        try:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(PATIENCE)
+        finally:
+            captionq.kill_all()
             process.wait(PATIENCE)
-        captionq.kill_all()
+
+
+def _text(events: Iterable[Event]) -> str:
+    return "".join(event.data["text"] for event in events if event.name == "tokens")
 
 
 def _answers(client: httpx2.Client, path: str) -> bool:
@@ -86,6 +156,16 @@ def about(*images: str, text: str = "Describe this image.", **more: Any) -> dict
     parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     content = [*parts, {"type": "text", "text": text}]
     return {"model": "demo", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
+
+
+def hello(**more: Any) -> dict[str, Any]:
+    """The body of a request that is quick."""
+    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
+
+
+def endless(**more: Any) -> dict[str, Any]:
+    """One that keeps the model busy for seconds: the token that would end the answer is ruled out. No prompt has more room."""
+    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -8,24 +8,26 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs import broker
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.stream import KEPT_ENDED, News, publish
 from jobs.tables import Job, Lane
 from tests.processes import until
 from tests.scenes import draw_many
-from tests.serving import Served, about, data_uri, events_of, serving
+from tests.serving import Served, about, data_uri, endless, events_of, hello, serving
 from tests.test_chat import png
 
 pytestmark = pytest.mark.timeout(300)
 
+#: An address that the worker refuses for good: it is neither public nor the one that is allowed.
+ELSEWHERE = "https://127.0.0.2/x.png"
 SECRET = base64.b64encode(b"a secret of 24 bytes or more").decode()
 
 
@@ -45,16 +47,6 @@ def ended(served: Served, job_id: str) -> dict[str, Any]:
     until(lambda: served.client.get(f"/v1/jobs/{job_id}").json()["status"] not in ("queued", "running"), "its end")
     found: dict[str, Any] = served.client.get(f"/v1/jobs/{job_id}").json()
     return found
-
-
-def hello(**more: Any) -> dict[str, Any]:
-    """A request that is quick."""
-    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
-
-
-def endless(**more: Any) -> dict[str, Any]:
-    """A request that keeps the model busy for a while: the token that would end the answer is ruled out."""
-    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
 
 
 def test_a_job_is_made_polled_and_has_its_result(served: Served) -> None:
@@ -166,7 +158,7 @@ def test_events_tell_a_job_from_its_place_in_the_queue_to_its_result(served: Ser
 
 def test_a_stream_is_resumed_without_loss_or_repeat(served: Served) -> None:
     """After every event in turn: what was had and what comes then is the whole, each event once."""
-    job = served.client.post("/v1/jobs", json=hello()).json()
+    job = served.client.post("/v1/jobs", json=endless(max_tokens=60)).json()
     ended(served, job["id"])
     with served.client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
         whole = list(events_of(response.iter_lines()))
@@ -185,11 +177,10 @@ def test_a_stream_that_is_not_kept_any_more_still_ends_with_the_result(served: S
     path = f"/v1/jobs/{job['id']}/events"
     with served.client.stream("GET", path) as response:
         whole = list(events_of(response.iter_lines()))
-    connection = broker.find(served.captionq.settings)
-    assert connection is not None
     key = f"captionq:events:{job['id']}"
-    assert 0 < connection.ttl(key) <= KEPT_ENDED
-    connection.delete(key)
+    with served.broker() as connection:
+        assert 0 < connection.ttl(key) <= KEPT_ENDED
+        connection.delete(key)
     with served.client.stream("GET", path, headers={"Last-Event-ID": whole[0]["id"]}) as response:
         events = list(events_of(response.iter_lines()))
     assert events[-1] == whole[-1]
@@ -207,18 +198,12 @@ def test_an_address_that_may_not_be_contacted_is_refused_when_it_comes(served: S
 
 def test_a_second_attempt_begins_with_restart(served: Served) -> None:
     """Who reads along throws away what was said before; a synchronous stream goes on where the same text went on."""
-    store, connection = Store(served.captionq.settings), broker.find(served.captionq.settings)
-    assert connection is not None
     job = Job(lane=Lane.BULK, model="demo-text", request="{}", digest="x", streamed=True)
-    store.add([job])
-    store.claim(job.id, "another")
-    publish(
-        connection,
-        [
-            News(job.id, name, data)
-            for name, data in (("tokens", {"text": "He", "at": 0, "attempt": 1}), ("restart", {"attempt": 2}))
-        ],
-    )
+    said = (("tokens", {"text": "He", "at": 0, "attempt": 1}), ("restart", {"attempt": 2}))
+    with closing(Store(served.captionq.settings)) as store, served.broker() as connection:
+        store.add([job])
+        store.claim(job.id, "another")
+        publish(connection, [News(job.id, name, data) for name, data in said])
     events = []
     with served.client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         for event in events_of(response.iter_lines()):
@@ -233,11 +218,13 @@ def test_a_second_attempt_begins_with_restart(served: Served) -> None:
 def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
     """Its row of the batch is free at once, not when its answer would have ended."""
     job = served.client.post("/v1/jobs", json=endless()).json()
-    until(lambda: served.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "running", "its beginning")
-    until(lambda: rows(served) > 0, "its row")
-    cancelled = served.client.delete(f"/v1/jobs/{job['id']}")
+    served.first_words(job["id"])
+    with served.paused():
+        cancelled = served.client.delete(f"/v1/jobs/{job['id']}")
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-    until(lambda: rows(served) == 0, "its row's end")
+    until(lambda: served.rows() == 0, "its row's end")
+    # The whole answer has a letter a token, and more.
+    assert len(served.words(job["id"])) < 1900
     assert served.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
     again = served.client.post(f"/v1/jobs/{job['id']}/retry", headers={"Idempotency-Key": "again"})
     assert again.status_code == 201
@@ -249,7 +236,7 @@ def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
 
 def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
     """Also when two come at once."""
-    job = served.client.post("/v1/jobs", json=about("https://localhost/x.png")).json()
+    job = served.client.post("/v1/jobs", json=about(ELSEWHERE)).json()
     assert ended(served, job["id"])["status"] == "failed"
     answers: list[Any] = []
     key = {"Idempotency-Key": "once"}
@@ -265,11 +252,6 @@ def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-def rows(served: Served) -> int:
-    """How many decode."""
-    return sum(worker["rows"] for worker in served.client.get("/readyz").json()["workers"])
-
-
 def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> None:
     """409, and 404 for what there is not."""
     job = served.client.post("/v1/jobs", json=hello()).json()
@@ -282,7 +264,7 @@ def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> 
 
 def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
     """Of an address on the net it is only known when the worker asks."""
-    job = served.client.post("/v1/jobs", json=about("https://localhost/x.png")).json()
+    job = served.client.post("/v1/jobs", json=about(ELSEWHERE)).json()
     found = ended(served, job["id"])
     assert found["status"] == "failed"
     assert set(found["error"]) == {"message", "type", "param", "code"}
@@ -324,10 +306,14 @@ def test_metrics_tell_what_was_done(served: Served) -> None:
         assert found.get(name, 0) > 0, (name, sorted(found))
 
 
+#: Headers and bodies. One that is not answered in time comes again.
+Messages = list[tuple[dict[str, str], bytes]]
+
+
 class Receiver(BaseHTTPRequestHandler):
     """Keeps what it is sent."""
 
-    messages: list[tuple[dict[str, str], bytes]]
+    messages: Messages
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -340,30 +326,46 @@ class Receiver(BaseHTTPRequestHandler):
         """Silence."""
 
 
-def test_a_webhook_gets_the_job_that_polling_shows(served: Served) -> None:
-    """Signed; and a folder's when all of it has ended."""
-    messages: list[tuple[dict[str, str], bytes]] = []
+@contextmanager
+def receiving() -> Iterator[tuple[str, Messages]]:
+    """A receiver's address, with a secret in it, and what it is sent."""
+    messages: Messages = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Receiver,), {"messages": messages}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/hook?token=secret"
-    job = served.client.post("/v1/jobs", json=hello(webhook=url)).json()
-    until(lambda: len(messages) == 1, "the message")
-    headers, body = messages[0]
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook?token=secret", messages
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def message_about(made: str, messages: Messages) -> tuple[dict[str, str], bytes]:
+    """The first one, once it has come."""
+
+    def found() -> Iterator[tuple[dict[str, str], bytes]]:
+        return (one for one in list(messages) if json.loads(one[1])["data"]["id"] == made)
+
+    until(lambda: any(found()), "the message")
+    return next(found())
+
+
+def test_a_webhook_gets_the_job_that_polling_shows(served: Served) -> None:
+    """Signed; and a folder's when all of it has ended."""
+    with receiving() as (url, messages):
+        job = served.client.post("/v1/jobs", json=hello(webhook=url)).json()
+        headers, body = message_about(job["id"], messages)
+        folder = served.client.post(
+            "/v1/folders",
+            files={"files": ("a.png", png(draw_many(1)[0]))},
+            data={"options": json.dumps({"webhook": url})},
+        ).json()
+        message_about(folder["id"], messages)
     message = json.loads(body)
     assert message["type"] == "job.succeeded"
     assert message["data"] == served.client.get(f"/v1/jobs/{job['id']}").json()
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     signature = base64.b64encode(hmac.digest(base64.b64decode(SECRET), signed, hashlib.sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{signature}"
-    folder = served.client.post(
-        "/v1/folders",
-        files={"files": ("a.png", png(draw_many(1)[0]))},
-        data={"options": json.dumps({"webhook": url})},
-    ).json()
-    until(lambda: len(messages) == 2, "the folder's message")
-    assert json.loads(messages[1][1])["data"]["id"] == folder["id"]
     assert "secret" not in served.said()
     refused = served.client.post("/v1/jobs", json=hello(webhook="https://user:pass@example.org/"))
     assert refused.status_code == 400
-    server.shutdown()
-    server.server_close()
