@@ -86,6 +86,7 @@ class Services:
                 self._worker.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._worker.kill()
+                self._worker.wait()
         self._broker.stop()
 
     @property

@@ -49,6 +49,7 @@ class Broker:
             except subprocess.TimeoutExpired:
                 # Its keeper; the server itself has its file.
                 self.process.kill()
+                self.process.wait()
 
 
 def find(settings: Settings) -> Redis | None:

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,7 @@ from redis import Redis
 from jobs import broker
 from jobs.errors import BrokerError
 from jobs.settings import Settings
-
-
-def gone(settings: Settings, seconds: float = 10.0) -> bool:
-    """Whether the broker stops answering in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if broker.find(settings) is None:
-            return True
-        time.sleep(0.05)
-    return False
+from tests.processes import until
 
 
 def test_a_running_broker_is_used_by_whoever_comes_second(settings: Settings) -> None:
@@ -37,14 +27,14 @@ def test_a_running_broker_is_used_by_whoever_comes_second(settings: Settings) ->
     assert second.process is None
     assert second.connection.ping()
     first.stop()
-    assert gone(settings)
+    until(lambda: broker.find(settings) is None, "its end")
 
 
 def test_what_it_held_is_there_after_it_was_killed(settings: Settings) -> None:
-    """kill −9 of the server itself: what was acknowledged a second ago comes back from its file."""
+    """kill −9 of the server itself: what is in its file comes back, and that is all but the last second."""
     first = broker.find_or_start(settings)
     first.connection.set("kept", "yes")
-    time.sleep(1.1)
+    first.connection.waitaof(1, 0, 0)
     os.kill(first.connection.info("server")["process_id"], signal.SIGKILL)
     first.stop()
     second = broker.find_or_start(settings)
@@ -60,7 +50,7 @@ def test_it_ends_when_its_owner_is_killed(settings: Settings) -> None:
     )
     owner = subprocess.run([sys.executable, "-c", code, str(settings.data_dir)], check=False)
     assert owner.returncode == -signal.SIGKILL
-    assert gone(settings)
+    until(lambda: broker.find(settings) is None, "its end")
 
 
 def test_its_socket_is_private_and_it_listens_on_no_port(settings: Settings, connection: Redis) -> None:
@@ -101,3 +91,11 @@ def test_a_configured_redis_is_used(settings: Settings, connection: Redis, tmp_p
     running = broker.find_or_start(Settings(data_dir=tmp_path / "other", redis_url=url))
     assert running.process is None
     assert running.connection.info("server")["process_id"] == connection.info("server")["process_id"]
+
+
+def test_a_keeper_that_does_not_end_is_ended(connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And waited for: it is no zombie afterwards."""
+    monkeypatch.setattr(broker, "START_SECONDS", 0.01)
+    keeper = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
+    broker.Broker(connection, keeper).stop()
+    assert keeper.returncode == -signal.SIGKILL

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from cli import services as services_module
 from cli.services import Services
+from jobs import broker
 from jobs.settings import Settings
 from tests.processes import Captionq, until
 from worker.lock import is_running, worker_lock
@@ -35,7 +37,7 @@ def test_a_worker_that_somebody_else_started_meanwhile_is_let_work(running: Serv
         for _ in range(services_module.MAX_STARTS + 1):
             running.ensure()
         assert not running.own_worker
-        assert not [one for one in Captionq(settings).processes() if "work" in one.cmdline()]
+        assert not [one for one in Captionq(settings).processes() if "work" in one.info["cmdline"]]
 
 
 def test_the_broker_is_looked_after_while_the_worker_rests(running: Services, settings: Settings) -> None:
@@ -46,3 +48,13 @@ def test_the_broker_is_looked_after_while_the_worker_rests(running: Services, se
     running.ensure()
     assert running.connection.ping()
     assert not is_running(settings)
+
+
+def test_a_worker_that_does_not_end_is_ended(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And waited for; the broker ends after it."""
+    monkeypatch.setattr(services_module, "STOP_SECONDS", 0.01)
+    running = Services(settings, with_worker=False)
+    worker = running._worker = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
+    running.stop()
+    assert worker.returncode == -signal.SIGKILL
+    assert broker.find(settings) is None
