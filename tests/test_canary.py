@@ -212,6 +212,7 @@ def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, mo
     settings = Settings(data_dir=tmp_path)
     pipeline = Pipeline(settings)
     pipeline.load("demo")
+    assert pipeline.batching is Batching.ALONE
     pictures = {str(number): drawn for number, drawn in enumerate(draw_many(3))}
     for key, drawn in pictures.items():
         path = tmp_path / f"{key}.png"
@@ -221,9 +222,12 @@ def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, mo
         )
         pipeline.begin(key, request)
     given: dict[str, str] = {}
+    rows: set[int] = set()
     while len(given) < 3:
         given |= {outcome.key: outcome.result.text for outcome in pipeline.step() if outcome.result}
+        rows.add(pipeline.rows)
     assert given == {key: drawn.caption for key, drawn in pictures.items()}
+    assert rows == {0, 1}
     pipeline.close()
 
 

@@ -30,6 +30,8 @@ from worker.loader import LoadedModel, load
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen
 
+pytestmark = pytest.mark.usefixtures("known_models")
+
 
 @pytest.fixture(scope="module")
 def vision() -> LoadedModel:
@@ -193,9 +195,11 @@ def test_a_worker_is_known_while_it_lives(settings: Settings, store: Store, conn
     store.add([Job(model="demo-text", request=request.model_dump_json(), digest=request.digest)])
     thread = threading.Thread(target=watch)
     thread.start()
-    service.run(settings, burst=True)
-    done.set()
-    thread.join()
+    try:
+        service.run(settings, burst=True)
+    finally:
+        done.set()
+        thread.join()
     assert seen[0].name == service.worker_name(settings)
     assert "captionq_batch_slots" in seen[0].metrics
     assert live_workers(connection) == []

@@ -19,7 +19,7 @@ from jobs.store import Store
 from jobs.tables import JobStatus, Lane
 from tests.test_worker import add_text_job, assert_nothing_is_left
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
 SCRIPT = Path(__file__).with_name("killpoint.py")
 #: More writes than three short jobs make.
@@ -45,7 +45,8 @@ def test_a_kill_at_any_write_loses_nothing(
     jobs = [add_text_job(store, "Hello!", model) for model in ("demo-text", "demo", "demo-text")]
     push(connection, Lane.BULK, [job.id for job in jobs])
     first = work(settings, point, moment)
-    assert first.returncode in (-9, 0), first.stderr
+    # A sweep goes on beyond the last write.
+    assert first.returncode == -9 or (first.returncode == 0 and (point, moment) not in CHOSEN), first.stderr
     second = work(settings, NEVER, moment)
     assert second.returncode == 0, second.stderr
     rows = [store.job(job.id) for job in jobs]

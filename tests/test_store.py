@@ -36,8 +36,10 @@ def test_a_job_is_claimed_by_one_worker_only(store: Store) -> None:
     job = make_job()
     store.add([job])
     won: list[str] = []
+    together = threading.Barrier(8)
 
     def claim(worker: str) -> None:
+        together.wait()
         if store.claim(job.id, worker) is not None:
             won.append(worker)
 
