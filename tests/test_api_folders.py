@@ -96,8 +96,11 @@ def test_images_and_zips_are_uploaded(served: Served) -> None:
 def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
     """The second one is told of the first."""
     save_scenes(root(served) / "twice", 30)
-    first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
-    second = served.client.post("/v1/folders", json={"path": str(root(served) / "twice"), "prompt": "What is this?"})
+    with served.paused():
+        first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
+        second = served.client.post(
+            "/v1/folders", json={"path": str(root(served) / "twice"), "prompt": "What is this?"}
+        )
     assert second.status_code == 409
     assert second.json()["error"]["code"] == "conflict"
     assert ended(served, first)["counts"]["succeeded"] == 30
@@ -143,20 +146,30 @@ def test_results_come_as_a_table(served: Served) -> None:
     }
 
 
-def test_a_folder_is_cancelled_and_what_failed_is_asked_again(served: Served) -> None:
+def test_a_folder_is_cancelled_and_what_has_no_result_is_asked_again(served: Served) -> None:
     """What has its result keeps it."""
-    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(40))]
-    folder = served.client.post("/v1/folders", files=files).json()
-    cancelled = served.client.delete(f"/v1/folders/{folder['id']}").json()
-    counts = cancelled["counts"]
+    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(100))]
+    bad = ("files", ("bad.png", b"this is no picture"))
+    folder = served.client.post("/v1/folders", files=[bad, *files]).json()
+    address = f"/v1/folders/{folder['id']}"
+
+    def counts() -> dict[str, int]:
+        found: dict[str, int] = served.client.get(address).json()["counts"]
+        return found
+
+    until(lambda: counts()["failed"] == 1 and counts()["succeeded"] > 0, "the first results")
+    with served.paused():
+        kept = counts()["succeeded"]
+        cancelled = served.client.delete(address).json()
     assert cancelled["status"] == "ended"
-    assert counts["cancelled"] > 0
-    assert counts["cancelled"] + counts["succeeded"] == 40
-    again = served.client.post(f"/v1/folders/{folder['id']}/retry")
+    assert 0 < kept < 100
+    assert counts() == {**cancelled["counts"], "succeeded": kept, "cancelled": 100 - kept, "failed": 1}
+    again = served.client.post(f"{address}/retry")
     assert again.status_code == 201
     whole = ended(served, again.json())
-    assert whole["counts"]["succeeded"] == whole["counts"]["total"] == counts["cancelled"]
-    assert served.client.post(f"/v1/folders/{whole['id']}/retry").status_code == 409
+    assert (whole["counts"]["total"], whole["counts"]["failed"]) == (100 - kept + 1, 1)
+    assert whole["counts"]["succeeded"] == 100 - kept
+    assert set(results(served, whole)).isdisjoint(name for name, text in results(served, folder).items() if text)
 
 
 @pytest.mark.parametrize("path", ["/", "/etc", "../data", "missing/../../data"])
