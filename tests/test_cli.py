@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,14 +207,20 @@ def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
     assert re.search(r"^demo-text +text +not tried +/.*demo-text$", listed, re.MULTILINE)
 
 
-def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner) -> None:
-    """Every line ok; a data folder that cannot be used is named, and the end is 1."""
+def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line ok; a data folder that cannot be used is named, and so is a full disk: the end is 1."""
+    usage, free = shutil.disk_usage("/"), 1_000_000_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
     lines = output(run.invoke(captionq, ["doctor"])).splitlines()
     assert len(lines) == 8
     assert all(line.startswith("ok  ") for line in lines)
     sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": "/dev/null/nowhere"})
     assert sick.exit_code == 1
     assert "CAPTIONQ_DATA_DIR" in sick.output
+    free = 1_000_000
+    full = run.invoke(captionq, ["doctor"])
+    assert full.exit_code == 1
+    assert "make room" in full.output
 
 
 @pytest.mark.parametrize(

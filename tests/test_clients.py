@@ -29,7 +29,7 @@ EXAMPLES = EXAMPLE.findall((ROOT / "docs" / "http.md").read_text())
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests here, which serves the examples."""
     folder = tmp_path_factory.mktemp("clients")
-    shutil.copytree(ROOT / "examples", folder / "examples")
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("*.txt"))
     settings = Settings(data_dir=folder / "data")
     settings.make_folders()
     with serving(settings, "--allow-root", folder / "examples") as running:

@@ -6,6 +6,8 @@ import time
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobs import queue
 from jobs.creation import Creation, check_room, create, queue_jobs
@@ -61,7 +63,7 @@ def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: S
 
 def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:
     """`reconcile` gives them their entries."""
-    nowhere = Redis(port=1)
+    nowhere = Redis(port=1, retry=Retry(NoBackoff(), 0))
     row = job()
     queue_jobs([row], store=store, connection=nowhere)
     assert store.job(row.id).status == JobStatus.QUEUED

@@ -16,6 +16,7 @@ from PIL import Image
 
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
+from tests.processes import PATIENCE
 from tests.servers import reply, serving
 from worker.engine import GROUP
 from worker.pipeline import NET_THREADS, Outcome, Pipeline
@@ -45,7 +46,7 @@ def slow_server() -> Iterator[tuple[str, threading.Event]]:
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            release.wait(60)
+            release.wait(PATIENCE)
             self.send_error(404)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -64,7 +65,7 @@ def test_a_picture_that_is_slow_to_come_delays_nobody_else(
 ) -> None:
     """Those that began after it have their answers while it is still being fetched."""
     url, release = slow_server
-    settings = Settings(data_dir=tmp_path, allowed_networks=(ip_network("127.0.0.1/32"),))
+    settings = Settings(data_dir=tmp_path, allowed_networks=(ip_network("127.0.0.1/32"),), fetch_seconds=300)
     pipeline = Pipeline(settings)
     pipeline.load("demo")
     slow = [ImagePart(image_url=ImageURL(url=url)), TextPart(text="Describe this image.")]
