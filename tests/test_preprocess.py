@@ -137,6 +137,16 @@ def test_a_jpeg_that_is_decoded_small_shows_the_same(tmp_path: Path) -> None:
     assert far(decode(tmp_path / "a.jpg", settings), decode(tmp_path / "a.png", settings)) < 4
 
 
+@pytest.mark.parametrize("max_pixels", [10_000, 76_000, 77_000, 80_000, 300_000])
+def test_a_jpeg_that_is_decoded_small_is_as_large_as_any_other(max_pixels: int, tmp_path: Path) -> None:
+    """Half of its sides are 76,800 pixels: too few where the budget is a little more."""
+    settings = Settings(data_dir=tmp_path, max_pixels=max_pixels)
+    image = draw(5, (640, 480)).image
+    image.save(tmp_path / "a.jpg")
+    image.save(tmp_path / "a.png")
+    assert decode(tmp_path / "a.jpg", settings).size == decode(tmp_path / "a.png", settings).size
+
+
 def test_without_the_draft_a_jpeg_is_decoded_in_full(tmp_path: Path) -> None:
     """Then its pixels are those of the same picture in a lossless file; with it they differ a little."""
     save_pictures(tmp_path, 1)
