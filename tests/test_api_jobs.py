@@ -111,6 +111,28 @@ def test_what_a_job_cannot_have_is_named_as_in_a_chat(served: Served) -> None:
     assert served.client.post("/v1/folders", json={}).json()["error"]["param"] == "path"
 
 
+def test_an_answer_that_somebody_waits_for_goes_ahead_of_a_full_batch(served: Served) -> None:
+    """It is there before any of the jobs that filled the batch."""
+    served.client.post("/v1/chat/completions", json=hello())
+    jobs = served.client.post("/v1/jobs", json=[endless()] * 60).json()["data"]
+    batch = {"batch": jobs[0]["batch"], "limit": 100}
+    until(lambda: served.rows() == served.captionq.settings.slots, "the batch to be full")
+    answer = served.client.post("/v1/chat/completions", json=hello())
+    found = served.client.get("/v1/jobs", params=batch).json()["data"]
+    for job in jobs:
+        served.client.delete(f"/v1/jobs/{job['id']}")
+    assert answer.status_code == 200
+    assert {job["status"] for job in found} == {"queued", "running"}
+
+
+def test_an_answer_that_looks_wrong_is_marked(served: Served) -> None:
+    """From the engine to the client; one that does not is not."""
+    bodies = (hello(max_tokens=60, logit_bias={"300": 100}), hello())
+    loop, fine = (served.client.post("/v1/jobs", json=body).json() for body in bodies)
+    assert ended(served, loop["id"])["quality"] == "repetition"
+    assert ended(served, fine["id"])["quality"] is None
+
+
 def test_the_same_key_gives_the_same_job(served: Served) -> None:
     """Also when both come at once; another request with it is refused, and other kinds of things have keys of their own."""
     key = {"Idempotency-Key": "one"}
