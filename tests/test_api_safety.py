@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -32,6 +33,8 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         CAPTIONQ_MAX_UPLOAD_BYTES="200000",
         CAPTIONQ_MAX_WAITING_BULK="3",
         CAPTIONQ_MAX_STREAMS="2",
+        CAPTIONQ_MAX_JOBS_PER_REQUEST="2",
+        CAPTIONQ_LOG_PROMPTS="true",
     ) as running:
         yield running
 
@@ -124,13 +127,14 @@ def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
 
 def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:
     """By what is said of it, and by what comes."""
-    large = about("x" * 200_000)
+    # Hardly more than what is too much: an answer to a client that still sends may get lost on its way.
+    large = about("x" * 100_000)
     assert open_server.client.post("/v1/jobs", json=large).status_code == 413
-    pieces = (b"x" * 10_000 for _ in range(100))
-    refused = open_server.client.post("/v1/jobs", content=pieces, headers={"Content-Type": "application/json"})
+    pieces = (b"x" * 50_000, b"x" * 50_001)
+    refused = open_server.client.post("/v1/jobs", content=iter(pieces), headers={"Content-Type": "application/json"})
     assert refused.status_code == 413
     assert refused.json()["error"]["code"] == "request_too_large"
-    upload = {"files": ("a.png", b"x" * 300_000)}
+    upload = {"files": ("a.png", b"x" * 200_000)}
     assert open_server.client.post("/v1/folders", files=upload).status_code == 413
 
 
@@ -144,6 +148,16 @@ def test_without_a_worker_nobody_is_kept_waiting(open_server: Served) -> None:
     assert ready.json()["broker"] is True
 
 
+@contextmanager
+def all_places_taken(served: Served, address: str) -> Iterator[None]:
+    """Two streams are open, as many as may be; at the end the server has noticed that they are not any more."""
+    with ExitStack() as stack:
+        streams = [stack.enter_context(served.client.stream("GET", address)) for _ in range(2)]
+        assert [stream.status_code for stream in streams] == [200, 200]
+        yield
+    until(lambda: "\ncaptionq_streams 0.0\n" in served.client.get("/metrics").text, "the places to be free")
+
+
 def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
     """429, and what there was room for waits."""
     ids = []
@@ -153,27 +167,41 @@ def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
     assert made.status_code == 429
     assert made.json()["error"]["code"] == "queue_full"
     assert int(made.headers["retry-after"]) >= 1
-    streams = [open_server.client.stream("GET", f"/v1/jobs/{ids[0]}/events") for _ in range(2)]
-    opened = [stream.__enter__() for stream in streams]
-    assert [response.status_code for response in opened] == [200, 200]
-    third = open_server.client.get(f"/v1/jobs/{ids[0]}/events")
-    assert third.status_code == 429
-    assert third.json()["error"]["code"] == "too_many_streams"
-    for stream in streams:
-        stream.__exit__(None, None, None)
+    with all_places_taken(open_server, f"/v1/jobs/{ids[0]}/events"):
+        third = open_server.client.get(f"/v1/jobs/{ids[0]}/events")
+        assert third.status_code == 429
+        assert third.json()["error"]["code"] == "too_many_streams"
     for job_id in ids:
         assert open_server.client.delete(f"/v1/jobs/{job_id}").status_code == 200
+
+
+def test_a_list_that_is_too_long_is_refused(open_server: Served) -> None:
+    """With the setting that says so; the longest one that may be is queued."""
+    long = open_server.client.post("/v1/jobs", json=[HELLO] * 3)
+    assert long.status_code == 400
+    assert "CAPTIONQ_MAX_JOBS_PER_REQUEST" in long.json()["error"]["message"]
+    made = open_server.client.post("/v1/jobs", json=[HELLO] * 2)
+    assert made.status_code == 201
+    for job in made.json()["data"]:
+        open_server.client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_prompts_are_logged_where_that_is_wanted(open_server: Served) -> None:
+    """Their words, never their images."""
+    image = "data:image/png;base64,aaaabbbbccccddddeeee"
+    open_server.client.post("/v1/jobs", json=about(image, text="my secret question"))
+    job = open_server.client.post("/v1/jobs", json=HELLO).json()
+    until(lambda: "my private words" in open_server.said(), "the line")
+    assert "aaaabbbb" not in open_server.said()
+    open_server.client.delete(f"/v1/jobs/{job['id']}")
 
 
 def test_streams_of_folders_are_counted_too(open_server: Served) -> None:
     """All kinds together."""
     folder = open_server.client.post("/v1/folders", files={"files": ("a.png", b"not looked at yet")}).json()
     address = f"/v1/folders/{folder['id']}/events"
-    streams = [open_server.client.stream("GET", address) for _ in range(2)]
-    assert [stream.__enter__().status_code for stream in streams] == [200, 200]
-    assert open_server.client.get(address).status_code == 429
-    for stream in streams:
-        stream.__exit__(None, None, None)
+    with all_places_taken(open_server, address):
+        assert open_server.client.get(address).status_code == 429
     open_server.client.delete(f"/v1/folders/{folder['id']}")
 
 
