@@ -47,9 +47,9 @@ class Captionq:
             text=True,
         )
 
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
-        return ended(self.start(*arguments))
+        return ended(self.start(*arguments), patience)
 
     def worker_pid(self) -> int:
         """Of the worker that holds the lock."""
@@ -84,9 +84,9 @@ def kill(processes: list[psutil.Process]) -> None:
             process.send_signal(signal.SIGKILL)
 
 
-def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Wait for a process, and take what it said."""
-    stdout, stderr = process.communicate(timeout=PATIENCE)
+    stdout, stderr = process.communicate(timeout=patience)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
