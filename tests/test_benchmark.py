@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
-import psutil
 import pytest
 from PIL import Image
 
@@ -17,7 +17,8 @@ from cli.benchmark.contest import Run, wrong_rows
 from cli.benchmark.pictures import save_pictures
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
 from jobs.settings import Settings
-from tests.processes import Captionq, ended, until
+from tests.processes import PATIENCE, Captionq, ended, kill, processes_with, until
+from worker import meter
 from worker.meter import metered
 
 pytestmark = pytest.mark.timeout(400)
@@ -33,22 +34,12 @@ def captionq(settings: Settings, tmp_path: Path) -> Iterator[Captionq]:
     captionq.environment["CAPTIONQ_REDIS_URL"] = "unix:///dev/null/nowhere"
     captionq.environment["CAPTIONQ_ALLOWED_ROOTS"] = '["/nowhere"]'
     yield captionq
-    for process in contestants(tmp_path / "temporary"):
-        process.kill()
+    kill(processes_with("TMPDIR", tmp_path / "temporary"))
 
 
 def run_of(texts: tuple[str | None, ...], seconds: float = 1.0) -> Run:
     """A run with these answers."""
     return Run(seconds, 1.0, texts, tokens=8, peak_memory=1, max_rss=1)
-
-
-def contestants(temporary: Path) -> list[psutil.Process]:
-    """Processes that were started with this folder for what is temporary."""
-    found = []
-    for process in psutil.process_iter(["environ", "status"]):
-        if (process.info["environ"] or {}).get("TMPDIR") == str(temporary):
-            found.append(process)
-    return [process for process in found if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def left_in(folder: Path) -> list[str]:
@@ -61,7 +52,7 @@ def test_the_benchmark_measures_both_and_leaves_nothing(captionq: Captionq, tmp_
     plot = tmp_path / "plot.png"
     before = sorted(captionq.settings.data_dir.rglob("*"))
     arguments = ("--images", "5", "--max-tokens", "6", "--rounds", "1", "--plot", plot, "--format", "json")
-    ran = captionq.run("bench", *arguments)
+    ran = captionq.run("bench", *arguments, patience=300)
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
     assert result["wrong_rows"] == {"loop": [], "captionq": []}
@@ -83,7 +74,7 @@ def test_the_table_fits_a_terminal_and_broken_pictures_are_left_out(captionq: Ca
     folder = tmp_path / "pictures"
     save_pictures(folder, 2)
     (folder / "broken.jpg").write_bytes(b"no picture")
-    ran = captionq.run("bench", folder, "--max-tokens", "3", "--rounds", "1")
+    ran = captionq.run("bench", folder, "--max-tokens", "3", "--rounds", "1", patience=300)
     assert ran.returncode == 0, ran.stderr
     assert "Left out: broken.jpg" in ran.stderr
     table = ran.stdout.splitlines()[:3]
@@ -97,7 +88,7 @@ def test_the_table_fits_a_terminal_and_broken_pictures_are_left_out(captionq: Ca
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
     """In the loop's turn and in captionq's: loop, command, worker and broker end, and their folders are gone."""
     temporary = tmp_path / "temporary"
-    running = captionq.start("bench", "--images", "24", "--rounds", "1", "--max-tokens", "24")
+    running = captionq.start("bench", "--images", "24", "--rounds", "20", "--max-tokens", "24")
     until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")), sign)
     running.send_signal(signal.SIGINT)
     stopped = ended(running)
@@ -105,7 +96,7 @@ def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str
     assert stopped.stderr.endswith("\nStopped.\n")
     assert "Traceback" not in stopped.stderr
     assert left_in(temporary) == []
-    assert contestants(temporary) == []
+    assert processes_with("TMPDIR", temporary) == []
 
 
 def test_a_folder_without_pictures_is_an_error_in_one_line(captionq: Captionq, tmp_path: Path) -> None:
@@ -170,9 +161,19 @@ def test_the_meter_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pyte
     report = tmp_path / "report.json"
     monkeypatch.setattr("sys.argv", ["captionq", str(report), "work"])
 
+    place, seen, looked_twice = meter._place, [], threading.Event()
+
+    def look(frame: FrameType | None) -> tuple[bool, str]:
+        seen.append(place(frame))
+        if len(seen) == 2:
+            looked_twice.set()
+        return seen[-1]
+
     def fail() -> None:
-        time.sleep(0.2)
+        assert looked_twice.wait(PATIENCE)
         raise RuntimeError("broken")
+
+    monkeypatch.setattr(meter, "_place", look)
 
     with pytest.raises(RuntimeError, match="broken"):
         metered(fail)
