@@ -26,8 +26,8 @@ from tests.test_chat import png
 
 pytestmark = pytest.mark.timeout(300)
 
-#: An address that the worker refuses for good: it is neither public nor the one that is allowed.
-ELSEWHERE = "https://127.0.0.2/x.png"
+#: A picture whose header is well, and whose pixels are cut off: the worker refuses it for good.
+CUT_OFF = data_uri(png(draw_many(1)[0])[:-100])
 SECRET = base64.b64encode(b"a secret of 24 bytes or more").decode()
 
 
@@ -258,7 +258,7 @@ def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
 
 def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
     """Also when two come at once."""
-    job = served.client.post("/v1/jobs", json=about(ELSEWHERE)).json()
+    job = served.client.post("/v1/jobs", json=about(CUT_OFF)).json()
     assert ended(served, job["id"])["status"] == "failed"
     answers: list[Any] = []
     key = {"Idempotency-Key": "once"}
@@ -285,8 +285,8 @@ def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> 
 
 
 def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
-    """Of an address on the net it is only known when the worker asks."""
-    job = served.client.post("/v1/jobs", json=about(ELSEWHERE)).json()
+    """What is wrong behind its header is only known when the worker decodes it."""
+    job = served.client.post("/v1/jobs", json=about(CUT_OFF)).json()
     found = ended(served, job["id"])
     assert found["status"] == "failed"
     assert set(found["error"]) == {"message", "type", "param", "code"}

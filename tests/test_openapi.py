@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
 
 from api.app import create_app
-from jobs.errors import ImageError
+from jobs.errors import AddressForbiddenError, ImageError
 from jobs.settings import Settings
 from tests.odd_requests import CHAT, odd_requests
 from tests.scenes import draw, draw_many
@@ -186,9 +186,12 @@ def codes_of(kind: type[ImageError]) -> set[str]:
     return {kind.code}.union(*map(codes_of, kind.__subclasses__()))
 
 
+IMAGE_CODES = codes_of(ImageError) | {AddressForbiddenError.code}
+
+
 def check_image_answer(status: int, body: bytes) -> None:
     """Taken, or refused as an image."""
-    assert status == 200 or (400 <= status < 500 and check_error_body(body)["code"] in codes_of(ImageError)), body
+    assert status == 200 or (400 <= status < 500 and check_error_body(body)["code"] in IMAGE_CODES), body
 
 
 @pytest.fixture(scope="module")
