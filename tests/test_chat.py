@@ -332,7 +332,7 @@ def test_low_detail_takes_fewer_tokens(client: OpenAI) -> None:
         (data_uri(b"\x89PNG\r\n\x1a\n" + b"\0" * 50), 400, ...),
         ("ftp://example.org/x.png", 400, "invalid_image_url"),
         ("blob:" + "0" * 64, 400, "invalid_image_url"),
-        ("https://127.0.0.1/x.png", 403, "image_file_forbidden"),
+        ("https://127.0.0.1/x.png", 403, "address_forbidden"),
         ("http://example.org/x.png", 400, "invalid_image_url"),
         ("file:///etc/passwd", 403, "image_file_forbidden"),
         ("/etc/passwd", 403, "image_file_forbidden"),
