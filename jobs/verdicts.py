@@ -13,6 +13,9 @@ from pathlib import Path
 
 from jobs.settings import Settings
 
+#: Of the examination: what an older one has found counts no more.
+EXAMINATION = 2
+
 
 class Batching(StrEnum):
     """How much company the rows of a model can bear."""
@@ -53,7 +56,8 @@ def key_of(model: Path) -> str:
     files = sorted(file for file in model.iterdir() if file.suffix in (".json", ".safetensors"))
     found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     libraries = [f"{name} {version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
-    return f"{hashlib.sha256(repr((found, libraries)).encode()).hexdigest()[:16]} {sys.platform}"
+    known = repr((EXAMINATION, found, libraries))
+    return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
 
 
 def read_verdicts(settings: Settings) -> dict[str, Verdict]:

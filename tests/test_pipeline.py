@@ -19,7 +19,8 @@ from jobs.settings import Settings
 from tests.processes import PATIENCE
 from tests.servers import reply, serving
 from worker.engine import GROUP
-from worker.pipeline import NET_THREADS, Outcome, Pipeline
+from worker.pipeline import Outcome, Pipeline
+from worker.preparation import NET_THREADS
 from worker.preprocess import decode
 
 LOCAL = (ip_network("127.0.0.1/32"),)
@@ -90,17 +91,36 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would wait for all of that work, though it is ready in a moment."""
-    monkeypatch.setattr("worker.pipeline.URGENT_PATIENCE", 60.0)
+    monkeypatch.setattr("worker.preparation.URGENT_PATIENCE", 60.0)
     pipeline = Pipeline(Settings(data_dir=tmp_path))
     pipeline.load("demo")
     asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
     for number in range(GROUP):
         pipeline.begin(f"bulk-{number}", asked)
-    wait([preparation.future for preparation in pipeline._preparing])
+    wait([preparation.future for preparation in pipeline._preparations._under_way])
     pipeline.begin("urgent", asked, urgent=True)
     pipeline.step()
     assert pipeline._engine is not None
     assert [row.key for intake in pipeline._engine._intakes for row in intake.rows] == ["urgent"]
+    pipeline.close()
+
+
+def test_an_urgent_picture_from_the_net_holds_up_no_decoding(
+    tmp_path: Path, slow_server: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as its server; what decodes beside it would stutter at every such request."""
+    monkeypatch.setattr("worker.preparation.URGENT_PATIENCE", 3600.0)
+    url, release = slow_server
+    pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
+    pipeline.load("demo")
+    pipeline.begin("slow", about(url), urgent=True)
+    asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
+    pipeline.begin("bulk", asked)
+    ended: list[Outcome] = []
+    while not ended:
+        ended = pipeline.step()
+    assert [outcome.key for outcome in ended] == ["bulk"]
+    release.set()
     pipeline.close()
 
 
@@ -115,7 +135,7 @@ def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
         decoded_on.append(threading.current_thread().name)
         return decode(*arguments, **more)
 
-    monkeypatch.setattr("worker.pipeline.decode", watched)
+    monkeypatch.setattr("worker.preparation.decode", watched)
     pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
     pipeline.load("demo")
     for number in range(NET_THREADS + 4):

@@ -55,6 +55,11 @@ class Engine:
         return bool(self._intakes or self._running)
 
     @property
+    def bulk_waits(self) -> bool:
+        """Whether rows that nobody waits for are on their way into the batch."""
+        return self._waiting.has_bulk or any(not intake.urgent for intake in self._intakes)
+
+    @property
     def free(self) -> int:
         """How many rows may be admitted now: enough that the next group stands ready when there is room for it."""
         return self.slots + self._group - len(self._waiting) - len(self._taken)

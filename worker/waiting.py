@@ -47,6 +47,11 @@ class WaitingRoom:
         self._rows.clear()
 
     @property
+    def has_bulk(self) -> bool:
+        """Whether there are rows that nobody waits for."""
+        return any(not row.urgent for row in self._rows)
+
+    @property
     def next_is_alone(self) -> bool:
         """Whether the next one has to be alone."""
         return bool(self._rows) and self._rows[0].alone

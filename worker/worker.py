@@ -73,9 +73,9 @@ class MetalWorker(LeasingWorker):
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """rq's hook, called with the first job when the worker was idle. Returns when nothing is left to do."""
         assert isinstance(job, Entry)
-        self._hold([(job, queue)])
         deadline: float | None = None
         try:
+            self._hold([(job, queue)])
             while self._flights or self._landed or self._turns:
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
@@ -295,10 +295,9 @@ class MetalWorker(LeasingWorker):
         So their rows keep saying that they run: `recover` will count a death for each, and queue them.
         """
         blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError))
-        for flight in self._flights.values():
-            self._pipeline.cancel(flight.job.id)
-            if blameless:
-                self._store.release(flight.job.id)
+        self._pipeline.clear()
+        if blameless:
+            self._release()
         try:
             if self._landed:
                 self._report(self._landed)
@@ -318,6 +317,13 @@ class MetalWorker(LeasingWorker):
         # Those that were held have never been claimed: their ids are in the intermediate list, and `recover` puts them back.
         self._flights.clear()
         self._turns.clear()
+
+    def _release(self) -> None:
+        try:
+            for job_id in self._flights:
+                self._store.release(job_id)
+        except OperationalError as error:
+            logger.warning("The database is away (%s); the next worker queues these jobs again.", type(error).__name__)
 
     def _drop_cancelled(self) -> None:
         while self._stops:
