@@ -13,7 +13,6 @@ from jobs.errors import (
     AddressForbiddenError,
     EmptyImageError,
     ImageDownloadError,
-    ImageForbiddenError,
     ImageTooLargeError,
     ImageUnavailableError,
     InvalidImageURLError,
@@ -33,16 +32,13 @@ _HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
 def fetch_image(url: str, settings: Settings) -> bytes:
     """The bytes at an https address, within `fetch_seconds` in all. Whether they are an image is for the decoder to say.
 
-    Raises InvalidImageURLError, ImageForbiddenError, ImageTooLargeError, EmptyImageError, ImageDownloadError and its transient
+    Raises InvalidImageURLError, AddressForbiddenError, ImageTooLargeError, EmptyImageError, ImageDownloadError and its transient
     subclass ImageUnavailableError; no message holds more of the address than the host.
     """
     deadline = Deadline(settings.fetch_seconds)
     for _ in range(MAX_REDIRECTS + 1):
-        try:
-            checked = check_image_url(url, settings)
-            answer = _asked(checked, settings, deadline)
-        except AddressForbiddenError as error:
-            raise ImageForbiddenError(error.message) from None
+        checked = check_image_url(url, settings)
+        answer = _asked(checked, settings, deadline)
         if isinstance(answer, bytes):
             return answer
         try:

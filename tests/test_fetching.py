@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jobs import exchanges
 from jobs.blobs import blob_address, blob_path, put_blob
 from jobs.errors import (
+    AddressForbiddenError,
     EmptyImageError,
     ImageDownloadError,
     ImageError,
@@ -95,7 +96,7 @@ def test_the_machine_itself_is_not_contacted(host: str, settings: Settings) -> N
     """Unless the settings allow it; not even a connection is made."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.2)
-        with pytest.raises(ImageForbiddenError, match="CAPTIONQ_ALLOWED_NETWORKS"):
+        with pytest.raises(AddressForbiddenError, match="CAPTIONQ_ALLOWED_NETWORKS"):
             fetch_image(f"https://{host}:{listener.getsockname()[1]}/", settings)
         with pytest.raises(TimeoutError):
             listener.accept()
@@ -113,7 +114,7 @@ def test_redirects_are_followed(status: int, local: Settings) -> None:
 )
 def test_a_redirect_leads_to_no_forbidden_address(target: str, local: Settings) -> None:
     """An allowed server may be told by anybody where to send its visitors."""
-    with pytest.raises(ImageForbiddenError, match="may not be contacted"):
+    with pytest.raises(AddressForbiddenError, match="may not be contacted"):
         fetched(redirects(302, [target]), local)
 
 
