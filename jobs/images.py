@@ -33,7 +33,7 @@ def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = No
     """The file to open, or the bytes themselves. Nothing of the image is decoded.
 
     A file has to lie below one of the `roots`; below none, if there are none. Without a list the settings' `allowed_roots` hold.
-    Raises ImageError, or the subclass that says what is wrong.
+    Raises ImageError, or the subclass that says what is wrong, and AddressForbiddenError.
     """
     scheme, separator, _ = url.partition(":")
     match scheme.lower():

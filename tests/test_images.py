@@ -98,7 +98,7 @@ def test_files_outside_the_allowed_roots_are_refused(tmp_path: Path) -> None:
     ("address", "code"),
     [
         ("http://127.0.0.1/a.png", "invalid_image_url"),
-        ("https://127.0.0.1/a.png", "image_file_forbidden"),
+        ("https://127.0.0.1/a.png", "address_forbidden"),
         ("/etc/passwd", "invalid_image_url"),
         ("file://host/a.png", "invalid_image_url"),
         ("ftp://a/b", "invalid_image_url"),
