@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs.errors import ImageError, ImageForbiddenError, ImageTooLargeError
+from jobs.errors import CaptionqError, ImageError, ImageForbiddenError, ImageTooLargeError
 from jobs.images import image_source
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
@@ -27,7 +27,7 @@ def code_of(address: str, settings: Settings) -> str:
     """The code of the error that an image ends with; `ok` if it can be used."""
     try:
         decode(image_source(address, settings), settings)
-    except ImageError as error:
+    except CaptionqError as error:
         return error.code if "\n" not in error.message else "more than a line"
     return "ok"
 
