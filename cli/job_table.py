@@ -20,24 +20,29 @@ _STYLE = {
 }
 
 
+_HEADINGS = ("job", "status", "age", "image", "answer or reason")
+
+
 def print_jobs(jobs: Sequence[Job]) -> None:
-    """A row a job; what is too long for the terminal is cut at its end."""
-    # Without a terminal nothing is cut: whoever reads it has no width.
+    """A row a job; what is too long for the terminal is cut at its end. Without a terminal a line a job, tabs between."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=1000)
-    table = Table(box=None, pad_edge=False, expand=console.is_terminal)
-    for heading in ("job", "status", "age"):
+        for row in (_HEADINGS, *map(_row, jobs)):
+            click.echo("\t".join(" ".join(value.split()) for value in row))
+        return
+    table = Table(box=None, pad_edge=False, expand=True)
+    for heading in _HEADINGS[:3]:
         table.add_column(heading, no_wrap=True)
-    table.add_column("image", no_wrap=True, overflow="ellipsis", ratio=2)
-    table.add_column("answer or reason", no_wrap=True, overflow="ellipsis", ratio=3)
+    for heading, ratio in zip(_HEADINGS[3:], (2, 3), strict=True):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
     for job in jobs:
-        said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
-        status = JobStatus(job.status)
-        table.add_row(
-            job.id, status.value, _age(job.created_at), _short_name(job), said or "", style=_STYLE.get(status)
-        )
+        table.add_row(*_row(job), style=_STYLE.get(JobStatus(job.status)))
     console.print(table)
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
+    return job.id, job.status, _age(job.created_at), _short_name(job), said or ""
 
 
 def _marked(job: Job) -> str:

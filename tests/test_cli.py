@@ -22,7 +22,7 @@ from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Job, JobStatus
-from tests.rows import RESULT, add_batch
+from tests.rows import RESULT, add_batch, make_job
 
 HEAVY = (
     "mlx",
@@ -98,6 +98,20 @@ def test_every_command_stands_in_the_readme() -> None:
     """Whoever reads it finds all there is."""
     readme = Path("README.md").read_text()
     assert [name for name in COMMANDS if f"captionq {name}" not in readme] == []
+
+
+def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, store: Store) -> None:
+    """Whatever reads it has no width: a long answer takes no room from its neighbours."""
+    job = make_job()
+    store.add([job])
+    store.claim(job.id, "worker")
+    text = "A large red circle.\n" * 200
+    store.succeed(job.id, replace(RESULT, text=text))
+    lines = output(run.invoke(captionq, ["jobs", "list"])).splitlines()
+    assert lines[0].split("\t") == ["job", "status", "age", "image", "answer or reason"]
+    cells = lines[1].split("\t")
+    assert cells[:2] == [job.id, "succeeded"]
+    assert cells[4] == " ".join(text.split())
 
 
 def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
