@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.settings import Settings
@@ -76,7 +76,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def is_away(error: Exception) -> bool:
     """Whether it means that a database server cannot be reached for now; a file always can."""
-    return isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    # Who fell silent in the middle of a transaction is cut off with an InternalError.
+    return isinstance(error, OperationalError) or error.connection_invalidated
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

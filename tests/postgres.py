@@ -16,8 +16,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, Engine, text
 
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, until
 
 #: What a test says of the system of record holds on Postgres as well.
 both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
@@ -103,6 +104,20 @@ def postgres_server() -> Iterator[Postgres]:
             yield server
         finally:
             server.stop()
+
+
+def fall_silent(connection: Connection, engine: Engine) -> None:
+    """Do nothing within a transaction until the server has cut it off, and go on then, as a Mac does whose lid was closed."""
+    number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1ms'"))
+
+    def is_cut_off() -> bool:
+        with engine.connect() as other:
+            found = other.execute(text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid"), {"pid": number})
+            return found.first() is None
+
+    until(is_cut_off, "the end of the session")
+    connection.execute(text("SELECT 1"))
 
 
 def _binaries(folder: Path) -> Path:

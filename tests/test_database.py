@@ -9,16 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
-from jobs.database import SCHEMA_VERSION, open_database
+from jobs.database import SCHEMA_VERSION, is_away, open_database, writing
 from jobs.settings import Settings
 from jobs.store import Store
-from tests.postgres import both_databases
+from tests.postgres import both_databases, fall_silent
 from tests.rows import RESULT, make_job
 
 
@@ -104,3 +106,23 @@ def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path
     for store in stores:
         assert sum(store.counts().values()) == 0
         store.close()
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_who_is_cut_off_within_a_transaction_has_lost_the_server_for_now(store: Store) -> None:
+    """It may come back; a row that is there already is another matter."""
+    with pytest.raises(DBAPIError) as silent, writing(store.engine) as connection:
+        fall_silent(connection, store.engine)
+    assert is_away(silent.value)
+    job = make_job()
+    store.add([job])
+    with pytest.raises(IntegrityError) as twice:
+        store.add([job])
+    assert not is_away(twice.value)
+
+
+def test_a_file_is_never_away(store: Store) -> None:
+    """What SQLite complains of does not pass by itself."""
+    with pytest.raises(OperationalError) as error, writing(store.engine) as connection:
+        connection.execute(text("SELECT * FROM nothing"))
+    assert not is_away(error.value)

@@ -18,6 +18,7 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
+from jobs.database import writing
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models import built_in_models
 from jobs.queue import Entry, LaneQueue, lanes, push
@@ -27,7 +28,7 @@ from jobs.store import Store
 from jobs.stream import read
 from jobs.submission import Question, Wanted, submit
 from jobs.tables import Batch, Job, JobStatus, Lane
-from tests.postgres import Postgres, both_databases
+from tests.postgres import Postgres, both_databases, fall_silent
 from tests.processes import until
 from tests.scenes import save_scenes
 from tools.demo_model import texts
@@ -322,6 +323,30 @@ def test_it_outlives_a_database_that_goes_away(
     rows = [store.job(job.id) for job in jobs]
     assert {(row.status, row.deaths) for row in rows} == {(JobStatus.SUCCEEDED, 0)}
     assert len({row.text for row in rows}) == 1
+    assert any(row.attempts > 1 for row in rows)
+    assert_nothing_is_left(connection)
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_it_outlives_a_sleep_within_a_transaction(
+    settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server cuts it off, so that others can write; what it ran is run again, and nobody is blamed for it."""
+    jobs = [add_text_job(store, "Count to twenty.") for _ in range(8)]
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    step, slept = MetalWorker._step, threading.Event()
+
+    def step_and_sleep(worker: MetalWorker) -> None:
+        step(worker)
+        if worker._flights and not slept.is_set():
+            slept.set()
+            with writing(store.engine) as turn:
+                fall_silent(turn, store.engine)
+
+    monkeypatch.setattr(MetalWorker, "_step", step_and_sleep)
+    service.run(settings, burst=True)
+    rows = [store.job(job.id) for job in jobs]
+    assert {(row.status, row.deaths) for row in rows} == {(JobStatus.SUCCEEDED, 0)}
     assert any(row.attempts > 1 for row in rows)
     assert_nothing_is_left(connection)
 

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from jobs import broker
 from jobs.database import is_away
@@ -83,7 +83,7 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
             worker.work(burst=burst, logging_level=None)
-        except (RedisError, OperationalError) as error:
+        except (RedisError, DBAPIError) as error:
             crash = error
         finally:
             with suppress(RedisError):

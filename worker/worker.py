@@ -21,6 +21,7 @@ from rq.queue import Queue
 from rq.worker import WorkerStatus
 from sqlalchemy.exc import OperationalError
 
+from jobs.database import is_away
 from jobs.errors import CaptionqError
 from jobs.outputs import write_sidecar
 from jobs.queue import Entry, LaneQueue, drop, take
@@ -294,7 +295,7 @@ class MetalWorker(LeasingWorker):
         If that was neither the broker nor the store, one of these jobs may be why, and would break the next worker as well.
         So their rows keep saying that they run: `recover` will count a death for each, and queue them.
         """
-        blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError))
+        blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError)) or is_away(self.crash)
         self._pipeline.clear()
         if blameless:
             self._release()
