@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeVar
 from api.auth import Caller
 from api.folder_objects import FolderBody, FolderOptions
 from api.images import check_served
-from api.intake import check_free, roots_of, scoped, served_roots
+from api.intake import check_free, roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
 from jobs.archives import UnpackedImage, too_many_files, unpack_images
@@ -55,10 +55,10 @@ class FolderIntake:
         if (earlier := self._earlier(batch)) is not None:
             return earlier
         hooks = self._hooks(batch)
-        images = find_images([real], recursive=body.recursive, roots=served_roots(self._resources))
+        images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
         wanted = [one for one in without_text(images, Existing(body.existing)) if one is not None]
         self._check_room(len(wanted))
-        check_free((one.output.as_uri() for one in wanted), self._resources)
+        check_free([one.output.as_uri() for one in wanted], self._resources)
         roots = roots_of(self._resources)
         return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, roots), hooks)
 

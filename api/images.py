@@ -19,6 +19,7 @@ from jobs.errors import (
     TooManyImagesError,
 )
 from jobs.fetching import check_image_url
+from jobs.folders import is_below
 from jobs.image_check import check_image
 from jobs.images import decoded_data, image_source
 from jobs.requests import path_of
@@ -39,7 +40,7 @@ def check_served(path: Path, settings: Settings) -> Path:
         real = path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
         real = None
-    if real is None or not any(real.is_relative_to(root.resolve()) for root in settings.served_roots):
+    if real is None or not is_below(real, settings.served_roots):
         raise ImageForbiddenError("This path is not below a folder that is served (captionq serve --allow-root DIR).")
     return real
 

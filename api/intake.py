@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from api.auth import Caller
 from api.dialect import CompletionBody
@@ -67,8 +67,12 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     if (earlier := find_made(batch, store=store, connection=connection)) is not None:
         return Created(earlier, repeated=True)
     check_room(connection, Lane(next(iter(asked()))[0].lane), count, resources.settings)
-    served = served_roots(resources)
-    check_free((_checked(job, served).output for page in asked() for job in page), resources)
+    outputs: list[str] = []
+    for page in asked():
+        for job in page:
+            _check_served(job, resources)
+        outputs += [job.output for job in page if job.output is not None]
+    check_free(outputs, resources)
     roots = roots_of(resources)
     chunks = ([copy_of(job, batch, roots) for job in page] for page in asked())
     if count <= CHUNK:
@@ -78,8 +82,10 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     return make_batch(batch, chunks, (), store=store, connection=connection)
 
 
-def check_free(outputs: Iterable[str | None], resources: Resources) -> None:
+def check_free(outputs: Sequence[str], resources: Resources) -> None:
     """Two jobs that write one file would leave the text of whichever ends last. Raises ConflictError."""
+    if not outputs:
+        return
     waiting = resources.store.open_outputs()
     busy = [waiting[output].id for output in outputs if output in waiting]
     if busy:
@@ -88,23 +94,18 @@ def check_free(outputs: Iterable[str | None], resources: Resources) -> None:
         )
 
 
-def _checked(job: Job, served: Sequence[Path]) -> Job:
+def _check_served(job: Job, resources: Resources) -> None:
+    roots = resources.settings.served_roots
     files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
-    if not all(is_below(file, served) for file in files):
+    if not all(is_below(file, roots) for file in files):
         raise ForbiddenError(
             f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
         )
-    return job
-
-
-def served_roots(resources: Resources) -> list[Path]:
-    """The folders that are served, resolved."""
-    return [root.resolve() for root in resources.settings.served_roots]
 
 
 def roots_of(resources: Resources) -> str:
     """The folders that are served, as a job keeps them: the worker looks again when it opens a file."""
-    return json.dumps([str(root) for root in served_roots(resources)])
+    return json.dumps([os.path.realpath(root) for root in resources.settings.served_roots])
 
 
 def scoped(key: str | None, caller: Caller, kind: str) -> str | None:

@@ -18,10 +18,10 @@ def is_image_name(name: str) -> bool:
 
 
 def is_below(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether it lies below one of these, which are resolved, when all of its links are."""
+    """Whether it lies below one of these, the links of both resolved: the rule for every path that others may name."""
     # `Path.resolve` raises where links lead in a circle.
     real = Path(os.path.realpath(path))
-    return any(real.is_relative_to(root) for root in roots)
+    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
 def find_images(paths: Sequence[Path], *, recursive: bool, roots: Sequence[Path] | None = None) -> Iterator[Path]:
@@ -29,7 +29,7 @@ def find_images(paths: Sequence[Path], *, recursive: bool, roots: Sequence[Path]
 
     Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out as if it were an image, and
     its own job then says what is wrong with it. Hidden folders are left out; linked ones are followed, but never in a circle,
-    and never out of the `roots` (resolved), if there are any: neither names from there nor texts beside them are wanted then.
+    and never out of the `roots`, if there are any: neither names from there nor texts beside them are wanted then.
     """
     seen: set[Path] = set()
     visited: set[tuple[int, int]] = set()

@@ -21,6 +21,7 @@ from jobs.errors import (
     InvalidImageURLError,
 )
 from jobs.fetching import fetch_image
+from jobs.folders import is_below
 from jobs.requests import path_of
 from jobs.settings import Settings
 
@@ -89,7 +90,7 @@ def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path
     if roots is None and not settings.allowed_roots:
         return
     allowed, variable = (roots, "SERVED_ROOTS") if roots is not None else (settings.allowed_roots, "ALLOWED_ROOTS")
-    if not any(real.is_relative_to(root.resolve()) for root in allowed):
+    if not is_below(real, allowed):
         raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_{variable}).")
 
 

@@ -274,6 +274,17 @@ def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("output", [None, "file:///etc/hostname.txt"])
+def test_files_that_are_not_served_are_not_asked_about_again(served: Served, output: str | None) -> None:
+    """The command line may read them, whether a text is to lie beside them or not; who asks over HTTP may not."""
+    job = Job(model="demo", request="{}", digest="x", source="file:///etc/hostname.png", output=output)
+    with closing(Store(served.captionq.settings)) as store:
+        store.add([job])
+        store.cancel([job.id])
+    refused = served.client.post(f"/v1/jobs/{job.id}/retry")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
 def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> None:
     """409, and 404 for what there is not."""
     job = served.client.post("/v1/jobs", json=hello()).json()

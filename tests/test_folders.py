@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.folders import find_images
+from jobs.folders import find_images, is_below
 
 
 def touch(root: Path, *names: str) -> None:
@@ -57,7 +57,7 @@ def test_no_link_is_followed_out_of_the_roots(tmp_path: Path) -> None:
     (tmp_path / "root" / "a" / "in").symlink_to(tmp_path / "root" / "b")
     (tmp_path / "root" / "a" / "out").symlink_to(tmp_path / "outside")
     (tmp_path / "root" / "a" / "loop").symlink_to("loop")
-    found = find_images([tmp_path / "root" / "a"], recursive=True, roots=[(tmp_path / "root").resolve()])
+    found = find_images([tmp_path / "root" / "a"], recursive=True, roots=[tmp_path / "root"])
     assert [path.relative_to(tmp_path / "root" / "a").as_posix() for path in found] == ["a.png", "in/b.png"]
 
 
@@ -66,3 +66,17 @@ def test_what_cannot_be_an_image_comes_out_all_the_same(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "x.png/inside.jpg")
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
     assert names(tmp_path) == ["a.png", "dangling.png", "x.png"]
+
+
+def test_links_are_resolved_on_both_sides_before_a_path_is_judged(tmp_path: Path) -> None:
+    """A root may be a link as well; a name that only begins like one is outside, and so is what leads nowhere."""
+    touch(tmp_path, "root/a.png", "root-2/b.png")
+    (tmp_path / "link").symlink_to("root")
+    (tmp_path / "root" / "out.png").symlink_to(tmp_path / "root-2" / "b.png")
+    (tmp_path / "root" / "loop").symlink_to("loop")
+    for one in (tmp_path / "root", tmp_path / "link"):
+        assert is_below(tmp_path / "root" / "a.png", [one])
+        assert is_below(tmp_path / "link" / "new" / "c.png", [one])
+        for name in ("root-2/b.png", "root/out.png", "root/../root-2/b.png", "link/../b.png", "root/loop/../../b.png"):
+            assert not is_below(tmp_path / name, [one])
+    assert not is_below(tmp_path / "root" / "a.png", [])
