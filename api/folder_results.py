@@ -8,6 +8,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,14 @@ def result_of(job: Job, batch: Batch) -> dict[str, Any]:
 
 def json_lines(store: Store, batch: Batch) -> Iterator[str]:
     """A line an image that has ended, in the order of their ends."""
-    for job in _ended(store, batch):
+    for job in chain.from_iterable(store.ended_pages(batch.id)):
         yield json.dumps(result_of(job, batch), ensure_ascii=False) + "\n"
 
 
 def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
     """The same as a table with a heading."""
     yield _row(dict(zip(COLUMNS, COLUMNS, strict=True)))
-    for job in _ended(store, batch):
+    for job in chain.from_iterable(store.ended_pages(batch.id)):
         result = result_of(job, batch)
         usage, error = result["usage"] or {}, result["error"] or {}
         yield _row({**result, **usage, "error_code": error.get("code"), "error_message": error.get("message")})
@@ -96,13 +97,6 @@ async def folder_events(batch: Batch, resources: Resources, after: int) -> Async
 
 def _folder_of(batch: Batch) -> Path | None:
     return Path(batch.description).resolve() if batch.description.startswith("/") else None
-
-
-def _ended(store: Store, batch: Batch) -> Iterator[Job]:
-    last = 0
-    while jobs := store.finished_after(batch.id, last):
-        yield from jobs
-        last = jobs[-1].finished_order or last
 
 
 def _row(values: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from api.sse import EventStream
 from jobs import cancellation
 from jobs.creation import Created
 from jobs.errors import ConflictError, NotFoundError
-from jobs.tables import Batch, BatchKind, JobStatus
+from jobs.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
 
@@ -123,7 +123,7 @@ def retry_folder(
     """Ask again about the images that failed or were cancelled, as a new folder."""
     batch, store = _find(folder_id, resources), resources.store
     counts = store.counts(batch.id)
-    failed = counts[JobStatus.FAILED] + counts[JobStatus.CANCELLED]
+    failed = sum(counts[status] for status in UNANSWERED)
     if not failed:
         raise ConflictError("None of its images failed or was cancelled.")
     again = Batch(
@@ -133,7 +133,7 @@ def retry_folder(
         idempotency_key=scoped(idempotency_key, caller, "retry"),
         digest=folder_id,
     )
-    created = ask_again(lambda: store.failed_pages(batch.id), failed, resources, again)
+    created = ask_again(lambda: store.ended_pages(batch.id, statuses=UNANSWERED), failed, resources, again)
     response.status_code = 200 if created.repeated else 201
     return folder_object(store.batch(created.made.id), resources)
 

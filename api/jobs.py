@@ -25,7 +25,7 @@ from api.webhooks import webhook_for
 from jobs import cancellation
 from jobs.creation import Creation, check_room, create
 from jobs.errors import ConflictError, InvalidRequestError
-from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
+from jobs.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
 
 router = APIRouter(tags=["jobs"], route_class=JSONRoute)
 
@@ -134,7 +134,7 @@ def retry_job(
     """Ask again, as a new job: this one stays as it is."""
     store = resources.store
     job = store.job(job_id)
-    if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+    if job.status not in UNANSWERED:
         raise ConflictError(f"The job '{job_id}' has not failed: it is {job.status}.")
     batch = Batch(
         description=f"retry of {job_id}",

@@ -126,15 +126,10 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
     from jobs.submission import resubmit
-    from jobs.tables import Batch, JobStatus
+    from jobs.tables import UNANSWERED, Batch
 
     with _store() as store:
-        chosen = [
-            job
-            for name in jobs_or_batches
-            for job in _jobs_of(store, name)
-            if job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
-        ]
+        chosen = [job for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in UNANSWERED]
         if not chosen:
             click.echo("None of them failed or was cancelled.")
             return

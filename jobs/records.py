@@ -158,20 +158,23 @@ class Records:
             counts.update({JobStatus(status): count for status, count in connection.execute(query)})
         return counts
 
-    def finished_after(self, batch_id: str, order: int, limit: int = CHUNK) -> list[Job]:
+    def finished_after(
+        self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = CHUNK
+    ) -> list[Job]:
         """The batch's jobs that ended after the one with this `finished_order` (0: from the first), in that order."""
         query = select(_job).where(_job.c.batch_id == batch_id, _job.c.finished_order > order)
+        if statuses:
+            query = query.where(_job.c.status.in_(statuses))
         query = query.order_by(_job.c.finished_order).limit(limit)
         with reading(self._engine) as connection:
             return [as_job(row) for row in connection.execute(query).mappings()]
 
-    def failed_pages(self, batch_id: str) -> Iterator[list[Job]]:
-        """The batch's jobs that failed or were cancelled, some hundreds at a time; between two pages no view is held."""
+    def ended_pages(self, batch_id: str, *, statuses: Sequence[JobStatus] = ()) -> Iterator[list[Job]]:
+        """The batch's jobs that have ended, in that order, some hundreds at a time; between two pages no view is held."""
         last = 0
-        while ended := self.finished_after(batch_id, last):
-            last = ended[-1].finished_order or last
-            if page := [job for job in ended if job.status != JobStatus.SUCCEEDED]:
-                yield page
+        while page := self.finished_after(batch_id, last, statuses=statuses):
+            last = page[-1].finished_order or last
+            yield page
 
     def last_ends(self, batch_id: str, limit: int) -> list[float]:
         """When the batch's jobs ended that ended last, in seconds since the epoch, the latest first."""

@@ -25,6 +25,8 @@ class JobStatus(StrEnum):
 
 
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+#: Ended without an answer: what may be asked again.
+UNANSWERED = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Lane(StrEnum):

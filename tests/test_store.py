@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
+from jobs.records import CHUNK
 from jobs.store import MAX_DEATHS, Store
-from jobs.tables import JobStatus
+from jobs.tables import UNANSWERED, JobStatus
 from tests.postgres import both_databases
 from tests.rows import RESULT, add_batch, make_job
 
@@ -155,6 +156,20 @@ def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> Non
     assert [job.id for job in followed] == [jobs[2].id, jobs[0].id, jobs[1].id]
     assert [job.finished_order for job in followed] == [1, 2, 3]
     assert store.finished_after(batch.id, 3) == []
+
+
+def test_jobs_without_an_answer_come_in_pages_of_their_own(store: Store) -> None:
+    """As many a page as there are rows for it, however many others ended between them."""
+    batch, jobs = add_batch(store, 2 * CHUNK + 3)
+    ids = [job.id for job in jobs]
+    store.claim_all(ids[::2], "worker")
+    for job_id in ids[:2000:200]:
+        assert store.succeed(job_id, RESULT)
+    store.cancel(ids)
+    pages = list(store.ended_pages(batch.id, statuses=UNANSWERED))
+    assert [len(page) for page in pages] == [CHUNK, 2 * CHUNK + 3 - 6 - CHUNK]
+    assert {job.status for page in pages for job in page} == {JobStatus.CANCELLED}
+    assert sum(map(len, store.ended_pages(batch.id))) == len(ids)
 
 
 def test_counts_name_every_status(store: Store) -> None:
