@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from jobs.settings import Settings
 
 FILE = Path(__file__).parent.parent / "docker-compose.yml"
+PAGE = FILE.parent / "docs" / "http.md"
 SERVICES: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
 
 
@@ -38,9 +40,12 @@ def test_the_api_is_given_settings_that_there_are() -> None:
 
 
 def test_the_limits_of_the_host_hold_in_the_container() -> None:
-    """Every one that the API reads, and the secret of webhooks, is passed through if it is set."""
+    """Every one that the API reads or that its page names, and the secret of webhooks, is passed through if it is set."""
     given = SERVICES["api"]["environment"]
-    limits = {f"CAPTIONQ_{name.upper()}" for name in Settings.model_fields if name.startswith("max_")}
+    rows = re.findall(r"^\| (`CAPTIONQ_.*?) \|", PAGE.read_text(), re.MULTILINE)
+    limits = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert "CAPTIONQ_BODY_PAUSE" in limits
+    limits |= {f"CAPTIONQ_{name.upper()}" for name in Settings.model_fields if name.startswith("max_")}
     of_the_worker = {"CAPTIONQ_MAX_PIXELS", "CAPTIONQ_MAX_PROMPT_TOKENS", "CAPTIONQ_MAX_ATTEMPTS"}
     for name in {*limits, "CAPTIONQ_SYNC_DEADLINE", "CAPTIONQ_WEBHOOK_SECRET"} - of_the_worker:
         assert name in given
