@@ -67,7 +67,7 @@ class FolderIntake:
         images = self._taken(files)
         if not images:
             raise InvalidRequestError("There are no files in the upload: they are parts named 'files'.")
-        names = ", ".join(name or "?" for name, _ in files[:3]) + (" …" if len(files) > 3 else "")
+        names = ", ".join(clean_label(name) for name, _ in files[:3]) + (" …" if len(files) > 3 else "")
         asked = "".join(image.sha256 for image in images) + self._options.model_dump_json()
         batch = self._batch(names, asked)
         if (earlier := self._earlier(batch)) is not None:

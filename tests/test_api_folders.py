@@ -93,6 +93,13 @@ def test_images_and_zips_are_uploaded(served: Served) -> None:
     assert {"holiday/a.png", "b.png", "c.png", "d.png"} == set(results(served, folder))
 
 
+def test_an_upload_is_described_by_clean_names(served: Served) -> None:
+    """No mark turns a terminal's text around, and none of them is taken for a folder of this machine."""
+    files = [("files", (name, b"not looked at yet")) for name in ("/etc/a\u202egnp.png", "../", "b.png")]
+    made = served.client.post("/v1/folders", files=files).json()
+    assert made["description"] == "etc/a\N{REPLACEMENT CHARACTER}gnp.png, file, b.png"
+
+
 def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
     """The second one is told of the first."""
     save_scenes(root(served) / "twice", 30)
