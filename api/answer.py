@@ -17,11 +17,11 @@ from starlette.concurrency import run_in_threadpool
 
 from api.completions import Chunks, completion_of
 from api.errors import error_response, stored_error
-from api.following import HEARTBEAT, LeavingError, News, Silence, ended, follow
+from api.following import HEARTBEAT, News, Silence, ended, follow
 from api.resources import Resources
 from api.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
 from jobs import cancellation
-from jobs.errors import CaptionqError, ConflictError, DeadlineError, WorkerError
+from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
 from jobs.stream import Event
 from jobs.tables import Job, JobStatus
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,7 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import Send
 
-from jobs.errors import BrokerError, CaptionqError, DatabaseError, InvalidRequestError, NotFoundError
+from jobs.errors import (
+    BrokerError,
+    CaptionqError,
+    DatabaseError,
+    DeadlineError,
+    InvalidRequestError,
+    LeavingError,
+    NotFoundError,
+    WorkerError,
+)
 
 logger = logging.getLogger("captionq.api")
 
@@ -49,13 +58,13 @@ def error_detail(code: str, status: int, message: str, param: str | None = None)
 
 def detail_of(error: CaptionqError) -> ErrorDetail:
     """What may be said of an error of ours. What went wrong inside is for the log: its message may hold paths."""
-    inside = error.status >= 500 and type(error).__name__ not in _SPEAKABLE
+    inside = error.status >= 500 and type(error) not in _SPEAKABLE
     message = (type(error).__doc__ or "").splitlines()[0] if inside else error.message
     return error_detail(error.code, error.status, message)
 
 
 #: Errors of the 5xx kind whose sentences were written for callers.
-_SPEAKABLE = ("DeadlineError", "LeavingError", "WorkerError")
+_SPEAKABLE = (DeadlineError, LeavingError, WorkerError)
 
 
 def stored_error(code: str | None, message: str | None) -> CaptionqError:
@@ -101,6 +110,10 @@ def install_error_handlers(app: FastAPI) -> None:
 def outward(error: Exception) -> CaptionqError:
     """What is said of an error; the log has the rest."""
     match error:
+        case LeavingError():
+            # Nothing went wrong: somebody asked the server to end.
+            logger.info(error.message)
+            return error
         case CaptionqError():
             if error.status >= 500:
                 logger.error("%s: %s", type(error).__name__, error.message)
@@ -147,7 +160,8 @@ def _place(error: Any, body: object) -> list[str | int]:
         return parts[1:] if len(parts) > 1 and parts[0] in _SOURCES else parts
     found = []
     for number, part in enumerate(parts[1:], start=2):
-        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and part in range(len(body))):
+        # A form is a Mapping and no dict.
+        if (isinstance(body, Mapping) and part in body) or (isinstance(body, list) and part in range(len(body))):
             body = body[part]
         elif error["type"] != "missing" or number < len(parts):
             # Not a place, but the name of one type of several.

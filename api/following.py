@@ -10,19 +10,12 @@ from starlette.concurrency import run_in_threadpool
 
 from api.hub import Look, Subscription
 from api.resources import Resources
-from jobs.errors import CaptionqError
+from jobs.errors import LeavingError
 from jobs.stream import Event
 from jobs.tables import OPEN, Job
 
 #: Seconds without news after which whoever writes to a client shows that it is still there.
 HEARTBEAT = 15.0
-
-
-class LeavingError(CaptionqError):
-    """The server ends before there is an answer. The job goes on when it is back."""
-
-    code = "server_stopping"
-    status = 503
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,13 @@ class DeadlineError(CaptionqError):
     status = 504
 
 
+class LeavingError(CaptionqError):
+    """The server ends before there is an answer. The job goes on when it is back."""
+
+    code = "server_stopping"
+    status = 503
+
+
 class AuthenticationError(CaptionqError):
     """A valid API key is needed."""
 

@@ -227,6 +227,7 @@ def test_a_folder_that_cannot_be_asked_about_is_refused(served: Served, body: di
         ("/v1/folders", ["files"], {"options": ["{}", "{}"]}, "invalid_request_error", "options"),
         ("/v1/files", ["file"], {"purpose": "vision", "expires": "1"}, "unknown_parameter", "expires"),
         ("/v1/files", ["files"], {"purpose": "vision"}, "unknown_parameter", "files"),
+        ("/v1/files", ["file"], {"purpose": "batch"}, "invalid_request_error", "purpose"),
         ("/v1/files", ["file", "file"], {"purpose": "vision"}, "invalid_request_error", None),
     ],
 )
