@@ -26,7 +26,7 @@ from jobs.worker_state import live_workers
 
 logger = logging.getLogger("captionq.api")
 
-#: Seconds between two looks at the rows of all jobs that are followed.
+#: Seconds between two looks at the rows of all jobs that are followed, and for the workers.
 LOOK_EVERY = 1.0
 #: Seconds until a broker that is away is asked again.
 AWAY_PAUSE = 0.5
@@ -76,6 +76,7 @@ class Hub:
         self._wake_key = f"hub-{uuid4().hex}"
         self._woken = "0"
         self._look_due = 0.0
+        self._workers_due = 0.0
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
 
     def start(self) -> None:
@@ -178,8 +179,15 @@ class Hub:
         ]
 
     def _look_for_workers(self, now: float, *, needed: bool) -> None:
+        if not needed:
+            self._alone_since = None
+            return
+        # A due time of its own: unlike the rows, they need not be looked for whenever somebody comes.
+        if now < self._workers_due:
+            return
+        self._workers_due = now + LOOK_EVERY
         try:
-            if not needed or live_workers(self._connection):
+            if live_workers(self._connection):
                 self._alone_since = None
             elif self._alone_since is None:
                 self._alone_since = now
