@@ -1,8 +1,9 @@
-"""How large a body may be, and how long it may pause: counted while it comes in, whatever was said of its length."""
+"""How large a body may be, and how long it may be waited for: counted while it comes in, whatever was said of its length."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import NoReturn
 
@@ -16,6 +17,8 @@ from jobs.settings import Settings
 #: Bytes of a body that is too large that are read before it is refused, and the seconds for it.
 READ_ON = 32_000_000
 READ_ON_SECONDS = 1.0
+#: Bytes a second that a body has to come with, once its pauses together are longer than one may be.
+LEAST_RATE = 10_000
 #: Bytes of a form around the one file in it.
 FORM_ROOM = 100_000
 
@@ -64,9 +67,12 @@ class _Counted:
     def __init__(self, receive: Receive, send: Send, limit: int, too_large: BodyTooLargeError, pause: float) -> None:
         self._receive = receive
         self._send = send
+        self._limit = limit
         self._left = limit
         self._too_large = too_large
         self._pause = pause
+        #: Seconds that were spent on waiting for the client.
+        self._waited = 0.0
         self._is_whole = False
         self._has_begun = False
         #: What was wrong with the body, where no answer had begun.
@@ -88,13 +94,21 @@ class _Counted:
             await self._send(message)
 
     async def _next_piece(self) -> Message:
+        # A byte a minute would hold up the other uploads for as long as none.
+        earned = (self._limit - self._left) / LEAST_RATE
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._pause):
-                return await self._receive()
+            async with asyncio.timeout(min(self._pause, self._pause + earned - self._waited)):
+                message = await self._receive()
         except TimeoutError:
             self._refuse(
-                BodyTimeoutError(f"Nothing more of the body came for {self._pause:.0f} s (CAPTIONQ_BODY_PAUSE).")
+                BodyTimeoutError(
+                    f"The body came too slowly: it may pause for {self._pause:.0f} s (CAPTIONQ_BODY_PAUSE), and has to come with "
+                    f"{LEAST_RATE / 1000:.0f} kB/s."
+                )
             )
+        self._waited += time.monotonic() - began
+        return message
 
     def _refuse(self, error: InvalidRequestError) -> NoReturn:
         if not self._has_begun:

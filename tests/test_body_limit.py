@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api.body_limit import BodyLimit
+from api.body_limit import LEAST_RATE, BodyLimit
 from jobs.settings import Settings
 from tests.processes import PATIENCE
 from tests.serving import Served, serving
@@ -91,3 +91,54 @@ def test_nobody_is_hurried_behind_the_end_of_a_body() -> None:
     scope = {"type": "http", "path": "/", "headers": []}
     asyncio.run(BodyLimit(route, Settings(body_pause=0.01))(scope, receive, send))
     assert seen == ["http.request", "http.disconnect"]
+
+
+def test_a_body_that_trickles_is_refused_although_it_never_pauses_for_long() -> None:
+    """A byte now and then would hold up the other uploads for as long as its sender likes."""
+    coming = 200
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        nonlocal coming
+        coming -= 1
+        # Far less than the pause; all of them together are far more.
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"x", "more_body": coming > 0}
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "path": "/", "headers": []}
+    asyncio.run(BodyLimit(route, Settings(body_pause=1.0))(scope, receive, send))
+    assert said[0]["status"] == 408
+    assert coming > 0
+
+
+def test_a_body_that_comes_fast_enough_may_take_longer_than_a_pause() -> None:
+    """Each of these pieces earns a second, and is waited for for a twentieth of one."""
+    coming = 50
+    seen = 0
+
+    async def receive() -> Message:
+        nonlocal coming
+        coming -= 1
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"x" * LEAST_RATE, "more_body": coming > 0}
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal seen
+        more = True
+        while more:
+            message = await receive()
+            seen, more = seen + len(message["body"]), message["more_body"]
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "path": "/", "headers": []}
+    asyncio.run(BodyLimit(route, Settings(body_pause=2.0))(scope, receive, send))
+    assert seen == 50 * LEAST_RATE
