@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from rq.job import Job as RQJob
 from rq.queue import Queue
 from rq.worker import WorkerStatus
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.database import is_away
 from jobs.errors import CaptionqError
@@ -323,7 +323,7 @@ class MetalWorker(LeasingWorker):
         try:
             for job_id in self._flights:
                 self._store.release(job_id)
-        except OperationalError as error:
+        except DBAPIError as error:
             logger.warning("The database is away (%s); the next worker queues these jobs again.", type(error).__name__)
 
     def _drop_cancelled(self) -> None:
