@@ -24,8 +24,9 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 SCRIPT = Path(__file__).with_name("killpoint.py")
 #: More writes than three short jobs make.
 NEVER = 1_000_000
-#: Recovery, ids that are taken, leases before and after, the ends of jobs; a run of three jobs makes about 166 writes.
-CHOSEN = [(12, "before"), (76, "after"), (81, "after"), (85, "before"), (130, "before"), (150, "after")]
+#: Recovery, ids that are taken, leases before and after, the ends of jobs. A run of three jobs makes 140 to 170 writes: the
+#: worker looks into its lanes between two steps, and how many there are hangs on the machine.
+CHOSEN = [(12, "before"), (76, "after"), (81, "after"), (85, "before"), (105, "before"), (125, "after")]
 ALL = [(point, moment) for point in range(1, 200) for moment in ("before", "after")]
 POINTS = ALL if os.environ.get("CAPTIONQ_TEST_KILLPOINTS") == "all" else CHOSEN
 
@@ -45,8 +46,11 @@ def test_a_kill_at_any_write_loses_nothing(
     jobs = [add_text_job(store, "Hello!", model) for model in ("demo-text", "demo", "demo-text")]
     push(connection, Lane.BULK, [job.id for job in jobs])
     first = work(settings, point, moment)
-    # A sweep goes on beyond the last write.
-    assert first.returncode == -9 or (first.returncode == 0 and (point, moment) not in CHOSEN), first.stderr
+    if first.returncode == 0:
+        # It made fewer writes: a sweep goes on beyond the last one.
+        assert int(first.stdout.split()[-1]) < point
+    else:
+        assert first.returncode == -9, first.stderr
     second = work(settings, NEVER, moment)
     assert second.returncode == 0, second.stderr
     rows = [store.job(job.id) for job in jobs]
