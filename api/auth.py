@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import send_error
+from api.refusals import refuse
 from jobs.errors import AuthenticationError
 from jobs.settings import Settings
 
@@ -49,7 +49,7 @@ def caller_of(key: str | None, settings: Settings) -> Caller:
 
 
 class KeyCheck:
-    """Asks for a key before anything of a body is read. Plain ASGI."""
+    """Asks for a key before anything is made of a body. Plain ASGI."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -58,12 +58,13 @@ class KeyCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        headers = Headers(scope=scope)
+        kind, _, key = headers.get("authorization", "").partition(" ")
         try:
             scope["captionq.caller"] = caller_of(key if kind.lower() == "bearer" else None, self._settings).name
         except AuthenticationError as error:
             if scope["path"] not in OPEN_PATHS:
-                return await send_error(error, send)
+                return await refuse(error, headers, receive, send)
         return await self._app(scope, receive, send)
 
 

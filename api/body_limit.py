@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import NoReturn
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import send_error
+from api.refusals import refuse
 from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
 from jobs.settings import Settings
 
-#: Bytes of a body that is too large that are read before it is refused, and the seconds for it.
-READ_ON = 32_000_000
-READ_ON_SECONDS = 1.0
 #: Bytes a second that a body has to come with, once its pauses together are longer than one may be.
 LEAST_RATE = 10_000
 #: Bytes of a form around the one file in it.
@@ -37,8 +34,7 @@ class BodyLimit:
         limit, name = self._limit(scope["path"], headers)
         error = BodyTooLargeError(f"The body is larger than the {limit / 1e6:.0f} MB that are allowed ({name}).")
         if _length(headers) > limit:
-            await _read_on(receive, headers)
-            return await send_error(error, send)
+            return await refuse(error, headers, receive, send)
         counted = _Counted(receive, send, limit, error, self._settings.body_pause)
         try:
             await self._app(scope, counted.receive, counted.send)
@@ -47,7 +43,7 @@ class BodyLimit:
                 raise
         if counted.refusal is not None:
             if counted.refusal is error:
-                await _read_on(receive, headers)
+                return await refuse(error, headers, receive, send)
             await send_error(counted.refusal, send)
 
     def _limit(self, path: str, headers: Headers) -> tuple[int, str]:
@@ -114,22 +110,6 @@ class _Counted:
         if not self._has_begun:
             self.refusal = error
         raise error
-
-
-async def _read_on(receive: Receive, headers: Headers) -> None:
-    """Read some more of a body, and drop it: a client that is still sending would only see a broken connection."""
-    if "expect" in headers:
-        # It has asked first, and sends nothing yet.
-        return
-    left = READ_ON
-    # One that waits for the answer before it sends the rest gets it then.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(READ_ON_SECONDS):
-            while left > 0:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-                left -= len(message.get("body", b""))
 
 
 def _length(headers: Headers) -> int:

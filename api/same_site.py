@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import send_error
+from api.refusals import refuse
 from jobs.errors import CaptionqError, ForbiddenError
 
 
@@ -19,8 +19,8 @@ class SameSite:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (error := self._refusal(Headers(scope=scope))) is not None:
-            return await send_error(error, send)
+        if scope["type"] == "http" and (error := self._refusal(headers := Headers(scope=scope))) is not None:
+            return await refuse(error, headers, receive, send)
         return await self._app(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> CaptionqError | None:
