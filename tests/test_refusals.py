@@ -1,0 +1,30 @@
+"""Refusing a request whose body has not been read."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import Message
+
+from api.refusals import refuse
+from jobs.errors import AuthenticationError
+
+
+def test_a_body_that_is_coming_is_read_before_it_is_refused() -> None:
+    """A connection that is closed on a body that comes in is reset, and the answer with it."""
+    pieces: list[Message] = [
+        {"type": "http.request", "body": b"x", "more_body": True},
+        {"type": "http.request", "body": b"y", "more_body": False},
+    ]
+    happened: list[str] = []
+
+    async def receive() -> Message:
+        happened.append("piece")
+        return pieces.pop(0)
+
+    async def send(message: Message) -> None:
+        happened.append(message["type"])
+
+    asyncio.run(refuse(AuthenticationError(), Headers({"content-length": "2"}), receive, send))
+    assert happened == ["piece", "piece", "http.response.start", "http.response.body"]
