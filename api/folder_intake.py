@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -22,7 +21,7 @@ from jobs.creation import Created, check_room
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
-from jobs.models import check_sees, public_name
+from jobs.models import check_sees
 from jobs.submission import CHUNK, Existing, Question, job_about, without_text
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
 
@@ -40,7 +39,7 @@ class FolderIntake:
     ) -> None:
         """Raises ModelError, InvalidRequestError."""
         info = resources.catalogue.resolve(options.model)
-        check_sees(replace(info, name=public_name(info.name)))
+        check_sees(info)
         self._options = options
         self._resources = resources
         self._question: Question = options.question(info.name)

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from api.auth import Caller
 from api.dialect import CompletionBody
@@ -17,7 +16,7 @@ from jobs.batch_creation import find_made, make_batch
 from jobs.creation import Created, Creation, check_room, create
 from jobs.errors import ConflictError, ForbiddenError
 from jobs.folders import is_below
-from jobs.models import check_sees, public_name
+from jobs.models import check_sees
 from jobs.requests import path_of
 from jobs.submission import CHUNK, copy_of
 from jobs.tables import Batch, Job, Lane
@@ -40,7 +39,7 @@ def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempoten
     info = resources.catalogue.resolve(body.model)
     references = body.images()
     if references:
-        check_sees(replace(info, name=public_name(info.name)))
+        check_sees(info)
     request = body.to_request(info.name, take_images(references, resources))
     job = Job(
         lane=lane,
