@@ -22,7 +22,7 @@ from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.folders import find_images
 from jobs.labels import clean_label
 from jobs.models import check_sees
-from jobs.submission import CHUNK, Existing, Question, job_about, without_text
+from jobs.submission import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text
 from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
 
 #: How a zip begins, also an empty one.
@@ -55,9 +55,11 @@ class FolderIntake:
             return earlier
         hooks = self._hooks(batch)
         images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
-        wanted = [one for one in without_text(images, Existing(body.existing)) if one is not None]
+        found = list(without_text(images, Existing(body.existing)))
+        wanted = [one for one in found if isinstance(one, Wanted)]
+        skipped = [one.output.as_uri() for one in found if isinstance(one, Skipped)]
         self._check_room(len(wanted))
-        check_free([one.output.as_uri() for one in wanted], self._resources)
+        check_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
         roots = roots_of(self._resources)
         return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, roots), hooks)
 

@@ -12,14 +12,18 @@ from api.auth import Caller
 from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
+from jobs import queue
 from jobs.batch_creation import find_made, make_batch
+from jobs.cancellation import announce
 from jobs.creation import Created, Creation, check_room, create
-from jobs.errors import ConflictError, ForbiddenError
+from jobs.errors import ForbiddenError
 from jobs.folders import is_below
 from jobs.models import check_sees
 from jobs.requests import path_of
+from jobs.runs import Runs
 from jobs.submission import CHUNK, copy_of
 from jobs.tables import Batch, Job, Lane
+from jobs.writers import busy_error
 
 logger = logging.getLogger("captionq.api")
 
@@ -81,16 +85,19 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     return make_batch(batch, chunks, (), store=store, connection=connection)
 
 
-def check_free(outputs: Sequence[str], resources: Resources) -> None:
-    """Two jobs that write one file would leave the text of whichever ends last. Raises ConflictError."""
-    if not outputs:
-        return
-    waiting = resources.store.open_outputs()
-    busy = [waiting[output].id for output in outputs if output in waiting]
-    if busy:
-        raise ConflictError(
-            f"{len(busy)} of these images are being asked about already, by {busy[0]} first. Wait for its end, or cancel it."
-        )
+def check_free(outputs: Sequence[str], resources: Resources, *, skipped: Sequence[str] = ()) -> None:
+    """Make sure that no open job writes these files. Raises ConflictError, which names who queued the first one that does.
+
+    Jobs that a dead run left open are cancelled, also those of `skipped`, the files that are there already.
+    """
+    store = resources.store
+    dead = Runs(resources.settings).dead(store.open_batches())
+    if busy := [writer for writer in store.writers(outputs).values() if writer.batch_id not in dead]:
+        raise busy_error(busy)
+    if dead:
+        cancelled = store.cancel_abandoned([*outputs, *skipped], dead)
+        with queue.rows_first():
+            announce(cancelled, store=store, connection=resources.connection)
 
 
 def _check_served(job: Job, resources: Resources) -> None:

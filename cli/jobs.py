@@ -125,6 +125,7 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
     Example:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
+    from jobs.runs import Runs
     from jobs.submission import resubmit
     from jobs.tables import UNANSWERED, Batch
 
@@ -134,9 +135,11 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
             click.echo("None of them failed or was cancelled.")
             return
         batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
-        store.add_batch(batch)
-        resubmit(batch, chosen, store=store, connection=_broker())
-    click.echo(f"{len(chosen)} queued as {batch.id}.")
+        dead = Runs(_settings()).dead(store.open_batches())
+        made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead)
+    click.echo(f"{made.queued + made.resumed} queued as {batch.id}.")
+    if busy := made.followed + made.refused:
+        click.echo(f"{len(busy)} not queued: {busy[0].maker} is asking about the first of these images already.")
     click.echo("A running worker takes them; otherwise start one: captionq work", err=True)
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from jobs.requests import path_of
+from jobs.submission import Submission
 from jobs.tables import Job, JobStatus
 
 #: Failures that the summary lists, and answers that something was noticed about.
@@ -34,7 +36,13 @@ class Report(ABC):
         self._prompt_tokens = 0
         self._image_tokens = 0
         self._completion_tokens = 0
+        #: Images that nothing was queued for: another run or request asks something else about them.
+        self.refused = 0
         self._failures: list[Job] = []
+        #: How many jobs of each batch failed or were cancelled, and how many of them the summary does not list.
+        self._failed_of: Counter[str] = Counter()
+        self._unlisted_of: Counter[str] = Counter()
+        self._failed_statuses: set[str] = set()
         self._noticed: list[Job] = []
         self._begun = time.monotonic()
 
@@ -57,8 +65,23 @@ class Report(ABC):
                 self._noticed.append(job)
             return
         self.failed += 1
+        self._failed_of[job.batch_id or ""] += 1
+        self._failed_statuses.add(job.status)
         if len(self._failures) < SHOWN_FAILURES:
             self._failures.append(job)
+        else:
+            self._unlisted_of[job.batch_id or ""] += 1
+
+    def found_others(self, submission: Submission) -> None:
+        """Say which images others have queued already."""
+        for maker, count in Counter(writer.maker for writer in submission.followed).items():
+            self.note(f"{_are(count)} being captioned by {maker}: following.")
+        self.refused = len(submission.refused)
+        for (maker, batch_id), count in Counter((one.maker, one.batch_id) for one in submission.refused).items():
+            self.note(
+                f"{_are(count)} being captioned by {maker} with another question; "
+                f"run this again when it has ended, or cancel it: captionq jobs cancel {batch_id}"
+            )
 
     @abstractmethod
     def loading(self, model: str) -> None:
@@ -78,11 +101,11 @@ class Report(ABC):
     def sum_up(self) -> None:
         """The end of a run."""
         seconds = time.monotonic() - self._begun
-        total = self.captioned + self.skipped + self.failed
+        total = self.captioned + self.skipped + self.failed + self.refused
         rate = f" ({self.captioned / seconds:.1f} images/s)" if self.captioned else ""
         self._say(
-            f"{_count(total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed "
-            f"in {seconds:.1f} s{rate}"
+            f"{_count(total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed"
+            f"{f', {self.refused} left to others' if self.refused else ''} in {seconds:.1f} s{rate}"
         )
         if self.captioned:
             self._say(
@@ -95,9 +118,10 @@ class Report(ABC):
             self._say(f"  and {len(self._noticed) - SHOWN_FAILURES} more whose answers look wrong")
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
-        if self.failed > len(self._failures):
-            more = self.failed - len(self._failures)
-            self._say(f"  and {more} more: captionq jobs list --batch {self.batch_id} --status failed --limit {more}")
+        statuses = " ".join(f"--status {status}" for status in sorted(self._failed_statuses, reverse=True))
+        for batch_id, more in self._unlisted_of.items():
+            limit = self._failed_of[batch_id]
+            self._say(f"  and {more} more: captionq jobs list --batch {batch_id} {statuses} --limit {limit}")
 
     def _say(self, line: str) -> None:
         click.echo(line)
@@ -127,6 +151,13 @@ class TextReport(Report):
         with Progress(*columns, console=Console(stderr=True), transient=True) as self._progress:
             self._progress.add_task("Waiting for the worker", total=total, failed=0)
             yield
+
+    def found_others(self, submission: Submission) -> None:
+        """Takes the images that are left to others out of the bar."""
+        super().found_others(submission)
+        if self._progress is not None and self.refused:
+            task = self._progress.tasks[0]
+            self._progress.update(task.id, total=(task.total or 0) - self.refused)
 
     def loading(self, model: str) -> None:
         """Says so before the bar."""
@@ -213,6 +244,10 @@ def reason_of(job: Job) -> str:
 def printable(address: str) -> str:
     """The path of a file address, with ? for what is no text."""
     return str(path_of(address)).encode(errors="replace").decode()
+
+
+def _are(number: int) -> str:
+    return f"{_count(number, 'image')} {'is' if number == 1 else 'are'}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,17 +9,23 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from cli.followed import Followed
 from cli.main import INTERRUPTED
 from cli.report import make_report
 from cli.services import Services, services
+from jobs import broker
+from jobs.cancellation import announce
+from jobs.errors import BrokerError
 from jobs.folders import find_images
 from jobs.models import check_sees, describe
+from jobs.runs import Runs
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.stream import read
-from jobs.submission import Existing, Question, Submission, Wanted, submit, without_text
-from jobs.tables import OPEN, JobStatus
+from jobs.submission import Existing, Question, Skipped, Wanted, submit, without_text
+from jobs.tables import OPEN, Batch, Job, JobStatus
 from worker.download import fetch
+from worker.lock import is_running
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1
@@ -39,20 +45,21 @@ class Run:
     def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing) -> int:
         """Returns the exit status. Raises CaptionqError when the run itself cannot go on."""
         self._check_model()
-        wanted = self._find(paths, recursive=recursive, existing=existing)
-        if wanted:
-            store = Store(self._settings)
-            description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
-            with services(self._settings) as running:
-                try:
-                    self._queue_and_follow(wanted, description, store, running)
-                except KeyboardInterrupt:
-                    self._report.interrupted(own_worker=running.own_worker)
+        wanted, skipped = self._find(paths, recursive=recursive, existing=existing)
+        self._report.skipped = len(skipped)
+        store, runs = Store(self._settings), Runs(self._settings)
+        try:
+            self._cancel_abandoned(skipped, store, runs)
+            if wanted:
+                description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
+                batch = Batch(description=description, model=self._question.model)
+                if not self._queue_and_follow(wanted, batch, store, runs):
                     return INTERRUPTED
-                finally:
-                    store.close()
+            runs.tidy({batch.id for batch in store.open_batches()})
+        finally:
+            store.close()
         self._report.sum_up()
-        return SOME_FAILED if self._report.failed else ALL_CAPTIONED
+        return SOME_FAILED if self._report.failed or self._report.refused else ALL_CAPTIONED
 
     def _check_model(self) -> None:
         """Refuse before anything is queued; fetch here, where its progress can be seen."""
@@ -63,52 +70,83 @@ class Run:
         if model.name == "demo":
             self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
-    def _find(self, paths: Sequence[Path], *, recursive: bool, existing: Existing) -> list[Wanted]:
-        wanted: list[Wanted] = []
-        for one in without_text(find_images(paths, recursive=recursive), existing):
-            if one is None:
-                self._report.skipped += 1
-            else:
-                wanted.append(one)
-        return wanted
+    def _find(
+        self, paths: Sequence[Path], *, recursive: bool, existing: Existing
+    ) -> tuple[list[Wanted], list[Skipped]]:
+        found = list(without_text(find_images(paths, recursive=recursive), existing))
+        wanted = [one for one in found if isinstance(one, Wanted)]
+        return wanted, [one for one in found if isinstance(one, Skipped)]
 
-    def _queue_and_follow(self, wanted: list[Wanted], description: str, store: Store, running: Services) -> None:
-        with self._report.following(len(wanted)):
-            running.ensure()
-            submission = submit(
-                wanted,
-                self._question,
-                store=store,
-                connection=running.connection,
-                description=description,
-                # What an earlier run left in the queue of a worker of our own can wait: somebody looks at this one.
-                at_front=running.own_worker,
-            )
-            self._report.batch_id = submission.batch.id
-            self._follow(submission, store, running)
+    def _cancel_abandoned(self, skipped: Sequence[Skipped], store: Store, runs: Runs) -> None:
+        """End the jobs that a dead run left about images that have their texts now: the next worker would write these again."""
+        if not skipped or not (dead := runs.dead(store.open_batches())):
+            return
+        # A worker that runs a job may have written the text just now, and is about to say so.
+        leaving = (JobStatus.QUEUED,) if is_running(self._settings) else OPEN
+        cancelled = store.cancel_abandoned((one.output.as_uri() for one in skipped), dead, leaving)
+        # The rows are what counts: a worker throws away the entry of a job that has ended.
+        with suppress(BrokerError, RedisError):
+            if cancelled and (connection := broker.find(self._settings)) is not None:
+                announce(cancelled, store=store, connection=connection)
 
-    def _follow(self, submission: Submission, store: Store, running: Services) -> None:
-        """Until no job of the batch is open: each of them is reported once, in the order of their ends."""
+    def _queue_and_follow(self, wanted: list[Wanted], batch: Batch, store: Store, runs: Runs) -> bool:
+        """Returns False after Ctrl-C."""
+        # Held until our own worker has put back what it ran: then another run may take it over.
+        with runs.hold(batch), services(self._settings) as running:
+            try:
+                with self._report.following(len(wanted)):
+                    running.ensure()
+                    self._follow(batch, self._submit(wanted, batch, store, runs, running), store, running)
+            except KeyboardInterrupt:
+                self._report.interrupted(own_worker=running.own_worker)
+                return False
+        return True
+
+    def _submit(self, wanted: list[Wanted], batch: Batch, store: Store, runs: Runs, running: Services) -> Followed:
+        """Queue the images that nobody has queued. Returns those that this run waits for with others."""
+        submission = submit(
+            wanted,
+            self._question,
+            batch,
+            store=store,
+            connection=running.connection,
+            dead=runs.dead(store.open_batches()),
+            # What an earlier run left in the queue of a worker of our own can wait: somebody looks at this one.
+            at_front=running.own_worker,
+        )
+        if submission.queued or submission.resumed:
+            self._report.batch_id = batch.id
+        self._report.found_others(submission)
+        return Followed(submission.followed, batch, store, runs)
+
+    def _follow(self, batch: Batch, followed: Followed, store: Store, running: Services) -> None:
+        """Until no job of the batch is open, nor one that others have: each is reported once, in the order of their ends."""
         last = 0
         while True:
             # Counted first: a job that ends after the count is seen in the next round.
-            counts = store.counts(submission.batch.id)
-            while jobs := store.finished_after(submission.batch.id, last):
-                for job in jobs:
-                    self._report.finished(job)
+            counts = store.counts(batch.id)
+            while jobs := store.finished_after(batch.id, last):
                 last = jobs[-1].finished_order or last
-                running.progressed()
-            if not any(counts[status] for status in OPEN):
+                self._ended(jobs, running)
+            self._ended(followed.ended(), running)
+            if not (followed or any(counts[status] for status in OPEN)):
                 return
             if not last:
-                self._show_loading(submission, store, running)
+                self._show_loading(batch, store, running)
+            followed.take_over()
             running.ensure()
             time.sleep(FOLLOW_EVERY)
 
-    def _show_loading(self, submission: Submission, store: Store, running: Services) -> None:
+    def _ended(self, jobs: Sequence[Job], running: Services) -> None:
+        for job in jobs:
+            self._report.finished(job)
+        if jobs:
+            running.progressed()
+
+    def _show_loading(self, batch: Batch, store: Store, running: Services) -> None:
         """A large model takes a while: a bar that does not move wants a word."""
         with suppress(RedisError):
-            for job in store.jobs(batch_id=submission.batch.id, statuses=[JobStatus.RUNNING], limit=1):
+            for job in store.jobs(batch_id=batch.id, statuses=[JobStatus.RUNNING], limit=1):
                 for event in read(running.connection, job.id)[-1:]:
                     if event.name == "loading":
                         self._report.loading(event.data["model"])

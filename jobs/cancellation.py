@@ -23,10 +23,15 @@ def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> lis
     """
     cancelled = store.cancel(ids)
     if connection is not None:
-        queue.withdraw(connection, cancelled)
-        for chunk in chunked(cancelled, CHUNK):
-            _tell(connection, [job for job in store.those(chunk) if job.worker is not None or job.streamed])
+        announce(cancelled, store=store, connection=connection)
     return cancelled
+
+
+def announce(cancelled: Sequence[str], *, store: Store, connection: Redis) -> None:
+    """Withdraw the entries of rows that were cancelled, and tell the worker and the clients. Raises RedisError."""
+    queue.withdraw(connection, cancelled)
+    for chunk in chunked(cancelled, CHUNK):
+        _tell(connection, [job for job in store.those(chunk) if job.worker is not None or job.streamed])
 
 
 def _tell(connection: Redis, jobs: Sequence[Job]) -> None:

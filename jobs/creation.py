@@ -23,6 +23,7 @@ from jobs.store import Store
 from jobs.tables import Batch, Job, Lane, Webhook
 from jobs.webhook_store import add_webhooks
 from jobs.worker_state import WorkerState, live_workers
+from jobs.writers import insert_jobs
 
 logger = logging.getLogger("captionq.creation")
 
@@ -138,5 +139,5 @@ def _add(store: Store, creation: Creation) -> None:
     with writing(store.engine) as connection:
         if creation.batch is not None:
             connection.execute(insert(_TABLES["batch"]).values(creation.batch.model_dump()))
-        connection.execute(insert(_TABLES["job"]), [job.model_dump() for job in creation.jobs])
+        insert_jobs(connection, creation.jobs)
         add_webhooks(connection, creation.webhooks)

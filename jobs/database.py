@@ -19,7 +19,7 @@ from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30

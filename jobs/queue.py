@@ -6,13 +6,18 @@ The row is the job; an entry only brings it to the worker. So an entry may be lo
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import product
+from secrets import token_hex
 from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Queue, Retry
 from rq.command import send_command
 from rq.exceptions import DequeueTimeout, DeserializationError
@@ -24,6 +29,8 @@ from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
 from jobs.store import Store
 from jobs.tables import Lane
+
+logger = logging.getLogger("captionq.queue")
 
 #: What an entry names as its function. It exists nowhere: the worker compares the name and calls its engine.
 FUNCTION = "captionq.generate"
@@ -49,6 +56,23 @@ for lane = 1, #KEYS / 2 do
 end
 return taken
 """
+
+# KEYS: a set of ids, and the lanes that are turned round once, without those ids.
+_WITHDRAW = """
+for lane = 2, #KEYS do
+  for _ = 1, redis.call('LLEN', KEYS[lane]) do
+    local id = redis.call('LPOP', KEYS[lane])
+    if redis.call('SISMEMBER', KEYS[1], id) == 0 then redis.call('RPUSH', KEYS[lane], id) end
+  end
+end
+redis.call('DEL', KEYS[1])
+"""
+
+#: Ids that are taken out of their lane one by one: each LREM reads the lane from its beginning. More than these are taken out
+#: together, in one walk through the lane.
+FEW = 16
+#: Seconds after which Redis forgets a set of ids whose maker died.
+_MINUTES = 600
 
 # A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
 # back into its lane; without, rq would call it failed.
@@ -166,6 +190,15 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
         )
 
 
+@contextmanager
+def rows_first() -> Iterator[None]:
+    """Go on when the broker is away: the rows are written, and `reconcile` brings the lanes to agree with them later."""
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("The broker is away (%s): the jobs wait for it.", error)
+
+
 def waiting(connection: Redis, lane: str) -> int:
     """How many entries wait in a lane. Raises RedisError."""
     return LaneQueue(lane, connection=connection, serializer=JSONSerializer).count
@@ -181,15 +214,23 @@ def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
     return int(position) + sum(waiting(connection, before) for before in order[: order.index(Lane(lane))])
 
 
-def withdraw(connection: Redis, ids: Iterable[str]) -> None:
+def withdraw(connection: Redis, ids: Sequence[str]) -> None:
     """Take the entries of rows that ended (were cancelled) out again. The worker notices those that it runs."""
+    keys = [queue.key for queue in lanes(connection)]
+    few = len(ids) <= FEW
+    withdrawn = f"captionq:withdrawn:{token_hex(8)}"
     for chunk in chunked(ids, CHUNK):
         with connection.pipeline() as pipeline:
-            for job_id in chunk:
-                for queue in lanes(connection):
-                    queue.remove(job_id, pipeline=pipeline)
-                pipeline.delete(Entry.key_for(job_id))
+            pipeline.delete(*map(Entry.key_for, chunk))
+            if few:
+                for key, job_id in product(keys, chunk):
+                    pipeline.lrem(key, 1, job_id)
+            else:
+                pipeline.sadd(withdrawn, *chunk)
+                pipeline.expire(withdrawn, _MINUTES)
             pipeline.execute()
+    if not few:
+        connection.eval(_WITHDRAW, 1 + len(keys), withdrawn, *keys)
 
 
 def stop(connection: Redis, worker: str, job_id: str) -> None:
@@ -212,16 +253,18 @@ def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) ->
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
 
 
-def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, at_front: bool = False) -> int:
+def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
     """Give every queued row that has no entry one, and return how many had none.
 
-    `older_than` (seconds) leaves out rows whose writer may be about to push them.
+    Args:
+        older_than: seconds; leaves out rows whose writer may be about to push them.
+        begun: ids of jobs that a worker had taken. They go ahead of what waits; all others go behind.
     """
     present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
-    missing: dict[str, list[str]] = {}
+    missing: dict[tuple[str, bool], list[str]] = {}
     for job_id, lane in store.queued(older_than):
         if job_id not in present:
-            missing.setdefault(lane, []).append(job_id)
-    for lane, ids in missing.items():
+            missing.setdefault((lane, job_id in begun), []).append(job_id)
+    for (lane, at_front), ids in missing.items():
         push(connection, lane, ids, at_front=at_front)
     return sum(map(len, missing.values()))

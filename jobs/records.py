@@ -15,20 +15,13 @@ from jobs.errors import NotFoundError
 from jobs.settings import Settings
 from jobs.statements import GLANCE
 from jobs.tables import OPEN, Batch, Job, JobStatus
+from jobs.writers import Writer, writers_of
 
 #: Rows a statement: far below SQLite's limit of 32,766 variables a statement.
 CHUNK = 500
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-
-
-@dataclass(frozen=True)
-class OpenOutput:
-    """A job that is going to write a file, and the digest of its request."""
-
-    id: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -140,13 +133,22 @@ class Records:
         with reading(self._engine) as connection:
             return [as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
 
-    def open_outputs(self) -> dict[str, OpenOutput]:
-        """The open jobs that write a file, by the address of that file."""
-        query = select(_job.c.output, _job.c.id, _job.c.digest).where(
-            _job.c.status.in_(OPEN), _job.c.output.is_not(None)
-        )
+    def writers(self, outputs: Sequence[str]) -> dict[str, Writer]:
+        """The open jobs that write these files, by the files' addresses."""
         with reading(self._engine) as connection:
-            return {output: OpenOutput(job_id, digest) for output, job_id, digest in connection.execute(query)}
+            return writers_of(connection, outputs)
+
+    def open_batches(self) -> list[Batch]:
+        """The batches that have open jobs."""
+        open_job = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.status.in_(OPEN))
+        with reading(self._engine) as connection:
+            return [Batch(**row) for row in connection.execute(select(_batch).where(exists(open_job))).mappings()]
+
+    def last_order(self, batch_id: str) -> int:
+        """The `finished_order` of the batch's job that ended last; 0: none has ended."""
+        query = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(_job.c.batch_id == batch_id)
+        with reading(self._engine) as connection:
+            return int(connection.execute(query).scalar_one())
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
         """How many jobs there are in each status, of one batch or of all."""

@@ -146,6 +146,11 @@ class Settings(BaseSettings):
         return self.data_dir / "logs"
 
     @property
+    def run_dir(self) -> Path:
+        """Lock files of the commands that run."""
+        return self.data_dir / "runs"
+
+    @property
     def worker_lock(self) -> Path:
         """Locked (flock) by the worker for as long as it lives."""
         return self.data_dir / "worker.lock"
@@ -153,7 +158,7 @@ class Settings(BaseSettings):
     def make_folders(self) -> None:
         """Make the data folder and what is below it, readable by its owner alone. Raises DataFolderError."""
         try:
-            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.blob_dir):
+            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.blob_dir, self.run_dir):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DataFolderError(

@@ -7,10 +7,10 @@ other learns from the row count that it lost. Terminal states are final: no meth
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -20,6 +20,7 @@ from jobs.records import CHUNK, Records, as_job
 from jobs.statements import CLAIM, ending
 from jobs.tables import OPEN, Batch, Job, JobStatus, Webhook
 from jobs.webhook_store import add_webhooks
+from jobs.writers import TakenUp, insert_jobs, sort_out, writers_of
 
 #: A job whose worker died this often while it ran has killed it, and is given up.
 MAX_DEATHS = 3
@@ -81,11 +82,47 @@ class Store(Records):
     def add(self, jobs: Sequence[Job]) -> None:
         """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile."""
         with writing(self._engine) as connection:
-            connection.execute(insert(_job), [job.model_dump() for job in jobs])
+            insert_jobs(connection, jobs)
 
-    def adopt(self, ids: Sequence[str], batch_id: str) -> int:
-        """Move open jobs of an interrupted run into the batch of the run that takes it up. Returns how many moved."""
-        return sum(self._change(chunk, OPEN, batch_id=batch_id) for chunk in chunked(ids, CHUNK))
+    def take_up(self, jobs: Sequence[Job], batch_id: str, dead: Collection[str]) -> TakenUp:
+        """Write those of these jobs whose files no open job writes; take over or cancel what dead runs left of the others.
+
+        One transaction, so of two commands that come at the same moment one queues a job and the other finds it. `jobs` are
+        some hundreds, of the batch `batch_id`. `dead`: ids of batches whose command has ended.
+        """
+        with writing(self._engine) as connection:
+            writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
+            taken = sort_out(jobs, writers, dead)
+            self._end(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
+            self._update(connection, taken.resumed, OPEN, batch_id=batch_id)
+            if taken.new:
+                connection.execute(insert(_job), [job.model_dump() for job in taken.new])
+        return taken
+
+    def adopt(self, ids: Sequence[str], batch_id: str, dead: Collection[str]) -> int:
+        """Move open jobs of runs that are dead into the batch of the run that takes them over. Returns how many moved.
+
+        Not those that another run has taken over before.
+        """
+        moved = 0
+        for chunk in chunked(ids, CHUNK):
+            with writing(self._engine) as connection:
+                moved += self._update(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
+        return moved
+
+    def cancel_abandoned(
+        self, outputs: Iterable[str], dead: Collection[str], leaving: Sequence[JobStatus] = OPEN
+    ) -> list[str]:
+        """queued (or running, see `leaving`) → cancelled, for jobs of dead runs that write these files. Returns their ids."""
+        cancelled: list[str] = []
+        for chunk in chunked(outputs, CHUNK):
+            with writing(self._engine) as connection:
+                left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
+                query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
+                ids = list(connection.execute(query).scalars())
+                self._end(connection, ids, tuple(leaving), JobStatus.CANCELLED)
+                cancelled += ids
+        return cancelled
 
     # -- a job's way --------------------------------------------------------------------------------
 
@@ -183,9 +220,14 @@ class Store(Records):
         return changed
 
     def _update(
-        self, connection: Connection, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object
+        self,
+        connection: Connection,
+        ids: Sequence[str],
+        leaving: Sequence[JobStatus],
+        *guards: ColumnElement[bool],
+        **values: object,
     ) -> int:
-        guard: ColumnElement[bool] = _job.c.id.in_(ids) & _job.c.status.in_(leaving)
+        guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
         return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
 
 

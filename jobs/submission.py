@@ -1,22 +1,28 @@
-"""From a list of image files to queued jobs: what is there already is skipped, what is queued already is taken over."""
+"""From a list of image files to queued jobs.
+
+An image that has its text is skipped. One that is queued already gets no second job: a dead run's job is taken over, a live
+one's is followed.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from redis import Redis
 
 from jobs import queue
+from jobs.cancellation import announce
 from jobs.chunks import chunked
 from jobs.outputs import Sidecars
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane
+from jobs.writers import TakenUp, Writer
 
 #: Rows a transaction, and entries a push: the worker gets its turn in between.
 CHUNK = 500
@@ -58,84 +64,101 @@ class Wanted:
     output: Path
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """An image that is left as it is, because it has its text file."""
+
+    image: Path
+    output: Path
+
+
 @dataclass
 class Submission:
     """What became of the images of a run."""
 
-    batch: Batch
     queued: int = 0
-    #: Queued by an earlier run of the same command that was interrupted.
+    #: Taken over: a run that is dead queued them, with the same question.
     resumed: int = 0
+    #: Open jobs of others that ask the same: they stay where they are.
+    followed: list[Writer] = field(default_factory=list)
+    #: Open jobs of others that ask something else about images of this run: nothing is queued for these.
+    refused: list[Writer] = field(default_factory=list)
+
+    def count(self, taken: TakenUp) -> None:
+        """Add what became of some of the images."""
+        self.queued += len(taken.new)
+        self.resumed += len(taken.resumed)
+        self.followed += taken.followed
+        self.refused += taken.refused
 
 
-def without_text(images: Iterable[Path], existing: Existing) -> Iterator[Wanted | None]:
-    """Each image that needs a text; None for one that is skipped, because it has its text file."""
+def without_text(images: Iterable[Path], existing: Existing) -> Iterator[Wanted | Skipped]:
+    """Each image, and whether it needs a text: one that has its text file may be skipped."""
     sidecars = Sidecars()
     for image in images:
         output = sidecars.path_for(image)
         skipped = existing is Existing.SKIP and os.path.lexists(output)
-        yield None if skipped else Wanted(image, output)
+        yield Skipped(image, output) if skipped else Wanted(image, output)
 
 
 def submit(
     wanted: Sequence[Wanted],
     question: Question,
+    batch: Batch,
     *,
     store: Store,
     connection: Redis,
-    description: str,
+    dead: Collection[str] = (),
     at_front: bool = False,
 ) -> Submission:
-    """Queue a job an image in a batch of its own, rows first, a chunk at a time. `at_front`: ahead of what waits already.
+    """Queue a job an image, rows first, a chunk at a time. A bad image raises nothing here: its job will fail.
 
-    A bad image raises nothing here: its job will fail.
+    Args:
+        batch: of this run alone; it is added to the store.
+        dead: ids of batches whose command has ended (`Runs.dead`). Their open jobs are taken over when they ask the same, and
+            cancelled when they ask something else about an image of this run. Open jobs of all others stay as they are.
+        at_front: ahead of what waits already.
     """
-    batch = Batch(description=description, model=question.model)
     store.add_batch(batch)
-    submission = Submission(batch)
-    waiting = store.open_outputs()
+    submission = Submission()
+    resumed: list[list[str]] = []
     chunks = list(chunked(wanted, CHUNK))
     if at_front:
         # Each one goes ahead of the one before it.
         chunks.reverse()
     for chunk in chunks:
-        jobs = [job_about(one, question, batch) for one in chunk]
-        new: list[Job] = []
-        resumed: list[str] = []
-        superseded: list[str] = []
-        for job in jobs:
-            earlier = waiting.get(job.output or "")
-            if earlier is not None and earlier.digest == job.digest:
-                resumed.append(earlier.id)
-                continue
-            if earlier is not None:
-                # Two jobs that write the same file would leave the text of whichever ends last: the newer question wins.
-                superseded.append(earlier.id)
-            new.append(job)
-        queue.withdraw(connection, store.cancel(superseded))
-        submission.resumed += store.adopt(resumed, batch.id)
-        if new:
-            store.add(new)
-        submission.queued += len(new)
-        if at_front:
-            queue.withdraw(connection, resumed)
-            queue.push(connection, Lane.BULK, resumed, at_front=True)
-        queue.push(connection, Lane.BULK, [job.id for job in new], at_front=at_front)
+        taken = store.take_up([job_about(one, question, batch) for one in chunk], batch.id, dead)
+        with queue.rows_first():
+            queue.push(connection, Lane.BULK, [job.id for job in taken.new], at_front=at_front)
+            announce(taken.superseded, store=store, connection=connection)
+        resumed.append(taken.resumed)
+        submission.count(taken)
+    if at_front:
+        ids = [job_id for chunk_ids in reversed(resumed) for job_id in chunk_ids]
+        with queue.rows_first():
+            queue.withdraw(connection, ids)
+            queue.push(connection, Lane.BULK, ids, at_front=True)
     return submission
 
 
-def resubmit(batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Redis | None) -> None:
-    """Ask again what these jobs asked, as new jobs of a batch that is in the store: terminal states are final.
+def resubmit(
+    batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Redis | None, dead: Collection[str] = ()
+) -> Submission:
+    """Ask again what these jobs asked, as new jobs: terminal states are final.
 
-    Without a connection the rows are written alone, and the next worker gives them their entries.
+    Without a connection only the rows are written, and the next worker gives them their entries. `batch` and `dead` are those
+    of `submit`.
     """
+    store.add_batch(batch)
+    submission = Submission()
     for chunk in chunked(jobs, CHUNK):
-        new = [copy_of(job, batch, job.roots) for job in chunk]
-        store.add(new)
-        for lane in Lane:
-            ids = [job.id for job in new if job.lane == lane]
-            if connection is not None and ids:
-                queue.push(connection, lane, ids)
+        taken = store.take_up([copy_of(job, batch, job.roots) for job in chunk], batch.id, dead)
+        submission.count(taken)
+        if connection is not None:
+            for lane in Lane:
+                queue.push(connection, lane, [job.id for job in taken.new if job.lane == lane])
+            announce(taken.superseded, store=store, connection=connection)
+    return submission
 
 
 def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:

@@ -60,6 +60,9 @@ class Batch(SQLModel, table=True):
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
+    #: The data folder whose `runs/` holds the lock file of the command that made it (`jobs/runs.py`); None: no command lives
+    #: as long as its jobs.
+    maker: str | None = None
     #: What makes a repeated creation the same one, and a digest of what was asked with it.
     idempotency_key: str | None = None
     digest: str | None = None
@@ -78,6 +81,8 @@ class Job(SQLModel, table=True):
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
         Index("job_idempotency_key", "idempotency_key", unique=True),
+        # Hashes on Postgres: its trees hold no text of the length that a path may have.
+        Index("job_output", "output", postgresql_using="hash"),
     )
 
     id: str = Field(default_factory=lambda: new_id("job"), primary_key=True)

@@ -38,6 +38,9 @@ def add_batch(store: Store, size: int) -> tuple[Batch, list[Job]]:
     """A stored batch of queued jobs."""
     batch = Batch(description="pictures", model="demo")
     jobs = [make_job(str(number), batch) for number in range(size)]
+    for job in jobs:
+        # No two open jobs write one file.
+        job.output = f"file:///pictures/{job.id}.txt"
     store.add_batch(batch)
     store.add(jobs)
     return batch, jobs

@@ -37,6 +37,15 @@ def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> Non
     assert reconcile(store, connection) == 0
 
 
+def test_what_was_begun_goes_ahead_and_the_rest_behind(store: Store, connection: Redis) -> None:
+    """What an interrupted run wrote without pushing it does not go ahead of the run that is watched."""
+    _, jobs = add_batch(store, 6)
+    ids = [job.id for job in sorted(jobs, key=lambda job: (job.created_at, job.id))]
+    push(connection, Lane.BULK, ids[2:4])
+    assert reconcile(store, connection, begun=ids[:2]) == 4
+    assert waiting(connection) == ids
+
+
 def test_a_row_that_was_just_written_is_left_to_its_writer(store: Store, connection: Redis) -> None:
     """With an age given, reconcile does not race whoever is about to push."""
     add_batch(store, 1)
@@ -101,13 +110,17 @@ def test_what_goes_to_the_front_keeps_its_order(store: Store, connection: Redis)
 
 
 def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis) -> None:
-    """Neither in the lane nor as a hash."""
-    _, jobs = add_batch(store, 3)
+    """Neither in the lane nor as a hash, be they few or many; the others keep their order."""
+    _, jobs = add_batch(store, 60)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids)
     withdraw(connection, ids[:2])
     assert waiting(connection) == ids[2:]
-    assert [bool(connection.exists(Entry.key_for(job_id))) for job_id in ids] == [False, False, True]
+    withdraw(connection, ids[10:50:2])
+    left = ids[2:10] + ids[11:50:2] + ids[50:]
+    assert waiting(connection) == left
+    assert [job_id for job_id in ids if connection.exists(Entry.key_for(job_id))] == left
+    assert connection.keys("captionq:*") == []
 
 
 def test_an_entry_that_names_another_function_is_refused(connection: Redis) -> None:

@@ -67,7 +67,7 @@ def test_terminal_states_are_final(store: Store, status: JobStatus) -> None:
     assert not store.fail(job.id, ImageError())
     assert not store.release(job.id)
     assert store.cancel([job.id]) == []
-    assert store.adopt([job.id], "elsewhere") == 0
+    assert store.adopt([job.id], "elsewhere", {""}) == 0
     assert store.job(job.id) == before
 
 
@@ -188,11 +188,13 @@ def test_counts_name_every_status(store: Store) -> None:
 
 
 def test_open_jobs_move_to_the_batch_that_takes_them_up(store: Store) -> None:
-    """An interrupted run's rows become the next run's; what has ended stays where it was."""
+    """A dead run's rows become the next run's, and not those of a third one; what has ended stays where it was."""
     batch, jobs = add_batch(store, 2)
-    other, _ = add_batch(store, 1)
+    other, third = add_batch(store, 1)[0], add_batch(store, 1)[0]
+    ids = [job.id for job in jobs]
     end(store, jobs[0].id, JobStatus.SUCCEEDED)
-    assert store.adopt([job.id for job in jobs], other.id) == 1
+    assert store.adopt(ids, other.id, {batch.id}) == 1
+    assert store.adopt(ids, third.id, {batch.id}) == 0
     assert store.job(jobs[1].id).batch_id == other.id
     assert store.job(jobs[0].id).batch_id == batch.id
 

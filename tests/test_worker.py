@@ -62,8 +62,9 @@ def queue_scenes(
     captions = save_scenes(folder, count)
     question = Question("demo", prompt, Sampling(max_tokens=64))
     wanted = [Wanted(path, path.with_suffix(".txt")) for path in captions]
-    submission = submit(wanted, question, store=store, connection=connection, description="test")
-    return submission.batch, {path.as_uri(): caption for path, caption in captions.items()}
+    batch = Batch(description="test", model="demo")
+    submit(wanted, question, batch, store=store, connection=connection)
+    return batch, {path.as_uri(): caption for path, caption in captions.items()}
 
 
 def add_text_job(store: Store, asked: str, model: str = "demo-text") -> Job:

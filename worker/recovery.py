@@ -18,7 +18,9 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
     """To be called before the worker's birth, by the process that holds the worker's lock.
 
     The rows decide: whatever Redis says of the dead worker's executions is thrown away, and every queued row that has no
-    entry then gets one, at the front of its lane. `died`: whether the jobs may have been the cause of it.
+    entry then gets one. Jobs that the dead worker had taken go to the front of their lane. Those whose entry was lost otherwise
+    go to its end: a run that was interrupted while it queued must not go ahead of the one that starts this worker.
+    `died`: whether the jobs may have been the cause of it.
     """
     recovered = store.recover(worker.name, died=died)
     if recovered.requeued or recovered.poisoned:
@@ -30,13 +32,15 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
     for execution in worker.get_current_executions(refresh=True):
         _forget(execution, connection)
     connection.delete(worker.key, worker.executions_key)
+    begun = set(recovered.requeued)
     for queue in lanes(connection):
         _forget_dead(queue, connection, worker.name)
+        begun.update(queue.intermediate_queue.get_job_ids())
         # A worker killed during maintenance leaves this lock behind, for up to 15 minutes.
         connection.delete(queue.registry_cleaning_key, queue.intermediate_queue_key)
     for job_id in recovered.poisoned:
         connection.delete(Entry.key_for(job_id))
-    reconcile(store, connection, at_front=True)
+    reconcile(store, connection, begun=begun)
 
 
 def _forget(execution: Execution, connection: Redis) -> None:

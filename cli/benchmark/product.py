@@ -24,7 +24,7 @@ from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.submission import Question, Wanted, submit
-from jobs.tables import OPEN, Job, JobStatus
+from jobs.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 
 _WORK = "from worker.meter import metered; from cli.main import main; metered(main)"
@@ -65,7 +65,8 @@ class Product:
         if connection is None:
             raise BenchmarkError("The broker has gone.")
         store = Store(self.settings)
-        batch = submit(wanted, question, store=store, connection=connection, description="warm-up").batch
+        batch = Batch(description="warm-up", model=task.model)
+        submit(wanted, question, batch, store=store, connection=connection)
         while any(store.counts(batch.id)[status] for status in OPEN):
             if self._worker.poll() is not None:
                 raise died(self._worker, self._log)
