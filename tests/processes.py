@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,29 @@ class Captionq:
     def worker_pid(self) -> int:
         """Of the worker that holds the lock."""
         return int(self.settings.worker_lock.read_text())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The worker stands still meanwhile: what runs cannot end, and what waits cannot begin. It may be killed so."""
+        worker = psutil.Process(self.worker_pid())
+        until(lambda: self._is_stopped_between_transactions(worker), "the worker to stand still")
+        try:
+            yield
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                worker.resume()
+
+    def _is_stopped_between_transactions(self, worker: psutil.Process) -> bool:
+        worker.suspend()
+        until(lambda: worker.status() == psutil.STATUS_STOPPED, "the signal")
+        with closing(sqlite3.connect(self.settings.data_dir / "captionq.db", timeout=0)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                # It holds the database, and nobody else could write: a little further.
+                worker.resume()
+                return False
+        return True
 
     def processes(self) -> list[psutil.Process]:
         """Workers and brokers that run for this data folder."""

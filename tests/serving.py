@@ -6,17 +6,15 @@ import base64
 import json
 import re
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 from redis import Redis
 
 from jobs import broker
@@ -55,28 +53,9 @@ class Served:
         with connection:
             yield connection
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """The worker stands still meanwhile: what runs cannot end, and what waits cannot begin. It may be killed so."""
-        worker = psutil.Process(self.captionq.worker_pid())
-        until(lambda: self._is_stopped_between_transactions(worker), "the worker to stand still")
-        try:
-            yield
-        finally:
-            with suppress(psutil.NoSuchProcess):
-                worker.resume()
-
-    def _is_stopped_between_transactions(self, worker: psutil.Process) -> bool:
-        worker.suspend()
-        until(lambda: worker.status() == psutil.STATUS_STOPPED, "the signal")
-        with closing(sqlite3.connect(self.captionq.settings.data_dir / "captionq.db", timeout=0)) as database:
-            try:
-                database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                # It holds the database, and nobody else could write: a little further.
-                worker.resume()
-                return False
-        return True
+    def paused(self) -> AbstractContextManager[None]:
+        """See `Captionq.paused`."""
+        return self.captionq.paused()
 
     def first_words(self, job_id: str) -> str:
         """What a job has said, as soon as it says something."""
