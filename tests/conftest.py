@@ -38,6 +38,7 @@ hypothesis.settings.load_profile("gate")
 #: The slowest first, so that at the end no process works on one of them while the others have nothing left to do.
 SLOWEST = (
     "test_acceptance",
+    "test_two_runs",
     "test_serve",
     "test_openapi",
     "test_killpoints",

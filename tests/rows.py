@@ -42,5 +42,6 @@ def add_batch(store: Store, size: int) -> tuple[Batch, list[Job]]:
         # No two open jobs write one file.
         job.output = f"file:///pictures/{job.id}.txt"
     store.add_batch(batch)
-    store.add(jobs)
+    if jobs:
+        store.add(jobs)
     return batch, jobs

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
 from cli.report import make_report
+from jobs.errors import ImageError
 from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
@@ -130,6 +131,25 @@ def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Stor
     assert "2 queued as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
     assert store.counts()[JobStatus.QUEUED] == 2
     assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
+
+
+def test_the_summary_names_a_command_that_lists_what_it_counted(
+    run: CliRunner, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Failed and cancelled jobs alike, of each batch that they are in."""
+    report = make_report(as_json=False)
+    for size in (24, 3):
+        batch, jobs = add_batch(store, size)
+        store.fail(jobs[0].id, ImageError("It cannot be read."))
+        store.cancel([job.id for job in jobs[1:]])
+        for job in store.finished_after(batch.id, 0):
+            report.finished(job)
+    report.sum_up()
+    more = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  and ")]
+    commands = [re.fullmatch(r"  and (\d+) more: captionq (jobs list .*)", line) for line in more]
+    listed = [output(run.invoke(captionq, found[2].split())) for found in commands if found]
+    assert [found[1] for found in commands if found] == ["4", "3"]
+    assert [sum("job_" in line for line in text.splitlines()) for text in listed] == [24, 3]
 
 
 def test_programs_read_json(run: CliRunner, store: Store) -> None:
