@@ -181,6 +181,12 @@ class ImageTooLargeError(ImageError):
     code = "image_too_large"
 
 
+class ImageTooSlowError(ImageError):
+    """The image takes too long to decode."""
+
+    code = "image_too_slow"
+
+
 class UnsupportedImageError(ImageError):
     """The file is no image of a known format."""
 

@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(default=200_000_000, ge=1)
     #: Refused from the header, before anything is decoded: 200 megapixels are 600 MB of RGB.
     max_image_pixels: int = Field(default=200_000_000, ge=1)
+    #: Seconds that decoding one image may take.
+    decode_seconds: float = Field(default=20.0, gt=0)
+    #: Bytes of memory that decoding one image may take. An image of more than a quarter is decoded in a process of its own,
+    #: one such image at a time.
+    decode_memory: int = Field(default=1_500_000_000, ge=1_000_000)
     #: The largest area that is handed to the model; larger images are scaled down to it. The one great lever of speed: the
     #: prefill grows with it. A megapixel is about a thousand tokens of a Qwen3-VL.
     max_pixels: int = Field(default=1_000_000, ge=1024)

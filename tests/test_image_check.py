@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from jobs.errors import ImageError
-from jobs.image_check import check_image
+from jobs.image_check import check_image, open_image
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
 from tests.scenes import draw
@@ -165,3 +165,15 @@ def test_rubbish_ends_with_an_image_error_and_never_with_another_than_the_worker
         with pytest.raises(ImageError) as raised:
             decode(content, small)
         assert raised.value.code == code
+
+
+def test_no_file_that_is_opened_can_be_mapped_into_memory(tmp_path: Path, settings: Settings) -> None:
+    """Pillow maps files by their names, libtiff by their descriptors; one that is cut short meanwhile kills who has mapped it."""
+    for kind in FORMATS:
+        path = tmp_path / f"a.{kind}"
+        path.write_bytes(picture(kind))
+        with open_image(path, settings) as (image, _):
+            assert not getattr(image, "filename", "")
+            if isinstance(image, ImageFile.ImageFile) and image.fp is not None and not isinstance(image.fp, io.BytesIO):
+                with pytest.raises(io.UnsupportedOperation):
+                    image.fp.fileno()

@@ -16,12 +16,14 @@ from PIL import Image
 
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
+from tests.odd_pictures import scanned_jpeg
 from tests.processes import PATIENCE
 from tests.servers import reply, serving
+from worker.decoder import Decoder
 from worker.engine import GROUP
 from worker.pipeline import Outcome, Pipeline
 from worker.preparation import NET_THREADS
-from worker.preprocess import decode
+from worker.preprocess import decode_if_quick
 
 LOCAL = (ip_network("127.0.0.1/32"),)
 
@@ -131,11 +133,11 @@ def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
     url, release = slow_server
     decoded_on: list[str] = []
 
-    def watched(*arguments: Any, **more: Any) -> Image.Image:
+    def watched(*arguments: Any, **more: Any) -> Image.Image | None:
         decoded_on.append(threading.current_thread().name)
-        return decode(*arguments, **more)
+        return decode_if_quick(*arguments, **more)
 
-    monkeypatch.setattr("worker.preparation.decode", watched)
+    monkeypatch.setattr("worker.preparation.decode_if_quick", watched)
     pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
     pipeline.load("demo")
     for number in range(NET_THREADS + 4):
@@ -173,3 +175,61 @@ def test_a_request_that_is_dropped_asks_for_no_more_pictures(tmp_path: Path) -> 
         # Waits for what still runs.
         pipeline.close()
     assert asked == ["/0.png"]
+
+
+def test_slow_pictures_delay_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than threads are begun first; their neighbours have ended before the first of them has."""
+    release = threading.Event()
+    begun = threading.Event()
+
+    def slow(decoder: Decoder, *arguments: Any, **more: Any) -> Image.Image:
+        begun.set()
+        release.wait(PATIENCE)
+        return decode(decoder, *arguments, **more)
+
+    decode = Decoder.decode
+    monkeypatch.setattr(Decoder, "decode", slow)
+    (tmp_path / "slow.jpg").write_bytes(scanned_jpeg((5000, 5000), 100))
+    (tmp_path / "good.png").write_bytes(png())
+    settings = Settings(data_dir=tmp_path, decode_seconds=0.1)
+    pipeline = Pipeline(settings)
+    pipeline.load("demo")
+    for number in range(settings.preprocess_threads + 2):
+        pipeline.begin(f"slow-{number}", about((tmp_path / "slow.jpg").as_uri()))
+    pipeline.begin("slow-urgent", about((tmp_path / "slow.jpg").as_uri()), urgent=True)
+    assert begun.wait(PATIENCE)
+    pipeline.begin("good", about((tmp_path / "good.png").as_uri()))
+    pipeline.begin("good-urgent", about((tmp_path / "good.png").as_uri()), urgent=True)
+    ended: list[Outcome] = []
+    while len(ended) < 2:
+        ended += pipeline.step()
+    assert {outcome.key: outcome.error for outcome in ended} == {"good": None, "good-urgent": None}
+    release.set()
+    while pipeline.in_flight:
+        ended += pipeline.step()
+    codes = [outcome.error.code for outcome in ended[2:] if outcome.error is not None]
+    assert codes == ["image_too_slow"] * (settings.preprocess_threads + 3)
+    pipeline.close()
+
+
+def test_a_slow_picture_of_several_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    """Each is decoded where it belongs, and the model sees them in their order."""
+    (tmp_path / "slow.jpg").write_bytes(scanned_jpeg((2400, 2400), 100))
+    (tmp_path / "good.png").write_bytes(png())
+    seen: list[list[tuple[int, int]]] = []
+    pipeline = Pipeline(Settings(data_dir=tmp_path))
+    pipeline.load("demo")
+    prepare = pipeline._preparations._prepare
+
+    def watched(request: Request, images: list[Image.Image]) -> Any:
+        seen.append([image.size for image in images])
+        return prepare(request, images)
+
+    pipeline._preparations._prepare = watched
+    names = ("good.png", "slow.jpg", "good.png")
+    pipeline.begin("all", about(*((tmp_path / name).as_uri() for name in names)))
+    while pipeline.in_flight:
+        for outcome in pipeline.step():
+            assert outcome.error is None
+    assert seen == [[(64, 64), (1000, 1000), (64, 64)]]
+    pipeline.close()

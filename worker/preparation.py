@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeAlias
 
 from PIL import Image
 
@@ -16,7 +25,8 @@ from jobs.blobs import SCHEME
 from jobs.images import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
-from worker.preprocess import decode
+from worker.decoder import Decoder
+from worker.preprocess import decode_if_quick
 from worker.rows import Prepared
 
 #: Seconds that `wait` takes at most.
@@ -26,11 +36,10 @@ URGENT_PATIENCE = 0.1
 #: Requests whose pictures are fetched from the net at a time: of those that are urgent, and of the others.
 NET_THREADS = 16
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 #: From a request and its decoded images to what the model takes. Called in any thread.
 Prepare = Callable[[Request, list[Image.Image]], Prepared]
+#: The preparation of one request, up to each change of threads.
+Steps: TypeAlias = Generator[Executor, None, Prepared]
 
 
 @dataclass
@@ -66,6 +75,11 @@ class Preparations:
         self._fetching = {
             urgent: ThreadPoolExecutor(NET_THREADS, thread_name_prefix="fetch") for urgent in (False, True)
         }
+        #: Pictures that are slow or large keep no other waiting. These threads wait for the process that decodes them.
+        self._decoding_beside = {
+            urgent: ThreadPoolExecutor(1, thread_name_prefix="decode-beside") for urgent in (False, True)
+        }
+        self._decoder = Decoder(settings)
         self._under_way: deque[Preparation] = deque()
 
     def __len__(self) -> int:
@@ -82,10 +96,10 @@ class Preparations:
 
     def begin(self, key: str, request: Request, *, urgent: bool, followed: bool, roots: Sequence[Path] | None) -> None:
         """`roots`: its images may be read from below these alone."""
-        fetched = any(image.url.lower().startswith(("http:", "https:")) for image in request.images)
+        fetched = any(_is_remote(image) for image in request.images)
         preparation = Preparation(key, urgent, followed, fetched)
         threads = (self._fetching if fetched else self._decoding)[urgent]
-        preparation.future = threads.submit(self._run, request, preparation, roots)
+        threads.submit(self._advance, preparation, self._steps(request, preparation, roots), threads)
         self._under_way.append(preparation)
 
     def wait(self) -> None:
@@ -119,31 +133,59 @@ class Preparations:
         """Drop all, and wait for what the threads are at."""
         for key in self.keys:
             self.drop(key)
-        # Those that fetch may still want those that decode.
-        for threads in (*self._fetching.values(), *self._decoding.values()):
+        self._decoder.close()
+        for threads in (*self._fetching.values(), *self._decoding_beside.values(), *self._decoding.values()):
             threads.shutdown(cancel_futures=True)
 
-    def _run(self, request: Request, preparation: Preparation, roots: Sequence[Path] | None) -> Prepared:
+    def _advance(self, preparation: Preparation, steps: Steps, here: Executor) -> None:
+        """Do all steps that belong to these threads, and hand the rest on. No thread waits for another."""
+        if preparation.dropped:
+            return
         begun = time.perf_counter()
-        # What takes the CPU, where this thread is there to wait for servers.
-        elsewhere = self._decoding[preparation.urgent] if preparation.fetched else None
+        try:
+            while (threads := next(steps)) is here:
+                pass
+        except StopIteration as end:
+            preparation.seconds += time.perf_counter() - begun
+            _settle(preparation.future.set_result, end.value)
+        except Exception as error:
+            _settle(preparation.future.set_exception, error)
+        else:
+            preparation.seconds += time.perf_counter() - begun
+            if not preparation.dropped:
+                threads.submit(self._advance, preparation, steps, threads)
 
-        def run(work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-            return (
-                work(*arguments, **more) if elsewhere is None else elsewhere.submit(work, *arguments, **more).result()
-            )
-
+    def _steps(self, request: Request, preparation: Preparation, roots: Sequence[Path] | None) -> Steps:
+        """Prepare a request; yields the threads that are to go on with it."""
+        urgent = preparation.urgent
         images: list[Image.Image] = []
         for image in request.images:
+            if _is_remote(image):
+                yield self._fetching[urgent]
             if preparation.dropped:
                 raise CancelledError
-            images.append(run(_decoded, image, image_source(image.url, self._settings, roots), self._settings))
-        prepared = run(self._prepare, request, images)
-        preparation.seconds = time.perf_counter() - begun
-        return prepared
+            source = image_source(image.url, self._settings, roots)
+            yield self._decoding[urgent]
+            images.append((yield from self._decoded(image, source, urgent)))
+        return self._prepare(request, images)
+
+    def _decoded(self, image: ImageURL, source: Path | bytes, urgent: bool) -> Generator[Executor, None, Image.Image]:
+        # A blob's file is called by its content.
+        name = "The image" if image.url.startswith(SCHEME) else None
+        low_detail = image.detail == "low"
+        decoded = decode_if_quick(source, self._settings, low_detail=low_detail, name=name)
+        if decoded is None:
+            yield self._decoding_beside[urgent]
+            decoded = self._decoder.decode(source, low_detail=low_detail, name=name)
+            yield self._decoding[urgent]
+        return decoded
 
 
-def _decoded(image: ImageURL, source: Path | bytes, settings: Settings) -> Image.Image:
-    # A blob's file is called by its content.
-    name = "The image" if image.url.startswith(SCHEME) else None
-    return decode(source, settings, low_detail=image.detail == "low", name=name)
+def _is_remote(image: ImageURL) -> bool:
+    return image.url.lower().startswith(("http:", "https:"))
+
+
+def _settle(settle: Callable[[Any], None], value: object) -> None:
+    # A request may be dropped at any moment.
+    with suppress(InvalidStateError):
+        settle(value)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from jobs.image_check import open_image
+from jobs.image_cost import fitted_size
 from jobs.settings import Settings
 
 #: The largest area of an image of which no detail is asked for: OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
 _WHITE = (255, 255, 255)
+#: Pillow's trade of speed for exactness: an image is averaged down to 3 times the wanted size before it is resampled.
+_GAP = 3.0
+#: Pixels that are converted at a time.
+_BAND_PIXELS = 1 << 20
+
+#: From a band of an image's own mode to one of 8 bits a channel.
+Levels: TypeAlias = Callable[[Image.Image], Image.Image]
 
 
 def decode(
@@ -22,23 +33,57 @@ def decode(
 
     `name`: what errors call it; without it a file's own. Raises ImageError or a subclass, whatever is wrong with the file.
     """
-    most = min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
-    with open_image(source, settings, name=name) as image:
-        return _upright_rgb(image, most, draft=settings.jpeg_draft)
+    with open_image(source, settings, name=name) as (image, _):
+        return _upright_rgb(image, _max_pixels(settings, low_detail), draft=settings.jpeg_draft)
+
+
+def decode_if_quick(
+    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
+) -> Image.Image | None:
+    """`decode` an image that takes little time and memory; None, and nothing is decoded, for any other."""
+    with open_image(source, settings, name=name) as (image, cost):
+        if not cost.is_quick(settings):
+            return None
+        return _upright_rgb(image, _max_pixels(settings, low_detail), draft=settings.jpeg_draft)
+
+
+def _max_pixels(settings: Settings, low_detail: bool) -> int:
+    return min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
 
 
 def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
-    scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    size = fitted_size(image, max_pixels)
     if draft:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still no smaller than what is wanted.
         image.draft("RGB", size)
     image.load()
-    rgb = _on_white(_eight_bit(image))
-    if rgb.width * rgb.height > max_pixels:
-        rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    levels = _levels(image)
+    is_large = image.width * image.height > max_pixels
+    rgb = _scaled_rgb(image, size, levels) if is_large else _on_white(levels(image))
     # Last: turning the few pixels that are left is cheap. The tag is read from the original.
     return _turned(rgb, image)
+
+
+def _scaled_rgb(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
+    """The same pixels as converting the whole image, then `resize` with its reducing gap; but one band is converted at a time.
+
+    A band's height is a multiple of the factor of reduction, so no mean is taken over the border of two.
+    """
+    if image.mode == "RGB" and not _has_alpha(image):
+        return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
+    across, down = (max(1, int(old / new / _GAP)) for old, new in zip(image.size, size, strict=True))
+    reduced = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
+    for top, band in _bands(image, multiple=down):
+        reduced.paste(_on_white(levels(band)).reduce((across, down)), (0, top // down))
+    box = (0.0, 0.0, image.width / across, image.height / down)
+    return reduced.resize(size, Image.Resampling.BICUBIC, box)
+
+
+def _bands(image: Image.Image, *, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Bands of the image's whole width, each with the row that it begins at, a multiple of `multiple`."""
+    height = max(1, _BAND_PIXELS // (image.width * multiple)) * multiple
+    for top in range(0, image.height, height):
+        yield top, image.crop((0, top, image.width, min(top + height, image.height)))
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
@@ -54,25 +99,39 @@ def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
     return turned
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Sixteen-bit and floating-point grey values scaled to eight bits; Pillow's own conversion would clip them."""
+def _levels(image: Image.Image) -> Levels:
+    """How sixteen-bit and floating-point grey values become eight bits; Pillow's own conversion would clip them."""
     if not (image.mode.startswith("I") or image.mode == "F"):
-        return image
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    if image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) <= 65535):
-        values = values / 257
-    elif image.mode == "F" and values.max(initial=0) <= 1:
-        values = values * 255
-    elif values.max(initial=0) > 255 or values.min(initial=0) < 0:
-        low, high = values.min(), values.max()
-        values = (values - low) * (255 / (high - low or 1))
-    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
+        return lambda band: band
+    lowest, highest = [], []
+    for _, band in _bands(image):
+        values = _values(band)
+        lowest.append(values.min())
+        highest.append(values.max())
+    low, high = float(min(lowest)), float(max(highest))
+    if image.mode.startswith("I;16") or (image.mode == "I" and high <= 65535):
+        return _mapped(lambda values: values / 257)
+    if image.mode == "F" and high <= 1:
+        return _mapped(lambda values: values * 255)
+    if high > 255 or low < 0:
+        return _mapped(lambda values: (values - low) * (255 / (high - low or 1)))
+    return _mapped(lambda values: values)
+
+
+def _mapped(scale: Callable[[NDArray[Any]], NDArray[Any]]) -> Levels:
+    return lambda band: Image.fromarray(scale(_values(band)).clip(0, 255).round().astype(np.uint8))
+
+
+def _values(band: Image.Image) -> NDArray[Any]:
+    return np.nan_to_num(np.asarray(band, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    if not has_alpha:
+    if not _has_alpha(image):
         return image.convert("RGB")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", layer.size, _WHITE)

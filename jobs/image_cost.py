@@ -1,0 +1,121 @@
+"""The memory and the time that decoding an image takes, estimated from its header and, for JPEGs, from the number of scans."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, also for an empty one.
+MAX_SCANS = 500
+#: Pixels times scans that take a second or two.
+_QUICK_WORK = 500_000_000
+#: The share of the memory bound that an image may take beside others.
+_QUICK_SHARE = 1 / 4
+
+#: Bytes a pixel in Pillow; 4 for modes that are not listed.
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
+#: Bytes a pixel of decoders that hold the image several times over: as YUV or RGBA of their own, as bytes, and Pillow's copy.
+_FORMAT_BYTES = {"WEBP": 16, "HEIF": 14, "AVIF": 14}
+#: Bytes of a JPEG that hold its header in most cases.
+_HEAD = 1 << 18
+#: A marker: neither a stuffed byte nor a restart (ITU T.81, B.1.1.2).
+_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_EOI, _SOS = 0xD9, 0xDA
+_STANDALONE = (0x01, 0xD8)
+_SEQUENTIAL = (0xC0, 0xC1, 0xC9)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of decoding one image."""
+
+    #: Bytes at the peak.
+    memory: int
+    #: Pixels that the decoder goes over, once for each scan.
+    work: int
+    #: Scans of a JPEG, counted up to one more than `MAX_SCANS`.
+    scans: int = 1
+
+    def is_quick(self, settings: Settings) -> bool:
+        """Whether the image can be decoded beside others: in a moment, and in a part of the memory bound."""
+        return self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
+
+
+def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
+    """The cost of an opened image; `file` holds its bytes, and keeps its position."""
+    pixels = image.width * image.height
+    bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
+    if image.format != "JPEG":
+        return Cost(pixels * bytes_per_pixel, pixels)
+    scans = _scans(file)
+    memory = pixels * bytes_per_pixel // _draft_scale(image, settings) ** 2
+    if scans > 1:
+        # All coefficients are held until the last scan, in 16 bits.
+        memory += int(pixels * 2 * _samples_per_pixel(image))
+    return Cost(memory, pixels * scans, scans)
+
+
+def fitted_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
+    """The width and height of the image scaled down to at most `max_pixels`."""
+    scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def _draft_scale(image: Image.Image, settings: Settings) -> int:
+    """The part of the size (1/1, 1/2, 1/4 or 1/8) at which Pillow's draft mode decodes."""
+    if not settings.jpeg_draft or image.mode not in ("L", "RGB", "YCbCr"):
+        return 1
+    width, height = fitted_size(image, settings.max_pixels)
+    return next(
+        scale for scale in (8, 4, 2, 1) if scale == 1 or scale <= min(image.width // width, image.height // height)
+    )
+
+
+def _samples_per_pixel(image: Image.Image) -> float:
+    """3 for colours in full resolution, 1.5 for the common 4:2:0."""
+    factors: list[tuple[int, int]] = [
+        (horizontal, vertical) for _, horizontal, vertical, _ in getattr(image, "layer", [])
+    ]
+    if not factors or not all(horizontal and vertical for horizontal, vertical in factors):
+        return 4.0
+    widest, highest = max(one for one, _ in factors), max(one for _, one in factors)
+    return sum(horizontal * vertical for horizontal, vertical in factors) / (widest * highest)
+
+
+def _scans(file: BinaryIO) -> int:
+    position = file.tell()
+    file.seek(0)
+    data = file.read(_HEAD)
+    scans, known = _count_scans(data)
+    if not known:
+        scans, _ = _count_scans(data + file.read())
+    file.seek(position)
+    return max(1, scans)
+
+
+def _count_scans(data: bytes) -> tuple[int, bool]:
+    """The number of scans in the data, and whether no more can follow. Decoders stop after one that holds all components."""
+    scans, components, sequential, position = 0, 0, True, 2
+    while (marker := _MARKER.search(data, position)) is not None:
+        kind, position = data[marker.end() - 1], marker.end()
+        if kind == _EOI:
+            return scans, True
+        if kind in _STANDALONE:
+            continue
+        if kind in _FRAMES:
+            sequential = kind in _SEQUENTIAL
+            components = int.from_bytes(data[position + 7 : position + 8])
+        if kind == _SOS:
+            scans += 1
+            whole = sequential and data[position + 2 : position + 3] == bytes([components])
+            if whole or scans > MAX_SCANS:
+                return scans, True
+        position += int.from_bytes(data[position : position + 2])
+    return scans, False

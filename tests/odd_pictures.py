@@ -1,0 +1,35 @@
+"""Pictures that are hard to decode: small files that hold many pixels or many scans, made without holding them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+
+def write_png(path: Path, size: tuple[int, int], *, depth: int, colour: int, pixel: bytes) -> None:
+    """A PNG of one colour, made row by row. `colour`: PNG's colour type; `pixel`: the bytes of one."""
+    width, height = size
+    compress = zlib.compressobj(1)
+    row = b"\0" + pixel * width
+    content = b"".join([*(compress.compress(row) for _ in range(height)), compress.flush()])
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def scanned_jpeg(size: tuple[int, int], scans: int) -> bytes:
+    """A grey progressive JPEG whose last scan is repeated until there are so many."""
+    file = io.BytesIO()
+    Image.new("L", size, 90).save(file, "JPEG", progressive=True, quality=50)
+    content = file.getvalue()
+    start = content.rindex(b"\xff\xda")
+    head, last = content[:start], content[start:-2]
+    return head + last * (scans - head.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
