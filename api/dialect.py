@@ -160,6 +160,7 @@ class CompletionBody(Wire):
     def _refuse_what_cannot_be_honoured(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
+        _check_parts(value.get("messages"))
         for name, neutral in NEUTRAL.items():
             if value.get(name) is not None and not any(_same(value[name], one) for one in neutral):
                 raise PydanticCustomError(
@@ -200,6 +201,22 @@ class ChatCompletionBody(CompletionBody):
         if self.stream_options is not None and not self.stream:
             raise PydanticCustomError("invalid_request_error", "stream_options are for stream: true.")
         return self
+
+
+def _check_parts(messages: Any) -> None:
+    """Raise for more parts in all messages together than one of them may have: each one that is validated takes memory."""
+    contents = (
+        [message.get("content") for message in messages if isinstance(message, dict)]
+        if isinstance(messages, list)
+        else []
+    )
+    parts = sum(len(content) for content in contents if isinstance(content, list))
+    if parts > MOST_IN_BODY:
+        raise PydanticCustomError(
+            "invalid_request_error",
+            "The messages have {parts} parts together; {most} are allowed.",
+            {"parts": parts, "most": MOST_IN_BODY},
+        )
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -19,6 +19,7 @@ from jobs.creation import Created, Creation, check_room, create
 from jobs.errors import ForbiddenError
 from jobs.folders import is_below
 from jobs.models import check_sees
+from jobs.prompt_length import check_characters, prompt_limit
 from jobs.requests import path_of
 from jobs.runs import Runs
 from jobs.submission import CHUNK, copy_of
@@ -41,6 +42,8 @@ def make_job(
 def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempotency_key: str | None = None) -> Job:
     """The same, whether there is room for it or not, and with a key that is scoped already."""
     info = resources.catalogue.resolve(body.model)
+    limit = prompt_limit(info.context_length, resources.settings)
+    check_characters((message.text for message in body.messages), limit)
     references = body.images()
     if references:
         check_sees(info)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from jobs.prompt_length import TOKEN_CHARACTERS
 from jobs.settings import Settings
 from tests.processes import Captionq, until
 from tests.serving import Served, about, serving
@@ -110,6 +111,19 @@ def test_a_prompt_that_is_too_long_says_so(keyed: Served) -> None:
     refused = keyed.client.post("/v1/chat/completions", json=body, headers={"Authorization": "Bearer a-long-secret"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
     assert "100" in refused.json()["error"]["message"]
+
+
+def test_a_prompt_that_is_too_long_by_its_characters_is_never_queued(keyed: Served) -> None:
+    """No worker tokenises it, and no row holds it."""
+    headers = {"Authorization": "Bearer a-long-secret"}
+    before = keyed.client.get("/v1/jobs", headers=headers).json()["first_id"]
+    text = "a" * (100 * TOKEN_CHARACTERS + 1)
+    body = {**HELLO, "messages": [{"role": "user", "content": [{"type": "text", "text": text}]}]}
+    for route in ("/v1/jobs", "/v1/chat/completions"):
+        refused = keyed.client.post(route, json=body, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+        assert "12801 characters" in refused.json()["error"]["message"]
+    assert keyed.client.get("/v1/jobs", headers=headers).json()["first_id"] == before
 
 
 def test_pages_of_other_sites_are_refused(open_server: Served) -> None:

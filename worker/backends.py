@@ -15,15 +15,21 @@ from PIL import Image
 
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
 from jobs.models import check_sees, public_name
-from jobs.requests import Request, Sampling
+from jobs.requests import Message, Request, Sampling
 from worker import caches, text
 from worker.embedding import Embedding
 from worker.grammar import Constraint, Grammars
-from worker.literals import Literals
+from worker.literals import Literals, Shielded
 from worker.loader import LoadedModel, vocabulary_of
 from worker.prompting import Prompter
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen
+
+#: Characters of a prompt that are tokenised at once, whatever comes of them.
+_SHORT_TEXT = 1 << 16
+#: Characters of a longer one whose tokens are counted at a time, and how many of these tokens only the cuts make.
+_PIECE = 1 << 14
+_CUT_TOKENS = 4
 
 
 class Backend(Protocol):
@@ -40,6 +46,9 @@ class Backend(Protocol):
     #: Whether prompts have to be prefilled in one go.
     whole_prompts: bool
     tokenizer: Any
+
+    def refuse_long(self, texts: Sequence[str], limit: int) -> None:
+        """Raise ContextLengthError if these texts have more than `limit` tokens. May run in any thread."""
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """From messages and decoded images to ids and arrays. May run in any thread. Raises InvalidRequestError, ModelError."""
@@ -89,6 +98,20 @@ class _Common:
         self._lock = threading.Lock()
         self._literals = Literals(loaded, self._prompter)
 
+    def refuse_long(self, texts: Sequence[str], limit: int) -> None:
+        """See `Backend`. Other requests are tokenised between two pieces, and the rest of a text that is too long is not."""
+        if sum(map(len, texts)) <= _SHORT_TEXT:
+            return
+        tokens = 0
+        pieces = (text[start : start + _PIECE] for text in texts for start in range(0, len(text), _PIECE))
+        for piece in pieces:
+            with self._lock:
+                tokens += max(0, len(self.tokenizer.encode(piece, add_special_tokens=False)) - _CUT_TOKENS)
+            if tokens > limit:
+                raise ContextLengthError(
+                    f"The prompt's text has more than the {limit} tokens that are allowed. Send less text."
+                )
+
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """See `Backend`."""
         constraint = self._grammars.constraint(prepared.response_format)
@@ -99,6 +122,16 @@ class _Common:
     def text(self, ids: Sequence[int]) -> str:
         """See `Backend`."""
         return text.decode(self.tokenizer, ids)
+
+    def _prompt(self, messages: list[Message]) -> Shielded:
+        prompt = self._literals.prompt(messages)
+        limit = self._loaded.info.context_length
+        if limit is not None and len(prompt.ids) >= limit:
+            raise ContextLengthError(
+                f"The prompt spells out control tokens: {len(prompt.ids)} tokens as text, and the model takes {limit} with the "
+                "answer. Send less text."
+            )
+        return prompt
 
 
 class VisionBackend(_Common):
@@ -113,7 +146,7 @@ class VisionBackend(_Common):
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. The processor's arrays come from numpy and go back to it in the same thread."""
         with self._lock:
-            prompt = self._literals.prompt(request.messages)
+            prompt = self._prompt(request.messages)
             inputs = self._process(prompt.text, images)
         ids = self._literals.restore(inputs.pop("input_ids").reshape(-1).tolist(), prompt)
         inputs.pop("attention_mask", None)
@@ -173,7 +206,7 @@ class TextBackend(_Common):
         if images:
             check_sees(self._loaded.info)
         with self._lock:
-            prompt = self._literals.prompt(request.messages)
+            prompt = self._prompt(request.messages)
             lacks_bos = self._prompter.lacks_bos(prompt.text)
             ids = list(self._loaded.processor.encode(prompt.text, add_special_tokens=lacks_bos))
         ids = self._literals.restore(ids, prompt)

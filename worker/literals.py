@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from os.path import commonprefix
 from typing import Any
@@ -94,9 +95,11 @@ class Literals:
 
     def _shield(self, prompt: str, start: str, end: str) -> Shielded:
         ids: list[int] = []
+        # A text may hold the same one a hundred thousand times.
+        as_text = cache(self._as_text)
 
         def stand_ins(match: re.Match[str]) -> str:
-            plain = self._as_text(match[1])
+            plain = as_text(match[1])
             ids.extend(plain)
             return self._stand_in * len(plain)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from jobs.errors import CaptionqError, ContextLengthError, EngineError
+from jobs.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
@@ -137,7 +138,12 @@ class Pipeline:
 
     def _prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         assert self._resident is not None
-        prepared = self._resident.engine.backend.prepare(request, images)
+        backend = self._resident.engine.backend
+        limit = prompt_limit(self._resident.context_length, self._settings)
+        texts = texts_of(request)
+        check_characters(texts, limit)
+        backend.refuse_long(texts, limit)
+        prepared = backend.prepare(request, images)
         _check_length(prepared, self._settings)
         return prepared
 

@@ -36,6 +36,8 @@ class Resident:
     #: Of its weights.
     bytes: int
     batching: Batching
+    #: Tokens; None: its config does not say.
+    context_length: int | None
 
 
 class Residency:
@@ -103,7 +105,7 @@ class Residency:
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        return Resident(name, engine, size, batching)
+        return Resident(name, engine, size, batching, loaded.info.context_length)
 
     def _make_room(self, name: str, tell: Tell | None) -> None:
         """Without a budget one model at a time is in memory, besides those that are pinned."""

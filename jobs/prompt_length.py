@@ -1,0 +1,41 @@
+"""Prompts that are too long for a model's context, known by their characters: before anything is queued or tokenised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobs.errors import ContextLengthError
+from jobs.requests import Message, Request, TextPart
+from jobs.settings import Settings
+
+#: Characters that a token stands for at most. The longest ones known are 128 spaces, in OpenAI's cl100k and the vocabularies
+#: made from it (Llama 3, Qwen); the longest words are shorter than 40 letters.
+TOKEN_CHARACTERS = 128
+#: Tokens that a model holds whose config does not say.
+UNKNOWN_CONTEXT = 262_144
+
+
+def prompt_limit(context: int | None, settings: Settings) -> int:
+    """The most tokens of a prompt: of the model's context and the setting the smaller one."""
+    limits = [limit for limit in (context, settings.max_prompt_tokens) if limit is not None]
+    return min(limits, default=UNKNOWN_CONTEXT)
+
+
+def check_characters(texts: Iterable[str], limit: int) -> None:
+    """Raise ContextLengthError for texts that have more than `limit` tokens by any tokenizer."""
+    characters = sum(map(len, texts))
+    if characters > limit * TOKEN_CHARACTERS:
+        raise ContextLengthError(
+            f"The prompt has {characters} characters, which are more than the {limit} tokens that are allowed. Send less text."
+        )
+
+
+def texts_of(request: Request) -> list[str]:
+    """All texts of a request's messages."""
+    return [text for message in request.messages for text in _texts(message)]
+
+
+def _texts(message: Message) -> list[str]:
+    if isinstance(message.content, str):
+        return [message.content]
+    return [part.text for part in message.content if isinstance(part, TextPart)]
