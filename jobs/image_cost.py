@@ -54,7 +54,7 @@ def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
     bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
     if image.format != "JPEG":
         return Cost(pixels * bytes_per_pixel, pixels)
-    scans = _scans(file)
+    scans = _scans(file, pixels)
     memory = pixels * bytes_per_pixel // _draft_scale(image, settings) ** 2
     if scans > 1:
         # All coefficients are held until the last scan, in 16 bits.
@@ -89,13 +89,17 @@ def _samples_per_pixel(image: Image.Image) -> float:
     return sum(horizontal * vertical for horizontal, vertical in factors) / (widest * highest)
 
 
-def _scans(file: BinaryIO) -> int:
+def _scans(file: BinaryIO, pixels: int) -> int:
+    """The number of scans of a JPEG, or a larger one that is harmless too: large files are not searched through for less."""
     position = file.tell()
     file.seek(0)
     data = file.read(_HEAD)
     scans, known = _count_scans(data)
     if not known:
-        scans, _ = _count_scans(data + file.read())
+        data += file.read()
+        scans = data.count(bytes([0xFF, _SOS]))
+        if scans > MAX_SCANS or scans * pixels > _QUICK_WORK:
+            scans, _ = _count_scans(data)
     file.seek(position)
     return max(1, scans)
 

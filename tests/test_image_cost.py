@@ -55,6 +55,16 @@ def test_scans_that_no_decoder_comes_to_are_not_counted(settings: Settings) -> N
     assert cost(baseline[:-2] + many[2:], settings).scans == 1
 
 
+def test_the_scans_of_a_large_file_are_counted_where_they_matter(settings: Settings) -> None:
+    """What follows the image may hold the bytes of a scan's beginning by chance, as a motion photograph's film does."""
+    content = scanned_jpeg((4000, 4000), 9)
+    start = content.rindex(b"\xff\xda")
+    comments = b"".join(b"\xff\xfe\xff\xff" + bytes(65533) for _ in range(8))
+    large = content[:start] + comments + content[start:]
+    assert cost(large + b"\xff\xda" * 2, settings).is_quick(settings)
+    assert cost(large + b"\xff\xda" * 900, settings).scans == 9
+
+
 def test_scans_behind_a_comment_that_looks_like_the_end_are_counted(settings: Settings) -> None:
     """A comment's bytes are no markers."""
     content = scanned_jpeg((64, 48), 30)
