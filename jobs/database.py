@@ -5,7 +5,6 @@ On both, one writes at a time: who changes rows has read them before, and no two
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from jobs.errors import DatabaseError, InvalidRequestError
+from jobs.file_locks import exclusive
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
@@ -41,7 +41,7 @@ def open_database(settings: Settings) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
         # Alone from the first look on: a switch to WAL fails at once, whatever the busy_timeout, while another process so much
         # as reads.
-        with _alone(settings.data_dir / "migration.lock"):
+        with exclusive(settings.data_dir / "migration.lock"):
             if engine.dialect.name == "sqlite":
                 _set_wal(engine)
             if _schema_version(engine) != SCHEMA_VERSION:
@@ -120,14 +120,8 @@ def _migrate(engine: Engine) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # A percent sign would begin one of ConfigParser's own substitutions.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import platformdirs
 import pydantic_settings
@@ -136,7 +137,8 @@ class Settings(BaseSettings):
     @cached_property
     def database(self) -> str:
         """The SQLAlchemy URL of the system of record."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'captionq.db'}"
+        # Quoted: SQLAlchemy takes `?` and what looks like `%20` in the data folder's path for its own.
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir / 'captionq.db'))}"
 
     @property
     def broker_dir(self) -> Path:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from jobs.errors import AlreadyRunningError
+from jobs.file_locks import try_lock
 from jobs.settings import Settings
 
 #: Seconds that a look at the lock may take.
@@ -20,7 +21,7 @@ def is_running(settings: Settings) -> bool:
     """Whether a worker runs for this data folder."""
     settings.make_folders()
     with settings.worker_lock.open("a") as lock:
-        return not _locked(lock, fcntl.LOCK_SH)
+        return not try_lock(lock, fcntl.LOCK_SH)
 
 
 @contextmanager
@@ -28,10 +29,10 @@ def worker_lock(settings: Settings) -> Iterator[None]:
     """Held for a worker's life; the system lets go of it even after kill −9. Raises AlreadyRunningError."""
     settings.make_folders()
     with settings.worker_lock.open("a+") as lock:
-        if not _locked(lock, fcntl.LOCK_EX):
+        if not try_lock(lock, fcntl.LOCK_EX):
             # Somebody who looks whether a worker runs (`is_running`) holds the lock for a moment.
             time.sleep(LOOK_SECONDS)
-            if not _locked(lock, fcntl.LOCK_EX):
+            if not try_lock(lock, fcntl.LOCK_EX):
                 raise _already_running(lock, settings)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -46,11 +47,3 @@ def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
         f"A worker (PID {pid}) runs for {settings.data_dir} already, and one is all that the model has room for. "
         "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
     )
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
