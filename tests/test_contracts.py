@@ -57,6 +57,9 @@ def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
         (BaseWorker.set_shutdown_requested_date, []),
         (BaseWorker.run_maintenance_tasks, []),
         (BaseWorker.handle_payload, ["message"]),
+        (BaseWorker._set_ip_address, ["connection"]),
+        (BaseWorker.register_birth, []),
+        (BaseWorker.register_death, []),
         (Queue._enqueue_job, ["job", "pipeline", "at_front", "unique"]),
         (Queue.schedule_job, ["job", "datetime", "pipeline", "unique"]),
         (Execution.create, ["job", "ttl", "pipeline", "worker_name"]),
@@ -77,7 +80,7 @@ def test_rq_still_takes_what_it_is_given(function: Callable[..., Any], parameter
 def test_rq_still_keeps_its_state_where_the_worker_looks() -> None:
     """Attributes of workers and jobs that have no public accessor."""
     source = inspect.getsource(BaseWorker)
-    for name in ("_stop_requested", "_shutdown_requested_date"):
+    for name in ("_stop_requested", "_shutdown_requested_date", "_set_ip_address(connection)", "ip_address"):
         assert name in source
     for name in ("_success_callback_name", "_failure_callback_name", "_stopped_callback_name", "webhooks", "_status"):
         assert f"self.{name}" in inspect.getsource(Job)

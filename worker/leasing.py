@@ -22,11 +22,12 @@ from rq.job import Job as RQJob
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from rq.utils import now
-from rq.worker import BaseWorker, WorkerStatus
+from rq.worker import WorkerStatus
 
 from jobs.queue import Entry, LaneQueue, lanes, put_off, reconcile
 from jobs.store import Store
 from jobs.tables import Job
+from worker.queue_worker import QueueWorker
 from worker.turns import Held, Turns
 
 logger = logging.getLogger("captionq.worker")
@@ -63,24 +64,15 @@ class Landing:
     retry_in: int | None = None
 
 
-class LeasingWorker(BaseWorker):
+class LeasingWorker(QueueWorker):
     """What `MetalWorker` needs of rq besides the batch."""
 
-    queue_class = LaneQueue
-    job_class = Entry
     log_result_lifespan = False
     max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
     dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
 
     def __init__(self, name: str, connection: Redis, store: Store, lease: int) -> None:
-        super().__init__(
-            lanes(connection),
-            name=name,
-            connection=connection,
-            serializer=JSONSerializer,
-            maintenance_interval=1,
-            log_job_description=False,
-        )
+        super().__init__(name, connection)
         self._store = store
         self._lease = lease
         self._flights: dict[str, Flight] = {}
