@@ -18,6 +18,9 @@ from jobs import broker
 from jobs.settings import Settings
 
 SCRIPT = Path(sys.executable).with_name("captionq")
+#: A name for data folders with what breaks careless code: a space as in macOS' "Application Support", an apostrophe, a
+#: letter outside of ASCII. Short, so that the socket lies in the data folder where the path to it allows.
+DATA_FOLDER = "it's dätä"
 #: Seconds that anything may take on a slow machine before a test gives up on it.
 PATIENCE = 120.0
 

@@ -1,0 +1,75 @@
+"""The socket of the data folder's own queue server: its path, its privacy, and a connection to it."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from jobs.errors import BrokerError
+from jobs.settings import Settings
+
+#: The shortest limit of `sun_path` (macOS: 104 bytes with its closing zero).
+SOCKET_PATH_LIMIT = 103
+#: The place of sockets whose data folder has too long a path. TMPDIR would not do: a terminal, launchd and ssh have
+#: different ones, and macOS empties it.
+SHORT_FOLDER = Path("/tmp")  # noqa: S108 — the folder that is made in it is private
+
+
+def socket_path(settings: Settings) -> Path:
+    """Return the path that the server listens at: in the data folder, or in a private folder in /tmp if that is too long.
+
+    It is the same for every spelling of the data folder's path that leads through links.
+    """
+    folder = Path(os.path.realpath(settings.broker_dir))
+    path = folder / "redis.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT:
+        return path
+    name = sha256(os.fsencode(folder)).hexdigest()[:16]
+    return SHORT_FOLDER / f"captionq-{os.getuid()}" / f"{name}.sock"
+
+
+def make_private(folder: Path) -> None:
+    """Make the socket's folder and close it to other users. Raises BrokerError if it is another user's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_owner(folder)
+    folder.chmod(0o700)
+
+
+def connect(settings: Settings) -> Redis:
+    """Make a connection to the configured server or to the data folder's own. Raises BrokerError.
+
+    The latter is refused if its socket lies in another user's folder.
+    """
+    # `retry` is always given: without it the client of a URL retries never and the plain client for five seconds.
+    retry = Retry(ExponentialBackoff(base=0.02, cap=0.2), 3)
+    if settings.redis_url:
+        try:
+            return Redis.from_url(settings.redis_url, retry=retry, socket_timeout=30)
+        except ValueError as error:
+            raise BrokerError(f"CAPTIONQ_REDIS_URL cannot be used: {error}.") from error
+    path = socket_path(settings)
+    if path.parent.parent == SHORT_FOLDER and os.path.lexists(path.parent):
+        _check_owner(path.parent)
+    return Redis(unix_socket_path=str(path), retry=retry, socket_timeout=30)
+
+
+def answers(connection: Redis) -> bool:
+    """Return whether the server answers."""
+    try:
+        return bool(connection.ping())
+    except RedisError:
+        return False
+
+
+def _check_owner(folder: Path) -> None:
+    # Not the target of a link, which another user may have left in /tmp.
+    if folder.lstat().st_uid != os.getuid():
+        raise BrokerError(
+            f"{folder} belongs to another user. Set CAPTIONQ_DATA_DIR to a folder of your own with a short path."
+        )
