@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,7 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from jobs.settings import Settings
+
+    Check = Callable[[Settings], str]
 
 #: Bytes below which a model cannot be fetched and results may soon not be written.
 LITTLE_DISK = 10_000_000_000
@@ -29,28 +35,41 @@ def doctor(ctx: click.Context) -> None:
     Example:
       captionq doctor
     """
-    from jobs.errors import CaptionqError
     from jobs.settings import read_settings
 
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     settings = read_settings()
-    checks: dict[str, Callable[[Settings], str]] = {
-        "python": _python,
-        "data folder": _data_folder,
-        "mlx": _mlx,
-        "broker": _broker,
-        "database": _database,
-        "worker": _worker,
-        "model": _model,
-        "disk": _disk,
-    }
+    healthy = _report({"python": _python, "mlx": _mlx, "model": _model}, settings)
+    in_the_folder: dict[str, Check] = {"broker": _broker, "database": _database, "worker": _worker, "disk": _disk}
+    if _report({"data folder": _data_folder}, settings):
+        healthy = _report(in_the_folder, settings) and healthy
+    else:
+        healthy = False
+        click.echo(f"--  {', '.join(in_the_folder)} need the data folder and were not checked")
+    ctx.exit(0 if healthy else 1)
+
+
+def _report(checks: dict[str, Check], settings: Settings) -> bool:
+    """Print a line for each check; return whether all of them passed."""
+    from jobs.errors import CaptionqError
+
     healthy = True
     for name, check in checks.items():
         try:
             verdict, mark = check(settings), click.style("ok", fg="green")
         except (CaptionqError, OSError) as error:
-            verdict, mark, healthy = str(error), click.style("!!", fg="red"), False
+            verdict = _in_words(error) if isinstance(error, OSError) else str(error)
+            mark, healthy = click.style("!!", fg="red"), False
         click.echo(f"{mark}  {name:<12} {verdict}")
-    ctx.exit(0 if healthy else 1)
+    return healthy
+
+
+def _in_words(error: OSError) -> str:
+    """Return what a system call failed at and why, without its number."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _python(_: Settings) -> str:
@@ -72,14 +91,35 @@ def _mlx(_: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from jobs import broker
+    """Do with the broker, which is started if none runs, what a worker does at its start."""
+    from redis.exceptions import RedisError
 
-    running = broker.find(settings)
-    if running is None:
-        return f"none runs; captionq starts {broker.server_binary()} when it is needed"
-    version = running.info("server").get("valkey_version") or running.info("server")["redis_version"]
-    place = _without_password(settings.redis_url) if settings.redis_url else broker.socket_path(settings)
-    return f"version {version} answers at {place}"
+    from jobs import broker
+    from jobs.errors import BrokerError
+    from worker.queue_worker import QueueWorker
+
+    running = broker.find_or_start(settings)
+    try:
+        QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
+        version = _version(running.connection)
+    except (RedisError, ValueError) as error:
+        raise BrokerError(f"No worker can start with the broker at {_place(settings)}: {error}.") from error
+    finally:
+        running.stop()
+    if running.process is None:
+        return f"version {version} answers at {_place(settings)}, and a worker can register"
+    return f"none runs; version {version} starts, and a worker can register"
+
+
+def _version(connection: Redis) -> str:
+    server = connection.info("server")
+    return str(server.get("valkey_version") or server["redis_version"])
+
+
+def _place(settings: Settings) -> str:
+    from jobs.broker_socket import socket_path
+
+    return _without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
 
 
 def _database(settings: Settings) -> str:
@@ -88,7 +128,8 @@ def _database(settings: Settings) -> str:
     store = Store(settings)
     total = sum(store.counts().values())
     store.close()
-    return f"{total} jobs in {_without_password(settings.database)}"
+    where = _without_password(settings.database_url) if settings.database_url else settings.data_dir
+    return f"{total} jobs in {where}"
 
 
 def _worker(settings: Settings) -> str:

@@ -14,16 +14,21 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from redis import Redis
+from rq import Worker
 
 from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
 from cli.report import make_report
+from jobs import broker_server
 from jobs.errors import ImageError
+from jobs.queue import push, waiting
 from jobs.requests import Sampling
 from jobs.settings import Settings
 from jobs.store import Store
-from jobs.tables import Job, JobStatus
+from jobs.tables import Job, JobStatus, Lane
 from tests.rows import RESULT, add_batch, make_job
+from worker.queue_worker import QueueWorker
 
 HEAVY = (
     "mlx",
@@ -242,19 +247,61 @@ def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line ok; a data folder that cannot be used is named, and so is a full disk: the end is 1."""
+    """Every line ok; a full disk is named: the end is 1."""
     usage, free = shutil.disk_usage("/"), 1_000_000_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
     lines = output(run.invoke(captionq, ["doctor"])).splitlines()
     assert len(lines) == 8
     assert all(line.startswith("ok  ") for line in lines)
-    sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": "/dev/null/nowhere"})
-    assert sick.exit_code == 1
-    assert "CAPTIONQ_DATA_DIR" in sick.output
     free = 1_000_000
     full = run.invoke(captionq, ["doctor"])
     assert full.exit_code == 1
     assert "make room" in full.output
+
+
+@pytest.mark.parametrize("folder", ["/dev/null/nowhere", "/proc/nowhere"])
+def test_the_doctor_says_in_words_that_a_data_folder_cannot_be_made(run: CliRunner, folder: str) -> None:
+    """Once, and what lies in the folder is not checked."""
+    sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": folder})
+    assert sick.exit_code == 1
+    assert f"!!  data folder  {folder} cannot be made or used" in sick.output
+    assert sick.output.count("CAPTIONQ_DATA_DIR") == 1
+    assert "Errno" not in sick.output
+
+
+def test_the_doctor_finds_a_broker_that_does_not_start(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By starting it; its last words are shown."""
+    monkeypatch.setattr(broker_server, "server_binary", lambda: Path("/dev/null/valkey-server"))
+    sick = run.invoke(captionq, ["doctor"])
+    assert sick.exit_code == 1
+    assert re.search(r"^!!  broker .* ended at its start .*/dev/null/valkey-server", sick.output, re.MULTILINE)
+
+
+def test_the_doctor_finds_a_worker_that_cannot_register(run: CliRunner, settings: Settings, connection: Redis) -> None:
+    """It does with the broker what a worker does at its start."""
+    connection.set("rq:workers", "no set")
+    sick = run.invoke(captionq, ["doctor"])
+    assert sick.exit_code == 1
+    assert re.search(r"^!!  broker +No worker can start with the broker at /.*WRONGTYPE", sick.output, re.MULTILINE)
+
+
+def test_the_doctor_leaves_a_running_broker_and_its_workers_alone(
+    run: CliRunner, connection: Redis, store: Store
+) -> None:
+    """It registers under a name of its own and takes no job."""
+    push(connection, Lane.BULK, [job.id for job in add_batch(store, 2)[1]])
+    worker = QueueWorker("worker", connection)
+    worker.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
+    assert "answers at" in output(run.invoke(captionq, ["doctor"]))
+    assert [each.name for each in Worker.all(connection)] == ["worker"]
+    assert waiting(connection, Lane.BULK) == 2
+
+
+def test_the_doctor_is_colourful_on_a_terminal_only_and_not_with_no_color(run: CliRunner) -> None:
+    """NO_COLOR switches colour off: https://no-color.org."""
+    assert "\x1b[" in run.invoke(captionq, ["doctor"], color=True).output
+    assert "\x1b[" not in run.invoke(captionq, ["doctor"], color=True, env={"NO_COLOR": "1"}).output
+    assert "\x1b[" not in run.invoke(captionq, ["doctor"]).output
 
 
 @pytest.mark.parametrize(
