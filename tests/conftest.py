@@ -19,6 +19,7 @@ from jobs.settings import Settings
 from jobs.store import Store
 from tests.known_models import know_built_in_models
 from tests.postgres import Postgres, postgres_server
+from tests.processes import DATA_FOLDER
 
 # Nor may tests write into a developer's own database, or ask a proxy for what is on this machine.
 for _name in [name for name in os.environ if name.startswith("CAPTIONQ_") and not name.startswith("CAPTIONQ_TEST_")]:
@@ -80,7 +81,7 @@ def database(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture
 def settings(tmp_path: Path, database: str | None) -> Settings:
     """Settings with a data folder of the test's own."""
-    settings = Settings(data_dir=tmp_path / "data", model="demo", database_url=database)
+    settings = Settings(data_dir=tmp_path / DATA_FOLDER, model="demo", database_url=database)
     settings.make_folders()
     return settings
 

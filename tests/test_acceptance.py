@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from jobs import broker
+from jobs.broker_socket import socket_path
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import JobStatus
@@ -181,7 +183,7 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     second = captionq.run("work")
     assert second.returncode == 1
     assert f"A worker (PID {worker.pid}) runs" in second.stderr
-    url = f"unix://{broker.socket_path(captionq.settings)}"
+    url = f"unix://{quote(str(socket_path(captionq.settings)))}"
     rq = Path(sys.executable).with_name("rq")
     info = subprocess.run([str(rq), "info", "--url", url], capture_output=True, text=True, check=True).stdout
     assert "1 workers" in info

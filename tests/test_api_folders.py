@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.settings import Settings
-from tests.processes import until
+from tests.processes import DATA_FOLDER, until
 from tests.scenes import draw_many, save_scenes
 from tests.serving import Served, events_of, serving
 from tests.test_chat import png
@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests here, which serves one folder."""
     folder = tmp_path_factory.mktemp("folders")
     (folder / "pictures").mkdir()
-    settings = Settings(data_dir=folder / "data")
+    settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
     with serving(settings, "--allow-root", folder / "pictures") as running:
         yield running

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.prompt_length import TOKEN_CHARACTERS
 from jobs.settings import Settings
-from tests.processes import Captionq, until
+from tests.processes import DATA_FOLDER, Captionq, until
 from tests.serving import Served, about, serving
 
 pytestmark = pytest.mark.timeout(300)
@@ -24,7 +24,7 @@ HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "my priv
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Without keys; small limits."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("open") / "data")
+    settings = Settings(data_dir=tmp_path_factory.mktemp("open") / DATA_FOLDER)
     settings.make_folders()
     with serving(
         settings,
@@ -43,7 +43,7 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """With keys, and its log in JSON."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / "data")
+    settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / DATA_FOLDER)
     settings.make_folders()
     with serving(
         settings, "--log-json", CAPTIONQ_API_KEYS=json.dumps(KEYS), CAPTIONQ_MAX_PROMPT_TOKENS="100"

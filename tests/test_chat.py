@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
 from jobs.settings import Settings
+from tests.processes import DATA_FOLDER
 from tests.scenes import Drawn, draw_many
 from tests.serving import Served, about, data_uri, endless, serving
 
@@ -26,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests here, which serves one folder."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "pictures").mkdir()
-    settings = Settings(data_dir=folder / "data")
+    settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
     with serving(settings, "--allow-root", folder / "pictures", CAPTIONQ_MODEL="demo-text") as running:
         yield running

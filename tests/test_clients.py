@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import Settings
+from tests.processes import DATA_FOLDER
 from tests.scenes import draw_many
 from tests.serving import Served, serving
 from tests.test_chat import png
@@ -30,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests here, which serves the examples."""
     folder = tmp_path_factory.mktemp("clients")
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("*.txt"))
-    settings = Settings(data_dir=folder / "data")
+    settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
     with serving(settings, "--allow-root", folder / "examples") as running:
         yield running

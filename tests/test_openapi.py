@@ -19,6 +19,7 @@ from api.app import create_app
 from jobs.errors import AddressForbiddenError, ImageError
 from jobs.settings import Settings
 from tests.odd_requests import CHAT, odd_requests
+from tests.processes import DATA_FOLDER
 from tests.scenes import draw, draw_many
 from tests.serving import Served, about, data_uri, serving
 
@@ -50,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests here, with a key and small limits, which serves one folder."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "pictures").mkdir()
-    settings = Settings(data_dir=folder / "data")
+    settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
     with serving(
         settings,

@@ -21,7 +21,7 @@ from jobs.store import Store
 from jobs.tables import JobStatus
 from jobs.verdicts import Batching, Verdict, key_of, remember
 from jobs.worker_state import WorkerState, publish_state
-from tests.processes import PATIENCE, until
+from tests.processes import DATA_FOLDER, PATIENCE, until
 from tests.processes import ended as ended_process
 from tests.scenes import draw_many
 from tests.serving import Served, about, data_uri, endless, events_of, hello, serving
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for those tests that leave it well."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("serve") / "data")
+    settings = Settings(data_dir=tmp_path_factory.mktemp("serve") / DATA_FOLDER)
     settings.make_folders()
     with serving(settings) as running:
         yield running
