@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from jobs.broker_server import end, start
 from jobs.broker_socket import answers, connect
 from jobs.errors import BrokerError
-from jobs.file_locks import exclusive, try_lock
+from jobs.file_locks import exclusive, lock, try_lock
 from jobs.settings import Settings
 
 
@@ -69,9 +69,9 @@ def find_or_start(settings: Settings) -> Broker:
         return Broker(connection)
     with exclusive(settings.broker_dir / "start.lock"):
         users = (settings.broker_dir / "users.lock").open("ab")
-        # Waits while the last user of a server without a keeper ends that server.
-        fcntl.flock(users, fcntl.LOCK_SH)
         try:
+            # Waits while the last user of a server without a keeper ends that server.
+            lock(users, fcntl.LOCK_SH)
             connection = find(settings)
             if connection is not None:
                 return Broker(connection, users=users)

@@ -8,11 +8,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from jobs.errors import DataFolderError
+
+
+def lock(file: IO[Any], kind: int) -> None:
+    """Take a lock (`fcntl.LOCK_SH` or `fcntl.LOCK_EX`), after waiting for processes that hold another one.
+
+    Raises DataFolderError if the file system has no locks.
+    """
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise DataFolderError(
+            f"{file.name} cannot be locked ({error.strerror}). Set CAPTIONQ_DATA_DIR to a folder on a local disk."
+        ) from error
+
 
 def try_lock(file: IO[Any], kind: int) -> bool:
-    """Take a lock (`fcntl.LOCK_SH` or `fcntl.LOCK_EX`) without waiting; return whether that succeeded."""
+    """Take a lock without waiting; return whether that succeeded. Raises DataFolderError."""
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        lock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -20,7 +37,7 @@ def try_lock(file: IO[Any], kind: int) -> bool:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock on this file for the block. Waits for other processes that hold it."""
+    """Hold the lock on this file for the block, after waiting for processes that hold it. Raises DataFolderError."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file, fcntl.LOCK_EX)
         yield
