@@ -190,7 +190,7 @@ def _command(settings: Settings) -> list[str]:
     make_private(path.parent)
     folder = Path(os.path.realpath(settings.broker_dir))
     # Relative to `--dir` if possible: the server puts the path into every client's address, and redis-py cannot read an address
-    # with a space, a comma or an equals sign.
+    # with a space or an equals sign.
     listens_at = path.relative_to(folder) if path.is_relative_to(folder) else path
     return [
         str(server_binary()),
