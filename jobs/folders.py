@@ -12,9 +12,14 @@ EXTENSIONS = frozenset(
 )
 
 
+def has_image_extension(name: str) -> bool:
+    """Whether the name ends as an image's."""
+    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+
+
 def is_image_name(name: str) -> bool:
     """Whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+    return not name.startswith(".") and has_image_extension(name)
 
 
 def is_below(path: Path, roots: Sequence[Path]) -> bool:

@@ -1,39 +1,15 @@
-"""The text file beside an image: its name, and writing it so that a reader finds either the old text or the whole new one."""
+"""Writing the text file beside an image, so that a reader finds either the old text or the whole new one."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from jobs.errors import ForbiddenError, OutputError
-from jobs.folders import is_below, is_image_name
-
-SUFFIX = ".txt"
-
-
-class Sidecars:
-    """Names the text files of images; reads each folder once.
-
-    `photo.jpg` gets `photo.txt`. Where a folder holds two images of one stem (`IMG_1.HEIC` beside `IMG_1.JPG`, as phones
-    export them), both get their whole name, `IMG_1.HEIC.txt` and `IMG_1.JPG.txt`, so that no text overwrites another's.
-    """
-
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._stems: Counter[str] = Counter()
-
-    def path_for(self, image: Path) -> Path:
-        """The text file of this image."""
-        if image.parent != self._folder:
-            self._folder = image.parent
-            self._stems = _stems(image.parent)
-        if self._stems[_fold(image.stem)] > 1:
-            return image.with_name(image.name + SUFFIX)
-        return image.with_suffix(SUFFIX)
+from jobs.folders import is_below
 
 
 def write_sidecar(path: Path, text: str, roots: Sequence[Path] | None = None) -> None:
@@ -58,16 +34,3 @@ def write_sidecar(path: Path, text: str, roots: Sequence[Path] | None = None) ->
             temporary.unlink(missing_ok=True)
         name = path.name.encode(errors="replace").decode()
         raise OutputError(f"{name} could not be written: {error.strerror or type(error).__name__}.") from error
-
-
-def _stems(folder: Path) -> Counter[str]:
-    try:
-        return Counter(_fold(Path(name).stem) for name in os.listdir(folder) if is_image_name(name))  # noqa: PTH208
-    except OSError:
-        # The folder cannot be listed; a job for the image itself will say what is wrong.
-        return Counter()
-
-
-def _fold(stem: str) -> str:
-    # File systems of Macs take `A.jpg` and `a.png` for names of one stem.
-    return stem.casefold()

@@ -17,9 +17,9 @@ from redis import Redis
 from jobs import queue
 from jobs.cancellation import announce
 from jobs.chunks import chunked
-from jobs.outputs import Sidecars
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
+from jobs.sidecars import Sidecars
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane
 from jobs.writers import TakenUp, Writer

@@ -8,24 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import ForbiddenError, OutputError
-from jobs.outputs import Sidecars, write_sidecar
-
-
-def test_the_text_stands_beside_the_image(tmp_path: Path) -> None:
-    """photo.jpg gets photo.txt; only the last ending is replaced."""
-    (tmp_path / "photo.jpg").touch()
-    (tmp_path / "a.b.png").touch()
-    assert Sidecars().path_for(tmp_path / "photo.jpg") == tmp_path / "photo.txt"
-    assert Sidecars().path_for(tmp_path / "a.b.png") == tmp_path / "a.b.txt"
-
-
-def test_two_images_of_one_stem_do_not_share_a_text(tmp_path: Path) -> None:
-    """Phones export IMG_1.HEIC beside IMG_1.JPG: one text would overwrite the other."""
-    for name in ("IMG_1.HEIC", "img_1.jpg", "IMG_2.HEIC", "IMG_2.txt"):
-        (tmp_path / name).touch()
-    sidecars = Sidecars()
-    found = [sidecars.path_for(tmp_path / name).name for name in ("IMG_1.HEIC", "img_1.jpg", "IMG_2.HEIC")]
-    assert found == ["IMG_1.HEIC.txt", "img_1.jpg.txt", "IMG_2.txt"]
+from jobs.outputs import write_sidecar
 
 
 def test_writing_replaces_the_whole_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
