@@ -19,7 +19,7 @@ from jobs.file_locks import exclusive
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`. A test holds it true.
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 
 #: Seconds that a writer waits for another one.
 BUSY_TIMEOUT = 30

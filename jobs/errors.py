@@ -339,6 +339,22 @@ class OutputError(CaptionqError):
     transient = True
 
 
+class OutputOccupiedError(OutputError):
+    """Something that is not a text is where the text's file should be."""
+
+    code = "output_occupied"
+    status = 409
+    transient = False
+
+
+class OutputChangedError(OutputError):
+    """The text's file was written or changed after the job was queued."""
+
+    code = "output_changed"
+    status = 409
+    transient = False
+
+
 class WebhookError(CaptionqError):
     """The message could not be delivered."""
 

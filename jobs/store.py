@@ -138,6 +138,13 @@ class Store(Records):
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
         return {row["id"]: as_job(row) for row in rows}
 
+    def keep_answer(self, job_id: str, text: str, previous_text: bytes | None) -> bool:
+        """Keep the answer of a running job before its file is written. False: it was cancelled meanwhile.
+
+        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is what the file held.
+        """
+        return self._change([job_id], (JobStatus.RUNNING,), text=text, previous_text=previous_text) == 1
+
     def succeed(self, job_id: str, result: Result) -> bool:
         """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
         return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1

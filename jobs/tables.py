@@ -8,7 +8,7 @@ import time
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Text
 from sqlmodel import Field, SQLModel
 
 from jobs.requests import Request
@@ -100,6 +100,11 @@ class Job(SQLModel, table=True):
     source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The file that is to hold the text besides this row, as a file address.
     output: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: SHA-256 in hex digits of that file's content when the job was queued; None: there was no file. What was written since
+    #: then is left alone.
+    output_before: str | None = None
+    #: The content that the job's text replaced.
+    previous_text: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     #: Whether its events are published as they happen, tokens among them.
     streamed: bool = False
     #: The folders from below which its images may be read, as a JSON list; None: what the worker allows.

@@ -22,7 +22,7 @@ from jobs.database import writing
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models import built_in_models
 from jobs.queue import Entry, LaneQueue, lanes, push
-from jobs.requests import Message, Request, Sampling
+from jobs.requests import Message, Request, Sampling, path_of
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.stream import read
@@ -208,6 +208,24 @@ def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
     assert (row.status, row.error_code, row.attempts) == (JobStatus.FAILED, "output_error", settings.max_attempts)
     assert row.text == captions[bad.source or ""]
     assert {one.text for one in store.jobs(batch_id=batch.id)} == set(captions.values())
+
+
+def test_texts_that_were_written_by_hand_meanwhile_stay(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """Their jobs fail at once and keep their answers; their neighbours are written."""
+    batch, captions = queue_scenes(tmp_path / "pictures", 4, store, connection)
+    rows = store.jobs(batch_id=batch.id)
+    outputs = [path_of(row.output or "") for row in rows]
+    outputs[1].write_text("by hand\n")
+    outputs[2].mkdir()
+    service.run(settings, burst=True)
+    rows = store.jobs(batch_id=batch.id)
+    assert [row.error_code for row in rows] == [None, "output_changed", "output_occupied", None]
+    assert [row.attempts for row in rows] == [1] * 4
+    assert [row.text for row in rows] == list(captions.values())
+    assert outputs[1].read_text() == "by hand\n"
+    assert outputs[0].read_text() == f"{rows[0].text}\n"
 
 
 def test_a_job_that_was_there_at_two_deaths_runs_alone(

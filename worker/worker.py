@@ -23,14 +23,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.database import is_away
 from jobs.errors import CaptionqError
-from jobs.outputs import write_sidecar
 from jobs.queue import Entry, LaneQueue, drop, take
 from jobs.records import Glance
-from jobs.requests import path_of
 from jobs.settings import Settings
 from jobs.store import Result, Store
 from jobs.tables import Job, JobStatus, Lane
 from jobs.worker_state import withdraw_state
+from worker.delivery import deliver
 from worker.leasing import AWAY, Flight, Landing, LeasingWorker
 from worker.pipeline import Outcome, Pipeline, as_captionq_error
 from worker.telling import Teller
@@ -263,8 +262,8 @@ class MetalWorker(LeasingWorker):
         # The file goes first: when the process dies in between, the job runs again and writes the same file. The other
         # way round a row would claim a file that is not there.
         try:
-            if job.output is not None:
-                write_sidecar(path_of(job.output), result.text, job.parsed_roots())
+            if job.output is not None and not deliver(job, result.text, self._store, self.name):
+                return None
         except CaptionqError as error:
             return self._failed(job, error, result)
         if self._store.succeed(job.id, result):

@@ -1,0 +1,17 @@
+"""What becomes of text files: how each was when its job was queued, and the text that a job replaced."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.add_column("job", sa.Column("output_before", sa.String()))
+    op.add_column("job", sa.Column("previous_text", sa.LargeBinary()))
+
+
+def downgrade() -> None:
+    op.drop_column("job", "previous_text")
+    op.drop_column("job", "output_before")
