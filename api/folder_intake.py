@@ -55,7 +55,9 @@ class FolderIntake:
             return earlier
         hooks = self._hooks(batch)
         images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
-        found = list(without_text(images, Existing(body.existing)))
+        found = list(
+            without_text(images, Existing(body.existing), store=self._resources.store, force=body.force, named=[real])
+        )
         wanted = [one for one in found if isinstance(one, Wanted)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, Skipped)]
         self._check_room(len(wanted))

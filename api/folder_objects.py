@@ -61,7 +61,16 @@ class FolderBody(FolderOptions):
 
     path: str = Field(min_length=1, max_length=4096)
     recursive: bool = True
-    existing: Literal["skip", "replace"] = Field(default="skip", description="Images that have their text file")
+    existing: Literal["skip", "replace"] = Field(
+        default="skip", description="Images that have their text file; replace: only texts that captionq wrote"
+    )
+    force: bool = Field(default=False, description="With replace: also texts that a person wrote or changed")
+
+    @model_validator(mode="after")
+    def _force_only_to_replace(self) -> Self:
+        if self.force and self.existing != "replace":
+            raise PydanticCustomError("invalid_request_error", "force goes with existing: replace.")
+        return self
 
 
 class Counts(Wire):

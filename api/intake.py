@@ -22,7 +22,7 @@ from jobs.models import check_sees
 from jobs.prompt_length import check_characters, prompt_limit
 from jobs.requests import path_of
 from jobs.runs import Runs
-from jobs.submission import CHUNK, copy_of
+from jobs.submission import CHUNK, copy_of, look_again
 from jobs.tables import Batch, Job, Lane
 from jobs.writers import busy_error
 
@@ -80,7 +80,7 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
         outputs += [job.output for job in page if job.output is not None]
     check_free(outputs, resources)
     roots = roots_of(resources)
-    chunks = ([copy_of(job, batch, roots) for job in page] for page in asked())
+    chunks = (look_again([copy_of(job, batch, roots) for job in page], store) for page in asked())
     if count <= CHUNK:
         # All at once: who sends the same key at the same moment is given it too.
         whole = Creation([job for chunk in chunks for job in chunk], batch)

@@ -19,8 +19,9 @@ from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
     type=click.Choice(["skip", "replace"]),
     default="skip",
     show_default=True,
-    help="What to do with an image that has its text file.",
+    help="What to do with an image that has its text file; replace: only texts that captionq wrote.",
 )
+@click.option("--force", is_flag=True, help="With --existing replace: also texts that you wrote or changed.")
 @click.option("--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]")
 @click.option("--prompt", help="What to ask about each image.")
 @click.option(
@@ -34,6 +35,7 @@ def caption(
     paths: tuple[Path, ...],
     recursive: bool,
     existing: str,
+    force: bool,
     model: str | None,
     prompt: str | None,
     preset_name: str | None,
@@ -57,6 +59,8 @@ def caption(
 
     if prompt is not None and preset_name is not None:
         raise click.UsageError("Give either --prompt or --preset.")
+    if force and existing != "replace":
+        raise click.UsageError("--force goes with --existing replace.")
     missing = [path for path in paths if not path.is_symlink() and not path.exists()]
     if missing:
         raise click.UsageError(f"There is no {missing[0]}.")
@@ -68,4 +72,4 @@ def caption(
         response_format=answer.response_format,
     )
     run = Run(settings, question, as_json=output_format == "json")
-    ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing)))
+    ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing), force=force))

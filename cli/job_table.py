@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.report import name_of, printable, reason_of
+from cli.report import name_of, previous_text, printable, reason_of
 from jobs.tables import Batch, Job, JobStatus
 
 _STYLE = {
@@ -79,6 +79,7 @@ def print_job(job: Job) -> None:
             "made": _when(job.created_at),
             "attempts": str(job.attempts),
             "text": job.text,
+            "previous text": previous_text(job),
             "finish reason": job.finish_reason,
             "quality": job.quality,
             "usage": usage,

@@ -116,10 +116,12 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 
 @jobs.command()
 @click.argument("jobs_or_batches", nargs=-1, required=True)
-def retry(jobs_or_batches: tuple[str, ...]) -> None:
+@click.option("--force", is_flag=True, help="Replace also texts that you wrote or changed.")
+def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     """Ask again what failed or was cancelled.
 
-    The new jobs make a new batch; the old ones stay as they are.
+    The new jobs make a new batch; the old ones stay as they are. A text that you wrote or changed since the image was
+    queued is left alone, unless you move it away or give --force.
 
     \b
     Example:
@@ -136,7 +138,7 @@ def retry(jobs_or_batches: tuple[str, ...]) -> None:
             return
         batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
         dead = Runs(_settings()).dead(store.open_batches())
-        made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead)
+        made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead, force=force)
     click.echo(f"{made.queued + made.resumed} queued as {batch.id}.")
     if busy := made.followed + made.refused:
         click.echo(f"{len(busy)} not queued: {busy[0].maker} is asking about the first of these images already.")

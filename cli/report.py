@@ -31,6 +31,8 @@ class Report(ABC):
         self.batch_id: str | None = None
         self.captioned = 0
         self.skipped = 0
+        #: Of those that were skipped: a person wrote or changed the text that was to be replaced.
+        self.by_hand = 0
         #: Failed or cancelled.
         self.failed = 0
         self._prompt_tokens = 0
@@ -112,6 +114,9 @@ class Report(ABC):
                 f"Tokens: {self._prompt_tokens:,} in the prompts ({self._image_tokens:,} of them image), "
                 f"{self._completion_tokens:,} in the answers"
             )
+        if self.by_hand:
+            were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
+            self._say(f"{_count(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")
         for job in self._noticed[:SHOWN_FAILURES]:
             self._say(f"  {name_of(job)}: {_NOTICED.get(job.quality or '', job.quality)}")
         if len(self._noticed) > SHOWN_FAILURES:
@@ -213,6 +218,7 @@ def as_json(job: Job) -> dict[str, object]:
         "output": printable(job.output) if job.output else None,
         "model": job.model,
         "text": job.text,
+        "previous_text": previous_text(job),
         "finish_reason": job.finish_reason,
         "quality": job.quality,
         "logprobs": json.loads(job.logprobs) if job.logprobs else None,
@@ -239,6 +245,11 @@ def name_of(job: Job) -> str:
 def reason_of(job: Job) -> str:
     """Why a job has no text."""
     return "cancelled" if job.status == JobStatus.CANCELLED else job.error_message or "unknown"
+
+
+def previous_text(job: Job) -> str | None:
+    """The text that the job's answer replaced."""
+    return None if job.previous_text is None else job.previous_text.decode(errors="replace")
 
 
 def printable(address: str) -> str:

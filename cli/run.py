@@ -22,7 +22,7 @@ from jobs.runs import Runs
 from jobs.settings import Settings
 from jobs.store import Store
 from jobs.stream import read
-from jobs.submission import Existing, Question, Skipped, Wanted, submit, without_text
+from jobs.submission import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
 from jobs.tables import OPEN, Batch, Job, JobStatus
 from worker.download import fetch
 from worker.lock import is_running
@@ -42,13 +42,12 @@ class Run:
         self._question = question
         self._report = make_report(as_json=as_json)
 
-    def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing) -> int:
+    def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing, force: bool = False) -> int:
         """Returns the exit status. Raises CaptionqError when the run itself cannot go on."""
         self._check_model()
-        wanted, skipped = self._find(paths, recursive=recursive, existing=existing)
-        self._report.skipped = len(skipped)
         store, runs = Store(self._settings), Runs(self._settings)
         try:
+            wanted, skipped = self._find(paths, store, recursive=recursive, existing=existing, force=force)
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
                 description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
@@ -71,11 +70,19 @@ class Run:
             self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
     def _find(
-        self, paths: Sequence[Path], *, recursive: bool, existing: Existing
+        self, paths: Sequence[Path], store: Store, *, recursive: bool, existing: Existing, force: bool
     ) -> tuple[list[Wanted], list[Skipped]]:
-        found = list(without_text(find_images(paths, recursive=recursive), existing))
-        wanted = [one for one in found if isinstance(one, Wanted)]
-        return wanted, [one for one in found if isinstance(one, Skipped)]
+        wanted: list[Wanted] = []
+        skipped: list[Skipped] = []
+        images = find_images(paths, recursive=recursive)
+        for one in without_text(images, existing, store=store, force=force, named=paths):
+            if isinstance(one, Wanted):
+                wanted.append(one)
+            else:
+                skipped.append(one)
+                self._report.by_hand += isinstance(one, WrittenByHand)
+        self._report.skipped = len(skipped)
+        return wanted, skipped
 
     def _cancel_abandoned(self, skipped: Sequence[Skipped], store: Store, runs: Runs) -> None:
         """End the jobs that a dead run left about images that have their texts now: the next worker would write these again."""

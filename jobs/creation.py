@@ -76,9 +76,9 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
 
 
 def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis) -> None:
-    """Write some hundreds of jobs of one lane, then push them."""
+    """Write some hundreds of jobs of one lane, then push those that have not failed already."""
     store.add(jobs)
-    push_late(connection, Lane(jobs[0].lane), [job.id for job in jobs])
+    push_late(connection, Lane(jobs[0].lane), [job.id for job in jobs if job.error_code is None])
 
 
 def push_late(connection: Redis, lane: Lane, ids: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,11 @@ def text_bytes(text: str) -> bytes:
 def fingerprint(content: bytes | None) -> str | None:
     """SHA-256 in hex digits of a file's content; None: there is no file."""
     return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def is_own(content: bytes, texts: Collection[str]) -> bool:
+    """Whether the content of a file is one of these answers, as captionq writes them."""
+    return any(content == text_bytes(text) for text in texts)
 
 
 def check_place(path: Path, roots: Sequence[Path] | None) -> None:

@@ -150,6 +150,17 @@ class Records:
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
 
+    def written(self, outputs: Sequence[str]) -> dict[str, set[str]]:
+        """The texts that captionq wrote to these files, by the addresses of the files; at most some hundreds."""
+        query = select(_job.c.output, _job.c.text).where(
+            _job.c.output.in_(outputs), _job.c.status == JobStatus.SUCCEEDED, _job.c.text.is_not(None)
+        )
+        found: dict[str, set[str]] = {}
+        with reading(self._engine) as connection:
+            for output, text in connection.execute(query):
+                found.setdefault(output, set()).add(text)
+        return found
+
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
         """How many jobs there are in each status, of one batch or of all."""
         query = select(_job.c.status, func.count()).group_by(_job.c.status)

@@ -28,6 +28,10 @@ class Sidecars:
         """The text file of this image."""
         return image.with_name(self.folder_of(image).text_of(image.name))
 
+    def is_there(self, output: Path) -> bool:
+        """Whether there was such a file when the folder was read."""
+        return output.name in self.folder_of(output).names
+
     def folder_of(self, image: Path) -> FolderTexts:
         """The folder of this image as it was when the first image of it was asked about."""
         if image.parent != self._folder.path:

@@ -80,9 +80,13 @@ class Store(Records):
             return self._complete(connection, batch_id, idempotency_key=None)
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile."""
+        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile.
+
+        A job with an error has failed before it could begin, and ends at once.
+        """
         with writing(self._engine) as connection:
             insert_jobs(connection, jobs)
+            self._end_refused(connection, jobs)
 
     def take_up(self, jobs: Sequence[Job], batch_id: str, dead: Collection[str]) -> TakenUp:
         """Write those of these jobs whose files no open job writes; take over or cancel what dead runs left of the others.
@@ -95,8 +99,11 @@ class Store(Records):
             taken = sort_out(jobs, writers, dead)
             self._end(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
             self._update(connection, taken.resumed, OPEN, batch_id=batch_id)
+            for job_id, before in taken.texts.items():
+                self._update(connection, [job_id], OPEN, output_before=before)
             if taken.new:
                 connection.execute(insert(_job), [job.model_dump() for job in taken.new])
+                self._end_refused(connection, taken.new)
         return taken
 
     def adopt(self, ids: Sequence[str], batch_id: str, dead: Collection[str]) -> int:
@@ -196,6 +203,11 @@ class Store(Records):
                     deaths=_job.c.deaths + int(died),
                 )
         return Recovered(requeued=requeued, poisoned=poisoned)
+
+    def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
+        """queued → failed, for new jobs that carry an error."""
+        refused = [job.id for job in jobs if job.error_code is not None]
+        self._end(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
 
     def _complete(self, connection: Connection, batch_id: str, **values: object) -> bool:
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)

@@ -6,8 +6,8 @@ one's is followed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,10 @@ from redis import Redis
 from jobs import queue
 from jobs.cancellation import announce
 from jobs.chunks import chunked
-from jobs.requests import Request, Sampling
+from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
+from jobs.output_names import is_text_name
+from jobs.outputs import fingerprint, is_own, read_output, shown
+from jobs.requests import Request, Sampling, path_of
 from jobs.response_format import ResponseFormat
 from jobs.sidecars import Sidecars
 from jobs.store import Store
@@ -32,7 +35,7 @@ class Existing(StrEnum):
     """What happens to an image that has its text file already."""
 
     SKIP = "skip"  #: nothing; it costs nothing
-    REPLACE = "replace"  #: it is captioned again, and the file is replaced when the new text is there
+    REPLACE = "replace"  #: it is captioned again, and the file is replaced when the new text is there: one that captionq wrote
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,23 @@ class Wanted:
 
     image: Path
     output: Path
+    #: The fingerprint of the text that is to be replaced; None: there is none.
+    before: str | None = None
+    #: Why no text can be written: the image's job fails at once.
+    refusal: CaptionqError | None = None
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that is left as it is, because it has its text file."""
+    """An image that has its text, and keeps it."""
 
     image: Path
     output: Path
+
+
+@dataclass(frozen=True)
+class WrittenByHand(Skipped):
+    """An image whose text was to be replaced, but a person wrote or changed it."""
 
 
 @dataclass
@@ -92,13 +104,61 @@ class Submission:
         self.refused += taken.refused
 
 
-def without_text(images: Iterable[Path], existing: Existing) -> Iterator[Wanted | Skipped]:
-    """Each image, and whether it needs a text: one that has its text file may be skipped."""
-    sidecars = Sidecars()
+def without_text(
+    images: Iterable[Path], existing: Existing, *, store: Store, force: bool = False, named: Sequence[Path] = ()
+) -> Iterator[Wanted | Skipped]:
+    """What becomes of each image: it needs a text, or is skipped because of the text that it has.
+
+    With `Existing.REPLACE` only texts that captionq wrote are replaced; with `force` also those that a person wrote or changed.
+    `named`: the files and folders that were named; none of them is ever taken for a text.
+    """
+    sources = {_identity(path) for path in named if is_text_name(path.name)}
+    for chunk in chunked(_placed(images), CHUNK):
+        there = [output.as_uri() for _, output, is_there in chunk if is_there]
+        written = store.written(there) if there else {}
+        for image, output, is_there in chunk:
+            if not is_there:
+                yield Wanted(image, output)
+                continue
+            own = written.get(output.as_uri(), set())
+            if own and existing is Existing.SKIP:
+                yield Skipped(image, output)
+                continue
+            try:
+                if _identity(output) in sources:
+                    raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
+                content = read_output(output)
+            except OutputError as error:
+                yield Wanted(image, output, refusal=error)
+                continue
+            yield _judge(image, output, content, own, existing, force=force)
+
+
+def _judge(
+    image: Path, output: Path, content: bytes | None, own: Collection[str], existing: Existing, *, force: bool
+) -> Wanted | Skipped:
+    if content is None or force or (existing is Existing.REPLACE and is_own(content, own)):
+        return Wanted(image, output, before=fingerprint(content))
+    return Skipped(image, output) if existing is Existing.SKIP else WrittenByHand(image, output)
+
+
+def _placed(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
+    """Each image, its text file, and whether that is there. An image that is named twice, in two ways, comes once."""
+    sidecars, given = Sidecars(), set[Path]()
     for image in images:
         output = sidecars.path_for(image)
-        skipped = existing is Existing.SKIP and os.path.lexists(output)
-        yield Skipped(image, output) if skipped else Wanted(image, output)
+        if output not in given:
+            given.add(output)
+            yield image, output, sidecars.is_there(output)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for two names of one file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def submit(
@@ -129,7 +189,7 @@ def submit(
     for chunk in chunks:
         taken = store.take_up([job_about(one, question, batch) for one in chunk], batch.id, dead)
         with queue.rows_first():
-            queue.push(connection, Lane.BULK, [job.id for job in taken.new], at_front=at_front)
+            queue.push(connection, Lane.BULK, taken.queued, at_front=at_front)
             announce(taken.superseded, store=store, connection=connection)
         resumed.append(taken.resumed)
         submission.count(taken)
@@ -142,28 +202,53 @@ def submit(
 
 
 def resubmit(
-    batch: Batch, jobs: Sequence[Job], *, store: Store, connection: Redis | None, dead: Collection[str] = ()
+    batch: Batch,
+    jobs: Sequence[Job],
+    *,
+    store: Store,
+    connection: Redis | None,
+    dead: Collection[str] = (),
+    force: bool = False,
 ) -> Submission:
     """Ask again what these jobs asked, as new jobs: terminal states are final.
 
     Without a connection only the rows are written, and the next worker gives them their entries. `batch` and `dead` are those
-    of `submit`.
+    of `submit`. `force`: see `look_again`.
     """
     store.add_batch(batch)
     submission = Submission()
     for chunk in chunked(jobs, CHUNK):
-        taken = store.take_up([copy_of(job, batch, job.roots) for job in chunk], batch.id, dead)
+        new = look_again([copy_of(job, batch, job.roots) for job in chunk], store, force=force)
+        taken = store.take_up(new, batch.id, dead)
         submission.count(taken)
         if connection is not None:
             for lane in Lane:
-                queue.push(connection, lane, [job.id for job in taken.new if job.lane == lane])
+                queue.push(
+                    connection, lane, [job.id for job in taken.new if job.lane == lane and job.error_code is None]
+                )
             announce(taken.superseded, store=store, connection=connection)
     return submission
 
 
+def look_again(jobs: list[Job], store: Store, *, force: bool = False) -> list[Job]:
+    """New jobs that may replace the texts that are there now, where captionq wrote them; with `force` any text.
+
+    A job whose text a person wrote or changed expects what the job before it expected, and leaves the text alone.
+    """
+    written = store.written([job.output for job in jobs if job.output is not None])
+    for job in jobs:
+        if job.output is not None:
+            # What is no text ends the job when its answer is there.
+            with suppress(OutputError):
+                content = read_output(path_of(job.output))
+                if content is None or force or is_own(content, written.get(job.output, ())):
+                    job.output_before = fingerprint(content)
+    return jobs
+
+
 def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
     """A new job that asks the same. `roots`: see `Job.roots`."""
-    asked = {"model", "request", "digest", "source", "output", "lane", "streamed"}
+    asked = {"model", "request", "digest", "source", "output", "output_before", "lane", "streamed"}
     return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))
 
 
@@ -178,5 +263,8 @@ def job_about(wanted: Wanted, question: Question, batch: Batch, roots: str | Non
         digest=request.digest,
         source=wanted.image.as_uri(),
         output=wanted.output.as_uri(),
+        output_before=wanted.before,
         roots=roots,
+        error_code=None if wanted.refusal is None else wanted.refusal.code,
+        error_message=None if wanted.refusal is None else wanted.refusal.message,
     )

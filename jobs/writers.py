@@ -50,12 +50,19 @@ class TakenUp:
     new: list[Job] = field(default_factory=list)
     #: Ids of a dead run's open jobs that asked the same; they are in the batch of this run now.
     resumed: list[str] = field(default_factory=list)
+    #: The fingerprints of the texts that resumed jobs are to replace, as these are now, by the jobs' ids.
+    texts: dict[str, str] = field(default_factory=dict)
     #: Ids of a dead run's open jobs that asked something else, to be cancelled.
     superseded: list[str] = field(default_factory=list)
     #: Open jobs of others that ask the same.
     followed: list[Writer] = field(default_factory=list)
     #: Open jobs of others that ask something else and write the same file.
     refused: list[Writer] = field(default_factory=list)
+
+    @property
+    def queued(self) -> list[str]:
+        """Ids of the new jobs that wait: one that carries an error has ended at once."""
+        return [job.id for job in self.new if job.error_code is None]
 
 
 def writers_of(connection: Connection, outputs: Iterable[str]) -> dict[str, Writer]:
@@ -98,6 +105,8 @@ def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[s
         elif writer.digest == job.digest:
             job_id = writer.job_id
             taken.resumed.append(job_id)
+            if job.output_before is not None:
+                taken.texts[job_id] = job.output_before
         else:
             taken.superseded.append(writer.job_id)
             taken.new.append(job)

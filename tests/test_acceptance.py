@@ -101,6 +101,31 @@ def test_a_second_run_does_nothing(captionq: Captionq, tmp_path: Path) -> None:
     assert all("background" in text and "." not in text for text in texts_of(captions).values())
 
 
+def test_what_a_person_wrote_stays(captionq: Captionq, tmp_path: Path) -> None:
+    """Until --force says otherwise; the text that goes is kept, and nothing is written over a picture or a folder."""
+    captions = save_scenes(tmp_path / "pictures", 4)
+    assert captionq.run("caption", tmp_path / "pictures").returncode == 0
+    first, second, third, _ = captions
+    first.with_suffix(".txt").write_text("by hand\n")
+    second.with_suffix(".txt").write_bytes(third.read_bytes())
+    third.with_suffix(".txt").unlink()
+    third.with_suffix(".txt").mkdir()
+    replaced = captionq.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
+    assert replaced.returncode == 1
+    assert "4 images: 1 captioned, 1 skipped, 2 failed" in replaced.stdout
+    assert "1 text was written by hand: --force replaces it too" in replaced.stdout
+    assert f"{second}: {second.stem}.txt is a picture" in replaced.stdout
+    assert f"{third}: {third.stem}.txt is a folder" in replaced.stdout
+    assert second.with_suffix(".txt").read_bytes() == third.read_bytes()
+    assert first.with_suffix(".txt").read_text() == "by hand\n"
+    forced = captionq.run("caption", first, "--existing", "replace", "--force", "--format", "json")
+    assert forced.returncode == 0
+    assert texts_of({first: ""}) == {first: captions[first]}
+    assert json.loads(forced.stdout)["previous_text"] == "by hand\n"
+    shown = captionq.run("jobs", "show", json.loads(forced.stdout)["id"]).stdout
+    assert any(line.split() == ["previous", "text", "by", "hand"] for line in shown.splitlines())
+
+
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_resumes(captionq: Captionq, tmp_path: Path) -> None:
     """Every image ends with exactly one result, and the right one."""
     folder = tmp_path / "pictures"

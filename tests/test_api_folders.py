@@ -69,6 +69,28 @@ def test_a_folder_below_a_root_is_captioned_as_on_the_command_line(served: Serve
     ended(served, again)
 
 
+def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:
+    """A text that was written by hand stays, and a picture in a text's place is an error of its image."""
+    folder = root(served) / "existing"
+    captions = save_scenes(folder, 3)
+    first, second, third = (path.with_suffix(".txt") for path in captions)
+    first.write_text("by hand\n")
+    second.write_bytes(next(iter(captions)).read_bytes())
+    picture = second.read_bytes()
+    body = {"path": str(folder), "existing": "replace"}
+    made = ended(served, served.client.post("/v1/folders", json=body).json())
+    assert (made["counts"]["total"], made["counts"]["succeeded"], made["counts"]["failed"]) == (2, 1, 1)
+    lines = served.client.get(f"/v1/folders/{made['id']}/results").text.splitlines()
+    assert {(line["error"] or {}).get("code") for line in map(json.loads, lines)} == {None, "output_occupied"}
+    assert (first.read_text(), second.read_bytes()) == ("by hand\n", picture)
+    assert third.read_text().strip() == captions[third.with_suffix(".png")]
+    forced = ended(served, served.client.post("/v1/folders", json={**body, "force": True}).json())
+    assert (forced["counts"]["succeeded"], forced["counts"]["failed"]) == (2, 1)
+    assert first.read_text().strip() == captions[first.with_suffix(".png")]
+    assert second.read_bytes() == picture
+    assert served.client.post("/v1/folders", json={"path": str(folder), "force": True}).status_code == 400
+
+
 def test_images_and_zips_are_uploaded(served: Served) -> None:
     """By their names within the zip; what is no image in it is left out."""
     pictures = draw_many(4)

@@ -17,7 +17,7 @@ from jobs.queue import LaneQueue, push
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
 from jobs.store import Store
-from jobs.submission import Existing, Question, Skipped, Submission, Wanted, resubmit, submit, without_text
+from jobs.submission import Question, Submission, Wanted, resubmit, submit
 from jobs.tables import Batch, Job, JobStatus, Lane
 from tests.postgres import both_databases
 from tests.rows import RESULT, add_batch
@@ -54,16 +54,6 @@ def lane(connection: Redis) -> list[str]:
     """The ids that wait, in order."""
     ids: list[str] = LaneQueue(Lane.BULK, connection=connection, serializer=JSONSerializer).get_job_ids()
     return ids
-
-
-def test_images_that_have_their_text_are_skipped(tmp_path: Path) -> None:
-    """Unless they are to be replaced."""
-    wanted = pictures(tmp_path, 3)
-    wanted[1].output.write_text("there")
-    images = [one.image for one in wanted]
-    skipped = Skipped(wanted[1].image, wanted[1].output)
-    assert list(without_text(images, Existing.SKIP)) == [wanted[0], skipped, wanted[2]]
-    assert list(without_text(images, Existing.REPLACE)) == wanted
 
 
 def test_the_rows_ask_for_the_format_of_the_answer(store: Store, connection: Redis, tmp_path: Path) -> None:
