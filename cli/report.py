@@ -9,12 +9,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from jobs.packages import package_kind
 from jobs.requests import path_of
 from jobs.submission import Submission
 from jobs.tables import Job, JobStatus
@@ -33,6 +35,8 @@ class Report(ABC):
         self.skipped = 0
         #: Of those that were skipped: a person wrote or changed the text that was to be replaced.
         self.by_hand = 0
+        #: Packages and system folders that were not entered.
+        self.left_out: list[Path] = []
         #: Failed or cancelled.
         self.failed = 0
         self._prompt_tokens = 0
@@ -117,6 +121,7 @@ class Report(ABC):
         if self.by_hand:
             were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
             self._say(f"{_count(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")
+        self._name_left_out()
         for job in self._noticed[:SHOWN_FAILURES]:
             self._say(f"  {name_of(job)}: {_NOTICED.get(job.quality or '', job.quality)}")
         if len(self._noticed) > SHOWN_FAILURES:
@@ -127,6 +132,18 @@ class Report(ABC):
         for batch_id, more in self._unlisted_of.items():
             limit = self._failed_of[batch_id]
             self._say(f"  and {more} more: captionq jobs list --batch {batch_id} {statuses} --limit {limit}")
+
+    def _name_left_out(self) -> None:
+        """A line for each kind of folder that was not entered."""
+        kinds: dict[str, list[Path]] = {}
+        for folder in self.left_out:
+            kinds.setdefault(package_kind(folder.name) or "package", []).append(folder)
+        for kind, folders in kinds.items():
+            first = str(folders[0]).encode(errors="replace").decode()
+            places = first if len(folders) == 1 else f"{first}, …"
+            self._say(
+                f"{_count(len(folders), kind)} left out ({places}): name {'it' if len(folders) == 1 else 'one'} to enter"
+            )
 
     def _say(self, line: str) -> None:
         click.echo(line)
@@ -262,4 +279,5 @@ def _are(number: int) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"

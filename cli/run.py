@@ -74,7 +74,7 @@ class Run:
     ) -> tuple[list[Wanted], list[Skipped]]:
         wanted: list[Wanted] = []
         skipped: list[Skipped] = []
-        images = find_images(paths, recursive=recursive)
+        images = find_images(paths, recursive=recursive, left_out=self._report.left_out)
         for one in without_text(images, existing, store=store, force=force, named=paths):
             if isinstance(one, Wanted):
                 wanted.append(one)

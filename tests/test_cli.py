@@ -315,6 +315,21 @@ def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
     assert name.removeprefix("CAPTIONQ_").lower() in result.output.lower()
 
 
+def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """By their kinds, with the first of each."""
+    report = make_report(as_json=False)
+    report.left_out = [Path("/pictures/A.photoslibrary"), *(Path(f"/nas/{name}/@eaDir") for name in ("a", "b"))]
+    report.left_out.append(Path("/pictures/B.PhotosLibrary"))
+    report.sum_up()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 Photos libraries left out (/pictures/A.photoslibrary, …): name one to enter",
+        "2 system folders left out (/nas/a/@eaDir, …): name one to enter",
+    ]
+    report.left_out = [Path("/pictures/A.photoslibrary")]
+    report.sum_up()
+    assert "\n1 Photos library left out (/pictures/A.photoslibrary): name it to enter" in capsys.readouterr().out
+
+
 def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     """They are captions all the same, and are counted as such."""
     report = make_report(as_json=False)

@@ -165,8 +165,7 @@ def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store,
     """One that captionq wrote meanwhile is expected, and so is none where the old one was moved away."""
     images = pictures(tmp_path, 3)
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
-    for one in (batch, again):
-        store.add_batch(one)
+    store.add_batch(batch)
     jobs = [
         job_about(Wanted(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
         for image in images

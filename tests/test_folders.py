@@ -80,3 +80,46 @@ def test_links_are_resolved_on_both_sides_before_a_path_is_judged(tmp_path: Path
         for name in ("root-2/b.png", "root/out.png", "root/../root-2/b.png", "link/../b.png", "root/loop/../../b.png"):
             assert not is_below(tmp_path / name, [one])
     assert not is_below(tmp_path / "root" / "a.png", [])
+
+
+PACKAGES = (
+    "Photos Library.photoslibrary",
+    "iPhoto Library.photolibrary",
+    "Old.MigratedPhotoLibrary",
+    "Aperture Library.aplibrary",
+    "Catalog Previews.lrdata",
+    "Cloud.lrlibrary",
+    "Preview.app",
+    "Things.bundle",
+    "Kit.framework",
+    "Cut.fcpbundle",
+    "Film.imovielibrary",
+    "Shows.tvlibrary",
+    "Film.theater",
+    "@eaDir",
+    "#recycle",
+    "@Recycle",
+    "$RECYCLE.BIN",
+)
+
+
+def test_packages_and_system_folders_are_not_entered(tmp_path: Path) -> None:
+    """Nor through a link; a folder that is only called like an ending is an ordinary one."""
+    touch(tmp_path, *(f"{name}/below/a.jpg" for name in PACKAGES), "my app/b.jpg", "app/c.jpg", ".Trashes/d.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / PACKAGES[0])
+    left_out: list[Path] = []
+    found = list(find_images([tmp_path], recursive=True, left_out=left_out))
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["app/c.jpg", "my app/b.jpg"]
+    assert sorted(path.name for path in left_out) == sorted([*PACKAGES, "link"])
+
+
+def test_a_package_that_is_named_is_entered(tmp_path: Path) -> None:
+    """Itself, and not another one that lies in it; without going below, none is in the way."""
+    touch(tmp_path, "My.photoslibrary/originals/a.heic", "My.photoslibrary/Tool.app/icon.png")
+    left_out: list[Path] = []
+    found = list(find_images([tmp_path / "My.photoslibrary"], recursive=True, left_out=left_out))
+    assert found == [tmp_path / "My.photoslibrary" / "originals" / "a.heic"]
+    assert left_out == [tmp_path / "My.photoslibrary" / "Tool.app"]
+    left_out.clear()
+    assert list(find_images([tmp_path], recursive=False, left_out=left_out)) == []
+    assert left_out == []

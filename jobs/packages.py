@@ -1,0 +1,35 @@
+"""Folders that are not a person's folders: libraries of photo programs, bundles of macOS, and what servers and systems keep.
+
+Programs show a package as one file. What lies in it belongs to its program: originals, thumbnails and copies of one photo.
+"""
+
+from __future__ import annotations
+
+#: What the names of packages end with, and what people call them.
+_PACKAGES = {
+    ".photoslibrary": "Photos library",
+    ".photolibrary": "iPhoto library",
+    ".migratedphotolibrary": "iPhoto library",
+    ".aplibrary": "Aperture library",
+    ".lrdata": "Lightroom data folder",
+    ".lrlibrary": "Lightroom library",
+    ".imovielibrary": "iMovie library",
+    ".fcpbundle": "Final Cut library",
+    ".tvlibrary": "TV library",
+    ".theater": "iMovie theater",
+    ".app": "application",
+    ".bundle": "bundle",
+    ".framework": "framework",
+}
+#: Thumbnails and recycle bins of NAS systems, Windows and macOS.
+_SYSTEM = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", ".trashes"})
+SYSTEM_FOLDER = "system folder"
+
+
+def package_kind(name: str) -> str | None:
+    """What kind of package or system folder a folder of this name is; None: an ordinary folder."""
+    folded = name.casefold()
+    if folded in _SYSTEM:
+        return SYSTEM_FOLDER
+    stem, dot, ending = folded.rpartition(".")
+    return _PACKAGES.get(dot + ending) if stem else None
