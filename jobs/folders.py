@@ -46,14 +46,27 @@ def find_images(
     system folders are entered only if they are named; the others are added to `left_out`.
     """
     walk = _Walk(roots, recursive=recursive, left_out=[] if left_out is None else left_out)
-    seen: set[Path] = set()
+    seen: set[tuple[object, str]] = set()
+    folder, place = None, None
     for path in paths:
         # Not resolved: the text goes beside the name that was given.
         absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
         for image in walk.images(absolute) if absolute.is_dir() else iter([absolute]):
-            if image not in seen:
-                seen.add(image)
+            if image.parent != folder:
+                folder = image.parent
+                place = _identity(folder)
+            if (place, image.name) not in seen:
+                seen.add((place, image.name))
                 yield image
+
+
+def _identity(folder: Path) -> object:
+    """What is the same for a folder under all of its names."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return folder
+    return status.st_dev, status.st_ino
 
 
 class _Walk:

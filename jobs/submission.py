@@ -25,6 +25,7 @@ from jobs.response_format import ResponseFormat
 from jobs.sidecars import Sidecars
 from jobs.store import Store
 from jobs.tables import Batch, Job, Lane
+from jobs.temporaries import sweep_stale
 from jobs.writers import TakenUp, Writer
 
 #: Rows a transaction, and entries a push: the worker gets its turn in between.
@@ -145,7 +146,11 @@ def _judge(
 def _placed(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
     """Each image, its text file, and whether that is there. An image that is named twice, in two ways, comes once."""
     sidecars, given = Sidecars(), set[Path]()
+    folder = None
     for image in images:
+        if sidecars.folder_of(image) is not folder:
+            folder = sidecars.folder_of(image)
+            sweep_stale(folder.path, folder.names)
         output = sidecars.path_for(image)
         if output not in given:
             given.add(output)

@@ -43,6 +43,15 @@ def test_every_image_comes_once(tmp_path: Path) -> None:
     assert names(tmp_path, tmp_path / "b.png", tmp_path, tmp_path / "a.png") == ["b.png", "a.png"]
 
 
+def test_an_image_comes_once_by_whatever_path_its_folder_is_named(tmp_path: Path) -> None:
+    """Its two jobs would write one file."""
+    touch(tmp_path, "real/a.png")
+    (tmp_path / "link").symlink_to("real")
+    assert names(tmp_path, tmp_path / "link" / "a.png", tmp_path / "real" / "a.png", tmp_path / "real") == [
+        "link/a.png"
+    ]
+
+
 def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
     """A linked folder's images are found, a link to the folder itself ends."""
     touch(tmp_path, "real/a.png", "other/b.png")

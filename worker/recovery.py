@@ -9,7 +9,9 @@ from rq.executions import Execution
 from rq.worker import BaseWorker
 
 from jobs.queue import Entry, LaneQueue, lanes, reconcile
+from jobs.requests import path_of
 from jobs.store import Store
+from jobs.temporaries import sweep_own
 
 logger = logging.getLogger("captionq.worker")
 
@@ -29,6 +31,8 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
             len(recovered.requeued),
             len(recovered.poisoned),
         )
+        left = store.those([*recovered.requeued, *recovered.poisoned])
+        sweep_own({path_of(job.output).parent for job in left if job.output is not None}, worker.name)
     for execution in worker.get_current_executions(refresh=True):
         _forget(execution, connection)
     connection.delete(worker.key, worker.executions_key)
