@@ -6,6 +6,7 @@ one's is followed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -128,11 +129,19 @@ def without_text(
             try:
                 if _identity(output) in sources:
                     raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
-                content = read_output(output)
+                content = _content(output, existing)
             except OutputError as error:
                 yield Wanted(image, output, refusal=error)
                 continue
             yield _judge(image, output, content, own, existing, force=force)
+
+
+def _content(output: Path, existing: Existing) -> bytes | None:
+    if existing is Existing.SKIP and output.is_symlink() and output.exists():
+        # Nothing will be written there, so a link to a text is a text.
+        with suppress(OutputOccupiedError):
+            return read_output(Path(os.path.realpath(output)))
+    return read_output(output)
 
 
 def _judge(

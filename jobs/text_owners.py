@@ -43,7 +43,9 @@ class _Owners:
         for text in texts:
             holders = claims.holders(text)
             bare = text[: -len(SUFFIX)]
-            if holders and bare in names and not has_image_extension(bare):
+            # A file that may be an image's text is no image: `a.txt` of `a.jpg` has no `a.txt.txt`.
+            is_odd = bare in names and not has_image_extension(bare) and not claims.is_claimed(bare)
+            if holders and is_odd:
                 holders.append(bare)
             self._holders[text] = holders
             for holder in holders:

@@ -111,6 +111,7 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
 def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, existing: Existing) -> None:
     """A folder, a link, a special file or a picture in the text's place; also by force."""
     image = pictures(tmp_path, 1)[0]
+    draw(1).image.save(image)
     text = image.with_suffix(".txt")
     text.mkdir()
     assert refused(store, image, existing).startswith("0.txt is a folder")
@@ -123,6 +124,19 @@ def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, 
     text.unlink()
     draw(1).image.save(text, format="png")
     assert refused(store, image, existing).startswith("0.txt is a picture")
+
+
+def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Store, tmp_path: Path) -> None:
+    """Collections of texts are often linked from elsewhere; one that leads nowhere is reported."""
+    images = pictures(tmp_path, 2)
+    texts = [image.with_suffix(".txt") for image in images]
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "0.txt").write_text("by hand")
+    texts[0].symlink_to(tmp_path / "texts" / "0.txt")
+    texts[1].symlink_to(tmp_path / "nowhere")
+    assert judged(images[:1], Existing.SKIP, store) == [Skipped(images[0], texts[0])]
+    assert refused(store, images[0], Existing.REPLACE).startswith("0.txt is a link")
+    assert refused(store, images[1], Existing.SKIP).startswith("1.txt is a link")
 
 
 @pytest.mark.parametrize("existing", list(Existing))
