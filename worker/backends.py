@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +46,8 @@ class Backend(Protocol):
     shares_prefixes: bool
     #: Whether prompts have to be prefilled in one go.
     whole_prompts: bool
+    #: Tokens that a prompt may have, if fewer than the context: as computed, once its images are embedded.
+    max_prompt_tokens: int | None
     tokenizer: Any
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
@@ -67,6 +70,12 @@ class Backend(Protocol):
 
     def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """One row as the language model takes it, to go on after `generated`. What is not `seen` is looked at now."""
+
+    def recounted(self, prepared: Prepared, embedded: Embedded) -> Prepared:
+        """The row with the tokens that are computed of its prompt, and no larger `max_tokens` than those leave.
+
+        Raises ContextLengthError where they are too many.
+        """
 
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """What the row's response format allows after `generated`; None: everything."""
@@ -91,6 +100,7 @@ class _Common:
         self.group = 64 if caches.can_pad(language_model) else 1
         self.shares_prefixes = caches.can_share_prefix(language_model)
         self.whole_prompts = False
+        self.max_prompt_tokens: int | None = None
         self._prompter = Prompter(loaded.processor, loaded.config)
         self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
@@ -111,6 +121,10 @@ class _Common:
                 raise ContextLengthError(
                     f"The prompt's text has more than the {limit} tokens that are allowed. Send less text."
                 )
+
+    def recounted(self, prepared: Prepared, embedded: Embedded) -> Prepared:
+        """See `Backend`."""
+        return prepared
 
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """See `Backend`."""
@@ -194,6 +208,17 @@ class VisionBackend(_Common):
         """See `Backend`."""
         return self._embedding.embed(prepared, generated, seen)
 
+    def recounted(self, prepared: Prepared, embedded: Embedded) -> Prepared:
+        """See `Backend`."""
+        ids = embedded.filled
+        if ids is None:
+            return prepared
+        image_tokens = ids.count(self._image_token) if self._image_token is not None else 0
+        check_prompt_tokens(len(ids), image_tokens, self.max_prompt_tokens)
+        sampling = within_context(self._loaded, len(ids), image_tokens, prepared.sampling)
+        processor_ids = prepared.source_ids
+        return replace(prepared, ids=ids, image_tokens=image_tokens, sampling=sampling, processor_ids=processor_ids)
+
 
 class TextBackend(_Common):
     """mlx-lm."""
@@ -240,6 +265,15 @@ def check_biases(sampling: Sampling, vocabulary: int) -> None:
     if unknown:
         raise InvalidRequestError(
             f"logit_bias names token {unknown[0]}, but the model's vocabulary ends at {vocabulary - 1}. Leave it out."
+        )
+
+
+def check_prompt_tokens(tokens: int, image_tokens: int, limit: int | None) -> None:
+    """Raises ContextLengthError for a prompt that is longer than the settings allow."""
+    if limit is not None and tokens > limit:
+        raise ContextLengthError(
+            f"The prompt has {tokens} tokens ({image_tokens} for images); {limit} are allowed "
+            "(CAPTIONQ_MAX_PROMPT_TOKENS). Send less text, or fewer or smaller images."
         )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from jobs.errors import EngineError
-from worker.quirks import ABOUT_IMAGES, PER_TOKEN, takes_chunks
+from jobs.errors import EngineError, ModelError
+from worker.filling import columns_of, fill
+from worker.quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen, Vision
 
@@ -21,25 +22,52 @@ class Embedding:
     def __init__(self, model: Any, image_token: int | None) -> None:
         self._model = model
         self._image_token = image_token
+        self._family = getattr(model.config, "model_type", None)
         self.vision = Vision(model)
 
     def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """One row, evaluated to its end: what goes wrong here is this row's own. It goes on after `generated`."""
         if self._image_token in generated:
             raise EngineError("The answer holds an image marker, and cannot be taken up again.")
-        ids = [*prepared.ids, *generated]
-        inputs = {name: _as_mlx(value, len(prepared.ids), len(ids)) for name, value in prepared.inputs.items()}
+        prompt = len(prepared.source_ids)
+        ids = [*prepared.source_ids, *generated]
+        inputs = {name: as_mlx(value, prompt, len(ids)) for name, value in prepared.inputs.items()}
         data = {name: value for name, value in inputs.items() if name != "pixel_values"}
         given = self.vision.embed(mx.array([ids]), prepared, inputs, seen or {}).to_dict()
         options = {**data, **{name: value for name, value in given.items() if value is not None}}
+        kept = kept_positions(self._model.language_model)
+        if told := told_positions(self._family, kept, len(ids), images=prepared.inputs.get("pixel_values") is not None):
+            options |= told
+            # A decode step of these families counts from nought as long as the model keeps none.
+            kept["_rope_deltas"] = told["rope_deltas"]
+        filled = None
+        if options["inputs_embeds"].shape[1] != len(ids):
+            ids, options = self._filled(ids, options)
+            filled = ids[: len(ids) - len(generated)]
         row = replace(
             _sorted(ids, dict(options)),
             has_images=prepared.image_tokens > 0,
             text_prefix=self._text_prefix(ids, prepared),
             whole=not takes_chunks(self._model, options),
+            filled=filled,
+            kept=kept,
         )
-        mx.eval(row.embeds, row.per_token, row.rope_delta, row.deepstack, row.rest)
+        mx.eval(row.embeds, row.per_token, row.rope_delta, row.deepstack, row.rest, list(kept.values()))
         return row
+
+    def _filled(self, ids: list[int], options: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
+        """The ids and inputs by the columns that are computed. Raises ModelError where it is not known which are whose."""
+        family = str(self._family)
+        if "rope_deltas" in options:
+            raise ModelError(
+                f"The family '{family}' counts the positions of this prompt by its {len(ids)} tokens, and makes "
+                f"{options['inputs_embeds'].shape[1]} of them. Take another model."
+            )
+        columns = columns_of(ids, options["inputs_embeds"], self._image_token, self._embed_text, family)
+        return [ids[at] for at in columns], fill(options, columns, len(ids))
+
+    def _embed_text(self, tokens: Any) -> Any:
+        return self._model.get_input_embeddings(tokens, None, mask=mx.ones_like(tokens)).inputs_embeds
 
     def _text_prefix(self, ids: list[int], prepared: Prepared) -> int:
         if not prepared.inputs:
@@ -80,8 +108,10 @@ def _three_axes(positions: Any) -> Any:
     return positions.astype(mx.int32)
 
 
-def _as_mlx(value: Any, prompt: int, length: int) -> Any:
-    """The processor's array for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+def as_mlx(value: Any, prompt: int, length: int) -> Any:
+    """The processor's arrays for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(as_mlx(one, prompt, length) for one in value)
     if not isinstance(value, np.ndarray):
         return value
     if length > prompt and value.shape == (1, prompt):

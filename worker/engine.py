@@ -157,11 +157,17 @@ class Engine:
                 self._join(intake)
         except Exception as error:
             # Some of its rows may have joined already: without an owner they would decode on, and be counted.
-            return self._drop({row.key for row in intake.rows}) + self._refuse(intake, error)
+            refused = self._refused(intake)
+            return refused + self._drop({row.key for row in intake.rows}) + self._refuse(intake, error)
         if not intake.urgent and self._somebody_waits:
             # Half of the time belongs to whom somebody waits for.
             self._owed = time.perf_counter() - begun
-        return []
+        return self._refused(intake)
+
+    def _refused(self, intake: Intake) -> list[Finished]:
+        """Rows that the intake has left behind, each with its own fault."""
+        refused, intake.refused = intake.refused, []
+        return [failed(row, error) for row, error in refused]
 
     def _next_intake(self, coming: bool) -> Intake | None:
         """Urgent rows first, also ahead of a group that is half way in. Nobody joins a row that has to be alone.
@@ -203,14 +209,18 @@ class Engine:
         self._running.update((row.key, row) for row in intake.rows)
 
     def _refuse(self, intake: Intake, error: Exception) -> list[Finished]:
-        """An intake failed: a row that was by itself fails, those of a group try it by themselves."""
+        """An intake failed: a row that was by itself fails, those of a group try it by themselves.
+
+        For one token; those of which a group fails again go to their end by themselves.
+        """
         logger.exception("%s could not be taken in.", ", ".join(row.key for row in intake.rows))
         self._intakes.remove(intake)
         if len(intake.rows) == 1:
             return [failed(intake.rows[0], error)]
         for row in intake.rows:
+            row.faults += 1
             row.alone = True
-            row.alone_until = len(row.ids) + 1
+            row.alone_until = len(row.ids) + 1 if row.faults == 1 else row.prepared.sampling.max_tokens
         self._waiting.put_back(intake.rows)
         return []
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import mlx.core as mx
 
+from jobs.errors import CaptionqError
 from worker import caches
 from worker.backends import Backend
 from worker.memory import RowMemory
 from worker.pace import PAUSE, Pace
-from worker.prefill import Prefill
+from worker.prefill import Prefill, grouped
 from worker.prefixes import Known, Prefixes
 from worker.rows import Embedded, Row
 from worker.vision import Seen
@@ -51,7 +52,8 @@ class Intake:
     """Rows that go in together."""
 
     def __init__(self, rows: list[Row], workshop: Workshop) -> None:
-        self.rows = rows
+        self.rows = list(rows)
+        self.urgent = rows[0].urgent
         #: One for all rows that may share it, and one for each other row; none before all images are encoded.
         self.prefills: list[tuple[list[Row], Prefill]] = []
         self._workshop = workshop
@@ -64,10 +66,8 @@ class Intake:
         self._last_end = 0.0
         self._to_embed = deque(rows)
         self._embedded: list[tuple[Row, Embedded]] = []
-
-    @property
-    def urgent(self) -> bool:
-        return self.rows[0].urgent
+        #: Rows that could not be embedded, each with its own fault; they are no longer among `rows`.
+        self.refused: list[tuple[Row, CaptionqError]] = []
 
     def step(self) -> bool:
         """Begin the next unit of work, and wait for those before it. True: there is none, the rows are prefilled.
@@ -92,7 +92,7 @@ class Intake:
         self._wait()
         if self._to_embed:
             self._embed()
-        if not self._to_embed and not self.prefills:
+        if not self._to_embed and not self.prefills and self._embedded:
             self._group()
         for _, prefill in self.prefills:
             if not prefill.finished:
@@ -143,23 +143,26 @@ class Intake:
         until = time.perf_counter() + PAUSE
         while self._to_embed:
             row = self._to_embed.popleft()
-            embedded = self._workshop.backend.embed(row.prepared, row.ids, self._seen)
-            self._embedded.append((row, embedded))
+            try:
+                embedded = self._workshop.backend.embed(row.prepared, row.ids, self._seen)
+                row.prepared = self._workshop.backend.recounted(row.prepared, embedded)
+                self._embedded.append((row, embedded))
+            except CaptionqError as error:
+                self.rows.remove(row)
+                self.refused.append((row, error))
             if time.perf_counter() >= until:
                 break
 
     def _group(self) -> None:
-        """One prefill for all rows that may share it, and one for each other row."""
+        """One prefill for all rows of a kind that may share it, and one for each other row."""
         backend = self._workshop.backend
         self._seen = {}
-        together = [pair for pair in self._embedded if pair[1].shareable]
-        groups = [together] * bool(together) + [[pair] for pair in self._embedded if not pair[1].shareable]
-        for group in groups:
-            rows = [one for _, one in group]
+        for group in grouped([embedded for _, embedded in self._embedded]):
+            rows = [self._embedded[at][1] for at in group]
             shares = backend.shares_prefixes and rows[0].shareable
             known = self._workshop.prefixes.find(rows) if shares else Known()
             prefill = Prefill(backend.language_model, rows, known.prefix, known.tokens)
-            self.prefills.append(([row for row, _ in group], prefill))
+            self.prefills.append(([self._embedded[at][0] for at in group], prefill))
 
     def _prefill(self, prefill: Prefill) -> None:
         pace = self._workshop.prefilling

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import CaptionqError, ContextLengthError, EngineError
+from jobs.errors import CaptionqError, EngineError
 from jobs.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
 from jobs.verdicts import Batching
+from worker.backends import check_prompt_tokens
 from worker.download import Tell
 from worker.engine import GROUP, Engine
 from worker.finished import Finished
@@ -144,7 +145,7 @@ class Pipeline:
         check_characters(texts, limit)
         backend.refuse_long(texts, limit)
         prepared = backend.prepare(request, images)
-        _check_length(prepared, self._settings)
+        check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
         return prepared
 
     def _admit_prepared(self) -> list[Outcome]:
@@ -190,15 +191,6 @@ class Pipeline:
         """
         self._resident = None
         self._resident = self._residency.get(model, tell)
-
-
-def _check_length(prepared: Prepared, settings: Settings) -> None:
-    tokens, limit = len(prepared.ids), settings.max_prompt_tokens
-    if limit is not None and tokens > limit:
-        raise ContextLengthError(
-            f"The prompt has {tokens} tokens ({prepared.image_tokens} for images); {limit} are allowed "
-            "(CAPTIONQ_MAX_PROMPT_TOKENS). Send less text, or fewer or smaller images."
-        )
 
 
 def as_captionq_error(error: Exception) -> CaptionqError:

@@ -18,7 +18,7 @@ import numpy as np
 from worker import caches
 from worker.batch import last_logits
 from worker.caches import Caches
-from worker.quirks import rope_delta_of
+from worker.quirks import kept_positions, put_back
 from worker.rows import Embedded
 
 #: The keys and values of a prefix, a pair a layer.
@@ -26,14 +26,16 @@ Prefix = Sequence[tuple[Any, Any]]
 
 
 class Prefill:
-    """Rows of one forward pass. `rows` of more than one must have no `rest`, and a model whose caches can be padded."""
+    """Rows of one forward pass. Several must be `shareable` and of one `kind`, and the model's caches such as can be padded."""
 
     def __init__(
         self, model: Any, rows: Sequence[Embedded], prefix: Prefix | None = None, prefix_tokens: int = 0
     ) -> None:
-        assert len(rows) == 1 or all(row.shareable for row in rows)
+        assert len(rows) == 1 or all(row.shareable and row.kind == rows[0].kind for row in rows)
         self.rows = rows
         self._model = model
+        #: The positions that the model keeps of a row.
+        self._kept = rows[0].kept
         #: Of the longest row.
         self.columns = max(row.length for row in rows)
         self._padding = [self.columns - row.length for row in rows]
@@ -72,10 +74,15 @@ class Prefill:
 
     def rope_deltas(self) -> Any:
         """(rows, 1), or None where positions are just counted. To be read when the prefill has finished."""
-        deltas = [row.rope_delta for row in self.rows]
-        if deltas[0] is None:
-            return rope_delta_of(self._model, images=self.rows[0].has_images)
-        return mx.concatenate(deltas)
+        deltas = [self._rope_delta(row) for row in self.rows]
+        return None if deltas[0] is None else mx.concatenate(deltas)
+
+    def _rope_delta(self, row: Embedded) -> Any:
+        """(1, 1); of a family that does not hand it out what its model keeps, where a row without images may leave another's."""
+        if row.rope_delta is not None or "_rope_deltas" not in self._kept:
+            return row.rope_delta
+        delta = self._kept["_rope_deltas"] if row.has_images else None
+        return mx.zeros((1, 1), mx.int32) if delta is None else mx.array(delta).reshape(-1, 1)[:1].astype(mx.int32)
 
     def batch_caches(self) -> Caches:
         """The caches, ready to be joined with others."""
@@ -86,7 +93,13 @@ class Prefill:
         return caches.prefix_of(self.caches, row, self._padding[row], tokens)
 
     def _forward(self, start: int, end: int) -> Any:
-        """The model's output for the columns from `start` to `end`."""
+        """The model's output for the columns from `start` to `end`, wherever its kept positions were since the last ones."""
+        put_back(self._model, self._kept)
+        output = self._output(start, end)
+        self._kept = kept_positions(self._model) if self._kept else self._kept
+        return output
+
+    def _output(self, start: int, end: int) -> Any:
         ids = mx.array(
             [_columns_of_ids(row, pad, start, end) for row, pad in zip(self.rows, self._padding, strict=True)]
         )
@@ -130,6 +143,14 @@ class Prefill:
             return {}
         stacked = [mx.concatenate(list(parts)) for parts in zip(*layers, strict=True)]
         return {"visual_pos_masks": mx.array(np.stack(masks)), "deepstack_visual_embeds": stacked}
+
+
+def grouped(rows: Sequence[Embedded]) -> list[list[int]]:
+    """Which rows may share a prefill, by their places: those of one kind, and each row that is not shareable by itself."""
+    groups: dict[Any, list[int]] = {}
+    for at, row in enumerate(rows):
+        groups.setdefault(row.kind if row.shareable else at, []).append(at)
+    return list(groups.values())
 
 
 def _is_mrope(name: str, array: Any) -> bool:

@@ -40,6 +40,11 @@ ABOUT_IMAGES = frozenset(
 #: Families whose tower takes the patches of several images end to end, with a grid for each, and gives their merged features
 #: in the same order. Others with grids merge elsewhere, or name their layers otherwise.
 GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
+#: Families that keep their prompts' positions on the language model, where the next prompt's replace them, and take them as
+#: inputs as well as Qwen's do. mlx-vlm counts the positions of later chunks, and of all rows but one, from what is kept.
+KEEPS_POSITIONS = frozenset({"glm4v", "glm4v_moe", "glm_ocr", "paddleocr_vl"})
+#: The attributes in which they are kept. Private, pinned: see tests/test_contracts.py.
+_KEPT = ("_position_ids", "_rope_deltas")
 
 
 def takes_chunks(model: Any, options: dict[str, Any]) -> bool:
@@ -50,14 +55,28 @@ def takes_chunks(model: Any, options: dict[str, Any]) -> bool:
     return all(_chunked_prefill_enabled(part, prefill_kwargs=options) for part in (model, model.language_model))
 
 
-def rope_delta_of(model: Any, *, images: bool) -> Any:
-    """(1, 1), of a family that keeps to itself how far the positions are ahead; None: it has none. To be read after the prefill.
+def kept_positions(model: Any) -> dict[str, Any]:
+    """The positions that a language model keeps of the prompt that it embedded, or prefilled, last; empty: it keeps none."""
+    return {name: getattr(model, name) for name in _KEPT if hasattr(model, name)}
 
-    A row without images may leave there what the row before it did.
+
+def put_back(model: Any, kept: dict[str, Any]) -> None:
+    """Make these the model's positions again: another row may have been embedded meanwhile."""
+    for name, value in kept.items():
+        setattr(model, name, value)
+
+
+def told_positions(family: str | None, kept: dict[str, Any], length: int, *, images: bool) -> dict[str, Any]:
+    """`position_ids` (3, 1, L) and `rope_deltas` (1, 1) of a family of `KEEPS_POSITIONS`; of others nothing.
+
+    So its prompts may be prefilled in parts and in groups. A prompt without images is just counted: the model may still keep
+    the positions of the prompt before it.
     """
     import mlx.core as mx
 
-    if not hasattr(model, "_rope_deltas"):
-        return None
-    delta = model._rope_deltas if images else None  # noqa: SLF001
-    return mx.zeros((1, 1), mx.int32) if delta is None else mx.array(delta).reshape(-1, 1)[:1]
+    if family not in KEEPS_POSITIONS:
+        return {}
+    if not images:
+        counted = mx.broadcast_to(mx.arange(length, dtype=mx.int32), (3, 1, length))
+        return {"position_ids": counted, "rope_deltas": mx.zeros((1, 1), mx.int32)}
+    return {"position_ids": kept["_position_ids"], "rope_deltas": kept["_rope_deltas"]}

@@ -29,6 +29,13 @@ class Prepared:
     #: A key for each image (or one for all of them), equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
     response_format: ResponseFormat | None = None
+    #: The processor's ids, where the model's images turned out to take more columns or fewer than those; None: `ids` are.
+    processor_ids: list[int] | None = field(default=None, repr=False)
+
+    @property
+    def source_ids(self) -> list[int]:
+        """The ids that the model's embedding takes."""
+        return self.ids if self.processor_ids is None else self.processor_ids
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,10 @@ class Embedded:
     text_prefix: int = 0
     #: Whether the prompt has to be prefilled in one go: some families look at all of it at once.
     whole: bool = False
+    #: The prompt's ids, where its images take more columns or fewer than the processor gave them ids; None: those are right.
+    filled: list[int] | None = None
+    #: Positions that the language model keeps of the prompt it embedded last, by attribute: they are put back before each use.
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -64,6 +75,12 @@ class Embedded:
     def shareable(self) -> bool:
         """Whether other rows may be prefilled with it."""
         return not self.rest and not self.whole
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Rows of one prefill must have this in common: the inputs that have an entry for each token, and their axes."""
+        inputs = frozenset((name, value.ndim) for name, value in self.per_token.items())
+        return (self.embeds is None, self.rope_delta is None, inputs)
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ class Row:
     followed: bool = False
     told: int = 0
     told_characters: int = 0
-    #: How often a batch broke with this row in it.
+    #: How often a group or a batch broke with this row in it.
     faults: int = 0
     #: Whether it has to run by itself, and until it has how many ids.
     alone: bool = False
