@@ -6,6 +6,8 @@ the HTTP status, and `transient` says whether the same work may succeed when it 
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -24,6 +26,17 @@ class CaptionqError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0])
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, never nothing: one of ours its message, any other its kind and its words, or else its place."""
+    if isinstance(error, CaptionqError):
+        return error.message
+    kind, said = type(error).__name__, str(error).strip()
+    if said:
+        return f"{kind}: {said}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{kind} in {frames[-1].name} of {Path(frames[-1].filename).name}" if frames else kind
 
 
 # -- what was asked -----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 from jobs.settings import Settings
 
 #: Of the examination: what an older one has found counts no more.
-EXAMINATION = 2
+EXAMINATION = 3
 
 
 class Batching(StrEnum):
@@ -23,6 +23,7 @@ class Batching(StrEnum):
     TOGETHER = "together"  #: prompts are prefilled together, and decode together
     ONE_BY_ONE = "one by one"  #: prompts are prefilled one at a time, and decode together
     ALONE = "alone"  #: one row at a time: in company, rows of this model change each other's answers
+    REFUSED = "refused"  #: not at all: even by themselves, rows come out otherwise than the library computes them
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,28 @@ class Verdict:
     """What came of the examination of one model."""
 
     batching: Batching
-    #: By how much a row's logits differed in company, as a share of their spread: at this level of company, and at the one that
-    #: was refused.
+    #: By how much a row's logits differed from the library's own, as a share of their spread: at this level of company, and at
+    #: the one that was refused.
     difference: float = 0.0
     refused: float | None = None
-    #: What went wrong, when it was not the logits.
+    #: What went wrong, when it was not the logits: in more company than this, or before there was anything to compare.
     reason: str | None = None
+    #: Whether that may be otherwise next time: another program held the memory.
+    passing: bool = False
     #: Whether prompts have to be prefilled in one go: in parts they come out differently.
     whole_prompts: bool = False
+    #: Whether a request may have one image at most: the model cannot take two.
+    one_image: bool = False
+    #: Rows of a full batch when it was tried out.
+    slots: int = 0
 
     @property
     def explained(self) -> str:
         """Why it is no better, to be put after it."""
         if self.reason is not None:
-            return f" (it could not be tried out: {self.reason})"
+            return f" (more company could not be tried out: {self.reason})"
+        if self.batching is Batching.REFUSED:
+            return ""
         if self.refused is not None:
             return f" (in more company the logits of a row were off by {self.refused:.0%} of their spread)"
         if self.batching is Batching.ALONE:

@@ -102,8 +102,14 @@ def _save_weights(family: str, config: dict[str, Any], folder: Path, seed: int) 
     weights = tree_flatten(arch.Model(parsed).parameters())
     # Larger than a fresh layer's: the logits are to lie far apart, and to hang on the picture and every word. The embeddings
     # are not, or each token would follow from the last one alone.
-    grown = [(name, array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH) for name, array in weights]
-    mx.save_safetensors(str(folder / "model.safetensors"), dict(grown), {"format": "mlx"})
+    # Gemma 4's layers are normed when they are done: there the norms say how loud a layer is.
+    norms = "post_" if family == "gemma4" else None
+    grown = {name: array * _GROWTH if _grows(name, array, norms) else array for name, array in weights}
+    mx.save_safetensors(str(folder / "model.safetensors"), grown, {"format": "mlx"})
+
+
+def _grows(name: str, array: Any, norms: str | None) -> bool:
+    return (norms is not None and norms in name) or (array.ndim >= 2 and "embed_tokens" not in name)
 
 
 def _name_tokens(path: Path, tokens: dict[str, str]) -> None:
@@ -216,6 +222,71 @@ def _llava(tokenizer: PreTrainedTokenizerBase) -> _Files:
     return config, pixels, {**names, "vision_feature_select_strategy": "default"}, {"image_token": "<image>"}
 
 
+def _llava_next(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    """Of which each image takes more columns than its processor gives it ids."""
+    _extend(tokenizer, ["<image>"], _LFM2_TEMPLATE, bos="<|im_start|>")
+    config = {
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": {**_SIGLIP, "model_type": "clip_vision_model", "image_size": 32},
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
+    }
+    pixels: dict[str, Any] = {"image_processor_type": "LlavaNextImageProcessor", "size": {"shortest_edge": 32}}
+    pixels |= {"crop_size": {"height": 32, "width": 32}, "image_grid_pinpoints": [[32, 64], [64, 32], [64, 64]]}
+    names = {"processor_class": "LlavaNextProcessor", "patch_size": 8, "vision_feature_select_strategy": "default"}
+    return config, pixels, {**names, "num_additional_image_tokens": 1}, {"image_token": "<image>"}
+
+
+def _fastvlm(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    """Of which each image has one id that is none, and all its columns come with the features."""
+    from mlx_vlm.models.fastvlm.config import VisionConfig
+
+    # Its tower is no matter of its config.json, and has 125 million weights.
+    VisionConfig.layers, VisionConfig.embed_dims = [1] * 5, [8, 8, 16, 32, 32]
+    _extend(tokenizer, [], _LFM2_TEMPLATE, bos="<|im_start|>")
+    config = {"text_config": {**_TEXT, "model_type": "qwen2", "tie_word_embeddings": True}, "mm_hidden_size": 64}
+    config |= {"vision_config": {"model_type": "llava_qwen2"}, "image_token_index": -200}
+    pixels = {"size": {"shortest_edge": 256}, "crop_size": {"height": 256, "width": 256}}
+    return config, pixels, {}, {}
+
+
+def _glm4v(_: PreTrainedTokenizerBase) -> _Files:
+    """Which keeps the positions of its last prompt on the language model."""
+    rope = {"rope_type": "default", "mrope_section": [4, 2, 2]}
+    text = {
+        **_TEXT,
+        "model_type": "glm4v_text",
+        "rope_scaling": rope,
+        "partial_rotary_factor": 1.0,
+        "rope_theta": 10000,
+    }
+    vision = {"model_type": "glm4v", "depth": 2, "hidden_size": 48, "intermediate_size": 64, "num_heads": 4}
+    vision |= {"out_hidden_size": 64, "patch_size": 8, "image_size": 64}
+    ids = {"image_token_id": _IMAGE, "image_token_index": _IMAGE, "video_token_id": _VIDEO, "video_token_index": _VIDEO}
+    config = {"text_config": text, "vision_config": vision, "vision_start_token_id": _VISION_START, **ids}
+    pixels: dict[str, Any] = {"image_processor_type": "Glm4vImageProcessor", "patch_size": 8, "merge_size": 2}
+    pixels |= {"size": {"shortest_edge": 1024, "longest_edge": 8192}, "temporal_patch_size": 2}
+    return config, pixels, {}, {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
+
+
+def _gemma4(tokenizer: PreTrainedTokenizerBase) -> _Files:
+    """Whose pictures have inputs for each token that its texts have not."""
+    tokens = {"image_token": "<image>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+    _extend(tokenizer, list(tokens.values()), _LFM2_TEMPLATE, bos="<|im_start|>")
+    text = {**_TEXT, "model_type": "gemma4_text", "head_dim": 16, "global_head_dim": 16, "sliding_window": 24}
+    text |= {"layer_types": ["sliding_attention", "full_attention"], "num_kv_shared_layers": 0}
+    text |= {"hidden_size_per_layer_input": 16}
+    vision = {"hidden_size": 48, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4}
+    vision |= {"num_key_value_heads": 4, "head_dim": 12, "patch_size": 8, "pooling_kernel_size": 2}
+    config = {
+        "text_config": {**text, "vocab_size_per_layer_input": len(tokenizer)},
+        "vision_config": {**vision, "position_embedding_size": 64, "default_output_length": 70},
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "hidden_size": 64,
+    }
+    pixels = {"patch_size": 8, "max_soft_tokens": 70, "pooling_kernel_size": 2}
+    return config, {}, {"processor_class": "Gemma4Processor", "image_processor": pixels}, tokens
+
+
 def _extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str, bos: str | None = None) -> None:
     tokenizer.add_tokens(tokens, special_tokens=True)
     tokenizer.chat_template = template
@@ -231,5 +302,9 @@ _FAMILIES = {
     "smolvlm": _smolvlm,
     "lfm2_vl": _lfm2_vl,
     "llava": _llava,
+    "llava_next": _llava_next,
+    "fastvlm": _fastvlm,
+    "glm4v": _glm4v,
+    "gemma4": _gemma4,
 }
 FAMILIES = tuple(_FAMILIES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
+from jobs.errors import ModelError, TooManyImagesError
 from jobs.settings import Settings
 from jobs.verdicts import Batching, key_of, read_verdicts
 from tests.families import FAMILIES, save_model
@@ -25,7 +27,7 @@ from worker.rows import Prepared
 from worker.vision import Seen, Vision
 
 #: transformers says so of arguments that mlx-vlm gives it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
+pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
 
 
 class WrongPositions:
@@ -162,8 +164,8 @@ def test_small_weights_are_rounded_and_not_wrong(bits: int, tmp_path: Path, monk
     assert not verdict.whole_prompts
 
 
-def test_a_model_that_cannot_be_tried_out_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason, and without failing its jobs; and it is tried again next time, for what went wrong may have passed."""
+def test_what_breaks_in_a_group_is_tried_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reason; and it is tried again next time, for there may be more memory then."""
     loaded = load("demo")
     backend = VisionBackend(loaded)
     settings = Settings(data_dir=tmp_path)
@@ -174,9 +176,89 @@ def test_a_model_that_cannot_be_tried_out_runs_alone(tmp_path: Path, monkeypatch
 
         patch.setattr(backend, "encode", broken)
         verdict = verdict_on(loaded, backend, settings)
-        assert verdict.batching is Batching.ALONE
+        assert verdict.batching is Batching.ONE_BY_ONE
         assert "no memory" in verdict.explained
     assert verdict_on(loaded, backend, settings).batching is Batching.TOGETHER
+
+
+def test_a_model_that_cannot_be_tried_out_is_run_in_the_most_careful_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row at a time, with prompts in one go; the reason has words, and next time it is tried again."""
+    loaded = load("demo")
+    backend = VisionBackend(loaded)
+    settings = Settings(data_dir=tmp_path)
+
+    def broken(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(backend, "reference", broken)
+    verdict = verdict_on(loaded, backend, settings)
+    assert (verdict.batching, verdict.whole_prompts) == (Batching.ALONE, True)
+    assert verdict.reason == "AssertionError in broken of test_canary.py"
+    assert read_verdicts(settings) == {}
+
+
+def test_a_prompt_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows share such a fault, so only the library's own loop shows it: the model is refused, and not tried again."""
+    plain = Prefill.__init__
+
+    def cut(self: Prefill, model: Any, rows: Any, *options: Any) -> None:
+        plain(self, model, [replace(row, ids=row.ids[:12]) for row in rows], *options)
+
+    monkeypatch.setattr(Prefill, "__init__", cut)
+    loaded = load("demo")
+    settings = Settings(data_dir=tmp_path)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="its answers would be wrong. Take another model"):
+            verdict_on(loaded, VisionBackend(loaded), settings)
+        monkeypatch.setattr("worker.canary.examine", lambda *_, **__: pytest.fail("it was tried out again"))
+    assert [verdict.batching for verdict in read_verdicts(settings).values()] == [Batching.REFUSED]
+
+
+@pytest.mark.parametrize("family", ["llava_next", "fastvlm"])
+def test_a_family_that_takes_one_image_a_request_is_batched_all_the_same(family: str, tmp_path: Path) -> None:
+    """A request with two is refused in words, and nothing else hangs on it."""
+    backend = VisionBackend(load(str(save_model(family, tmp_path / family))))
+    verdict = examine(backend, sees=True)
+    assert (verdict.batching, verdict.one_image, verdict.reason) == (Batching.TOGETHER, True, None)
+    backend.one_image = verdict.one_image
+    with pytest.raises(TooManyImagesError, match="takes one image a request, and this one has 2"):
+        backend.prepare(ask("Compare them.", images=2), [drawn.image for drawn in draw_many(2)])
+
+
+class WrongInCrowds:
+    """A language model whose logits are another row's as soon as it decodes more than so many rows."""
+
+    def __init__(self, model: Any, most: int) -> None:
+        self._model, self._most = model, most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        output = self._model(inputs, **options)
+        if inputs.shape[0] > self._most:
+            output.logits = mx.roll(output.logits, 1, 0)
+        return output
+
+
+def test_a_full_batch_is_tried_out() -> None:
+    """A device may compute many rows in other ways than few."""
+    backend = VisionBackend(load("demo"))
+    backend.language_model = WrongInCrowds(backend.language_model, 15)
+    assert examine(backend, sees=True, slots=16).batching is Batching.ALONE
+    assert examine(backend, sees=True, slots=15).batching is Batching.TOGETHER
+
+
+def test_a_verdict_on_fewer_slots_counts_no_more(tmp_path: Path) -> None:
+    """With more of them the model is tried out again, once."""
+    settings = Settings(data_dir=tmp_path, slots=8)
+    loaded = load("demo-text")
+    assert verdict_on(loaded, make_backend(loaded), settings).slots == 8
+    wider = settings.model_copy(update={"slots": 16})
+    assert verdict_on(loaded, make_backend(loaded), wider).slots == 16
+    assert verdict_on(loaded, make_backend(loaded), settings).slots == 16
 
 
 def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

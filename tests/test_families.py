@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +12,28 @@ import pytest
 from mlx_vlm import stream_generate
 from PIL import Image
 
-from jobs.errors import InvalidRequestError, ModelError
+from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.response_format import JSONSchema, JSONSchemaFormat
 from tests.families import FAMILIES, save_model
 from tests.faults import Breaking
 from tests.scenes import draw_many
-from tests.test_exactness import IMAGE, ids_of, mixed_rows, run
+from tests.test_exactness import IMAGE, Row, ids_of, mixed_rows, request, run
 from worker.backends import VisionBackend
 from worker.engine import Engine
+from worker.finished import Finished
 from worker.intake import MOST_TOKENS
 from worker.loader import LoadedModel, load
 from worker.prompting import Prompter
+from worker.rows import Prepared
 
 #: mlx-vlm's processor of LLaVA cannot be called with the transformers of today; its prompts are tested.
 RUNNABLE = [family for family in FAMILIES if family != "llava"]
+#: Families that take one image a request.
+ONE_IMAGE = ("llava_next", "fastvlm")
 
 #: transformers says so of arguments that mlx-vlm gives it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
+pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +58,21 @@ def decoded_alone(loaded: LoadedModel, request: Request, images: list[Image.Imag
 @pytest.fixture(scope="module")
 def alone(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
     """By family and key: the ids that mlx-vlm gives each of the rows by itself."""
-    rows = mixed_rows(2)
-    return {family: {key: decoded_alone(models[family], *row) for key, row in rows.items()} for family in RUNNABLE}
+    return {
+        family: {key: decoded_alone(models[family], *row) for key, row in rows_for(family).items()}
+        for family in RUNNABLE
+    }
+
+
+def rows_for(family: str) -> dict[str, Row]:
+    """Rows of every kind that the family takes."""
+    return {key: row for key, row in mixed_rows(2).items() if len(row[1]) < 2 or family not in ONE_IMAGE}
+
+
+def prepared_elsewhere(backend: VisionBackend, rows: dict[str, Row]) -> dict[str, Prepared]:
+    """The rows, prepared in another thread, as real work is: mlx arrays belong to the thread that made them."""
+    with ThreadPoolExecutor(1) as thread:
+        return dict(zip(rows, thread.map(lambda row: backend.prepare(*row), rows.values()), strict=True))
 
 
 @pytest.mark.parametrize("family", RUNNABLE)
@@ -69,7 +88,7 @@ def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
     assert len({tuple(ids) for ids in alone[family].values()}) == len(alone[family])
     monkeypatch.setattr("worker.intake.MOST_TOKENS", chunk)
     backend = VisionBackend(models[family])
-    prepared = {key: backend.prepare(*row) for key, row in mixed_rows(2).items()}
+    prepared = prepared_elsewhere(backend, rows_for(family))
     assert ids_of(run(Engine(backend, slots=8), prepared)) == alone[family]
     assert ids_of(run(Engine(backend, slots=3), prepared, every=4)) == alone[family]
 
@@ -80,7 +99,7 @@ def test_rows_of_a_broken_batch_go_on_where_they_were(
 ) -> None:
     """From the prompt and the tokens that had come out, in every family; when nearly all rows decode."""
     backend = Breaking(models[family], {16})
-    prepared = {key: backend.prepare(*row) for key, row in mixed_rows(2).items()}
+    prepared = prepared_elsewhere(backend, rows_for(family))
     finished = run(Engine(backend, slots=8), prepared)
     failed = {key for key, row in finished.items() if row.error is not None}
     # Random weights may answer with an image marker, which a prompt that is taken up again would take for an image.
@@ -116,6 +135,10 @@ MARKERS = {
     "smolvlm": "<image>",
     "lfm2_vl": "<image>",
     "llava": "<image>",
+    "llava_next": "<image>",
+    "fastvlm": "<image>",
+    "glm4v": "<|vision_start|><|image_pad|><|vision_end|>",
+    "gemma4": "<image>",
 }
 
 
@@ -184,3 +207,72 @@ def test_a_processor_that_fails_names_the_model(models: dict[str, LoadedModel]) 
     request = Request(model="any", messages=[Message(role="user", content=[IMAGE])], sampling=Sampling(max_tokens=8))
     with pytest.raises(ModelError, match="cannot take this prompt"):
         backend.prepare(request, [Image.new("RGB", (1, 400))])
+
+
+@pytest.mark.parametrize("family", ONE_IMAGE)
+def test_tokens_are_counted_as_they_are_computed(models: dict[str, LoadedModel], family: str) -> None:
+    """Where images take more columns than the processor gives them ids: in the usage, and in what the context leaves."""
+    backend = VisionBackend(models[family])
+    picture = draw_many(1)[0].image
+
+    def answer(words: int) -> tuple[Prepared, Finished]:
+        asked = request(IMAGE, "red " * words, max_tokens=400)
+        prepared = prepared_elsewhere(backend, {"row": (asked, [picture])})
+        return prepared["row"], run(Engine(backend, slots=2), prepared)["row"]
+
+    before, short = answer(1)
+    more = short.prompt_tokens - len(before.ids)
+    assert short.image_tokens == before.image_tokens + more
+    assert more > 0
+    # It leaves room for some of the answer, by what is computed, and the row ends there.
+    words = 2048 - short.prompt_tokens - 8
+    _, long = answer(words)
+    assert long.prompt_tokens + long.completion_tokens == 2048
+    # What the processor gave ids to would fit: what is computed does not.
+    too_long, refused = answer(words + 10)
+    assert len(too_long.ids) < 2048
+    assert isinstance(refused.error, ContextLengthError)
+    assert re.search(r"The prompt has 20\d\d tokens", refused.error.message)
+
+
+def test_a_row_that_does_not_fit_after_all_fails_alone(models: dict[str, LoadedModel]) -> None:
+    """With the number that the settings allow; its group goes in without it."""
+    backend = VisionBackend(models["llava_next"])
+    prepared = prepared_elsewhere(backend, rows_for("llava_next"))
+    expected = ids_of(run(Engine(backend, slots=8), prepared))
+    backend.max_prompt_tokens = 179
+    finished = run(Engine(backend, slots=8), prepared)
+    error = finished.pop("image-0").error
+    assert isinstance(error, ContextLengthError)
+    assert "180 tokens (160 for images); 179 are allowed" in error.message
+    assert ids_of(finished) == {key: expected[key] for key in finished}
+
+
+@pytest.mark.parametrize("family", ONE_IMAGE)
+def test_images_whose_places_are_not_known_fail_their_row_alone(models: dict[str, LoadedModel], family: str) -> None:
+    """mlx-vlm puts the second one elsewhere than the text says, or leaves it out, without a word."""
+    backend = VisionBackend(models[family])
+    prepared = prepared_elsewhere(backend, mixed_rows(2))
+    finished = run(Engine(backend, slots=8), prepared)
+    failed = {key: row.error for key, row in finished.items() if row.error is not None}
+    assert failed.keys() == {"two-0", "two-1"}
+    assert all(f"the family '{family}'" in error.message for error in failed.values())
+
+
+@pytest.mark.parametrize("family", ["gemma4", "glm4v", "qwen3_vl"])
+def test_a_text_among_pictures_takes_no_more_steps(models: dict[str, LoadedModel], family: str) -> None:
+    """Pictures may have inputs for each token that texts have not: the two do not go into one forward pass."""
+    backend = VisionBackend(models[family])
+    picture = draw_many(1)[0].image
+    rows = {str(number): (request(IMAGE, f"Number {number}?"), [picture]) for number in range(7)}
+    prepared = prepared_elsewhere(backend, {**rows, "text": (request("Count to twenty."), [])})
+    for order in (list(prepared), list(reversed(prepared))):
+        engine = Engine(backend, slots=8)
+        for key in order:
+            engine.admit(key, prepared[key])
+        steps = 0
+        while engine.busy:
+            assert all(row.error is None for row in engine.step())
+            steps += 1
+        # 20 tokens each, and a few to take them in.
+        assert steps < 40

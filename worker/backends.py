@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
+from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, TooManyImagesError
 from jobs.models import check_sees, public_name
 from jobs.requests import Message, Request, Sampling
 from worker import caches, text
@@ -23,6 +23,7 @@ from worker.grammar import Constraint, Grammars
 from worker.literals import Literals, Shielded
 from worker.loader import LoadedModel, vocabulary_of
 from worker.prompting import Prompter
+from worker.reference import Reference, reference_of
 from worker.rows import Embedded, Prepared
 from worker.vision import Seen
 
@@ -48,6 +49,8 @@ class Backend(Protocol):
     whole_prompts: bool
     #: Tokens that a prompt may have, if fewer than the context: as computed, once its images are embedded.
     max_prompt_tokens: int | None
+    #: Whether a request may have one image at most.
+    one_image: bool
     tokenizer: Any
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
@@ -70,6 +73,9 @@ class Backend(Protocol):
 
     def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """One row as the language model takes it, to go on after `generated`. What is not `seen` is looked at now."""
+
+    def reference(self, prepared: Prepared, tokens: int) -> Reference:
+        """What the library's own loop makes of the row. Raises what it raises."""
 
     def recounted(self, prepared: Prepared, embedded: Embedded) -> Prepared:
         """The row with the tokens that are computed of its prompt, and no larger `max_tokens` than those leave.
@@ -101,6 +107,7 @@ class _Common:
         self.shares_prefixes = caches.can_share_prefix(language_model)
         self.whole_prompts = False
         self.max_prompt_tokens: int | None = None
+        self.one_image = False
         self._prompter = Prompter(loaded.processor, loaded.config)
         self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
@@ -121,6 +128,10 @@ class _Common:
                 raise ContextLengthError(
                     f"The prompt's text has more than the {limit} tokens that are allowed. Send less text."
                 )
+
+    def reference(self, prepared: Prepared, tokens: int) -> Reference:
+        """See `Backend`."""
+        return reference_of(self._loaded, prepared, tokens)
 
     def recounted(self, prepared: Prepared, embedded: Embedded) -> Prepared:
         """See `Backend`."""
@@ -159,6 +170,11 @@ class VisionBackend(_Common):
 
     def prepare(self, request: Request, images: list[Image.Image]) -> Prepared:
         """See `Backend`. The processor's arrays come from numpy and go back to it in the same thread."""
+        if self.one_image and len(images) > 1:
+            name = public_name(self._loaded.info.name)
+            raise TooManyImagesError(
+                f"'{name}' takes one image a request, and this one has {len(images)}. Send one, or take another model."
+            )
         with self._lock:
             prompt = self._prompt(request.messages)
             inputs = self._process(prompt.text, images)

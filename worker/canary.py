@@ -1,39 +1,43 @@
-"""Whether the rows of a model leave each other alone: tried out on a few pictures and prompts, when a model is loaded that this
-version has not seen.
+"""Whether a model's rows come out right, and how they can be batched: tried out when a model is loaded that this version has not
+seen.
 
 mlx-vlm carries some 260 architectures, and batches some of them wrongly: a caption is another picture's, or a little of it. So
-each row's logits are computed by itself and in company, over the same tokens, and compared. Logits, not answers: a trained
-model says the right words in spite of much, until one day it does not.
+each row's logits are computed by the library's own loop, and by captionq in a batch, over the same tokens, and compared. Logits,
+not answers: a trained model says the right words in spite of much, until one day it does not.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw
 
-from jobs.errors import CaptionqError
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.errors import ModelError, in_words
+from jobs.models import public_name
 from jobs.settings import Settings
 from jobs.verdicts import Batching, Verdict, key_of, read_verdicts, remember
 from worker import caches
 from worker.backends import Backend
 from worker.batch import last_logits
 from worker.caches import Caches
+from worker.canary_rows import Trial, prepare_trial
+from worker.finished import is_about_memory
 from worker.loader import LoadedModel
-from worker.prefill import Prefill
+from worker.memory import RowMemory
+from worker.prefill import Prefill, grouped
+from worker.reference import Logits, Reference
 from worker.rows import Embedded, Prepared
 
 logger = logging.getLogger("captionq.canary")
 
-#: Tokens that each row decodes after its prompt.
-STEPS = 3
+#: Tokens that the first half of the rows decodes before the others join, and that all decode then.
+_BEFORE, _WITH_ALL = 2, 3
+#: Those, one in a full batch, and that after the prompt.
+TOKENS = _BEFORE + _WITH_ALL + 2
 #: By what share of their spread logits may differ in company: rounding stays below the first even in four bits, and where a
 #: model's own rounding is larger, so much is allowed; beyond the last it is no rounding.
 LEAST_TOLERANCE, MOST_TOLERANCE = 0.02, 0.15
@@ -45,128 +49,206 @@ _CHUNK = 16
 #: How much larger than the rounding that was seen in a row by itself it may be in company.
 _MARGIN = 4.0
 
-Logits = npt.NDArray[np.float32]
+#: A row's place, how many of its reference's tokens it was given, and the logits (V,) after them.
+Step = tuple[int, int, Logits]
+#: A way to compute the rows.
+Way = Callable[[], list[Step]]
 
 
 def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Verdict:
-    """How much company the model's rows can bear: remembered, or tried out now. Raises OSError."""
+    """How much company the model's rows can bear: remembered, or tried out now.
+
+    Raises OSError, and ModelError for a model whose answers would be wrong.
+    """
     assert loaded.info.path is not None
     key = key_of(loaded.info.path)
     verdict = read_verdicts(settings).get(key)
-    if verdict is None:
-        verdict = examine(backend, sees=loaded.info.modality == "vision")
-        # What went wrong may have been passing: another program held the memory.
-        if verdict.reason is None:
+    if verdict is None or verdict.slots < settings.slots:
+        verdict = examine(backend, sees=loaded.info.modality == "vision", slots=settings.slots)
+        if not verdict.passing:
             remember(settings, key, verdict)
     level = logging.INFO if verdict.batching is Batching.TOGETHER else logging.WARNING
     logger.log(level, "Rows of %s run %s%s.", loaded.info.name, verdict.batching, verdict.explained)
+    if verdict.batching is Batching.REFUSED:
+        raise ModelError(
+            f"'{public_name(loaded.info.name)}' is not used: one request at a time its logits are {verdict.refused:.0%} of their "
+            "spread away from what its library itself computes, so its answers would be wrong. Take another model."
+        )
     return verdict
 
 
-def examine(backend: Backend, *, sees: bool) -> Verdict:
-    """Find out how much company the rows of this model can bear. `sees`: it is a vision model."""
+def examine(backend: Backend, *, sees: bool, slots: int = 32) -> Verdict:
+    """Find out how much company the rows of this model can bear. `sees`: it is a vision model. `slots`: of a full batch."""
     try:
-        rows = [backend.prepare(*row) for row in _rows(sees)]
-        alone = [_alone(backend, row) for row in rows]
-        pairs = [pair for pair in zip(rows, alone, strict=True) if len(pair[0].ids) > _CHUNK + 1]
-        roundings = [_rounding(backend, *pair) for pair in pairs]
-        whole = float(np.median(roundings)) > MOST_ROUNDING
-        tolerance = float(np.clip(_MARGIN * max(roundings), LEAST_TOLERANCE, MOST_TOLERANCE))
-        refused = None
-        if backend.group > 1:
-            difference = _difference(alone, _together(backend, rows, alone))
-            if difference <= tolerance:
-                return Verdict(Batching.TOGETHER, difference, whole_prompts=whole)
-            refused = difference
-        if not caches.can_join(backend.language_model):
-            return Verdict(Batching.ALONE, whole_prompts=whole)
-        difference = _difference(alone, _one_by_one(backend, rows, alone))
+        trial = prepare_trial(backend, sees=sees)
+        rows, references = _references(backend, trial)
     except Exception as error:
-        logger.exception("The model could not be tried out in company; its rows run alone.")
-        reason = error.message if isinstance(error, CaptionqError) else f"{type(error).__name__}: {error}"
-        return Verdict(Batching.ALONE, reason=reason)
-    if difference <= tolerance:
-        return Verdict(Batching.ONE_BY_ONE, difference, refused, whole_prompts=whole)
-    return Verdict(Batching.ALONE, refused=difference, whole_prompts=whole)
+        logger.exception("The model could not be tried out; its rows run alone, and its prompts whole.")
+        return Verdict(
+            Batching.ALONE,
+            reason=in_words(error),
+            passing=True,
+            whole_prompts=True,
+            slots=slots,
+        )
+    one_image = sees and len(rows) == len(trial.rows)
+    whole, tolerance = _rounding(backend, rows, references)
+    ways: dict[Batching, Way] = {}
+    if backend.group > 1:
+        ways[Batching.TOGETHER] = lambda: _in_company(backend, _grouped(backend, rows), references, slots)
+    if caches.can_join(backend.language_model):
+        ways[Batching.ONE_BY_ONE] = lambda: _in_company(backend, _singly(backend, rows), references, slots)
+    ways[Batching.ALONE] = lambda: _alone(backend, rows, references)
+    verdict = _best(ways, references, tolerance)
+    return replace(verdict, whole_prompts=whole or verdict.whole_prompts, one_image=one_image, slots=slots)
 
 
-@dataclass(frozen=True)
-class _Alone:
-    """A row by itself: its logits (1 + STEPS, V) after the prompt and after each of the tokens that it chose."""
-
-    logits: Logits
-    tokens: list[int]
-
-
-def _alone(backend: Backend, row: Prepared) -> _Alone:
-    backend.forget()
-    prefill = _prefilled(backend, [backend.embed(row)])
-    # On the caches that the model made, not on those of a batch of one: it is the measure of all the others.
-    row_caches, deltas = prefill.caches, prefill.rope_deltas()
-    logits, tokens = [_plain(prefill.logits)[0]], []
-    for _ in range(STEPS):
-        tokens.append(int(logits[-1].argmax()))
-        logits.append(_decoded(backend, row_caches, deltas, [tokens[-1]])[0])
-    return _Alone(np.stack(logits), tokens)
-
-
-def _rounding(backend: Backend, row: Prepared, alone: _Alone) -> float:
-    """How far a prompt in small chunks is from the same prompt whole: other shapes, and the same meaning."""
-    prefill = _prefilled(backend, [backend.embed(row)], _CHUNK)
-    return _difference([_Alone(alone.logits[:1], [])], [_plain(prefill.logits)])
+def _best(ways: dict[Batching, Way], references: Sequence[Reference], tolerance: float) -> Verdict:
+    """The first way that comes near enough to the references."""
+    refused: float | None = None
+    reason, passing = None, False
+    for batching, way in ways.items():
+        try:
+            difference = _difference(references, way())
+        except Exception as error:
+            logger.exception("Rows could not be tried out %s.", batching)
+            reason, passing = in_words(error), passing or is_about_memory(error)
+            refused = None
+            continue
+        if difference <= tolerance:
+            return Verdict(batching, difference, refused, reason, passing=passing)
+        refused, reason = difference, None
+    if refused is None:
+        return Verdict(Batching.ALONE, reason=reason, passing=True, whole_prompts=True)
+    return Verdict(Batching.REFUSED, refused=refused, passing=passing)
 
 
-def _together(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> list[Logits]:
-    """All images in one pass of the tower, all prompts in one prefill; half of the rows join while the others decode."""
+def _references(backend: Backend, trial: Trial) -> tuple[list[Prepared], list[Reference]]:
+    """What the library itself makes of the rows; without that of two images where either of us cannot take it."""
+    rows, references = list(trial.rows), [backend.reference(row, TOKENS) for row in trial.rows]
+    if trial.two_images is not None:
+        try:
+            backend.embed(trial.two_images)
+            two = backend.reference(trial.two_images, TOKENS)
+        except Exception as error:
+            logger.info("The model takes one image a request: %s", in_words(error))
+        else:
+            # Not last: it is to be among those that others join.
+            rows.insert(1, trial.two_images)
+            references.insert(1, two)
+    return rows, references
+
+
+def _rounding(backend: Backend, rows: Sequence[Prepared], references: Sequence[Reference]) -> tuple[bool, float]:
+    """Whether prompts must be prefilled whole, and the tolerance: by how far they are in small chunks from what they are whole.
+
+    Other shapes, and the same meaning.
+    """
+    try:
+        backend.forget()
+        shares = []
+        for at, row in enumerate(rows):
+            if len(row.ids) > _CHUNK + 1:
+                prefill = _prefilled(backend, [backend.embed(row)], _CHUNK)
+                shares.append(_difference(references, [(at, 0, _plain(prefill.logits)[0])]))
+    except Exception:
+        logger.exception("Prompts could not be tried out in parts; they are prefilled whole.")
+        return True, LEAST_TOLERANCE
+    whole = float(np.median(shares)) > MOST_ROUNDING
+    return whole, float(np.clip(_MARGIN * max(shares), LEAST_TOLERANCE, MOST_TOLERANCE))
+
+
+def _alone(backend: Backend, rows: Sequence[Prepared], references: Sequence[Reference]) -> list[Step]:
+    """Each row on the caches that the model made, not on those of a batch of one."""
+    steps: list[Step] = []
+    for at, (row, reference) in enumerate(zip(rows, references, strict=True)):
+        backend.forget()
+        prefill = _prefilled(backend, [backend.embed(row)])
+        row_caches, deltas = prefill.caches, prefill.rope_deltas()
+        steps.append((at, 0, _plain(prefill.logits)[0]))
+        for step, token in enumerate(reference.tokens[:-1], 1):
+            steps.append((at, step, _decoded(backend, row_caches, deltas, [token])[0]))
+    return steps
+
+
+#: Rows by their places, and the prefill that they share.
+_Prefilled = tuple[list[int], Prefill]
+
+
+def _grouped(backend: Backend, rows: Sequence[Prepared]) -> list[_Prefilled]:
+    """As the engine would: all images in one pass of the tower, and rows that may share a prefill do. Each half by itself."""
     backend.forget()
     seen = backend.encode([row for row in rows if backend.patches(row)])
     mx.eval(list(seen.values()))
     embedded = [backend.embed(row, seen=seen) for row in rows]
     half = len(rows) // 2
-    return _decode_in_two([_groups(backend, embedded[:half]), _groups(backend, embedded[half:])], backend, alone, half)
+    groups = grouped(embedded[:half]) + [[half + at for at in group] for group in grouped(embedded[half:])]
+    return [(group, _prefilled(backend, [embedded[at] for at in group])) for group in groups]
 
 
-def _one_by_one(backend: Backend, rows: Sequence[Prepared], alone: Sequence[_Alone]) -> list[Logits]:
-    """Each prompt by itself, all in one batch."""
+def _singly(backend: Backend, rows: Sequence[Prepared]) -> list[_Prefilled]:
+    """Each prompt by itself, prefilled as soon as it is embedded: some models keep a prompt's positions."""
     backend.forget()
-    embedded = [backend.embed(row) for row in rows]
-    half = len(rows) // 2
-    halves = [[_prefilled(backend, [row]) for row in part] for part in (embedded[:half], embedded[half:])]
-    return _decode_in_two(halves, backend, alone, half)
+    return [([at], _prefilled(backend, [backend.embed(row)])) for at, row in enumerate(rows)]
 
 
-def _groups(backend: Backend, rows: Sequence[Embedded]) -> list[Prefill]:
-    """As the engine would: rows that may share a prefill do."""
-    if all(row.shareable for row in rows):
-        return [_prefilled(backend, rows)]
-    return [_prefilled(backend, [row]) for row in rows]
+class _Company:
+    """Rows that decode together; each gets the tokens that its reference chose."""
+
+    def __init__(self, backend: Backend, references: Sequence[Reference]) -> None:
+        self.steps: list[Step] = []
+        self._backend = backend
+        self._references = references
+        self._caches: Caches | None = None
+        self._deltas: Any = None
+        #: The rows by their places, and how many steps each has made.
+        self._rows: list[tuple[int, int]] = []
+
+    def join(self, prefills: Sequence[_Prefilled]) -> None:
+        for group, prefill in prefills:
+            more, deltas = prefill.batch_caches(), prefill.rope_deltas()
+            self._caches = more if self._caches is None else caches.extend(self._caches, more)
+            self._deltas = deltas if self._deltas is None else mx.concatenate([self._deltas, deltas])
+            self.steps += [(row, 0, first) for row, first in zip(group, _plain(prefill.logits), strict=True)]
+            self._rows += [(row, 0) for row in group]
+
+    def decode(self) -> None:
+        """One token for every row."""
+        assert self._caches is not None
+        tokens = [self._references[row].tokens[step] for row, step in self._rows]
+        out = _decoded(self._backend, self._caches, self._deltas, tokens)
+        self._rows = [(row, step + 1) for row, step in self._rows]
+        self.steps += [(row, step, one) for (row, step), one in zip(self._rows, out, strict=True)]
+
+    def crowd(self, slots: int) -> None:
+        """Copies of the rows, until there are as many as slots: with many rows a device may compute in other ways."""
+        assert self._caches is not None
+        memory = RowMemory()
+        # All rows are padded to the longest: any length will do.
+        memory.measured(caches.size(self._caches), len(self._rows), 1)
+        if slots <= len(self._rows) or not memory.holds(slots, 1):
+            return
+        copies = [at % len(self._rows) for at in range(slots)]
+        caches.keep(self._caches, copies)
+        self._deltas = None if self._deltas is None else self._deltas[mx.array(copies, mx.int32)]
+        self._rows = [self._rows[at] for at in copies]
 
 
-def _decode_in_two(halves: list[list[Prefill]], backend: Backend, alone: Sequence[_Alone], half: int) -> list[Logits]:
-    """Decode the first half's rows for two steps, then all; every row is given the tokens that it chose alone."""
-    prefills = [prefill for part in halves for prefill in part]
-    logits: list[list[Any]] = [[row] for prefill in prefills for row in _plain(prefill.logits)]
-    batch, deltas = _joined(None, None, halves[0])
-    for first, last in ((0, 2), (2, 2 + STEPS)):
-        if first:
-            batch, deltas = _joined(batch, deltas, halves[1])
-        running = range(half if not first else len(alone))
-        for step in range(first, last):
-            # A row whose tokens are used up goes on with the last one, and is looked at no more.
-            at = [min(step - (first if row >= half else 0), STEPS - 1) for row in running]
-            out = _decoded(backend, batch, deltas, [alone[row].tokens[at[row]] for row in running])
-            for row in running:
-                logits[row].append(out[row])
-    return [np.stack(one[: 1 + STEPS]) for one in logits]
-
-
-def _joined(batch: Caches | None, deltas: Any, prefills: Sequence[Prefill]) -> tuple[Caches, Any]:
-    for prefill in prefills:
-        more, more_deltas = prefill.batch_caches(), prefill.rope_deltas()
-        batch = more if batch is None else caches.extend(batch, more)
-        deltas = more_deltas if deltas is None else mx.concatenate([deltas, more_deltas])
-    assert batch is not None
-    return batch, deltas
+def _in_company(
+    backend: Backend, prefills: Sequence[_Prefilled], references: Sequence[Reference], slots: int
+) -> list[Step]:
+    """Decode the first half of the rows, then all of them, then a full batch."""
+    half = len(references) // 2
+    company = _Company(backend, references)
+    company.join([one for one in prefills if one[0][0] < half])
+    for _ in range(_BEFORE):
+        company.decode()
+    company.join([one for one in prefills if one[0][0] >= half])
+    for _ in range(_WITH_ALL):
+        company.decode()
+    company.crowd(slots)
+    company.decode()
+    return company.steps
 
 
 def _prefilled(backend: Backend, rows: Sequence[Embedded], chunk: int = 4096) -> Prefill:
@@ -187,48 +269,11 @@ def _plain(logits: Any) -> Logits:
     return np.array(logits.astype(mx.float32))
 
 
-def _difference(alone: Sequence[_Alone], company: Sequence[Logits]) -> float:
+def _difference(references: Sequence[Reference], steps: Sequence[Step]) -> float:
     """The largest root mean square difference of a row's logits at a step, as a share of their standard deviation."""
     shares = [0.0]
-    for one, other in zip(alone, company, strict=True):
-        apart = np.sqrt(np.mean((one.logits - other) ** 2, axis=-1))
-        shares += (apart / np.maximum(one.logits.std(axis=-1), 1e-6)).tolist()
+    for row, step, logits in steps:
+        own = references[row].logits[step]
+        shares.append(float(np.sqrt(np.mean((own - logits) ** 2)) / max(float(own.std()), 1e-6)))
     # Anything that is no number is as far away as can be.
     return max(shares) if np.isfinite(shares).all() else float("inf")
-
-
-def _rows(sees: bool) -> Iterator[tuple[Request, list[Image.Image]]]:
-    """Prompts of several lengths; with pictures of several sizes, before and after the text, two of them, and none."""
-    yield _request("Name three colours."), []
-    yield _request("What is the capital of France? Answer in one short sentence, and say why it is so."), []
-    if not sees:
-        yield _request("Count."), []
-        yield _request("Write a poem about the sea. " * 4), []
-        return
-    wide, tall, square = _picture(0, 224, 112), _picture(1, 112, 280), _picture(2, 168, 168)
-    yield _request(_IMAGE, "Describe this image."), [wide]
-    yield _request("Which shapes are in this image, and where?", _IMAGE), [tall]
-    yield _request(_IMAGE, "or", _IMAGE, "?"), [square, wide]
-    yield _request(_IMAGE, "What is it?"), [square]
-
-
-_IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
-
-
-def _request(*content: str | ImagePart) -> Request:
-    parts = [TextPart(text=part) if isinstance(part, str) else part for part in content]
-    return Request(
-        model="any", messages=[Message(role="user", content=parts)], sampling=Sampling(max_tokens=2 * STEPS + 2)
-    )
-
-
-def _picture(seed: int, width: int, height: int) -> Image.Image:
-    """Some shapes of some colours on a slope of colour."""
-    rng = np.random.default_rng(seed)
-    image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
-    draw = ImageDraw.Draw(image)
-    for _ in range(4):
-        left, top = (int(rng.integers(0, side * 3 // 4)) for side in (width, height))
-        color = tuple(int(value) for value in rng.integers(0, 256, 3))
-        draw.ellipse((left, top, left + width // 4, top + height // 4), fill=color)
-    return image

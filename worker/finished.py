@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
+from jobs.errors import CaptionqError, EngineError, OutOfMemoryError, in_words
 from worker.rows import Row, Token
 
 #: How mlx and Metal say that there is not enough memory.
@@ -49,6 +49,12 @@ def failed(row: Row, error: Exception) -> Finished:
     """An error of ours as it is; any other one in our words."""
     if isinstance(error, CaptionqError):
         return Finished(row.key, error=error)
-    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
-        return Finished(row.key, error=OutOfMemoryError(f"There is too little memory for this request: {error}"))
-    return Finished(row.key, error=EngineError(f"Generation failed: {type(error).__name__}: {error}"))
+    if is_about_memory(error):
+        message = f"There is too little memory for this request: {in_words(error)}"
+        return Finished(row.key, error=OutOfMemoryError(message))
+    return Finished(row.key, error=EngineError(f"Generation failed: {in_words(error)}"))
+
+
+def is_about_memory(error: Exception) -> bool:
+    """Whether it says that there is not enough: another time there may be."""
+    return isinstance(error, MemoryError) or _MEMORY.search(str(error)) is not None

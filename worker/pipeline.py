@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import CaptionqError, EngineError
+from jobs.errors import CaptionqError, EngineError, in_words
 from jobs.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
@@ -197,4 +197,4 @@ def as_captionq_error(error: Exception) -> CaptionqError:
     """An error of ours as it is; any other one as an EngineError that names it."""
     if isinstance(error, CaptionqError):
         return error
-    return EngineError(f"Generation failed: {type(error).__name__}: {error}")
+    return EngineError(f"Generation failed: {in_words(error)}")

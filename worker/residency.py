@@ -98,6 +98,7 @@ class Residency:
         if verdict.whole_prompts:
             # A known beginning is a part, too.
             backend.whole_prompts, backend.shares_prefixes = True, False
+        backend.one_image = verdict.one_image
         backend.max_prompt_tokens = self._settings.max_prompt_tokens
         engine = Engine(
             backend,
