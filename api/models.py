@@ -27,7 +27,7 @@ class Model(BaseModel):
     #: `vision` models look at images, `text` models refuse them.
     modality: Modality
     context_length: int | None
-    #: How much company its rows bear, where that has been found out: `together`, `one by one`, `alone`.
+    #: How its requests can be batched, where that has been found out: `together`, `one by one`, `alone`, or `refused`.
     batching: str | None
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import format_option
+
+if TYPE_CHECKING:
+    from jobs.verdicts import Verdict
 
 
 @click.command()
@@ -14,8 +18,9 @@ from cli.options import format_option
 def models(output_format: str) -> None:
     """List the models that are here: built-in, or in the Hugging Face cache.
 
-    Any other one is fetched when it is first used. BATCHING says how its requests run, which is tried out when the model is
-    first loaded: together (fastest), one by one (prompts one at a time), or alone (one request at a time).
+    Any other model is fetched when it is first used. BATCHING says how its requests run, which is tried out when the model is
+    first loaded: together (fastest), one by one (prompts one at a time), alone (one request at a time), or refused (its
+    answers would be wrong). A trailing "1 image" means at most one image a request.
 
     \b
     Example:
@@ -27,14 +32,23 @@ def models(output_format: str) -> None:
 
     found = list_models()
     verdicts = read_verdicts(read_settings())
-    batching = {one.name: verdict.batching for one in found if one.path and (verdict := verdicts.get(key_of(one.path)))}
+    known = {one.name: verdict for one in found if one.path and (verdict := verdicts.get(key_of(one.path)))}
     if output_format == "json":
         for model in found:
-            row = {"model": model.name, "modality": model.modality, "batching": batching.get(model.name)}
-            click.echo(json.dumps({**row, "path": str(model.path)}))
+            verdict = known.get(model.name)
+            row = {"model": model.name, "modality": model.modality, "batching": verdict.batching if verdict else None}
+            click.echo(
+                json.dumps({**row, "one_image": verdict.one_image if verdict else None, "path": str(model.path)})
+            )
         return
     width = max(len(model.name) for model in found)
-    click.echo(f"{'MODEL':<{width}}  KIND    BATCHING    FOLDER")
+    click.echo(f"{'MODEL':<{width}}  KIND    {'BATCHING':<19}  FOLDER")
     for model in found:
-        known = batching.get(model.name, "not tried")
-        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {known:<10}  {model.path}")
+        batching = _shown(known.get(model.name))
+        click.echo(f"{model.name:<{width}}  {model.modality:<6}  {batching:<19}  {model.path}")
+
+
+def _shown(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "not tried"
+    return f"{verdict.batching}, 1 image" if verdict.one_image else str(verdict.batching)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import subprocess
@@ -31,7 +32,7 @@ from jobs.queue import LaneQueue, push, take
 from jobs.store import Store
 from jobs.tables import Lane
 from worker.leasing import Landing, Lease, LeasingWorker
-from worker.quirks import PER_TOKEN
+from worker.quirks import KEEPS_POSITIONS, PER_TOKEN
 from worker.turns import Held
 
 
@@ -159,6 +160,16 @@ def test_mlx_vlm_still_says_which_prompts_may_be_prefilled_in_parts() -> None:
     parameters = inspect.signature(_chunked_prefill_enabled).parameters
     assert next(iter(parameters)) == "model"
     assert "prefill_kwargs" in parameters
+
+
+@pytest.mark.parametrize("family", sorted(KEEPS_POSITIONS))
+def test_families_that_keep_positions_keep_them_where_they_did(family: str) -> None:
+    """And take them as inputs, which is how rows of one batch get their own."""
+    source = inspect.getsource(importlib.import_module(f"mlx_vlm.models.{family}.language").LanguageModel)
+    assert "self._position_ids = None" in source
+    assert "self._rope_deltas = None" in source
+    assert 'kwargs.pop("position_ids", None)' in source
+    assert 'kwargs.pop("rope_deltas", None)' in source
 
 
 @pytest.mark.parametrize("module", [vlm_cache, lm_cache])

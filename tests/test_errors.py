@@ -7,7 +7,11 @@ import logging
 import pytest
 
 from api.errors import outward
-from jobs.errors import CaptionqError, DatabaseError, LeavingError
+from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
+from jobs.requests import Sampling
+from worker.finished import failed
+from worker.pipeline import as_captionq_error
+from worker.rows import Prepared, Row
 
 
 @pytest.mark.parametrize(("error", "level"), [(LeavingError(), logging.INFO), (DatabaseError(), logging.ERROR)])
@@ -18,3 +22,23 @@ def test_an_orderly_end_is_no_error_in_the_log(
     caplog.set_level(logging.INFO, logger="captionq.api")
     assert outward(error) is error
     assert [record.levelno for record in caplog.records] == [level]
+
+
+def wordless() -> None:
+    """Raise an error that says nothing."""
+    raise AssertionError
+
+
+def test_an_error_is_never_an_empty_message() -> None:
+    """One without words is told by its kind and its place."""
+    with pytest.raises(AssertionError) as caught:
+        wordless()
+    said = "AssertionError in wordless of test_errors.py"
+    assert as_captionq_error(caught.value).message == f"Generation failed: {said}"
+    row = Row("any", Prepared([1], 0, Sampling()))
+    ended = failed(row, caught.value).error
+    assert ended is not None
+    assert ended.message == f"Generation failed: {said}"
+    assert in_words(ValueError("It is broken.")) == "ValueError: It is broken."
+    assert in_words(LeavingError()) == LeavingError().message
+    assert in_words(KeyError()) == "KeyError"

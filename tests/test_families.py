@@ -15,11 +15,13 @@ from PIL import Image
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.response_format import JSONSchema, JSONSchemaFormat
+from jobs.verdicts import Batching
 from tests.families import FAMILIES, save_model
 from tests.faults import Breaking
 from tests.scenes import draw_many
 from tests.test_exactness import IMAGE, Row, ids_of, mixed_rows, request, run
 from worker.backends import VisionBackend
+from worker.canary import examine
 from worker.engine import Engine
 from worker.finished import Finished
 from worker.intake import MOST_TOKENS
@@ -276,3 +278,22 @@ def test_a_text_among_pictures_takes_no_more_steps(models: dict[str, LoadedModel
             steps += 1
         # 20 tokens each, and a few to take them in.
         assert steps < 40
+
+
+def test_positions_that_a_model_keeps_are_each_row_s_own(
+    models: dict[str, LoadedModel], alone: dict[str, dict[str, list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a family that is not known for it: whatever is embedded between two parts of a prompt, urgent rows included."""
+    monkeypatch.setattr("worker.quirks.KEEPS_POSITIONS", frozenset())
+    backend = VisionBackend(models["glm4v"])
+    verdict = examine(backend, sees=True)
+    assert verdict.batching is not Batching.TOGETHER
+    assert verdict.whole_prompts
+    backend.whole_prompts, backend.shares_prefixes = True, False
+    prepared = prepared_elsewhere(backend, rows_for("glm4v"))
+    engine = Engine(backend, slots=1 if verdict.batching is Batching.ALONE else 8, group=1)
+    finished: dict[str, Finished] = {}
+    for number, (key, row) in enumerate(prepared.items()):
+        engine.admit(key, row, urgent=number % 2 == 1)
+        finished |= {one.key: one for one in engine.step()}
+    assert ids_of(finished | run(engine, {})) == alone["glm4v"]
