@@ -248,3 +248,38 @@ def test_text_rows_are_cancelled_wherever_they_are(text_backend: TextBackend) ->
         assert engine.cancel(key)
         finished |= run(engine, {})
         assert ids_of(finished) == {other: expected[other] for other in rows if other != key}
+
+
+class BreakingGroups:
+    """A language model that no two prompts can be prefilled in together."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        if "inputs_embeds" in options and inputs.shape[0] > 1:
+            raise ValueError("rows of unlike shapes")
+        return self._model(inputs, **options)
+
+
+def test_a_group_that_breaks_is_not_tried_for_ever(
+    loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]]
+) -> None:
+    """Rows of a group that has failed twice go to their end by themselves, rather than one token a try."""
+    backend = VisionBackend(loaded)
+    backend.language_model = BreakingGroups(backend.language_model)
+    rows = dict(list(prepared.items())[:8])
+    engine = Engine(backend, slots=8)
+    for key, row in rows.items():
+        engine.admit(key, row)
+    finished: dict[str, Finished] = {}
+    steps = 0
+    while engine.busy:
+        finished |= {row.key: row for row in engine.step()}
+        steps += 1
+    assert ids_of(finished) == {key: alone[key] for key in rows}
+    # Each row's 20 tokens, and what it takes to take it in twice or thrice.
+    assert steps < 8 * (20 + 12)
