@@ -53,6 +53,8 @@ class Verdict:
             return f" (more company could not be tried out: {self.reason})"
         if self.batching is Batching.REFUSED:
             return ""
+        if self.refused == float("inf"):
+            return " (in more company the logits of a row were no numbers)"
         if self.refused is not None:
             return f" (in more company the logits of a row were off by {self.refused:.0%} of their spread)"
         if self.batching is Batching.ALONE:
