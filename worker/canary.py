@@ -71,8 +71,8 @@ def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Ver
     logger.log(level, "Rows of %s run %s%s.", loaded.info.name, verdict.batching, verdict.explained)
     if verdict.batching is Batching.REFUSED:
         raise ModelError(
-            f"'{public_name(loaded.info.name)}' is not used: even one request at a time its logits are not those that its library "
-            "itself computes, so its answers would be wrong. Take another model."
+            f"'{public_name(loaded.info.name)}' is not used: even one request at a time its logits are not those that its "
+            "library itself computes, so its answers would be wrong. Take another model."
         )
     return verdict
 
