@@ -350,3 +350,12 @@ class BenchmarkError(CaptionqError):
     """The benchmark could not be run to its end."""
 
     code = "benchmark_failed"
+
+
+# -- errors of others ---------------------------------------------------------------------------
+
+
+def named(error: BaseException) -> str:
+    """The type and the text of an error that is not ours, or only its type: many asserts have no text."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

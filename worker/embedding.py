@@ -81,7 +81,11 @@ def _three_axes(positions: Any) -> Any:
 
 
 def _as_mlx(value: Any, prompt: int, length: int) -> Any:
-    """The processor's array for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    """The processor's arrays for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    if isinstance(value, dict):
+        return {name: _as_mlx(part, prompt, length) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_mlx(part, prompt, length) for part in value)
     if not isinstance(value, np.ndarray):
         return value
     if length > prompt and value.shape == (1, prompt):

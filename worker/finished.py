@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.errors import CaptionqError, EngineError, OutOfMemoryError
+from jobs.errors import CaptionqError, EngineError, OutOfMemoryError, named
 from worker.rows import Row, Token
 
 #: How mlx and Metal say that there is not enough memory.
@@ -51,4 +51,4 @@ def failed(row: Row, error: Exception) -> Finished:
         return Finished(row.key, error=error)
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         return Finished(row.key, error=OutOfMemoryError(f"There is too little memory for this request: {error}"))
-    return Finished(row.key, error=EngineError(f"Generation failed: {type(error).__name__}: {error}"))
+    return Finished(row.key, error=EngineError(f"Generation failed: {named(error)}"))

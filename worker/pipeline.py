@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import CaptionqError, ContextLengthError, EngineError
+from jobs.errors import CaptionqError, ContextLengthError, EngineError, named
 from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store import Result
@@ -199,4 +199,4 @@ def as_captionq_error(error: Exception) -> CaptionqError:
     """An error of ours as it is; any other one as an EngineError that names it."""
     if isinstance(error, CaptionqError):
         return error
-    return EngineError(f"Generation failed: {type(error).__name__}: {error}")
+    return EngineError(f"Generation failed: {named(error)}")

@@ -61,3 +61,23 @@ def rope_delta_of(model: Any, *, images: bool) -> Any:
         return None
     delta = model._rope_deltas if images else None  # noqa: SLF001
     return mx.zeros((1, 1), mx.int32) if delta is None else mx.array(delta).reshape(-1, 1)[:1]
+
+
+class _WithoutPadding:
+    """An image processor that takes no option of the tokenizer's."""
+
+    def __init__(self, image_processor: Any) -> None:
+        self._image_processor = image_processor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._image_processor, name)
+
+    def __call__(self, images: Any, **options: Any) -> Any:
+        known = {name: value for name, value in options.items() if name not in ("padding", "padding_side")}
+        return self._image_processor(images, **known)
+
+
+def mend_processor(processor: Any) -> None:
+    """Keep the `padding` of mlx-vlm's LLaVA processor from transformers' image processor, which refuses it with every image."""
+    if type(processor).__name__ == "LlavaProcessor" and type(processor).__module__.startswith("mlx_vlm."):
+        processor.image_processor = _WithoutPadding(processor.image_processor)
