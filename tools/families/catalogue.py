@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.families import gemma, glm, internvl, llava, mistral, qwen, smolvlm
+from tools.families import documents, gemma, glm, internvl, llava, mistral, others, qwen, smolvlm
 from tools.families.model import Family
 
 FAMILIES: dict[str, Family] = {
@@ -13,4 +13,6 @@ FAMILIES: dict[str, Family] = {
     **internvl.FAMILIES,
     **mistral.FAMILIES,
     **glm.FAMILIES,
+    **documents.FAMILIES,
+    **others.FAMILIES,
 }

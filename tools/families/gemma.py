@@ -108,7 +108,9 @@ def _gemma4_unified(tokenizer: PreTrainedTokenizerBase) -> Files:
         "hidden_size": 64,
         "vision_soft_tokens_per_image": 16,
     }
-    return Files(config, {}, {"image_processor": _PIXELS4, **_PIXELS4}, _TOKENS | _MORE_TOKENS)
+    # mlx-vlm refuses fewer tokens an image than this.
+    pixels = {**_PIXELS4, "max_soft_tokens": 70}
+    return Files(config, {}, {"image_processor": pixels}, _TOKENS | _MORE_TOKENS)
 
 
 def _paligemma(tokenizer: PreTrainedTokenizerBase) -> Files:
