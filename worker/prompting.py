@@ -145,7 +145,10 @@ def _owner(processor: Any) -> Any:
     for owner in (processor, getattr(processor, "tokenizer", None)):
         if getattr(owner, "chat_template", None) is not None:
             return owner
-    raise ModelError("The model has no chat template; captionq needs one that was trained to follow instructions.")
+    raise ModelError(
+        "The model has no chat template: it takes task words, and no questions. "
+        "Use one that was trained to follow instructions, such as Qwen3-VL or Gemma 3."
+    )
 
 
 def _text(message: Message) -> str:

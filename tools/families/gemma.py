@@ -39,6 +39,7 @@ _TEXT4: dict[str, Any] = {
     "num_kv_shared_layers": 0,
     "sliding_window": 24,
     "sliding_window_pattern": 2,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
     "final_logit_softcapping": 30.0,
     "use_double_wide_mlp": False,
 }
@@ -91,12 +92,11 @@ def _gemma4_unified(tokenizer: PreTrainedTokenizerBase) -> Files:
     ids = _gemma4_tokens(tokenizer)
     text = {**_TEXT4, "model_type": "gemma4_unified_text", "hidden_size_per_layer_input": 0}
     vision = {
-        "patch_size": 8,
-        "pooling_kernel_size": 2,
-        "model_patch_size": 16,
+        "patch_size": 16,
+        "pooling_kernel_size": 3,
+        "model_patch_size": 48,
         "mm_embed_dim": 64,
         "mm_posemb_size": 64,
-        "num_soft_tokens": 16,
         "output_proj_dims": 64,
     }
     config = {
@@ -106,11 +106,9 @@ def _gemma4_unified(tokenizer: PreTrainedTokenizerBase) -> Files:
         "vision_config": vision,
         "audio_config": None,
         "hidden_size": 64,
-        "vision_soft_tokens_per_image": 16,
     }
-    # mlx-vlm refuses fewer tokens an image than this.
-    pixels = {**_PIXELS4, "max_soft_tokens": 70}
-    return Files(config, {}, {"image_processor": pixels}, _TOKENS | _MORE_TOKENS)
+    # mlx-vlm takes the defaults of its image processor, whatever the files say.
+    return Files(config, {}, {}, _TOKENS | _MORE_TOKENS)
 
 
 def _paligemma(tokenizer: PreTrainedTokenizerBase) -> Files:

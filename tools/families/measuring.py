@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +46,16 @@ class Measured:
 
 def measure(family: Family, folder: Path, settings: Settings) -> Measured:
     """Load the model in the folder, and compare its answers with mlx-vlm's own."""
-    # Prompts of tiny models are short: they are cut into chunks, as those of real pictures are.
-    intake.MOST_TOKENS = _CHUNK
     residency = Residency(settings)
+    asked = eight_requests(family.pictures)
     try:
-        resident = residency.get(str(folder))
+        with _small_chunks():
+            resident = residency.get(str(folder))
+        given = answers(resident.engine, asked)
     except CaptionqError as error:
         return Measured(loads=False, note=error.message)
-    asked = eight_requests(family.pictures)
-    given = answers(resident.engine, asked)
+    finally:
+        residency.close()
     right, wrong, errors = 0, [], {}
     expected = dict(_by_mlx_vlm(load(str(folder)), asked))
     for name, answer in given.items():
@@ -67,7 +69,17 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
     notes = [_check_broke(folder, settings), *_ends(errors), f"wrong: {', '.join(wrong)}" if wrong else ""]
     notes += ["the eight answers are not all different"] * (len({tuple(ids) for ids in given.values()}) < len(given))
     note = "; ".join(filter(None, notes))
-    return Measured(True, resident.batching, right, len(wrong), len(errors), note)
+    return Measured(True, resident.batching.value, right, len(wrong), len(errors), note)
+
+
+@contextmanager
+def _small_chunks() -> Iterator[None]:
+    """Let engines cut prompts of tiny models into chunks, as they do with those of real pictures."""
+    usual, intake.MOST_TOKENS = intake.MOST_TOKENS, _CHUNK
+    try:
+        yield
+    finally:
+        intake.MOST_TOKENS = usual
 
 
 def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | str]:

@@ -1,4 +1,4 @@
-"""Families of Allen AI, Cohere, Meta, Microsoft, Moonshot and OpenBMB."""
+"""Families of Allen AI, Cohere, Meta, Moonshot and OpenBMB."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from tools.families.model import SIGLIP, TEXT, Family, Files, extend, token_id
-from tools.families.templates import parts_template
+from tools.families.templates import STRINGS, parts_template
 
 
 def _aya_vision(tokenizer: PreTrainedTokenizerBase) -> Files:
@@ -15,7 +15,13 @@ def _aya_vision(tokenizer: PreTrainedTokenizerBase) -> Files:
     extend(tokenizer, tokens, parts_template("<image>"))
     config = {
         "model_type": "aya_vision",
-        "text_config": {**TEXT, "model_type": "cohere2", "head_dim": 16, "sliding_window": 24, "sliding_window_pattern": 2},
+        "text_config": {
+            **TEXT,
+            "model_type": "cohere2",
+            "head_dim": 16,
+            "sliding_window": 24,
+            "sliding_window_pattern": 2,
+        },
         "vision_config": SIGLIP,
         "image_token_index": token_id(tokenizer, "<|IMG_PATCH|>"),
         "downsample_factor": 2,
@@ -47,7 +53,12 @@ def _kimi_vl(tokenizer: PreTrainedTokenizerBase) -> Files:
 
 
 def _mllama(tokenizer: PreTrainedTokenizerBase) -> Files:
-    extend(tokenizer, ["<|image|>", "<|python_tag|>", "<|begin_of_text|>"], parts_template("<|image|>", bos=True), "<|begin_of_text|>")
+    extend(
+        tokenizer,
+        ["<|image|>", "<|python_tag|>", "<|begin_of_text|>"],
+        parts_template("<|image|>", bos=True),
+        "<|begin_of_text|>",
+    )
     vision = {
         "model_type": "mllama",
         "image_size": 64,
@@ -60,7 +71,6 @@ def _mllama(tokenizer: PreTrainedTokenizerBase) -> Files:
         "intermediate_layers_indices": [0],
         "vision_output_dim": 96,
         "max_num_tiles": 4,
-        "max_aspect_ratio_id": 8,
     }
     text = {**TEXT, "model_type": "mllama", "num_hidden_layers": 3, "cross_attention_layers": [1]}
     config = {
@@ -77,7 +87,7 @@ def _minicpmo(tokenizer: PreTrainedTokenizerBase) -> Files:
     tokens = ["<image>", "</image>", "<slice>", "</slice>", "<|audio_start|>", "<|audio_end|>", "<|listen|>"]
     tokens += ["<|spk_bos|>", "<|spk_eos|>", "<|tts_bos|>", "<|tts_eos|>", "<unk>"]
     extend(tokenizer, tokens, parts_template("<image>./</image>"))
-    tokenizer.unk_token = "<unk>"
+    tokenizer.add_special_tokens({"unk_token": "<unk>"})
     rope = {"type": "default", "mrope_section": [4, 2, 2]}
     config = {
         "model_type": "minicpmo",
@@ -92,27 +102,16 @@ def _minicpmo(tokenizer: PreTrainedTokenizerBase) -> Files:
         "init_audio": False,
         "init_tts": False,
     }
-    pixels = {"scale_resolution": 64, "patch_size": 8, "image_feature_size": 8, "feature_extractor_type": "WhisperFeatureExtractor"}
+    pixels = {
+        "scale_resolution": 64,
+        "patch_size": 8,
+        "image_feature_size": 8,
+        "feature_extractor_type": "WhisperFeatureExtractor",
+    }
     return Files(config, pixels)
 
 
-def _phi3_v(tokenizer: PreTrainedTokenizerBase) -> Files:
-    from tools.families.templates import STRINGS
-
-    extend(tokenizer, ["<|image_1|>", "<|image_2|>", "<s>"], STRINGS, bos="<s>")
-    vision = {"num_hidden_layers": 2, "hidden_size": 1024, "intermediate_size": 64, "num_attention_heads": 16}
-    config = {
-        "model_type": "phi3_v",
-        **TEXT,
-        "rope_theta": 10000.0,
-        "vision_config": {**vision, "model_type": "phi3_v", "image_dim_out": 1024, "image_size": 336},
-    }
-    return Files(config, {"num_crops": 1, "num_img_tokens": 144})
-
-
 def _molmo(tokenizer: PreTrainedTokenizerBase) -> Files:
-    from tools.families.templates import STRINGS
-
     tokens = ["<im_patch>", "<im_col>", "<im_start>", "<im_end>", "<|endoftext|>"]
     extend(tokenizer, tokens, STRINGS, bos="<|endoftext|>")
     text = {
@@ -126,8 +125,20 @@ def _molmo(tokenizer: PreTrainedTokenizerBase) -> Files:
         "additional_vocab_size": 8,
         "embedding_size": len(tokenizer),
     }
-    vision = {"hidden_size": 96, "image_emb_dim": 48, "image_num_heads": 4, "image_num_key_value_heads": 4}
-    vision |= {"image_num_layers": 3, "image_num_patch": [24, 24], "d_model": 64, "image_mlp_dim": 64, "image_head_dim": 12}
+    vision: dict[str, Any] = {
+        "hidden_size": 96,
+        "image_emb_dim": 48,
+        "image_num_heads": 4,
+        "image_num_key_value_heads": 4,
+    }
+    vision |= {
+        "vit_layers": [-1, -2],
+        "image_num_layers": 3,
+        "image_num_patch": [24, 24],
+        "d_model": 64,
+        "image_mlp_dim": 64,
+        "image_head_dim": 12,
+    }
     config = {"model_type": "molmo", "text_config": text, "vision_config": vision}
     return Files(config, {"max_crops": 1})
 
@@ -137,6 +148,5 @@ FAMILIES = {
     "kimi_vl": Family("Kimi-VL", _kimi_vl),
     "mllama": Family("Llama 3.2 Vision", _mllama),
     "minicpmo": Family("MiniCPM-o, MiniCPM-V", _minicpmo),
-    "phi3_v": Family("Phi-3-V, Phi-3.5-V", _phi3_v),
     "molmo": Family("Molmo", _molmo, pictures=1),
 }
