@@ -24,9 +24,9 @@ _SECONDS, _BYTES = 240, 12 << 30
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the named families (default: all). The page is written when all of them were measured."""
+    """Measure the named families (default: all), and write their rows into the page."""
     parser = argparse.ArgumentParser(prog="python -m tools.families", description=__doc__)
-    parser.add_argument("family", nargs="*", help="families to measure (default: all, and write docs/models.md)")
+    parser.add_argument("family", nargs="*", help="families to measure; the others keep their rows (default: all)")
     parser.add_argument("--processes", type=int, default=1, help="families measured at a time (default: 1)")
     parser.add_argument("--here", action="store_true", help="measure one family in this process, with its log")
     chosen = parser.parse_args(arguments)
@@ -39,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = chosen.family or list(FAMILIES)
     with ThreadPoolExecutor(chosen.processes) as running:
         rows = dict(zip(names, running.map(_in_a_process, names), strict=True))
-    if not chosen.family:
-        write_page(rows)
-        print(f"Wrote {PAGE}.")
+    write_page(rows)
+    print(f"Wrote {PAGE}.")
 
 
 def _measure_here(name: str) -> None:

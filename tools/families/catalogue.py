@@ -18,11 +18,9 @@ FAMILIES: dict[str, Family] = {
 }
 
 _NOT_BUILT = "no tiny model was built yet"
-_LARGE_IDS = "its processor names token ids far beyond the tiny tokenizer's"
 #: Families of mlx-vlm that see and can chat, and why they are not measured.
 NOT_TRIED = {
-    "dots_ocr": _LARGE_IDS,
-    "hunyuan_vl": _LARGE_IDS,
+    "hunyuan_vl": "its processor names token ids far beyond the tiny tokenizer's",
     "phi3_v": "its code takes over a minute for one picture on a CPU",
     "gemma3n": "its tower is a constant of mlx-vlm, and too large for a CPU",
     "florence2": "its files have no chat template: captionq refuses it, and names another model",

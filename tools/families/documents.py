@@ -1,12 +1,13 @@
-"""Families that read documents: PaddleOCR-VL, DeepSeek-OCR."""
+"""Families that read documents: PaddleOCR-VL, dots.ocr, DeepSeek-OCR."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tools.families.model import TEXT, Family, Files, extend, token_id
+from tools.families.model import TEXT, Family, Files, extend, fill_up, token_id
 from tools.families.templates import parts_template
 
 
@@ -42,6 +43,31 @@ def _paddleocr_vl(tokenizer: PreTrainedTokenizerBase) -> Files:
     return Files(config, pixels, {}, tokens)
 
 
+def _dots_ocr(tokenizer: PreTrainedTokenizerBase) -> Files:
+    tokens = {"image_token": "<|imgpad|>", "video_token": "<|video_pad|>"}
+    fill_up(tokenizer, 151665)
+    extend(tokenizer, [*tokens.values(), "<|img|>", "<|endofimg|>"], parts_template("<|img|><|imgpad|><|endofimg|>"))
+    vision = {
+        "model_type": "dots_vit",
+        "embed_dim": 64,
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "patch_size": 8,
+    }
+    config = {
+        "model_type": "dots_ocr",
+        **TEXT,
+        "image_token_id": token_id(tokenizer, "<|imgpad|>"),
+        "video_token_id": token_id(tokenizer, "<|video_pad|>"),
+        "vision_config": vision,
+    }
+    pixels: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 8, "merge_size": 2}
+    pixels |= {"temporal_patch_size": 1, "size": {"shortest_edge": 1024, "longest_edge": 4096}}
+    return Files(config, pixels, {}, tokens)
+
+
 def _deepseekocr(tokenizer: PreTrainedTokenizerBase) -> Files:
     from mlx_vlm.models.deepseekocr import deepseekocr
 
@@ -66,5 +92,6 @@ def _deepseekocr(tokenizer: PreTrainedTokenizerBase) -> Files:
 
 FAMILIES = {
     "paddleocr_vl": Family("PaddleOCR-VL", _paddleocr_vl, pictures=1),
+    "dots_ocr": Family("dots.ocr", _dots_ocr),
     "deepseekocr": Family("DeepSeek-OCR", _deepseekocr, pictures=1),
 }

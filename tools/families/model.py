@@ -95,6 +95,16 @@ def extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str 
         tokenizer.bos_token = bos
 
 
+def fill_up(tokenizer: PreTrainedTokenizerBase, until: int) -> None:
+    """Add words that nothing says, so that the next special token gets this id: some processors name ids of their own."""
+    from tokenizers import Tokenizer
+
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    vocabulary.update({f"<unused {number}>": number for number in range(len(tokenizer), until)})
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(content))  # noqa: SLF001 - nothing public replaces it
+
+
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     """The id of a special token."""
     found = tokenizer.convert_tokens_to_ids(token)

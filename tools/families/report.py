@@ -37,11 +37,18 @@ _NOTE = 300
 
 
 def write_page(rows: dict[str, Measured]) -> None:
-    """Write the page from one row a family."""
+    """Write the page from one row a family. Families that are not among them keep the row that the page has."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("mlx", "mlx-vlm", "transformers"))
-    lines = [_row(name, measured) for name, measured in rows.items()]
+    known = _known_rows() | {name: _row(name, measured) for name, measured in rows.items()}
+    lines = [known[name] for name in FAMILIES if name in known]
     missing = [f"| {name} | {reason} |\n" for name, reason in NOT_TRIED.items()]
     PAGE.write_text("".join([_HEAD.format(versions=versions), *lines, _NOT_TRIED, *missing]))
+
+
+def _known_rows() -> dict[str, str]:
+    lines = PAGE.read_text().splitlines(keepends=True) if PAGE.exists() else []
+    cells = [(line.split("|")[1].strip(), line) for line in lines if line.startswith("|")]
+    return {name: line for name, line in cells if name in FAMILIES}
 
 
 def _row(name: str, measured: Measured) -> str:
