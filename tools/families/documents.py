@@ -73,8 +73,8 @@ def _deepseekocr(tokenizer: PreTrainedTokenizerBase) -> Files:
 
     # The sizes of the first tower are the library's, and no part of a config; the second takes its 1,024 channels.
     deepseekocr.SAMViTConfig = partial(deepseekocr.SAMViTConfig, width=16, layers=1, heads=2, global_attn_indexes=())
-    extend(tokenizer, ["<image>", "<｜▁pad▁｜>"], None)
-    tokenizer.add_special_tokens({"pad_token": "<｜▁pad▁｜>"})
+    extend(tokenizer, ["<image>", "<|pad|>"], None)
+    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
     experts = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     text = {**TEXT, "model_type": "deepseek_v2", "num_key_value_heads": 4, "first_k_dense_replace": 1, **experts}
     text |= {"kv_lora_rank": None, "q_lora_rank": None, "qk_rope_head_dim": 0, "v_head_dim": 0, "qk_nope_head_dim": 0}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.errors import CaptionqError
+from jobs.errors import CaptionqError, named
 from jobs.settings import Settings
 from jobs.verdicts import key_of, read_verdicts
 from tools.families.asking import Asked, eight_requests
@@ -39,7 +39,7 @@ class Measured:
     batching: str = ""
     right: int = 0
     wrong: int = 0
-    #: Requests that ended with an error: neither right nor wrong.
+    #: Requests that ended with an error, here or with mlx-vlm: neither right nor wrong.
     refused: int = 0
     note: str = ""
 
@@ -61,6 +61,8 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
     for name, answer in given.items():
         if isinstance(answer, str):
             errors[name] = answer
+        elif isinstance(expected[name], str):
+            errors[name] = str(expected[name])
         elif answer == expected[name]:
             right += 1
         else:
@@ -126,7 +128,7 @@ def _by_mlx_vlm(loaded: LoadedModel, asked: dict[str, Asked]) -> Iterator[tuple[
             yield name, alone(loaded, one)
         except Exception as error:
             logger.exception("mlx-vlm itself cannot answer '%s'.", name)
-            yield name, f"mlx-vlm: {type(error).__name__}: {error}"
+            yield name, f"mlx-vlm itself fails: {named(error)}"
 
 
 def _prepared(backend: Backend, name: str, asked: Asked) -> tuple[str, Prepared | str]:
