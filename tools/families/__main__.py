@@ -17,7 +17,7 @@ from pathlib import Path
 from tools.families.catalogue import FAMILIES
 from tools.families.measuring import Measured, measure
 from tools.families.model import save
-from tools.families.report import PAGE, write_page
+from tools.families.report import write_page
 
 #: Seconds and bytes that one family may take.
 _SECONDS, _BYTES = 240, 12 << 30
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ThreadPoolExecutor(chosen.processes) as running:
         rows = dict(zip(names, running.map(_in_a_process, names), strict=True))
     write_page(rows)
-    print(f"Wrote {PAGE}.")
+    print("Wrote docs/models.md.")
 
 
 def _measure_here(name: str) -> None:
