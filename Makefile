@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: families setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -31,6 +31,10 @@ layers: $(VENV)/.develop
 
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Measures tiny models of all families beside mlx-vlm, and writes docs/models.md: some ten minutes.
+families: $(VENV)/.develop
+	$(BIN)/python -m tools.families
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

@@ -385,3 +385,6 @@ class BenchmarkError(CaptionqError):
     """The benchmark could not be run to its end."""
 
     code = "benchmark_failed"
+
+
+# -- errors of others ---------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_the_built_in_models_bear_company(model: str) -> None:
     assert verdict.difference < 0.02
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "llava"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_families_that_are_batched_rightly_pass(family: str, tmp_path: Path) -> None:
     """LFM2's caches cannot be padded, so its prompts go in one by one."""
     backend = make_backend(load(str(save_model(family, tmp_path / family))))

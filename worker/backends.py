@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, TooManyImagesError
+from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, TooManyImagesError, in_words
 from jobs.models import check_sees, public_name
 from jobs.requests import Message, Request, Sampling
 from worker import caches, text
@@ -178,7 +178,7 @@ class VisionBackend(_Common):
         with self._lock:
             prompt = self._prompt(request.messages)
             inputs = self._process(prompt.text, images)
-        ids = self._literals.restore(inputs.pop("input_ids").reshape(-1).tolist(), prompt)
+        ids = self._literals.restore(self._only_row(inputs.pop("input_ids")), prompt)
         inputs.pop("attention_mask", None)
         image_tokens = ids.count(self._image_token) if images and self._image_token is not None else 0
         check_biases(request.sampling, self._vocabulary)
@@ -197,11 +197,22 @@ class VisionBackend(_Common):
                 add_special_tokens=self._prompter.lacks_bos(prompt),
             )
         except Exception as error:
-            # Processors raise whatever they stumble over; mlx-vlm makes a ValueError of it.
+            # Processors raise anything, and mlx-vlm makes a ValueError of it, without the type.
+            cause = error.__context__ if str(error).startswith("Failed to process inputs") else None
             raise ModelError(
-                f"'{public_name(self._loaded.info.name)}' cannot take this prompt with its images: {error}"
+                f"'{public_name(self._loaded.info.name)}' cannot take this prompt with its images: {in_words(cause or error)}"
             ) from error
         return {name: _as_numpy(value) for name, value in raw.items()}
+
+    def _only_row(self, input_ids: Any) -> list[int]:
+        """The ids (1, L) of the prompt. Raises ModelError when the processor made a prompt of each image (Molmo's does)."""
+        if input_ids.ndim > 1 and len(input_ids) > 1:
+            name = public_name(self._loaded.info.name)
+            raise ModelError(
+                f"'{name}' takes one image in a request. Send one, or use another model, such as Qwen3-VL."
+            )
+        ids: list[int] = input_ids.reshape(-1).tolist()
+        return ids
 
     def patches(self, prepared: Prepared) -> int:
         """See `Backend`. 0 for families whose rows are encoded as they are embedded."""
@@ -317,8 +328,13 @@ def _image_token(config: Any) -> int | None:
 
 
 def _as_numpy(value: Any) -> Any:
+    """The value with numpy's arrays for mlx's, also in lists, tuples and dicts: mlx's belong to the thread that made them."""
     import mlx.core as mx
 
+    if isinstance(value, dict):
+        return {name: _as_numpy(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_as_numpy(part) for part in value)
     if not isinstance(value, mx.array):
         return value
     # numpy has no bfloat16.

@@ -110,6 +110,8 @@ def _three_axes(positions: Any) -> Any:
 
 def as_mlx(value: Any, prompt: int, length: int) -> Any:
     """The processor's arrays for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    if isinstance(value, dict):
+        return {name: as_mlx(part, prompt, length) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(as_mlx(one, prompt, length) for one in value)
     if not isinstance(value, np.ndarray):

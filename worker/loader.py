@@ -10,6 +10,7 @@ from typing import Any
 from jobs.errors import ModelError, ModelUnavailableError
 from jobs.models import Modality, ModelInfo, cache_dir, config_parts, describe, first_line, ids_of, public_name
 from worker.download import fetch
+from worker.quirks import mend_processor
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
 
         # Said outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
         model, processor = load_vision(str(path), trust_remote_code=False)
+        mend_processor(processor)
         return model, processor, load_config(path)
     from mlx_lm.utils import load as load_text
 

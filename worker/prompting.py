@@ -72,15 +72,44 @@ class Prompter:
                 f"Where an image goes in the prompt of a '{family}' model is not known; use another model."
             )
         plain = [{"role": one.role, "content": _parts(one, _IMAGE_PARTS[0])} for one in messages]
-        marked = apply_chat_template(self._processor, self._config, plain, num_images=images, return_messages=True)
-        return self._apply([{**message, "content": self._flat(message["content"])} for message in marked])
+        missing = images - self._leave_out_written(plain, images)
+        marked = apply_chat_template(self._processor, self._config, plain, num_images=missing, return_messages=True)
+        contents = [one if isinstance(one, str) else self._flat(one["content"]) for one in marked]
+        return self._apply(
+            [{"role": one.role, "content": content} for one, content in zip(messages, contents, strict=True)]
+        )
+
+    def _leave_out_written(self, messages: list[dict[str, Any]], images: int) -> int:
+        """Take out as many images, from the first on, as the template marks by itself (JoyCaption's does); returns how many.
+
+        Raises InvalidRequestError if it marks more than there are.
+        """
+        written = self._apply([{"role": one["role"], "content": _PROBE} for one in messages]).count(self._marker)
+        if written > images:
+            raise InvalidRequestError(
+                f"The model's chat template marks {written} images in these messages, which have {images}. "
+                "Send one message with one image."
+            )
+        left = written
+        for message in messages:
+            kept = []
+            for part in message["content"]:
+                if left and part["type"] != "text":
+                    left -= 1
+                else:
+                    kept.append(part)
+            message["content"] = kept
+        return written
+
+    @property
+    def _marker(self) -> str:
+        return getattr(self._processor, "image_token", None) or "<image>"
 
     def _flat(self, content: str | list[dict[str, str]]) -> str:
-        """A content of parts as a string, where a family that takes lists has a template that does not."""
+        """Join a content of parts, for a template of strings in a family that takes lists."""
         if isinstance(content, str):
             return content
-        marker: str = getattr(self._processor, "image_token", None) or "<image>"
-        return "\n".join(marker if part["type"] == "image" else part["text"] for part in content)
+        return "\n".join(self._marker if part["type"] == "image" else part["text"] for part in content)
 
     def _apply(self, messages: list[dict[str, Any]]) -> str:
         # A caption is an answer, not a deliberation. Templates that do not know the word would have transformers warn.
@@ -116,7 +145,10 @@ def _owner(processor: Any) -> Any:
     for owner in (processor, getattr(processor, "tokenizer", None)):
         if getattr(owner, "chat_template", None) is not None:
             return owner
-    raise ModelError("The model has no chat template; captionq needs one that was trained to follow instructions.")
+    raise ModelError(
+        "The model has no chat template: it takes task words, and no questions. "
+        "Use one that was trained to follow instructions, such as Qwen3-VL or Gemma 3."
+    )
 
 
 def _text(message: Message) -> str:

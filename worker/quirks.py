@@ -80,3 +80,23 @@ def told_positions(family: str | None, kept: dict[str, Any], length: int, *, ima
         counted = mx.broadcast_to(mx.arange(length, dtype=mx.int32), (3, 1, length))
         return {"position_ids": counted, "rope_deltas": mx.zeros((1, 1), mx.int32)}
     return {"position_ids": kept["_position_ids"], "rope_deltas": kept["_rope_deltas"]}
+
+
+class _WithoutPadding:
+    """An image processor that takes no option of the tokenizer's."""
+
+    def __init__(self, image_processor: Any) -> None:
+        self._image_processor = image_processor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._image_processor, name)
+
+    def __call__(self, images: Any, **options: Any) -> Any:
+        known = {name: value for name, value in options.items() if name not in ("padding", "padding_side")}
+        return self._image_processor(images, **known)
+
+
+def mend_processor(processor: Any) -> None:
+    """Keep the `padding` of mlx-vlm's LLaVA processor from transformers' image processor, which refuses it with every image."""
+    if type(processor).__name__ == "LlavaProcessor" and type(processor).__module__.startswith("mlx_vlm."):
+        processor.image_processor = _WithoutPadding(processor.image_processor)

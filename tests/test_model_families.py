@@ -1,0 +1,60 @@
+"""The most used families of vision models: how they are batched, and eight answers of each beside mlx-vlm's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.settings import Settings
+from tools.families.catalogue import FAMILIES
+from tools.families.measuring import Measured, measure
+from tools.families.model import save
+
+#: transformers says so of arguments that mlx-vlm gives it, and of the filters by which Gemma 4 hears.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*use_fast.*"),
+    pytest.mark.filterwarnings("ignore:At least one mel filter"),
+]
+
+#: The others are measured by `make families`.
+TOGETHER = (
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "gemma3",
+    "gemma4",
+    "smolvlm",
+    "llava",
+    "llava-joycaption",
+    "llava_next",
+    "llava-qwen2",
+    "llava_onevision",
+    "fastvlm",
+    "glm4v",
+    "glm4v_moe",
+    "glm_ocr",
+    "paddleocr_vl",
+    "internvl_chat",
+    "pixtral",
+    "mistral3",
+)
+#: Their caches cannot be padded.
+ONE_BY_ONE = ("qwen3_5", "lfm2_vl")
+
+
+def measured(name: str, folder: Path) -> Measured:
+    settings = Settings(data_dir=folder / "data")
+    settings.make_folders()
+    return measure(FAMILIES[name], save(FAMILIES[name], folder / name), settings)
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_family_that_is_batched_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
+    """Texts, one picture and two, prepared in another thread, some of them arriving while others decode."""
+    assert measured(name, tmp_path) == Measured(loads=True, batching="together", right=8)
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_a_family_whose_prompts_go_in_one_by_one_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
+    """The same, for models with states that know no padding."""
+    assert measured(name, tmp_path) == Measured(loads=True, batching="one by one", right=8)

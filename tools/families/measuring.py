@@ -1,0 +1,148 @@
+"""One family: built, loaded as captionq loads a model, asked beside mlx-vlm's own loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.errors import CaptionqError, in_words
+from jobs.settings import Settings
+from jobs.verdicts import key_of, read_verdicts
+from tools.families.asking import Asked, eight_requests
+from tools.families.model import Family
+from worker import intake
+from worker.backends import Backend
+from worker.engine import Engine
+from worker.loader import LoadedModel, load
+from worker.prompting import Prompter
+from worker.residency import Residency
+from worker.rows import Prepared
+
+logger = logging.getLogger("captionq.families")
+
+#: Tokens of a chunk of a prompt.
+_CHUNK = 16
+#: How many requests are there from the start; the others arrive one every other step.
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row of the table."""
+
+    loads: bool
+    #: How the requests of this family are batched; "" if it does not load.
+    batching: str = ""
+    right: int = 0
+    wrong: int = 0
+    #: Requests that ended with an error, here or with mlx-vlm: neither right nor wrong.
+    refused: int = 0
+    note: str = ""
+
+
+def measure(family: Family, folder: Path, settings: Settings) -> Measured:
+    """Load the model in the folder, and compare its answers with mlx-vlm's own."""
+    residency = Residency(settings)
+    asked = eight_requests(family.pictures)
+    try:
+        with _small_chunks():
+            resident = residency.get(str(folder))
+        given = answers(resident.engine, asked)
+    except CaptionqError as error:
+        return Measured(loads=False, note=error.message)
+    finally:
+        residency.close()
+    right, wrong, errors = 0, [], {}
+    expected = dict(_by_mlx_vlm(load(str(folder)), asked))
+    for name, answer in given.items():
+        if isinstance(answer, str):
+            errors[name] = answer
+        elif isinstance(expected[name], str):
+            errors[name] = str(expected[name])
+        elif answer == expected[name]:
+            right += 1
+        else:
+            logger.info("%s: %s instead of %s", name, answer, expected[name])
+            wrong.append(name)
+    notes = [_check_broke(folder, settings), *_ends(errors), f"wrong: {', '.join(wrong)}" if wrong else ""]
+    notes += ["the eight answers are not all different"] * (len({tuple(ids) for ids in given.values()}) < len(given))
+    note = "; ".join(filter(None, notes))
+    return Measured(True, resident.batching.value, right, len(wrong), len(errors), note)
+
+
+@contextmanager
+def _small_chunks() -> Iterator[None]:
+    """Let engines cut prompts of tiny models into chunks, as they do with those of real pictures."""
+    usual, intake.MOST_TOKENS = intake.MOST_TOKENS, _CHUNK
+    try:
+        yield
+    finally:
+        intake.MOST_TOKENS = usual
+
+
+def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | str]:
+    """Ids of each answer, or the error that it ended with. The requests are prepared in another thread, as real ones are."""
+    found: dict[str, list[int] | str] = {}
+    waiting: list[tuple[str, Prepared]] = []
+    with ThreadPoolExecutor(1) as preparing:
+        for name, prepared in preparing.map(lambda one: _prepared(engine.backend, *one), asked.items()):
+            if isinstance(prepared, Prepared):
+                waiting.append((name, prepared))
+            else:
+                found[name] = prepared
+    for name, prepared in waiting[:_AT_ONCE]:
+        engine.admit(name, prepared)
+    del waiting[:_AT_ONCE]
+    step = 0
+    while waiting or engine.busy:
+        if waiting and engine.free and step % 2:
+            engine.admit(*waiting.pop(0))
+        for row in engine.step():
+            found[row.key] = list(row.token_ids) if row.error is None else f"{row.error}"
+        step += 1
+    return found
+
+
+def alone(loaded: LoadedModel, asked: Asked) -> list[int]:
+    """The ids that mlx-vlm's own loop over one prompt gives."""
+    from mlx_vlm import stream_generate
+
+    request, images = asked
+    prompt = Prompter(loaded.processor, loaded.config).prompt(request.messages)
+    count = request.sampling.max_tokens
+    stream = stream_generate(
+        loaded.model, loaded.processor, prompt, image=images or None, max_tokens=count, temperature=0.0
+    )
+    # The last item repeats the last token.
+    ids = [part.token for part in stream if part.finish_reason is None]
+    return [token for token in ids if token not in loaded.eos]
+
+
+def _by_mlx_vlm(loaded: LoadedModel, asked: dict[str, Asked]) -> Iterator[tuple[str, list[int] | str]]:
+    for name, one in asked.items():
+        try:
+            yield name, alone(loaded, one)
+        except Exception as error:
+            logger.exception("mlx-vlm itself cannot answer '%s'.", name)
+            yield name, f"mlx-vlm itself fails: {in_words(error)}"
+
+
+def _prepared(backend: Backend, name: str, asked: Asked) -> tuple[str, Prepared | str]:
+    try:
+        return name, backend.prepare(*asked)
+    except CaptionqError as error:
+        return name, error.message
+
+
+def _check_broke(folder: Path, settings: Settings) -> str:
+    return "" if key_of(folder) in read_verdicts(settings) else "the batching check broke"
+
+
+def _ends(errors: dict[str, str]) -> Iterator[str]:
+    for message in sorted(set(errors.values())):
+        names = ", ".join(name for name, other in errors.items() if other == message)
+        yield f"{names}: {message}"
