@@ -85,7 +85,7 @@ def _data_folder(settings: Settings) -> str:
 
 
 def _mlx(_: Settings) -> str:
-    from worker.loader import device
+    from worker.models.loader import device
 
     return device()
 
@@ -96,7 +96,7 @@ def _broker(settings: Settings) -> str:
 
     from jobs import broker
     from jobs.errors import BrokerError
-    from worker.queue_worker import QueueWorker
+    from worker.dispatch.queue_worker import QueueWorker
 
     running = broker.find_or_start(settings)
     try:

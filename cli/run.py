@@ -24,8 +24,8 @@ from jobs.store import Store
 from jobs.stream import read
 from jobs.submission import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
 from jobs.tables import OPEN, Batch, Job, JobStatus
-from worker.download import fetch
 from worker.lock import is_running
+from worker.models.download import fetch
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1

@@ -8,10 +8,10 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from worker.backends import VisionBackend
-from worker.grammar import Constraint
-from worker.loader import LoadedModel
-from worker.rows import Prepared
+from worker.engine.sequences import Prepared
+from worker.models.backends import VisionBackend
+from worker.models.loader import LoadedModel
+from worker.sampling.grammar import Constraint
 
 
 class BreakingModel:

@@ -12,9 +12,9 @@ from jobs.verdicts import Verdict, key_of, read_verdicts, remember
 @cache
 def _verdicts() -> dict[str, Verdict]:
     # Most tests never ask for them, and need no mlx.
-    from worker.backends import make_backend
-    from worker.canary import examine
-    from worker.loader import load
+    from worker.engine.batching_check import examine
+    from worker.models.backends import make_backend
+    from worker.models.loader import load
 
     loaded = {name: load(name) for name in built_in_models()}
     return {

@@ -12,14 +12,14 @@ from types import FrameType
 import pytest
 from PIL import Image
 
+from cli.benchmark import stack_sampler
 from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, wrong_rows
 from cli.benchmark.pictures import save_pictures
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
+from cli.benchmark.stack_sampler import metered
 from jobs.settings import Settings
 from tests.processes import PATIENCE, Captionq, ended, kill, processes_with, until
-from worker import meter
-from worker.meter import metered
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -161,7 +161,7 @@ def test_the_meter_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pyte
     report = tmp_path / "report.json"
     monkeypatch.setattr("sys.argv", ["captionq", str(report), "work"])
 
-    place, seen, looked_twice = meter._place, [], threading.Event()
+    place, seen, looked_twice = stack_sampler._place, [], threading.Event()
 
     def look(frame: FrameType | None) -> tuple[bool, str]:
         seen.append(place(frame))
@@ -173,7 +173,7 @@ def test_the_meter_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pyte
         assert looked_twice.wait(PATIENCE)
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(meter, "_place", look)
+    monkeypatch.setattr(stack_sampler, "_place", look)
 
     with pytest.raises(RuntimeError, match="broken"):
         metered(fail)

@@ -26,7 +26,7 @@ from jobs.errors import BrokerError
 from jobs.settings import Settings
 from jobs.store import Store
 from tests.processes import kill, until
-from worker.queue_worker import QueueWorker
+from worker.dispatch.queue_worker import QueueWorker
 
 #: Names of data folders: macOS' own kind, NFC and NFD, and what URLs, shells and configuration files take for their own.
 NAMES = [

@@ -18,13 +18,13 @@ from jobs.verdicts import Batching, key_of, read_verdicts
 from tests.families import FAMILIES, save_model
 from tests.scenes import draw_many
 from tests.test_engine import ask
-from worker.backends import VisionBackend, make_backend
-from worker.canary import examine, verdict_on
-from worker.loader import load
-from worker.pipeline import Pipeline
-from worker.prefill import Prefill
-from worker.rows import Prepared
-from worker.vision import Seen, Vision
+from worker.engine.batching_check import examine, verdict_on
+from worker.engine.prefill import Prefill
+from worker.engine.sequences import Prepared
+from worker.models.backends import VisionBackend, make_backend
+from worker.models.loader import load
+from worker.models.vision_tower import Seen, Vision
+from worker.pipeline.pipeline import Pipeline
 
 #: transformers says so of arguments that mlx-vlm gives it.
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
@@ -155,7 +155,7 @@ def test_rounding_is_not_taken_for_a_fault() -> None:
 @pytest.mark.parametrize("bits", [16, 4])
 def test_small_weights_are_rounded_and_not_wrong(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In half precision, as on Metal, and quantised to four bits besides."""
-    monkeypatch.setattr("worker.loader._suit_device", lambda model: model.set_dtype(mx.bfloat16))
+    monkeypatch.setattr("worker.models.loader._suit_device", lambda model: model.set_dtype(mx.bfloat16))
     backend = VisionBackend(load(str(save_model("qwen3_vl", tmp_path))))
     if bits == 4:
         nn.quantize(backend.language_model, group_size=32, bits=4)
@@ -212,7 +212,9 @@ def test_a_prompt_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch: pytest
     for _ in range(2):
         with pytest.raises(ModelError, match="its answers would be wrong"):
             verdict_on(loaded, VisionBackend(loaded), settings)
-        monkeypatch.setattr("worker.canary.examine", lambda *_, **__: pytest.fail("it was tried out again"))
+        monkeypatch.setattr(
+            "worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was tried out again")
+        )
     assert [verdict.batching for verdict in read_verdicts(settings).values()] == [Batching.REFUSED]
 
 
@@ -271,7 +273,7 @@ def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeyp
     first = verdict_on(loaded, make_backend(loaded), settings)
     assert read_verdicts(settings) == {key_of(folder): first}
     with monkeypatch.context() as patch:
-        patch.setattr("worker.canary.examine", lambda *_, **__: pytest.fail("it was tried out again"))
+        patch.setattr("worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was tried out again"))
         assert verdict_on(loaded, make_backend(loaded), settings) == first
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
     verdict_on(loaded, make_backend(loaded), settings)
@@ -289,7 +291,8 @@ def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, mo
     """And every row still gets its own answer."""
     broken = WrongPositions(load("demo").model.language_model)
     monkeypatch.setattr(
-        "worker.residency.make_backend", lambda loaded: _with_language_model(VisionBackend(loaded), broken)
+        "worker.pipeline.resident_models.make_backend",
+        lambda loaded: _with_language_model(VisionBackend(loaded), broken),
     )
     settings = Settings(data_dir=tmp_path)
     pipeline = Pipeline(settings)

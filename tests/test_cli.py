@@ -28,7 +28,7 @@ from jobs.settings import Settings
 from jobs.store import Store
 from jobs.tables import Job, JobStatus, Lane
 from tests.rows import RESULT, add_batch, make_job
-from worker.queue_worker import QueueWorker
+from worker.dispatch.queue_worker import QueueWorker
 
 HEAVY = (
     "mlx",

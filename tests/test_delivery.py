@@ -11,7 +11,7 @@ from jobs.outputs import fingerprint
 from jobs.store import Store
 from jobs.tables import Job
 from tests.rows import make_job
-from worker.delivery import deliver
+from worker.dispatch.output_delivery import deliver
 
 
 def claimed(store: Store, output: Path, before: bytes | None = None) -> Job:

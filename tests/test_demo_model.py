@@ -19,10 +19,10 @@ from tests.test_engine import ask, run
 from tools.demo_model.batches import draw_pictures, make_batch, patchify
 from tools.demo_model.scenes import MODEL_SIZES
 from tools.demo_model.tokenizer import SPECIAL, train_tokenizer
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.loader import load
-from worker.preprocess import decode
+from worker.engine.engine import Engine
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+from worker.pipeline.preprocess import decode
 
 EXAMPLES = Path("examples")
 

@@ -15,13 +15,13 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextP
 from tests.faults import Breaking, Poisoned
 from tests.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
-from worker.backends import Backend, VisionBackend, _image_keys, make_backend
-from worker.engine import Engine
-from worker.finished import Finished
-from worker.loader import LoadedModel, load
-from worker.prompting import Prompter
-from worker.rows import Prepared
-from worker.vision import Seen
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.sequences import Prepared
+from worker.models.backends import Backend, VisionBackend, _image_keys, make_backend
+from worker.models.chat_template import Prompter
+from worker.models.loader import LoadedModel, load
+from worker.models.vision_tower import Seen
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -258,7 +258,7 @@ def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
     vision: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None fails, and none gets features that were never computed."""
-    monkeypatch.setattr("worker.pace.PAUSE", 100.0)
+    monkeypatch.setattr("worker.engine.time_budget.PAUSE", 100.0)
     backend = Cramped(vision)
     pictures = draw_many(12)
     rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
@@ -272,7 +272,7 @@ def test_a_row_of_more_images_than_are_remembered_sees_them_all(
     vision: LoadedModel, backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The memory holds one image; the rows have two."""
-    monkeypatch.setattr("worker.vision.REMEMBERED_BYTES", 1)
+    monkeypatch.setattr("worker.models.vision_tower.REMEMBERED_BYTES", 1)
     pictures = draw_many(6)
     pairs = {str(n): (ask("Describe both images.", 2), [pictures[n].image, pictures[n + 1].image]) for n in range(0, 5)}
     expected = {key: alone(vision, backend, *pair) for key, pair in pairs.items()}

@@ -9,9 +9,9 @@ import pytest
 from api.errors import outward
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
 from jobs.requests import Sampling
-from worker.finished import failed
-from worker.pipeline import as_captionq_error
-from worker.rows import Prepared, Row
+from worker.engine.finished import failed
+from worker.engine.sequences import Prepared, Row
+from worker.pipeline.pipeline import as_captionq_error
 
 
 @pytest.mark.parametrize(("error", "level"), [(LeavingError(), logging.INFO), (DatabaseError(), logging.ERROR)])

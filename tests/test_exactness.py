@@ -17,12 +17,12 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextP
 from tests.families import save_model
 from tests.faults import Breaking, Poisoned
 from tests.scenes import draw_many
-from worker.backends import Backend, TextBackend, VisionBackend
-from worker.engine import Engine
-from worker.finished import Finished
-from worker.intake import MOST_TOKENS
-from worker.loader import LoadedModel, load
-from worker.rows import Prepared
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.prefill_group import MOST_TOKENS
+from worker.engine.sequences import Prepared
+from worker.models.backends import Backend, TextBackend, VisionBackend
+from worker.models.loader import LoadedModel, load
 
 IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 Row = tuple[Request, list[Image.Image]]
@@ -167,7 +167,7 @@ def test_cancelled_rows_leave_no_trace_wherever_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each row is cancelled at some steps of a run: waiting, between two chunks of its prompt, and in its answer."""
-    monkeypatch.setattr("worker.intake.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill_group.MOST_TOKENS", chunk)
     backend = VisionBackend(loaded)
     rows = dict(list(prepared.items())[:5])
     for step, key in enumerate([*rows, *rows, *rows]):

@@ -20,14 +20,14 @@ from tests.families import FAMILIES, save_model
 from tests.faults import Breaking
 from tests.scenes import draw_many
 from tests.test_exactness import IMAGE, Row, ids_of, mixed_rows, request, run
-from worker.backends import VisionBackend
-from worker.canary import examine
-from worker.engine import Engine
-from worker.finished import Finished
-from worker.intake import MOST_TOKENS
-from worker.loader import LoadedModel, load
-from worker.prompting import Prompter
-from worker.rows import Prepared
+from worker.engine.batching_check import examine
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.prefill_group import MOST_TOKENS
+from worker.engine.sequences import Prepared
+from worker.models.backends import VisionBackend
+from worker.models.chat_template import Prompter
+from worker.models.loader import LoadedModel, load
 
 #: Families that take one image a request.
 ONE_IMAGE = ("llava_next", "fastvlm")
@@ -86,7 +86,7 @@ def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
 ) -> None:
     """Rows with an image, two and none, text first and last, joining late, their prompts prefilled whole or in chunks."""
     assert len({tuple(ids) for ids in alone[family].values()}) == len(alone[family])
-    monkeypatch.setattr("worker.intake.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill_group.MOST_TOKENS", chunk)
     backend = VisionBackend(models[family])
     prepared = prepared_elsewhere(backend, rows_for(family))
     assert ids_of(run(Engine(backend, slots=8), prepared)) == alone[family]
@@ -283,7 +283,7 @@ def test_positions_that_a_model_keeps_are_each_row_s_own(
     models: dict[str, LoadedModel], alone: dict[str, dict[str, list[int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of a family that is not known for it: whatever is embedded between two parts of a prompt, urgent rows included."""
-    monkeypatch.setattr("worker.quirks.KEEPS_POSITIONS", frozenset())
+    monkeypatch.setattr("worker.models.library_quirks.KEEPS_POSITIONS", frozenset())
     backend = VisionBackend(models["glm4v"])
     verdict = examine(backend, sees=True)
     assert verdict.batching is not Batching.TOGETHER

@@ -23,12 +23,12 @@ from tests.faults import Poisoned
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
 from worker import service
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.finished import Finished
-from worker.loader import LoadedModel, load
-from worker.rows import Embedded, Prepared
-from worker.vision import Seen
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.sequences import Embedded, Prepared
+from worker.models.backends import VisionBackend
+from worker.models.loader import LoadedModel, load
+from worker.models.vision_tower import Seen
 
 pytestmark = pytest.mark.usefixtures("known_models")
 

@@ -11,8 +11,8 @@ import pytest
 
 from jobs.errors import EngineError, ModelError
 from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, ResponseFormat, TextFormat
-from worker.grammar import Constraint, Grammars
-from worker.loader import LoadedModel, load
+from worker.models.loader import LoadedModel, load
+from worker.sampling.grammar import Constraint, Grammars
 
 #: Wider than the tokenizers' 666: models pad their logits.
 VOCABULARY = 700

@@ -20,7 +20,7 @@ from jobs.image_check import check_image, open_image
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
 from tests.scenes import draw
-from worker.preprocess import decode
+from worker.pipeline.preprocess import decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
 

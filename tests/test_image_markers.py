@@ -16,10 +16,10 @@ from jobs.requests import ImagePart, Message, Request, TextPart
 from tests.families import save_model
 from tests.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
-from worker.backends import VisionBackend, _as_numpy
-from worker.finished import failed
-from worker.loader import load
-from worker.prompting import Prompter
+from worker.engine.finished import failed
+from worker.models.backends import VisionBackend, _as_numpy
+from worker.models.chat_template import Prompter
+from worker.models.loader import load
 
 
 class Processor:

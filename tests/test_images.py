@@ -20,7 +20,7 @@ from jobs.images import image_source
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
 from tests.scenes import draw
-from worker.preprocess import decode
+from worker.pipeline.preprocess import decode
 
 
 def code_of(address: str, settings: Settings) -> str:

@@ -12,15 +12,15 @@ from PIL import Image
 
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
-from worker import batch, intake
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.intake import Intake, Workshop
-from worker.loader import load
-from worker.memory import RowMemory
-from worker.rows import Prepared, Row
-from worker.vision import Seen, _Memory
-from worker.waiting import WaitingRoom
+from worker.engine import decode_batch, prefill_group
+from worker.engine.engine import Engine
+from worker.engine.kv_memory import RowMemory
+from worker.engine.prefill_group import Intake, Workshop
+from worker.engine.scheduler import WaitingRoom
+from worker.engine.sequences import Prepared, Row
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+from worker.models.vision_tower import Seen, _Memory
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_neighbours_that_ask_about_one_image_encode_it_once(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also while the device is still at the image for the first of them."""
-    monkeypatch.setattr(intake, "MOST_PATCHES", 1)  # a pass of the tower for each row
+    monkeypatch.setattr(prefill_group, "MOST_PATCHES", 1)  # a pass of the tower for each row
     backend.forget()
     counting: Any = Counting(backend)
     picture, other = (drawn.image for drawn in draw_many(2))
@@ -88,7 +88,7 @@ def test_rows_whose_embedding_takes_long_are_embedded_one_a_step(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some families let their tower look at the images then: rows that decode are not to wait for a whole group of them."""
-    monkeypatch.setattr(intake, "PAUSE", 0.0)
+    monkeypatch.setattr(prefill_group, "PAUSE", 0.0)
     rows = [Row(str(number), prepared(backend, drawn.image)) for number, drawn in enumerate(draw_many(3))]
     going_in = Intake(rows, Workshop(backend))
     while not going_in._embedded:
@@ -116,7 +116,7 @@ def test_what_is_put_off_does_not_grow_with_a_long_answer(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody asks for the positions of the deeper layers while no row joins or leaves."""
-    monkeypatch.setattr(batch, "SETTLE_EVERY", 8)
+    monkeypatch.setattr(decode_batch, "SETTLE_EVERY", 8)
     engine = Engine(backend, slots=2)
     row = prepared(backend, prompt="Hello", max_tokens=100, logit_bias=dict.fromkeys(backend.stops, -100.0))
     engine.admit("row", row)

@@ -18,10 +18,10 @@ from jobs.models import ModelInfo
 from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from tests.families import save_model
 from tests.scenes import draw_many
-from worker.backends import Backend, make_backend
-from worker.literals import Literals, _pattern
-from worker.loader import LoadedModel, load
-from worker.prompting import Prompter
+from worker.models.backends import Backend, make_backend
+from worker.models.chat_template import Prompter
+from worker.models.control_tokens import Literals, _pattern
+from worker.models.loader import LoadedModel, load
 
 #: mlx-vlm's processor of LLaVA cannot be called with the transformers of today.
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "smolvlm", "lfm2_vl"]

@@ -16,8 +16,8 @@ import pytest
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models import ModelInfo, built_in_models, describe, hub_errors, list_models
 from tests.families import FAMILIES, save_model
-from worker.download import fetch
-from worker.loader import free_memory, load
+from worker.models.download import fetch
+from worker.models.loader import free_memory, load
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import mlx.core as mx
 
 from jobs.settings import Settings
 from tests.test_engine import ask, run
-from worker.memory import RowMemory
-from worker.residency import Residency
+from worker.engine.kv_memory import RowMemory
+from worker.pipeline.resident_models import Residency
 
 #: Bytes that are free beside what is active.
 ROOM = 4_000_000

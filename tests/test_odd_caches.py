@@ -17,11 +17,11 @@ from jobs.verdicts import Batching, key_of, read_verdicts
 from tests.families import save_model
 from tests.test_exactness import ids_of, mixed_rows, run
 from tests.test_families import decoded_alone
-from worker.backends import VisionBackend
-from worker.caches import can_join
-from worker.canary import verdict_on
-from worker.engine import Engine
-from worker.loader import LoadedModel, load
+from worker.engine.batching_check import verdict_on
+from worker.engine.engine import Engine
+from worker.models.backends import VisionBackend
+from worker.models.kv_cache import can_join
+from worker.models.loader import LoadedModel, load
 
 #: transformers says so of arguments that mlx-vlm gives it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")

@@ -19,11 +19,11 @@ from jobs.settings import Settings
 from tests.odd_pictures import scanned_jpeg
 from tests.processes import PATIENCE
 from tests.servers import reply, serving
-from worker.decoder import Decoder
-from worker.engine import GROUP
-from worker.pipeline import Outcome, Pipeline
-from worker.preparation import NET_THREADS
-from worker.preprocess import decode_if_quick
+from worker.engine.engine import GROUP
+from worker.pipeline.decoder import Decoder
+from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.preparation import NET_THREADS
+from worker.pipeline.preprocess import decode_if_quick
 
 LOCAL = (ip_network("127.0.0.1/32"),)
 
@@ -93,7 +93,7 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would wait for all of that work, though it is ready in a moment."""
-    monkeypatch.setattr("worker.preparation.URGENT_PATIENCE", 60.0)
+    monkeypatch.setattr("worker.pipeline.preparation.URGENT_PATIENCE", 60.0)
     pipeline = Pipeline(Settings(data_dir=tmp_path))
     pipeline.load("demo")
     asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
@@ -111,7 +111,7 @@ def test_an_urgent_picture_from_the_net_holds_up_no_decoding(
     tmp_path: Path, slow_server: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes as long as its server; what decodes beside it would stutter at every such request."""
-    monkeypatch.setattr("worker.preparation.URGENT_PATIENCE", 3600.0)
+    monkeypatch.setattr("worker.pipeline.preparation.URGENT_PATIENCE", 3600.0)
     url, release = slow_server
     pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
     pipeline.load("demo")
@@ -137,7 +137,7 @@ def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
         decoded_on.append(threading.current_thread().name)
         return decode_if_quick(*arguments, **more)
 
-    monkeypatch.setattr("worker.preparation.decode_if_quick", watched)
+    monkeypatch.setattr("worker.pipeline.preparation.decode_if_quick", watched)
     pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
     pipeline.load("demo")
     for number in range(NET_THREADS + 4):

@@ -8,10 +8,10 @@ from mlx.utils import tree_flatten
 
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
-from worker import precision
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.loader import load
+from worker.engine.engine import Engine
+from worker.models import device
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
 
 
 def types_of(name: str) -> set[mx.Dtype]:
@@ -32,5 +32,5 @@ def test_without_a_gpu_half_precision_becomes_float32() -> None:
 
 def test_weights_that_would_not_fit_keep_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the memory is more than there is."""
-    monkeypatch.setattr(precision, "device_limit", lambda: 1_000_000)
+    monkeypatch.setattr(device, "device_limit", lambda: 1_000_000)
     assert mx.float16 in types_of("demo")

@@ -12,12 +12,12 @@ import pytest
 from tests.families import save_model
 from tests.scenes import draw_many
 from tests.test_exactness import IMAGE, request
-from worker.backends import VisionBackend
-from worker.batch import last_logits
-from worker.loader import load
-from worker.prefill import Prefill, Prefix
-from worker.prefixes import SHORTEST, Prefixes
-from worker.rows import Embedded
+from worker.engine.decode_batch import last_logits
+from worker.engine.prefill import Prefill, Prefix
+from worker.engine.prefix_cache import SHORTEST, Prefixes
+from worker.engine.sequences import Embedded
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
 
 #: What the prompts begin with, besides what their template puts before it.
 BEGINNING = "Look here, and tell me: "

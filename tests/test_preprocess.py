@@ -13,7 +13,7 @@ from PIL import Image
 from cli.benchmark.pictures import save_pictures
 from jobs.settings import Settings
 from tests.scenes import draw
-from worker.preprocess import decode
+from worker.pipeline.preprocess import decode
 
 #: EXIF orientation → the turn of the stored pixels that it undoes.
 STORED = {

@@ -16,8 +16,8 @@ from jobs.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characte
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.processes import PATIENCE
-from worker.backends import _PIECE, _SHORT_TEXT, TextBackend
-from worker.pipeline import Outcome, Pipeline
+from worker.models.backends import _PIECE, _SHORT_TEXT, TextBackend
+from worker.pipeline.pipeline import Outcome, Pipeline
 
 #: Tokens that the built-in models hold.
 CONTEXT = 2048

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.quality import LOOP_TOKENS, judge
+from worker.engine.answer_quality import LOOP_TOKENS, judge
 
 
 def ids_of(text: str) -> list[int]:

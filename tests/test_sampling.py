@@ -16,12 +16,12 @@ from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.grammar import Grammars
-from worker.loader import load
-from worker.penalties import Penalties
-from worker.sampling import Sampler
+from worker.engine.engine import Engine
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+from worker.sampling.grammar import Grammars
+from worker.sampling.penalties import Penalties
+from worker.sampling.sampler import Sampler
 
 SHARES = np.array([0.5, 0.25, 0.15, 0.07, 0.03])
 LOGITS = mx.log(mx.array(SHARES))[None]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from worker.loader import load
-from worker.text import TextStream, decode
+from worker.models.detokenizer import TextStream, decode
+from worker.models.loader import load
 
 #: Words that both tokenizers have as one token, beside the bytes; some begin or end within a character.
 WORDS = ["ab", "bc", "abc", " a", " ab", "é", " é", "中", "中文", "  ", "\n\n", ". "]

@@ -8,11 +8,11 @@ import pytest
 
 from tests.scenes import draw_many
 from tests.test_engine import ask, run
-from worker.backends import VisionBackend
-from worker.engine import Engine
-from worker.loader import load
-from worker.rows import Prepared
-from worker.vision import Seen, Vision
+from worker.engine.engine import Engine
+from worker.engine.sequences import Prepared
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+from worker.models.vision_tower import Seen, Vision
 
 
 def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,12 @@ from tests.processes import until
 from tests.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
-from worker.leasing import Lease
-from worker.loader import LoadedModel, load
-from worker.pipeline import Outcome, Pipeline
-from worker.residency import Residency
-from worker.turns import TURNS, Held
-from worker.worker import MetalWorker
+from worker.dispatch.metal_worker import MetalWorker
+from worker.dispatch.model_turns import TURNS, Held
+from worker.dispatch.rq_leases import Lease
+from worker.models.loader import LoadedModel, load
+from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.resident_models import Residency
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
@@ -508,7 +508,7 @@ def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
         loaded.model.language_model.make_cache = lambda: 1 / 0
         return loaded
 
-    monkeypatch.setattr("worker.residency.load", load_and_count)
+    monkeypatch.setattr("worker.pipeline.resident_models.load", load_and_count)
     residency = Residency(settings)
     for _ in range(3):
         with pytest.raises(ModelError, match="'demo' could not be loaded: ZeroDivisionError") as caught:

@@ -21,11 +21,11 @@ from jobs.errors import WorkerError
 from jobs.models import first_line
 from jobs.settings import Settings
 from jobs.store import Store
+from worker.dispatch.crash_recovery import recover
+from worker.dispatch.metal_worker import MetalWorker
 from worker.lock import worker_lock
 from worker.native_stderr import native_stderr_to_log
-from worker.pipeline import Pipeline
-from worker.recovery import recover
-from worker.worker import MetalWorker
+from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
 

@@ -20,8 +20,8 @@ from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
 from jobs.folders import find_images
 from jobs.models import describe
 from jobs.settings import Settings
-from worker.download import fetch
-from worker.preprocess import decode
+from worker.models.download import fetch
+from worker.pipeline.preprocess import decode
 
 #: Pictures that every contestant is asked about before the clock starts.
 WARM_UP = 4

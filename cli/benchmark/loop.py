@@ -8,7 +8,7 @@ from pathlib import Path
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import ended, start
 
-_CODE = "from worker.baseline import main; main()"
+_CODE = "from cli.benchmark.plain_loop import main; main()"
 
 
 def run_loop(task: Task, folder: Path, *, same_pixels: bool) -> Run:

@@ -27,7 +27,7 @@ from jobs.submission import Question, Wanted, submit
 from jobs.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 
-_WORK = "from worker.meter import metered; from cli.main import main; metered(main)"
+_WORK = "from cli.benchmark.stack_sampler import metered; from cli.main import main; metered(main)"
 _CAPTION = "from cli.main import main; main()"
 #: Seconds that worker and broker get to come up; the model is loaded later.
 START_SECONDS = 60.0

@@ -17,7 +17,7 @@ from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.rounds import all_wrong, median_of, summarise
 from jobs.settings import Settings
-from worker.loader import device
+from worker.models.loader import device
 
 _TITLES = {"loop": "plain loop", "captionq": "captionq"}
 

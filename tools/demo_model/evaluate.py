@@ -19,9 +19,9 @@ from PIL import Image
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from tools.demo_model import texts
 from tools.demo_model.scenes import SIZES, Scene, make_scene, render
-from worker.backends import Backend, make_backend
-from worker.engine import Engine
-from worker.loader import load
+from worker.engine.engine import Engine
+from worker.models.backends import Backend, make_backend
+from worker.models.loader import load
 
 #: Not used in training.
 SEED = 20_260_731

@@ -14,13 +14,13 @@ from jobs.settings import Settings
 from jobs.verdicts import key_of, read_verdicts
 from tools.families.asking import Asked, eight_requests
 from tools.families.model import Family
-from worker import intake
-from worker.backends import Backend
-from worker.engine import Engine
-from worker.loader import LoadedModel, load
-from worker.prompting import Prompter
-from worker.residency import Residency
-from worker.rows import Prepared
+from worker.engine import prefill_group
+from worker.engine.engine import Engine
+from worker.engine.sequences import Prepared
+from worker.models.backends import Backend
+from worker.models.chat_template import Prompter
+from worker.models.loader import LoadedModel, load
+from worker.pipeline.resident_models import Residency
 
 logger = logging.getLogger("captionq.families")
 
@@ -77,11 +77,11 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
 @contextmanager
 def _small_chunks() -> Iterator[None]:
     """Let engines cut prompts of tiny models into chunks, as they do with those of real pictures."""
-    usual, intake.MOST_TOKENS = intake.MOST_TOKENS, _CHUNK
+    usual, prefill_group.MOST_TOKENS = prefill_group.MOST_TOKENS, _CHUNK
     try:
         yield
     finally:
-        intake.MOST_TOKENS = usual
+        prefill_group.MOST_TOKENS = usual
 
 
 def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | str]:

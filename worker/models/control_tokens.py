@@ -1,0 +1,230 @@
+"""Control tokens that a request's text spells out: they are text, and never what they would be in a template's hand.
+
+A prompt goes through the chat template into one string, and the tokenizer, like a vision model's processor, takes every
+`<|im_end|>` or `<image>` in it for a control token, whoever wrote it. transformers' `sanitize_control_tokens` marks those of the
+messages, but mlx-vlm's processors do not know it. Here each becomes a run of stand-ins, as many as it has ids as plain text:
+a token of our own that the tokenizer takes as one, and that gives way to these ids before the model sees it. The prompt's
+length, and with it all that the processor says of its tokens, is right from the start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from os.path import commonprefix
+from typing import Any
+
+from jobs.errors import InvalidRequestError, ModelError
+from jobs.requests import Message, TextPart
+from worker.models.chat_template import Prompter
+from worker.models.loader import LoadedModel
+
+#: What processors look for in the prompt, by whichever name; the bounds keep the search linear.
+_IMAGE_MARKER = r"<[^<>\s]{0,40}(?i:image|img|video|audio|placeholder)[^<>\s]{0,40}>"
+#: Templates look for them in an assistant's messages, to leave its thoughts out of the prompt.
+_THOUGHTS = frozenset({"<think>", "</think>"})
+#: The private characters between which a literal stands in a template; those that the request's text holds are not used.
+_PRIVATE = range(0xF0000, 0xFFFFE)
+
+
+@dataclass(frozen=True)
+class Shielded:
+    """A prompt whose literals are stand-ins."""
+
+    text: str
+    #: The ids that belong where the stand-ins are, in this order.
+    ids: tuple[int, ...] = ()
+
+
+class Literals:
+    """The control tokens of one model. Not safe to use from several threads at once: its tokenizer is not."""
+
+    def __init__(self, loaded: LoadedModel, prompter: Prompter) -> None:
+        """Adds a token to the tokenizer, with an id that the model does not know."""
+        vision = loaded.info.modality == "vision"
+        self._prompter = prompter
+        self._tokenizer = _tokenizer(loaded.processor)
+        self._stand_in, self._stand_in_id = _add_stand_in(self._tokenizer, set(_numbers(loaded.config)))
+        contents = _control_tokens(self._tokenizer, prompter) | (_named_tokens(loaded.processor) if vision else set())
+        contents = {content for content in contents if len(content.strip()) > 1}
+        self._controls = _ids_of(contents, self._tokenizer)
+        self._pattern = _pattern(contents, vision)
+        self._assistant_pattern = _pattern(contents - _THOUGHTS, vision)
+
+    def prompt(self, messages: list[Message]) -> Shielded:
+        """The prompt of a conversation, the literals of its texts shielded. Without any it is the prompter's own.
+
+        Raises InvalidRequestError, ModelError.
+        """
+        texts = ["".join(_texts(message)) for message in messages]
+        if not any(self._pattern.search(text) for text in texts):
+            return Shielded(self._prompter.prompt(messages))
+        start, end = _unused_characters("".join(texts))
+        marked = [self._mark(message, start, end) for message in messages]
+        return self._shield(self._prompter.prompt(marked), start, end)
+
+    def restore(self, ids: list[int], shielded: Shielded) -> list[int]:
+        """The ids of a prompt with those of its literals in place of the stand-ins. Raises ModelError."""
+        if not shielded.ids:
+            return ids
+        if sum(token == self._stand_in_id for token in ids) != len(shielded.ids):
+            raise ModelError(
+                "The model's processor changed text that looks like its control tokens. Leave such text out."
+            )
+        texts = iter(shielded.ids)
+        return [next(texts) if token == self._stand_in_id else token for token in ids]
+
+    def _mark(self, message: Message, start: str, end: str) -> Message:
+        pattern = self._assistant_pattern if message.role == "assistant" else self._pattern
+        if isinstance(message.content, str):
+            (marked,) = _marked([message.content], pattern, start, end)
+            return message.model_copy(update={"content": marked})
+        parts: list[Any] = []
+        for are_texts, run in groupby(message.content, key=lambda part: isinstance(part, TextPart)):
+            if not are_texts:
+                parts += run
+                continue
+            texts = [part.text for part in run if isinstance(part, TextPart)]
+            # A template of parts joins texts without a word: a literal may begin in one and end in the next.
+            runs = [[text] for text in texts] if self._prompter.takes_string(message) else [texts]
+            parts += [TextPart(text=text) for run in runs for text in _marked(run, pattern, start, end)]
+        return message.model_copy(update={"content": parts})
+
+    def _shield(self, prompt: str, start: str, end: str) -> Shielded:
+        ids: list[int] = []
+        # A text may hold the same one a hundred thousand times.
+        as_text = cache(self._as_text)
+
+        def stand_ins(match: re.Match[str]) -> str:
+            plain = as_text(match[1])
+            ids.extend(plain)
+            return self._stand_in * len(plain)
+
+        text = re.sub(f"{start}([^{start}{end}]*){end}", stand_ins, prompt)
+        # A template that takes texts apart may leave half a pair.
+        return Shielded(re.sub(f"[{start}{end}]", "", text), tuple(ids))
+
+    def _as_text(self, literal: str) -> list[int]:
+        """The ids of a literal, as if it meant nothing. Raises InvalidRequestError."""
+        # Some vocabularies hold control tokens as words too: cut in two they are none.
+        for cut in range(len(literal) if self._stand_in else 0):
+            ids = [token for part in (literal[:cut], literal[cut:]) if part for token in self._plain(part)]
+            if not self._controls.intersection(ids):
+                return ids
+        raise InvalidRequestError(f"The model cannot take '{literal}' as text. Leave it out, or spell it differently.")
+
+    def _plain(self, text: str) -> list[int]:
+        # Behind a line's end, which is taken off again, sentencepiece's tokenizers put no space before it.
+        encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - see tests/test_contracts.py
+        before, ids = encode("\n"), encode("\n" + text)
+        return list(ids[len(before) :] if ids[: len(before)] == before else encode(text))
+
+
+def _marked(texts: list[str], pattern: re.Pattern[str], start: str, end: str) -> list[str]:
+    """Adjacent texts with each literal between two marks; one that goes on in the next text is moved to where it begins."""
+    joined = "".join(texts)
+    spans = [match.span() for match in pattern.finditer(joined)]
+    if not spans:
+        return texts
+    marked: list[str] = []
+    begin = border = 0
+    for text in texts:
+        border += len(text)
+        until = max(begin, next((last for first, last in spans if first < border < last), border))
+        marked.append(pattern.sub(lambda match: f"{start}{match[0]}{end}", joined[begin:until]))
+        begin = until
+    return marked
+
+
+def _texts(message: Message) -> Iterator[str]:
+    if isinstance(message.content, str):
+        yield message.content
+    else:
+        yield from (part.text for part in message.content if isinstance(part, TextPart))
+
+
+def _unused_characters(text: str) -> tuple[str, str]:
+    used = set(text)
+    unused = (chr(code) for code in _PRIVATE if chr(code) not in used)
+    start, end = next(unused, None), next(unused, None)
+    if start is None or end is None:
+        raise InvalidRequestError("The messages hold every character for private use. Leave some out.")
+    return start, end
+
+
+def _tokenizer(processor: Any) -> Any:
+    """transformers' own: vision models' processors hold one, mlx-lm wraps one."""
+    outer = getattr(processor, "tokenizer", processor)
+    inner = getattr(outer, "_tokenizer", outer)
+    return inner if hasattr(inner, "added_tokens_decoder") else outer
+
+
+def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
+    """A token that stands for text, and its id: none that the model's config names. Without one, if the tokenizer takes none."""
+    from transformers import AddedToken
+
+    for number in range(len(reserved) + 1):
+        stand_in = f"<|captionq:text:{number}|>"
+        try:
+            tokenizer.add_tokens([AddedToken(stand_in, special=True, normalized=False)], special_tokens=True)
+        except (AttributeError, NotImplementedError, TypeError, ValueError):
+            break
+        token = tokenizer.convert_tokens_to_ids(stand_in)
+        if token is not None and token != tokenizer.unk_token_id and token not in reserved:
+            return stand_in, token
+    return "", None
+
+
+def _control_tokens(tokenizer: Any, prompter: Prompter) -> set[str]:
+    """Special tokens, and other added ones that the template writes: some tokenizers do not call theirs special."""
+    # What stands in the template as such, by transformers' own rule, and what it puts together.
+    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/test_contracts.py
+    written = prompter.prompt([Message(role="user", content="-")])
+    added = (token.content for token in tokenizer.added_tokens_decoder.values())
+    tokens |= {content for content in added if re.search(r"[^\w\s]", content) and content in written}
+    return tokens | set(tokenizer.all_special_tokens)
+
+
+def _ids_of(contents: set[str], tokenizer: Any) -> frozenset[int]:
+    known = tokenizer.get_vocab()
+    # What a vocabulary does not have is unknown, and no control.
+    return frozenset(known[content] for content in contents if content in known) - {tokenizer.unk_token_id}
+
+
+def _named_tokens(processor: Any) -> set[str]:
+    """What a processor calls a token of its own: `image_token`, `boi_token`, `fake_image_token` and the like."""
+    names = [name for name in dir(processor) if name.endswith("_token")]
+    values = [getattr(processor, name, None) for name in names]
+    return {str(value) for value in values if isinstance(value, str) or hasattr(value, "content")}
+
+
+def _numbers(config: Any) -> Iterator[int]:
+    """All ids that a config names."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _numbers(value)
+        elif isinstance(value, int) and name.endswith(("_id", "_index")):
+            yield value
+
+
+def _pattern(contents: set[str], vision: bool) -> re.Pattern[str]:
+    """Of two that begin alike the longer one matches, as in tokenizers."""
+    alternatives = [_any_of(list(contents))] * bool(contents) + [_IMAGE_MARKER] * vision
+    # Without any alternative nothing matches.
+    return re.compile("|".join(alternatives) or "(?!)")
+
+
+def _any_of(words: list[str]) -> str:
+    """An expression for these words that shares their beginnings: some tokenizers have thousands that begin alike."""
+    by_first: dict[str, list[str]] = {}
+    for word in filter(None, words):
+        by_first.setdefault(word[0], []).append(word[1:])
+    branches: list[str] = []
+    for first, rests in sorted(by_first.items()):
+        shared = commonprefix(rests)  # noqa: RUF071 - characters are meant
+        rests = [rest[len(shared) :] for rest in rests]
+        branches.append(re.escape(first + shared) + (_any_of(rests) if any(rests) else ""))
+    return f"(?:{'|'.join(branches)})" + "?" * ("" in words)

@@ -1,0 +1,119 @@
+"""Loading a model: fetched first where it is not here, then into memory. Everything of mlx is imported inside functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import ModelError, ModelUnavailableError
+from jobs.models import Modality, ModelInfo, cache_dir, config_parts, describe, first_line, ids_of, public_name
+from worker.models.download import fetch
+from worker.models.library_quirks import mend_processor
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory. `processor` is a tokenizer (wrapper) for text, and images as well for vision."""
+
+    info: ModelInfo
+    model: Any
+    processor: Any
+    config: dict[str, Any]
+    #: Ids that end an answer.
+    eos: frozenset[int]
+
+
+def load(name: str) -> LoadedModel:
+    """Load a model, fetching it first where it is not here. To be called on the thread that will generate.
+
+    Raises ModelNotFoundError, ModelUnavailableError, ModelError.
+    """
+    info = describe(name)
+    if info.path is None:
+        fetch(name)
+        info = describe(name)
+    if info.path is None:
+        raise ModelError(
+            f"'{public_name(name)}' has no weights in the safetensors format; look for a version made for mlx."
+        )
+    try:
+        model, processor, config = _load(info.path, info.modality)
+        _suit_device(model)
+    except Exception as error:
+        raise loading_failed(name, error) from error
+    return LoadedModel(info, model, processor, config, info.eos | _tokenizer_eos(processor))
+
+
+def loading_failed(name: str, error: Exception) -> ModelError:
+    """What went wrong between a model's files and its first answer, in our words."""
+    # Told over HTTP, too: without the place where the model lies.
+    shown = public_name(name)
+    said = (
+        first_line(error).replace(str(Path(name).expanduser().absolute()), shown).replace(str(cache_dir()), "the cache")
+    )
+    reason = f"'{shown}' could not be loaded: {type(error).__name__}: {said}"
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        return ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.")
+    return ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?")
+
+
+def vocabulary_of(loaded: LoadedModel) -> int | None:
+    """The width of the logits, often more than the tokenizer has tokens; None: nothing says.
+
+    Asked of the model itself first: a config.json may leave it to the library's default (Google's Gemma 3 does).
+    """
+    known = getattr(loaded.model, "config", None) or getattr(loaded.model, "args", None)
+    sizes = [getattr(place, "vocab_size", None) for place in (getattr(known, "text_config", None), known)]
+    sizes += [part.get("vocab_size") for part in config_parts(loaded.config)]
+    return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+
+
+def free_memory() -> None:
+    """Give back what an unloaded model held. Its last reference must be gone."""
+    import gc
+
+    import mlx.core as mx
+
+    gc.collect()
+    mx.clear_cache()
+
+
+def device() -> str:
+    """What mlx computes on."""
+    import mlx.core as mx
+
+    return f"mlx {version('mlx')} on {mx.default_device()}"
+
+
+def _suit_device(model: Any) -> None:
+    # Imported here, as all of mlx: most commands that ask about models never load one.
+    from worker.models.device import suit_device
+
+    suit_device(model)
+
+
+def _tokenizer_eos(processor: Any) -> frozenset[int]:
+    tokenizer = getattr(processor, "tokenizer", processor)
+    criteria = getattr(tokenizer, "stopping_criteria", None)
+    return ids_of(
+        getattr(criteria, "eos_token_ids", None),
+        getattr(tokenizer, "eos_token_ids", None),
+        getattr(tokenizer, "eos_token_id", None),
+    )
+
+
+def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
+    if modality == "vision":
+        from mlx_vlm import load as load_vision
+        from mlx_vlm.utils import load_config
+
+        # Said outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
+        model, processor = load_vision(str(path), trust_remote_code=False)
+        mend_processor(processor)
+        return model, processor, load_config(path)
+    from mlx_lm.utils import load as load_text
+
+    model, tokenizer, config = load_text(str(path), return_config=True)
+    return model, tokenizer, config

@@ -1,0 +1,59 @@
+"""What the libraries themselves make of a prompt: their own loop over one row, with which captionq's ways are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+
+from worker.engine.sequences import Prepared
+from worker.models.embedding import as_mlx
+from worker.models.loader import LoadedModel
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A row by itself: its logits (T, V) after the prompt and after each token but the last, and the T likeliest tokens."""
+
+    logits: Logits
+    tokens: list[int]
+
+
+def reference_of(loaded: LoadedModel, row: Prepared, tokens: int) -> Reference:
+    """Decode so many tokens greedily with the library's own embedding, prefill, caches and positions. Raises what it raises."""
+    seen: list[Any] = []
+
+    def note(_: Any, logits: Any) -> Any:
+        seen.append(logits)
+        return logits
+
+    steps = _vision(loaded, row, tokens, note) if loaded.info.modality == "vision" else _text(loaded, row, tokens, note)
+    chosen = [int(token) for token, _ in islice(steps, tokens)]
+    logits = mx.concatenate(seen[:tokens]).astype(mx.float32)
+    return Reference(np.array(logits), chosen)
+
+
+def _vision(loaded: LoadedModel, row: Prepared, tokens: int, note: Any) -> Iterator[tuple[Any, Any]]:
+    from mlx_vlm.generate import generate_step
+
+    ids = mx.array([row.source_ids])
+    inputs = {name: as_mlx(value, ids.size, ids.size) for name, value in row.inputs.items()}
+    pixels = inputs.pop("pixel_values", None)
+    # As mlx-vlm's own command gives it: some families count their positions by it.
+    mask = mx.ones_like(ids)
+    yield from generate_step(
+        ids, loaded.model, pixels, mask, max_tokens=tokens, temperature=0.0, logits_processors=[note], **inputs
+    )
+
+
+def _text(loaded: LoadedModel, row: Prepared, tokens: int, note: Any) -> Iterator[tuple[Any, Any]]:
+    from mlx_lm.generate import generate_step
+
+    yield from generate_step(mx.array(row.ids), loaded.model, max_tokens=tokens, logits_processors=[note])

@@ -1,0 +1,153 @@
+"""Decoding of images that may take long or much memory: in a process of its own, which is killed at a deadline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import Image
+
+from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
+from jobs.image_check import name_of, refuse_memory
+from jobs.settings import Settings
+from worker.pipeline.decoder_process import READY, Order, Pixels
+
+#: Seconds that the process may take to start.
+_START_SECONDS = 120.0
+#: Seconds between two looks at the memory of the process.
+_WATCH_EVERY = 0.1
+
+
+class Decoder:
+    """Decodes one image at a time, so that all of them together stay within the memory of one. May be used from any thread.
+
+    The process is started with the first image, and again after it was killed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._turn = threading.Lock()
+        #: Guards `_process` and `_closed`, which `close` reads while an image is decoded.
+        self._state = threading.Lock()
+        self._process: _Process | None = None
+        self._closed = False
+
+    def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Image.Image:
+        """See `worker.pipeline.preprocess.decode`. Raises ImageTooSlowError and ImageTooLargeError at the limits of the settings."""
+        name = name or name_of(source)
+        with self._turn:
+            answer = self._answer(Order(source, low_detail, name))
+        if isinstance(answer, CaptionqError):
+            raise answer
+        return answer.image()
+
+    def close(self) -> None:
+        """End the process, also while it decodes."""
+        with self._state:
+            self._closed = True
+            if self._process is not None:
+                self._process.popen.kill()
+        with self._turn:
+            self._drop()
+
+    def _answer(self, order: Order) -> Pixels | CaptionqError:
+        process = self._running()
+        answered = False
+        try:
+            process.wait_until_ready()
+            try:
+                process.connection.send(order)
+                answer = self._awaited(process, order.name)
+            except (EOFError, ConnectionError):
+                raise ImageError(f"{order.name} cannot be decoded: its decoder crashed.") from None
+            answered = True
+            return answer
+        finally:
+            if not answered:
+                self._drop()
+
+    def _awaited(self, process: _Process, name: str) -> Pixels | CaptionqError:
+        seconds = self._settings.decode_seconds
+        deadline = time.monotonic() + seconds
+        while not process.connection.poll(_WATCH_EVERY):
+            if time.monotonic() > deadline:
+                raise ImageTooSlowError(f"{name} takes longer than {seconds:g} s to decode (CAPTIONQ_DECODE_SECONDS).")
+            if resident_bytes(process.popen.pid) - process.resident_when_ready > self._settings.decode_memory:
+                refuse_memory(name, self._settings)
+        answer: Pixels | CaptionqError = process.connection.recv()
+        return answer
+
+    def _running(self) -> _Process:
+        with self._state:
+            if self._closed:
+                raise EngineError("The worker is stopping.")
+            if self._process is None:
+                self._process = _start(self._settings)
+            return self._process
+
+    def _drop(self) -> None:
+        """Kill the process. Called by the thread whose turn it is."""
+        with self._state:
+            process, self._process = self._process, None
+        if process is not None:
+            process.popen.kill()
+            process.popen.wait()
+            process.connection.close()
+
+
+@dataclass
+class _Process:
+    popen: subprocess.Popen[bytes]
+    connection: Connection
+    is_ready: bool = False
+    #: Bytes of memory before the first image.
+    resident_when_ready: int = 0
+
+    def wait_until_ready(self) -> None:
+        """Raises EngineError when the process does not start."""
+        if self.is_ready:
+            return
+        try:
+            if not self.connection.poll(_START_SECONDS):
+                raise EngineError(f"The decoder process did not start within {_START_SECONDS:g} s.")
+            self.is_ready = self.connection.recv() == READY
+        except (EOFError, ConnectionError):
+            raise EngineError("The decoder process ended before it was ready.") from None
+        self.resident_when_ready = resident_bytes(self.popen.pid)
+
+
+def _start(settings: Settings) -> _Process:
+    ours, theirs = Pipe()
+    with theirs:
+        descriptor = theirs.fileno()
+        # -P: a folder named `worker` where the user happens to be must not be taken for ours.
+        popen = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"from worker.pipeline.decoder_process import main; main({descriptor})"],
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # A Ctrl-C in the terminal is for the worker, which ends this process.
+            start_new_session=True,
+        )
+    ours.send(settings)
+    return _Process(popen, ours)
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is in use; 0 for one that has ended."""
+    statm = Path(f"/proc/{pid}/statm")
+    try:
+        if statm.exists():
+            return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        told = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=False)
+        return int(told.stdout) * 1024
+    except (OSError, ValueError, IndexError):
+        return 0

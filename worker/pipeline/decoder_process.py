@@ -1,0 +1,79 @@
+"""The process that decodes slow and large images for the worker.
+
+It reads orders from a socket and answers each with pixels or an error, until the worker closes its end.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import Image
+
+from jobs.errors import CaptionqError
+from jobs.settings import Settings
+from worker.pipeline.preprocess import decode
+
+#: The first message: the process is ready, and the time of an order begins.
+READY = "ready"
+#: Seconds past its deadline after which the process ends itself: its worker is dead, or it would have been killed by now.
+_OVERTIME = 2.0
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Order:
+    """An image to decode; see `worker.pipeline.preprocess.decode`."""
+
+    source: Path | bytes
+    low_detail: bool
+    name: str
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A decoded image: RGB, row by row."""
+
+    size: tuple[int, int]
+    data: bytes
+
+    def image(self) -> Image.Image:
+        return Image.frombytes("RGB", self.size, self.data)
+
+
+def main(descriptor: int) -> None:
+    """Serve the worker at the other end of this socket."""
+    with Connection(descriptor) as worker:
+        try:
+            settings: Settings = worker.recv()
+            worker.send(READY)
+            _limit_memory(settings.decode_memory)
+            while True:
+                order: Order = worker.recv()
+                signal.setitimer(signal.ITIMER_REAL, settings.decode_seconds + _OVERTIME)
+                answer = _decoded(order, settings)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                worker.send(answer)
+        except (EOFError, ConnectionError):
+            # The worker has closed its end, or is dead.
+            return
+
+
+def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
+    try:
+        image = decode(order.source, settings, low_detail=order.low_detail, name=order.name)
+    except CaptionqError as error:
+        return error
+    return Pixels(image.size, image.tobytes())
+
+
+def _limit_memory(size: int) -> None:
+    """Where Linux says what the process has already, let it allocate `size` bytes more. Elsewhere the worker looks after it."""
+    if _STATM.exists():
+        # In pages: size, resident, shared, text, library, data.
+        data = int(_STATM.read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_DATA, (data + size, resource.RLIM_INFINITY))
