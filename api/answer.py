@@ -20,10 +20,10 @@ from api.errors import error_response, stored_error
 from api.following import HEARTBEAT, News, Silence, ended, follow
 from api.resources import Resources
 from api.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
-from jobs import cancellation
+from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
-from jobs.stream import Event
-from jobs.tables import Job, JobStatus
+from jobs.queue.events import Event
+from jobs.store.tables import Job, JobStatus
 
 logger = logging.getLogger("captionq.api")
 
@@ -171,7 +171,7 @@ class Answer:
         self._is_over = True
         store, connection = self._resources.store, self._resources.connection
         try:
-            await run_in_threadpool(cancellation.cancel, [self._job.id], store=store, connection=connection)
+            await run_in_threadpool(cancel.cancel, [self._job.id], store=store, connection=connection)
         except (RedisError, SQLAlchemyError):
             logger.exception("Nobody waits for %s any more, and it could not be cancelled.", self._job.id)
         else:

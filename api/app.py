@@ -19,7 +19,7 @@ from api.request_metrics import RequestMetrics
 from api.resources import open_resources
 from api.same_site import SameSite
 from jobs.settings import Settings
-from jobs.webhooks import check_webhook_secret
+from jobs.webhooks.message import check_webhook_secret
 
 #: On every route that asks for a key, takes a body or answers at all.
 _ERRORS = {

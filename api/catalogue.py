@@ -9,7 +9,7 @@ import time
 from threading import Lock
 
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from jobs.models import ModelInfo, describe, is_here, list_models, public_name
+from jobs.models.model_info import ModelInfo, describe, is_here, list_models, public_name
 from jobs.settings import Settings
 
 #: Seconds for which the list of models is not made anew.

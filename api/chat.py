@@ -15,8 +15,8 @@ from api.errors import ErrorBody
 from api.intake import make_job
 from api.json_bodies import JSONRoute
 from api.resources import Resources
-from jobs.creation import Created, Creation, create, find_repeated
-from jobs.tables import OPEN, Job, Lane
+from jobs.creation.create import Created, Creation, create, find_repeated
+from jobs.store.tables import OPEN, Job, Lane
 
 router = APIRouter(tags=["chat"], route_class=JSONRoute)
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from jobs.errors import CaptionqError
-from jobs.models import public_name
-from jobs.tables import Job
+from jobs.models.model_info import public_name
+from jobs.store.tables import Job
 
 #: Before a job's id: the id of its completion.
 PREFIX = "chatcmpl-"

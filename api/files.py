@@ -14,10 +14,10 @@ from api.dependencies import IdempotencyKey, ResourcesDep
 from api.errors import ErrorBody
 from api.forms import MOST_FIELDS, check_form
 from api.intake import scoped
-from jobs.blobs import blob_address, blob_path, find_blob, put_image_file
-from jobs.image_check import check_image
-from jobs.labels import clean_label
-from jobs.tables import StoredFile
+from jobs.images.blobs import blob_address, blob_path, find_blob, put_image_file
+from jobs.images.opening import check_image
+from jobs.images.safe_names import clean_label
+from jobs.store.tables import StoredFile
 
 router = APIRouter(tags=["files"])
 

@@ -13,17 +13,17 @@ from api.images import check_served
 from api.intake import check_free, roots_of, scoped
 from api.resources import Resources
 from api.webhooks import webhook_for
-from jobs.archives import UnpackedImage, too_many_files, unpack_images
-from jobs.batch_creation import find_made, make_batch
-from jobs.blobs import blob_address, put_image_file
 from jobs.chunks import chunked
-from jobs.creation import Created, check_room
+from jobs.creation.create import Created, check_room
+from jobs.creation.folder_run import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text
+from jobs.creation.large_batch import find_made, make_batch
 from jobs.errors import InvalidRequestError, NotFoundError
-from jobs.folders import find_images
-from jobs.labels import clean_label
-from jobs.models import check_sees
-from jobs.submission import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text
-from jobs.tables import Batch, BatchKind, Job, Lane, Webhook
+from jobs.images.blobs import blob_address, put_image_file
+from jobs.images.folder_walk import find_images
+from jobs.images.safe_names import clean_label
+from jobs.images.zip_upload import UnpackedImage, too_many_files, unpack_images
+from jobs.models.model_info import check_sees
+from jobs.store.tables import Batch, BatchKind, Job, Lane, Webhook
 
 #: How a zip begins, also an empty one.
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")

@@ -9,15 +9,15 @@ from pydantic_core import PydanticCustomError
 
 from api.dialect import Wire
 from api.resources import Resources
+from jobs.creation.folder_run import Question
 from jobs.errors import InvalidRequestError
 from jobs.limits import MAX_TOKENS
-from jobs.models import public_name
-from jobs.progress import progress_of
-from jobs.prompts import DEFAULT_PRESET, preset
+from jobs.models.model_info import public_name
+from jobs.request_defaults import DEFAULT_PRESET, preset
 from jobs.requests import MAX_STOPS, Sampling, StopString
 from jobs.response_format import ResponseFormat
-from jobs.submission import Question
-from jobs.tables import Batch, JobStatus
+from jobs.store.progress import progress_of
+from jobs.store.tables import Batch, JobStatus
 
 
 class FolderOptions(Wire):

@@ -20,8 +20,8 @@ from api.following import HEARTBEAT
 from api.job_objects import error_of, source_name
 from api.resources import Resources
 from api.sse import HEARTBEAT_COMMENT, event_bytes
-from jobs.store import Store
-from jobs.tables import Batch, Job, JobStatus
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, JobStatus
 
 #: Seconds between two looks for what has ended.
 LOOK_EVERY = 0.5

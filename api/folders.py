@@ -23,10 +23,10 @@ from api.intake import ask_again, scoped
 from api.json_bodies import check_values
 from api.resources import Resources
 from api.sse import EventStream
-from jobs import cancellation
-from jobs.creation import Created
+from jobs.creation import cancel
+from jobs.creation.create import Created
 from jobs.errors import ConflictError, NotFoundError
-from jobs.tables import UNANSWERED, Batch, BatchKind
+from jobs.store.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
 
@@ -98,7 +98,7 @@ def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) 
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel what is left of it. What has its result keeps it."""
     batch, store = _find(folder_id, resources), resources.store
-    cancellation.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
     return folder_object(batch, resources)
 
 

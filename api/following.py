@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from api.hub import Look, Subscription
 from api.resources import Resources
 from jobs.errors import LeavingError
-from jobs.stream import Event
-from jobs.tables import OPEN, Job
+from jobs.queue.events import Event
+from jobs.store.tables import OPEN, Job
 
 #: Seconds without news after which whoever writes to a client shows that it is still there.
 HEARTBEAT = 15.0

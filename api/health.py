@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import ResourcesDep
-from jobs.models import is_here, public_name
+from jobs.models.model_info import is_here, public_name
 
 logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])

@@ -11,11 +11,11 @@ from functools import partial
 from api.folder_objects import folder_object
 from api.job_objects import job_object
 from api.resources import Resources
-from jobs.batch_creation import end_dead
-from jobs.deliverer import Deliverer
-from jobs.sweep import sweep_blobs
-from jobs.tables import Webhook
-from jobs.webhook_store import WebhookStore
+from jobs.creation.large_batch import end_dead
+from jobs.images.blob_sweep import sweep_blobs
+from jobs.store.tables import Webhook
+from jobs.store.webhook_rows import WebhookStore
+from jobs.webhooks.delivery import Deliverer
 
 logger = logging.getLogger("captionq.api")
 

@@ -19,10 +19,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.errors import TooManyStreamsError
-from jobs.store import Store
-from jobs.stream import Event, read_many, wake
-from jobs.tables import JobStatus
-from jobs.worker_state import live_workers
+from jobs.queue.events import Event, read_many, wake
+from jobs.queue.worker_state import live_workers
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 
 logger = logging.getLogger("captionq.api")
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from api.dialect import ImageReference
 from api.resources import Resources
-from jobs.blobs import blob_address, put_blob
 from jobs.errors import (
     ImageForbiddenError,
     ImageTooLargeError,
     InvalidImageURLError,
     TooManyImagesError,
 )
-from jobs.fetching import check_image_url
-from jobs.folders import is_below
-from jobs.image_check import check_image
-from jobs.images import decoded_data, image_source
+from jobs.images.blobs import blob_address, put_blob
+from jobs.images.folder_walk import is_below
+from jobs.images.opening import check_image
+from jobs.images.sources import decoded_data, image_source
+from jobs.net.image_download import check_image_url
 from jobs.requests import path_of
 from jobs.settings import Settings
 

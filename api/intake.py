@@ -12,19 +12,19 @@ from api.auth import Caller
 from api.dialect import CompletionBody
 from api.images import take_images
 from api.resources import Resources
-from jobs import queue
-from jobs.batch_creation import find_made, make_batch
-from jobs.cancellation import announce
-from jobs.creation import Created, Creation, check_room, create
+from jobs.creation.cancel import announce
+from jobs.creation.create import Created, Creation, check_room, create
+from jobs.creation.folder_run import CHUNK, copy_of, look_again
+from jobs.creation.large_batch import find_made, make_batch
+from jobs.creation.live_runs import Runs
 from jobs.errors import ForbiddenError
-from jobs.folders import is_below
-from jobs.models import check_sees
-from jobs.prompt_length import check_characters, prompt_limit
+from jobs.images.folder_walk import is_below
+from jobs.models.model_info import check_sees
+from jobs.models.prompt_length import check_characters, prompt_limit
+from jobs.queue import lanes
 from jobs.requests import path_of
-from jobs.runs import Runs
-from jobs.submission import CHUNK, copy_of, look_again
-from jobs.tables import Batch, Job, Lane
-from jobs.writers import busy_error
+from jobs.store.output_writers import busy_error
+from jobs.store.tables import Batch, Job, Lane
 
 logger = logging.getLogger("captionq.api")
 
@@ -99,7 +99,7 @@ def check_free(outputs: Sequence[str], resources: Resources, *, skipped: Sequenc
         raise busy_error(busy)
     if dead:
         cancelled = store.cancel_abandoned([*outputs, *skipped], dead)
-        with queue.rows_first():
+        with lanes.rows_first():
             announce(cancelled, store=store, connection=resources.connection)
 
 

@@ -14,11 +14,11 @@ from api.hub import Look, Subscription
 from api.job_objects import job_object
 from api.resources import Resources
 from api.sse import HEARTBEAT_COMMENT, event_bytes
-from jobs import queue
-from jobs.creation import rate_of
-from jobs.models import public_name
-from jobs.stream import Event
-from jobs.tables import Job, JobStatus, Lane
+from jobs.creation.create import rate_of
+from jobs.models.model_info import public_name
+from jobs.queue import lanes
+from jobs.queue.events import Event
+from jobs.store.tables import Job, JobStatus, Lane
 
 #: The id of the last event: who has it has had everything.
 END = "end"
@@ -98,7 +98,7 @@ class _Told:
 def _position(job: Job, resources: Resources, last_id: str) -> list[bytes]:
     """How many go before it, and for how many seconds they will take."""
     try:
-        ahead = queue.ahead_of(resources.connection, job.lane, job.id)
+        ahead = lanes.ahead_of(resources.connection, job.lane, job.id)
         rate = rate_of(resources.workers(), Lane(job.lane))
     except RedisError:
         return []

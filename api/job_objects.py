@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from api.completions import ChatCompletion, completion_of
 from api.errors import ErrorDetail, detail_of, stored_error
-from jobs.models import public_name
+from jobs.models.model_info import public_name
 from jobs.requests import path_of
-from jobs.tables import Job, JobStatus
+from jobs.store.tables import Job, JobStatus
 
 
 class Seconds(BaseModel):

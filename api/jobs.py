@@ -22,10 +22,10 @@ from api.json_bodies import JSONRoute
 from api.resources import Resources
 from api.sse import EventStream
 from api.webhooks import webhook_for
-from jobs import cancellation
-from jobs.creation import Creation, check_room, create
+from jobs.creation import cancel
+from jobs.creation.create import Creation, check_room, create
 from jobs.errors import ConflictError, InvalidRequestError
-from jobs.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
+from jobs.store.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
 
 router = APIRouter(tags=["jobs"], route_class=JSONRoute)
 
@@ -106,7 +106,7 @@ def get_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObj
 def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObject:
     """Cancel it, also while it runs. One that is cancelled stays cancelled."""
     store = resources.store
-    cancellation.cancel([store.job(job_id).id], store=store, connection=resources.connection)
+    cancel.cancel([store.job(job_id).id], store=store, connection=resources.connection)
     job = store.job(job_id)
     if job.status != JobStatus.CANCELLED:
         raise ConflictError(f"The job '{job_id}' has {job.status} already.")

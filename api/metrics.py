@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 from api.auth import CallerDep
 from api.dependencies import ResourcesDep
 from api.resources import Resources
-from jobs import queue
-from jobs.tables import Lane
+from jobs.queue import lanes
+from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])
@@ -52,7 +52,7 @@ class _Queue(Collector):
         try:
             depth = GaugeMetricFamily("captionq_queue_depth", "Jobs that wait in a lane.", labels=["lane"])
             for lane in Lane:
-                depth.add_metric([lane], queue.waiting(self._resources.connection, lane))
+                depth.add_metric([lane], lanes.waiting(self._resources.connection, lane))
             yield depth
         except RedisError as error:
             logger.warning("The broker is away (%s): there are no figures of its lanes.", error)

@@ -11,8 +11,8 @@ from api.auth import CallerDep
 from api.dependencies import ResourcesDep
 from api.errors import ErrorBody, not_found
 from api.resources import Resources
-from jobs.models import Modality, ModelInfo
-from jobs.verdicts import key_of, read_verdicts
+from jobs.models.batching_verdicts import key_of, read_verdicts
+from jobs.models.model_info import Modality, ModelInfo
 
 router = APIRouter(tags=["models"])
 

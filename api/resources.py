@@ -14,12 +14,12 @@ from redis import Redis
 from api.catalogue import Catalogue
 from api.hub import Hub
 from api.request_metrics import RequestMetrics
-from jobs import broker
 from jobs.errors import WorkerError
+from jobs.images.uploads import Uploads
+from jobs.queue import broker
+from jobs.queue.worker_state import WorkerState, live_workers
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.uploads import Uploads
-from jobs.worker_state import WorkerState, live_workers
+from jobs.store.store import Store
 
 #: Seconds for which what the workers say of themselves need not be asked again.
 FRESH = 1.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from api.resources import Resources
-from jobs.addresses import check_url
 from jobs.errors import InvalidRequestError
-from jobs.tables import Webhook
+from jobs.net.address_rules import check_url
+from jobs.store.tables import Webhook
 
 
 def webhook_for(

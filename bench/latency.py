@@ -19,11 +19,11 @@ from bench.tasks import PIXEL_SETTINGS, make_task, parser
 from cli.benchmark.contest import Task
 from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import Product, product
-from jobs import broker, queue
 from jobs.errors import BenchmarkError
+from jobs.queue import broker, lanes
 from jobs.requests import Request, Sampling
-from jobs.store import Store
-from jobs.tables import OPEN, Job, JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import OPEN, Job, JobStatus, Lane
 
 #: Requests without company, and at most so many beside the bulk run.
 REQUESTS = 12
@@ -74,7 +74,7 @@ def _ask(running: Product, store: Store, task: Task, image: Path) -> float:
     if connection is None:
         raise BenchmarkError("The broker has gone.")
     store.add([job])
-    queue.push(connection, Lane.INTERACTIVE, [job.id])
+    lanes.push(connection, Lane.INTERACTIVE, [job.id])
     connection.close()
     while (ended := store.job(job.id)).status in OPEN:
         time.sleep(0.02)

@@ -17,7 +17,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_vlm.models import qwen2_vl
 
-from jobs.models import built_in_models
+from jobs.models.model_info import built_in_models
 
 #: Ids of the built-in model's tokenizer, which comes first in this one's vocabulary.
 _IM_END, _VISION_START, _VISION_END, _IMAGE, _VIDEO = 2, 3, 4, 6, 7

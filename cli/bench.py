@@ -54,7 +54,7 @@ def bench(
       CAPTIONQ_SLOTS=32 captionq bench --model demo --format json
     """
     from cli.benchmark.comparison import Comparison
-    from jobs.prompts import DEFAULT_PRESET, preset
+    from jobs.request_defaults import DEFAULT_PRESET, preset
     from jobs.settings import read_settings
 
     settings = read_settings()

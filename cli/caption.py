@@ -8,7 +8,7 @@ import click
 
 from cli.answer_options import AnswerOptions, answer_options
 from cli.options import format_option
-from jobs.prompts import DEFAULT_PRESET, PRESETS, preset
+from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
 
 
 @click.command()
@@ -54,8 +54,8 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.run import Run
+    from jobs.creation.folder_run import Existing, Question
     from jobs.settings import read_settings
-    from jobs.submission import Existing, Question
 
     if prompt is not None and preset_name is not None:
         raise click.UsageError("Give either --prompt or --preset.")

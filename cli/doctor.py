@@ -94,8 +94,8 @@ def _broker(settings: Settings) -> str:
     """Do with the broker, which is started if none runs, what a worker does at its start."""
     from redis.exceptions import RedisError
 
-    from jobs import broker
     from jobs.errors import BrokerError
+    from jobs.queue import broker
     from worker.dispatch.queue_worker import QueueWorker
 
     running = broker.find_or_start(settings)
@@ -117,13 +117,13 @@ def _version(connection: Redis) -> str:
 
 
 def _place(settings: Settings) -> str:
-    from jobs.broker_socket import socket_path
+    from jobs.queue.broker_socket import socket_path
 
     return _without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
 
 
 def _database(settings: Settings) -> str:
-    from jobs.store import Store
+    from jobs.store.store import Store
 
     store = Store(settings)
     total = sum(store.counts().values())
@@ -141,7 +141,7 @@ def _worker(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from jobs.models import cache_dir, list_models
+    from jobs.models.model_info import cache_dir, list_models
 
     if any(model.name == settings.model for model in list_models()):
         return f"{settings.model} is there"

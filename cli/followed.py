@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from jobs.chunks import chunked
-from jobs.records import CHUNK
-from jobs.runs import Runs
-from jobs.store import Store
-from jobs.tables import OPEN, Batch, Job
-from jobs.writers import Writer
+from jobs.creation.live_runs import Runs
+from jobs.store.output_writers import Writer
+from jobs.store.queries import CHUNK
+from jobs.store.store import Store
+from jobs.store.tables import OPEN, Batch, Job
 
 #: Seconds between two looks whether the commands that queued these jobs still run.
 LOOK_EVERY = 1.0

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.report import name_of, previous_text, printable, reason_of
-from jobs.tables import Batch, Job, JobStatus
+from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {
     JobStatus.SUCCEEDED: "green",

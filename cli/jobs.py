@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from jobs.settings import Settings
-    from jobs.store import Store
-    from jobs.tables import Job
+    from jobs.store.store import Store
+    from jobs.store.tables import Job
 
 
 @click.group()
@@ -49,7 +49,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
     """
     from cli.job_table import print_counts, print_jobs
     from cli.report import as_json
-    from jobs.tables import JobStatus
+    from jobs.store.tables import JobStatus
 
     with _store() as store:
         if batch_id is not None:
@@ -105,12 +105,12 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     Example:
       captionq jobs cancel batch_1a206df4dbf2953a72664
     """
-    from jobs import cancellation
-    from jobs.tables import OPEN
+    from jobs.creation import cancel
+    from jobs.store.tables import OPEN
 
     with _store() as store:
         chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
-        cancelled = cancellation.cancel(chosen, store=store, connection=_broker())
+        cancelled = cancel.cancel(chosen, store=store, connection=_broker())
     click.echo(f"{len(cancelled)} cancelled.")
 
 
@@ -127,9 +127,9 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     Example:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
-    from jobs.runs import Runs
-    from jobs.submission import resubmit
-    from jobs.tables import UNANSWERED, Batch
+    from jobs.creation.folder_run import resubmit
+    from jobs.creation.live_runs import Runs
+    from jobs.store.tables import UNANSWERED, Batch
 
     with _store() as store:
         chosen = [job for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in UNANSWERED]
@@ -161,14 +161,14 @@ def _settings() -> Settings:
 
 def _broker() -> Redis | None:
     """The broker if one runs: rows alone are enough, the next worker reads them at its start."""
-    from jobs import broker
+    from jobs.queue import broker
 
     return broker.find(_settings())
 
 
 @contextmanager
 def _store() -> Iterator[Store]:
-    from jobs.store import Store
+    from jobs.store.store import Store
 
     store = Store(_settings())
     try:

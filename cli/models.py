@@ -10,7 +10,7 @@ import click
 from cli.options import format_option
 
 if TYPE_CHECKING:
-    from jobs.verdicts import Verdict
+    from jobs.models.batching_verdicts import Verdict
 
 
 @click.command()
@@ -26,9 +26,9 @@ def models(output_format: str) -> None:
     Example:
       captionq models
     """
-    from jobs.models import list_models
+    from jobs.models.batching_verdicts import key_of, read_verdicts
+    from jobs.models.model_info import list_models
     from jobs.settings import read_settings
-    from jobs.verdicts import key_of, read_verdicts
 
     found = list_models()
     verdicts = read_verdicts(read_settings())

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from jobs.packages import package_kind
+from jobs.creation.folder_run import Submission
+from jobs.images.packages import package_kind
 from jobs.requests import path_of
-from jobs.submission import Submission
-from jobs.tables import Job, JobStatus
+from jobs.store.tables import Job, JobStatus
 
 #: Failures that the summary lists, and answers that something was noticed about.
 SHOWN_FAILURES = 20

@@ -13,17 +13,17 @@ from cli.followed import Followed
 from cli.main import INTERRUPTED
 from cli.report import make_report
 from cli.services import Services, services
-from jobs import broker
-from jobs.cancellation import announce
+from jobs.creation.cancel import announce
+from jobs.creation.folder_run import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
+from jobs.creation.live_runs import Runs
 from jobs.errors import BrokerError
-from jobs.folders import find_images
-from jobs.models import check_sees, describe
-from jobs.runs import Runs
+from jobs.images.folder_walk import find_images
+from jobs.models.model_info import check_sees, describe
+from jobs.queue import broker
+from jobs.queue.events import read
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.stream import read
-from jobs.submission import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
-from jobs.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.store import Store
+from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 from worker.models.download import fetch
 

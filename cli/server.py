@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 from api.app import create_app
 from cli.services import Services
 from jobs.errors import CaptionqError, SettingsError, WorkerError
-from jobs.log_lines import set_up_logging
+from jobs.logging_setup import set_up_logging
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.serve")
 

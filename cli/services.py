@@ -12,8 +12,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs import broker
 from jobs.errors import WorkerError
+from jobs.queue import broker
 from jobs.settings import Settings
 from worker.lock import is_running
 

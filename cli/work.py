@@ -27,7 +27,7 @@ def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json:
       captionq work
       captionq work --memory-budget 70% --pin mlx-community/Qwen3-VL-4B-Instruct-4bit
     """
-    from jobs.log_lines import set_up_logging
+    from jobs.logging_setup import set_up_logging
     from jobs.settings import read_settings
     from worker.service import run
 

@@ -14,9 +14,9 @@ from redis import Redis
 # The built-in models are local; nothing here may ask a hub, or hang where there is no network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from jobs import broker
+from jobs.queue import broker
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store.store import Store
 from tests.known_models import know_built_in_models
 from tests.postgres import Postgres, postgres_server
 from tests.processes import DATA_FOLDER

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from jobs.models import built_in_models
+from jobs.models.batching_verdicts import Verdict, key_of, read_verdicts, remember
+from jobs.models.model_info import built_in_models
 from jobs.settings import Settings
-from jobs.verdicts import Verdict, key_of, read_verdicts, remember
 
 
 @cache

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from jobs import broker
+from jobs.queue import broker
 from jobs.settings import Settings
 
 SCRIPT = Path(sys.executable).with_name("captionq")

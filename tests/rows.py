@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.requests import Request, Sampling
-from jobs.store import Result, Store
-from jobs.tables import Batch, Job
+from jobs.store.store import Result, Store
+from jobs.store.tables import Batch, Job
 
 RESULT = Result(
     text="A large red circle on a white background.",

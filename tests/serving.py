@@ -17,10 +17,10 @@ from typing import Any
 import httpx2
 from redis import Redis
 
-from jobs import broker
+from jobs.queue import broker
+from jobs.queue.events import Event, read
+from jobs.queue.worker_state import live_workers
 from jobs.settings import Settings
-from jobs.stream import Event, read
-from jobs.worker_state import live_workers
 from tests.known_models import know_built_in_models
 from tests.processes import PATIENCE, Captionq, until
 

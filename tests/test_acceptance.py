@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 import pytest
 
-from jobs import broker
-from jobs.broker_socket import socket_path
+from jobs.models.batching_verdicts import Batching, read_verdicts
+from jobs.queue import broker
+from jobs.queue.broker_socket import socket_path
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import JobStatus
-from jobs.verdicts import Batching, read_verdicts
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.bad_images import write_bad_images, write_noisy_tiff
 from tests.known_models import know_built_in_models
 from tests.processes import Captionq, ended, until

@@ -9,9 +9,9 @@ from typing import Any
 import httpcore2
 import pytest
 
-from jobs.addresses import PinnedBackend, check_url, is_allowed, is_public
-from jobs.deadlines import Deadline
 from jobs.errors import AddressForbiddenError, InvalidRequestError
+from jobs.net.address_rules import PinnedBackend, check_url, is_allowed, is_public
+from jobs.net.deadline import Deadline
 from jobs.settings import Settings
 from tests.servers import reply, serving
 

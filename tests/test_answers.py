@@ -21,11 +21,11 @@ from api.following import follow
 from api.hub import Subscription
 from api.request_metrics import RequestMetrics
 from api.resources import Resources, open_resources
+from jobs.queue.events import Event, News, publish
+from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
 from jobs.settings import Settings
-from jobs.store import Result, Store
-from jobs.stream import Event, News, publish
-from jobs.tables import Job, JobStatus, Lane
-from jobs.worker_state import WorkerState, publish_state, withdraw_state
+from jobs.store.store import Result, Store
+from jobs.store.tables import Job, JobStatus, Lane
 from tests.processes import PATIENCE, until
 from tests.serving import events_of
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.queue.events import KEPT_ENDED, News, publish
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.stream import KEPT_ENDED, News, publish
-from jobs.tables import Job, Lane
+from jobs.store.store import Store
+from jobs.store.tables import Job, Lane
 from tests.processes import until
 from tests.scenes import draw_many
 from tests.serving import Served, about, data_uri, endless, events_of, hello, serving

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from jobs.prompt_length import TOKEN_CHARACTERS
+from jobs.models.prompt_length import TOKEN_CHARACTERS
 from jobs.settings import Settings
 from tests.processes import DATA_FOLDER, Captionq, until
 from tests.serving import Served, about, serving

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import broker
-from jobs.append_only_file import KEPT, NAME
-from jobs.queue import lanes, push, reconcile
+from jobs.queue import broker
+from jobs.queue.append_only_file import KEPT, NAME
+from jobs.queue.lanes import lanes, push, reconcile
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus, Lane
 from tests.processes import Captionq
 from tests.rows import add_batch
 

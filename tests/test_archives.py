@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs.archives import _PIECE, UnpackedImage, _content, _Placed, unpack_images
-from jobs.blobs import blob_path
 from jobs.errors import ArchiveError, CaptionqError, UploadTooLargeError
-from jobs.labels import MAX_LABEL, clean_label, make_distinct
+from jobs.images.blobs import blob_path
+from jobs.images.safe_names import MAX_LABEL, clean_label, make_distinct
+from jobs.images.zip_directory import data_start, find_directory, read_entries
+from jobs.images.zip_upload import _PIECE, UnpackedImage, _content, _Placed, unpack_images
 from jobs.settings import Settings
-from jobs.zip_directory import data_start, find_directory, read_entries
 from tests.zips import DEFLATED, STORED, SYMLINK, Member, make_zip
 
 #: Beyond the size from which the ratio counts.

@@ -10,12 +10,12 @@ import pytest
 from redis import Redis
 from sqlalchemy.exc import IntegrityError
 
-from jobs import queue
-from jobs.batch_creation import DIED_AFTER, end_dead, find_made, make_batch
-from jobs.creation import queue_jobs
+from jobs.creation.create import queue_jobs
+from jobs.creation.large_batch import DIED_AFTER, end_dead, find_made, make_batch
 from jobs.errors import ConflictError, IdempotencyError
-from jobs.store import Store
-from jobs.tables import Batch, BatchKind, Job, JobStatus, Lane
+from jobs.queue import lanes
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind, Job, JobStatus, Lane
 
 LONG_AGO = time.time() - DIED_AFTER - 1
 
@@ -38,7 +38,7 @@ def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Re
     made = make_batch(one, ([job(one)] for _ in range(3)), (), store=store, connection=connection)
     assert not made.repeated
     assert store.batch(one.id).complete
-    assert queue.waiting(connection, Lane.BULK) == 3
+    assert lanes.waiting(connection, Lane.BULK) == 3
     two = batch()
     again = make_batch(two, [[job(two)]], (), store=store, connection=connection)
     assert (again.repeated, again.made.id) == (True, one.id)
@@ -54,7 +54,7 @@ def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Re
         make_batch(one, [[first], [job(one, id=first.id)]], (), store=store, connection=connection)
     assert store.job(first.id).status == JobStatus.CANCELLED
     assert store.batch(one.id).complete
-    assert queue.waiting(connection, Lane.BULK) == 0
+    assert lanes.waiting(connection, Lane.BULK) == 0
     two = batch()
     assert not make_batch(two, [[job(two)]], (), store=store, connection=connection).repeated
 
@@ -73,7 +73,7 @@ def test_nobody_is_given_a_part_of_a_batch(store: Store, connection: Redis) -> N
     assert find_made(anew, store=store, connection=connection) is None
     assert not make_batch(anew, [[job(anew)]], (), store=store, connection=connection).repeated
     assert store.counts(dead.id)[JobStatus.CANCELLED] == 1
-    assert queue.waiting(connection, Lane.BULK) == 1
+    assert lanes.waiting(connection, Lane.BULK) == 1
 
 
 def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:

@@ -18,13 +18,13 @@ import pytest
 from redis import Redis
 from rq.utils import get_version
 
-from jobs import broker, broker_server
-from jobs.append_only_file import NAME
-from jobs.broker_server import server_binary
-from jobs.broker_socket import SOCKET_PATH_LIMIT, socket_path
 from jobs.errors import BrokerError
+from jobs.queue import broker, broker_server
+from jobs.queue.append_only_file import NAME
+from jobs.queue.broker_server import server_binary
+from jobs.queue.broker_socket import SOCKET_PATH_LIMIT, socket_path
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store.store import Store
 from tests.processes import kill, until
 from worker.dispatch.queue_worker import QueueWorker
 

@@ -13,8 +13,8 @@ import mlx.nn as nn
 import pytest
 
 from jobs.errors import ModelError, TooManyImagesError
+from jobs.models.batching_verdicts import Batching, key_of, read_verdicts
 from jobs.settings import Settings
-from jobs.verdicts import Batching, key_of, read_verdicts
 from tests.families import FAMILIES, save_model
 from tests.scenes import draw_many
 from tests.test_engine import ask

@@ -9,7 +9,7 @@ import pytest
 
 from api.catalogue import Catalogue
 from jobs.errors import ModelNotFoundError
-from jobs.models import built_in_models
+from jobs.models.model_info import built_in_models
 from jobs.settings import Settings
 
 #: Configured, and not on this machine.

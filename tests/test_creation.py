@@ -9,13 +9,13 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs import queue
-from jobs.creation import Creation, check_room, create, queue_jobs
+from jobs.creation.create import Creation, check_room, create, queue_jobs
 from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
+from jobs.queue import lanes
+from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import Job, JobStatus, Lane
-from jobs.worker_state import WorkerState, publish_state
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus, Lane
 from tests.postgres import both_databases
 
 pytestmark = both_databases
@@ -34,7 +34,7 @@ def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection
     assert first.made.id == second.made.id
     with pytest.raises(IdempotencyError):
         create(Creation([job(key="k", digest="y")]), store=store, connection=connection, settings=settings)
-    assert queue.waiting(connection, Lane.BULK) == 1
+    assert lanes.waiting(connection, Lane.BULK) == 1
 
 
 def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(

@@ -17,9 +17,9 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
-from jobs.database import SCHEMA_VERSION, is_away, open_database, writing
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, writing
+from jobs.store.store import Store
 from tests.postgres import both_databases, fall_silent
 from tests.rows import RESULT, make_job
 
@@ -39,7 +39,7 @@ def test_the_database_survives_in_wal_mode_with_foreign_keys(settings: Settings,
 @both_databases
 def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:
     """Columns and indexes agree, and the version constant is the newest migration."""
-    scripts = ScriptDirectory(str(Path("jobs/migrations").absolute()))
+    scripts = ScriptDirectory(str(Path("jobs/store/migrations").absolute()))
     assert scripts.get_current_head() == SCHEMA_VERSION
     engine = open_database(settings)
     inspector = inspect(engine)
@@ -61,7 +61,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings
     """Its rows stay as they are, and results may hold what is new."""
     engine = create_engine(settings.database)
     config = Config()
-    config.set_main_option("script_location", "jobs/migrations")
+    config.set_main_option("script_location", "jobs/store/migrations")
     old = make_job()
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.captions.text_files import fingerprint
 from jobs.errors import OutputChangedError, OutputOccupiedError
-from jobs.outputs import fingerprint
-from jobs.store import Store
-from jobs.tables import Job
+from jobs.store.store import Store
+from jobs.store.tables import Job
 from tests.rows import make_job
 from worker.dispatch.output_delivery import deliver
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
-from jobs.models import built_in_models, describe
+from jobs.models.model_info import built_in_models, describe
 from jobs.settings import Settings
 from tests.scenes import draw
 from tests.test_engine import ask, run

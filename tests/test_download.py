@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.models import built_in_models
-from jobs.queue import push
+from jobs.models.model_info import built_in_models
+from jobs.queue.events import read
+from jobs.queue.lanes import push
 from jobs.requests import Message, Request, Sampling
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.stream import read
-from jobs.tables import Job, JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus, Lane
 from tests.hub import GATED, local_hub
 from tests.processes import Captionq
 

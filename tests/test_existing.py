@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.outputs import fingerprint
-from jobs.requests import Sampling
-from jobs.store import Store
-from jobs.submission import (
+from jobs.captions.text_files import fingerprint
+from jobs.creation.folder_run import (
     Existing,
     Question,
     Skipped,
@@ -24,7 +22,9 @@ from jobs.submission import (
     submit,
     without_text,
 )
-from jobs.tables import Batch, Job, JobStatus
+from jobs.requests import Sampling
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, JobStatus
 from tests.rows import RESULT
 from tests.scenes import draw
 

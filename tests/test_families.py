@@ -13,9 +13,9 @@ from mlx_vlm import stream_generate
 from PIL import Image
 
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError
+from jobs.models.batching_verdicts import Batching
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.response_format import JSONSchema, JSONSchemaFormat
-from jobs.verdicts import Batching
 from tests.families import FAMILIES, save_model
 from tests.faults import Breaking
 from tests.scenes import draw_many

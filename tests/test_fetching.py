@@ -17,8 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from jobs import exchanges
-from jobs.blobs import blob_address, blob_path, put_blob
 from jobs.errors import (
     AddressForbiddenError,
     EmptyImageError,
@@ -30,8 +28,10 @@ from jobs.errors import (
     ImageUnavailableError,
     InvalidImageURLError,
 )
-from jobs.fetching import MAX_REDIRECTS, fetch_image
-from jobs.images import image_source
+from jobs.images.blobs import blob_address, blob_path, put_blob
+from jobs.images.sources import image_source
+from jobs.net import http_client
+from jobs.net.image_download import MAX_REDIRECTS, fetch_image
 from jobs.settings import Settings
 from tests.processes import PATIENCE
 from tests.servers import Answer, reply, serving
@@ -316,9 +316,9 @@ def make_certificate(folder: Path, name: x509.GeneralName) -> Path:
 @pytest.fixture
 def fresh_certificates() -> Iterator[None]:
     """No certificates of one test are trusted in another."""
-    exchanges.ssl_context.cache_clear()
+    http_client.ssl_context.cache_clear()
     yield
-    exchanges.ssl_context.cache_clear()
+    http_client.ssl_context.cache_clear()
 
 
 def serve_tls(listener: socket.socket, certificate: Path, *, dripping: bool = False) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from jobs.batch_creation import DIED_AFTER
+from jobs.creation.folder_run import CHUNK
+from jobs.creation.large_batch import DIED_AFTER
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.submission import CHUNK
-from jobs.tables import Batch, BatchKind, Job
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind, Job
 from tests.scenes import draw, save_scenes
 from tests.serving import Served, data_uri, events_of, serving
 from tests.test_chat import png

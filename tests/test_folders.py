@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.folders import find_images, is_below
+from jobs.images.folder_walk import find_images, is_below
 
 
 def touch(root: Path, *names: str) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from cli import followed
 from cli.followed import Followed
-from jobs.runs import Runs
+from jobs.creation.live_runs import Runs
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import Batch, Job
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job
 from tests.rows import RESULT, add_batch
 
 

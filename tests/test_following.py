@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobs.queue import push
+from jobs.queue.events import read
+from jobs.queue.lanes import push
+from jobs.queue.worker_state import WorkerState, live_workers, publish_state
 from jobs.requests import Message, Request, Sampling
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.stream import read
-from jobs.tables import Job, Lane
-from jobs.worker_state import WorkerState, live_workers, publish_state
+from jobs.store.store import Store
+from jobs.store.tables import Job, Lane
 from tests.faults import Poisoned
 from tests.scenes import draw_many
 from tests.test_engine import ask, run

@@ -8,7 +8,7 @@ import time
 from redis import Redis
 
 from api.hub import LOOK_EVERY, Hub, Look
-from jobs.store import Store
+from jobs.store.store import Store
 from tests.rows import make_job
 
 

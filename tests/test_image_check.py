@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from jobs.errors import ImageError
-from jobs.image_check import check_image, open_image
+from jobs.images.opening import check_image, open_image
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
 from tests.scenes import draw

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ImageTooLargeError, ImageTooSlowError
-from jobs.image_check import check_image, open_image
-from jobs.image_cost import MAX_SCANS, Cost
+from jobs.images.decode_cost import MAX_SCANS, Cost
+from jobs.images.opening import check_image, open_image
 from jobs.settings import Settings
 from tests.odd_pictures import scanned_jpeg, write_png
 from tests.scenes import draw

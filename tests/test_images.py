@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobs.errors import CaptionqError, ImageError, ImageForbiddenError, ImageTooLargeError
-from jobs.images import image_source
+from jobs.images.sources import image_source
 from jobs.settings import Settings
 from tests.bad_images import write_bad_images
 from tests.scenes import draw
@@ -70,7 +70,7 @@ def test_a_file_without_permission_is_named(tmp_path: Path, settings: Settings) 
     path.chmod(0)
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from jobs.images import image_source; from jobs.settings import Settings; from jobs.errors import ImageForbiddenError\n"
+        "from jobs.images.sources import image_source; from jobs.settings import Settings; from jobs.errors import ImageForbiddenError\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "try: image_source(Path(sys.argv[1]).as_uri(), Settings(data_dir=Path('/tmp/none')))\n"
         "except ImageForbiddenError as error: print(error.message)"

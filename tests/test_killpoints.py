@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.queue import lanes, push
+from jobs.queue.lanes import lanes, push
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus, Lane
 from tests.test_worker import add_text_job, assert_nothing_is_left
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]

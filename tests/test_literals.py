@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from jobs.errors import InvalidRequestError, ModelError
-from jobs.models import ModelInfo
+from jobs.models.model_info import ModelInfo
 from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from tests.families import save_model
 from tests.scenes import draw_many

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.captions.text_files import LARGEST_TEXT, check_place, read_output, text_bytes, write_output
 from jobs.errors import ForbiddenError, OutputError, OutputOccupiedError
-from jobs.outputs import LARGEST_TEXT, check_place, read_output, text_bytes, write_output
 from tests.scenes import draw
 
 

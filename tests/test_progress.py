@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobs.errors import ImageError
-from jobs.progress import progress_of
-from jobs.store import Store
-from jobs.tables import Batch, Job
+from jobs.store.progress import progress_of
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job
 
 
 def test_the_time_that_is_left_follows_from_the_speed_of_the_last_ones(store: Store) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api.dialect import MOST_IN_BODY, CompletionBody
 from jobs.errors import ContextLengthError
-from jobs.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characters, prompt_limit, texts_of
+from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characters, prompt_limit, texts_of
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.processes import PATIENCE

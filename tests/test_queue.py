@@ -8,9 +8,9 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.errors import InvalidRequestError
-from jobs.queue import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
-from jobs.store import Store
-from jobs.tables import Lane
+from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
+from jobs.store.store import Store
+from jobs.store.tables import Lane
 from tests.rows import add_batch
 
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.runs import Runs
+from jobs.creation.live_runs import Runs
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import Batch, BatchKind
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind
 from tests.rows import add_batch
 
 #: Holds a batch until it is killed.
@@ -20,9 +20,9 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from jobs.runs import Runs
+from jobs.creation.live_runs import Runs
 from jobs.settings import Settings
-from jobs.tables import Batch
+from jobs.store.tables import Batch
 with Runs(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
     print("held", flush=True)
     time.sleep(600)

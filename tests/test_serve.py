@@ -14,13 +14,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from jobs import broker
-from jobs.models import built_in_models
+from jobs.models.batching_verdicts import Batching, Verdict, key_of, remember
+from jobs.models.model_info import built_in_models
+from jobs.queue import broker
+from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import JobStatus
-from jobs.verdicts import Batching, Verdict, key_of, remember
-from jobs.worker_state import WorkerState, publish_state
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.processes import DATA_FOLDER, PATIENCE, until
 from tests.processes import ended as ended_process
 from tests.scenes import draw_many

@@ -11,7 +11,7 @@ import pytest
 
 from cli import services as services_module
 from cli.services import Services
-from jobs import broker
+from jobs.queue import broker
 from jobs.settings import Settings
 from tests.processes import Captionq, until
 from worker.lock import is_running, worker_lock

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.folders import has_image_extension
-from jobs.output_names import NAME_BYTES, digest_names, fold, is_text_name
-from jobs.sidecars import FolderTexts, Sidecars
+from jobs.captions.output_names import NAME_BYTES, digest_names, fold, is_text_name
+from jobs.captions.sidecars import FolderTexts, Sidecars
+from jobs.images.folder_walk import has_image_extension
 
 #: Seconds since the epoch: before the texts, when they are written, and after them.
 OLD, WRITTEN = 1_000, 2_000

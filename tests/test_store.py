@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
-from jobs.records import CHUNK
-from jobs.store import MAX_DEATHS, Store
-from jobs.tables import UNANSWERED, JobStatus
+from jobs.store.queries import CHUNK
+from jobs.store.store import MAX_DEATHS, Store
+from jobs.store.tables import UNANSWERED, JobStatus
 from tests.postgres import both_databases
 from tests.rows import RESULT, add_batch, make_job
 

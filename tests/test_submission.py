@@ -12,13 +12,13 @@ import pytest
 from redis import Redis
 from rq.serializers import JSONSerializer
 
-from jobs import submission
-from jobs.queue import LaneQueue, push
+from jobs.creation import folder_run
+from jobs.creation.folder_run import Question, Submission, Wanted, resubmit, submit
+from jobs.queue.lanes import LaneQueue, push
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
-from jobs.store import Store
-from jobs.submission import Question, Submission, Wanted, resubmit, submit
-from jobs.tables import Batch, Job, JobStatus, Lane
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.postgres import both_databases
 from tests.rows import RESULT, add_batch
 
@@ -116,7 +116,7 @@ def test_runs_that_begin_at_the_same_moment_queue_each_image_once(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever comes first with a chunk has it; the others follow."""
-    monkeypatch.setattr(submission, "CHUNK", 3)
+    monkeypatch.setattr(folder_run, "CHUNK", 3)
     wanted = pictures(tmp_path, 24)
     together = threading.Barrier(4)
 
@@ -151,7 +151,7 @@ def test_a_run_that_somebody_watches_goes_ahead_of_what_was_left(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of its images, whatever the size of the chunks; what it takes over comes first."""
-    monkeypatch.setattr(submission, "CHUNK", 2)
+    monkeypatch.setattr(folder_run, "CHUNK", 2)
     _, left = add_batch(store, 2)
     push(connection, Lane.BULK, [job.id for job in left])
     wanted = pictures(tmp_path, 5)

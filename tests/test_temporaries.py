@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.outputs import text_bytes, write_output
+from jobs.captions.temporary_files import STALE_AFTER, sweep_own, temporary_name
+from jobs.captions.text_files import text_bytes, write_output
+from jobs.creation.folder_run import Existing, without_text
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.submission import Existing, without_text
-from jobs.tables import JobStatus
-from jobs.temporaries import STALE_AFTER, sweep_own, temporary_name
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.test_worker import queue_scenes
 from worker import service
 

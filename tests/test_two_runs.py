@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import broker
+from jobs.queue import broker
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import OPEN
+from jobs.store.store import Store
+from jobs.store.tables import OPEN
 from tests.known_models import know_built_in_models
 from tests.processes import Captionq, ended, until
 from tests.scenes import save_scenes

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.blobs import blob_address, blob_path, put_blob, remove_blob
 from jobs.errors import ImageTooLargeError, NotFoundError
+from jobs.images.blob_sweep import sweep_blobs
+from jobs.images.blobs import blob_address, blob_path, put_blob, remove_blob
+from jobs.images.uploads import Uploads
 from jobs.requests import ImagePart, ImageURL, Message, Request
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.sweep import sweep_blobs
-from jobs.tables import Job, JobStatus
-from jobs.uploads import Uploads
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus
 
 DAY = 86_400
 

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from jobs import webhooks
-from jobs.database import open_database, writing
-from jobs.deliverer import THREADS, Deliverer
 from jobs.errors import SettingsError, WebhookError, WebhookGoneError
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.tables import Webhook
-from jobs.webhook_store import CLAIM_SECONDS, SCHEDULE, WebhookStore, add_webhooks
-from jobs.webhooks import check_webhook_secret, deliver, sign
+from jobs.store.connection import open_database, writing
+from jobs.store.store import Store
+from jobs.store.tables import Webhook
+from jobs.store.webhook_rows import CLAIM_SECONDS, SCHEDULE, WebhookStore, add_webhooks
+from jobs.webhooks import message
+from jobs.webhooks.delivery import THREADS, Deliverer
+from jobs.webhooks.message import check_webhook_secret, deliver, sign
 from tests.postgres import both_databases
 from tests.processes import PATIENCE
 from tests.rows import RESULT, add_batch, make_job
@@ -195,7 +195,7 @@ def test_messages_go_to_no_forbidden_address(url: str, local: Settings) -> None:
 
 def test_a_receiver_has_so_many_seconds(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it sends a byte of a header now and then."""
-    monkeypatch.setattr(webhooks, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(message, "ANSWER_SECONDS", 0.4)
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
@@ -219,7 +219,7 @@ def test_a_long_or_slow_answer_is_not_waited_for(local: Settings) -> None:
     begun = time.monotonic()
     with serving(answer) as url:
         deliver(Webhook(url=url), BODY, local)
-    assert time.monotonic() - begun < webhooks.ANSWER_SECONDS / 2
+    assert time.monotonic() - begun < message.ANSWER_SECONDS / 2
 
 
 def test_without_a_secret_nothing_is_sent(settings: Settings) -> None:
@@ -287,7 +287,7 @@ def test_a_claim_keeps_others_off_until_it_runs_out(store: Store, hooks: Webhook
     later = hooks.claim(webhook.id, now + CLAIM_SECONDS)
     assert later is not None
     assert later.attempts == 2
-    assert CLAIM_SECONDS > webhooks.ANSWER_SECONDS * 2
+    assert CLAIM_SECONDS > message.ANSWER_SECONDS * 2
 
 
 @both_databases
@@ -359,7 +359,7 @@ def test_what_is_due_is_delivered_once(
     store: Store, hooks: WebhookStore, local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With two processes' loops at it over and over."""
-    monkeypatch.setattr(webhooks, "ANSWER_SECONDS", PATIENCE)
+    monkeypatch.setattr(message, "ANSWER_SECONDS", PATIENCE)
     got: list[bytes] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:

@@ -18,16 +18,16 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.database import writing
+from jobs.creation.folder_run import Question, Wanted, submit
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
-from jobs.models import built_in_models
-from jobs.queue import Entry, LaneQueue, lanes, push
+from jobs.models.model_info import built_in_models
+from jobs.queue.events import read
+from jobs.queue.lanes import Entry, LaneQueue, lanes, push
 from jobs.requests import Message, Request, Sampling, path_of
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.stream import read
-from jobs.submission import Question, Wanted, submit
-from jobs.tables import Batch, Job, JobStatus, Lane
+from jobs.store.connection import writing
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.postgres import Postgres, both_databases, fall_silent
 from tests.processes import until
 from tests.scenes import save_scenes

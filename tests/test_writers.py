@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event
 
 from jobs.errors import ConflictError
-from jobs.store import Store
-from jobs.tables import Batch, BatchKind, Job, JobStatus
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind, Job, JobStatus
 from tests.postgres import both_databases
 from tests.rows import add_batch, make_job
 

@@ -15,12 +15,12 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from jobs import broker
-from jobs.database import is_away
 from jobs.errors import WorkerError
-from jobs.models import first_line
+from jobs.models.model_info import first_line
+from jobs.queue import broker
 from jobs.settings import Settings
-from jobs.store import Store
+from jobs.store.connection import is_away
+from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
 from worker.dispatch.metal_worker import MetalWorker
 from worker.lock import worker_lock

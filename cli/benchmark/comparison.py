@@ -17,8 +17,8 @@ from cli.benchmark.product import run_product
 from cli.benchmark.result import Result
 from cli.benchmark.rounds import interleaved
 from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
-from jobs.folders import find_images
-from jobs.models import describe
+from jobs.images.folder_walk import find_images
+from jobs.models.model_info import describe
 from jobs.settings import Settings
 from worker.models.download import fetch
 from worker.pipeline.preprocess import decode

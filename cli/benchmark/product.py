@@ -18,13 +18,13 @@ from typing import Any
 
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
-from jobs import broker
+from jobs.creation.folder_run import Question, Wanted, submit
 from jobs.errors import BenchmarkError
+from jobs.queue import broker
 from jobs.requests import Sampling
 from jobs.settings import Settings
-from jobs.store import Store
-from jobs.submission import Question, Wanted, submit
-from jobs.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.store import Store
+from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 
 _WORK = "from cli.benchmark.stack_sampler import metered; from cli.main import main; metered(main)"

@@ -1,6 +1,6 @@
 """Score a vision model on scenes that it has not seen, by exact match.
 
-    python -m tools.demo_model.evaluate worker/demo/demo --scenes 300
+    python -m tools.demo_model.evaluate jobs/models/built_in/demo --scenes 300
 
 Ends with 1 when a figure is below its floor. Greedy decoding through mlx-vlm's batch generator, one row prefilled at a time.
 """

@@ -1,6 +1,6 @@
 """Train the text-only model, from scratch or from weights: about two minutes on one core.
 
-python -m tools.demo_model.train_text --tokenizer worker/demo/demo --out FOLDER
+python -m tools.demo_model.train_text --tokenizer jobs/models/built_in/demo --out FOLDER
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train the vision model, from scratch or from weights.
 
     python -m tools.demo_model.train_vision --minutes 60 --out FOLDER
-    python -m tools.demo_model.train_vision --init worker/demo/demo --minutes 10 --out FOLDER
+    python -m tools.demo_model.train_vision --init jobs/models/built_in/demo --minutes 10 --out FOLDER
 
 From scratch a quarter of the time goes to the vision tower alone, with a head that names the shape and the colour of every
 cell; the rest to the whole model, on answers only. Matrices are trained with Muon, the rest with AdamW: with AdamW alone the

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.errors import CaptionqError, in_words
+from jobs.models.batching_verdicts import key_of, read_verdicts
 from jobs.settings import Settings
-from jobs.verdicts import key_of, read_verdicts
 from tools.families.asking import Asked, eight_requests
 from tools.families.model import Family
 from worker.engine import prefill_group

@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from jobs.models import built_in_models
+from jobs.models.model_info import built_in_models
 
 #: Ids of the built-in tokenizer, which the Qwen families need nothing else beside.
 VISION_START, IMAGE, VIDEO, EOS = 3, 6, 7, 2

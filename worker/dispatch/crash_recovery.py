@@ -8,10 +8,10 @@ from redis import Redis
 from rq.executions import Execution
 from rq.worker import BaseWorker
 
-from jobs.queue import Entry, LaneQueue, lanes, reconcile
+from jobs.captions.temporary_files import sweep_own
+from jobs.queue.lanes import Entry, LaneQueue, lanes, reconcile
 from jobs.requests import path_of
-from jobs.store import Store
-from jobs.temporaries import sweep_own
+from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.worker")
 

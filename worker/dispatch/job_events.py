@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
 
-from jobs.store import Result
-from jobs.stream import News, publish
-from jobs.tables import Job
-from jobs.worker_state import WorkerState, publish_state
+from jobs.queue.events import News, publish
+from jobs.queue.worker_state import WorkerState, publish_state
+from jobs.store.store import Result
+from jobs.store.tables import Job
 from worker.dispatch.metrics import Metrics
 from worker.dispatch.rates import Rate
 from worker.dispatch.rq_leases import AWAY

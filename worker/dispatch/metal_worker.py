@@ -21,14 +21,14 @@ from rq.queue import Queue
 from rq.worker import WorkerStatus
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from jobs.database import is_away
 from jobs.errors import CaptionqError
-from jobs.queue import Entry, LaneQueue, drop, take
-from jobs.records import Glance
+from jobs.queue.lanes import Entry, LaneQueue, drop, take
+from jobs.queue.worker_state import withdraw_state
 from jobs.settings import Settings
-from jobs.store import Result, Store
-from jobs.tables import Job, JobStatus, Lane
-from jobs.worker_state import withdraw_state
+from jobs.store.connection import is_away
+from jobs.store.queries import Glance
+from jobs.store.store import Result, Store
+from jobs.store.tables import Job, JobStatus, Lane
 from worker.dispatch.job_events import Teller
 from worker.dispatch.model_turns import Held
 from worker.dispatch.output_delivery import deliver

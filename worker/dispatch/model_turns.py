@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from jobs.queue import Entry, LaneQueue
-from jobs.records import Glance
-from jobs.tables import Lane
+from jobs.queue.lanes import Entry, LaneQueue
+from jobs.store.queries import Glance
+from jobs.store.tables import Lane
 
 #: Entries that are held at most: their ids are in Redis all the while, and the lane behind them waits.
 MOST_HELD = 256

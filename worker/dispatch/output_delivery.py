@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from jobs.captions.text_files import check_place, fingerprint, read_output, shown, text_bytes, write_output
 from jobs.errors import OutputChangedError
-from jobs.outputs import check_place, fingerprint, read_output, shown, text_bytes, write_output
 from jobs.requests import path_of
-from jobs.store import Store
-from jobs.tables import Job
+from jobs.store.store import Store
+from jobs.store.tables import Job
 
 
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:

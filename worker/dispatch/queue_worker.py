@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from jobs.queue import Entry, LaneQueue, lanes, take
+from jobs.queue.lanes import Entry, LaneQueue, lanes, take
 
 
 class QueueWorker(BaseWorker):

@@ -24,9 +24,9 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker import WorkerStatus
 
-from jobs.queue import Entry, LaneQueue, lanes, put_off, reconcile
-from jobs.store import Store
-from jobs.tables import Job
+from jobs.queue.lanes import Entry, LaneQueue, lanes, put_off, reconcile
+from jobs.store.store import Store
+from jobs.store.tables import Job
 from worker.dispatch.model_turns import Held, Turns
 from worker.dispatch.queue_worker import QueueWorker
 

@@ -17,9 +17,9 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.errors import ModelError, in_words
-from jobs.models import public_name
+from jobs.models.batching_verdicts import Batching, Verdict, key_of, read_verdicts, remember
+from jobs.models.model_info import public_name
 from jobs.settings import Settings
-from jobs.verdicts import Batching, Verdict, key_of, read_verdicts, remember
 from worker.engine.check_rows import Trial, prepare_trial
 from worker.engine.decode_batch import last_logits
 from worker.engine.finished import is_about_memory

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, TooManyImagesError, in_words
-from jobs.models import check_sees, public_name
+from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Message, Request, Sampling
 from worker.engine.sequences import Embedded, Prepared
 from worker.models import detokenizer, kv_cache

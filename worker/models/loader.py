@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import ModelError, ModelUnavailableError
-from jobs.models import Modality, ModelInfo, cache_dir, config_parts, describe, first_line, ids_of, public_name
+from jobs.models.model_info import (
+    Modality,
+    ModelInfo,
+    cache_dir,
+    config_parts,
+    describe,
+    first_line,
+    ids_of,
+    public_name,
+)
 from worker.models.download import fetch
 from worker.models.library_quirks import mend_processor
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
-from jobs.image_check import name_of, refuse_memory
+from jobs.images.opening import name_of, refuse_memory
 from jobs.settings import Settings
 from worker.pipeline.decoder_process import READY, Order, Pixels
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from PIL import Image
 
 from jobs.errors import CaptionqError, EngineError, in_words
-from jobs.prompt_length import check_characters, prompt_limit, texts_of
+from jobs.models.batching_verdicts import Batching
+from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
-from jobs.store import Result
-from jobs.verdicts import Batching
+from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.finished import Finished
 from worker.engine.sequences import Prepared, Said

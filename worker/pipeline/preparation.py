@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from jobs.blobs import SCHEME
-from jobs.images import image_source
+from jobs.images.blobs import SCHEME
+from jobs.images.sources import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from worker.engine.sequences import Prepared

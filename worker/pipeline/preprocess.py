@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from jobs.image_check import open_image
-from jobs.image_cost import fitted_size
+from jobs.images.decode_cost import fitted_size
+from jobs.images.opening import open_image
 from jobs.settings import Settings
 
 #: The largest area of an image of which no detail is asked for: OpenAI's 512×512.

@@ -11,9 +11,9 @@ from pathlib import Path
 from mlx.utils import tree_flatten
 
 from jobs.errors import CaptionqError, ModelTooLargeError
-from jobs.models import describe, public_name
+from jobs.models.batching_verdicts import Batching
+from jobs.models.model_info import describe, public_name
 from jobs.settings import Settings
-from jobs.verdicts import Batching
 from worker.engine.batching_check import verdict_on
 from worker.engine.engine import GROUP, Engine
 from worker.engine.kv_memory import claim_device, device_limit

@@ -1,0 +1,102 @@
+"""Which image a text that exists belongs to: told by the names and the times of the files, without any record."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.captions.output_names import SUFFIX, Claims, fold
+from jobs.images.folder_walk import has_image_extension
+
+
+def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:
+    """The text of each image that has one, by the image's name.
+
+    1. A text that only one image can have is that image's, and an image with a text is no owner of another one.
+    2. An image that came after the text was written is not its owner: twins that are added later change nothing.
+    3. What is left is the image's that would get this name if no text were there, or nobody's.
+
+    A file without an image's extension (`p` beside `p.jpg`) may own a text by the times only: nothing tells whether it is
+    an image. Only files whose texts are in doubt after the first step are looked at.
+    """
+    owners = _Owners(claims, texts, names)
+    owners.settle(texts)
+    if doubtful := owners.in_doubt():
+        for text in doubtful:
+            owners.leave_out_newer(folder, text)
+        owners.settle(doubtful)
+        for text in doubtful:
+            owners.decide_as_fresh(text)
+    return owners.found
+
+
+class _Owners:
+    def __init__(self, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> None:
+        self.found: dict[str, str] = {}
+        self._claims = claims
+        #: The possible owners of each text, and the texts that each of them could own.
+        self._holders: dict[str, list[str]] = {}
+        self._texts: defaultdict[str, list[str]] = defaultdict(list)
+        for text in texts:
+            holders = claims.holders(text)
+            bare = text[: -len(SUFFIX)]
+            # A file that may be an image's text is no image: `a.txt` of `a.jpg` has no `a.txt.txt`.
+            is_odd = bare in names and not has_image_extension(bare) and not claims.is_claimed(bare)
+            if holders and is_odd:
+                holders.append(bare)
+            self._holders[text] = holders
+            for holder in holders:
+                self._texts[holder].append(text)
+
+    def in_doubt(self) -> list[str]:
+        return [text for text, holders in self._holders.items() if len(holders) > 1]
+
+    def settle(self, texts: Sequence[str]) -> None:
+        """Step 1, for as long as it gives another text its owner."""
+        waiting = deque(text for text in texts if len(self._holders[text]) == 1)
+        while waiting:
+            text = waiting.popleft()
+            if len(self._holders[text]) == 1:
+                waiting += self._own(self._holders[text][0], text)
+
+    def leave_out_newer(self, folder: Path, text: str) -> None:
+        """Step 2. When all of them are newer the folder was copied, and times say nothing."""
+        states = {name: _lstat(folder / name) for name in (text, *self._holders[text])}
+        written = states[text]
+        if written is None:
+            return
+        holders = [name for name in self._holders[text] if has_image_extension(name) or _is_file(states[name])]
+        older = [name for name in holders if (state := states[name]) and state.st_ctime_ns <= written.st_mtime_ns]
+        self._holders[text] = older or holders
+
+    def decide_as_fresh(self, text: str) -> None:
+        """Step 3."""
+        images = [name for name in self._holders[text] if has_image_extension(name)]
+        right = [image for image in images if fold(self._claims.usual_name(image) or "") == fold(text)]
+        if len(self._holders[text]) > 1 and len(right) == 1:
+            self.settle(self._own(right[0], text))
+
+    def _own(self, owner: str, text: str) -> list[str]:
+        """Returns the texts that only one image can have now."""
+        self.found[owner] = text
+        self._holders[text] = []
+        changed = []
+        for other in self._texts[owner]:
+            if owner in self._holders[other]:
+                self._holders[other].remove(owner)
+                changed.append(other)
+        return [other for other in changed if len(self._holders[other]) == 1]
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
+
+
+def _is_file(state: os.stat_result | None) -> bool:
+    return state is not None and stat.S_ISREG(state.st_mode)

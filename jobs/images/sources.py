@@ -1,0 +1,117 @@
+"""Whether an image may be used, and where its bytes are: a file below an allowed root, the request itself, or the net."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.errors import (
+    EmptyImageError,
+    ImageError,
+    ImageForbiddenError,
+    ImageNotFoundError,
+    ImageTooLargeError,
+    InvalidBase64ImageError,
+    InvalidImageURLError,
+)
+from jobs.images.blobs import find_blob
+from jobs.images.folder_walk import is_below
+from jobs.net.image_download import fetch_image
+from jobs.requests import path_of
+from jobs.settings import Settings
+
+_DATA = re.compile(
+    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;[^,;]*)*?)(?P<base64>;base64)?,", re.IGNORECASE
+)
+
+
+def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
+    """The file to open, or the bytes themselves. Nothing of the image is decoded.
+
+    A file has to lie below one of the `roots`; below none, if there are none. Without a list the settings' `allowed_roots` hold.
+    Raises ImageError, or the subclass that says what is wrong, and AddressForbiddenError.
+    """
+    scheme, separator, _ = url.partition(":")
+    match scheme.lower():
+        case "file" if separator:
+            return _checked_file(url, settings, roots)
+        case "data" if separator:
+            return decoded_data(url, settings)
+        case "http" | "https" if separator:
+            return fetch_image(url, settings)
+        case "blob" if separator:
+            return find_blob(url, settings)
+        case _:
+            raise InvalidImageURLError(
+                "An image is referred to by a data:, https: or file: address; this is none of them."
+            )
+
+
+def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
+    if not url.lower().startswith("file:///"):
+        raise InvalidImageURLError("A file: address has three slashes and an absolute path: file:///folder/photo.jpg.")
+    path = path_of(url[:5].lower() + url[5:])
+    # The name alone, for whoever asks over HTTP is not to learn where files lie; the command line shows the path beside it.
+    name = path.name.encode(errors="replace").decode()
+    try:
+        real = path.resolve(strict=True)
+        # Checked before the file is opened: opening a named pipe would wait for somebody to write into it.
+        status = real.stat()
+    except FileNotFoundError:
+        reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
+        raise ImageNotFoundError(f"{name} {reason}.") from None
+    except PermissionError:
+        raise ImageForbiddenError(f"{name} may not be read: permission denied.") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        # What the system says of an error that is none of its own, names the path.
+        reason = getattr(error, "strerror", None) or "its path leads nowhere"
+        raise ImageError(f"{name} cannot be opened: {reason}.") from None
+    _check_place(real, name, settings, roots)
+    if stat.S_ISDIR(status.st_mode):
+        if not os.access(real, os.R_OK | os.X_OK):
+            raise ImageForbiddenError(f"{name} may not be read: permission denied.")
+        raise ImageError(f"{name} is a folder, not an image.")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{name} is no regular file.")
+    if status.st_size == 0:
+        raise EmptyImageError(f"{name} is empty.")
+    _check_size(status.st_size, name, settings)
+    if not os.access(real, os.R_OK):
+        raise ImageForbiddenError(f"{name} may not be read: permission denied.")
+    return real
+
+
+def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path] | None) -> None:
+    if roots is None and not settings.allowed_roots:
+        return
+    allowed, variable = (roots, "SERVED_ROOTS") if roots is not None else (settings.allowed_roots, "ALLOWED_ROOTS")
+    if not is_below(real, allowed):
+        raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_{variable}).")
+
+
+def decoded_data(url: str, settings: Settings) -> bytes:
+    """The bytes of a data: address. Raises ImageError or the subclass that says what is wrong."""
+    header = _DATA.match(url)
+    if header is None or not header["base64"]:
+        raise InvalidImageURLError("A data: address of an image begins like data:image/jpeg;base64,")
+    encoded = url[header.end() :]
+    _check_size(len(encoded) * 3 // 4, "The image", settings)
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidBase64ImageError("The image's data is not valid base64.") from None
+    if not data:
+        raise EmptyImageError("The image's data is empty.")
+    return data
+
+
+def _check_size(size: int, name: str, settings: Settings) -> None:
+    if size > settings.max_image_bytes:
+        raise ImageTooLargeError(
+            f"{name} has {size / 1e6:.0f} MB; the limit is {settings.max_image_bytes / 1e6:.0f} MB (CAPTIONQ_MAX_IMAGE_BYTES)."
+        )

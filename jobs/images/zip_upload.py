@@ -1,0 +1,192 @@
+"""The images of a zip, as blobs. Its names become labels; nothing is ever written under one.
+
+Everything that the zip says of itself is checked before anything is unpacked: how many files, how large, how tightly packed,
+and that no two share their bytes. Then each entry is held to what was said of it, so that what was checked is true.
+"""
+
+from __future__ import annotations
+
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO
+
+from jobs.errors import ArchiveError, ImageTooLargeError, UploadTooLargeError
+from jobs.images.blobs import put_blob
+from jobs.images.folder_walk import is_image_name
+from jobs.images.safe_names import clean_label, clean_parts, make_distinct
+from jobs.images.zip_directory import Directory, Entry, data_start, find_directory, read_entries
+from jobs.settings import Settings
+
+_STORED, _DEFLATED = 0, 8
+#: The method of entries that are encrypted with AES.
+_AES = 99
+#: Encrypted; strongly; with its header masked.
+_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
+#: Unpacked bytes for each packed one that nobody but a bomb needs, beyond so many bytes: deflate can pack 1032 into one.
+MAX_RATIO = 200
+RATIO_FREE_BYTES = 10_000_000
+#: Entries for each file that is allowed: Finder adds a `__MACOSX/._a.jpg` to each, and there are folders.
+ENTRIES_PER_FILE = 4
+#: What macOS keeps its own notes in.
+_NOTES = "__MACOSX"
+#: Bytes that are read, and unpacked, at a time.
+_PIECE = 1 << 18
+
+
+@dataclass(frozen=True)
+class UnpackedImage:
+    """An image that is among the blobs now: its label within the zip, its SHA-256 and its size in bytes."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """An entry, and where its bytes begin and end in the archive."""
+
+    entry: Entry
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.entry.packed
+
+
+def unpack_images(archive: IO[bytes], settings: Settings, taken: Sequence[UnpackedImage] = ()) -> list[UnpackedImage]:
+    """Keep every image of the zip as a blob, and list them in the zip's order.
+
+    Folders, hidden files and what is not called as an image are left out; whether an image is one is not looked at.
+    What the same upload has brought before (`taken`) counts towards its limits: many zips are no larger than one.
+    Raises ArchiveError, and UploadTooLargeError for too many files or bytes. Blobs that an error leaves behind are swept.
+    """
+    directory = find_directory(archive)
+    entries = _images(archive, directory, settings, settings.max_upload_files - len(taken))
+    for entry in entries:
+        _check_entry(entry, settings)
+    _check_sum(entries, directory.archive_bytes, settings, sum(image.bytes for image in taken))
+    placed = [_Placed(entry, data_start(archive, entry)) for entry in entries]
+    _check_apart(placed, directory.start)
+    unpacked: list[UnpackedImage] = []
+    for name, one in zip(make_distinct(entry.name for entry in entries), placed, strict=True):
+        pieces = _content(archive, one)
+        sha256, size = put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+        unpacked.append(UnpackedImage(name, sha256, size))
+    return unpacked
+
+
+def too_many_files(settings: Settings) -> UploadTooLargeError:
+    """Of an upload, however many zips they come in."""
+    return UploadTooLargeError(
+        f"The upload has more than {settings.max_upload_files} images (CAPTIONQ_MAX_UPLOAD_FILES). "
+        "Send several smaller ones."
+    )
+
+
+def _images(archive: IO[bytes], directory: Directory, settings: Settings, most: int) -> list[Entry]:
+    """The entries that are images, with labels for names."""
+    images: list[Entry] = []
+    for entry in read_entries(archive, directory, settings.max_upload_files * ENTRIES_PER_FILE):
+        if not _is_image(entry):
+            continue
+        if len(images) == most:
+            raise too_many_files(settings)
+        images.append(replace(entry, name=clean_label(entry.name)))
+    if not images:
+        raise ArchiveError("There is no image in the zip: no file that is called .jpg, .png, .webp, .heic or the like.")
+    return images
+
+
+def _is_image(entry: Entry) -> bool:
+    # A link's bytes are the path that it leads to.
+    if entry.name.endswith(("/", "\\")) or stat.S_ISLNK(entry.mode):
+        return False
+    parts = clean_parts(entry.name)
+    hidden = any(part.startswith(".") or part == _NOTES for part in parts)
+    return bool(parts) and not hidden and is_image_name(parts[-1])
+
+
+def _check_entry(entry: Entry, settings: Settings) -> None:
+    if entry.flags & _ENCRYPTED or entry.method == _AES:
+        raise ArchiveError(f"{entry.name} is encrypted. Make the zip without a password.")
+    if entry.method not in (_STORED, _DEFLATED):
+        raise ArchiveError(
+            f"{entry.name} is packed by method {entry.method}, which is not known here. Make the zip with deflate."
+        )
+    if entry.size > settings.max_image_bytes:
+        raise UploadTooLargeError(
+            f"{entry.name} has {entry.size / 1e6:.0f} MB; the limit is {settings.max_image_bytes / 1e6:.0f} MB "
+            "(CAPTIONQ_MAX_IMAGE_BYTES)."
+        )
+    if entry.size > RATIO_FREE_BYTES and entry.size > MAX_RATIO * entry.packed:
+        raise ArchiveError(f"{entry.name} is packed more than {MAX_RATIO} to 1, as no picture is. Send it by itself.")
+
+
+def _check_sum(entries: Sequence[Entry], archive_bytes: int, settings: Settings, taken: int) -> None:
+    """`taken`: bytes that the upload has brought before."""
+    size = sum(entry.size for entry in entries)
+    if taken + size > settings.max_upload_bytes:
+        raise UploadTooLargeError(
+            f"The upload unpacks to {(taken + size) / 1e6:.0f} MB; the limit is {settings.max_upload_bytes / 1e6:.0f} MB "
+            "(CAPTIONQ_MAX_UPLOAD_BYTES). Send several smaller ones."
+        )
+    # Many entries of which none is large can be a bomb together.
+    if size > RATIO_FREE_BYTES and size > MAX_RATIO * archive_bytes:
+        raise ArchiveError(
+            f"The zip is packed more than {MAX_RATIO} to 1, as no pictures are. Send them by themselves."
+        )
+
+
+def _check_apart(placed: Sequence[_Placed], directory_start: int) -> None:
+    """No two entries share bytes: a bomb would unpack the same kernel of a few megabytes for each of thousands."""
+    in_place = sorted(placed, key=lambda one: one.entry.offset)
+    following = [one.entry.offset for one in in_place[1:]] + [directory_start]
+    for one, next_offset in zip(in_place, following, strict=True):
+        if one.end > next_offset:
+            raise ArchiveError(f"{one.entry.name} shares bytes with what follows it in the zip. Make the zip anew.")
+
+
+def _content(archive: IO[bytes], placed: _Placed) -> Iterator[bytes]:
+    """The entry unpacked, piece by piece. Raises ArchiveError unless it is just what the directory says."""
+    entry, size, crc = placed.entry, 0, 0
+    packed = _packed(archive, placed)
+    try:
+        for piece in packed if entry.method == _STORED else _inflated(packed):
+            size += len(piece)
+            crc = zlib.crc32(piece, crc)
+            # Before it is handed on: what is said was checked, and no byte beyond it is written.
+            if size > entry.size:
+                break
+            yield piece
+    except zlib.error:
+        size = -1
+    if size != entry.size or crc != entry.crc:
+        raise ArchiveError(f"{entry.name} is damaged in the zip. Make the zip anew, or send the image by itself.")
+
+
+def _packed(archive: IO[bytes], placed: _Placed) -> Iterator[bytes]:
+    position = placed.start
+    while position < placed.end:
+        archive.seek(position)
+        piece = archive.read(min(_PIECE, placed.end - position))
+        if not piece:
+            return
+        position += len(piece)
+        yield piece
+
+
+def _inflated(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises zlib.error, also when the end is missing."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    for piece in packed:
+        rest = piece
+        while rest and not stream.eof:
+            yield stream.decompress(rest, _PIECE)
+            rest = stream.unconsumed_tail
+    # A few bytes may wait inside although all that was packed is taken.
+    yield stream.flush()
+    if not stream.eof:
+        raise zlib.error

@@ -1,0 +1,113 @@
+"""Images from the net."""
+
+from __future__ import annotations
+
+import io
+from urllib.parse import urljoin
+
+import httpcore2
+
+from jobs.errors import (
+    AddressForbiddenError,
+    EmptyImageError,
+    ImageDownloadError,
+    ImageTooLargeError,
+    ImageUnavailableError,
+    InvalidImageURLError,
+    InvalidRequestError,
+)
+from jobs.net.address_rules import check_url
+from jobs.net.deadline import Deadline
+from jobs.net.http_client import EXCHANGE_ERRORS, exchange, has_bad_certificate, header_of, host_of, reason_of
+from jobs.settings import Settings
+
+#: Redirects that are followed.
+MAX_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+#: A request that took too long, or one too many; and every 5xx.
+_TRANSIENT = (408, 429)
+_HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
+
+
+def fetch_image(url: str, settings: Settings) -> bytes:
+    """The bytes at an https address, within `fetch_seconds` in all. Whether they are an image is for the decoder to say.
+
+    Raises InvalidImageURLError, AddressForbiddenError, ImageTooLargeError, EmptyImageError, ImageDownloadError and its transient
+    subclass ImageUnavailableError; no message holds more of the address than the host.
+    """
+    deadline = Deadline(settings.fetch_seconds)
+    for _ in range(MAX_REDIRECTS + 1):
+        checked = check_image_url(url, settings)
+        answer = _asked(checked, settings, deadline)
+        if isinstance(answer, bytes):
+            return answer
+        try:
+            url = urljoin(url, answer)
+        except ValueError:
+            raise ImageDownloadError(f"{host_of(checked)} redirects to an address that is not valid.") from None
+    raise ImageDownloadError(f"{host_of(checked)} redirects once more, after {MAX_REDIRECTS} redirects.")
+
+
+def _asked(url: httpcore2.URL, settings: Settings, deadline: Deadline) -> bytes | str:
+    """The image, or where it is said to be."""
+    host = host_of(url)
+    try:
+        with exchange("GET", url, settings, deadline, headers=_HEADERS) as response:
+            if response.status in _REDIRECTS:
+                return _location(response, host)
+            _check_status(response.status, host)
+            return _image(response, host, settings)
+    except EXCHANGE_ERRORS as error:
+        kind = ImageDownloadError if has_bad_certificate(error) else ImageUnavailableError
+        raise kind(f"The image could not be fetched: {host} {reason_of(error)}.") from error
+
+
+def check_image_url(url: str, settings: Settings) -> httpcore2.URL:
+    """Whether an image may be asked for there, as far as can be said without the net.
+
+    Raises InvalidImageURLError, AddressForbiddenError.
+    """
+    try:
+        return check_url(url, settings)
+    except AddressForbiddenError:
+        raise
+    except InvalidRequestError as error:
+        raise InvalidImageURLError(error.message) from None
+
+
+def _location(response: httpcore2.Response, host: str) -> str:
+    location = header_of(response, "location")
+    if not location:
+        raise ImageDownloadError(f"{host} answered {response.status}, a redirect that leads nowhere.")
+    return location
+
+
+def _check_status(status: int, host: str) -> None:
+    if status in _TRANSIENT or status >= 500:
+        raise ImageUnavailableError(f"{host} answered {status} instead of an image; later it may not.")
+    if status != 200:
+        raise ImageDownloadError(f"{host} answered {status} instead of an image.")
+
+
+def _image(response: httpcore2.Response, host: str, settings: Settings) -> bytes:
+    encoding = header_of(response, "content-encoding") or "identity"
+    if encoding.lower() != "identity":
+        # Unpacked it might have any size.
+        raise ImageDownloadError(f"{host} sent the image compressed, though it was asked not to.")
+    # httpcore has made sure that it is a number.
+    _check_size(int(header_of(response, "content-length") or 0), host, settings)
+    content = io.BytesIO()
+    for piece in response.iter_stream():
+        content.write(piece)
+        _check_size(content.tell(), host, settings)
+    if not content.tell():
+        raise EmptyImageError(f"The image at {host} is empty.")
+    return content.getvalue()
+
+
+def _check_size(size: int, host: str, settings: Settings) -> None:
+    if size > settings.max_image_bytes:
+        raise ImageTooLargeError(
+            f"The image at {host} has more than the {settings.max_image_bytes / 1e6:.0f} MB that are allowed "
+            "(CAPTIONQ_MAX_IMAGE_BYTES)."
+        )

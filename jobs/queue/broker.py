@@ -1,0 +1,81 @@
+"""The queue's server: the configured one, the one that runs for this data folder, or one started for it.
+
+It listens on a unix socket that only its owner can open, and on no port. It appends to a file (AOF), so a killed server loses
+at most the last second, and `reconcile` brings that back from the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import subprocess
+from dataclasses import dataclass
+from typing import IO
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs.errors import BrokerError
+from jobs.file_locks import exclusive, lock, try_lock
+from jobs.queue.broker_server import end, start
+from jobs.queue.broker_socket import answers, connect
+from jobs.settings import Settings
+
+
+@dataclass
+class Broker:
+    """A connection to the queue's server, and the server itself if this process started it."""
+
+    connection: Redis
+    #: Holds the standard input of the server's keeper: when it closes, the server ends.
+    process: subprocess.Popen[bytes] | None = None
+    #: Locked (shared) by each process that uses the data folder's server, and by the server's keeper.
+    users: IO[bytes] | None = None
+
+    def stop(self) -> None:
+        """End the server if this process started it, or if its keeper was killed and no other process uses it.
+
+        Nothing is lost: the server's file is complete.
+        """
+        if self.process is not None:
+            end(self.process)
+        elif self.users is not None and try_lock(self.users, fcntl.LOCK_EX):
+            with contextlib.suppress(RedisError):
+                self.connection.shutdown()
+        self.connection.close()
+        if self.users is not None:
+            self.users.close()
+
+
+def find(settings: Settings) -> Redis | None:
+    """Connect to the configured server, or to the one that runs for this data folder.
+
+    Raises BrokerError when the configured server is away.
+    """
+    connection = connect(settings)
+    if answers(connection):
+        return connection
+    if settings.redis_url:
+        raise BrokerError("No Redis answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
+    return None
+
+
+def find_or_start(settings: Settings) -> Broker:
+    """Connect to the running server, or start one that ends with this process. Raises BrokerError."""
+    settings.make_folders()
+    if settings.redis_url:
+        connection = find(settings)
+        assert connection is not None
+        return Broker(connection)
+    with exclusive(settings.broker_dir / "start.lock"):
+        users = (settings.broker_dir / "users.lock").open("ab")
+        try:
+            # Waits while the last user of a server without a keeper ends that server.
+            lock(users, fcntl.LOCK_SH)
+            connection = find(settings)
+            if connection is not None:
+                return Broker(connection, users=users)
+            return Broker(connect(settings), start(settings, users), users)
+        except BaseException:
+            users.close()
+            raise

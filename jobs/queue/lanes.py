@@ -1,0 +1,270 @@
+"""The lanes: rq queues whose entries carry a job's id and nothing else.
+
+The row is the job; an entry only brings it to the worker. So an entry may be lost (`reconcile` makes it anew), may come twice
+(the second finds the row claimed) and is never trusted: it is read as JSON, and the worker calls nothing that it names.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from secrets import token_hex
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+from rq import Queue, Retry
+from rq.command import send_command
+from rq.exceptions import DequeueTimeout, DeserializationError
+from rq.job import Job as RQJob
+from rq.job import JobStatus as EntryStatus
+from rq.serializers import JSONSerializer
+
+from jobs.chunks import chunked
+from jobs.errors import InvalidRequestError
+from jobs.store.store import Store
+from jobs.store.tables import Lane
+
+logger = logging.getLogger("captionq.queue")
+
+#: What an entry names as its function. It exists nowhere: the worker compares the name and calls its engine.
+FUNCTION = "captionq.generate"
+
+#: Entries that go to Redis in one round trip.
+CHUNK = 1000
+
+#: Seconds between two looks into empty lanes.
+POLL = 0.05
+
+# KEYS: each lane and its intermediate list; ARGV: how many, and what an entry's key begins with. An id without an entry stays
+# in the intermediate list: the worker sweeps it.
+_TAKE = """
+local taken = {}
+for lane = 1, #KEYS / 2 do
+  while #taken < tonumber(ARGV[1]) do
+    local id = redis.call('LMOVE', KEYS[2 * lane - 1], KEYS[2 * lane], 'LEFT', 'RIGHT')
+    if not id then break end
+    if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
+      table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
+    end
+  end
+end
+return taken
+"""
+
+# KEYS: a set of ids, and the lanes that are turned round once, without those ids.
+_WITHDRAW = """
+for lane = 2, #KEYS do
+  for _ = 1, redis.call('LLEN', KEYS[lane]) do
+    local id = redis.call('LPOP', KEYS[lane])
+    if redis.call('SISMEMBER', KEYS[1], id) == 0 then redis.call('RPUSH', KEYS[lane], id) end
+  end
+end
+redis.call('DEL', KEYS[1])
+"""
+
+#: Ids that are taken out of their lane one by one: each LREM reads the lane from its beginning. More than these are taken out
+#: together, in one walk through the lane.
+FEW = 16
+#: Seconds after which Redis forgets a set of ids whose maker died.
+_MINUTES = 600
+
+# A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
+# back into its lane; without, rq would call it failed.
+_RETRY = Retry(max=1000)
+
+
+class Entry(RQJob):
+    """An rq job that cannot be called: what it names is data."""
+
+    def restore(self, raw_data: dict[Any, Any]) -> None:
+        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name.
+
+        Groups and rate limits are rq's own books about its jobs, which an entry of captionq is in none of.
+        """
+        super().restore(raw_data)
+        self.foreign = bool(
+            self._success_callback_name
+            or self._failure_callback_name
+            or self._stopped_callback_name
+            or self.webhooks
+            or self.repeats_left
+            or self.group_id
+            or self.rate_limit_key
+        )
+        self._success_callback_name = None
+        self._failure_callback_name = None
+        self._stopped_callback_name = None
+        self.webhooks = []
+        self.repeats_left = None
+
+    def check(self) -> None:
+        """Raises InvalidRequestError unless captionq made this entry."""
+        try:
+            function = self.func_name
+        except DeserializationError:
+            raise InvalidRequestError(f"The queue entry '{self.id}' cannot be read as JSON and is refused.") from None
+        if self.foreign or function != FUNCTION:
+            raise InvalidRequestError(f"The queue entry '{self.id}' asks for '{function}', which is refused.")
+
+    def perform(self) -> None:
+        raise InvalidRequestError("A queue entry is not to be called.")
+
+
+class LaneQueue(Queue):
+    """One lane in Redis."""
+
+    job_class = Entry
+
+    @classmethod
+    def dequeue_any(
+        cls,
+        queues: Iterable[Queue],
+        timeout: int | None,
+        connection: Redis,
+        job_class: Any = None,
+        serializer: Any = None,
+        death_penalty_class: Any = None,
+    ) -> tuple[RQJob, Queue] | None:
+        """The next entry of the first lane that has one; `timeout` in seconds, None: do not wait.
+
+        rq waits at several queues with BLPOP, which hands an id out and keeps no trace of it: a kill at that moment loses
+        the job. Each lane is asked in its turn here, and LMOVE leaves the id in the lane's intermediate list.
+        """
+        queues = list(queues)
+        deadline = time.monotonic() + (timeout or 0)
+        while True:
+            if taken := take(connection, queues, 1):
+                return taken[0]
+            if timeout is None:
+                return None
+            if time.monotonic() >= deadline:
+                raise DequeueTimeout(timeout, [queue.key for queue in queues])
+            time.sleep(POLL)
+
+    def ids(self) -> set[str]:
+        """Every job that has an entry here: waiting, just taken, running or put off."""
+        started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
+        scheduled = set(self.scheduled_job_registry.get_job_ids(cleanup=False))
+        return {*self.get_job_ids(), *self.intermediate_queue.get_job_ids(), *started, *scheduled}
+
+
+def lanes(connection: Redis) -> list[LaneQueue]:
+    """All lanes, in the order in which the worker empties them."""
+    return [LaneQueue(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
+
+
+def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
+    """The next entries of the lanes, `most` at most, in one round trip: from the first lane as long as it has some."""
+    keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
+    found: Any = connection.eval(_TAKE, len(keys), *keys, most, Entry.key_for(""))
+    taken: list[tuple[Entry, Queue]] = []
+    for lane, job_id, fields in found:
+        entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)
+        entry.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+        taken.append((entry, queues[lane - 1]))
+    return taken
+
+
+def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = False) -> None:
+    """Give rows that are committed their queue entries, in this order; `at_front`: ahead of what waits already."""
+    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    # Each entry that goes to the front goes ahead of the one before it.
+    for chunk in chunked(reversed(ids) if at_front else ids, CHUNK):
+        queue.enqueue_many(
+            Queue.prepare_data(
+                FUNCTION,
+                job_id=job_id,
+                timeout=-1,
+                result_ttl=0,
+                description="",
+                retry=_RETRY,
+                at_front=at_front,
+            )
+            for job_id in chunk
+        )
+
+
+@contextmanager
+def rows_first() -> Iterator[None]:
+    """Go on when the broker is away: the rows are written, and `reconcile` brings the lanes to agree with them later."""
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("The broker is away (%s): the jobs wait for it.", error)
+
+
+def waiting(connection: Redis, lane: str) -> int:
+    """How many entries wait in a lane. Raises RedisError."""
+    return LaneQueue(lane, connection=connection, serializer=JSONSerializer).count
+
+
+def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
+    """How many entries go before this one, in all lanes; None: it does not wait. Raises RedisError."""
+    order = list(Lane)
+    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    position = queue.get_job_position(job_id)
+    if position is None:
+        return None
+    return int(position) + sum(waiting(connection, before) for before in order[: order.index(Lane(lane))])
+
+
+def withdraw(connection: Redis, ids: Sequence[str]) -> None:
+    """Take the entries of rows that ended (were cancelled) out again. The worker notices those that it runs."""
+    keys = [queue.key for queue in lanes(connection)]
+    few = len(ids) <= FEW
+    withdrawn = f"captionq:withdrawn:{token_hex(8)}"
+    for chunk in chunked(ids, CHUNK):
+        with connection.pipeline() as pipeline:
+            pipeline.delete(*map(Entry.key_for, chunk))
+            if few:
+                for key, job_id in product(keys, chunk):
+                    pipeline.lrem(key, 1, job_id)
+            else:
+                pipeline.sadd(withdrawn, *chunk)
+                pipeline.expire(withdrawn, _MINUTES)
+            pipeline.execute()
+    if not few:
+        connection.eval(_WITHDRAW, 1 + len(keys), withdrawn, *keys)
+
+
+def stop(connection: Redis, worker: str, job_id: str) -> None:
+    """Tell the worker that runs a job at once that it was cancelled; by itself it would look after a moment."""
+    send_command(connection, worker, "stop-job", job_id=job_id)
+
+
+def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
+    """Take a stale id out of the lane's intermediate list, and delete its entry unless it is to be kept."""
+    with connection.pipeline() as pipeline:
+        pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
+        if not keep:
+            pipeline.delete(Entry.key_for(job_id))
+        pipeline.execute()
+
+
+def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
+    """Let an entry wait in rq's scheduled registry before it enters its lane again."""
+    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/test_contracts.py)
+    queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
+
+
+def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
+    """Give every queued row that has no entry one, and return how many had none.
+
+    Args:
+        older_than: seconds; leaves out rows whose writer may be about to push them.
+        begun: ids of jobs that a worker had taken. They go ahead of what waits; all others go behind.
+    """
+    present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
+    missing: dict[tuple[str, bool], list[str]] = {}
+    for job_id, lane in store.queued(older_than):
+        if job_id not in present:
+            missing.setdefault((lane, job_id in begun), []).append(job_id)
+    for (lane, at_front), ids in missing.items():
+        push(connection, lane, ids, at_front=at_front)
+    return sum(map(len, missing.values()))

@@ -1,0 +1,122 @@
+"""Of all open jobs at most one is going to write a text file. Two would leave the text of whichever ends last.
+
+The functions here take the connection of a write transaction: what they find stays so until its end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Table, insert, select
+from sqlmodel import SQLModel
+
+from jobs.chunks import chunked
+from jobs.errors import ConflictError
+from jobs.store.tables import OPEN, BatchKind, Job
+
+#: Outputs a statement.
+CHUNK = 500
+
+_job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
+#: With an operator, so that SQLite does not choose the index on the status: that one leads to all open jobs there are.
+_IS_OPEN = (_job.c.status + "").in_(OPEN)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """An open job that is going to write a file."""
+
+    job_id: str
+    output: str
+    digest: str
+    batch_id: str | None
+    #: The `BatchKind`; None: it has no batch.
+    kind: str | None
+
+    @property
+    def maker(self) -> str:
+        """Names the request or the command that queued the job."""
+        made_by = {BatchKind.RUN: "another run", BatchKind.FOLDER: "POST /v1/folders", BatchKind.LIST: "POST /v1/jobs"}
+        return f"{made_by[BatchKind(self.kind)]} ({self.batch_id})" if self.kind else self.job_id
+
+
+@dataclass
+class TakenUp:
+    """What became of jobs that were to be queued."""
+
+    new: list[Job] = field(default_factory=list)
+    #: Ids of a dead run's open jobs that asked the same; they are in the batch of this run now.
+    resumed: list[str] = field(default_factory=list)
+    #: The fingerprints of the texts that resumed jobs are to replace, as these are now, by the jobs' ids.
+    texts: dict[str, str] = field(default_factory=dict)
+    #: Ids of a dead run's open jobs that asked something else, to be cancelled.
+    superseded: list[str] = field(default_factory=list)
+    #: Open jobs of others that ask the same.
+    followed: list[Writer] = field(default_factory=list)
+    #: Open jobs of others that ask something else and write the same file.
+    refused: list[Writer] = field(default_factory=list)
+
+    @property
+    def queued(self) -> list[str]:
+        """Ids of the new jobs that wait: one that carries an error has ended at once."""
+        return [job.id for job in self.new if job.error_code is None]
+
+
+def writers_of(connection: Connection, outputs: Iterable[str]) -> dict[str, Writer]:
+    """The open jobs that write these files, by the files' addresses."""
+    columns = (_job.c.id, _job.c.output, _job.c.digest, _job.c.batch_id, _batch.c.kind)
+    query = select(*columns).join_from(_job, _batch, isouter=True)
+    found: dict[str, Writer] = {}
+    for chunk in chunked(outputs, CHUNK):
+        rows = connection.execute(query.where(_job.c.output.in_(chunk), _IS_OPEN))
+        found.update((row.output, Writer(*row)) for row in rows)
+    return found
+
+
+def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
+    """Write queued jobs. Raises ConflictError when an open job writes the file of one of them, or two write one file."""
+    outputs = Counter(job.output for job in jobs if job.output is not None)
+    if busy := writers_of(connection, outputs):
+        raise busy_error(list(busy.values()))
+    if twice := [output for output, count in outputs.items() if count > 1]:
+        raise ConflictError(f"Two of these jobs write one file: {twice[0]}. Ask about one of their images only.")
+    connection.execute(insert(_job), [job.model_dump() for job in jobs])
+
+
+def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[str]) -> TakenUp:
+    """Decide about jobs of one run that is to queue them. `dead`: ids of batches whose command has ended.
+
+    `writers` of the jobs' files; what is decided here is added.
+    """
+    taken = TakenUp()
+    for job in jobs:
+        writer = writers.get(job.output or "")
+        job_id = job.id
+        if writer is None:
+            taken.new.append(job)
+        elif writer.batch_id == job.batch_id and writer.digest == job.digest:
+            continue
+        elif writer.batch_id not in dead:
+            (taken.followed if writer.digest == job.digest else taken.refused).append(writer)
+            continue
+        elif writer.digest == job.digest:
+            job_id = writer.job_id
+            taken.resumed.append(job_id)
+            if job.output_before is not None:
+                taken.texts[job_id] = job.output_before
+        else:
+            taken.superseded.append(writer.job_id)
+            taken.new.append(job)
+        if job.output is not None:
+            writers[job.output] = Writer(job_id, job.output, job.digest, job.batch_id, BatchKind.RUN)
+    return taken
+
+
+def busy_error(busy: Sequence[Writer]) -> ConflictError:
+    """Some of the files of a request are going to be written by others."""
+    return ConflictError(
+        f"{len(busy)} of these images are being asked about already, by {busy[0].maker} first. Wait for its end, or cancel it."
+    )

@@ -1,0 +1,42 @@
+"""The statements that the worker executes for every job, built once: to build one takes longer than to execute it.
+
+Columns without an expression of their own are set to the parameters of their name.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import BindParameter, Select, Table, Update, bindparam, func, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlmodel import SQLModel
+
+from jobs.store.tables import JobStatus
+
+_job: Table = SQLModel.metadata.tables["job"]
+_ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
+
+#: What decides about a job's turn.
+GLANCE: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
+    _job.c.id.in_(_ids)
+)
+
+#: queued → running; sets `status`, `worker` and `started_at`.
+CLAIM: ReturningUpdate[tuple[object, ...]] = (
+    update(_job)
+    .where(_job.c.id.in_(_ids), _job.c.status == JobStatus.QUEUED)
+    .values(attempts=_job.c.attempts + 1, queue_seconds=bindparam("now") - _job.c.created_at)
+    .returning(_job)
+)
+
+
+@cache
+def ending(leaving: tuple[JobStatus, ...]) -> Update:
+    """To a terminal status; numbers the job `job_id` within its batch in the order of the ends."""
+    ended = _job.alias()
+    last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(ended.c.batch_id == _job.c.batch_id)
+    return (
+        update(_job)
+        .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving))
+        .values(finished_order=last.correlate(_job).scalar_subquery() + 1)
+    )

@@ -1,0 +1,258 @@
+"""The system of record: every change of a job's state is one method and one transaction.
+
+Each change is an `UPDATE … WHERE status IN (…)` guarded by the states it may leave, so of two that race one wins and the
+other learns from the row count that it lost. Terminal states are final: no method leaves them. Nothing here deletes a row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlmodel import SQLModel
+
+from jobs.chunks import chunked
+from jobs.errors import CaptionqError, PoisonError
+from jobs.store.connection import writing
+from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
+from jobs.store.queries import CHUNK, Records, as_job
+from jobs.store.statements import CLAIM, ending
+from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
+from jobs.store.webhook_rows import add_webhooks
+
+#: A job whose worker died this often while it ran has killed it, and is given up.
+MAX_DEATHS = 3
+
+_job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a generation gave: the text, its usage in tokens and where the time went in seconds."""
+
+    text: str
+    #: `stop` or `length`.
+    finish_reason: str
+    prompt_tokens: int
+    #: Part of `prompt_tokens`.
+    image_tokens: int
+    completion_tokens: int
+    preprocess_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+    #: What was noticed about the text: `empty`, `repetition`.
+    quality: str | None = None
+    #: JSON in OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
+    logprobs: str | None = None
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a dead worker left behind."""
+
+    requeued: list[str]
+    poisoned: list[str]
+
+
+class Store(Records):
+    """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
+
+    # -- making -------------------------------------------------------------------------------------
+
+    def add_batch(self, batch: Batch) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(insert(_batch).values(batch.model_dump()))
+
+    def complete(self, batch_id: str, webhooks: Sequence[Webhook] = ()) -> bool:
+        """All jobs of the batch are there, and somebody may be told of its end. False: it was given up meanwhile."""
+        with writing(self._engine) as connection:
+            if not self._complete(connection, batch_id):
+                return False
+            add_webhooks(connection, webhooks)
+            return True
+
+    def give_up(self, batch_id: str) -> bool:
+        """No more jobs will come to a batch that is not complete, and its key is free for another one."""
+        with writing(self._engine) as connection:
+            return self._complete(connection, batch_id, idempotency_key=None)
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile.
+
+        A job with an error has failed before it could begin, and ends at once.
+        """
+        with writing(self._engine) as connection:
+            insert_jobs(connection, jobs)
+            self._end_refused(connection, jobs)
+
+    def take_up(self, jobs: Sequence[Job], batch_id: str, dead: Collection[str]) -> TakenUp:
+        """Write those of these jobs whose files no open job writes; take over or cancel what dead runs left of the others.
+
+        One transaction, so of two commands that come at the same moment one queues a job and the other finds it. `jobs` are
+        some hundreds, of the batch `batch_id`. `dead`: ids of batches whose command has ended.
+        """
+        with writing(self._engine) as connection:
+            writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
+            taken = sort_out(jobs, writers, dead)
+            self._end(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
+            self._update(connection, taken.resumed, OPEN, batch_id=batch_id)
+            for job_id, before in taken.texts.items():
+                self._update(connection, [job_id], OPEN, output_before=before)
+            if taken.new:
+                connection.execute(insert(_job), [job.model_dump() for job in taken.new])
+                self._end_refused(connection, taken.new)
+        return taken
+
+    def adopt(self, ids: Sequence[str], batch_id: str, dead: Collection[str]) -> int:
+        """Move open jobs of runs that are dead into the batch of the run that takes them over. Returns how many moved.
+
+        Not those that another run has taken over before.
+        """
+        moved = 0
+        for chunk in chunked(ids, CHUNK):
+            with writing(self._engine) as connection:
+                moved += self._update(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
+        return moved
+
+    def cancel_abandoned(
+        self, outputs: Iterable[str], dead: Collection[str], leaving: Sequence[JobStatus] = OPEN
+    ) -> list[str]:
+        """queued (or running, see `leaving`) → cancelled, for jobs of dead runs that write these files. Returns their ids."""
+        cancelled: list[str] = []
+        for chunk in chunked(outputs, CHUNK):
+            with writing(self._engine) as connection:
+                left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
+                query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
+                ids = list(connection.execute(query).scalars())
+                self._end(connection, ids, tuple(leaving), JobStatus.CANCELLED)
+                cancelled += ids
+        return cancelled
+
+    # -- a job's way --------------------------------------------------------------------------------
+
+    def claim(self, job_id: str, worker: str) -> Job | None:
+        """queued → running. None: the row is not queued (any more), and the queue entry that led here is stale."""
+        return self.claim_all([job_id], worker).get(job_id)
+
+    def claim_all(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
+        """queued → running, for those of the ids whose rows are still queued: these jobs, by their ids."""
+        now = time.time()
+        values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
+        with writing(self._engine) as connection:
+            rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
+        return {row["id"]: as_job(row) for row in rows}
+
+    def keep_answer(self, job_id: str, text: str, previous_text: bytes | None) -> bool:
+        """Keep the answer of a running job before its file is written. False: it was cancelled meanwhile.
+
+        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is what the file held.
+        """
+        return self._change([job_id], (JobStatus.RUNNING,), text=text, previous_text=previous_text) == 1
+
+    def succeed(self, job_id: str, result: Result) -> bool:
+        """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
+        return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
+
+    def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
+        """queued or running → failed, with the error (and the result, when only writing it out failed)."""
+        values = {} if result is None else asdict(result)
+        error_values = {"error_code": error.code, "error_message": error.message}
+        return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
+
+    def release(self, job_id: str, error: CaptionqError | None = None) -> bool:
+        """running → queued: the worker stops before it is done, or a transient `error` is to be tried again."""
+        values = {} if error is None else {"error_code": error.code, "error_message": error.message}
+        return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
+        cancelled: list[str] = []
+        for chunk in chunked(ids, CHUNK):
+            with writing(self._engine) as connection:
+                query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
+                open_ids = list(connection.execute(query).scalars())
+                self._end(connection, open_ids, OPEN, JobStatus.CANCELLED)
+                cancelled.extend(open_ids)
+        return cancelled
+
+    def recover(self, worker: str, *, died: bool = True) -> Recovered:
+        """What a dead worker of this name still ran goes back: running → queued, or → failed as `poison`.
+
+        To be called by the one process that holds that name now. `died`: whether the jobs may have been the cause.
+        """
+        with writing(self._engine) as connection:
+            query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
+            deaths = {row.id: row.deaths for row in connection.execute(query)}
+            poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
+            requeued = [job_id for job_id in deaths if job_id not in poisoned]
+            error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
+            values = {"error_code": error.code, "error_message": error.message}
+            for job_id in poisoned:
+                count = deaths[job_id] + 1
+                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=count, **values)
+            for chunk in chunked(requeued, CHUNK):
+                self._update(
+                    connection,
+                    chunk,
+                    (JobStatus.RUNNING,),
+                    status=JobStatus.QUEUED,
+                    worker=None,
+                    deaths=_job.c.deaths + int(died),
+                )
+        return Recovered(requeued=requeued, poisoned=poisoned)
+
+    def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
+        """queued → failed, for new jobs that carry an error."""
+        refused = [job.id for job in jobs if job.error_code is not None]
+        self._end(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
+
+    def _complete(self, connection: Connection, batch_id: str, **values: object) -> bool:
+        guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
+        return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
+
+    # -- the one guarded UPDATE -----------------------------------------------------------------------
+
+    def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
+        with writing(self._engine) as connection:
+            return self._update(connection, ids, leaving, **values)
+
+    def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
+        with writing(self._engine) as connection:
+            return self._end(connection, ids, leaving, status, **values)
+
+    def _end(
+        self,
+        connection: Connection,
+        ids: Sequence[str],
+        leaving: tuple[JobStatus, ...],
+        status: JobStatus,
+        **values: object,
+    ) -> int:
+        """To a terminal status; numbers each job within its batch in the order of their ends."""
+        changed = 0
+        for job_id in ids:
+            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
+            changed += connection.execute(ending(leaving), end).rowcount
+        return changed
+
+    def _update(
+        self,
+        connection: Connection,
+        ids: Sequence[str],
+        leaving: Sequence[JobStatus],
+        *guards: ColumnElement[bool],
+        **values: object,
+    ) -> int:
+        guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
+        return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
+
+
+def _storable(values: Mapping[str, object]) -> dict[str, object]:
+    """Without NUL characters, which a model may well say: Postgres cannot hold them, so SQLite is given none either."""
+    return {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,98 @@
+"""Who wants to be told of an end, and how often it was tried: rows that several processes may serve at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, Table, exists, insert, or_, select, update
+from sqlmodel import SQLModel
+
+from jobs.chunks import chunked
+from jobs.errors import CaptionqError
+from jobs.store.connection import reading, writing
+from jobs.store.tables import OPEN, Webhook
+
+#: Seconds after a failed attempt until the next one, as Standard Webhooks proposes; then it is given up.
+SCHEDULE = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+#: Seconds that a claim holds: longer than an attempt, so that nobody else makes the same one, unless this process dies.
+CLAIM_SECONDS = 60
+#: Rows that are looked at together: many, so that those for one slow receiver do not hide the others.
+DUE_LIMIT = 10_000
+#: Rows a statement.
+CHUNK = 500
+
+_webhook: Table = SQLModel.metadata.tables["webhook"]
+_job: Table = SQLModel.metadata.tables["job"]
+
+
+def add_webhooks(connection: Connection, webhooks: Sequence[Webhook]) -> None:
+    """Write webhooks within a transaction: the one that writes the last of their jobs, or a later one.
+
+    A batch without open jobs has ended, so a webhook that is there before the jobs would tell of an end too early.
+    """
+    for chunk in chunked(webhooks, CHUNK):
+        connection.execute(insert(_webhook), [webhook.model_dump() for webhook in chunk])
+
+
+class WebhookStore:
+    """Reads and changes webhooks. Safe to use from several processes and threads at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, webhooks: Sequence[Webhook]) -> None:
+        """In a transaction of its own; see `add_webhooks`."""
+        with writing(self._engine) as connection:
+            add_webhooks(connection, webhooks)
+
+    def find(self, webhook_id: str) -> Webhook | None:
+        """The webhook, if there is such a one."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_webhook).where(_webhook.c.id == webhook_id)).mappings().one_or_none()
+        return None if row is None else Webhook(**row)
+
+    def due(self, now: float) -> list[tuple[str, str]]:
+        """(id, URL) of those whose job, or all of whose batch, has ended, and whose time has come; the longest due first."""
+        of_job = select(_job.c.id).where(_job.c.id == _webhook.c.job_id, _job.c.status.in_(OPEN))
+        of_batch = select(_job.c.id).where(_job.c.batch_id == _webhook.c.batch_id, _job.c.status.in_(OPEN))
+        query = (
+            select(_webhook.c.id, _webhook.c.url)
+            .where(_webhook.c.next_attempt_at <= now, ~or_(exists(of_job), exists(of_batch)))
+            .order_by(_webhook.c.next_attempt_at, _webhook.c.id)
+            .limit(DUE_LIMIT)
+        )
+        with reading(self._engine) as connection:
+            return [(row.id, row.url) for row in connection.execute(query)]
+
+    def claim(self, webhook_id: str, now: float) -> Webhook | None:
+        """Take one that is due for CLAIM_SECONDS, and count the attempt. None: somebody else has taken it."""
+        claim = (
+            update(_webhook)
+            .where(_webhook.c.id == webhook_id, _webhook.c.next_attempt_at <= now)
+            .values(next_attempt_at=now + CLAIM_SECONDS, attempts=_webhook.c.attempts + 1)
+            .returning(_webhook)
+        )
+        with writing(self._engine) as connection:
+            row = connection.execute(claim).mappings().one_or_none()
+        return None if row is None else Webhook(**row)
+
+    def delivered(self, webhook: Webhook) -> None:
+        """The receiver has it: nothing is left to do."""
+        done = update(_webhook).where(_webhook.c.id == webhook.id)
+        with writing(self._engine) as connection:
+            connection.execute(done.values(delivered_at=time.time(), next_attempt_at=None, last_error=None))
+
+    def failed(self, webhook: Webhook, error: CaptionqError, now: float) -> float | None:
+        """What became of a claimed one. Returns when it is tried again; None: it is given up, or out of this claim's hands."""
+        wait = SCHEDULE[webhook.attempts - 1] if error.transient and webhook.attempts <= len(SCHEDULE) else None
+        again = None if wait is None else now + wait
+        # An attempt that outlived its claim says nothing about the one after it.
+        guard = (_webhook.c.id == webhook.id) & (_webhook.c.attempts == webhook.attempts)
+        with writing(self._engine) as connection:
+            changed = connection.execute(
+                update(_webhook)
+                .where(guard, _webhook.c.delivered_at.is_(None))
+                .values(next_attempt_at=again, last_error=error.message)
+            ).rowcount
+        return again if changed else None

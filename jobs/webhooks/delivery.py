@@ -1,0 +1,106 @@
+"""The loop that delivers webhooks: one thread a receiver, so that a slow one holds nobody up but itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from jobs.errors import CaptionqError, WebhookError
+from jobs.settings import Settings
+from jobs.store.tables import Webhook
+from jobs.store.webhook_rows import WebhookStore
+from jobs.webhooks.message import deliver
+
+#: Receivers that are served at the same time.
+THREADS = 8
+
+#: The body of a message, in JSON.
+Render = Callable[[Webhook], bytes]
+
+logger = logging.getLogger("captionq.webhooks")
+
+
+class Deliverer:
+    """Delivers what is due. Several processes may have one each."""
+
+    def __init__(self, store: WebhookStore, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        #: The hosts that a thread is at.
+        self._busy: set[str] = set()
+
+    def run_once(self, render: Render) -> None:
+        """Set threads to deliver what is due, and return without waiting for them. Raises nothing."""
+        try:
+            due = self._store.due(time.time())
+        except Exception as error:
+            logger.error("Webhooks could not be read: %s.", type(error).__name__)  # noqa: TRY400
+            return
+        by_host: defaultdict[str, list[str]] = defaultdict(list)
+        for webhook_id, url in due:
+            by_host[_host(url)].append(webhook_id)
+        for host, ids in by_host.items():
+            self._start(host, ids, render)
+
+    def close(self) -> None:
+        """Wait for the messages that are on their way; those that are not stay due."""
+        with self._lock:
+            self._stopping.set()
+        self._threads.shutdown()
+
+    def _start(self, host: str, ids: Sequence[str], render: Render) -> None:
+        with self._lock:
+            if self._stopping.is_set() or host in self._busy or len(self._busy) >= THREADS:
+                return
+            self._busy.add(host)
+            self._threads.submit(self._serve, host, ids, render)
+
+    def _serve(self, host: str, ids: Sequence[str], render: Render) -> None:
+        try:
+            for webhook_id in ids:
+                if self._stopping.is_set():
+                    break
+                self._try(webhook_id, host, render)
+        except Exception as error:
+            # By its type alone, here and below: what an unforeseen error says may hold the address, and that a secret.
+            logger.error("Webhooks for %s could not be served: %s.", host, type(error).__name__)  # noqa: TRY400
+        finally:
+            with self._lock:
+                self._busy.discard(host)
+
+    def _try(self, webhook_id: str, host: str, render: Render) -> None:
+        # Claimed one by one: a claim must not run out while others of the same receiver are on their way.
+        webhook = self._store.claim(webhook_id, time.time())
+        if webhook is None:
+            return
+        try:
+            deliver(webhook, render(webhook), self._settings)
+        except WebhookError as error:
+            self._note(webhook, host, error)
+        except CaptionqError as error:
+            self._note(webhook, host, WebhookError(error.message))
+        except Exception as error:
+            self._note(webhook, host, WebhookError(f"The message could not be made or sent: {type(error).__name__}."))
+        else:
+            self._store.delivered(webhook)
+
+    def _note(self, webhook: Webhook, host: str, error: WebhookError) -> None:
+        now = time.time()
+        again = self._store.failed(webhook, error, now)
+        then = "It is not tried again" if again is None else f"The next attempt is in {again - now:.0f} s"
+        logger.warning("Webhook %s for %s was not delivered. %s %s.", webhook.id, host, error.message, then)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "an address without a host"
+    except ValueError:
+        return "an address that is not valid"
