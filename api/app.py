@@ -8,16 +8,16 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api import chat, files, folders, health, jobs, metrics, models
-from api.auth import KeyCheck
-from api.body_limit import BodyLimit
+from api.background_tasks import Housekeeping
 from api.errors import ErrorBody, install_error_handlers
-from api.housekeeping import Housekeeping
+from api.middleware.api_keys import KeyCheck
+from api.middleware.body_limit import BodyLimit
+from api.middleware.request_log import RequestLog
+from api.middleware.request_metrics import RequestMetrics
+from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
-from api.request_log import RequestLog
-from api.request_metrics import RequestMetrics
-from api.resources import open_resources
-from api.same_site import SameSite
+from api.routes import chat, files, folders, health, jobs, metrics, models
+from api.runtime.resources import open_resources
 from jobs.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
 

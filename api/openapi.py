@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from api.folder_objects import FolderBody, FolderOptions
+from api.schemas.folder import FolderBody, FolderOptions
 
 _TEXT = {"type": "string"}
 _ANY = {"x-request-id": {"required": True, "schema": _TEXT, "description": "As it is in the log"}}

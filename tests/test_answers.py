@@ -17,10 +17,10 @@ from redis import Redis
 from sqlalchemy import text
 
 from api.app import create_app
-from api.following import follow
-from api.hub import Subscription
-from api.request_metrics import RequestMetrics
-from api.resources import Resources, open_resources
+from api.middleware.request_metrics import RequestMetrics
+from api.runtime.event_hub import Subscription
+from api.runtime.resources import Resources, open_resources
+from api.streaming.job_follower import follow
 from jobs.queue.events import Event, News, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
 from jobs.settings import Settings
@@ -99,8 +99,8 @@ def test_a_stream_whose_worker_has_gone_for_good_ends(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     """With an error, and its job with it, unless its client may come back."""
-    monkeypatch.setattr("api.answer.WORKER_PATIENCE", 0.0)
-    monkeypatch.setattr("api.answer.HEADERS_AFTER", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.WORKER_PATIENCE", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
     headers = {} if key is None else {"Idempotency-Key": key}
     with client.stream("POST", CHAT, json={**HELLO, "stream": True}, headers=headers) as response:
         events = events_of(response.iter_lines())
@@ -115,9 +115,9 @@ def test_a_worker_that_lives_is_waited_for(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For as long as it takes; comments say meanwhile that the stream is alive."""
-    monkeypatch.setattr("api.answer.WORKER_PATIENCE", 0.0)
-    monkeypatch.setattr("api.answer.HEADERS_AFTER", 0.0)
-    monkeypatch.setattr("api.answer.HEARTBEAT", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.WORKER_PATIENCE", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.HEARTBEAT", 0.0)
     with client.stream("POST", CHAT, json={**HELLO, "stream": True}) as response:
         lines = response.iter_lines()
         assert [next(line for line in lines if line.startswith(":")) for _ in range(2)] == [": ping"] * 2
@@ -129,8 +129,8 @@ def test_events_of_a_job_show_that_they_live(
     client: httpx2.Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one that runs, and says nothing."""
-    monkeypatch.setattr("api.job_events.HEARTBEAT", 0.0)
-    monkeypatch.setattr("api.job_events.POSITION_EVERY", 0.01)
+    monkeypatch.setattr("api.streaming.job_events.HEARTBEAT", 0.0)
+    monkeypatch.setattr("api.streaming.job_events.POSITION_EVERY", 0.01)
     job = a_job(store)
     store.claim(job.id, "idle")
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
@@ -187,7 +187,7 @@ def test_a_stored_answer_needs_no_worker(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who comes back with the key gets it; what is not there yet needs one."""
-    monkeypatch.setattr("api.answer.HEADERS_AFTER", 0.0)
+    monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
     key = {"Idempotency-Key": "mine"}
     with client.stream("POST", CHAT, json={**HELLO, "stream": True}, headers=key):
         pass

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api.body_limit import LEAST_RATE, BodyLimit
+from api.middleware.body_limit import LEAST_RATE, BodyLimit
 from jobs.settings import Settings
 from tests.processes import PATIENCE
 from tests.serving import Served, serving

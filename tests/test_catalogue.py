@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.catalogue import Catalogue
+from api.runtime.model_catalogue import Catalogue
 from jobs.errors import ModelNotFoundError
 from jobs.models.model_info import built_in_models
 from jobs.settings import Settings

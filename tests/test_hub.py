@@ -7,7 +7,7 @@ import time
 
 from redis import Redis
 
-from api.hub import LOOK_EVERY, Hub, Look
+from api.runtime.event_hub import LOOK_EVERY, Hub, Look
 from jobs.store.store import Store
 from tests.rows import make_job
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.dialect import MOST_IN_BODY, CompletionBody
+from api.schemas.chat_request import MOST_IN_BODY, CompletionBody
 from jobs.errors import ContextLengthError
 from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characters, prompt_limit, texts_of
 from jobs.requests import Message, Request, Sampling, TextPart

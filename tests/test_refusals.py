@@ -7,7 +7,7 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from api.refusals import refuse
+from api.middleware.early_refusal import refuse
 from jobs.errors import AuthenticationError
 
 

@@ -6,15 +6,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api.answer import Answer
-from api.auth import Caller, CallerDep
-from api.completions import ChatCompletion
-from api.dependencies import IdempotencyKey, ResourcesDep
-from api.dialect import ChatCompletionBody
 from api.errors import ErrorBody
-from api.intake import make_job
-from api.json_bodies import JSONRoute
-from api.resources import Resources
+from api.intake.jobs import make_job
+from api.middleware.api_keys import Caller, CallerDep
+from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.runtime.resources import Resources
+from api.schemas.chat_request import ChatCompletionBody
+from api.schemas.chat_response import ChatCompletion
+from api.schemas.strict_json import JSONRoute
+from api.streaming.chat_answer import Answer
 from jobs.creation.create import Created, Creation, create, find_repeated
 from jobs.store.tables import OPEN, Job, Lane
 

@@ -12,17 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
-from api.auth import Caller, CallerDep
-from api.dependencies import IdempotencyKey, ResourcesDep
 from api.errors import ErrorBody, not_found
-from api.folder_intake import FolderIntake
-from api.folder_objects import Folder, FolderBody, FolderOptions, folder_object
-from api.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
-from api.forms import MOST_FIELDS, check_form
-from api.intake import ask_again, scoped
-from api.json_bodies import check_values
-from api.resources import Resources
-from api.sse import EventStream
+from api.intake.folders import FolderIntake
+from api.intake.jobs import ask_again, scoped
+from api.middleware.api_keys import Caller, CallerDep
+from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.runtime.resources import Resources
+from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
+from api.schemas.forms import MOST_FIELDS, check_form
+from api.schemas.strict_json import check_values
+from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
+from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Created
 from jobs.errors import ConflictError, NotFoundError

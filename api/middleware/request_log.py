@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import send_error
-from api.request_metrics import RequestMetrics
+from api.middleware.request_metrics import RequestMetrics
 from jobs.errors import CaptionqError
 
 logger = logging.getLogger("captionq.access")

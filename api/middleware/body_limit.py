@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import send_error
-from api.refusals import refuse
+from api.middleware.early_refusal import refuse
 from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
 from jobs.settings import Settings
 

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.refusals import refuse
+from api.middleware.early_refusal import refuse
 from jobs.errors import AuthenticationError
 from jobs.settings import Settings
 

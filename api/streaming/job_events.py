@@ -9,11 +9,11 @@ from typing import Any
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 
-from api.following import HEARTBEAT, News, follow
-from api.hub import Look, Subscription
-from api.job_objects import job_object
-from api.resources import Resources
-from api.sse import HEARTBEAT_COMMENT, event_bytes
+from api.runtime.event_hub import Look, Subscription
+from api.runtime.resources import Resources
+from api.schemas.job import job_object
+from api.streaming.job_follower import HEARTBEAT, News, follow
+from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.creation.create import rate_of
 from jobs.models.model_info import public_name
 from jobs.queue import lanes

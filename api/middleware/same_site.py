@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.refusals import refuse
+from api.middleware.early_refusal import refuse
 from jobs.errors import CaptionqError, ForbiddenError
 
 

@@ -11,9 +11,9 @@ from threading import Event, Lock
 
 from redis import Redis
 
-from api.catalogue import Catalogue
-from api.hub import Hub
-from api.request_metrics import RequestMetrics
+from api.middleware.request_metrics import RequestMetrics
+from api.runtime.event_hub import Hub
+from api.runtime.model_catalogue import Catalogue
 from jobs.errors import WorkerError
 from jobs.images.uploads import Uploads
 from jobs.queue import broker

@@ -8,10 +8,10 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from api.auth import Caller
-from api.dialect import CompletionBody
-from api.images import take_images
-from api.resources import Resources
+from api.intake.images import take_images
+from api.middleware.api_keys import Caller
+from api.runtime.resources import Resources
+from api.schemas.chat_request import CompletionBody
 from jobs.creation.cancel import announce
 from jobs.creation.create import Created, Creation, check_room, create
 from jobs.creation.folder_run import CHUNK, copy_of, look_again

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from api.auth import CallerDep
-from api.dependencies import ResourcesDep
-from api.resources import Resources
+from api.middleware.api_keys import CallerDep
+from api.runtime.dependencies import ResourcesDep
+from api.runtime.resources import Resources
 from jobs.queue import lanes
 from jobs.store.tables import Lane
 

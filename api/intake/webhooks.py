@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.resources import Resources
+from api.runtime.resources import Resources
 from jobs.errors import InvalidRequestError
 from jobs.net.address_rules import check_url
 from jobs.store.tables import Webhook

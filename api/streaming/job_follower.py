@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-from api.hub import Look, Subscription
-from api.resources import Resources
+from api.runtime.event_hub import Look, Subscription
+from api.runtime.resources import Resources
 from jobs.errors import LeavingError
 from jobs.queue.events import Event
 from jobs.store.tables import OPEN, Job

@@ -14,12 +14,12 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from api.completions import usage_of
-from api.folder_objects import folder_object
-from api.following import HEARTBEAT
-from api.job_objects import error_of, source_name
-from api.resources import Resources
-from api.sse import HEARTBEAT_COMMENT, event_bytes
+from api.runtime.resources import Resources
+from api.schemas.chat_response import usage_of
+from api.schemas.folder import folder_object
+from api.schemas.job import error_of, source_name
+from api.streaming.job_follower import HEARTBEAT
+from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from api.dialect import ImageReference
-from api.resources import Resources
+from api.runtime.resources import Resources
+from api.schemas.chat_request import ImageReference
 from jobs.errors import (
     ImageForbiddenError,
     ImageTooLargeError,

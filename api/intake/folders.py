@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from api.auth import Caller
-from api.folder_objects import FolderBody, FolderOptions
-from api.images import check_served
-from api.intake import check_free, roots_of, scoped
-from api.resources import Resources
-from api.webhooks import webhook_for
+from api.intake.images import check_served
+from api.intake.jobs import check_free, roots_of, scoped
+from api.intake.webhooks import webhook_for
+from api.middleware.api_keys import Caller
+from api.runtime.resources import Resources
+from api.schemas.folder import FolderBody, FolderOptions
 from jobs.chunks import chunked
 from jobs.creation.create import Created, check_room
 from jobs.creation.folder_run import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text

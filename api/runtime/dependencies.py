@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from api.resources import Resources
+from api.runtime.resources import Resources
 
 
 def get_resources(request: Request) -> Resources:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.dependencies import ResourcesDep
+from api.runtime.dependencies import ResourcesDep
 from jobs.models.model_info import is_here, public_name
 
 logger = logging.getLogger("captionq.api")

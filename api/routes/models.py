@@ -7,10 +7,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.auth import CallerDep
-from api.dependencies import ResourcesDep
 from api.errors import ErrorBody, not_found
-from api.resources import Resources
+from api.middleware.api_keys import CallerDep
+from api.runtime.dependencies import ResourcesDep
+from api.runtime.resources import Resources
 from jobs.models.batching_verdicts import key_of, read_verdicts
 from jobs.models.model_info import Modality, ModelInfo
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from api.auth import CallerDep
-from api.dependencies import IdempotencyKey, ResourcesDep
 from api.errors import ErrorBody
-from api.forms import MOST_FIELDS, check_form
-from api.intake import scoped
+from api.intake.jobs import scoped
+from api.middleware.api_keys import CallerDep
+from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.schemas.forms import MOST_FIELDS, check_form
 from jobs.images.blobs import blob_address, blob_path, find_blob, put_image_file
 from jobs.images.opening import check_image
 from jobs.images.safe_names import clean_label

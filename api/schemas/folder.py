@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.dialect import Wire
-from api.resources import Resources
+from api.runtime.resources import Resources
+from api.schemas.chat_request import Wire
 from jobs.creation.folder_run import Question
 from jobs.errors import InvalidRequestError
 from jobs.limits import MAX_TOKENS

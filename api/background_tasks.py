@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 
-from api.folder_objects import folder_object
-from api.job_objects import job_object
-from api.resources import Resources
+from api.runtime.resources import Resources
+from api.schemas.folder import folder_object
+from api.schemas.job import job_object
 from jobs.creation.large_batch import end_dead
 from jobs.images.blob_sweep import sweep_blobs
 from jobs.store.tables import Webhook

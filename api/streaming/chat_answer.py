@@ -15,11 +15,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from api.completions import Chunks, completion_of
 from api.errors import error_response, stored_error
-from api.following import HEARTBEAT, News, Silence, ended, follow
-from api.resources import Resources
-from api.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
+from api.runtime.resources import Resources
+from api.schemas.chat_response import Chunks, completion_of
+from api.streaming.job_follower import HEARTBEAT, News, Silence, ended, follow
+from api.streaming.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
 from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
 from jobs.queue.events import Event

@@ -11,17 +11,17 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import Caller, CallerDep
-from api.dependencies import IdempotencyKey, ResourcesDep
-from api.dialect import MOST_IN_BODY, CompletionBody
 from api.errors import ErrorBody
-from api.intake import ask_again, job_for, make_job, scoped
-from api.job_events import END, EVENT_ID, job_events
-from api.job_objects import JobList, JobObject, job_object
-from api.json_bodies import JSONRoute
-from api.resources import Resources
-from api.sse import EventStream
-from api.webhooks import webhook_for
+from api.intake.jobs import ask_again, job_for, make_job, scoped
+from api.intake.webhooks import webhook_for
+from api.middleware.api_keys import Caller, CallerDep
+from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.runtime.resources import Resources
+from api.schemas.chat_request import MOST_IN_BODY, CompletionBody
+from api.schemas.job import JobList, JobObject, job_object
+from api.schemas.strict_json import JSONRoute
+from api.streaming.job_events import END, EVENT_ID, job_events
+from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Creation, check_room, create
 from jobs.errors import ConflictError, InvalidRequestError
