@@ -10,13 +10,13 @@ import click
 
 #: Command → the module that holds it, under the same name. In the order of the help page.
 COMMANDS = {
-    "caption": "cli.caption",
-    "serve": "cli.serve",
-    "work": "cli.work",
-    "jobs": "cli.jobs",
-    "models": "cli.models",
-    "bench": "cli.bench",
-    "doctor": "cli.doctor",
+    "caption": "cli.commands.caption",
+    "serve": "cli.commands.serve",
+    "work": "cli.commands.work",
+    "jobs": "cli.commands.jobs",
+    "models": "cli.commands.models",
+    "bench": "cli.commands.bench",
+    "doctor": "cli.commands.doctor",
 }
 
 

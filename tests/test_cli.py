@@ -19,7 +19,7 @@ from rq import Worker
 
 from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
-from cli.report import make_report
+from cli.output.report import make_report
 from jobs.errors import ImageError
 from jobs.queue import broker_server
 from jobs.queue.lanes import push, waiting

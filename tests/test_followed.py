@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli import followed
-from cli.followed import Followed
+from cli.runs import followed_jobs
+from cli.runs.followed_jobs import Followed
 from jobs.creation.live_runs import Runs
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -16,7 +16,7 @@ from tests.rows import RESULT, add_batch
 @pytest.fixture
 def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Looked at whenever it is asked for."""
-    monkeypatch.setattr(followed, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(followed_jobs, "LOOK_EVERY", 0.0)
     return Runs(settings)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli import services as services_module
-from cli.services import Services
+from cli.runs import services as services_module
+from cli.runs.services import Services
 from jobs.queue import broker
 from jobs.settings import Settings
 from tests.processes import Captionq, until

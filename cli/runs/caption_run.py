@@ -9,10 +9,10 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from cli.followed import Followed
 from cli.main import INTERRUPTED
-from cli.report import make_report
-from cli.services import Services, services
+from cli.output.report import make_report
+from cli.runs.followed_jobs import Followed
+from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
 from jobs.creation.folder_run import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
 from jobs.creation.live_runs import Runs

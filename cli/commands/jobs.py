@@ -47,8 +47,8 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
     Example:
       captionq jobs list --status failed --limit 100
     """
-    from cli.job_table import print_counts, print_jobs
-    from cli.report import as_json
+    from cli.output.job_table import print_counts, print_jobs
+    from cli.output.report import as_json
     from jobs.store.tables import JobStatus
 
     with _store() as store:
@@ -76,8 +76,8 @@ def show(job_or_batch: str, output_format: str) -> None:
     Example:
       captionq jobs show job_1a206df4e0dd54f049644
     """
-    from cli.job_table import print_batch, print_job
-    from cli.report import as_json
+    from cli.output.job_table import print_batch, print_job
+    from cli.output.report import as_json
 
     with _store() as store:
         if job_or_batch.startswith("batch_"):

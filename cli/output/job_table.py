@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.report import name_of, previous_text, printable, reason_of
+from cli.output.report import name_of, previous_text, printable, reason_of
 from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {

@@ -32,7 +32,7 @@ def serve(host: str, port: int, roots: tuple[Path, ...], no_worker: bool, log_js
       captionq serve --allow-root ~/Pictures
       CAPTIONQ_API_KEYS='{"laptop": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
-    from cli.server import run
+    from cli.runs.serve_process import run
     from jobs.settings import read_settings
 
     settings = read_settings()

@@ -18,7 +18,7 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from api.app import create_app
-from cli.services import Services
+from cli.runs.services import Services
 from jobs.errors import CaptionqError, SettingsError, WorkerError
 from jobs.logging_setup import set_up_logging
 from jobs.settings import Settings

@@ -53,7 +53,7 @@ def caption(
       captionq caption photo.heic --prompt "How many people are there?" --format json
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
-    from cli.run import Run
+    from cli.runs.caption_run import Run
     from jobs.creation.folder_run import Existing, Question
     from jobs.settings import read_settings
 
