@@ -1,1 +1,1 @@
-"""What a program calls: captionq over HTTP."""
+"""What a program calls: the HTTP API over the jobs."""

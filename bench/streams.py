@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 import httpx2
 
 from jobs.settings import Settings
-from tests.scenes import Drawn, draw_many
-from tests.serving import about, data_uri, serving
+from tests.support.scenes import Drawn, draw_many
+from tests.support.serving import about, data_uri, serving
 
 #: Seconds that a stream may take in all.
 PATIENCE = 600.0

@@ -1,1 +1,4 @@
-"""What a job is, where it waits and where its result lives."""
+"""The words of every floor: errors, settings, requests and response formats; below them the store, the queue and the files.
+
+Nothing here knows a model in memory, a route or a terminal.
+"""

@@ -17,9 +17,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from jobs.queue import broker
 from jobs.settings import Settings
 from jobs.store.store import Store
-from tests.known_models import know_built_in_models
-from tests.postgres import Postgres, postgres_server
-from tests.processes import DATA_FOLDER
+from tests.support.known_models import know_built_in_models
+from tests.support.postgres import Postgres, postgres_server
+from tests.support.processes import DATA_FOLDER
 
 # Nor may tests write into a developer's own database, or ask a proxy for what is on this machine.
 for _name in [name for name in os.environ if name.startswith("CAPTIONQ_") and not name.startswith("CAPTIONQ_TEST_")]:
@@ -38,20 +38,21 @@ hypothesis.settings.load_profile("gate")
 
 #: The slowest first, so that at the end no process works on one of them while the others have nothing left to do.
 SLOWEST = (
-    "test_acceptance",
+    "test_caption",
+    "test_two_runs",
     "test_two_runs",
     "test_serve",
     "test_openapi",
     "test_killpoints",
-    "test_worker",
+    "test_metal_worker",
     "test_benchmark",
-    "test_api_jobs",
-    "test_api_folders",
-    "test_api_safety",
+    "test_jobs",
+    "test_folders",
+    "test_safety",
     "test_chat",
     "test_clients",
     "test_streams",
-    "test_following",
+    "test_job_events",
 )
 
 

@@ -1,1 +1,1 @@
-"""What holds the model: one process that takes jobs from the queue and generates."""
+"""The process that holds the model: one for a data folder, from its lock to its last log line."""

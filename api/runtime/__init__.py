@@ -1,1 +1,1 @@
-"""."""
+"""The objects that a running API holds: the event hub, the model catalogue, connections."""

@@ -1,1 +1,1 @@
-"""."""
+"""The shapes on the wire, in and out."""

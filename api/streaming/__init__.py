@@ -1,1 +1,1 @@
-"""."""
+"""Answers as they grow: server-sent events, followers of jobs, results of folders."""

@@ -1,1 +1,1 @@
-"""captionq against the plain loop, on the user's machine and side by side."""
+"""captionq beside a plain loop over mlx-vlm, on the user's machine."""

@@ -249,7 +249,7 @@ def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> Non
 
 def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
     """Let an entry wait in rq's scheduled registry before it enters its lane again."""
-    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/test_contracts.py)
+    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
 
 

@@ -60,8 +60,8 @@ class Batch(SQLModel, table=True):
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
-    #: The data folder whose `runs/` holds the lock file of the command that made it (`jobs/creation/live_runs.py`); None: no command lives
-    #: as long as its jobs.
+    #: The data folder whose `runs/` holds the lock file of the command that made it (`jobs/creation/live_runs.py`); None: no
+    #: command lives as long as its jobs.
     maker: str | None = None
     #: What makes a repeated creation the same one, and a digest of what was asked with it.
     idempotency_key: str | None = None

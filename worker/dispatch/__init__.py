@@ -1,1 +1,4 @@
-"""."""
+"""The rq side of the worker: jobs are admitted and leased, their outcomes recorded, their events published.
+
+Nothing here knows mlx.
+"""

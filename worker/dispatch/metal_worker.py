@@ -306,7 +306,7 @@ class MetalWorker(LeasingWorker):
                 with self.connection.pipeline() as pipeline:
                     self.cleanup_execution(flight.entry, pipeline=pipeline, execution=flight.execution)
                     if blameless:
-                        # Private, pinned: see tests/test_contracts.py.
+                        # Private, pinned: see tests/worker/test_contracts.py.
                         flight.queue._enqueue_job(flight.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
                     else:
                         pipeline.delete(flight.entry.key)

@@ -118,7 +118,7 @@ class Literals:
 
     def _plain(self, text: str) -> list[int]:
         # Behind a line's end, which is taken off again, sentencepiece's tokenizers put no space before it.
-        encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - see tests/test_contracts.py
+        encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - see tests/worker/test_contracts.py
         before, ids = encode("\n"), encode("\n" + text)
         return list(ids[len(before) :] if ids[: len(before)] == before else encode(text))
 
@@ -181,7 +181,7 @@ def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
 def _control_tokens(tokenizer: Any, prompter: Prompter) -> set[str]:
     """Special tokens, and other added ones that the template writes: some tokenizers do not call theirs special."""
     # What stands in the template as such, by transformers' own rule, and what it puts together.
-    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/test_contracts.py
+    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/worker/test_contracts.py
     written = prompter.prompt([Message(role="user", content="-")])
     added = (token.content for token in tokenizer.added_tokens_decoder.values())
     tokens |= {content for content in added if re.search(r"[^\w\s]", content) and content in written}

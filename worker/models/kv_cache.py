@@ -1,6 +1,6 @@
 """The keys and values of several rows, a cache object a layer: made, padded, joined, filtered.
 
-mlx-vlm and mlx-lm have the same classes under the same names; what is used of them here is held by tests/test_contracts.py.
+mlx-vlm and mlx-lm have the same classes under the same names; the contract tests hold the parts of them that are used here.
 """
 
 from __future__ import annotations

@@ -43,13 +43,13 @@ GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "
 #: Families that keep their prompts' positions on the language model, where the next prompt's replace them, and take them as
 #: inputs as well as Qwen's do. mlx-vlm counts the positions of later chunks, and of all rows but one, from what is kept.
 KEEPS_POSITIONS = frozenset({"glm4v", "glm4v_moe", "glm_ocr", "paddleocr_vl"})
-#: The attributes in which they are kept. Private, pinned: see tests/test_contracts.py.
+#: The attributes in which they are kept. Private, pinned: see tests/worker/test_contracts.py.
 _KEPT = ("_position_ids", "_rope_deltas")
 
 
 def takes_chunks(model: Any, options: dict[str, Any]) -> bool:
     """Whether a prompt with these inputs may be prefilled in several parts: some families look at all of it at once."""
-    # Private, pinned: see tests/test_contracts.py.
+    # Private, pinned: see tests/worker/test_contracts.py.
     from mlx_vlm.generate.common import _chunked_prefill_enabled
 
     return all(_chunked_prefill_enabled(part, prefill_kwargs=options) for part in (model, model.language_model))

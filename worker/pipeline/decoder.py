@@ -40,7 +40,7 @@ class Decoder:
         self._closed = False
 
     def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Image.Image:
-        """See `worker.pipeline.preprocess.decode`. Raises ImageTooSlowError and ImageTooLargeError at the limits of the settings."""
+        """See `worker.pipeline.preprocess.decode`. Raises ImageTooSlowError, ImageTooLargeError at the limits of the settings."""
         name = name or name_of(source)
         with self._turn:
             answer = self._answer(Order(source, low_detail, name))

@@ -1,0 +1,235 @@
+"""The main job as a user does it: the real command, the real broker, the real model; broken on purpose and run again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from jobs.models.batching_verdicts import Batching, read_verdicts
+from jobs.queue import broker
+from jobs.queue.broker_socket import socket_path
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
+from tests.support.bad_images import write_bad_images, write_noisy_tiff
+from tests.support.known_models import know_built_in_models
+from tests.support.processes import Captionq, ended, until
+from tests.support.scenes import save_scenes
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def captionq(settings: Settings) -> Iterator[Captionq]:
+    """The command, in a data folder of the test's own; nothing of it runs on after the test."""
+    captionq = Captionq(settings)
+    know_built_in_models(settings)
+    yield captionq
+    captionq.kill_all()
+
+
+def texts_of(captions: dict[Path, str]) -> dict[Path, str]:
+    """What stands in the text files of these images."""
+    return {path: path.with_suffix(".txt").read_text().rstrip("\n") for path in captions}
+
+
+def done(folder: Path) -> int:
+    """How many text files there are."""
+    return len(list(folder.glob("*.txt")))
+
+
+def succeeded(settings: Settings) -> Counter[str]:
+    """How often each image has a successful job."""
+    store = Store(settings)
+    rows = store.jobs(statuses=[JobStatus.SUCCEEDED])
+    store.close()
+    return Counter(row.source or "" for row in rows)
+
+
+def start_slowly(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
+    """A run whose few rows are far from done at its first captions."""
+    captionq.environment["CAPTIONQ_SLOTS"] = "2"
+    running = captionq.start("caption", folder)
+    del captionq.environment["CAPTIONQ_SLOTS"]
+    return running
+
+
+def test_a_folder_with_good_and_bad_files(captionq: Captionq, tmp_path: Path) -> None:
+    """The good ones get their captions, each bad one its reason, and nothing runs on afterwards."""
+    # As on a machine that is new to captionq: the model is tried out.
+    (captionq.settings.data_dir / "verdicts.json").unlink()
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 8) | save_scenes(folder / "below", 4, ".jpg")
+    bad = write_bad_images(folder / "bad")
+    write_noisy_tiff(folder / "bad" / "noisy.tiff")
+    ran = captionq.run("caption", folder)
+    assert ran.returncode == 1
+    assert texts_of(captions) == captions
+    assert f"23 images: 13 captioned, 0 skipped, {len(bad)} failed" in ran.stdout
+    reasons = [line for line in ran.stdout.splitlines() if line.startswith("  ")]
+    assert sorted(Path(line.strip().partition(":")[0]).name for line in reasons) == sorted(bad)
+    assert len({line.partition(": ")[2] for line in reasons}) == len(bad)
+    assert [path.name for path in (folder / "bad").glob("*.txt")] == ["noisy.txt"]
+    assert ran.stderr.splitlines() == [
+        "The model 'demo' knows pictures of coloured shapes only. For photographs use --model."
+    ]
+    assert [verdict.batching for verdict in read_verdicts(captionq.settings).values()] == [Batching.TOGETHER]
+    assert not captionq.broker_answers()
+    assert captionq.processes() == []
+
+
+def test_a_second_run_does_nothing(captionq: Captionq, tmp_path: Path) -> None:
+    """What has its text is skipped without a job; with `replace` it is captioned again."""
+    captions = save_scenes(tmp_path / "pictures", 3)
+    assert captionq.run("caption", tmp_path / "pictures").returncode == 0
+    stamps = {path: path.with_suffix(".txt").stat().st_mtime_ns for path in captions}
+    again = captionq.run("caption", tmp_path / "pictures")
+    assert again.returncode == 0
+    assert "3 images: 0 captioned, 3 skipped, 0 failed" in again.stdout
+    assert {path: path.with_suffix(".txt").stat().st_mtime_ns for path in captions} == stamps
+    assert sum(succeeded(captionq.settings).values()) == 3
+    replaced = captionq.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
+    assert "3 images: 3 captioned, 0 skipped, 0 failed" in replaced.stdout
+    assert all("background" in text and "." not in text for text in texts_of(captions).values())
+
+
+def test_what_a_person_wrote_stays(captionq: Captionq, tmp_path: Path) -> None:
+    """Until --force says otherwise; the text that goes is kept, and nothing is written over a picture or a folder."""
+    captions = save_scenes(tmp_path / "pictures", 4)
+    assert captionq.run("caption", tmp_path / "pictures").returncode == 0
+    first, second, third, _ = captions
+    first.with_suffix(".txt").write_text("by hand\n")
+    second.with_suffix(".txt").write_bytes(third.read_bytes())
+    third.with_suffix(".txt").unlink()
+    third.with_suffix(".txt").mkdir()
+    replaced = captionq.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
+    assert replaced.returncode == 1
+    assert "4 images: 1 captioned, 1 skipped, 2 failed" in replaced.stdout
+    assert "1 text was written by hand: --force replaces it too" in replaced.stdout
+    assert f"{second}: {second.stem}.txt is a picture" in replaced.stdout
+    assert f"{third}: {third.stem}.txt is a folder" in replaced.stdout
+    assert second.with_suffix(".txt").read_bytes() == third.read_bytes()
+    assert first.with_suffix(".txt").read_text() == "by hand\n"
+    forced = captionq.run("caption", first, "--existing", "replace", "--force", "--format", "json")
+    assert forced.returncode == 0
+    assert texts_of({first: ""}) == {first: captions[first]}
+    assert json.loads(forced.stdout)["previous_text"] == "by hand\n"
+    shown = captionq.run("jobs", "show", json.loads(forced.stdout)["id"]).stdout
+    assert any(line.split() == ["previous", "text", "by", "hand"] for line in shown.splitlines())
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_resumes(captionq: Captionq, tmp_path: Path) -> None:
+    """Every image ends with exactly one result, and the right one."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 48)
+    running = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 5, "the first captions")
+    running.send_signal(signal.SIGINT)
+    stopped = ended(running)
+    assert stopped.returncode == 130
+    assert "run the same command again" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert captionq.processes() == []
+    kept = done(folder)
+    assert 5 <= kept < 48
+    again = captionq.run("caption", folder)
+    assert again.returncode == 0
+    assert f"48 images: {48 - kept} captioned, {kept} skipped, 0 failed" in again.stdout
+    assert texts_of(captions) == captions
+    assert set(succeeded(captionq.settings).values()) == {1}
+
+
+def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None:
+    """SIGKILL in the middle: another worker takes over, and every image is captioned exactly once."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 32)
+    running = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 5, "the first captions")
+    killed = captionq.worker_pid()
+    subprocess.run(["kill", "-9", str(killed)], check=True)
+    ran = ended(running)
+    assert ran.returncode == 0, ran.stderr
+    assert captionq.worker_pid() != killed
+    assert texts_of(captions) == captions
+    counts = succeeded(captionq.settings)
+    assert len(counts) == 32
+    assert set(counts.values()) == {1}
+
+
+def test_what_a_killed_command_started_ends_and_loses_nothing(captionq: Captionq, tmp_path: Path) -> None:
+    """SIGKILL of the command: worker and broker end by themselves, and the same command resumes."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 32)
+    running = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 3, "the first captions")
+    running.kill()
+    running.communicate()
+    until(lambda: captionq.processes() == [], "worker and broker to end")
+    assert captionq.run("caption", folder).returncode == 0
+    assert texts_of(captions) == captions
+    assert set(succeeded(captionq.settings).values()) == {1}
+
+
+def test_a_killed_broker_comes_back(captionq: Captionq, tmp_path: Path) -> None:
+    """SIGKILL of Valkey in the middle: it is started again, and every image is captioned exactly once."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 32)
+    running = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 5, "the first captions")
+    connection = broker.find(captionq.settings)
+    assert connection is not None
+    subprocess.run(["kill", "-9", str(connection.info("server")["process_id"])], check=True)
+    ran = ended(running)
+    assert ran.returncode == 0, ran.stderr
+    assert texts_of(captions) == captions
+    assert set(succeeded(captionq.settings).values()) == {1}
+
+
+def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path) -> None:
+    """`captionq work` takes the jobs and stays; a second one refuses; rq's own tools see it; Ctrl-C ends it."""
+    worker = captionq.start("work")
+    until(lambda: captionq.settings.worker_lock.exists() and captionq.broker_answers(), "the worker")
+    captions = save_scenes(tmp_path / "pictures", 6)
+    ran = captionq.run("caption", tmp_path / "pictures", "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert {Path(line["image"]): line["text"] for line in lines} == captions
+    assert all(line["usage"]["prompt_tokens"] > line["usage"]["image_tokens"] > 0 for line in lines)
+    assert all(line["seconds"]["decode"] > 0 and line["finish_reason"] == "stop" for line in lines)
+    assert worker.poll() is None
+    second = captionq.run("work")
+    assert second.returncode == 1
+    assert f"A worker (PID {worker.pid}) runs" in second.stderr
+    url = f"unix://{quote(str(socket_path(captionq.settings)))}"
+    rq = Path(sys.executable).with_name("rq")
+    info = subprocess.run([str(rq), "info", "--url", url], capture_output=True, text=True, check=True).stdout
+    assert "1 workers" in info
+    assert "interactive, bulk" in info
+    assert "captionq-" in info
+    worker.send_signal(signal.SIGINT)
+    assert ended(worker).returncode == 0
+    assert not captionq.broker_answers()
+
+
+def test_an_option_that_makes_no_sense_is_a_usage_error(captionq: Captionq, tmp_path: Path) -> None:
+    """Status 2, and a line that names it."""
+    nowhere = captionq.run("caption", tmp_path / "nowhere")
+    assert nowhere.returncode == 2
+    assert "nowhere" in nowhere.stderr
+    both = captionq.run("caption", tmp_path, "--prompt", "What?", "--preset", "tags")
+    assert both.returncode == 2
+    model = captionq.run("caption", tmp_path, "--model", "no-such-model")
+    assert model.returncode == 1
+    assert "no-such-model" in model.stderr
+    assert "Traceback" not in model.stderr
+    text = captionq.run("caption", tmp_path, "--model", "demo-text")
+    assert text.returncode == 1
+    assert "text-only" in text.stderr

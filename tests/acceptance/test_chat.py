@@ -1,0 +1,374 @@
+"""`POST /v1/chat/completions` of a running `captionq serve`, asked by OpenAI's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
+from PIL import Image
+
+from jobs.settings import Settings
+from tests.support.processes import DATA_FOLDER
+from tests.support.scenes import Drawn, draw_many
+from tests.support.serving import Served, about, data_uri, endless, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests here, which serves one folder."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "pictures").mkdir()
+    settings = Settings(data_dir=folder / DATA_FOLDER)
+    settings.make_folders()
+    with serving(settings, "--allow-root", folder / "pictures", CAPTIONQ_MODEL="demo-text") as running:
+        yield running
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[OpenAI]:
+    """OpenAI's client."""
+    with OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def png(drawn: Drawn) -> bytes:
+    """A picture as a file."""
+    file = io.BytesIO()
+    drawn.image.save(file, "PNG")
+    return file.getvalue()
+
+
+def user(*content: Any) -> list[Any]:
+    """One message."""
+    return [{"role": "user", "content": list(content)}]
+
+
+def picture(drawn: Drawn, **more: Any) -> dict[str, Any]:
+    """As a part of a message."""
+    return {"type": "image_url", "image_url": {"url": data_uri(png(drawn)), **more}}
+
+
+TEXT = {"type": "text", "text": "Describe this image."}
+
+
+def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
+    """With its usage, image tokens included."""
+    drawn = draw_many(1)[0]
+    answer = client.chat.completions.create(model="demo", messages=user(picture(drawn), TEXT))
+    assert answer.choices[0].message.content == drawn.caption
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.id.startswith("chatcmpl-job_")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.usage.prompt_tokens > 20
+
+
+def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
+    """The role first, then text, then the reason of its end, then the usage."""
+    drawn = draw_many(1)[0]
+    stream = client.chat.completions.create(
+        model="demo",
+        messages=user(picture(drawn), TEXT),
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == drawn.caption
+    assert len([piece for piece in pieces if piece]) > 1
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert [chunk.usage is None for chunk in chunks] == [True] * (len(chunks) - 1) + [False]
+    assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
+
+
+def test_a_long_answer_comes_in_many_pieces(served: Served) -> None:
+    """While it is being made: a fast machine may say a short one in two."""
+    with served.client.stream("POST", "/v1/chat/completions", json=endless(max_tokens=200, stream=True)) as response:
+        pieces = [line for line in response.iter_lines() if '"content":"' in line]
+    assert len(pieces) > 5
+
+
+def test_a_stream_ends_with_done(served: Served) -> None:
+    """And its other chunks say nothing of usage when nobody asked for it."""
+    with served.client.stream(
+        "POST", "/v1/chat/completions", json=about(data_uri(png(draw_many(1)[0])), stream=True)
+    ) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in response.iter_lines() if line.startswith("data: ")]
+    assert lines[-1] == "data: [DONE]"
+    assert "usage" not in json.loads(lines[0].removeprefix("data: "))
+
+
+def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> None:
+    """Each gets its own caption."""
+    pictures = draw_many(12)
+
+    async def ask_all() -> list[str | None]:
+        async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+            answers = await asyncio.gather(
+                *(client.chat.completions.create(model="demo", messages=user(picture(d), TEXT)) for d in pictures)
+            )
+        return [answer.choices[0].message.content for answer in answers]
+
+    assert asyncio.run(ask_all()) == [drawn.caption for drawn in pictures]
+
+
+def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
+    """Piece by piece, each its own."""
+    pictures = draw_many(6)
+
+    async def read_all() -> list[str]:
+        async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+
+            async def read(drawn: Drawn) -> str:
+                stream = await client.chat.completions.create(
+                    model="demo", messages=user(picture(drawn), TEXT), stream=True
+                )
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+            return await asyncio.gather(*map(read, pictures))
+
+    assert asyncio.run(read_all()) == [drawn.caption for drawn in pictures]
+
+
+def test_an_answer_follows_its_schema(client: OpenAI) -> None:
+    """Structured output, streamed or not."""
+    schema = {
+        "type": "object",
+        "properties": {"count": {"type": "integer"}, "colour": {"enum": ["red", "blue"]}},
+        "required": ["count", "colour"],
+        "additionalProperties": False,
+    }
+    asked: dict[str, Any] = {
+        "model": "demo",
+        "messages": user(picture(draw_many(1)[0]), TEXT),
+        "response_format": {"type": "json_schema", "json_schema": {"name": "scene", "schema": schema, "strict": True}},
+    }
+    answer = client.chat.completions.create(**asked).choices[0].message.content or ""
+    found = json.loads(answer)
+    assert isinstance(found["count"], int)
+    assert found["colour"] in ("red", "blue")
+    chunks = client.chat.completions.create(**asked, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer
+
+
+def test_several_images_and_a_conversation(client: OpenAI) -> None:
+    """A system prompt, an earlier answer as the client gives it back, and two pictures."""
+    first, second = draw_many(2)
+    earlier = client.chat.completions.create(model="demo", messages=user(picture(first), TEXT))
+    answer = client.chat.completions.create(
+        model="demo",
+        messages=[
+            {"role": "developer", "content": "Answer briefly."},
+            *user(picture(first), TEXT),
+            dict[str, Any](role="assistant", **earlier.choices[0].message.model_dump(exclude={"role"})),  # type: ignore[list-item]
+            *user(picture(second), {"type": "text", "text": "Describe this image."}),
+        ],
+    )
+    assert answer.usage is not None
+    assert answer.choices[0].message.content == second.caption
+
+
+def test_log_probabilities_come_with_stream_and_without(client: OpenAI) -> None:
+    """The same entries, each with its alternatives."""
+    asked: dict[str, Any] = {
+        "model": "demo",
+        "messages": user(picture(draw_many(1)[0]), TEXT),
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    whole = client.chat.completions.create(**asked).choices[0].logprobs
+    assert whole is not None
+    assert whole.content
+    assert len(whole.content[0].top_logprobs) == 2
+    streamed = [
+        entry.token
+        for chunk in client.chat.completions.create(**asked, stream=True)
+        if chunk.choices and chunk.choices[0].logprobs
+        for entry in chunk.choices[0].logprobs.content or []
+    ]
+    assert streamed == [entry.token for entry in whole.content]
+
+
+def test_an_image_for_a_text_only_model_is_refused(client: OpenAI) -> None:
+    """400 in OpenAI's shape, naming the model; text it answers."""
+    with pytest.raises(BadRequestError) as refused:
+        client.chat.completions.create(model="demo-text", messages=user(picture(draw_many(1)[0]), TEXT))
+    assert refused.value.status_code == 400
+    body = refused.value.body
+    assert isinstance(body, dict)
+    assert body["code"] == "images_not_supported"
+    assert "demo-text" in body["message"]
+    assert set(body) == {"message", "type", "param", "code"}
+    answer = client.chat.completions.create(model="demo-text", messages=[{"role": "user", "content": "Hello"}])
+    assert (answer.choices[0].message.content or "").startswith("Hello!")
+
+
+def test_an_unknown_model_is_404(client: OpenAI) -> None:
+    """Nothing is downloaded because a stranger names it, and no folder is looked at."""
+    for name in ("mlx-community/whatever-4bit", "/etc", "../demo"):
+        with pytest.raises(NotFoundError) as refused:
+            client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hello"}])
+        assert refused.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("more", "param", "code"),
+    [
+        ({"n": 2}, "n", "unsupported_parameter"),
+        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+        ({"store": True}, "store", "unsupported_parameter"),
+        ({"temprature": 1}, "temprature", "unknown_parameter"),
+        ({"temperature": 3}, "temperature", "invalid_request_error"),
+        ({"messages": []}, "messages", "invalid_request_error"),
+        ({"stream_options": {"include_usage": True}}, None, "invalid_request_error"),
+        ({"top_logprobs": 2}, None, "invalid_request_error"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "what"}}}},
+            ...,
+            ...,
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(
+    served: Served, more: dict[str, Any], param: Any, code: Any
+) -> None:
+    """Never ignored in silence."""
+    response = served.client.post("/v1/chat/completions", json=about(**more) if "messages" not in more else more)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert param is ... or (error["param"], error["code"]) == (param, code)
+
+
+IMAGE = {"url": "https://example.org/x.png"}
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "code"),
+    [
+        ({"type": "image_url", "image_url": {**IMAGE, "detial": "low"}}, "image_url.detial", "unknown_parameter"),
+        ({"type": "image_url", "image_url": {**IMAGE, "detail": "x"}}, "image_url.detail", "invalid_request_error"),
+        ({"type": "image_url", "image_url": {**IMAGE, "file_id": "file_1"}}, "image_url", "invalid_image_url"),
+        ({"type": "image_url", "image_url": {}}, "image_url", "invalid_image_url"),
+        ({"type": "image_url", "image_url": ""}, "image_url", "invalid_request_error"),
+        ({"type": "image_url"}, "image_url", "invalid_request_error"),
+        ({"type": "input_audio", "input_audio": {"data": ""}}, "", "invalid_request_error"),
+        ({"type": "text", "text": 5}, "text", "invalid_request_error"),
+        ("text", "", "invalid_request_error"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: str, code: str) -> None:
+    """In the words of the body, whatever else might have stood in its place; in a list of jobs with its number."""
+    body = {"model": "demo", "messages": user(TEXT, part)}
+    place = "messages.0.content.1" + ("." if param else "") + param
+    for path, sent, before in (("chat/completions", body, ""), ("jobs", body, ""), ("jobs", [body], "0.")):
+        error = served.client.post(f"/v1/{path}", json=sent).json()["error"]
+        assert (error["param"], error["code"]) == (before + place, code), error
+        assert before + place in error["message"]
+
+
+def test_what_is_unknown_is_said_to_be(served: Served) -> None:
+    """A type of parts, and one of those that are known; not the type that the whole message might have had."""
+    parts = user(TEXT, {"type": "input_audio", "input_audio": {"data": ""}})
+    message = served.client.post("/v1/chat/completions", json={"messages": parts}).json()["error"]["message"]
+    assert "'input_audio'" in message
+    assert "'image_url'" in message
+
+
+def test_what_asks_for_nothing_is_taken(served: Served) -> None:
+    """Clients send defaults."""
+    body = about(n=1, tools=None, store=False, service_tier="auto", user="me", metadata=None, text="Hello")
+    assert served.client.post("/v1/chat/completions", json={**body, "model": "demo-text"}).status_code == 200
+
+
+def test_images_come_as_files_paths_and_uploads(served: Served, tmp_path: Path) -> None:
+    """A bare string, a file: address, a path below the served folder, and an upload, by its id."""
+    drawn = draw_many(3)[2]
+    folder = served.captionq.settings.data_dir.parent / "pictures"
+    (folder / "one.png").write_bytes(png(drawn))
+    file = served.client.post("/v1/files", files={"file": ("one.png", png(drawn))}, data={"purpose": "vision"}).json()
+    references: list[Any] = [
+        {"type": "image_url", "image_url": data_uri(png(drawn))},
+        {"type": "image_url", "image_url": {"url": (folder / "one.png").as_uri()}},
+        {"type": "image_url", "image_url": str(folder / "one.png")},
+        {"type": "image_url", "image_url": {"file_id": file["id"]}},
+        {"type": "image_file", "image_file": {"file_id": file["id"]}},
+    ]
+    for reference in references:
+        response = served.client.post(
+            "/v1/chat/completions", json={"model": "demo", "messages": user(reference, TEXT), "max_tokens": 64}
+        )
+        assert response.json()["choices"][0]["message"]["content"] == drawn.caption, reference
+
+
+def test_low_detail_takes_fewer_tokens(client: OpenAI) -> None:
+    """A large picture is scaled down to OpenAI's 512 × 512."""
+    drawn = draw_many(1)[0]
+    large = Drawn(drawn.image.resize((1200, 1200), Image.Resampling.NEAREST), drawn.scene)
+    usages = [
+        client.chat.completions.create(model="demo", messages=user(picture(large, detail=detail), TEXT)).usage
+        for detail in ("low", "high")
+    ]
+    assert usages[0] is not None
+    assert usages[1] is not None
+    assert usages[0].prompt_tokens <= usages[1].prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "code"),
+    [
+        ("data:image/png;base64,!!!", 400, "invalid_base64_image"),
+        ("data:image/png;base64,", 400, "empty_image_file"),
+        (data_uri(b"this is no picture"), 400, "unsupported_image_media_type"),
+        (data_uri(b"\x89PNG\r\n\x1a\n" + b"\0" * 50), 400, ...),
+        ("ftp://example.org/x.png", 400, "invalid_image_url"),
+        ("blob:" + "0" * 64, 400, "invalid_image_url"),
+        ("https://127.0.0.1/x.png", 403, "address_forbidden"),
+        ("http://example.org/x.png", 400, "invalid_image_url"),
+        ("file:///etc/passwd", 403, "image_file_forbidden"),
+        ("/etc/passwd", 403, "image_file_forbidden"),
+        ("file:///etc/nothing-of-this-name", 403, "image_file_forbidden"),
+    ],
+)
+def test_an_image_that_cannot_be_used_has_its_own_code(served: Served, address: str, status: int, code: Any) -> None:
+    """And says nothing of this machine."""
+    response = served.client.post("/v1/chat/completions", json=about(address))
+    assert response.status_code == status, response.text
+    assert code is ... or response.json()["error"]["code"] == code
+    given = "" if address.startswith("data:") else address
+    paths = re.findall(r"/[^\s']+", response.json()["error"]["message"])
+    assert all(path in given for path in paths), response.text
+
+
+def test_a_link_out_of_the_served_folder_leads_nowhere(served: Served, tmp_path: Path) -> None:
+    """Nor do steps upwards; a missing file below it is said to be missing."""
+    folder = served.captionq.settings.data_dir.parent / "pictures"
+    (tmp_path / "secret.png").write_bytes(png(draw_many(1)[0]))
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for path, status in (("link.png", 403), ("../data/captionq.db", 403), ("missing.png", 400)):
+        response = served.client.post("/v1/chat/completions", json=about(f"{folder}/{path}"))
+        assert response.status_code == status, (path, response.text)
+
+
+def test_too_many_images_are_refused(served: Served) -> None:
+    """With both numbers."""
+    response = served.client.post("/v1/chat/completions", json=about(*["https://example.org/x.png"] * 33))
+    assert response.json()["error"]["code"] == "too_many_images"
+    assert "33" in response.json()["error"]["message"]
+
+
+def test_models_are_listed(client: OpenAI) -> None:
+    """Those that are here, the default one first."""
+    models = list(client.models.list())
+    assert [model.id for model in models][:2] == ["demo-text", "demo"]
+    assert client.models.retrieve("demo-text").id == "demo-text"

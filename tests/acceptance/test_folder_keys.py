@@ -1,0 +1,136 @@
+"""Folders and lists that are asked for twice, of a `captionq serve` without a worker whose lane is soon full."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.creation.folder_run import CHUNK
+from jobs.creation.large_batch import DIED_AFTER
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind, Job
+from tests.acceptance.test_chat import png
+from tests.support.scenes import draw, save_scenes
+from tests.support.serving import Served, data_uri, events_of, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture
+def served(settings: Settings, tmp_path: Path) -> Iterator[Served]:
+    """Its bulk lane holds four jobs, an upload three files."""
+    (tmp_path / "pictures").mkdir()
+    limits = {"CAPTIONQ_MAX_WAITING_BULK": "4", "CAPTIONQ_MAX_UPLOAD_FILES": "3"}
+    with serving(settings, "--no-worker", "--allow-root", tmp_path / "pictures", ready=False, **limits) as running:
+        yield running
+
+
+def twice(served: Served, path: str, **request: Any) -> tuple[list[int], set[str]]:
+    """The statuses and the ids of the same request with the same key."""
+    answers = [served.client.post(path, headers={"Idempotency-Key": path}, **request) for _ in range(2)]
+    return [answer.status_code for answer in answers], {str(answer.json().get("id")) for answer in answers}
+
+
+def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, tmp_path: Path) -> None:
+    """Also when all that it is about has changed meanwhile; something new finds no room."""
+    save_scenes(tmp_path / "pictures", 4)
+    body = {"path": str(tmp_path / "pictures")}
+    statuses, ids = twice(served, "/v1/folders", json=body)
+    assert statuses == [201, 200]
+    assert len(ids) == 1
+    assert served.client.post("/v1/folders", files={"files": ("a.png", b"x")}).status_code == 429
+
+
+def test_a_list_is_found_by_its_key_on_a_full_lane(served: Served) -> None:
+    """And one that does not fit is refused as a whole."""
+    answers = [served.client.post("/v1/jobs", json=[HELLO] * 4, headers={"Idempotency-Key": "list"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json()["data"] == answers[1].json()["data"]
+    assert served.client.post("/v1/jobs", json=[HELLO]).status_code == 429
+    assert served.client.post("/v1/jobs", json=[HELLO] * 5).status_code == 400
+
+
+def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
+    """By its key on a full lane; without one not while the first retry is going to write the same files."""
+    save_scenes(tmp_path / "pictures", 2)
+    folder = served.client.post("/v1/folders", json={"path": str(tmp_path / "pictures")}).json()
+    address = f"/v1/folders/{folder['id']}/retry"
+    (job, _) = served.client.get("/v1/jobs", params={"batch": folder["id"]}).json()["data"]
+    assert served.client.delete(f"/v1/folders/{folder['id']}").json()["counts"]["cancelled"] == 2
+    assert served.client.post(address, headers={"Idempotency-Key": address}).json()["counts"]["queued"] == 2
+    for again in (address, f"/v1/jobs/{job['id']}/retry"):
+        refused = served.client.post(again)
+        assert refused.status_code == 409, refused.text
+        assert "being asked about already" in refused.json()["error"]["message"]
+    served.client.post("/v1/jobs", json=[HELLO] * 2)
+    assert served.client.post("/v1/jobs", json=HELLO).status_code == 429
+    statuses, ids = twice(served, address)
+    assert statuses == [200, 200]
+    assert len(ids) == 1
+
+
+def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
+    """All that was cancelled, each once, with its name."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for number in range(2 * CHUNK + 1):
+            opened.writestr(f"{number}.png", b"not looked at yet")
+    with serving(settings, "--no-worker", ready=False) as served:
+        folder = served.client.post("/v1/folders", files={"files": ("a.zip", archive.getvalue())}).json()
+        served.client.delete(f"/v1/folders/{folder['id']}")
+        statuses, ids = twice(served, f"/v1/folders/{folder['id']}/retry")
+        assert statuses == [201, 200]
+        (again,) = ids
+        assert served.client.delete(f"/v1/folders/{again}").json()["counts"]["cancelled"] == 2 * CHUNK + 1
+        lines = served.client.get(f"/v1/folders/{again}/results").text.splitlines()
+    assert sorted(json.loads(line)["source"] for line in lines) == sorted(f"{n}.png" for n in range(2 * CHUNK + 1))
+
+
+def test_the_detail_of_an_image_reaches_its_job(served: Served) -> None:
+    """The worker scales by it (`decode`)."""
+    image = {"url": data_uri(png(draw(0))), "detail": "low"}
+    content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": "What is this?"}]
+    body = {"model": "demo", "messages": [{"role": "user", "content": content}]}
+    job = served.client.post("/v1/jobs", json=body).json()
+    store = Store(served.captionq.settings)
+    (asked,) = store.job(job["id"]).parsed_request().images
+    store.close()
+    assert asked.detail == "low"
+
+
+def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
+    """Two of two images are four."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name in ("a.png", "b.png"):
+            opened.writestr(name, png(draw(0)))
+    zips = [("files", (f"{number}.zip", archive.getvalue())) for number in range(2)]
+    refused = served.client.post("/v1/folders", files=zips)
+    assert refused.status_code == 413
+    assert refused.json()["error"]["code"] == "upload_too_large"
+    assert served.client.post("/v1/folders", files=[zips[0], ("files", ("c.png", png(draw(0))))]).status_code == 201
+
+
+def test_a_folder_whose_maker_died_ends(settings: Settings) -> None:
+    """With the next API: its events do too."""
+    long_ago = time.time() - DIED_AFTER - 1
+    dead = Batch(description="x", kind=BatchKind.FOLDER, model="demo", complete=False, created_at=long_ago)
+    store = Store(settings)
+    store.add_batch(dead)
+    store.add([Job(model="demo", request="{}", digest="x", batch_id=dead.id, created_at=long_ago)])
+    store.close()
+    with serving(settings, "--no-worker", ready=False) as served:
+        with served.client.stream("GET", f"/v1/folders/{dead.id}/events") as response:
+            last = list(events_of(response.iter_lines()))[-1]
+        assert last["event"] == "result"
+        assert last["data"]["counts"]["cancelled"] == 1

@@ -1,0 +1,270 @@
+"""`/v1/folders` of a running `captionq serve`: a folder that is served, uploads and zips, followed to their results."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.settings import Settings
+from tests.acceptance.test_chat import png
+from tests.support.processes import DATA_FOLDER, until
+from tests.support.scenes import draw_many, save_scenes
+from tests.support.serving import Served, events_of, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests here, which serves one folder."""
+    folder = tmp_path_factory.mktemp("folders")
+    (folder / "pictures").mkdir()
+    settings = Settings(data_dir=folder / DATA_FOLDER)
+    settings.make_folders()
+    with serving(settings, "--allow-root", folder / "pictures") as running:
+        yield running
+
+
+def root(served: Served) -> Path:
+    """The folder that is served."""
+    return served.captionq.settings.data_dir.parent / "pictures"
+
+
+def ended(served: Served, folder: dict[str, Any]) -> dict[str, Any]:
+    """The folder, once all of it has ended."""
+    until(lambda: served.client.get(f"/v1/folders/{folder['id']}").json()["status"] == "ended", "the folder's end")
+    found: dict[str, Any] = served.client.get(f"/v1/folders/{folder['id']}").json()
+    return found
+
+
+def results(served: Served, folder: dict[str, Any]) -> dict[str, Any]:
+    """The texts by the images' names."""
+    lines = served.client.get(f"/v1/folders/{folder['id']}/results").text.splitlines()
+    return {line["source"]: line["text"] for line in map(json.loads, lines)}
+
+
+def test_a_folder_below_a_root_is_captioned_as_on_the_command_line(served: Served) -> None:
+    """Text files lie beside the images; what has its text is skipped the second time."""
+    captions = save_scenes(root(served) / "one" / "deep", 6)
+    (root(served) / "one" / "bad.jpg").write_bytes(b"this is no picture")
+    made = served.client.post("/v1/folders", json={"path": str(root(served) / "one"), "preset": "describe"})
+    assert made.status_code == 201
+    folder = ended(served, made.json())
+    assert folder["counts"] == {"total": 7, "queued": 0, "running": 0, "succeeded": 6, "failed": 1, "cancelled": 0}
+    assert folder["rate"] > 0
+    for path, caption in captions.items():
+        assert path.with_suffix(".txt").read_text().strip() == caption
+    texts = results(served, folder)
+    assert texts.pop("bad.jpg") is None
+    assert texts == {f"deep/{path.name}": caption for path, caption in captions.items()}
+    again = served.client.post("/v1/folders", json={"path": str(root(served) / "one")}).json()
+    assert again["counts"]["total"] == 1
+    ended(served, again)
+
+
+def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:
+    """A text that was written by hand stays, and a picture in a text's place is an error of its image."""
+    folder = root(served) / "existing"
+    captions = save_scenes(folder, 3)
+    first, second, third = (path.with_suffix(".txt") for path in captions)
+    first.write_text("by hand\n")
+    second.write_bytes(next(iter(captions)).read_bytes())
+    picture = second.read_bytes()
+    body = {"path": str(folder), "existing": "replace"}
+    made = ended(served, served.client.post("/v1/folders", json=body).json())
+    assert (made["counts"]["total"], made["counts"]["succeeded"], made["counts"]["failed"]) == (2, 1, 1)
+    lines = served.client.get(f"/v1/folders/{made['id']}/results").text.splitlines()
+    assert {(line["error"] or {}).get("code") for line in map(json.loads, lines)} == {None, "output_occupied"}
+    assert (first.read_text(), second.read_bytes()) == ("by hand\n", picture)
+    assert third.read_text().strip() == captions[third.with_suffix(".png")]
+    forced = ended(served, served.client.post("/v1/folders", json={**body, "force": True}).json())
+    assert (forced["counts"]["succeeded"], forced["counts"]["failed"]) == (2, 1)
+    assert first.read_text().strip() == captions[first.with_suffix(".png")]
+    assert second.read_bytes() == picture
+    assert served.client.post("/v1/folders", json={"path": str(folder), "force": True}).status_code == 400
+
+
+def test_images_and_zips_are_uploaded(served: Served) -> None:
+    """By their names within the zip; what is no image in it is left out."""
+    pictures = draw_many(4)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("holiday/a.png", png(pictures[0]))
+        opened.writestr("../../b.png", png(pictures[1]))
+        opened.writestr("notes.txt", "no picture")
+        opened.writestr("__MACOSX/._a.png", "no picture either")
+    made = served.client.post(
+        "/v1/folders",
+        files=[
+            ("files", ("all.zip", archive.getvalue())),
+            ("files", ("c.png", png(pictures[2]))),
+            ("files", ("d.png", png(pictures[3]))),
+        ],
+        data={"options": json.dumps({"prompt": "Describe this image."})},
+    )
+    assert made.status_code == 201, made.text
+    folder = ended(served, made.json())
+    assert sorted(results(served, folder).values()) == sorted(drawn.caption for drawn in pictures)
+    assert {"holiday/a.png", "b.png", "c.png", "d.png"} == set(results(served, folder))
+
+
+def test_an_upload_is_described_by_clean_names(served: Served) -> None:
+    """No mark turns a terminal's text around, and none of them is taken for a folder of this machine."""
+    files = [("files", (name, b"not looked at yet")) for name in ("/etc/a\u202egnp.png", "../", "b.png")]
+    made = served.client.post("/v1/folders", files=files).json()
+    assert made["description"] == "etc/a\N{REPLACEMENT CHARACTER}gnp.png, file, b.png"
+
+
+def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
+    """The second one is told of the first."""
+    save_scenes(root(served) / "twice", 30)
+    with served.paused():
+        first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
+        second = served.client.post(
+            "/v1/folders", json={"path": str(root(served) / "twice"), "prompt": "What is this?"}
+        )
+    assert second.status_code == 409
+    assert second.json()["error"]["code"] == "conflict"
+    assert ended(served, first)["counts"]["succeeded"] == 30
+
+
+def test_the_same_key_gives_the_same_folder(served: Served) -> None:
+    """Nothing is queued twice."""
+    files = {"files": ("a.png", png(draw_many(1)[0]))}
+    key = {"Idempotency-Key": "folder"}
+    first, second = (served.client.post("/v1/folders", files=files, headers=key) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    other = {"files": ("a.png", png(draw_many(2)[1]))}
+    assert served.client.post("/v1/folders", files=other, headers=key).status_code == 409
+
+
+def test_events_name_each_image_once_and_are_resumed(served: Served) -> None:
+    """The whole folder comes last."""
+    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(6))]
+    folder = served.client.post("/v1/folders", files=files).json()
+    address = f"/v1/folders/{folder['id']}/events"
+    with served.client.stream("GET", address) as response:
+        events = list(events_of(response.iter_lines()))
+    images = [event for event in events if event["event"] == "image"]
+    assert [event["id"] for event in images] == ["1", "2", "3", "4", "5", "6"]
+    assert events[-1]["event"] == "result"
+    assert events[-1]["data"]["counts"]["succeeded"] == 6
+    with served.client.stream("GET", address, headers={"Last-Event-ID": "4"}) as response:
+        rest = list(events_of(response.iter_lines()))
+    assert [event for event in rest if event["event"] == "image"] == images[4:]
+    assert served.client.get(address, headers={"Last-Event-ID": "end"}).status_code == 204
+
+
+def test_results_come_as_a_table(served: Served) -> None:
+    """With a heading, in the order of their ends."""
+    files = [("files", (f"odd, 'name' {number}.png", png(drawn))) for number, drawn in enumerate(draw_many(2))]
+    folder = ended(served, served.client.post("/v1/folders", files=files).json())
+    response = served.client.get(f"/v1/folders/{folder['id']}/results", params={"format": "csv"})
+    assert response.headers["content-type"].startswith("text/csv")
+    table = list(csv.DictReader(io.StringIO(response.text)))
+    assert {row["source"]: row["text"] for row in table} == {
+        f"odd, 'name' {number}.png": drawn.caption for number, drawn in enumerate(draw_many(2))
+    }
+
+
+def test_a_folder_is_cancelled_and_what_has_no_result_is_asked_again(served: Served) -> None:
+    """What has its result keeps it."""
+    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(100))]
+    bad = ("files", ("bad.png", b"this is no picture"))
+    folder = served.client.post("/v1/folders", files=[bad, *files]).json()
+    address = f"/v1/folders/{folder['id']}"
+
+    def counts() -> dict[str, int]:
+        found: dict[str, int] = served.client.get(address).json()["counts"]
+        return found
+
+    until(lambda: counts()["failed"] == 1 and counts()["succeeded"] > 0, "the first results")
+    with served.paused():
+        kept = counts()["succeeded"]
+        cancelled = served.client.delete(address).json()
+    assert cancelled["status"] == "ended"
+    assert 0 < kept < 100
+    assert counts() == {**cancelled["counts"], "succeeded": kept, "cancelled": 100 - kept, "failed": 1}
+    again = served.client.post(f"{address}/retry")
+    assert again.status_code == 201
+    whole = ended(served, again.json())
+    assert (whole["counts"]["total"], whole["counts"]["failed"]) == (100 - kept + 1, 1)
+    assert whole["counts"]["succeeded"] == 100 - kept
+    assert set(results(served, whole)).isdisjoint(name for name, text in results(served, folder).items() if text)
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "../data", "missing/../../data"])
+def test_no_folder_outside_the_roots_is_looked_at(served: Served, path: str) -> None:
+    """Whether it is there is not told."""
+    response = served.client.post("/v1/folders", json={"path": str(root(served) / path)})
+    assert response.status_code == 403, response.text
+
+
+def test_a_link_to_a_folder_outside_leads_nowhere(served: Served, tmp_path: Path) -> None:
+    """Neither as the path, nor below it, even if its images lead back: no name of it is told, and nothing written."""
+    outside = save_scenes(tmp_path / "outside", 2)
+    folder = root(served) / "links"
+    (inside, *_) = save_scenes(folder, 1)
+    (tmp_path / "outside" / "back.png").symlink_to(inside)
+    (folder / "way").symlink_to(tmp_path / "outside")
+    assert served.client.post("/v1/folders", json={"path": str(folder / "way")}).status_code == 403
+    found = ended(served, served.client.post("/v1/folders", json={"path": str(folder)}).json())
+    assert found["counts"]["succeeded"] == found["counts"]["total"] == 1
+    assert set(results(served, found)) == {inside.name}
+    assert {path.name for path in (tmp_path / "outside").iterdir()} == {"back.png", *(path.name for path in outside)}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"path": "{root}/none"}, 404),
+        ({"path": "{root}", "prompt": "a", "preset": "tags"}, 400),
+        ({"path": "{root}", "colour": 1}, 400),
+        ({"path": "{root}", "model": "demo-text"}, 400),
+        ({"path": "{root}", "model": "what"}, 404),
+        ({}, 400),
+    ],
+)
+def test_a_folder_that_cannot_be_asked_about_is_refused(served: Served, body: dict[str, Any], status: int) -> None:
+    """Before anything is queued."""
+    body = {name: value.format(root=root(served)) if name == "path" else value for name, value in body.items()}
+    assert served.client.post("/v1/folders", json=body).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "data", "code", "param"),
+    [
+        ("/v1/folders", ["files"], {"prompt": "What is this?"}, "unknown_parameter", "prompt"),
+        ("/v1/folders", ["files", "file"], {}, "unknown_parameter", "file"),
+        ("/v1/folders", ["files", "options"], {}, "invalid_request_error", "options"),
+        ("/v1/folders", [], {"files": "no file"}, "invalid_request_error", "files"),
+        ("/v1/folders", ["files"], {"options": ["{}", "{}"]}, "invalid_request_error", "options"),
+        ("/v1/files", ["file"], {"purpose": "vision", "expires": "1"}, "unknown_parameter", "expires"),
+        ("/v1/files", ["files"], {"purpose": "vision"}, "unknown_parameter", "files"),
+        ("/v1/files", ["file"], {"purpose": "batch"}, "invalid_request_error", "purpose"),
+        ("/v1/files", ["file", "file"], {"purpose": "vision"}, "invalid_request_error", None),
+    ],
+)
+def test_fields_that_nobody_reads_are_refused(
+    served: Served, path: str, files: list[str], data: dict[str, Any], code: str, param: str | None
+) -> None:
+    """By their names: a prompt that is ignored would be noticed when all is captioned."""
+    parts = [(name, ("a.png", png(draw_many(1)[0]))) for name in files] or {"files": (None, data.pop("files"))}
+    refused = served.client.post(path, files=parts, data=data)
+    assert refused.status_code == 400
+    assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == (code, param)
+
+
+def test_an_empty_upload_and_a_broken_zip_are_refused(served: Served) -> None:
+    """With their reasons."""
+    assert served.client.post("/v1/folders", files={"other": ("a.png", b"")}).status_code == 400
+    broken = served.client.post("/v1/folders", files={"files": ("a.zip", b"PK\x03\x04 and nothing more")})
+    assert broken.json()["error"]["code"] == "invalid_archive"

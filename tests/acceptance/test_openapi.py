@@ -1,0 +1,238 @@
+"""The OpenAPI document of a running `captionq serve`, held against what it answers to valid, invalid and odd requests."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pillow_heif
+import pytest
+import schemathesis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schemathesis.config import SchemathesisConfig
+
+from api.app import create_app
+from jobs.errors import AddressForbiddenError, ImageError
+from jobs.settings import Settings
+from tests.support.odd_requests import CHAT, odd_requests
+from tests.support.processes import DATA_FOLDER
+from tests.support.scenes import draw, draw_many
+from tests.support.serving import Served, about, data_uri, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+KEY = "the-key-of-the-tests"
+AUTHORIZATION = {"Authorization": f"Bearer {KEY}"}
+MOST = 1_000_000
+CONFIG = {
+    "seed": 1,
+    "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
+    # With a key for all requests but those that are to be refused without one.
+    "auth": {"openapi": {"HTTPBearer": {"bearer": KEY}}},
+    # Every other check is on. What is right by the document can still mean nothing here, and is refused then: an image
+    # that has both an address and an id, `stream_options` without `stream`, an address that leads nowhere.
+    "checks": {
+        "positive_data_acceptance": {"enabled": False},
+        # A list of too many items may be too large before it is too long.
+        "negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 405, 409, 413, 429]},
+    },
+}
+document = schemathesis.openapi.from_dict(
+    create_app(Settings(model="demo")).openapi(), config=SchemathesisConfig.from_dict(CONFIG)
+)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests here, with a key and small limits, which serves one folder."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "pictures").mkdir()
+    settings = Settings(data_dir=folder / DATA_FOLDER)
+    settings.make_folders()
+    with serving(
+        settings,
+        "--allow-root",
+        folder / "pictures",
+        CAPTIONQ_API_KEYS=json.dumps({"tests": KEY}),
+        CAPTIONQ_MAX_BODY_BYTES=str(MOST),
+        CAPTIONQ_MAX_IMAGE_PIXELS=str(MOST),
+        CAPTIONQ_WEBHOOK_SECRET=f"whsec_{'A' * 32}",
+    ) as running:
+        running.client.headers.update(AUTHORIZATION)
+        yield running
+
+
+def check_error_body(body: bytes) -> dict[str, Any]:
+    """The one shape of every refusal."""
+    found = json.loads(body)
+    assert set(found) == {"error"}, found
+    error: dict[str, Any] = found["error"]
+    assert set(error) == {"message", "type", "param", "code"}, found
+    assert all(isinstance(error[name], str) and error[name] for name in ("message", "type", "code")), found
+    assert error["param"] is None or isinstance(error["param"], str), found
+    return error
+
+
+# -- by the document ------------------------------------------------------------------------------
+
+
+@document.parametrize()
+def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[Any], served: Served) -> None:
+    """To valid requests and to invalid ones: status, headers, media type and body; what is invalid is refused."""
+    response = case.call_and_validate(served.url, timeout=60)
+    if 400 <= response.status_code < 500 and case.method != "HEAD":
+        assert response.headers["content-type"] == ["application/json"]
+        check_error_body(response.content)
+
+
+def test_the_server_gives_the_document_without_a_key(served: Served) -> None:
+    """The very one that the requests above are made from."""
+    response = served.client.get("/openapi.json", headers={"Authorization": ""})
+    assert response.json() == document.raw_schema
+
+
+# -- beyond the document --------------------------------------------------------------------------
+
+
+def asked(
+    served: Served, method: str, path: str, body: bytes | None, headers: dict[str, str | bytes]
+) -> tuple[int, Any]:
+    """As it stands, which no client of the better kind would send; returns the status and the body."""
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path, body, {**AUTHORIZATION, **headers})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_odd_requests_are_refused_in_the_one_shape(served: Served) -> None:
+    """Halves of surrogate pairs, NaN, huge numbers, what is no UTF-8, odd parts, ids and headers."""
+    picture = picture_bytes("PNG")
+    job = served.client.post(CHAT, json={"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
+    file = served.client.post("/v1/files", files={"file": ("x.png", picture)}, data={"purpose": "vision"}).json()
+    odd = odd_requests(job.headers["x-captionq-job"], file["id"], picture)
+    answers = {name: asked(served, *request[:4]) for name, request in odd.items()}
+    assert {name: status for name, (status, _) in answers.items()} == {name: one[4] for name, one in odd.items()}
+    for name, (status, body) in answers.items():
+        assert status == 200 or check_error_body(body), name
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/jobs", "/v1/folders"])
+def test_a_body_that_grows_too_large_is_413(served: Served, path: str) -> None:
+    """Also when its length is not said before."""
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=60)
+    connection.putrequest("POST", path)
+    for name, value in {**AUTHORIZATION, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}.items():
+        connection.putheader(name, value)
+    # No more than what is too much: an answer to a client that still sends may get lost on its way.
+    connection.endheaders(b"%x\r\n%b" % (MOST + 1, b" " * (MOST + 1)))
+    response = connection.getresponse()
+    assert response.status == 413
+    assert check_error_body(response.read())["code"] == "request_too_large"
+    connection.close()
+
+
+def test_a_method_that_is_not_taken_names_those_that_are(served: Served) -> None:
+    """All of a path's, though each has a route of its own."""
+    response = served.client.put("/v1/jobs")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+# -- images -----------------------------------------------------------------------------------------
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "HEIF")
+#: None of them leaves this machine.
+ADDRESSES = st.one_of(
+    st.text(min_size=1),
+    st.builds("file://{}".format, st.text()),
+    st.builds("data:{}".format, st.text()),
+    st.builds("data:{};base64,{}".format, st.text(), st.text(alphabet="QUJD+/=-_ \n")),
+    st.builds(
+        "https://{}".format,
+        st.sampled_from(["", "/", "[", "[::1]/", "127.0.0.1/", "127.1:0/", "0x7f.1/", "a@b/", "x:y/"]),
+    ),
+)
+
+
+def picture_bytes(kind: str) -> bytes:
+    """A small picture as a file of this format."""
+    file = io.BytesIO()
+    draw(3, (96, 96)).image.save(file, kind)
+    return file.getvalue()
+
+
+pillow_heif.register_heif_opener()
+PICTURES = {kind: picture_bytes(kind) for kind in FORMATS}
+
+
+@st.composite
+def damaged(draw_one: st.DrawFn) -> bytes:
+    """A real file with some bytes changed, left out or put in, most of them in its headers."""
+    data = bytearray(PICTURES[draw_one(st.sampled_from(FORMATS))])
+    for _ in range(draw_one(st.integers(0, 4))):
+        place = draw_one(st.integers(0, len(data)) if draw_one(st.booleans()) else st.integers(0, min(64, len(data))))
+        length = draw_one(st.integers(0, 4) | st.integers(0, len(data)))
+        data[place : place + length] = draw_one(st.binary(max_size=8))
+    return bytes(data)
+
+
+def codes_of(kind: type[ImageError]) -> set[str]:
+    """Of an error and all that are derived from it."""
+    return {kind.code}.union(*map(codes_of, kind.__subclasses__()))
+
+
+IMAGE_CODES = codes_of(ImageError) | {AddressForbiddenError.code}
+
+
+def check_image_answer(status: int, body: bytes) -> None:
+    """Taken, or refused as an image."""
+    assert status == 200 or (400 <= status < 500 and check_error_body(body)["code"] in IMAGE_CODES), body
+
+
+@pytest.fixture(scope="module")
+def alive(served: Served) -> Iterator[Served]:
+    """The server; when all tests that use it are over, it and its worker are still the same and see as well as ever."""
+    worker = served.captionq.worker_pid()
+    yield served
+    assert served.client.get("/readyz").status_code == 200
+    assert served.captionq.worker_pid() == worker
+    drawn = draw_many(1)[0]
+    file = io.BytesIO()
+    drawn.image.save(file, "PNG")
+    answer = served.client.post(CHAT, json=about(data_uri(file.getvalue()))).json()
+    assert answer["choices"][0]["message"]["content"] == drawn.caption
+
+
+frugal = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+
+
+@frugal
+@given(image=damaged(), kind=st.sampled_from(["image/png", "image/jpeg", "text/html", "x"]))
+def test_a_damaged_picture_is_looked_at_or_refused(alive: Served, image: bytes, kind: str) -> None:
+    """Whatever its decoder stumbles over, in the server or in the worker."""
+    response = alive.client.post(CHAT, json=about(data_uri(image, kind), max_tokens=1))
+    check_image_answer(response.status_code, response.content)
+
+
+@frugal
+@given(address=ADDRESSES)
+def test_an_address_is_followed_or_refused(alive: Served, address: str) -> None:
+    """Whatever it is made of."""
+    response = alive.client.post(CHAT, json=about(address, max_tokens=1))
+    check_image_answer(response.status_code, response.content)
+
+
+@frugal
+@given(image=damaged(), name=st.text(max_size=20))
+def test_a_damaged_upload_is_kept_or_refused(alive: Served, image: bytes, name: str) -> None:
+    """Under any name."""
+    response = alive.client.post("/v1/files", files={"file": (name or "x", image)}, data={"purpose": "vision"})
+    check_image_answer(response.status_code, response.content)
+    if response.status_code == 200:
+        assert alive.client.get(f"/v1/files/{response.json()['id']}/content").content == image

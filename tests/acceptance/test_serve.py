@@ -1,0 +1,292 @@
+"""`captionq serve` when things break: workers and brokers that are killed, clients that go, signals and deadlines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx2
+import pytest
+
+from jobs.models.batching_verdicts import Batching, Verdict, key_of, remember
+from jobs.models.model_info import built_in_models
+from jobs.queue import broker
+from jobs.queue.worker_state import WorkerState, publish_state
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
+from tests.acceptance.test_chat import png
+from tests.acceptance.test_jobs import ended
+from tests.support.processes import DATA_FOLDER, PATIENCE, until
+from tests.support.processes import ended as ended_process
+from tests.support.scenes import draw_many
+from tests.support.serving import Served, about, data_uri, endless, events_of, hello, serving
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for those tests that leave it well."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("serve") / DATA_FOLDER)
+    settings.make_folders()
+    with serving(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def served(settings: Settings) -> Iterator[Served]:
+    """A server of the test's own: it is going to be broken. Answers may finish, however slow the machine is."""
+    with serving(settings, CAPTIONQ_GRACE="100") as running:
+        yield running
+
+
+def job(served: Served, job_id: str) -> dict[str, Any]:
+    """As polling shows it."""
+    found: dict[str, Any] = served.client.get(f"/v1/jobs/{job_id}").json()
+    return found
+
+
+def newest(served: Served) -> str | None:
+    """The id of the job that was made last."""
+    found = served.client.get("/v1/jobs", params={"limit": 1}).json()["data"]
+    return found[0]["id"] if found else None
+
+
+def ask_and_listen(served: Served, body: dict[str, Any], **headers: str) -> tuple[socket.socket, str]:
+    """A request whose client can be cut off, as by a cable, and its job, which has begun to speak."""
+    before = newest(served)
+    host, port = served.url.removeprefix("http://").split(":")
+    content = json.dumps(body).encode()
+    lines = {"Host": f"{host}:{port}", "Content-Type": "application/json", "Content-Length": len(content), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    connection = socket.create_connection((host, int(port)))
+    connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n".encode() + content)
+    until(lambda: newest(served) != before, "the job")
+    job_id = newest(served)
+    assert job_id is not None
+    served.first_words(job_id)
+    return connection, job_id
+
+
+def followers(served: Served) -> float:
+    """How many requests wait for news of a job."""
+    lines = served.client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("captionq_streams "))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_frees_its_row(shared: Served, stream: bool) -> None:
+    """Streaming or not: the job is cancelled, and nobody decodes for nobody."""
+    connection, job_id = ask_and_listen(shared, endless(stream=stream))
+    with shared.paused():
+        if stream:
+            connection.recv(4096)
+        connection.close()
+        until(lambda: job(shared, job_id)["status"] == "cancelled", "its end")
+    until(lambda: shared.rows() == 0, "the row's end")
+    # The whole answer has a letter a token, and more.
+    assert len(shared.words(job_id)) < 1900
+
+
+def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> None:
+    """Its job goes on without it."""
+    body, key = endless(max_tokens=400), {"Idempotency-Key": "mine"}
+    connection, job_id = ask_and_listen(shared, body, **key)
+    with shared.paused():
+        connection.close()
+        until(lambda: followers(shared) == 0, "the server to notice")
+        assert job(shared, job_id)["status"] == "running"
+    answer = shared.client.post("/v1/chat/completions", json=body, headers=key)
+    assert answer.json()["usage"]["completion_tokens"] == 400
+    assert answer.headers["x-captionq-job"] == newest(shared) == job_id
+
+
+def test_a_deadline_names_the_job_and_the_job_goes_on(settings: Settings) -> None:
+    """504; polling has the result later, and clients are told not to ask again."""
+    with serving(settings, CAPTIONQ_SYNC_DEADLINE="0.05") as served:
+        late = served.client.post("/v1/chat/completions", json=hello())
+        assert late.status_code == 504
+        assert late.headers["x-should-retry"] == "false"
+        job_id = late.headers["x-captionq-job"]
+        assert job_id in late.json()["error"]["message"]
+        assert ended(served, job_id)["status"] == "succeeded"
+
+
+def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None]) -> tuple[str, str]:
+    """Ask, disturb the job as soon as there is something to read, and read on to the end. Returns its id and all that came."""
+    pieces: list[str] = []
+    with served.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as response:
+        job_id = response.headers["x-captionq-job"]
+        for event in events_of(response.iter_lines()):
+            if event["data"] == "[DONE]":
+                break
+            assert "error" not in event["data"], event
+            said_nothing = not any(pieces)
+            pieces += [choice["delta"].get("content") or "" for choice in event["data"]["choices"]]
+            if said_nothing and any(pieces):
+                disturb(job_id)
+    return job_id, "".join(pieces)
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(shared: Served) -> None:
+    """What was sent stays true: the second attempt says the same, and only what is new is sent."""
+    body = endless(max_tokens=1000)
+    whole = shared.client.post("/v1/chat/completions", json=body).json()
+    job_id, text = streamed(shared, body, lambda _: os.kill(shared.captionq.worker_pid(), signal.SIGKILL))
+    assert text == whole["choices"][0]["message"]["content"]
+    assert job(shared, job_id)["attempts"] == 2
+
+
+def kill_the_broker(served: Served) -> None:
+    """Its server, not the keeper beside it."""
+    with served.broker() as connection:
+        os.kill(connection.info("server")["process_id"], signal.SIGKILL)
+
+
+def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
+    """Requests in between are told to come back; afterwards all is as before."""
+    body = about(data_uri(png(draw_many(1)[0])))
+    assert served.client.post("/v1/chat/completions", json=body).status_code == 200
+    kill_the_broker(served)
+    statuses: set[int] = set()
+
+    def answers() -> bool:
+        # An entry that died with the broker comes back when the worker looks for rows that have none, once a minute.
+        answer = served.client.post("/v1/chat/completions", json=body, timeout=300)
+        statuses.add(answer.status_code)
+        return answer.status_code == 200
+
+    until(answers, "an answer after the broker's death")
+    assert statuses <= {200, 503}
+
+
+def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(served: Served) -> None:
+    """What it loses comes with the row at last."""
+    body = endless(max_tokens=1000)
+    whole = served.client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"]
+    said: list[str] = []
+
+    def kill_the_broker_early(job_id: str) -> None:
+        with served.paused():
+            said.append(served.words(job_id))
+            kill_the_broker(served)
+
+    _, text = streamed(served, body, kill_the_broker_early)
+    assert text == whole
+    assert 0 < len(said[0]) < len(whole) / 2
+
+
+def refuses(served: Served) -> bool:
+    """Whether a new client is turned away."""
+    try:
+        return httpx2.get(f"{served.url}/v1/models").status_code == 503
+    except httpx2.TransportError:
+        return True
+
+
+def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> None:
+    """New requests are refused meanwhile, and jobs that wait are there for the next start."""
+    body = endless(max_tokens=300)
+    answers: list[Any] = []
+    events: list[Any] = []
+    watched = threading.Event()
+
+    def ask() -> None:
+        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=body, timeout=PATIENCE))
+
+    def watch(job_id: str) -> None:
+        with httpx2.stream("GET", f"{served.url}/v1/jobs/{job_id}/events", timeout=PATIENCE) as response:
+            for event in events_of(response.iter_lines()):
+                events.append(event)
+                watched.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    until(lambda: newest(served) is not None, "the request")
+    served.first_words(str(newest(served)))
+    with served.paused():
+        # Of another model, so they wait; and so many that the last ones would wait for long.
+        waiting = served.client.post("/v1/jobs", json=[endless(model="demo", max_tokens=100)] * 300).json()["data"][-1]
+        watching = threading.Thread(target=watch, args=(waiting["id"],), daemon=True)
+        watching.start()
+        until(watched.is_set, "the first event")
+        served.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(served), "the server to turn others away")
+        watching.join(PATIENCE)
+        assert not watching.is_alive()
+    asking.join(PATIENCE)
+    assert answers[0].status_code == 200
+    assert answers[0].json()["usage"]["completion_tokens"] == 300
+    assert "result" not in [event["event"] for event in events]
+    assert served.process.wait(PATIENCE) == 0
+    with closing(Store(served.captionq.settings)) as store:
+        assert store.job(waiting["id"]).status == JobStatus.QUEUED
+    with serving(served.captionq.settings) as again:
+        assert job(again, waiting["id"])["status"] in ("queued", "running", "succeeded")
+
+
+def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
+    """By the worker that has it, and in the list of models."""
+    verdict = Verdict(Batching.ALONE, refused=0.4, slots=settings.slots)
+    remember(settings, key_of(built_in_models()["demo-text"]), verdict)
+    with serving(settings) as served:
+        answer = served.client.post("/v1/chat/completions", json={**hello(), "model": "demo-text"})
+        assert answer.status_code == 200
+
+        def workers() -> list[tuple[str, str, int]]:
+            found = served.client.get("/readyz").json()["workers"]
+            return [(one["model"], one["batching"], one["slots"]) for one in found]
+
+        until(lambda: workers() == [("demo-text", "alone", 1)], "what it says of itself")
+        assert served.client.get("/v1/models/demo-text").json()["batching"] == "alone"
+
+
+def test_answers_that_are_late_when_the_server_ends_are_given_up_in_good_order(settings: Settings) -> None:
+    """In the one shape, and not to be asked again: their jobs go on at the next start."""
+    with serving(settings, "--no-worker", ready=False, CAPTIONQ_GRACE="0") as served, closing(Store(settings)) as store:
+        connection = broker.find(settings)
+        assert connection is not None
+        # A worker that never does anything.
+        connection.sadd("rq:workers", "rq:worker:idle")
+        publish_state(connection, WorkerState(name="idle", at=1.0), 3600)
+        answers: list[httpx2.Response] = []
+
+        def ask(**more: Any) -> None:
+            answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=hello(**more), timeout=300))
+
+        with httpx2.stream("POST", f"{served.url}/v1/chat/completions", json=hello(stream=True), timeout=300) as begun:
+            # Its headers have been sent: it has no status any more that could tell.
+            threads = [threading.Thread(target=ask, kwargs=more) for more in ({}, {"stream": True})]
+            for thread in threads:
+                thread.start()
+            until(lambda: "captionq_streams 3.0" in served.client.get("/metrics").text, "all three")
+            assert served.stop() == 0
+            last = list(events_of(begun.iter_lines()))[-1]
+        for thread in threads:
+            thread.join()
+        assert last["data"]["error"]["code"] == "server_stopping"
+        for answer in answers:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_stopping")
+            assert answer.headers["x-should-retry"] == "false"
+            assert answer.headers["x-request-id"]
+            assert answer.headers["x-captionq-job"] in answer.json()["error"]["message"]
+        assert [job.status for job in store.jobs()] == ["queued"] * 3
+
+
+def test_a_worker_of_its_own_command_answers(settings: Settings) -> None:
+    """`captionq serve --no-worker`, and `captionq work` beside it."""
+    drawn = draw_many(1)[0]
+    with serving(settings, "--no-worker", ready=False) as served:
+        working = served.captionq.start("work")
+        until(lambda: served.client.get("/readyz").status_code == 200, "the worker")
+        answer = served.client.post("/v1/chat/completions", json=about(data_uri(png(drawn))))
+        assert answer.json()["choices"][0]["message"]["content"] == drawn.caption
+        working.send_signal(signal.SIGTERM)
+        assert ended_process(working).returncode == 0

@@ -1,0 +1,202 @@
+"""Two commands over one folder, and a command over a folder that was posted: real processes, broken on purpose.
+
+However it goes, each image is captioned exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.queue import broker
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import OPEN
+from tests.acceptance.test_caption import done, start_slowly, succeeded, texts_of
+from tests.support.known_models import know_built_in_models
+from tests.support.processes import Captionq, ended, until
+from tests.support.scenes import save_scenes
+from tests.support.serving import serving
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture
+def captionq(settings: Settings) -> Iterator[Captionq]:
+    """The command, in a data folder of the test's own; nothing of it runs on after the test."""
+    captionq = Captionq(settings)
+    know_built_in_models(settings)
+    yield captionq
+    captionq.kill_all()
+
+
+def hear(running: subprocess.Popen[str], words: str) -> None:
+    """Wait until a command says this on its standard error."""
+    assert running.stderr is not None
+    heard = ""
+    while words not in heard:
+        line = running.stderr.readline()
+        assert line, heard
+        heard += line
+
+
+def open_jobs(settings: Settings) -> int:
+    """How many jobs have not ended."""
+    store = Store(settings)
+    counts = store.counts()
+    store.close()
+    return sum(counts[status] for status in OPEN)
+
+
+def leader_and_follower(captionq: Captionq, folder: Path) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
+    """A run that is at work, and one that follows it."""
+    leader = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 2, "the first captions")
+    return leader, follow(captionq, folder)
+
+
+def follow(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
+    """Another run of the same command, which has found the first one's jobs open."""
+    with captionq.paused():
+        follower = captionq.start("caption", folder)
+        hear(follower, "being captioned by another run (batch_")
+    return follower
+
+
+def test_two_identical_commands_at_the_same_moment_both_end_well(captionq: Captionq, tmp_path: Path) -> None:
+    """Each reports all images; neither says that there were none."""
+    captions = save_scenes(tmp_path / "pictures", 16)
+    both = [ended(run) for run in [captionq.start("caption", tmp_path / "pictures") for _ in range(2)]]
+    assert [ran.returncode for ran in both] == [0, 0], both
+    assert all("16 images: " in ran.stdout and "0 failed" in ran.stdout for ran in both)
+    assert texts_of(captions) == captions
+    assert sorted(succeeded(captionq.settings).values()) == [1] * 16
+    assert captionq.processes() == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_follower_takes_over_when_its_leader_ends(captionq: Captionq, tmp_path: Path, how: signal.Signals) -> None:
+    """By Ctrl-C or a kill; the leader's worker and broker end with it, and the follower starts its own."""
+    captions = save_scenes(tmp_path / "pictures", 32)
+    leader, follower = leader_and_follower(captionq, tmp_path / "pictures")
+    leader.send_signal(how)
+    ended(leader)
+    ran = ended(follower)
+    assert ran.returncode == 0, ran.stderr
+    assert "0 failed" in ran.stdout
+    assert texts_of(captions) == captions
+    assert sorted(succeeded(captionq.settings).values()) == [1] * 32
+    assert list(captionq.settings.run_dir.glob("*.lock")) == []
+
+
+def test_a_leader_does_not_miss_its_follower(captionq: Captionq, tmp_path: Path) -> None:
+    """SIGKILL of the follower, then of the worker and the broker that both use: the leader ends well."""
+    captions = save_scenes(tmp_path / "pictures", 24)
+    leader, killed = leader_and_follower(captionq, tmp_path / "pictures")
+    killed.kill()
+    killed.communicate()
+    follower = follow(captionq, tmp_path / "pictures")
+    connection = broker.find(captionq.settings)
+    assert connection is not None
+    for process in (captionq.worker_pid(), connection.info("server")["process_id"]):
+        subprocess.run(["kill", "-9", str(process)], check=True)
+    both = [ended(leader), ended(follower)]
+    assert [ran.returncode for ran in both] == [0, 0], both
+    assert texts_of(captions) == captions
+    assert sorted(succeeded(captionq.settings).values()) == [1] * 24
+
+
+def test_another_question_about_a_live_runs_images_is_left_to_it(captionq: Captionq, tmp_path: Path) -> None:
+    """It says who has them and exits with 1; what nobody has is captioned."""
+    captions = save_scenes(tmp_path / "pictures", 16)
+    more = save_scenes(tmp_path / "more", 2)
+    leader = start_slowly(captionq, tmp_path / "pictures")
+    until(lambda: done(tmp_path / "pictures") >= 2, "the first captions")
+    command = ("caption", tmp_path / "pictures", tmp_path / "more", "--preset", "tags", "--existing", "replace")
+    with captionq.paused():
+        running = captionq.start(*command)
+        hear(
+            running,
+            "with another question; run this again when it has ended, or cancel it: captionq jobs cancel batch_",
+        )
+    other = ended(running)
+    assert other.returncode == 1
+    assert " left to others" in other.stdout
+    assert all("background" in text for text in texts_of(more).values())
+    assert ended(leader).returncode == 0
+    assert set(texts_of(captions)) == set(captions)
+
+
+def test_texts_written_by_hand_after_an_interruption_stay(captionq: Captionq, tmp_path: Path) -> None:
+    """The next run skips them and ends their jobs, so no later worker writes them again."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 24)
+    running = start_slowly(captionq, folder)
+    until(lambda: done(folder) >= 3, "the first captions")
+    running.kill()
+    running.communicate()
+    until(lambda: captionq.processes() == [], "worker and broker to end")
+    by_hand = {path for path in captions if not path.with_suffix(".txt").exists()}
+    for path in by_hand:
+        path.with_suffix(".txt").write_text("by hand")
+    assert by_hand
+    assert open_jobs(captionq.settings) >= len(by_hand)
+    again = captionq.run("caption", folder)
+    assert again.returncode == 0
+    assert "0 captioned, 24 skipped" in again.stdout
+    assert open_jobs(captionq.settings) == 0
+    new = save_scenes(tmp_path / "new", 2)
+    assert captionq.run("caption", tmp_path / "new").returncode == 0
+    assert texts_of(new) == new
+    assert {path for path, text in texts_of(captions).items() if text == "by hand"} == by_hand
+
+
+def test_a_posted_folder_keeps_its_jobs(settings: Settings, tmp_path: Path) -> None:
+    """A command with the same question follows them, one with another question is told who has them."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 12)
+    with serving(settings, "--allow-root", folder) as served:
+        with served.paused():
+            posted = served.client.post("/v1/folders", json={"path": str(folder), "preset": "describe"}).json()
+            other = served.captionq.run("caption", folder, "--preset", "tags")
+            assert other.returncode == 1
+            assert f"12 images are being captioned by POST /v1/folders ({posted['id']}) with another" in other.stderr
+            same = served.captionq.start("caption", folder, "--preset", "describe", "--format", "json")
+            hear(same, f"12 images are being captioned by POST /v1/folders ({posted['id']}): following.")
+        ran = ended(same)
+        assert ran.returncode == 0, ran.stderr
+        told = [json.loads(line) for line in ran.stdout.splitlines()]
+        assert {Path(line["image"]): line["text"] for line in told} == captions
+        assert {line["batch"] for line in told} == {posted["id"]}
+        found = served.client.get(f"/v1/folders/{posted['id']}").json()
+        assert (found["status"], found["counts"]["succeeded"]) == ("ended", 12)
+        assert len(served.client.get(f"/v1/folders/{posted['id']}/results").text.splitlines()) == 12
+
+
+def test_a_folder_may_be_posted_when_the_run_that_has_it_is_dead(settings: Settings, tmp_path: Path) -> None:
+    """While it lives the refusal names it. Deleting the folder ends what a following command waits for."""
+    folder = tmp_path / "pictures"
+    save_scenes(folder, 12)
+    with serving(settings, "--allow-root", folder) as served, served.paused():
+        run = served.captionq.start("caption", folder)
+        until(lambda: open_jobs(settings) == 12, "the run's jobs")
+        refused = served.client.post("/v1/folders", json={"path": str(folder)})
+        assert refused.status_code == 409
+        assert "another run (batch_" in refused.json()["error"]["message"]
+        run.kill()
+        run.communicate()
+        posted = served.client.post("/v1/folders", json={"path": str(folder), "preset": "tags"})
+        assert posted.status_code == 201, posted.text
+        assert open_jobs(settings) == 12
+        following = served.captionq.start("caption", folder, "--preset", "tags")
+        hear(following, "following")
+        deleted = served.client.delete(f"/v1/folders/{posted.json()['id']}").json()
+        assert deleted["counts"]["cancelled"] == 12
+        ran = ended(following)
+        assert ran.returncode == 1
+        assert "12 failed" in ran.stdout

@@ -1,0 +1,96 @@
+"""What a run waits for with others: each job is reported once, wherever it ends, and none is asked a second time."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.runs import followed_jobs
+from cli.runs.followed_jobs import Followed
+from jobs.creation.live_runs import Runs
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job
+from tests.support.rows import RESULT, add_batch
+
+
+@pytest.fixture
+def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Looked at whenever it is asked for."""
+    monkeypatch.setattr(followed_jobs, "LOOK_EVERY", 0.0)
+    return Runs(settings)
+
+
+def succeed(store: Store, job: Job) -> None:
+    """Bring a job to its end."""
+    store.claim(job.id, "worker")
+    store.succeed(job.id, RESULT)
+
+
+def follow(jobs: list[Job], own: Batch, store: Store, runs: Runs) -> Followed:
+    """A run that waits for these jobs."""
+    return Followed(list(store.writers([job.output or "" for job in jobs]).values()), own, store, runs)
+
+
+def ids(jobs: list[Job]) -> list[str]:
+    """Of these jobs."""
+    return [job.id for job in jobs]
+
+
+def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: Runs) -> None:
+    """Also what ends between the decision to follow and the first look, and nothing else of that run."""
+    _, jobs = add_batch(store, 5)
+    own = add_batch(store, 0)[0]
+    succeed(store, jobs[0])
+    writers = list(store.writers([job.output or "" for job in jobs[1:4]]).values())
+    succeed(store, jobs[1])
+    following = Followed(writers, own, store, runs)
+    assert ids(following.ended()) == [jobs[1].id]
+    succeed(store, jobs[4])
+    succeed(store, jobs[3])
+    assert ids(following.ended()) == [jobs[3].id]
+    assert following
+    succeed(store, jobs[2])
+    assert ids(following.ended()) == [jobs[2].id]
+    assert not following
+
+
+def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: Store, runs: Runs) -> None:
+    """The rest ends in the run's own batch, where it is reported."""
+    leader, own = Batch(description="leader", model="demo"), add_batch(store, 0)[0]
+    with runs.hold(leader):
+        jobs = leader_jobs(store, leader)
+        following = follow(jobs, own, store, runs)
+        following.take_over()
+        assert {store.job(job.id).batch_id for job in jobs} == {leader.id}
+    succeed(store, jobs[0])
+    following.take_over()
+    assert ids(following.ended()) == [jobs[0].id]
+    assert not following
+    assert [store.job(job.id).batch_id for job in jobs] == [leader.id, own.id, own.id]
+
+
+def test_of_two_that_follow_the_slower_one_follows_the_faster_one(store: Store, runs: Runs) -> None:
+    """And is told of what ends there, before and after it looked."""
+    leader, jobs = add_batch(store, 3)
+    faster, own = Batch(description="faster", model="demo"), add_batch(store, 0)[0]
+    following = follow(jobs, own, store, runs)
+    with runs.hold(faster):
+        store.add_batch(faster)
+        store.adopt(ids(jobs), faster.id, {leader.id})
+        succeed(store, jobs[0])
+        following.take_over()
+        assert ids(following.ended()) == [jobs[0].id]
+        succeed(store, jobs[1])
+        following.take_over()
+        assert ids(following.ended()) == [jobs[1].id]
+    following.take_over()
+    assert not following
+    assert store.job(jobs[2].id).batch_id == own.id
+
+
+def leader_jobs(store: Store, leader: Batch) -> list[Job]:
+    """Three jobs of a batch that is held."""
+    batch, jobs = add_batch(store, 3)
+    store.add_batch(leader)
+    store.adopt(ids(jobs), leader.id, {batch.id})
+    return jobs

@@ -1,0 +1,60 @@
+"""Broker and worker, looked after while somebody waits for results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from cli.runs import services as services_module
+from cli.runs.services import Services
+from jobs.queue import broker
+from jobs.settings import Settings
+from tests.support.processes import Captionq, until
+from worker.lock import is_running, worker_lock
+
+
+@pytest.fixture
+def running(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """Services that look whenever they are asked to."""
+    monkeypatch.setattr(services_module, "LOOK_EVERY", 0.0)
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
+    running = Services(settings)
+    yield running
+    running.stop()
+
+
+def test_a_worker_that_somebody_else_started_meanwhile_is_let_work(running: Services, settings: Settings) -> None:
+    """Ours has died, and another one has the lock: starting ours again would be in vain."""
+    running.ensure()
+    until(lambda: is_running(settings) and bool(settings.worker_lock.read_text()), "the worker")
+    os.kill(Captionq(settings).worker_pid(), signal.SIGKILL)
+    until(lambda: not is_running(settings), "its end")
+    with worker_lock(settings):
+        for _ in range(services_module.MAX_STARTS + 1):
+            running.ensure()
+        assert not running.own_worker
+        assert not [one for one in Captionq(settings).processes() if "work" in one.info["cmdline"]]
+
+
+def test_the_broker_is_looked_after_while_the_worker_rests(running: Services, settings: Settings) -> None:
+    """A worker that would not stay up is left alone for a while; a broker that died is not."""
+    running.rest(3600)
+    os.kill(running.connection.info("server")["process_id"], signal.SIGKILL)
+    until(lambda: not Captionq(settings).broker_answers(), "the broker's end")
+    running.ensure()
+    assert running.connection.ping()
+    assert not is_running(settings)
+
+
+def test_a_worker_that_does_not_end_is_ended(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And waited for; the broker ends after it."""
+    monkeypatch.setattr(services_module, "STOP_SECONDS", 0.01)
+    running = Services(settings, with_worker=False)
+    worker = running._worker = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
+    running.stop()
+    assert worker.returncode == -signal.SIGKILL
+    assert broker.find(settings) is None

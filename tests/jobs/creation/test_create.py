@@ -1,0 +1,69 @@
+"""Making jobs once: keys and rooms."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobs.creation.create import Creation, check_room, create, queue_jobs
+from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
+from jobs.queue import lanes
+from jobs.queue.worker_state import WorkerState, publish_state
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus, Lane
+from tests.support.postgres import both_databases
+
+pytestmark = both_databases
+
+
+def job(key: str | None = None, digest: str = "x") -> Job:
+    """A row."""
+    return Job(model="demo", request="{}", digest=digest, idempotency_key=key, lane=Lane.BULK)
+
+
+def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection: Redis, settings: Settings) -> None:
+    """Another question with it is refused, and nothing more is queued."""
+    first = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
+    second = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
+    assert (first.repeated, second.repeated) == (False, True)
+    assert first.made.id == second.made.id
+    with pytest.raises(IdempotencyError):
+        create(Creation([job(key="k", digest="y")]), store=store, connection=connection, settings=settings)
+    assert lanes.waiting(connection, Lane.BULK) == 1
+
+
+def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
+    store: Store, connection: Redis, settings: Settings
+) -> None:
+    """Two percent of its places at two jobs a second."""
+    small = settings.model_copy(update={"max_waiting_bulk": 200})
+    queue_jobs([job() for _ in range(200)], store=store, connection=connection)
+    with pytest.raises(LaneFullError) as unknown:
+        create(Creation([job()]), store=store, connection=connection, settings=small)
+    assert unknown.value.retry_after == 10.0
+    connection.sadd("rq:workers", "rq:worker:one")
+    publish_state(connection, WorkerState(name="one", at=time.time(), rates={"bulk": 2.0}), 60)
+    with pytest.raises(LaneFullError) as known:
+        create(Creation([job()]), store=store, connection=connection, settings=small)
+    assert known.value.retry_after == 2.0
+
+
+def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: Settings) -> None:
+    """Not even into an empty lane."""
+    small = settings.model_copy(update={"max_waiting_bulk": 2})
+    check_room(connection, Lane.BULK, 2, small)
+    with pytest.raises(InvalidRequestError, match="CAPTIONQ_MAX_WAITING_BULK"):
+        check_room(connection, Lane.BULK, 3, small)
+
+
+def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:
+    """`reconcile` gives them their entries."""
+    nowhere = Redis(port=1, retry=Retry(NoBackoff(), 0))
+    row = job()
+    queue_jobs([row], store=store, connection=nowhere)
+    assert store.job(row.id).status == JobStatus.QUEUED

@@ -1,0 +1,196 @@
+"""Images that have a text already: skipped, replaced or refused, before anything is generated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobs.captions.text_files import fingerprint
+from jobs.creation.folder_run import (
+    Existing,
+    Question,
+    Skipped,
+    Wanted,
+    WrittenByHand,
+    job_about,
+    resubmit,
+    submit,
+    without_text,
+)
+from jobs.requests import Sampling
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, JobStatus
+from tests.support.rows import RESULT
+from tests.support.scenes import draw
+
+QUESTION = Question("demo", "Describe this image.", Sampling())
+
+
+def pictures(folder: Path, count: int) -> list[Path]:
+    """Empty files: nobody opens them here."""
+    paths = [folder / f"{number}.png" for number in range(count)]
+    for path in paths:
+        path.touch()
+    return paths
+
+
+def caption(store: Store, image: Path, text: str) -> Job:
+    """A picture that captionq has captioned."""
+    batch = Batch(description="test", model="demo")
+    job = job_about(Wanted(image, image.with_suffix(".txt")), QUESTION, batch)
+    store.add_batch(batch)
+    store.add([job])
+    store.claim(job.id, "worker")
+    store.succeed(job.id, replace(RESULT, text=text))
+    image.with_suffix(".txt").write_text(f"{text}\n")
+    return job
+
+
+def judged(
+    images: Sequence[Path], existing: Existing, store: Store, *, force: bool = False, named: Sequence[Path] = ()
+) -> list[Wanted | Skipped]:
+    """What becomes of the images."""
+    return list(without_text(images, existing, store=store, force=force, named=named))
+
+
+def refused(store: Store, image: Path, existing: Existing, *, named: Sequence[Path] = ()) -> str:
+    """Why an image can have no text."""
+    [found] = judged([image], existing, store, force=existing is Existing.REPLACE, named=named)
+    assert isinstance(found, Wanted)
+    assert found.refusal is not None
+    assert found.refusal.code == "output_occupied"
+    return found.refusal.message
+
+
+def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -> None:
+    """Whoever wrote it, and whether it can be read or not."""
+    images = pictures(tmp_path, 4)
+    caption(store, images[0], "an answer")
+    images[2].with_suffix(".txt").write_text("by hand")
+    found = judged(images, Existing.SKIP, store)
+    texts = [image.with_suffix(".txt") for image in images]
+    assert found == [
+        Skipped(images[0], texts[0]),
+        Wanted(images[1], texts[1]),
+        Skipped(images[2], texts[2]),
+        Wanted(images[3], texts[3]),
+    ]
+
+
+def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> None:
+    """A text that a person wrote, or changed by one letter, stays; by force it goes."""
+    images = pictures(tmp_path, 4)
+    texts = [image.with_suffix(".txt") for image in images]
+    for image in images[:2]:
+        caption(store, image, "an answer")
+    caption(store, images[0], "a newer answer")
+    texts[1].write_text("an answer!\n")
+    texts[2].write_text("an answer\n")
+    found = judged(images, Existing.REPLACE, store)
+    assert found == [
+        Wanted(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
+        WrittenByHand(images[1], texts[1]),
+        WrittenByHand(images[2], texts[2]),
+        Wanted(images[3], texts[3]),
+    ]
+    forced = judged(images, Existing.REPLACE, store, force=True)
+    assert [one.before for one in forced if isinstance(one, Wanted)] == [
+        fingerprint(b"a newer answer\n"),
+        fingerprint(b"an answer!\n"),
+        fingerprint(b"an answer\n"),
+        None,
+    ]
+
+
+@pytest.mark.parametrize("existing", list(Existing))
+def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, existing: Existing) -> None:
+    """A folder, a link, a special file or a picture in the text's place; also by force."""
+    image = pictures(tmp_path, 1)[0]
+    draw(1).image.save(image)
+    text = image.with_suffix(".txt")
+    text.mkdir()
+    assert refused(store, image, existing).startswith("0.txt is a folder")
+    text.rmdir()
+    text.symlink_to(image)
+    assert refused(store, image, existing).startswith("0.txt is a link")
+    text.unlink()
+    os.mkfifo(text)
+    assert refused(store, image, existing).startswith("0.txt is a special file")
+    text.unlink()
+    draw(1).image.save(text, format="png")
+    assert refused(store, image, existing).startswith("0.txt is a picture")
+
+
+def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Store, tmp_path: Path) -> None:
+    """Collections of texts are often linked from elsewhere; one that leads nowhere is reported."""
+    images = pictures(tmp_path, 2)
+    texts = [image.with_suffix(".txt") for image in images]
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "0.txt").write_text("by hand")
+    texts[0].symlink_to(tmp_path / "texts" / "0.txt")
+    texts[1].symlink_to(tmp_path / "nowhere")
+    assert judged(images[:1], Existing.SKIP, store) == [Skipped(images[0], texts[0])]
+    assert refused(store, images[0], Existing.REPLACE).startswith("0.txt is a link")
+    assert refused(store, images[1], Existing.SKIP).startswith("1.txt is a link")
+
+
+@pytest.mark.parametrize("existing", list(Existing))
+def test_an_image_that_was_named_is_never_taken_for_a_text(store: Store, tmp_path: Path, existing: Existing) -> None:
+    """Whatever it holds, and by whatever path it was named; a picture called .txt has a text of its own."""
+    image = pictures(tmp_path, 1)[0]
+    source = tmp_path / "0.txt"
+    source.write_text("no picture")
+    (tmp_path / "folder").mkdir()
+    named = [image, tmp_path / "folder" / ".." / "0.txt"]
+    assert (
+        refused(store, image, existing, named=named) == "0.txt is one of the images, so no text can be written there."
+    )
+    assert judged([source], existing, store, named=named) == [Wanted(source, tmp_path / "0.txt.txt")]
+
+
+def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: Path) -> None:
+    """Its two jobs would write one file."""
+    image = pictures(tmp_path, 1)[0]
+    assert len(judged([image, image], Existing.SKIP, store)) == 1
+
+
+def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
+    store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """Its row has the reason, and an end that followers see; its neighbour waits for the worker."""
+    images = pictures(tmp_path, 2)
+    images[0].with_suffix(".txt").mkdir()
+    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, Wanted)]
+    batch = Batch(description="test", model="demo")
+    submit(wanted, QUESTION, batch, store=store, connection=connection)
+    rows = store.jobs(batch_id=batch.id)
+    assert [row.status for row in rows] == [JobStatus.FAILED, JobStatus.QUEUED]
+    assert (rows[0].error_code, rows[0].attempts) == ("output_occupied", 0)
+    assert [row.id for row in store.finished_after(batch.id, 0)] == [rows[0].id]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store, tmp_path: Path, force: bool) -> None:
+    """One that captionq wrote meanwhile is expected, and so is none where the old one was moved away."""
+    images = pictures(tmp_path, 3)
+    batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
+    store.add_batch(batch)
+    jobs = [
+        job_about(Wanted(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
+        for image in images
+    ]
+    store.add(jobs)
+    store.cancel([job.id for job in jobs])
+    images[0].with_suffix(".txt").write_text("by hand\n")
+    caption(store, images[1], "an answer")
+    resubmit(again, jobs, store=store, connection=None, force=force)
+    assert [row.output_before for row in store.jobs(batch_id=again.id)] == [
+        fingerprint(b"by hand\n" if force else b"old"),
+        fingerprint(b"an answer\n"),
+        None,
+    ]

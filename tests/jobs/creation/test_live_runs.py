@@ -1,0 +1,86 @@
+"""Which runs live: told by lock files that the system lets go of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from jobs.creation.live_runs import Runs
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind
+from tests.support.rows import add_batch
+
+#: Holds a batch until it is killed.
+HOLD = """
+import sys, time
+from pathlib import Path
+from typing import Any
+from jobs.creation.live_runs import Runs
+from jobs.settings import Settings
+from jobs.store.tables import Batch
+with Runs(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def a_batch(**more: Any) -> Batch:
+    """As the command line makes it."""
+    return Batch(description="pictures", model="demo", **more)
+
+
+def test_a_run_lives_while_it_holds_its_batch(settings: Settings) -> None:
+    """However often it is asked; and not a moment longer."""
+    runs, batch = Runs(settings), a_batch()
+    with runs.hold(batch):
+        assert [Runs(settings).dead([batch]) for _ in range(3)] == [set()] * 3
+    assert runs.dead([batch]) == {batch.id}
+
+
+def test_a_killed_run_is_dead(settings: Settings) -> None:
+    """The system lets go of its lock."""
+    runs = Runs(settings)
+    batch = a_batch(maker=runs.maker)
+    command = [sys.executable, "-c", HOLD, str(settings.data_dir), batch.id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert runs.dead([batch]) == set()
+        os.kill(process.pid, signal.SIGKILL)
+    assert runs.dead([batch]) == {batch.id}
+
+
+def test_neither_requests_nor_runs_of_other_machines_are_taken_for_dead(settings: Settings, tmp_path: Path) -> None:
+    """Their lock files are not here. A batch without a maker was left to the worker by a command that ended at once."""
+    elsewhere = Runs(Settings(data_dir=tmp_path / "elsewhere"))
+    other, left = a_batch(maker=elsewhere.maker), a_batch()
+    posted = [a_batch(kind=BatchKind.FOLDER), a_batch(kind=BatchKind.LIST)]
+    runs = Runs(settings)
+    assert elsewhere.maker != runs.maker == Runs(settings).maker
+    assert runs.dead([other, left, *posted]) == {left.id}
+    assert elsewhere.dead([other]) == {other.id}
+
+
+def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
+    """Those of live runs stay, and those of dead ones that left jobs."""
+    runs, live, ended, left = Runs(settings), a_batch(), a_batch(), a_batch()
+    for batch in (ended, left):
+        with runs.hold(batch):
+            pass
+    with runs.hold(live):
+        runs.tidy({left.id})
+        assert {path.stem for path in settings.run_dir.glob("*.lock")} == {live.id, left.id}
+        assert runs.dead([live]) == set()
+
+
+def test_only_batches_with_open_jobs_are_asked_about(store: Store) -> None:
+    """A cancelled job is none."""
+    batch, _ = add_batch(store, 2)
+    _, ended = add_batch(store, 1)
+    store.cancel([job.id for job in ended])
+    assert [one.id for one in store.open_batches()] == [batch.id]

@@ -1,0 +1,143 @@
+"""A damaged file of the queue's server: set aside, and the queue made again from the database."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.queue import broker
+from jobs.queue.append_only_file import KEPT, NAME
+from jobs.queue.lanes import lanes, push, reconcile
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus, Lane
+from tests.support.processes import Captionq
+from tests.support.rows import add_batch
+
+
+def piece(file: Path, pattern: str) -> Path:
+    """One of the files that the append-only file is made of."""
+    [found] = file.glob(pattern)
+    return found
+
+
+def zeros_at_the_end(file: Path) -> None:
+    """As after a power failure."""
+    with piece(file, "*.incr.aof").open("ab") as log:
+        log.write(bytes(4096))
+
+
+def cut_short(file: Path) -> None:
+    """In the middle of a command: the server reads what is whole."""
+    log = piece(file, "*.incr.aof")
+    log.write_bytes(log.read_bytes()[:-7])
+
+
+def garbled_middle(file: Path) -> None:
+    """A bad block."""
+    log = piece(file, "*.incr.aof")
+    data = log.read_bytes()
+    middle = len(data) // 2
+    log.write_bytes(data[:middle] + b"\xff" * 64 + data[middle + 64 :])
+
+
+def missing_piece(file: Path) -> None:
+    """The manifest names a file that is not there."""
+    piece(file, "*.incr.aof").unlink()
+
+
+def missing_base(file: Path) -> None:
+    """The manifest names a file that is not there."""
+    piece(file, "*.base.rdb").unlink()
+
+
+def garbled_base(file: Path) -> None:
+    """A file of another kind."""
+    piece(file, "*.base.rdb").write_bytes(b"\xff" * 64)
+
+
+def missing_manifest(file: Path) -> None:
+    """The server begins with nothing then."""
+    piece(file, "*.manifest").unlink()
+
+
+def empty_manifest(file: Path) -> None:
+    """As after a power failure."""
+    piece(file, "*.manifest").write_bytes(b"")
+
+
+def no_folder(file: Path) -> None:
+    """A file in the folder's place."""
+    shutil.rmtree(file)
+    file.write_text("")
+
+
+#: Damages, and whether the server cannot start with them.
+DAMAGES: list[tuple[Callable[[Path], None], bool]] = [
+    (zeros_at_the_end, True),
+    (cut_short, False),
+    (garbled_middle, True),
+    (missing_piece, True),
+    (missing_base, True),
+    (garbled_base, True),
+    (missing_manifest, False),
+    (empty_manifest, True),
+    (no_folder, True),
+]
+
+
+def damaged(settings: Settings) -> list[Path]:
+    """What was set aside."""
+    return sorted(settings.broker_dir.glob("damaged-*"))
+
+
+@pytest.mark.parametrize(("damage", "stops_the_server"), DAMAGES, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_job_is_queued_again_after_its_file_was_damaged(
+    settings: Settings,
+    store: Store,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+    stops_the_server: bool,
+) -> None:
+    """The database is the truth; what the server cannot read is kept for who wants to look at it, and the log names it."""
+    _, jobs = add_batch(store, 50)
+    ids = [job.id for job in jobs]
+    running = broker.find_or_start(settings)
+    push(running.connection, Lane.BULK, ids)
+    running.stop()
+    damage(settings.broker_dir / NAME)
+
+    running = broker.find_or_start(settings)
+    assert bool(damaged(settings)) is stops_the_server
+    assert [str(path) in caplog.text for path in damaged(settings)] == [True] * stops_the_server
+    reconcile(store, running.connection)
+    waiting = [job_id for queue in lanes(running.connection) for job_id in queue.get_job_ids()]
+    assert sorted(waiting) == sorted(ids)
+    running.stop()
+
+
+def test_only_the_newest_damaged_files_are_kept(settings: Settings) -> None:
+    """They would fill the disk one day."""
+    seen: list[Path] = []
+    for _ in range(KEPT + 2):
+        broker.find_or_start(settings).stop()
+        empty_manifest(settings.broker_dir / NAME)
+        broker.find_or_start(settings).stop()
+        seen += [path for path in damaged(settings) if path not in seen]
+    assert len(seen) == KEPT + 2
+    assert damaged(settings) == seen[-KEPT:]
+
+
+def test_a_worker_goes_on_after_the_file_was_damaged(settings: Settings, store: Store, known_models: None) -> None:
+    """The real command finds the rows that the queue lost, and says what happened."""
+    add_batch(store, 2)
+    broker.find_or_start(settings).stop()
+    zeros_at_the_end(settings.broker_dir / NAME)
+    ran = Captionq(settings).run("work", "--burst")
+    assert ran.returncode == 0, ran.stderr
+    assert "The queue's file was damaged" in ran.stderr
+    assert str(damaged(settings)[0]) in (settings.log_dir / "worker.log").read_text()
+    assert store.counts()[JobStatus.FAILED] == 2  # their pictures do not exist

@@ -1,0 +1,220 @@
+"""The broker as a process: found, started, ended with its owner, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import psutil
+import pytest
+from redis import Redis
+from rq.utils import get_version
+
+from jobs.errors import BrokerError
+from jobs.queue import broker, broker_server
+from jobs.queue.append_only_file import NAME
+from jobs.queue.broker_server import server_binary
+from jobs.queue.broker_socket import SOCKET_PATH_LIMIT, socket_path
+from jobs.settings import Settings
+from jobs.store.store import Store
+from tests.support.processes import kill, until
+from worker.dispatch.queue_worker import QueueWorker
+
+#: Names of data folders: macOS' own kind, NFC and NFD, and what URLs, shells and configuration files take for their own.
+NAMES = [
+    "Application Support",
+    "it's dätä",
+    "a\u0308",
+    "a=b, c;d",
+    "q?x#y%20z&%",
+    'back\\slash "$HOME" `x`',
+    "line\nbreak",
+]
+
+
+def test_a_running_broker_is_used_by_whoever_comes_second(settings: Settings) -> None:
+    """Only the one who started it holds its process."""
+    first = broker.find_or_start(settings)
+    second = broker.find_or_start(settings)
+    assert first.process is not None
+    assert second.process is None
+    assert second.connection.ping()
+    second.stop()
+    assert first.connection.ping()
+    first.stop()
+    until(lambda: broker.find(settings) is None, "its end")
+
+
+def test_what_it_held_is_there_after_it_was_killed(settings: Settings) -> None:
+    """kill −9 of the server itself: what is in its file comes back, and that is all but the last second."""
+    first = broker.find_or_start(settings)
+    first.connection.set("kept", "yes")
+    first.connection.waitaof(1, 0, 0)
+    os.kill(first.connection.info("server")["process_id"], signal.SIGKILL)
+    first.stop()
+    second = broker.find_or_start(settings)
+    assert second.connection.get("kept") == b"yes"
+    second.stop()
+
+
+def test_it_ends_when_its_owner_is_killed(settings: Settings) -> None:
+    """kill −9 of the process that started it: the server ends too."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from jobs import broker; from jobs.settings import Settings\n"
+        "broker.find_or_start(Settings(data_dir=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    owner = subprocess.run([sys.executable, "-c", code, str(settings.data_dir)], check=False)
+    assert owner.returncode == -signal.SIGKILL
+    until(lambda: broker.find(settings) is None, "its end")
+
+
+def test_a_server_whose_keeper_was_killed_ends_with_its_last_user(settings: Settings) -> None:
+    """kill −9 of everything but the server: later runs use it, and the last one to leave ends it."""
+    owner = broker.find_or_start(settings)
+    assert owner.process is not None
+    server = psutil.Process(owner.connection.info("server")["process_id"])
+    keeper = psutil.Process(owner.process.pid)
+    kill([keeper, *(child for child in keeper.children() if child != server)])
+    owner.stop()
+    first, last = broker.find_or_start(settings), broker.find_or_start(settings)
+    assert first.process is None
+    first.stop()
+    assert last.connection.ping()
+    last.stop()
+    until(lambda: not server.is_running(), "its end")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_data_folder_may_have_any_name(name: str) -> None:
+    """The server starts in it, rq registers a worker and reads the server's version, and the database lies in it."""
+    with TemporaryDirectory(dir="/tmp") as short:
+        settings = Settings(data_dir=Path(short) / name)
+        assert socket_path(settings).parent == settings.broker_dir.resolve()
+        running = broker.find_or_start(settings)
+        QueueWorker("worker", running.connection).register_and_leave()
+        # As rq's own workers and tools ask, which cannot read a path with a space or an equals sign.
+        assert "redis.sock" in str(running.connection.client_info()["addr"])
+        assert get_version(running.connection) >= (7, 0, 0)
+        running.stop()
+        Store(settings).close()
+        assert (settings.data_dir / "captionq.db").exists()
+        assert [path.name for path in Path(short).iterdir()] == [name]
+
+
+def test_a_worker_starts_with_a_configured_server_whose_socket_has_a_space_in_its_path() -> None:
+    """Such a server has the path in its clients' addresses, and redis-py cannot read those."""
+    with TemporaryDirectory(dir="/tmp", prefix="a socket's = ") as folder:
+        path = Path(folder) / "s"
+        command = [str(server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", folder, "--save", ""]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            until(path.exists, "the server")
+            running = broker.find_or_start(Settings(data_dir=Path(folder), redis_url=f"unix://{quote(str(path))}"))
+            with pytest.raises(ValueError, match="not enough values to unpack"):
+                running.connection.client_info()
+            QueueWorker("worker", running.connection).register_and_leave()
+            running.stop()
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("#!/bin/sh\necho no good >&2\nexit 1\n", "status 1. It said: no good."),
+        ("#!/bin/sh\nexit 3\n", "status 3. It said nothing."),
+        ("#!/bin/sh\nkill -9 $$\n", "status 137. It said nothing."),
+        (None, "not found"),
+    ],
+)
+def test_a_server_that_dies_at_its_start_is_told_at_once_and_its_file_stays(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, reason: str
+) -> None:
+    """With its last words; the time that a start may take is not waited for."""
+    running = broker.find_or_start(settings)
+    running.stop()
+    before = (settings.broker_dir / NAME).stat().st_ino
+    binary = tmp_path / "server"
+    if program is not None:
+        binary.write_text(program)
+        binary.chmod(0o700)
+    monkeypatch.setattr(broker_server, "server_binary", lambda: binary)
+    monkeypatch.setattr(broker_server, "START_SECONDS", 3600.0)
+    with pytest.raises(BrokerError, match=re.escape(reason)):
+        broker.find_or_start(settings)
+    assert (settings.broker_dir / NAME).stat().st_ino == before
+    assert list(settings.broker_dir.glob("damaged-*")) == []
+
+
+def test_its_socket_is_private_and_it_listens_on_no_port(settings: Settings, connection: Redis) -> None:
+    """Whoever can reach Redis can queue work: nobody else can."""
+    path = socket_path(settings)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert connection.config_get("port") == {"port": "0"}
+    assert connection.config_get("appendonly") == {"appendonly": "yes"}
+
+
+def test_a_long_data_folder_gets_a_short_socket(tmp_path: Path) -> None:
+    """A unix socket's path has room for 103 bytes on macOS."""
+    settings = Settings(data_dir=tmp_path / ("long" * 40))
+    assert len(os.fsencode(socket_path(settings))) <= SOCKET_PATH_LIMIT
+    running = broker.find_or_start(settings)
+    assert running.connection.ping()
+    running.stop()
+
+
+def test_the_short_socket_is_the_same_for_every_environment_and_spelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal and launchd have different TMPDIRs: two servers would write into one file."""
+    settings = Settings(data_dir=tmp_path / ("long" * 40))
+    path = socket_path(settings)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings.make_folders()
+    (tmp_path / "link").symlink_to(settings.data_dir)
+    assert socket_path(settings) == path
+    assert socket_path(Settings(data_dir=tmp_path / "link")) == path
+
+
+def test_there_is_no_second_server_for_a_data_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the socket is gone, the server that nobody can reach still writes its file: it is named, and no other starts."""
+    first = broker.find_or_start(settings)
+    pid = first.connection.info("server")["process_id"]
+    socket_path(settings).unlink()
+    monkeypatch.setattr(broker_server, "START_SECONDS", 0.1)
+    with pytest.raises(BrokerError, match=f"PID {pid}"):
+        broker.find_or_start(settings)
+    first.stop()
+
+
+def test_a_configured_redis_that_is_away_is_named(tmp_path: Path) -> None:
+    """No server of our own is started in its place."""
+    settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
+    with pytest.raises(BrokerError, match="CAPTIONQ_REDIS_URL"):
+        broker.find_or_start(settings)
+
+
+def test_a_configured_redis_is_used(settings: Settings, connection: Redis, tmp_path: Path) -> None:
+    """CAPTIONQ_REDIS_URL comes before everything else."""
+    url = f"unix://{quote(str(socket_path(settings)))}"
+    running = broker.find_or_start(Settings(data_dir=tmp_path / "other", redis_url=url))
+    assert running.process is None
+    assert running.connection.info("server")["process_id"] == connection.info("server")["process_id"]
+
+
+def test_a_keeper_that_does_not_end_is_ended(connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And waited for: it is no zombie afterwards."""
+    monkeypatch.setattr(broker_server, "STOP_SECONDS", 0.01)
+    keeper = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
+    broker.Broker(connection, keeper).stop()
+    assert keeper.returncode == -signal.SIGKILL

@@ -1,0 +1,155 @@
+"""The lanes on a real Valkey: entries carry ids, lost ones come back, foreign ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from jobs.errors import InvalidRequestError
+from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
+from jobs.store.store import Store
+from jobs.store.tables import Lane
+from tests.support.rows import add_batch
+
+
+def waiting(connection: Redis, lane: Lane = Lane.BULK) -> list[str]:
+    """The ids in a lane, in order."""
+    ids: list[str] = LaneQueue(lane, connection=connection, serializer=JSONSerializer).get_job_ids()
+    return ids
+
+
+def fetched(connection: Redis) -> Entry:
+    """The entry `evil` as the worker reads it."""
+    entry = Entry.fetch("evil", connection=connection, serializer=JSONSerializer)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> None:
+    """Died between the commit and the push: reconcile pushes what is missing, in the order of the rows."""
+    _, jobs = add_batch(store, 5)
+    ids = [job.id for job in jobs]
+    push(connection, Lane.BULK, ids[:2])
+    assert reconcile(store, connection) == 3
+    assert waiting(connection) == ids[:2] + sorted(ids[2:], key=ids.index)
+    assert reconcile(store, connection) == 0
+
+
+def test_what_was_begun_goes_ahead_and_the_rest_behind(store: Store, connection: Redis) -> None:
+    """What an interrupted run wrote without pushing it does not go ahead of the run that is watched."""
+    _, jobs = add_batch(store, 6)
+    ids = [job.id for job in sorted(jobs, key=lambda job: (job.created_at, job.id))]
+    push(connection, Lane.BULK, ids[2:4])
+    assert reconcile(store, connection, begun=ids[:2]) == 4
+    assert waiting(connection) == ids
+
+
+def test_a_row_that_was_just_written_is_left_to_its_writer(store: Store, connection: Redis) -> None:
+    """With an age given, reconcile does not race whoever is about to push."""
+    add_batch(store, 1)
+    assert reconcile(store, connection, older_than=60) == 0
+
+
+def test_entries_that_are_taken_or_put_off_are_not_made_again(store: Store, connection: Redis) -> None:
+    """An id in the intermediate list has its entry."""
+    _, jobs = add_batch(store, 1)
+    push(connection, Lane.BULK, [jobs[0].id])
+    taken = LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
+    assert taken is not None
+    assert waiting(connection) == []
+    assert reconcile(store, connection) == 0
+
+
+def test_a_taken_id_stays_in_the_intermediate_list(store: Store, connection: Redis) -> None:
+    """A kill right after the dequeue loses nothing: this is what BLPOP on several queues would not give."""
+    _, jobs = add_batch(store, 1)
+    push(connection, Lane.BULK, [jobs[0].id])
+    LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
+    assert [queue.intermediate_queue.get_job_ids() for queue in lanes(connection)] == [[], [jobs[0].id]]
+
+
+def test_the_interactive_lane_comes_first(store: Store, connection: Redis) -> None:
+    """A chat that is queued last is taken first."""
+    _, jobs = add_batch(store, 3)
+    push(connection, Lane.BULK, [jobs[0].id, jobs[1].id])
+    push(connection, Lane.INTERACTIVE, [jobs[2].id])
+    taken = LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
+    assert taken is not None
+    assert taken[0].id == jobs[2].id
+
+
+def test_several_are_taken_at_once_in_the_order_of_their_lanes(store: Store, connection: Redis) -> None:
+    """As many as are wanted, each with its entry; an id without one is left in the intermediate list."""
+    _, jobs = add_batch(store, 5)
+    ids = [job.id for job in jobs]
+    push(connection, Lane.BULK, ids[:4])
+    push(connection, Lane.INTERACTIVE, ids[4:])
+    connection.delete(Entry.key_for(ids[1]))
+    taken = take(connection, lanes(connection), 3)
+    assert [(entry.id, queue.name) for entry, queue in taken] == [
+        (ids[4], Lane.INTERACTIVE),
+        (ids[0], Lane.BULK),
+        (ids[2], Lane.BULK),
+    ]
+    for entry, _ in taken:
+        entry.check()
+    assert [queue.intermediate_queue.get_job_ids() for queue in lanes(connection)] == [ids[4:], ids[:3]]
+    assert [entry.id for entry, _ in take(connection, lanes(connection), 3)] == ids[3:4]
+    assert take(connection, lanes(connection), 3) == []
+
+
+def test_what_goes_to_the_front_keeps_its_order(store: Store, connection: Redis) -> None:
+    """First of the new ones first, and all of them ahead of the old ones."""
+    _, jobs = add_batch(store, 4)
+    ids = [job.id for job in jobs]
+    push(connection, Lane.BULK, ids[:2])
+    push(connection, Lane.BULK, ids[2:], at_front=True)
+    assert waiting(connection) == ids[2:] + ids[:2]
+
+
+def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis) -> None:
+    """Neither in the lane nor as a hash, be they few or many; the others keep their order."""
+    _, jobs = add_batch(store, 60)
+    ids = [job.id for job in jobs]
+    push(connection, Lane.BULK, ids)
+    withdraw(connection, ids[:2])
+    assert waiting(connection) == ids[2:]
+    withdraw(connection, ids[10:50:2])
+    left = ids[2:10] + ids[11:50:2] + ids[50:]
+    assert waiting(connection) == left
+    assert [job_id for job_id in ids if connection.exists(Entry.key_for(job_id))] == left
+    assert connection.keys("captionq:*") == []
+
+
+def test_an_entry_that_names_another_function_is_refused(connection: Redis) -> None:
+    """Whoever can write to Redis must not be able to run code."""
+    Queue(Lane.BULK, connection=connection, serializer=JSONSerializer).enqueue("os.system", "true", job_id="evil")
+    entry = fetched(connection)
+    with pytest.raises(InvalidRequestError, match=r"os\.system"):
+        entry.check()
+    with pytest.raises(InvalidRequestError):
+        entry.perform()
+
+
+def test_an_entry_with_a_callback_is_refused_and_the_callback_forgotten(connection: Redis) -> None:
+    """rq's own clean-up would import and call it."""
+    queue = Queue(Lane.BULK, connection=connection, serializer=JSONSerializer)
+    queue.enqueue(FUNCTION, job_id="evil")
+    connection.hset(Entry.key_for("evil"), "failure_callback_name", "os.getcwd")
+    entry = fetched(connection)
+    assert entry.failure_callback is None
+    with pytest.raises(InvalidRequestError):
+        entry.check()
+
+
+def test_a_queued_job_costs_redis_less_than_600_bytes(store: Store, connection: Redis) -> None:
+    """A folder of a hundred thousand images is 60 MB of queue."""
+    _, jobs = add_batch(store, 1000)
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    entry = connection.memory_usage(Entry.key_for(jobs[0].id), samples=0)
+    lane = connection.memory_usage(f"rq:queue:{Lane.BULK}", samples=0)
+    assert entry is not None
+    assert lane is not None
+    assert entry + lane / len(jobs) < 600

@@ -1,0 +1,128 @@
+"""The database itself: how it is opened, made and brought up to date."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlmodel import SQLModel
+
+from jobs.settings import Settings
+from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, writing
+from jobs.store.store import Store
+from tests.support.postgres import both_databases, fall_silent
+from tests.support.rows import RESULT, make_job
+
+
+def test_the_database_survives_in_wal_mode_with_foreign_keys(settings: Settings, store: Store) -> None:
+    """The pragmas that durability and integrity rest on are on, in every connection."""
+    engine = open_database(settings)
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+        }
+    engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000}
+
+
+@both_databases
+def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:
+    """Columns and indexes agree, and the version constant is the newest migration."""
+    scripts = ScriptDirectory(str(Path("jobs/store/migrations").absolute()))
+    assert scripts.get_current_head() == SCHEMA_VERSION
+    engine = open_database(settings)
+    inspector = inspect(engine)
+    for table in SQLModel.metadata.sorted_tables:
+        found = {(column["name"], column["nullable"]) for column in inspector.get_columns(table.name)}
+        assert found == {(column.name, column.nullable) for column in table.columns}
+        indexes = {
+            (index["name"], tuple(index["column_names"]))
+            for index in inspector.get_indexes(table.name)
+            # Postgres lists what makes a column unique among them.
+            if "duplicates_constraint" not in index
+        }
+        assert indexes == {(index.name, tuple(index.columns.keys())) for index in table.indexes}
+    engine.dispose()
+
+
+@both_databases
+def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings: Settings) -> None:
+    """Its rows stay as they are, and results may hold what is new."""
+    engine = create_engine(settings.database)
+    config = Config()
+    config.set_main_option("script_location", "jobs/store/migrations")
+    old = make_job()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = [column["name"] for column in inspect(connection).get_columns("job")]
+        columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)
+        connection.execute(text(f"INSERT INTO job ({columns}) VALUES ({values})"), old.model_dump(include=set(names)))
+    engine.dispose()
+    assert "quality" not in names
+    store = Store(settings)
+    assert store.job(old.id) == old
+    store.claim(old.id, "worker")
+    assert store.succeed(old.id, replace(RESULT, quality="empty", logprobs="[]"))
+    assert (store.job(old.id).quality, store.job(old.id).logprobs) == ("empty", "[]")
+    store.close()
+
+
+def test_a_new_database_is_touched_by_one_at_a_time(settings: Settings) -> None:
+    """Not even a look: while anybody reads it, SQLite refuses to switch it to WAL, and waits for nobody."""
+    settings.make_folders()
+    with ThreadPoolExecutor(1) as threads, (settings.data_dir / "migration.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opening = threads.submit(Store, settings)
+        time.sleep(0.3)
+        assert not (settings.data_dir / "captionq.db").exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        opening.result().close()
+
+
+@both_databases
+def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path) -> None:
+    """The first one makes it, the others wait for it; those that share a Postgres from machines of their own, too."""
+    together = threading.Barrier(6)
+
+    def open_one(number: int) -> Store:
+        elsewhere = {"data_dir": tmp_path / str(number)} if settings.database_url else {}
+        together.wait()
+        return Store(settings.model_copy(update=elsewhere))
+
+    with ThreadPoolExecutor(6) as threads:
+        stores = list(threads.map(open_one, range(6)))
+    for store in stores:
+        assert sum(store.counts().values()) == 0
+        store.close()
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_who_is_cut_off_within_a_transaction_has_lost_the_server_for_now(store: Store) -> None:
+    """It may come back; a row that is there already is another matter."""
+    with pytest.raises(DBAPIError) as silent, writing(store.engine) as connection:
+        fall_silent(connection, store.engine)
+    assert is_away(silent.value)
+    job = make_job().model_copy(update={"output": None})
+    store.add([job])
+    with pytest.raises(IntegrityError) as twice:
+        store.add([job])
+    assert not is_away(twice.value)
+
+
+def test_a_file_is_never_away(store: Store) -> None:
+    """What SQLite complains of does not pass by itself."""
+    with pytest.raises(OperationalError) as error, writing(store.engine) as connection:
+        connection.execute(text("SELECT * FROM nothing"))
+    assert not is_away(error.value)

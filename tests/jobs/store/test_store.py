@@ -1,0 +1,260 @@
+"""The store: guarded state changes, and what each call reads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
+from jobs.store.queries import CHUNK
+from jobs.store.store import MAX_DEATHS, Store
+from jobs.store.tables import UNANSWERED, JobStatus
+from tests.support.postgres import both_databases
+from tests.support.rows import RESULT, add_batch, make_job
+
+pytestmark = both_databases
+
+TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+def end(store: Store, job_id: str, status: JobStatus) -> None:
+    """Bring a queued job to a terminal state the way the worker does."""
+    store.claim(job_id, "worker")
+    match status:
+        case JobStatus.SUCCEEDED:
+            store.succeed(job_id, RESULT)
+        case JobStatus.FAILED:
+            store.fail(job_id, ImageError())
+        case _:
+            store.cancel([job_id])
+
+
+def test_a_job_is_claimed_by_one_worker_only(store: Store) -> None:
+    """Of many claims at once exactly one gets the job."""
+    job = make_job()
+    store.add([job])
+    won: list[str] = []
+    together = threading.Barrier(8)
+
+    def claim(worker: str) -> None:
+        together.wait()
+        if store.claim(job.id, worker) is not None:
+            won.append(worker)
+
+    threads = [threading.Thread(target=claim, args=(f"worker-{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert store.job(job.id).worker == won[0]
+    assert store.job(job.id).attempts == 1
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+def test_terminal_states_are_final(store: Store, status: JobStatus) -> None:
+    """No method leaves a terminal state, and the row does not change."""
+    job = make_job()
+    store.add([job])
+    end(store, job.id, status)
+    before = store.job(job.id)
+    assert before.status == status
+    assert store.claim(job.id, "other") is None
+    assert not store.succeed(job.id, RESULT)
+    assert not store.fail(job.id, ImageError())
+    assert not store.release(job.id)
+    assert store.cancel([job.id]) == []
+    assert store.adopt([job.id], "elsewhere", {""}) == 0
+    assert store.job(job.id) == before
+
+
+def test_a_result_is_stored_with_its_usage_and_timings(store: Store) -> None:
+    """What a generation gave is in the row, whole."""
+    job = make_job()
+    store.add([job])
+    store.claim(job.id, "worker")
+    assert store.succeed(job.id, RESULT)
+    row = store.job(job.id)
+    assert (row.text, row.finish_reason) == (RESULT.text, "stop")
+    assert (row.prompt_tokens, row.image_tokens, row.completion_tokens) == (40, 16, 9)
+    assert (row.preprocess_seconds, row.prefill_seconds, row.decode_seconds) == (0.01, 0.02, 0.03)
+    assert row.queue_seconds is not None
+    assert row.queue_seconds >= 0
+
+
+def test_several_are_claimed_at_once(store: Store) -> None:
+    """Those that are still queued; a glance shows where they are and what their turns depend on."""
+    waiting, running, cancelled = jobs = [make_job(name) for name in "123"]
+    store.add(jobs)
+    store.claim(running.id, "other")
+    store.cancel([cancelled.id])
+    ids = [*(job.id for job in jobs), "job_unknown"]
+    glance = store.glance(ids)
+    assert [glance[job.id].status for job in jobs] == ["queued", "running", "cancelled"]
+    assert (len(glance), glance[waiting.id].model, glance[waiting.id].deaths) == (3, "demo", 0)
+    claimed = store.claim_all(ids, "worker")
+    assert list(claimed) == [waiting.id]
+    assert (claimed[waiting.id].worker, claimed[waiting.id].attempts) == ("worker", 1)
+    assert store.job(running.id).worker == "other"
+
+
+def test_a_result_of_a_cancelled_job_is_dropped(store: Store) -> None:
+    """Cancelled while it ran: the result comes too late, and its sender learns it."""
+    job = make_job()
+    store.add([job])
+    store.claim(job.id, "worker")
+    assert store.cancel([job.id]) == [job.id]
+    assert not store.succeed(job.id, RESULT)
+    assert store.job(job.id).text is None
+
+
+def test_a_released_job_can_be_claimed_again_and_keeps_its_count(store: Store) -> None:
+    """A transient error leads back to queued, with the reason and the number of attempts."""
+    job = make_job()
+    store.add([job])
+    store.claim(job.id, "worker")
+    assert store.release(job.id, BrokerError())
+    assert store.job(job.id).error_code == "broker_unavailable"
+    again = store.claim(job.id, "worker")
+    assert again is not None
+    assert again.attempts == 2
+
+
+def test_recovery_takes_back_what_the_dead_worker_ran_and_nothing_else(store: Store) -> None:
+    """Another worker's jobs and ended ones are not touched."""
+    mine, theirs, ended = make_job("1"), make_job("2"), make_job("3")
+    store.add([mine, theirs, ended])
+    store.claim(mine.id, "worker")
+    store.claim(theirs.id, "other")
+    end(store, ended.id, JobStatus.SUCCEEDED)
+    assert store.recover("worker").requeued == [mine.id]
+    assert [store.job(job.id).status for job in (mine, theirs, ended)] == ["queued", "running", "succeeded"]
+
+
+def test_a_job_that_kills_its_worker_again_and_again_is_given_up(store: Store) -> None:
+    """At the third death it fails as poison."""
+    job = make_job()
+    store.add([job])
+    for _ in range(MAX_DEATHS - 1):
+        store.claim(job.id, "worker")
+        assert store.recover("worker").requeued == [job.id]
+    store.claim(job.id, "worker")
+    assert store.recover("worker").poisoned == [job.id]
+    assert (store.job(job.id).status, store.job(job.id).error_code) == ("failed", "poison")
+
+
+def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> None:
+    """The number is a cursor: whoever follows sees every job once, whatever its end."""
+    batch, jobs = add_batch(store, 3)
+    end(store, jobs[2].id, JobStatus.SUCCEEDED)
+    end(store, jobs[0].id, JobStatus.FAILED)
+    store.cancel([jobs[1].id])
+    followed = store.finished_after(batch.id, 0)
+    assert [job.id for job in followed] == [jobs[2].id, jobs[0].id, jobs[1].id]
+    assert [job.finished_order for job in followed] == [1, 2, 3]
+    assert store.finished_after(batch.id, 3) == []
+
+
+def test_jobs_without_an_answer_come_in_pages_of_their_own(store: Store) -> None:
+    """As many a page as there are rows for it, however many others ended between them."""
+    batch, jobs = add_batch(store, 2 * CHUNK + 3)
+    ids = [job.id for job in jobs]
+    store.claim_all(ids[::2], "worker")
+    for job_id in ids[:2000:200]:
+        assert store.succeed(job_id, RESULT)
+    store.cancel(ids)
+    pages = list(store.ended_pages(batch.id, statuses=UNANSWERED))
+    assert [len(page) for page in pages] == [CHUNK, 2 * CHUNK + 3 - 6 - CHUNK]
+    assert {job.status for page in pages for job in page} == {JobStatus.CANCELLED}
+    assert sum(map(len, store.ended_pages(batch.id))) == len(ids)
+
+
+def test_counts_name_every_status(store: Store) -> None:
+    """Statuses without jobs are 0, and a batch counts its own."""
+    batch, jobs = add_batch(store, 3)
+    store.add([make_job("elsewhere")])
+    end(store, jobs[0].id, JobStatus.SUCCEEDED)
+    assert store.counts(batch.id) == {
+        JobStatus.QUEUED: 2,
+        JobStatus.RUNNING: 0,
+        JobStatus.SUCCEEDED: 1,
+        JobStatus.FAILED: 0,
+        JobStatus.CANCELLED: 0,
+    }
+    assert store.counts()[JobStatus.QUEUED] == 3
+
+
+def test_open_jobs_move_to_the_batch_that_takes_them_up(store: Store) -> None:
+    """A dead run's rows become the next run's, and not those of a third one; what has ended stays where it was."""
+    batch, jobs = add_batch(store, 2)
+    other, third = add_batch(store, 1)[0], add_batch(store, 1)[0]
+    ids = [job.id for job in jobs]
+    end(store, jobs[0].id, JobStatus.SUCCEEDED)
+    assert store.adopt(ids, other.id, {batch.id}) == 1
+    assert store.adopt(ids, third.id, {batch.id}) == 0
+    assert store.job(jobs[1].id).batch_id == other.id
+    assert store.job(jobs[0].id).batch_id == batch.id
+
+
+def test_a_missing_job_is_named(store: Store) -> None:
+    """The error quotes the id and says where to look."""
+    with pytest.raises(NotFoundError, match=r"'job_nowhere'.*jobs list"):
+        store.job("job_nowhere")
+
+
+def test_whoever_follows_a_batch_sees_every_end_although_many_end_at_once(store: Store) -> None:
+    """Numbers are given once, and none appears behind one that was seen."""
+    batch, jobs = add_batch(store, 80)
+    store.claim_all([job.id for job in jobs], "worker")
+    followed: list[str] = []
+    with ThreadPoolExecutor(4) as threads:
+        ends = [threads.submit(store.succeed, job.id, RESULT) for job in jobs]
+        last, over = 0, False
+        while not over:
+            over = all(end.done() for end in ends)
+            for job in store.finished_after(batch.id, last):
+                followed.append(job.id)
+                last = job.finished_order or 0
+        assert all(end.result() for end in ends)
+    assert sorted(followed) == sorted(job.id for job in jobs)
+    assert [job.finished_order for job in store.finished_after(batch.id, 0)] == list(range(1, 81))
+
+
+def test_those_that_change_the_same_jobs_at_once_agree(store: Store) -> None:
+    """In whatever order they name them: nobody waits for ever, and each job is claimed or cancelled by one of them."""
+    for _ in range(10):
+        batch, jobs = add_batch(store, 60)
+        ids = [job.id for job in jobs]
+        together = threading.Barrier(4)
+
+        def change(number: int, ids: list[str] = ids, together: threading.Barrier = together) -> list[str]:
+            mine = ids if number % 2 else ids[::-1]
+            together.wait()
+            return store.cancel(mine) if number < 3 else list(store.claim_all(mine, "worker"))
+
+        with ThreadPoolExecutor(4) as threads:
+            first, second, third, _claimed = threads.map(change, range(4))
+        # Who was claimed first was cancelled after.
+        assert sorted(first + second + third) == sorted(ids)
+        assert store.counts(batch.id)[JobStatus.CANCELLED] == 60
+
+
+def test_what_a_model_says_can_be_stored(store: Store) -> None:
+    """A NUL character cannot, on Postgres: another one stands for it."""
+    job, failed = make_job("1"), make_job("2")
+    store.add([job, failed])
+    store.claim_all([job.id, failed.id], "worker")
+    assert store.succeed(job.id, replace(RESULT, text="a\0b"))
+    assert store.job(job.id).text == "a\N{REPLACEMENT CHARACTER}b"
+    assert store.release(failed.id, BrokerError("a\0b"))
+    assert store.fail(failed.id, ImageError("a\0b"))
+    assert store.job(failed.id).error_message == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_name_with_a_nul_character_names_nothing(store: Store) -> None:
+    """Postgres refuses to look for it, and says so in an error of ours."""
+    with pytest.raises((NotFoundError, InvalidRequestError)):
+        store.job("job_\0")

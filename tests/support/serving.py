@@ -1,0 +1,161 @@
+"""A real `captionq serve`, as a process, and what clients of it need."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from redis import Redis
+
+from jobs.queue import broker
+from jobs.queue.events import Event, read
+from jobs.queue.worker_state import live_workers
+from jobs.settings import Settings
+from tests.support.known_models import know_built_in_models
+from tests.support.processes import PATIENCE, Captionq, until
+
+_ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
+
+
+@dataclass
+class Served:
+    """One running server."""
+
+    captionq: Captionq
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+    client: httpx2.Client
+
+    def stop(self) -> int:
+        """As a supervisor does it; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    @contextmanager
+    def broker(self) -> Iterator[Redis]:
+        """A connection of the test's own to the server's broker."""
+        connection = broker.find(self.captionq.settings)
+        assert connection is not None
+        with connection:
+            yield connection
+
+    def paused(self) -> AbstractContextManager[None]:
+        """See `Captionq.paused`."""
+        return self.captionq.paused()
+
+    def first_words(self, job_id: str) -> str:
+        """What a job has said, as soon as it says something."""
+        deadline = time.monotonic() + PATIENCE
+        events: list[Event] = []
+        with self.broker() as connection:
+            while not _text(events):
+                assert time.monotonic() < deadline, "waited in vain for a job's first words"
+                events += read(connection, job_id, events[-1].id if events else "0", wait=1)
+        return _text(events)
+
+    def words(self, job_id: str) -> str:
+        """What a job has said so far."""
+        with self.broker() as connection:
+            return _text(read(connection, job_id))
+
+    def rows(self) -> int:
+        """How many decode, as the worker says of itself from now on; it does so once a second."""
+        now = time.time()
+        with self.broker() as connection:
+            until(lambda: any(state.at > now for state in live_workers(connection)), "the worker's word")
+            return sum(state.rows for state in live_workers(connection))
+
+
+@contextmanager
+def serving(settings: Settings, *options: str | Path, ready: bool = True, **environment: str) -> Iterator[Served]:
+    """`captionq serve` at a free port; `ready`: with its worker, by the time that this yields."""
+    captionq = Captionq(settings)
+    if "--no-worker" not in options:
+        know_built_in_models(settings)
+    log = settings.log_dir / "serve.out"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [captionq.script, "serve", "--port", "0", *map(str, options)],
+            env={**captionq.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until(lambda: bool(_ADDRESS.search(log.read_text())) or process.poll() is not None, "the server's address")
+        found = _ADDRESS.search(log.read_text())
+        assert found is not None, log.read_text()
+        with httpx2.Client(base_url=found[1], timeout=PATIENCE, trust_env=False) as client:
+            served = Served(captionq, process, found[1], log, client)
+            until(lambda: _answers(client, "/readyz" if ready else "/healthz"), "the server")
+            yield served
+    finally:
+        try:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(PATIENCE)
+        finally:
+            captionq.kill_all()
+            process.wait(PATIENCE)
+
+
+def _text(events: Iterable[Event]) -> str:
+    return "".join(event.data["text"] for event in events if event.name == "tokens")
+
+
+def _answers(client: httpx2.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def data_uri(image: bytes | Path, kind: str = "image/png") -> str:
+    """An image within its address."""
+    data = image.read_bytes() if isinstance(image, Path) else image
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def about(*images: str, text: str = "Describe this image.", **more: Any) -> dict[str, Any]:
+    """The body of a question about images."""
+    parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
+    content = [*parts, {"type": "text", "text": text}]
+    return {"model": "demo", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
+
+
+def hello(**more: Any) -> dict[str, Any]:
+    """The body of a request that is quick."""
+    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
+
+
+def endless(**more: Any) -> dict[str, Any]:
+    """One that keeps the model busy for seconds: the token that would end the answer is ruled out. No prompt has more room."""
+    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
+
+
+def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Server-sent events: their names, ids and data."""
+    event: dict[str, Any] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if not line and event:
+            yield event
+            event = {}
+        elif name == "data":
+            event["data"] = value if value == "[DONE]" else json.loads(value)
+        elif name in ("event", "id"):
+            event[name] = value

@@ -1,0 +1,209 @@
+"""Following a job: what the engine says of a row, and what the worker publishes of a job and of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobs.queue.events import read
+from jobs.queue.lanes import push
+from jobs.queue.worker_state import WorkerState, live_workers, publish_state
+from jobs.requests import Message, Request, Sampling
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Job, Lane
+from tests.support.faults import Poisoned
+from tests.support.scenes import draw_many
+from tests.worker.engine.test_engine import ask, run
+from worker import service
+from worker.engine.engine import Engine
+from worker.engine.finished import Finished
+from worker.engine.sequences import Embedded, Prepared
+from worker.models.backends import VisionBackend
+from worker.models.loader import LoadedModel, load
+from worker.models.vision_tower import Seen
+
+pytestmark = pytest.mark.usefixtures("known_models")
+
+
+@pytest.fixture(scope="module")
+def vision() -> LoadedModel:
+    """The built-in vision model."""
+    return load("demo")
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel) -> None:
+    """Nothing twice, nothing of its neighbours, and the rest comes with its end."""
+    backend = VisionBackend(vision)
+    pictures = draw_many(4)
+    rows = [backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures]
+    engine = Engine(backend, slots=4)
+    for number, row in enumerate(rows):
+        engine.admit(str(number), row, followed=number != 3)
+    said: dict[str, list[str]] = {}
+    finished: dict[str, str] = {}
+    while engine.busy:
+        finished |= {row.key: row.text for row in engine.step()}
+        for one in engine.said():
+            said.setdefault(one.key, []).append(one.text)
+    assert finished == {str(number): drawn.caption for number, drawn in enumerate(pictures)}
+    assert sorted(said) == ["0", "1", "2"]
+    for key, pieces in said.items():
+        assert len(pieces) > 3
+        assert finished[key].startswith("".join(pieces))
+        assert len(finished[key]) - len("".join(pieces)) < 20
+
+
+def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> None:
+    """Those that were said, and those that were not yet, are all there are."""
+    backend = VisionBackend(vision)
+    row = backend.prepare(ask("Describe this image.", logprobs=True, top_logprobs=2), [draw_many(1)[0].image])
+    engine = Engine(backend)
+    engine.admit("row", row, followed=True)
+    said: list[Any] = []
+    whole: list[Any] = []
+    while engine.busy:
+        for finished in engine.step():
+            whole = json.loads(finished.logprobs or "")
+        for one in engine.said():
+            said += json.loads(one.logprobs or "")
+    assert len(said) > 3
+    assert said == whole[: len(said)]
+
+
+class Narrow:
+    """A tokenizer that does not know all tokens of its model, of which the likeliest few are told."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def decode(self, ids: Any, **options: Any) -> Any:
+        if options.get("skip_special_tokens") is False:
+            raise OverflowError("out of range integral type conversion attempted")
+        return self._tokenizer.decode(ids, **options)
+
+
+def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
+    """In the middle of its answer; those beside it are told and come to their end."""
+    backend = VisionBackend(vision)
+    pictures = draw_many(3)
+    options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
+    rows = [
+        backend.prepare(ask("Describe this image.", **options if number == 1 else {}), [drawn.image])
+        for number, drawn in enumerate(pictures)
+    ]
+    backend.tokenizer = Narrow(backend.tokenizer)
+    engine = Engine(backend, slots=4)
+    for number, row in enumerate(rows):
+        engine.admit(str(number), row, followed=True)
+    finished: dict[str, Finished] = {}
+    said: set[str] = set()
+    while engine.busy:
+        finished |= {row.key: row for row in engine.step()}
+        said |= {one.key for one in engine.said()}
+        # At once, before the others have come to their end.
+        assert "1" in finished or not finished
+    assert finished["1"].error is not None
+    assert "out of range" in finished["1"].error.message
+    assert {key: finished[key].text for key in "02"} == {key: pictures[int(key)].caption for key in "02"}
+    assert said == {"0", "2"}
+
+
+class Unshareable(Poisoned):
+    """The real backend, whose culprit's prompt goes in by itself, after the others' of its group."""
+
+    def embed(self, prepared: Prepared, generated: Any = (), seen: Seen | None = None) -> Embedded:
+        embedded = super().embed(prepared, generated, seen or {})
+        return dataclasses.replace(embedded, whole=True) if prepared is self.culprit else embedded
+
+
+def test_rows_that_joined_before_one_of_their_group_failed_do_not_decode_twice(vision: LoadedModel) -> None:
+    """They are taken out of the batch, and go in again by themselves."""
+    backend = Unshareable(vision, after=-1)
+    pictures = draw_many(4)
+    rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
+    backend.culprit = rows["3"]
+    engine = Engine(backend, slots=8, group=4)
+    finished = run(engine, rows)
+    assert finished["3"].error is not None
+    texts = {key: row.text for key, row in finished.items() if key != "3"}
+    assert texts == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number != 3}
+    assert len(engine._batch) == 0
+
+
+def test_the_worker_publishes_a_followed_job_from_its_beginning_to_its_end(
+    settings: Settings, store: Store, connection: Redis
+) -> None:
+    """Its tokens are the beginning of its text; a job that nobody follows leaves nothing but the loading of its model."""
+    request = Request(
+        model="demo-text", messages=[Message(role="user", content="Count to ten.")], sampling=Sampling(max_tokens=64)
+    )
+    jobs = [
+        Job(model="demo-text", request=request.model_dump_json(), digest=request.digest, streamed=streamed)
+        for streamed in (True, False)
+    ]
+    store.add(jobs)
+    push(connection, Lane.BULK, [job.id for job in jobs])
+    service.run(settings, burst=True)
+    events = read(connection, jobs[0].id)
+    assert [event.name for event in events if event.name != "tokens"] == ["running", "loading", "loaded", "ended"]
+    text = store.job(jobs[0].id).text or ""
+    said = "".join(event.data["text"] for event in events if event.name == "tokens")
+    assert said
+    assert text.startswith(said)
+    assert read(connection, jobs[1].id) == []
+
+
+def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store, connection: Redis) -> None:
+    """Whoever reads along throws away what the first one said."""
+    request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])
+    job = Job(model="demo-text", request=request.model_dump_json(), digest=request.digest, streamed=True)
+    store.add([job])
+    store.claim(job.id, service.worker_name(settings))
+    service.run(settings, burst=True)
+    assert next((event.name, event.data) for event in read(connection, job.id)) == ("restart", {"attempt": 2})
+
+
+def test_a_worker_is_known_while_it_lives(settings: Settings, store: Store, connection: Redis) -> None:
+    """It says how it is until it ends; one that was killed is forgotten with what it said."""
+    seen: list[WorkerState] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            seen.extend(live_workers(connection))
+
+    request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])
+    store.add([Job(model="demo-text", request=request.model_dump_json(), digest=request.digest)])
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        service.run(settings, burst=True)
+    finally:
+        done.set()
+        thread.join()
+    assert seen[0].name == service.worker_name(settings)
+    assert "captionq_batch_slots" in seen[0].metrics
+    assert live_workers(connection) == []
+    connection.sadd("rq:workers", "rq:worker:killed")
+    assert live_workers(connection) == []
+    publish_state(connection, WorkerState(name="killed", at=1.0, rates={"bulk": 2.0}), 10)
+    assert live_workers(connection) == [WorkerState(name="killed", at=1.0, rates={"bulk": 2.0})]

@@ -1,0 +1,100 @@
+"""Beginnings that prompts share: what is reused is what would have been computed. With random weights, which forgive nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from tests.support.families import save_model
+from tests.support.scenes import draw_many
+from tests.worker.engine.test_exactness import IMAGE, request
+from worker.engine.decode_batch import last_logits
+from worker.engine.prefill import Prefill, Prefix
+from worker.engine.prefix_cache import SHORTEST, Prefixes
+from worker.engine.sequences import Embedded
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+
+#: What the prompts begin with, besides what their template puts before it.
+BEGINNING = "Look here, and tell me: "
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> VisionBackend:
+    """Of a model with deepstack features and positions of three axes."""
+    return VisionBackend(load(str(save_model("qwen3_vl", tmp_path_factory.mktemp("models")))))
+
+
+@pytest.fixture(scope="module")
+def rows(backend: VisionBackend) -> list[Embedded]:
+    """One beginning, and four ends of several lengths: text, a picture, and both."""
+    picture = draw_many(1)[0].image.reduce(2)
+    asked = [
+        (request(BEGINNING + "what is it?"), []),
+        (request(BEGINNING + "one two three four five six seven eight nine ten?"), []),
+        (request(BEGINNING, IMAGE), [picture]),
+        (request(BEGINNING, IMAGE, "What shapes are in this picture, and where are they?"), [picture]),
+    ]
+    return [backend.embed(backend.prepare(*one)) for one in asked]
+
+
+def logits_of(
+    backend: VisionBackend, rows: Sequence[Embedded], prefix: Prefix | None = None, tokens: int = 0
+) -> np.ndarray[Any, Any]:
+    """Of each row (rows, 2, V): after its prompt, and after one more token."""
+    prefill = Prefill(backend.language_model, rows, prefix, tokens)
+    while not prefill.finished:
+        prefill.step(16)
+        mx.eval(prefill.pending)
+    token = mx.array([[7]] * len(rows))
+    more = backend.language_model(token, cache=prefill.batch_caches(), rope_deltas=prefill.rope_deltas())
+    return np.stack([np.array(prefill.logits), np.array(last_logits(more))], axis=1)
+
+
+def learnt(backend: VisionBackend, rows: Sequence[Embedded]) -> Prefixes:
+    """What is known after these rows."""
+    prefixes = Prefixes()
+    prefill = Prefill(backend.language_model, rows)
+    while not prefill.finished:
+        prefill.step(4096)
+    prefixes.learn(prefill)
+    return prefixes
+
+
+def off(given: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
+    """How far the rows are from what they should be, as a share of their spread: the farthest one."""
+    return float((np.sqrt(np.mean((given - right) ** 2, axis=-1)) / right.std(axis=-1)).max())
+
+
+def test_what_rows_share_is_found_again(backend: VisionBackend, rows: list[Embedded]) -> None:
+    """As far as all of them share it, and not where they do not."""
+    prefixes = learnt(backend, rows[:2])
+    known = prefixes.find(rows[2:])
+    common = next(at for at, ids in enumerate(zip(*(row.ids for row in rows), strict=False)) if len(set(ids)) > 1)
+    assert known.tokens == common > SHORTEST
+    assert prefixes.find([rows[0]]).tokens >= common
+    other = backend.embed(backend.prepare(request("Count to ten."), []))
+    assert prefixes.find([*rows, other]).tokens < common
+
+
+@pytest.mark.parametrize("which", [[0], [3], [0, 1], [2, 3], [0, 1, 2, 3]])
+def test_a_prompt_whose_beginning_was_known_comes_out_as_if_it_were_not(
+    backend: VisionBackend, rows: list[Embedded], which: list[int]
+) -> None:
+    """One row, and several of several lengths; also in the next step. A beginning that is off by a token would be noticed."""
+    chosen = [rows[at] for at in which]
+    known = learnt(backend, rows[:2]).find(chosen)
+    assert known.prefix is not None
+    right = logits_of(backend, chosen)
+    assert off(logits_of(backend, chosen, known.prefix, known.tokens), right) < 1e-4
+    shifted = [(_later(keys), _later(values)) for keys, values in known.prefix]
+    assert off(logits_of(backend, chosen, shifted, known.tokens), right) > 0.01
+
+
+def _later(array: Any) -> Any:
+    """Without its first token, and with its last one twice."""
+    return mx.concatenate([array[:, :, 1:], array[:, :, -1:]], axis=2)

@@ -1,0 +1,69 @@
+"""Models that are fetched: by the real client, from a hub on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from jobs.models.model_info import built_in_models
+from jobs.queue.events import read
+from jobs.queue.lanes import push
+from jobs.requests import Message, Request, Sampling
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus, Lane
+from tests.support.hub import GATED, local_hub
+from tests.support.processes import Captionq
+
+
+@pytest.fixture
+def captionq(settings: Settings, tmp_path: Path) -> Captionq:
+    """With an empty Hugging Face cache of its own."""
+    started = Captionq(settings)
+    started.environment["HF_HOME"] = str(tmp_path / "huggingface")
+    return started
+
+
+def queue_job(model: str, store: Store, connection: Redis) -> Job:
+    """Somebody says hello to a model."""
+    asked = Request(model=model, messages=[Message(role="user", content="Hello!")], sampling=Sampling(max_tokens=8))
+    job = Job(model=model, request=asked.model_dump_json(), digest=asked.digest)
+    store.add([job])
+    push(connection, Lane.BULK, [job.id])
+    return job
+
+
+def test_a_model_that_is_not_here_is_fetched_and_the_job_tells_how_far_it_is(
+    captionq: Captionq, store: Store, connection: Redis
+) -> None:
+    """Bytes that are here of bytes in all, up to the last one; then it is loaded and answers."""
+    source = built_in_models()["demo"]
+    with local_hub({"somebody/small": source}) as hub:
+        captionq.environment |= hub
+        job = queue_job("somebody/small", store, connection)
+        assert captionq.run("work", "--burst").returncode == 0
+    assert store.job(job.id).status == JobStatus.SUCCEEDED, store.job(job.id).error_message
+    events = read(connection, job.id)
+    assert (events[0].name, events[0].data) == ("loading", {"model": "somebody/small"})
+    assert events[-1].name == "loaded"
+    told = [(event.data["bytes"], event.data["total_bytes"]) for event in events[1:-1]]
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > (source / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(("model", "why"), [("somebody/nothing", "no model"), (GATED, "licence")])
+def test_a_model_that_cannot_be_fetched_fails_its_jobs_with_the_reason(
+    model: str, why: str, captionq: Captionq, store: Store, connection: Redis
+) -> None:
+    """And the worker goes on with the others."""
+    with local_hub({GATED: built_in_models()["demo-text"]}) as hub:
+        captionq.environment |= hub
+        job, other = queue_job(model, store, connection), queue_job("demo-text", store, connection)
+        assert captionq.run("work", "--burst").returncode == 0
+    failed = store.job(job.id)
+    assert (failed.status, failed.error_code) == (JobStatus.FAILED, "model_not_found")
+    assert why in (failed.error_message or "")
+    assert model in (failed.error_message or "")
+    assert store.job(other.id).status == JobStatus.SUCCEEDED

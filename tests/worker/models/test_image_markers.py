@@ -1,0 +1,154 @@
+"""Where an image goes in a prompt of a template that takes strings only, and processors that fail or cannot be followed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from jobs.errors import InvalidRequestError, ModelError, in_words
+from jobs.requests import ImagePart, Message, Request, TextPart
+from tests.support.families import save_model
+from tests.worker.engine.test_exactness import IMAGE, mixed_rows
+from tools.families.templates import STRINGS, marks_itself
+from worker.engine.finished import failed
+from worker.models.backends import VisionBackend, _as_numpy
+from worker.models.chat_template import Prompter
+from worker.models.loader import load
+
+
+class Processor:
+    """A chat template of strings, rendered as transformers does."""
+
+    image_token = "<image>"
+
+    def __init__(self, template: str) -> None:
+        self.chat_template = template
+
+    def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> str:
+        from jinja2 import Environment
+
+        return Environment().from_string(self.chat_template).render(messages=messages, **options)
+
+
+def user(*content: str | ImagePart) -> Message:
+    return Message(role="user", content=[TextPart(text=part) if isinstance(part, str) else part for part in content])
+
+
+@pytest.mark.parametrize(
+    ("content", "prompt"),
+    [
+        ((IMAGE, "Describe it."), "USER: <image>Describe it.\nASSISTANT:"),
+        (("Describe it:", IMAGE), "USER: <image>Describe it:\nASSISTANT:"),
+        ((IMAGE, "or", IMAGE, "?"), "USER: <image>or\n<image>\n?\nASSISTANT:"),
+    ],
+)
+def test_a_marker_that_the_template_writes_is_not_written_again(content: tuple[Any, ...], prompt: str) -> None:
+    """JoyCaption's does for the first image; a second one gets its own."""
+    prompter = Prompter(Processor(marks_itself("<image>")), {"model_type": "llava"})
+    assert prompter.prompt([user(*content)]) == prompt
+
+
+def test_an_image_marker_in_a_text_is_no_image_s() -> None:
+    """It is not counted among those that the template writes."""
+    prompter = Prompter(Processor(STRINGS), {"model_type": "llava"})
+    assert prompter.prompt([user(IMAGE, "What is <image>?")]) == "USER: <image>\nWhat is <image>?\nASSISTANT:"
+
+
+def test_more_markers_than_images_are_refused() -> None:
+    """A template that marks an image in every message, where only the second has one."""
+    template = "{% for message in messages %}<image>{{ message['content'] + '\n' }}{% endfor %}"
+    prompter = Prompter(Processor(template), {"model_type": "llava"})
+    with pytest.raises(InvalidRequestError, match=r"marks 2 images .* which have 1"):
+        prompter.prompt([user("Hello"), user(IMAGE, "What is it?")])
+
+
+def test_a_family_whose_messages_are_strings_takes_a_template_of_strings() -> None:
+    """mlx-vlm gives PaliGemma's as strings, and a role belongs to each."""
+    prompter = Prompter(Processor(STRINGS), {"model_type": "paligemma"})
+    assert prompter.prompt([user(IMAGE, "caption en")]) == "USER: <image>caption en\nASSISTANT:"
+
+
+def test_a_model_without_a_template_is_refused_with_a_way_out() -> None:
+    """Florence-2 and PaliGemma have none."""
+    with pytest.raises(ModelError, match=r"no chat template.* such as Qwen3-VL"):
+        Prompter(SimpleNamespace(chat_template=None), {"model_type": "florence2"})
+
+
+def test_arrays_in_lists_may_cross_threads() -> None:
+    """DeepSeek-OCR's pixels come in a list, still to be computed by the thread that prepares."""
+    found: list[Any] = []
+
+    def prepare() -> None:
+        pixels = mx.arange(6).reshape(2, 3) * 2
+        found.append(_as_numpy({"pixels": [pixels, (pixels.astype(mx.bfloat16), "text")], "count": 2}))
+
+    thread = threading.Thread(target=prepare)
+    thread.start()
+    thread.join()
+    first, (second, text) = found[0]["pixels"]
+    assert isinstance(second, np.ndarray)
+    assert first.sum() == second.sum() == 30
+    assert (text, found[0]["count"]) == ("text", 2)
+
+
+def test_a_model_gets_the_arrays_in_lists_that_its_processor_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prepared in another thread, looked at in this one."""
+    backend = VisionBackend(load("demo"))
+    plain, seen = backend._process, []
+
+    def in_a_list(prompt: str, images: list[Any]) -> dict[str, Any]:
+        return {**plain(prompt, images), "tiles": _as_numpy([mx.ones((2,)), {"rest": mx.ones((3,))}])}
+
+    def look(*_: Any, **inputs: Any) -> Any:
+        seen.append(inputs["tiles"])
+        raise LookupError
+
+    monkeypatch.setattr(backend, "_process", in_a_list)
+    monkeypatch.setattr(backend._embedding._model, "get_input_embeddings", look)
+    prepared = backend.prepare(*mixed_rows(1)["image-0"])
+    with pytest.raises(LookupError):
+        backend.embed(prepared)
+    first, rest = seen[0]
+    assert isinstance(first, mx.array)
+    assert isinstance(rest["rest"], mx.array)
+
+
+def test_an_image_processor_of_llava_gets_no_padding(tmp_path: Path) -> None:
+    """With it every picture of LLaVA 1.5 and JoyCaption failed."""
+    backend = VisionBackend(load(str(save_model("llava", tmp_path))))
+    prepared = backend.prepare(*mixed_rows(1)["image-0"])
+    assert prepared.image_tokens == 64
+
+
+def test_a_prompt_for_each_image_is_refused() -> None:
+    """Molmo's processor makes them; one after the other they would be a prompt that nobody asked."""
+    backend = VisionBackend(load("demo"))
+    with pytest.raises(ModelError, match="one image in a request"):
+        backend._only_row(np.zeros((2, 3), np.int32))
+
+
+def test_an_error_without_a_text_has_its_name() -> None:
+    """Many asserts say nothing."""
+    row: Any = SimpleNamespace(key="row")
+    assert in_words(AssertionError()) == "AssertionError"
+    assert in_words(ValueError("wrong")) == "ValueError: wrong"
+    assert str(failed(row, AssertionError()).error) == "Generation failed: AssertionError"
+
+
+def test_a_processor_that_fails_without_a_word_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mlx-vlm's own message would be empty."""
+    backend = VisionBackend(load("demo"))
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(type(backend._loaded.processor), "__call__", fail)
+    request = Request(model="any", messages=[user(IMAGE)])
+    with pytest.raises(ModelError, match=r"with its images: AssertionError in fail of"):
+        backend.prepare(request, mixed_rows(1)["image-0"][1])

@@ -1,0 +1,39 @@
+"""The vision tower and what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.support.scenes import draw_many
+from tests.worker.engine.test_engine import ask, run
+from worker.engine.engine import Engine
+from worker.engine.sequences import Prepared
+from worker.models.backends import VisionBackend
+from worker.models.loader import load
+from worker.models.vision_tower import Seen, Vision
+
+
+def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one batch, and in later ones; another image is encoded by itself."""
+    encoded: list[bytes] = []
+    encode = Vision.encode
+
+    def counted(vision: Vision, rows: Iterable[Prepared]) -> Seen:
+        seen = encode(vision, rows)
+        encoded.extend(seen)
+        return seen
+
+    monkeypatch.setattr(Vision, "encode", counted)
+    backend = VisionBackend(load("demo"))
+    first, second = draw_many(2)
+    questions = ["Describe this image.", "What is this?", *(first.question(seed)[0] for seed in range(4))]
+    for _ in range(2):
+        engine = Engine(backend, slots=4)
+        rows = {question: backend.prepare(ask(question), [first.image]) for question in questions}
+        answers = run(engine, rows)
+        assert answers["Describe this image."].text == first.caption
+    assert len(encoded) == 1
+    run(Engine(backend), {"other": backend.prepare(ask("Describe this image."), [second.image])})
+    assert len(encoded) == 2
