@@ -10,7 +10,8 @@ from api.errors import outward
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
 from jobs.requests import Sampling
 from worker.engine.finished import failed
-from worker.engine.sequences import Prepared, Row
+from worker.engine.sequences import Row
+from worker.models.inputs import Prepared
 from worker.pipeline.pipeline import as_captionq_error
 
 

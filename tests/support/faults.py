@@ -8,8 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from worker.engine.sequences import Prepared
 from worker.models.backends import VisionBackend
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel
 from worker.sampling.grammar import Constraint
 

@@ -16,9 +16,9 @@ from tools.families.asking import Asked, eight_requests
 from tools.families.model import Family
 from worker.engine import prefill_group
 from worker.engine.engine import Engine
-from worker.engine.sequences import Prepared
 from worker.models.backends import Backend
 from worker.models.chat_template import Prompter
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.pipeline.resident_models import Residency
 

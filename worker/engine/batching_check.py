@@ -25,9 +25,9 @@ from worker.engine.decode_batch import last_logits
 from worker.engine.finished import is_about_memory
 from worker.engine.kv_memory import RowMemory
 from worker.engine.prefill import Prefill, grouped
-from worker.engine.sequences import Embedded, Prepared
 from worker.models import kv_cache
 from worker.models.backends import Backend
+from worker.models.inputs import Embedded, Prepared
 from worker.models.kv_cache import Caches
 from worker.models.loader import LoadedModel
 from worker.models.reference import Logits, Reference

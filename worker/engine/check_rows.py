@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
-from worker.engine.sequences import Prepared
 from worker.models.backends import Backend
+from worker.models.inputs import Prepared
 
 #: Tokens that each row may decode.
 MAX_TOKENS = 8

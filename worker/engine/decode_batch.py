@@ -12,12 +12,11 @@ from typing import Any
 import mlx.core as mx
 
 from jobs.requests import Sampling
-from worker.engine.sequences import Token
 from worker.models import kv_cache
 from worker.models.kv_cache import Caches
 from worker.sampling.grammar import Constraint
 from worker.sampling.sampler import Sampler
-from worker.sampling.tokens import Sampled
+from worker.sampling.tokens import Sampled, Token
 
 #: Steps after which all that the caches hold is computed. Some of it nobody asks for meanwhile, such as the positions of every
 #: layer but the first, and what is put off would grow with every step.

@@ -10,10 +10,12 @@ from worker.engine.decode_batch import Batch, Joining
 from worker.engine.finished import Finished, failed
 from worker.engine.prefill_group import Intake, Workshop
 from worker.engine.scheduler import WaitingRoom
-from worker.engine.sequences import Prepared, Row, Said, Token
+from worker.engine.sequences import Row, Said
 from worker.models.backends import Backend
 from worker.models.detokenizer import TextStream
+from worker.models.inputs import Prepared
 from worker.sampling.logprobs import as_json
+from worker.sampling.tokens import Token
 
 logger = logging.getLogger("captionq.engine")
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from jobs.errors import CaptionqError, EngineError, OutOfMemoryError, in_words
-from worker.engine.sequences import Row, Token
+from worker.engine.sequences import Row
+from worker.sampling.tokens import Token
 
 #: How mlx and Metal say that there is not enough memory.
 _MEMORY = re.compile(r"alloc|insufficient memory|out ?of ?memory", re.IGNORECASE)

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import mlx.core as mx
+
+from worker.models.device import device_limit
 
 #: Of the memory that is free beside the model so much may be keys and values. Joining and leaving rows are copies: for a moment
 #: they are there twice.
 _SHARE = 0.5
-#: So much of it may be buffers that mlx keeps for reuse.
-_SHARE_OF_CACHE = 0.1
-#: Of a machine without a GPU so much of the memory: the rest is other programs'.
-_SHARE_OF_RAM = 0.75
-
-
-def device_limit() -> int:
-    """Bytes that the device works with at full speed: what Metal recommends, or three quarters of the machine's memory."""
-    recommended = mx.device_info().get("max_recommended_working_set_size") if mx.metal.is_available() else None
-    if recommended:
-        return int(recommended)
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _SHARE_OF_RAM)
-
-
-def claim_device() -> None:
-    """Keep what the models use in memory, and not much of what they used: batches of ever new shapes leave it behind.
-
-    On Metal alone: elsewhere mlx keeps little by itself.
-    """
-    if mx.metal.is_available():
-        limit = device_limit()
-        mx.set_wired_limit(limit)
-        mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
 
 
 class RowMemory:

@@ -16,8 +16,8 @@ import mlx.core as mx
 import numpy as np
 
 from worker.engine.decode_batch import last_logits
-from worker.engine.sequences import Embedded
 from worker.models import kv_cache
+from worker.models.inputs import Embedded
 from worker.models.kv_cache import Caches
 from worker.models.library_quirks import kept_positions, put_back
 

@@ -13,10 +13,11 @@ from jobs.errors import CaptionqError
 from worker.engine.kv_memory import RowMemory
 from worker.engine.prefill import Prefill, grouped
 from worker.engine.prefix_cache import Known, Prefixes
-from worker.engine.sequences import Embedded, Row
+from worker.engine.sequences import Row
 from worker.engine.time_budget import PAUSE, Pace
 from worker.models import kv_cache
 from worker.models.backends import Backend
+from worker.models.inputs import Embedded
 from worker.models.vision_tower import Seen
 
 #: Patches that the vision tower gets in one pass at most: about four megapixels. More gained nothing, and takes memory.

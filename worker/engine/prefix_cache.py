@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from worker.engine.prefill import Prefill, Prefix
-from worker.engine.sequences import Embedded
+from worker.models.inputs import Embedded
 
 #: Shorter ones are not worth a copy.
 SHORTEST = 4

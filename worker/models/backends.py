@@ -17,11 +17,11 @@ from PIL import Image
 from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, TooManyImagesError, in_words
 from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Message, Request, Sampling
-from worker.engine.sequences import Embedded, Prepared
 from worker.models import detokenizer, kv_cache
 from worker.models.chat_template import Prompter
 from worker.models.control_tokens import Literals, Shielded
 from worker.models.embedding import Embedding
+from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
 from worker.models.reference import Reference, reference_of
 from worker.models.vision_tower import Seen

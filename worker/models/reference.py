@@ -11,8 +11,8 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from worker.engine.sequences import Prepared
 from worker.models.embedding import as_mlx
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel
 
 Logits = npt.NDArray[np.float32]

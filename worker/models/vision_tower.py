@@ -12,7 +12,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from worker.engine.sequences import Prepared
+from worker.models.inputs import Prepared
 from worker.models.library_quirks import GRID_TOWERS
 
 #: Bytes of image features that are remembered. At a thousand tokens an image a model of width 2,560 has about 5 MB of them, and

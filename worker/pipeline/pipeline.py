@@ -19,9 +19,10 @@ from jobs.settings import Settings
 from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.finished import Finished
-from worker.engine.sequences import Prepared, Said
+from worker.engine.sequences import Said
 from worker.models.backends import check_prompt_tokens
 from worker.models.download import Tell
+from worker.models.inputs import Prepared
 from worker.pipeline.preparation import Preparations
 from worker.pipeline.resident_models import Residency, Resident
 

@@ -25,7 +25,7 @@ from jobs.images.blobs import SCHEME
 from jobs.images.sources import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
-from worker.engine.sequences import Prepared
+from worker.models.inputs import Prepared
 from worker.pipeline.decoder import Decoder
 from worker.pipeline.preprocess import decode_if_quick
 

@@ -16,8 +16,8 @@ from jobs.models.model_info import describe, public_name
 from jobs.settings import Settings
 from worker.engine.batching_check import verdict_on
 from worker.engine.engine import GROUP, Engine
-from worker.engine.kv_memory import claim_device, device_limit
 from worker.models.backends import make_backend
+from worker.models.device import claim_device, device_limit
 from worker.models.download import Tell, fetch
 from worker.models.loader import free_memory, load, loading_failed
 

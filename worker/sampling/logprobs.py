@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from worker.engine.sequences import Token
+from worker.sampling.tokens import Token
 
 #: OpenAI writes this for what is all but impossible; JSON has no infinity.
 _IMPOSSIBLE = -9999.0

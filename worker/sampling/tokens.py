@@ -8,8 +8,6 @@ from typing import Any
 
 import mlx.core as mx
 
-from worker.engine.sequences import Token
-
 
 @dataclass(frozen=True)
 class Reported:
@@ -63,3 +61,13 @@ class Sampled:
             for row, logprob, ids, logprobs in zip(one.rows, *lists, strict=True):
                 tokens[row] = Token(tokens[row].id, logprob, tuple(zip(ids, logprobs, strict=True)))
         return tokens
+
+
+@dataclass(frozen=True)
+class Token:
+    """The next token of a row."""
+
+    id: int
+    #: The model's own log-probability of it, and of the likeliest ones, where the row asked for them.
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()

@@ -25,8 +25,8 @@ from tests.worker.engine.test_engine import ask, run
 from worker import service
 from worker.engine.engine import Engine
 from worker.engine.finished import Finished
-from worker.engine.sequences import Embedded, Prepared
 from worker.models.backends import VisionBackend
+from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.vision_tower import Seen
 

@@ -20,8 +20,8 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask
 from worker.engine.batching_check import examine, verdict_on
 from worker.engine.prefill import Prefill
-from worker.engine.sequences import Prepared
 from worker.models.backends import VisionBackend, make_backend
+from worker.models.inputs import Prepared
 from worker.models.loader import load
 from worker.models.vision_tower import Seen, Vision
 from worker.pipeline.pipeline import Pipeline

@@ -17,9 +17,9 @@ from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.engine.engine import Engine
 from worker.engine.finished import Finished
-from worker.engine.sequences import Prepared
 from worker.models.backends import Backend, VisionBackend, _image_keys, make_backend
 from worker.models.chat_template import Prompter
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.vision_tower import Seen
 

@@ -20,8 +20,8 @@ from tests.support.scenes import draw_many
 from worker.engine.engine import Engine
 from worker.engine.finished import Finished
 from worker.engine.prefill_group import MOST_TOKENS
-from worker.engine.sequences import Prepared
 from worker.models.backends import Backend, TextBackend, VisionBackend
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 
 IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))

@@ -19,8 +19,8 @@ from tests.worker.engine.test_engine import ask, run
 from tools.demo_model import texts
 from worker.engine.engine import Engine
 from worker.engine.finished import Finished
-from worker.engine.sequences import Prepared
 from worker.models.backends import Backend, make_backend
+from worker.models.inputs import Prepared
 from worker.models.loader import load
 
 MODELS = ("demo", "demo-text", "qwen3_vl")

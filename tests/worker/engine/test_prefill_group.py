@@ -17,8 +17,9 @@ from worker.engine.engine import Engine
 from worker.engine.kv_memory import RowMemory
 from worker.engine.prefill_group import Intake, Workshop
 from worker.engine.scheduler import WaitingRoom
-from worker.engine.sequences import Prepared, Row
+from worker.engine.sequences import Row
 from worker.models.backends import VisionBackend
+from worker.models.inputs import Prepared
 from worker.models.loader import load
 from worker.models.vision_tower import Seen, _Memory
 

@@ -15,8 +15,8 @@ from tests.worker.engine.test_exactness import IMAGE, request
 from worker.engine.decode_batch import last_logits
 from worker.engine.prefill import Prefill, Prefix
 from worker.engine.prefix_cache import SHORTEST, Prefixes
-from worker.engine.sequences import Embedded
 from worker.models.backends import VisionBackend
+from worker.models.inputs import Embedded
 from worker.models.loader import load
 
 #: What the prompts begin with, besides what their template puts before it.

@@ -24,9 +24,9 @@ from worker.engine.batching_check import examine
 from worker.engine.engine import Engine
 from worker.engine.finished import Finished
 from worker.engine.prefill_group import MOST_TOKENS
-from worker.engine.sequences import Prepared
 from worker.models.backends import VisionBackend
 from worker.models.chat_template import Prompter
+from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 
 #: Families that take one image a request.

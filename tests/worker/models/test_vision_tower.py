@@ -9,8 +9,8 @@ import pytest
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker.engine.engine import Engine
-from worker.engine.sequences import Prepared
 from worker.models.backends import VisionBackend
+from worker.models.inputs import Prepared
 from worker.models.loader import load
 from worker.models.vision_tower import Seen, Vision
 
