@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cli.exit_status import INTERRUPTED
+
 #: Command → the module that holds it, under the same name. In the order of the help page.
 COMMANDS = {
     "caption": "cli.commands.caption",
@@ -18,10 +20,6 @@ COMMANDS = {
     "bench": "cli.commands.bench",
     "doctor": "cli.commands.doctor",
 }
-
-
-#: The exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT.
-INTERRUPTED = 130
 
 
 class Commands(click.Group):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from cli.main import INTERRUPTED
+from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
@@ -29,9 +29,6 @@ from worker.models.download import fetch
 
 #: Seconds between two looks for new results.
 FOLLOW_EVERY = 0.1
-
-ALL_CAPTIONED = 0
-SOME_FAILED = 1
 
 
 class Run:

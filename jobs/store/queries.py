@@ -14,7 +14,7 @@ from jobs.errors import NotFoundError
 from jobs.settings import Settings
 from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
-from jobs.store.statements import GLANCE
+from jobs.store.statements import SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 
 #: Rows a statement: far below SQLite's limit of 32,766 variables a statement.
@@ -25,7 +25,7 @@ _batch: Table = SQLModel.metadata.tables["batch"]
 
 
 @dataclass(frozen=True)
-class Glance:
+class JobSummary:
     """Of a row, what decides when its job may begin."""
 
     id: str
@@ -61,11 +61,11 @@ class Records:
             row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
         return None if row is None else as_job(row)
 
-    def glance(self, ids: Sequence[str]) -> dict[str, Glance]:
+    def summaries(self, ids: Sequence[str]) -> dict[str, JobSummary]:
         """What decides about the turns of these jobs, of those that there are."""
         with reading(self._engine) as connection:
-            rows = connection.execute(GLANCE, {"ids": ids})
-            return {row.id: Glance(row.id, row.status, row.model, row.deaths) for row in rows}
+            rows = connection.execute(SUMMARY, {"ids": ids})
+            return {row.id: JobSummary(row.id, row.status, row.model, row.deaths) for row in rows}
 
     def not_running(self, ids: Sequence[str]) -> list[str]:
         """Those of the ids whose rows are not running (any more)."""

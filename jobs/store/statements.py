@@ -17,7 +17,7 @@ _job: Table = SQLModel.metadata.tables["job"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
 #: What decides about a job's turn.
-GLANCE: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
+SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
     _job.c.id.in_(_ids)
 )
 

@@ -133,11 +133,7 @@ class Store(Records):
 
     # -- a job's way --------------------------------------------------------------------------------
 
-    def claim(self, job_id: str, worker: str) -> Job | None:
-        """queued → running. None: the row is not queued (any more), and the queue entry that led here is stale."""
-        return self.claim_all([job_id], worker).get(job_id)
-
-    def claim_all(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
+    def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
         """queued → running, for those of the ids whose rows are still queued: these jobs, by their ids."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}

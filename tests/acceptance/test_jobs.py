@@ -224,7 +224,7 @@ def test_a_second_attempt_begins_with_restart(served: Served) -> None:
     said = (("tokens", {"text": "He", "at": 0, "attempt": 1}), ("restart", {"attempt": 2}))
     with closing(Store(served.captionq.settings)) as store, served.broker() as connection:
         store.add([job])
-        store.claim(job.id, "another")
+        store.claim([job.id], "another")
         publish(connection, [News(job.id, name, data) for name, data in said])
     events = []
     with served.client.stream("GET", f"/v1/jobs/{job.id}/events") as response:

@@ -132,7 +132,7 @@ def test_events_of_a_job_show_that_they_live(
     monkeypatch.setattr("api.streaming.job_events.HEARTBEAT", 0.0)
     monkeypatch.setattr("api.streaming.job_events.POSITION_EVERY", 0.01)
     job = a_job(store)
-    store.claim(job.id, "idle")
+    store.claim([job.id], "idle")
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         assert next(line for line in response.iter_lines() if line.startswith(":")) == ": ping"
 
@@ -195,7 +195,7 @@ def test_a_stored_answer_needs_no_worker(
     withdraw_state(connection, "idle")
     until(lambda: client.get("/readyz").json()["workers"] == [], "the worker's end")
     assert client.post(CHAT, json=HELLO, headers=key).status_code == 503
-    store.claim(job.id, "idle")
+    store.claim([job.id], "idle")
     store.succeed(job.id, Result("Hello!", "stop", 1, 0, 2, 0.0, 0.0, 0.0))
     again = client.post(CHAT, json=HELLO, headers=key)
     assert again.json()["choices"][0]["message"]["content"] == "Hello!"

@@ -110,7 +110,7 @@ def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, s
     """Whatever reads it has no width: a long answer takes no room from its neighbours."""
     job = make_job()
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     text = "A large red circle.\n" * 200
     store.succeed(job.id, replace(RESULT, text=text))
     lines = output(run.invoke(captionq, ["jobs", "list"])).splitlines()
@@ -123,7 +123,7 @@ def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, s
 def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
     """One batch with a job of each kind, through all four commands."""
     batch, jobs = add_batch(store, 3)
-    store.claim(jobs[0].id, "worker")
+    store.claim([jobs[0].id], "worker")
     store.succeed(jobs[0].id, RESULT)
     listed = output(run.invoke(captionq, ["jobs", "list", "--batch", batch.id]))
     assert "A large red circle" in listed
@@ -160,7 +160,7 @@ def test_the_summary_names_a_command_that_lists_what_it_counted(
 def test_programs_read_json(run: CliRunner, store: Store) -> None:
     """An object a line, with the usage and the times."""
     _, jobs = add_batch(store, 1)
-    store.claim(jobs[0].id, "worker")
+    store.claim([jobs[0].id], "worker")
     store.succeed(jobs[0].id, RESULT)
     row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
     assert row["text"] == RESULT.text
@@ -173,7 +173,7 @@ def test_programs_read_json(run: CliRunner, store: Store) -> None:
 def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store) -> None:
     """In the list, for the job, and to programs; the log-probabilities are no string in a string."""
     _, jobs = add_batch(store, 1)
-    store.claim(jobs[0].id, "worker")
+    store.claim([jobs[0].id], "worker")
     logprobs = [{"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}]
     store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=json.dumps(logprobs)))
     assert "(repetition) red red red" in output(run.invoke(captionq, ["jobs", "list"]))

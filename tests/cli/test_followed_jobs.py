@@ -22,7 +22,7 @@ def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 def succeed(store: Store, job: Job) -> None:
     """Bring a job to its end."""
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     store.succeed(job.id, RESULT)
 
 

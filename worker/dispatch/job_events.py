@@ -30,7 +30,7 @@ MOST_UNSENT = 10_000
 STATE_EVERY = 1.0
 
 
-class Teller:
+class JobEvents:
     """Publishes, and counts what it publishes."""
 
     def __init__(self, name: str, connection: Redis, pipeline: Pipeline, kept: int) -> None:
@@ -46,14 +46,14 @@ class Teller:
         self._tokens_told = 0.0
         self._state_told = 0.0
 
-    def tell(self, job_id: str, event: str, **data: object) -> None:
+    def publish(self, job_id: str, event: str, **data: object) -> None:
         """Something happened to a job."""
         self._publish([News(job_id, event, data)])
 
     def began(self, job: Job) -> None:
         """A job was claimed. What an earlier attempt has said is void."""
         if job.streamed:
-            self.tell(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
+            self.publish(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
 
     def tokens(self, said: Callable[[], Iterable[Said]], attempt: Callable[[str], int]) -> None:
         """What the running jobs have said since the last time, if that is long enough ago; each in its running `attempt`."""
@@ -79,7 +79,7 @@ class Teller:
     def _ended(self, job: Job) -> None:
         self._rates.setdefault(job.lane, Rate()).count()
         if job.streamed:
-            self.tell(job.id, "ended")
+            self.publish(job.id, "ended")
 
     def state(self) -> None:
         """How the worker is, if it has not just been told. Raises RedisError."""

@@ -1,8 +1,8 @@
-"""Jobs that were taken from their lane and wait for their turn: for another model, or for a batch of their own.
+"""Jobs that were dequeued and are held back until their model's turn, or until they can run in isolation.
 
-Two models that take turns at every job would drain the batch, and perhaps be loaded, for each. So jobs of the running model go
-first, and those of another are held, until one has waited long enough: then nothing new begins, the batch drains, and all
-held jobs of that one's model begin together.
+Two models that took turns at every job would drain the batch, and perhaps be loaded, for each. So jobs of the running model go
+first and those of another are held, until a held job is overdue: then no new job begins, the batch drains, and all held jobs of
+the overdue job's model begin together.
 """
 
 from __future__ import annotations
@@ -11,81 +11,86 @@ import time
 from dataclasses import dataclass, field
 
 from jobs.queue.lanes import Entry, LaneQueue
-from jobs.store.queries import Glance
+from jobs.store.queries import JobSummary
 from jobs.store.tables import Lane
 
-#: Entries that are held at most: their ids are in Redis all the while, and the lane behind them waits.
-MOST_HELD = 256
-#: Seconds that a job is held at most while jobs of the running model go first. Loading a model takes seconds; somebody who
-#: waits for an answer will not wait for much more than that, and a folder does not mind.
-TURNS = {Lane.INTERACTIVE: 5.0, Lane.BULK: 60.0}
+#: Maximum number of jobs held back. Their ids stay in Redis and block their lane while held.
+MAX_HELD = 256
+#: Seconds that a job is held at most while jobs of the running model go first. Loading a model takes seconds: a client that
+#: waits for an answer will not wait for much more than that, and a folder can.
+MAX_WAIT = {Lane.INTERACTIVE: 5.0, Lane.BULK: 60.0}
 
-#: Seconds for which a row that was read need not be read again: a claim is guarded by what it is then.
+#: Seconds for which a row that was read need not be read again: the claim checks the status once more.
 FRESH = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """An entry that is in its lane's intermediate list, where recovery finds it, until its job is claimed."""
+class HeldJob:
+    """A dequeued entry. Its id stays in the lane's intermediate list, where recovery finds it, until the job is claimed."""
 
     entry: Entry
     queue: LaneQueue
-    #: Its row, as it was when the entry was dequeued; None: there was none.
-    job: Glance | None
-    #: Whether it may not run beside others.
-    alone: bool = False
+    #: The row when the entry was dequeued; None: there was none.
+    row: JobSummary | None
+    #: Whether the job must run in isolation, because its worker died several times.
+    isolated: bool = False
     since: float = field(default_factory=time.monotonic)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the row was read just now."""
+        """Whether the row was read less than `FRESH` seconds ago."""
         return time.monotonic() - self.since < FRESH
+
+    @property
+    def model(self) -> str | None:
+        """None: the entry has no row and will only be dropped."""
+        return None if self.row is None else self.row.model
 
     @property
     def lane(self) -> Lane:
         return Lane(self.queue.name)
 
     def is_overdue(self, now: float) -> bool:
-        """Whether it is its turn, whatever else waits."""
-        return self.alone or now - self.since > TURNS[self.lane]
+        """Whether the batch must drain for this job at the monotonic time `now`."""
+        return self.isolated or now - self.since > MAX_WAIT[self.lane]
 
 
-class Turns:
-    """The jobs that are held."""
+class ModelTurns:
+    """The held jobs, and the order in which they may begin."""
 
     def __init__(self) -> None:
-        self._held: list[Held] = []
+        self._held: list[HeldJob] = []
 
     def __len__(self) -> int:
         return len(self._held)
 
     @property
     def full(self) -> bool:
-        return len(self._held) >= MOST_HELD
+        return len(self._held) >= MAX_HELD
 
     @property
     def ids(self) -> set[str]:
-        """Of the jobs."""
+        """Ids of the held jobs."""
         return {held.entry.id for held in self._held}
 
     @property
-    def somebody_is_overdue(self) -> bool:
-        """Whether the batch has to drain."""
+    def overdue(self) -> bool:
+        """Whether a held job is overdue, so that the batch has to drain."""
         now = time.monotonic()
         return any(held.is_overdue(now) for held in self._held)
 
-    def in_order(self) -> list[Held]:
-        """Whose turn is next: those who have waited long enough, then lane by lane, the oldest first."""
+    def in_order(self) -> list[HeldJob]:
+        """The held jobs: overdue ones first, then lane by lane, the oldest first."""
         now = time.monotonic()
         lanes = list(Lane)
         return sorted(self._held, key=lambda held: (not held.is_overdue(now), lanes.index(held.lane), held.since))
 
-    def hold(self, held: Held) -> None:
+    def hold(self, held: HeldJob) -> None:
         self._held.append(held)
 
-    def release(self, held: Held) -> None:
+    def release(self, held: HeldJob) -> None:
         self._held.remove(held)
 
     def clear(self) -> None:
-        """Let go of all; recovery puts them back."""
+        """Release all held jobs. Recovery puts their entries back into the lanes."""
         self._held.clear()

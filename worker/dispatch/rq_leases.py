@@ -1,169 +1,150 @@
-"""An rq worker with many leases: heartbeats for all of them, commands noted for later, and maintenance without a fork."""
+"""The leases of a worker on rq entries: opened, kept by heartbeats, reported and given back, many at a time.
+
+rq's own records of one execution cost eleven round trips a job. The same records are written here with rq's own pieces, in one
+pipeline a group; tests/test_contracts.py holds the resulting keys equal to rq's.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
-from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.exceptions import WatchError
-from rq.command import handle_command, parse_payload
 from rq.executions import Execution
-from rq.job import Job as RQJob
-from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
 from rq.utils import now
-from rq.worker import WorkerStatus
+from rq.worker import BaseWorker, WorkerStatus
 
-from jobs.queue.lanes import Entry, LaneQueue, lanes, put_off, reconcile
-from jobs.store.store import Store
+from jobs.queue.lanes import Entry, LaneQueue, put_off
 from jobs.store.tables import Job
-from worker.dispatch.model_turns import Held, Turns
-from worker.dispatch.queue_worker import QueueWorker
+from worker.dispatch.model_turns import HeldJob
 
 logger = logging.getLogger("captionq.worker")
 
-#: The broker is away: generation goes on, and what has ended is reported when the broker is back.
+#: Errors of a broker that is away. Generation goes on, and ended jobs are reported when the broker is back.
 AWAY = (RedisConnectionError, RedisTimeoutError)
-#: A row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
-ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class Lease:
-    """An entry, and the execution that holds it for this worker."""
+    """An entry that this worker holds: rq's execution of the entry, and the claimed job."""
 
     entry: Entry
     queue: LaneQueue
     execution: Execution
+    #: None: the row could not be claimed, and the entry is stale.
+    job: Job | None = None
+
+    @property
+    def claimed(self) -> Job:
+        """The claimed job of a lease that has one."""
+        assert self.job is not None
+        return self.job
 
 
 @dataclass(frozen=True)
-class Flight(Lease):
-    """A job that this worker runs."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class Landing:
-    """A lease whose row has changed already; what is left is to tell rq."""
+class EndedLease:
+    """A lease whose row has changed already. Only rq has to be told."""
 
     lease: Lease
     #: Seconds until the next attempt; None: the job has ended.
     retry_in: int | None = None
 
 
-class LeasingWorker(QueueWorker):
-    """What `MetalWorker` needs of rq besides the batch."""
+class Leases:
+    """The leases of one rq worker: those whose jobs run, and those whose end rq has not been told."""
 
-    log_result_lifespan = False
-    max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
-    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
+    def __init__(self, worker: BaseWorker, seconds: int) -> None:
+        """`seconds`: how long a heartbeat keeps a lease."""
+        self._worker = worker
+        self._connection = worker.connection
+        self._seconds = seconds
+        #: Leases of claimed jobs that run, by job id.
+        self.running: dict[str, Lease] = {}
+        self._unreported: list[EndedLease] = []
 
-    def __init__(self, name: str, connection: Redis, store: Store, lease: int) -> None:
-        super().__init__(name, connection)
-        self._store = store
-        self._lease = lease
-        self._flights: dict[str, Flight] = {}
-        #: Dequeued, not yet claimed.
-        self._turns = Turns()
-        #: Jobs that somebody asked rq to stop.
-        self._stops: deque[str] = deque()
-        self._due: dict[str, float] = {}
-        # Under the worker's fixed name it takes up the locks that its dead predecessor held.
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
+    def __len__(self) -> int:
+        """How many leases are held: running and unreported."""
+        return len(self.running) + len(self._unreported)
 
     @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._shutdown_requested_date is not None
+    def unreported(self) -> int:
+        """How many jobs have ended without rq having been told."""
+        return len(self._unreported)
 
-    def handle_payload(self, message: Any) -> None:
-        """A command from outside, on the thread that listens for them: a stop is noted here and done in the batch."""
-        payload = parse_payload(message)
-        if payload.get("command") in ("stop-job", "stop-execution"):
-            self._stops.append(payload["job_id"])
-        else:
-            handle_command(self, payload)
+    def open(self, group: Iterable[HeldJob]) -> list[Lease]:
+        """Lease entries in one round trip.
 
-    def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
-        """Seconds for which a heartbeat keeps the claim."""
-        return self._lease
-
-    def _open(self, group: Iterable[Held]) -> list[Lease]:
-        """Lease entries: what rq writes in `prepare_execution` and `prepare_job_execution`, for all in one round trip."""
+        Writes the keys that rq writes in `prepare_execution` and `prepare_job_execution`. Raises RedisError.
+        """
         leases: list[Lease] = []
-        with self.connection.pipeline() as pipeline:
+        with self._connection.pipeline() as pipeline:
             for held in group:
                 entry, queue = held.entry, held.queue
-                execution = Execution.create(entry, self._lease, pipeline=pipeline, worker_name=self.name)
-                entry.prepare_for_execution(self.name, pipeline=pipeline)
+                execution = Execution.create(entry, self._seconds, pipeline=pipeline, worker_name=self._worker.name)
+                entry.prepare_for_execution(self._worker.name, pipeline=pipeline)
                 pipeline.persist(entry.key)
                 pipeline.lrem(queue.intermediate_queue_key, 1, entry.id)
                 leases.append(Lease(entry, queue, execution))
-            self.set_state(WorkerStatus.BUSY, pipeline=pipeline)
-            self.heartbeat(self._lease, pipeline=pipeline)
+            self._worker.set_state(WorkerStatus.BUSY, pipeline=pipeline)
+            self._worker.heartbeat(self._seconds, pipeline=pipeline)
             pipeline.execute()
-        self.executions.update({lease.execution.id: lease.execution for lease in leases})
+        self._worker.executions.update({lease.execution.id: lease.execution for lease in leases})
         return leases
 
-    def _report(self, landings: Sequence[Landing]) -> None:
-        """Tell rq of all in three round trips. May be repeated after a lost connection: each part is idempotent."""
-        followers = [landing.lease.entry.dependents_key for landing in landings]
-        with self.connection.pipeline() as pipeline, suppress(WatchError):
-            pipeline.watch(*followers)
-            if not pipeline.exists(*followers):
-                pipeline.multi()
-                for landing in landings:
-                    self._close(landing, pipeline)
+    def keep(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Keep the leases of claimed jobs, which run from now on, and return them. Stale ones are ended."""
+        claimed = [lease for lease in leases if lease.job is not None]
+        self._unreported += [EndedLease(lease) for lease in leases if lease.job is None]
+        self.running.update({lease.claimed.id: lease for lease in claimed})
+        return claimed
+
+    def end(self, job_id: str, retry_in: int | None = None) -> None:
+        """End the lease of a job whose row has changed. rq hears of it in the next `report`."""
+        self._unreported.append(EndedLease(self.running.pop(job_id), retry_in))
+
+    def report(self) -> None:
+        """Tell rq which jobs have ended, in three round trips.
+
+        May be repeated after a lost connection: each part is idempotent. Raises RedisError.
+        """
+        ended = list(self._unreported)
+        if ended:
+            self._report(ended)
+            del self._unreported[: len(ended)]
+
+    def give_back(self, *, requeue: bool) -> None:
+        """Return the running entries to the front of their lanes, or with `requeue=False` delete them. Raises RedisError."""
+        for lease in self.running.values():
+            with self._connection.pipeline() as pipeline:
+                self._worker.cleanup_execution(lease.entry, pipeline=pipeline, execution=lease.execution)
+                if requeue:
+                    # Private, pinned: see tests/test_contracts.py.
+                    lease.queue._enqueue_job(lease.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
+                else:
+                    pipeline.delete(lease.entry.key)
                 pipeline.execute()
-                return
-        # Somebody else's rq jobs wait for these; rq knows what to do.
-        for landing in landings:
-            lease = landing.lease
-            if landing.retry_in is None:
-                self._finalize_success(lease.entry, lease.queue, lease.execution, None)
-            else:
-                with self.connection.pipeline() as pipeline:
-                    self._close(landing, pipeline)
-                    pipeline.execute()
+        self._worker.set_state(WorkerStatus.IDLE)
 
-    def _close(self, landing: Landing, pipeline: Pipeline) -> None:
-        """Give up a lease, and the entry with it unless it is to come again."""
-        entry = landing.lease.entry
-        self.cleanup_execution(entry, pipeline=pipeline, execution=landing.lease.execution)
-        if landing.retry_in is not None:
-            put_off(entry, landing.lease.queue, landing.retry_in, pipeline)
-            return
-        pipeline.delete(entry.key, entry.dependencies_key, entry.execution_registry.key)
-        self.increment_successful_job_count(pipeline)
-        if entry.started_at is not None:
-            self.increment_total_working_time(now() - entry.started_at, pipeline)
-
-    def _beat(self) -> None:
-        for flight in self._flights.values():
-            self.maintain_heartbeats(flight.entry, flight.execution)
+    def beat(self) -> None:
+        """Renew the running leases. Raises RedisError."""
+        for lease in list(self.running.values()):
+            self._worker.maintain_heartbeats(lease.entry, lease.execution)
 
     @contextmanager
-    def _beating(self) -> Iterator[None]:
-        """Heartbeats from a thread of their own, while a model is fetched or loaded on this one."""
+    def beating(self) -> Iterator[None]:
+        """Renew the running leases from a thread of their own while the block (loading a model) holds this thread."""
         done = threading.Event()
 
         def beat() -> None:
-            while not done.wait(self._lease / 4):
+            while not done.wait(self._seconds / 4):
                 try:
-                    self._beat()
+                    self.beat()
                 except AWAY as error:
                     logger.warning("The broker is away (%s) while a model loads.", error)
 
@@ -175,32 +156,35 @@ class LeasingWorker(QueueWorker):
             done.set()
             thread.join()
 
-    def run_maintenance_tasks(self) -> None:
-        """rq's own, then what has waited long enough for its next attempt, then rows without an entry."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        tick = self._scheduler_tick  # rq would fork a process for it
-        if tick.should_reacquire_locks or not tick.acquired_locks:
-            tick.acquire_locks()
-        tick.heartbeat()
-        tick.enqueue_scheduled_jobs()
-        if self._is_due("reconcile", RECONCILE_EVERY):
-            self._sweep()
-            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+    def _report(self, ended: Sequence[EndedLease]) -> None:
+        dependents = [one.lease.entry.dependents_key for one in ended]
+        with self._connection.pipeline() as pipeline, suppress(WatchError):
+            pipeline.watch(*dependents)
+            if not pipeline.exists(*dependents):
+                pipeline.multi()
+                for one in ended:
+                    self._close(one, pipeline)
+                pipeline.execute()
+                return
+        # Other rq jobs depend on these, and rq knows how to release them.
+        for one in ended:
+            lease = one.lease
+            if one.retry_in is None:
+                # Private, pinned: see tests/test_contracts.py.
+                self._worker._finalize_success(lease.entry, lease.queue, lease.execution, None)  # noqa: SLF001
+            else:
+                with self._connection.pipeline() as pipeline:
+                    self._close(one, pipeline)
+                    pipeline.execute()
 
-    def _sweep(self) -> None:
-        """Ids that were taken and never came here: the reply was lost, or they had no hash. `reconcile` makes them anew."""
-        held = self._turns.ids
-        for queue in lanes(self.connection):
-            for job_id in queue.intermediate_queue.get_job_ids():
-                if job_id not in held:
-                    queue.intermediate_queue.remove(job_id)
-
-    def set_shutdown_requested_date(self) -> None:
-        """Nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""
-
-    def _is_due(self, what: str, every: float) -> bool:
-        now = time.monotonic()
-        if now < self._due.get(what, 0.0):
-            return False
-        self._due[what] = now + every
-        return True
+    def _close(self, ended: EndedLease, pipeline: Pipeline) -> None:
+        """Close a lease, and delete its entry unless the job will be tried again."""
+        entry = ended.lease.entry
+        self._worker.cleanup_execution(entry, pipeline=pipeline, execution=ended.lease.execution)
+        if ended.retry_in is not None:
+            put_off(entry, ended.lease.queue, ended.retry_in, pipeline)
+            return
+        pipeline.delete(entry.key, entry.dependencies_key, entry.execution_registry.key)
+        self._worker.increment_successful_job_count(pipeline)
+        if entry.started_at is not None:
+            self._worker.increment_total_working_time(now() - entry.started_at, pipeline)

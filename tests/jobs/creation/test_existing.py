@@ -45,7 +45,7 @@ def caption(store: Store, image: Path, text: str) -> Job:
     job = job_about(Wanted(image, image.with_suffix(".txt")), QUESTION, batch)
     store.add_batch(batch)
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     store.succeed(job.id, replace(RESULT, text=text))
     image.with_suffix(".txt").write_text(f"{text}\n")
     return job

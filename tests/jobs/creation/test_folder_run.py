@@ -78,7 +78,7 @@ def test_what_a_dead_run_left_is_taken_over(store: Store, connection: Redis, tmp
     wanted = pictures(tmp_path, 4)
     first, _ = queue_up(wanted, store, connection)
     ended = store.jobs(batch_id=first.id)[0]
-    store.claim(ended.id, "worker")
+    store.claim([ended.id], "worker")
     store.succeed(ended.id, RESULT)
     second, made = queue_up(wanted[1:], store, connection, dead=[first])
     assert (made.queued, made.resumed) == (0, 3)

@@ -52,7 +52,7 @@ def end(job: Job, status: JobStatus, store: Store) -> None:
     if status is JobStatus.CANCELLED:
         store.cancel([job.id])
     elif status is not JobStatus.QUEUED:
-        store.claim(job.id, "worker")
+        store.claim([job.id], "worker")
     if status is JobStatus.FAILED:
         store.fail(job.id, NotFoundError())
     assert store.job(job.id).status == status

@@ -34,7 +34,7 @@ def test_what_dead_runs_left_about_texts_that_are_there_is_cancelled(store: Stor
     """Not what a live run has, and not what a worker is at."""
     dead, left = add_batch(store, 600)
     _, live = add_batch(store, 1)
-    store.claim(left[0].id, "worker")
+    store.claim([left[0].id], "worker")
     outputs = [job.output or "" for job in left + live]
     cancelled = store.cancel_abandoned(outputs, {dead.id}, (JobStatus.QUEUED,))
     assert sorted(cancelled) == sorted(job.id for job in left[1:])

@@ -22,7 +22,7 @@ TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 def end(store: Store, job_id: str, status: JobStatus) -> None:
     """Bring a queued job to a terminal state the way the worker does."""
-    store.claim(job_id, "worker")
+    store.claim([job_id], "worker")
     match status:
         case JobStatus.SUCCEEDED:
             store.succeed(job_id, RESULT)
@@ -41,7 +41,7 @@ def test_a_job_is_claimed_by_one_worker_only(store: Store) -> None:
 
     def claim(worker: str) -> None:
         together.wait()
-        if store.claim(job.id, worker) is not None:
+        if store.claim([job.id], worker):
             won.append(worker)
 
     threads = [threading.Thread(target=claim, args=(f"worker-{number}",)) for number in range(8)]
@@ -62,7 +62,7 @@ def test_terminal_states_are_final(store: Store, status: JobStatus) -> None:
     end(store, job.id, status)
     before = store.job(job.id)
     assert before.status == status
-    assert store.claim(job.id, "other") is None
+    assert store.claim([job.id], "other") == {}
     assert not store.succeed(job.id, RESULT)
     assert not store.fail(job.id, ImageError())
     assert not store.release(job.id)
@@ -75,7 +75,7 @@ def test_a_result_is_stored_with_its_usage_and_timings(store: Store) -> None:
     """What a generation gave is in the row, whole."""
     job = make_job()
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     assert store.succeed(job.id, RESULT)
     row = store.job(job.id)
     assert (row.text, row.finish_reason) == (RESULT.text, "stop")
@@ -89,13 +89,13 @@ def test_several_are_claimed_at_once(store: Store) -> None:
     """Those that are still queued; a glance shows where they are and what their turns depend on."""
     waiting, running, cancelled = jobs = [make_job(name) for name in "123"]
     store.add(jobs)
-    store.claim(running.id, "other")
+    store.claim([running.id], "other")
     store.cancel([cancelled.id])
     ids = [*(job.id for job in jobs), "job_unknown"]
-    glance = store.glance(ids)
+    glance = store.summaries(ids)
     assert [glance[job.id].status for job in jobs] == ["queued", "running", "cancelled"]
     assert (len(glance), glance[waiting.id].model, glance[waiting.id].deaths) == (3, "demo", 0)
-    claimed = store.claim_all(ids, "worker")
+    claimed = store.claim(ids, "worker")
     assert list(claimed) == [waiting.id]
     assert (claimed[waiting.id].worker, claimed[waiting.id].attempts) == ("worker", 1)
     assert store.job(running.id).worker == "other"
@@ -105,7 +105,7 @@ def test_a_result_of_a_cancelled_job_is_dropped(store: Store) -> None:
     """Cancelled while it ran: the result comes too late, and its sender learns it."""
     job = make_job()
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     assert store.cancel([job.id]) == [job.id]
     assert not store.succeed(job.id, RESULT)
     assert store.job(job.id).text is None
@@ -115,20 +115,19 @@ def test_a_released_job_can_be_claimed_again_and_keeps_its_count(store: Store) -
     """A transient error leads back to queued, with the reason and the number of attempts."""
     job = make_job()
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     assert store.release(job.id, BrokerError())
     assert store.job(job.id).error_code == "broker_unavailable"
-    again = store.claim(job.id, "worker")
-    assert again is not None
-    assert again.attempts == 2
+    again = store.claim([job.id], "worker")
+    assert again[job.id].attempts == 2
 
 
 def test_recovery_takes_back_what_the_dead_worker_ran_and_nothing_else(store: Store) -> None:
     """Another worker's jobs and ended ones are not touched."""
     mine, theirs, ended = make_job("1"), make_job("2"), make_job("3")
     store.add([mine, theirs, ended])
-    store.claim(mine.id, "worker")
-    store.claim(theirs.id, "other")
+    store.claim([mine.id], "worker")
+    store.claim([theirs.id], "other")
     end(store, ended.id, JobStatus.SUCCEEDED)
     assert store.recover("worker").requeued == [mine.id]
     assert [store.job(job.id).status for job in (mine, theirs, ended)] == ["queued", "running", "succeeded"]
@@ -139,9 +138,9 @@ def test_a_job_that_kills_its_worker_again_and_again_is_given_up(store: Store) -
     job = make_job()
     store.add([job])
     for _ in range(MAX_DEATHS - 1):
-        store.claim(job.id, "worker")
+        store.claim([job.id], "worker")
         assert store.recover("worker").requeued == [job.id]
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     assert store.recover("worker").poisoned == [job.id]
     assert (store.job(job.id).status, store.job(job.id).error_code) == ("failed", "poison")
 
@@ -162,7 +161,7 @@ def test_jobs_without_an_answer_come_in_pages_of_their_own(store: Store) -> None
     """As many a page as there are rows for it, however many others ended between them."""
     batch, jobs = add_batch(store, 2 * CHUNK + 3)
     ids = [job.id for job in jobs]
-    store.claim_all(ids[::2], "worker")
+    store.claim(ids[::2], "worker")
     for job_id in ids[:2000:200]:
         assert store.succeed(job_id, RESULT)
     store.cancel(ids)
@@ -208,7 +207,7 @@ def test_a_missing_job_is_named(store: Store) -> None:
 def test_whoever_follows_a_batch_sees_every_end_although_many_end_at_once(store: Store) -> None:
     """Numbers are given once, and none appears behind one that was seen."""
     batch, jobs = add_batch(store, 80)
-    store.claim_all([job.id for job in jobs], "worker")
+    store.claim([job.id for job in jobs], "worker")
     followed: list[str] = []
     with ThreadPoolExecutor(4) as threads:
         ends = [threads.submit(store.succeed, job.id, RESULT) for job in jobs]
@@ -233,7 +232,7 @@ def test_those_that_change_the_same_jobs_at_once_agree(store: Store) -> None:
         def change(number: int, ids: list[str] = ids, together: threading.Barrier = together) -> list[str]:
             mine = ids if number % 2 else ids[::-1]
             together.wait()
-            return store.cancel(mine) if number < 3 else list(store.claim_all(mine, "worker"))
+            return store.cancel(mine) if number < 3 else list(store.claim(mine, "worker"))
 
         with ThreadPoolExecutor(4) as threads:
             first, second, third, _claimed = threads.map(change, range(4))
@@ -246,7 +245,7 @@ def test_what_a_model_says_can_be_stored(store: Store) -> None:
     """A NUL character cannot, on Postgres: another one stands for it."""
     job, failed = make_job("1"), make_job("2")
     store.add([job, failed])
-    store.claim_all([job.id, failed.id], "worker")
+    store.claim([job.id, failed.id], "worker")
     assert store.succeed(job.id, replace(RESULT, text="a\0b"))
     assert store.job(job.id).text == "a\N{REPLACEMENT CHARACTER}b"
     assert store.release(failed.id, BrokerError("a\0b"))

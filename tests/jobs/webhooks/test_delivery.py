@@ -69,7 +69,7 @@ def deliverer(hooks: WebhookStore, local: Settings) -> Iterator[Deliverer]:
 def ended_job(store: Store) -> str:
     job = make_job()
     store.add([job])
-    store.claim(job.id, "worker")
+    store.claim([job.id], "worker")
     store.succeed(job.id, RESULT)
     return job.id
 
@@ -239,7 +239,7 @@ def test_a_job_is_told_of_when_it_has_ended(store: Store, hooks: WebhookStore) -
     webhooks = [Webhook(url="https://a.example/", job_id=job.id) for job in jobs]
     hooks.add(webhooks)
     assert hooks.due(time.time()) == []
-    store.claim(jobs[0].id, "worker")
+    store.claim([jobs[0].id], "worker")
     assert hooks.due(time.time()) == []
     store.succeed(jobs[0].id, RESULT)
     store.cancel([jobs[1].id])

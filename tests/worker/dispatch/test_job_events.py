@@ -177,7 +177,7 @@ def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store
     request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])
     job = Job(model="demo-text", request=request.model_dump_json(), digest=request.digest, streamed=True)
     store.add([job])
-    store.claim(job.id, service.worker_name(settings))
+    store.claim([job.id], service.worker_name(settings))
     service.run(settings, burst=True)
     assert next((event.name, event.data) for event in read(connection, job.id)) == ("restart", {"attempt": 2})
 

@@ -34,8 +34,8 @@ from tests.support.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
 from worker.dispatch.metal_worker import MetalWorker
-from worker.dispatch.model_turns import TURNS, Held
-from worker.dispatch.rq_leases import Lease
+from worker.dispatch.model_turns import MAX_WAIT, HeldJob
+from worker.dispatch.rq_leases import Lease, Leases
 from worker.models.loader import LoadedModel, load
 from worker.pipeline.pipeline import Outcome, Pipeline
 from worker.pipeline.resident_models import Residency
@@ -116,7 +116,7 @@ def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
 ) -> None:
     """Nothing is in Redis at all: the database alone is enough."""
     orphan, abandoned = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
-    store.claim(abandoned.id, service.worker_name(settings))
+    store.claim([abandoned.id], service.worker_name(settings))
     service.run(settings, burst=True)
     assert (store.job(orphan.id).text or "").startswith("Hello!")
     row = store.job(abandoned.id)
@@ -235,7 +235,7 @@ def test_a_job_that_was_there_at_two_deaths_runs_alone(
     batch, _ = queue_scenes(tmp_path / "pictures", 6, store, connection)
     suspect = store.jobs(batch_id=batch.id)[2]
     for _ in range(2):
-        store.claim(suspect.id, service.worker_name(settings))
+        store.claim([suspect.id], service.worker_name(settings))
         store.recover(service.worker_name(settings))
     service.run(settings, burst=True)
     rows = store.jobs(batch_id=batch.id)
@@ -306,15 +306,15 @@ def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
     """They are held until it is back: nobody has to sweep for them, and each is claimed once."""
     jobs = [add_text_job(store, "Hello!") for _ in range(3)]
     push(connection, Lane.BULK, [job.id for job in jobs])
-    lease, tries = MetalWorker._open, []
+    lease, tries = Leases.open, []
 
-    def away_at_first(worker: MetalWorker, group: list[Held]) -> list[Lease]:
+    def away_at_first(leases: Leases, group: list[HeldJob]) -> list[Lease]:
         tries.append(len(group))
         if len(tries) == 1:
             raise RedisConnectionError("away")
-        return lease(worker, group)
+        return lease(leases, group)
 
-    monkeypatch.setattr(MetalWorker, "_open", away_at_first)
+    monkeypatch.setattr(Leases, "open", away_at_first)
     service.run(settings, burst=True)
     assert len(tries) > 1
     rows = [store.job(job.id) for job in jobs]
@@ -357,7 +357,7 @@ def test_it_outlives_a_sleep_within_a_transaction(
 
     def step_and_sleep(worker: MetalWorker) -> None:
         step(worker)
-        if worker._flights and not slept.is_set():
+        if worker._leases.running and not slept.is_set():
             slept.set()
             with writing(store.engine) as turn:
                 fall_silent(turn, store.engine)
@@ -386,7 +386,7 @@ def test_models_that_alternate_in_a_lane_are_loaded_once_each(
 ) -> None:
     """Forty jobs in turn: those of the running model go first, and each gets its own right answer."""
     # However slow the machine is, nobody's time comes.
-    monkeypatch.setitem(TURNS, Lane.BULK, 3600.0)
+    monkeypatch.setitem(MAX_WAIT, Lane.BULK, 3600.0)
     captions = save_scenes(tmp_path, 20)
     asked = dict(texts.TALK[:10])
     jobs: list[Job] = []
@@ -457,7 +457,7 @@ def test_a_job_for_another_model_is_not_held_for_ever(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When its time has come, the batch drains for it although there is more of the running model."""
-    monkeypatch.setitem(TURNS, Lane.BULK, 0.0)
+    monkeypatch.setitem(MAX_WAIT, Lane.BULK, 0.0)
     _, captions = queue_scenes(tmp_path / "first", 8, store, connection)
     other = add_text_job(store, "Hello!")
     push(connection, Lane.BULK, [other.id])

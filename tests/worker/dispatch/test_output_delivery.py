@@ -19,17 +19,13 @@ def claimed(store: Store, output: Path, before: bytes | None = None) -> Job:
     job = make_job()
     job.output, job.output_before = output.as_uri(), fingerprint(before)
     store.add([job])
-    running = store.claim(job.id, "worker")
-    assert running is not None
-    return running
+    return store.claim([job.id], "worker")[job.id]
 
 
 def again(store: Store, job: Job) -> Job:
     """The same job's next attempt, after its worker died."""
     store.recover("worker")
-    running = store.claim(job.id, "worker")
-    assert running is not None
-    return running
+    return store.claim([job.id], "worker")[job.id]
 
 
 def test_a_text_that_was_written_since_is_left_alone(store: Store, tmp_path: Path) -> None:

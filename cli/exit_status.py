@@ -1,0 +1,6 @@
+"""The exit statuses of `captionq`."""
+
+ALL_CAPTIONED = 0
+SOME_FAILED = 1
+#: Ctrl-C, as shells report it: 128 + SIGINT.
+INTERRUPTED = 130

@@ -1,0 +1,143 @@
+"""Which jobs begin now: ids are dequeued from the lanes, held until their model's turn, leased, and their rows claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from redis import Redis
+from rq.queue import Queue
+
+from jobs.errors import CaptionqError
+from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
+from jobs.store.queries import JobSummary
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus, Lane
+from worker.dispatch.model_turns import HeldJob, ModelTurns
+from worker.dispatch.rq_leases import Lease, Leases
+from worker.pipeline.pipeline import Pipeline
+
+#: A job whose worker died this often while the job ran is isolated: if the job is the culprit, no neighbour dies with it.
+ISOLATED_AFTER_DEATHS = 2
+#: Maximum number of jobs dequeued between two engine steps.
+MAX_DEQUEUED = 8
+#: Minimum room for bulk jobs before any is dequeued: several cost little more than one. Smaller than the group that is prepared
+#: ahead, so that no slot stays free meanwhile.
+MIN_BULK_ROOM = 4
+
+
+class JobAdmission:
+    """Admits jobs for one worker."""
+
+    def __init__(self, connection: Redis, store: Store, pipeline: Pipeline, leases: Leases, worker: str) -> None:
+        self._connection = connection
+        self._store = store
+        self._pipeline = pipeline
+        self._leases = leases
+        self._worker = worker
+        self._lanes: Sequence[LaneQueue] = lanes(connection)
+        self._turns = ModelTurns()
+
+    def __len__(self) -> int:
+        """How many jobs are held."""
+        return len(self._turns)
+
+    def hold(self, dequeued: Sequence[tuple[Entry, Queue]]) -> None:
+        """Hold dequeued entries until their turn, which may be at once."""
+        rows = self._store.summaries([entry.id for entry, _ in dequeued])
+        for entry, queue in dequeued:
+            assert isinstance(queue, LaneQueue)
+            row = rows.get(entry.id)
+            isolated = row is not None and row.deaths >= ISOLATED_AFTER_DEATHS
+            self._turns.hold(HeldJob(entry, queue, row, isolated))
+
+    def next_held(self) -> list[Lease]:
+        """Claim held jobs whose turn has come. A lease without a job is stale and has only to be reported."""
+        if self._pipeline.in_flight and self._turns.overdue:
+            return []
+        group: list[HeldJob] = []
+        for held in self._turns.in_order():
+            room = self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE)
+            if room > len(group) and self._may_begin(held, group):
+                group.append(held)
+        return self._claim(group) if group else []
+
+    def next_queued(self) -> list[Lease]:
+        """Dequeue at most `MAX_DEQUEUED` jobs if there is room for them, and claim those whose turn has come."""
+        if self._turns.full or self._turns.overdue:
+            return []
+        queues, room = self._lanes_with_room()
+        if room > 0 and (dequeued := take(self._connection, queues, min(room, MAX_DEQUEUED))):
+            self.hold(dequeued)
+            return self.next_held()
+        return []
+
+    def sweep(self) -> None:
+        """Drop ids from the intermediate lists that are not held: the reply to their LMOVE was lost, or they had no hash.
+
+        `reconcile` gives their rows new entries.
+        """
+        held = self._turns.ids
+        for queue in self._lanes:
+            for job_id in queue.intermediate_queue.get_job_ids():
+                if job_id not in held:
+                    queue.intermediate_queue.remove(job_id)
+
+    def clear(self) -> None:
+        """Release all held jobs, which were never claimed: recovery puts their entries back."""
+        self._turns.clear()
+
+    def _may_begin(self, held: HeldJob, group: Sequence[HeldJob]) -> bool:
+        """Whether a job may begin beside the running jobs and the group.
+
+        An isolated job begins only when nothing else runs, and jobs of one model run together. An entry that comes twice waits
+        for the first one.
+        """
+        isolated = held.isolated or any(one.isolated for one in group) or self._has_isolated
+        if isolated and (self._leases.running or group):
+            return False
+        return (held.model is None or self._pipeline.accepts(held.model)) and not any(
+            one.entry.id == held.entry.id or (one.model is not None and held.model not in (None, one.model))
+            for one in group
+        )
+
+    @property
+    def _has_isolated(self) -> bool:
+        """Whether an isolated job runs."""
+        return any(lease.claimed.deaths >= ISOLATED_AFTER_DEATHS for lease in self._leases.running.values())
+
+    def _lanes_with_room(self) -> tuple[list[LaneQueue], int]:
+        """The lanes to dequeue from, and for how many jobs. A batch full of bulk jobs has room for interactive ones."""
+        if (room := self._pipeline.room()) >= MIN_BULK_ROOM:
+            return list(self._lanes), room
+        interactive = [queue for queue in self._lanes if queue.name == Lane.INTERACTIVE]
+        return interactive, self._pipeline.room(urgent=True)
+
+    def _claim(self, group: Sequence[HeldJob]) -> list[Lease]:
+        """Lease the entries, then claim their rows."""
+        rows = {held.entry.id: held.row for held in group}
+        if old := [held.entry.id for held in group if not held.is_fresh]:
+            rows |= dict.fromkeys(old) | self._store.summaries(old)
+        wanted = [held for held in group if self._is_wanted(held, rows[held.entry.id])]
+        if not wanted:
+            return []
+        leases = self._leases.open(wanted)
+        for held in wanted:
+            self._turns.release(held)
+        claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
+        return [replace(lease, job=claimed.get(lease.entry.id)) for lease in leases]
+
+    def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:
+        """Whether to claim the row. An entry that captionq did not make, or whose row is not queued, is dropped."""
+        entry, queue = held.entry, held.queue
+        runs = entry.id in self._leases.running
+        if row is not None and row.status == JobStatus.QUEUED and not runs:
+            try:
+                entry.check()
+            except CaptionqError as error:
+                self._store.fail(entry.id, error)
+            else:
+                return True
+        drop(self._connection, queue, entry.id, keep=runs)
+        self._turns.release(held)
+        return False

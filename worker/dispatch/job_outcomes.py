@@ -1,0 +1,57 @@
+"""The end of a job: the text file first, then the row, then events. rq is told last, by the worker."""
+
+from __future__ import annotations
+
+import logging
+
+from jobs.errors import CaptionqError
+from jobs.store.store import Result, Store
+from jobs.store.tables import Job
+from worker.dispatch.job_events import JobEvents
+from worker.dispatch.output_delivery import deliver
+from worker.dispatch.retries import retry_delay
+from worker.pipeline.pipeline import Outcome
+
+logger = logging.getLogger("captionq.worker")
+
+
+class JobOutcomes:
+    """Records outcomes in the store. A row that was cancelled meanwhile stays cancelled."""
+
+    def __init__(self, worker: str, store: Store, events: JobEvents, max_attempts: int) -> None:
+        self._worker = worker
+        self._store = store
+        self._events = events
+        self._max_attempts = max_attempts
+
+    def record(self, job: Job, outcome: Outcome) -> int | None:
+        """Bring the job's row to its outcome. Returns the seconds until the next attempt; None: the job has ended."""
+        if outcome.result is not None:
+            return self._succeed(job, outcome.result)
+        assert outcome.error is not None
+        return self._fail(job, outcome.error)
+
+    def _succeed(self, job: Job, result: Result) -> int | None:
+        # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
+        # The other way round a row would claim a file that is not there.
+        try:
+            if job.output is not None and not deliver(job, result.text, self._store, self._worker):
+                return None
+        except CaptionqError as error:
+            return self._fail(job, error, result)
+        if self._store.succeed(job.id, result):
+            self._events.succeeded(job, result)
+        return None
+
+    def _fail(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
+        """Fail the row, or release it for another attempt."""
+        logger.info("%s failed: %s", job.source or job.id, error.message)
+        delay = retry_delay(job, error, self._max_attempts)
+        if delay is None:
+            if self._store.fail(job.id, error, result):
+                self._events.failed(job, again=False)
+        elif self._store.release(job.id, error):
+            self._events.failed(job, again=True)
+        else:
+            return None
+        return delay

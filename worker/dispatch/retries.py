@@ -1,0 +1,16 @@
+"""Retry backoff: when a job that met a transient error is tried again."""
+
+from __future__ import annotations
+
+from jobs.errors import CaptionqError
+from jobs.store.tables import Job
+
+#: Seconds before the second, third, … attempt.
+BACKOFF = (1, 5, 30)
+
+
+def retry_delay(job: Job, error: CaptionqError, max_attempts: int) -> int | None:
+    """Seconds until the next attempt of a job that met this error. None: the job fails."""
+    if not error.transient or job.attempts >= max_attempts:
+        return None
+    return BACKOFF[min(job.attempts, len(BACKOFF)) - 1]
