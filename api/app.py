@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from api.background_tasks import Housekeeping
+from api.background_tasks import BackgroundTasks
 from api.errors import ErrorBody, install_error_handlers
 from api.middleware.api_keys import KeyCheck
 from api.middleware.body_limit import BodyLimit
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_resources(settings, seen) as resources:
             app.state.resources = resources
-            housekeeping = Housekeeping(resources)
+            housekeeping = BackgroundTasks(resources)
             housekeeping.start()
             try:
                 yield

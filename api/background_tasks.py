@@ -27,7 +27,7 @@ LOOK_EVERY = 30.0
 SWEEP_EVERY = 3600.0
 
 
-class Housekeeping:
+class BackgroundTasks:
     """A thread that lives as long as the API."""
 
     def __init__(self, resources: Resources) -> None:

@@ -58,7 +58,7 @@ class Subscription:
             self.loop.call_soon_threadsafe(self.news.put_nowait, item)
 
 
-class Hub:
+class EventHub:
     """Reads events and rows for all followers, in a thread of its own."""
 
     def __init__(self, store: Store, connection: Redis, most: int) -> None:

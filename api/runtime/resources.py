@@ -12,7 +12,7 @@ from threading import Event, Lock
 from redis import Redis
 
 from api.middleware.request_metrics import RequestMetrics
-from api.runtime.event_hub import Hub
+from api.runtime.event_hub import EventHub
 from api.runtime.model_catalogue import Catalogue
 from jobs.errors import WorkerError
 from jobs.images.uploads import Uploads
@@ -34,7 +34,7 @@ class Resources:
     settings: Settings
     store: Store
     connection: Redis
-    hub: Hub
+    hub: EventHub
     catalogue: Catalogue
     uploads: Uploads
     metrics: RequestMetrics
@@ -68,7 +68,7 @@ def open_resources(settings: Settings, metrics: RequestMetrics) -> Iterator[Reso
     settings.make_folders()
     store = Store(settings)
     queue_server = broker.find_or_start(settings)
-    hub = Hub(store, queue_server.connection, settings.max_streams)
+    hub = EventHub(store, queue_server.connection, settings.max_streams)
     hub.start()
     try:
         yield Resources(

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from api.errors import error_response, stored_error
 from api.runtime.resources import Resources
 from api.schemas.chat_response import Chunks, completion_of
-from api.streaming.job_follower import HEARTBEAT, News, Silence, ended, follow
+from api.streaming.job_follower import HEARTBEAT, JobEvent, Silence, ended, follow
 from api.streaming.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
 from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
@@ -109,7 +109,9 @@ class Answer:
         self._is_over = True
         return error
 
-    async def _events(self, chunks: Chunks, seen: list[News], news: AsyncIterator[News]) -> AsyncIterator[bytes]:
+    async def _events(
+        self, chunks: Chunks, seen: list[JobEvent], news: AsyncIterator[JobEvent]
+    ) -> AsyncIterator[bytes]:
         yield event_bytes(chunks.first())
         quiet_since = time.monotonic()
         try:
@@ -123,7 +125,7 @@ class Answer:
         except LeavingError as error:
             raise self._left(error) from None
 
-    def _pieces(self, chunks: Chunks, news: News) -> list[bytes]:
+    def _pieces(self, chunks: Chunks, news: JobEvent) -> list[bytes]:
         """Raises whatever ends the stream before its answer is whole."""
         match news:
             case Job() if news.status == JobStatus.SUCCEEDED:
@@ -178,9 +180,9 @@ class Answer:
             logger.info("Nobody waits for %s any more; it is cancelled.", self._job.id)
 
 
-async def _until_substance(news: AsyncIterator[News]) -> list[News]:
+async def _until_substance(news: AsyncIterator[JobEvent]) -> list[JobEvent]:
     """What comes first, up to the first text or the end, or whatever came in the time that headers may wait."""
-    seen: list[News] = []
+    seen: list[JobEvent] = []
     deadline = time.monotonic() + HEADERS_AFTER
     async for one in news:
         seen.append(one)
@@ -189,7 +191,7 @@ async def _until_substance(news: AsyncIterator[News]) -> list[News]:
     return seen
 
 
-async def _chained(seen: list[News], news: AsyncIterator[News]) -> AsyncIterator[News]:
+async def _chained(seen: list[JobEvent], news: AsyncIterator[JobEvent]) -> AsyncIterator[JobEvent]:
     for one in seen:
         yield one
     if not (seen and isinstance(seen[-1], Job)):

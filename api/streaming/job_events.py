@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api.runtime.event_hub import Look, Subscription
 from api.runtime.resources import Resources
 from api.schemas.job import job_object
-from api.streaming.job_follower import HEARTBEAT, News, follow
+from api.streaming.job_follower import HEARTBEAT, JobEvent, follow
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.creation.create import rate_of
 from jobs.models.model_info import public_name
@@ -60,7 +60,7 @@ class _Told:
         waits = self._is_new and self.status == JobStatus.QUEUED
         return [_event("state", {"status": JobStatus.QUEUED}, self.last_id)] if waits else []
 
-    def pieces(self, news: News) -> list[bytes]:
+    def pieces(self, news: JobEvent) -> list[bytes]:
         match news:
             case Job():
                 return [_event("result", job_object(news).model_dump(), END)]

@@ -24,12 +24,12 @@ class Silence:
 
 
 #: What may be heard of a job.
-News = Event | Look | Silence | Job
+JobEvent = Event | Look | Silence | Job
 
 
 async def follow(
     resources: Resources, subscription: Subscription, *, heartbeat: float = HEARTBEAT
-) -> AsyncIterator[News]:
+) -> AsyncIterator[JobEvent]:
     """What happens to a job, and at last its row, once it has ended.
 
     When the process is about to end: for a follower that leaves, the end; for any other one LeavingError.

@@ -53,7 +53,7 @@ def caption(
       captionq caption photo.heic --prompt "How many people are there?" --format json
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
-    from cli.runs.caption_run import Run
+    from cli.runs.caption_run import CaptionRun
     from jobs.creation.folder_run import Existing, Question
     from jobs.settings import read_settings
 
@@ -71,5 +71,5 @@ def caption(
         sampling=answer.sampling,
         response_format=answer.response_format,
     )
-    run = Run(settings, question, as_json=output_format == "json")
+    run = CaptionRun(settings, question, as_json=output_format == "json")
     ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing), force=force))

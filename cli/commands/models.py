@@ -10,7 +10,7 @@ import click
 from cli.options import format_option
 
 if TYPE_CHECKING:
-    from jobs.models.batching_verdicts import Verdict
+    from jobs.models.batching_verdicts import BatchingVerdict
 
 
 @click.command()
@@ -48,7 +48,7 @@ def models(output_format: str) -> None:
         click.echo(f"{model.name:<{width}}  {model.modality:<6}  {batching:<19}  {model.path}")
 
 
-def _shown(verdict: Verdict | None) -> str:
+def _shown(verdict: BatchingVerdict | None) -> str:
     if verdict is None:
         return "not tried"
     return f"{verdict.batching}, 1 image" if verdict.one_image else str(verdict.batching)

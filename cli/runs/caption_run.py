@@ -31,7 +31,7 @@ from worker.models.download import fetch
 FOLLOW_EVERY = 0.1
 
 
-class Run:
+class CaptionRun:
     """One `captionq caption`."""
 
     def __init__(self, settings: Settings, question: Question, *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ class Batching(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BatchingVerdict:
     """What came of the examination of one model."""
 
     batching: Batching
@@ -71,16 +71,18 @@ def key_of(model: Path) -> str:
     return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
 
 
-def read_verdicts(settings: Settings) -> dict[str, Verdict]:
+def read_verdicts(settings: Settings) -> dict[str, BatchingVerdict]:
     """All that is known, by key. Nothing is known where the file cannot be read."""
     try:
         entries = json.loads(_path(settings).read_text())
-        return {key: Verdict(**{**entry, "batching": Batching(entry["batching"])}) for key, entry in entries.items()}
+        return {
+            key: BatchingVerdict(**{**entry, "batching": Batching(entry["batching"])}) for key, entry in entries.items()
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
-def remember(settings: Settings, key: str, verdict: Verdict) -> None:
+def remember(settings: Settings, key: str, verdict: BatchingVerdict) -> None:
     """Add what was found out. Raises OSError."""
     entries = {known: asdict(one) for known, one in read_verdicts(settings).items()} | {key: asdict(verdict)}
     with tempfile.NamedTemporaryFile("w", dir=settings.data_dir, delete=False) as file:

@@ -34,7 +34,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class News:
+class NewEvent:
     """An event that is to be published."""
 
     job_id: str
@@ -42,7 +42,7 @@ class News:
     data: dict[str, Any]
 
 
-def publish(connection: Redis, news: Iterable[News]) -> None:
+def publish(connection: Redis, news: Iterable[NewEvent]) -> None:
     """Add events, all in one round trip. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
         for one in news:
@@ -72,7 +72,7 @@ def read_many(connection: Redis, positions: dict[str, str], *, wait: float = 0.0
 
 def wake(connection: Redis, key: str) -> None:
     """End the wait of whoever reads this key among those of jobs. Raises RedisError."""
-    publish(connection, [News(key, "wake", {})])
+    publish(connection, [NewEvent(key, "wake", {})])
 
 
 def _key(job_id: str) -> str:

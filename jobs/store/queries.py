@@ -34,7 +34,7 @@ class JobSummary:
     deaths: int
 
 
-class Records:
+class JobQueries:
     """Reads jobs and batches. Safe to use from several processes and threads at once."""
 
     def __init__(self, settings: Settings) -> None:

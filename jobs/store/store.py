@@ -17,7 +17,7 @@ from jobs.chunks import chunked
 from jobs.errors import CaptionqError, PoisonError
 from jobs.store.connection import writing
 from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
-from jobs.store.queries import CHUNK, Records, as_job
+from jobs.store.queries import CHUNK, JobQueries, as_job
 from jobs.store.statements import CLAIM, ending
 from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
 from jobs.store.webhook_rows import add_webhooks
@@ -57,7 +57,7 @@ class Recovered:
     poisoned: list[str]
 
 
-class Store(Records):
+class Store(JobQueries):
     """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
 
     # -- making -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from jobs.models.batching_verdicts import Batching, Verdict, key_of, remember
+from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, remember
 from jobs.models.model_info import built_in_models
 from jobs.queue import broker
 from jobs.queue.worker_state import WorkerState, publish_state
@@ -234,7 +234,7 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
 
 def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
     """By the worker that has it, and in the list of models."""
-    verdict = Verdict(Batching.ALONE, refused=0.4, slots=settings.slots)
+    verdict = BatchingVerdict(Batching.ALONE, refused=0.4, slots=settings.slots)
     remember(settings, key_of(built_in_models()["demo-text"]), verdict)
     with serving(settings) as served:
         answer = served.client.post("/v1/chat/completions", json={**hello(), "model": "demo-text"})

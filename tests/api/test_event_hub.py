@@ -7,7 +7,7 @@ import time
 
 from redis import Redis
 
-from api.runtime.event_hub import LOOK_EVERY, Hub, Look
+from api.runtime.event_hub import LOOK_EVERY, EventHub, Look
 from jobs.store.store import Store
 from tests.support.rows import make_job
 
@@ -16,7 +16,7 @@ def test_who_comes_to_follow_does_not_make_it_look_for_workers(store: Store, con
     """Each is told at once what the row says; what the workers say of themselves is read once a second, and it is long."""
     job = make_job()
     store.add([job])
-    hub = Hub(store, connection, most=100)
+    hub = EventHub(store, connection, most=100)
 
     async def come_and_go() -> None:
         for _ in range(30):

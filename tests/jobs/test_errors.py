@@ -10,7 +10,7 @@ from api.errors import outward
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
 from jobs.requests import Sampling
 from worker.engine.finished import failed
-from worker.engine.sequences import Row
+from worker.engine.sequences import LiveSequence
 from worker.models.inputs import Prepared
 from worker.pipeline.pipeline import as_captionq_error
 
@@ -36,7 +36,7 @@ def test_an_error_is_never_an_empty_message() -> None:
         wordless()
     said = "AssertionError in wordless of test_errors.py"
     assert as_captionq_error(caught.value).message == f"Generation failed: {said}"
-    row = Row("any", Prepared([1], 0, Sampling()))
+    row = LiveSequence("any", Prepared([1], 0, Sampling()))
     ended = failed(row, caught.value).error
     assert ended is not None
     assert ended.message == f"Generation failed: {said}"

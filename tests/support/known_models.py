@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from jobs.models.batching_verdicts import Verdict, key_of, read_verdicts, remember
+from jobs.models.batching_verdicts import BatchingVerdict, key_of, read_verdicts, remember
 from jobs.models.model_info import built_in_models
 from jobs.settings import Settings
 
 
 @cache
-def _verdicts() -> dict[str, Verdict]:
+def _verdicts() -> dict[str, BatchingVerdict]:
     # Most tests never ask for them, and need no mlx.
     from worker.engine.batching_check import examine
     from worker.models.backends import make_backend

@@ -17,10 +17,10 @@ from tools.families.model import Family
 from worker.engine import prefill_group
 from worker.engine.engine import Engine
 from worker.models.backends import Backend
-from worker.models.chat_template import Prompter
+from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
-from worker.pipeline.resident_models import Residency
+from worker.pipeline.resident_models import ResidentModels
 
 logger = logging.getLogger("captionq.families")
 
@@ -46,7 +46,7 @@ class Measured:
 
 def measure(family: Family, folder: Path, settings: Settings) -> Measured:
     """Load the model in the folder, and compare its answers with mlx-vlm's own."""
-    residency = Residency(settings)
+    residency = ResidentModels(settings)
     asked = eight_requests(family.pictures)
     try:
         with _small_chunks():
@@ -112,7 +112,7 @@ def alone(loaded: LoadedModel, asked: Asked) -> list[int]:
     from mlx_vlm import stream_generate
 
     request, images = asked
-    prompt = Prompter(loaded.processor, loaded.config).prompt(request.messages)
+    prompt = ChatTemplate(loaded.processor, loaded.config).prompt(request.messages)
     count = request.sampling.max_tokens
     stream = stream_generate(
         loaded.model, loaded.processor, prompt, image=images or None, max_tokens=count, temperature=0.0

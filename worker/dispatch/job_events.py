@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
 
-from jobs.queue.events import News, publish
+from jobs.queue.events import NewEvent, publish
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Result
 from jobs.store.tables import Job
 from worker.dispatch.metrics import Metrics
 from worker.dispatch.rates import Rate
 from worker.dispatch.rq_leases import AWAY
-from worker.engine.sequences import Said
+from worker.engine.sequences import TextDelta
 from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
 
 #: Seconds between two tellings of tokens: each token of a real model by itself, a few at a time of a tiny one.
 TOKENS_EVERY = 0.005
-#: News that are kept while the broker is away, the newest.
+#: Maximum number of events kept while the broker is away; the oldest go first.
 MOST_UNSENT = 10_000
 #: Seconds between two tellings of the worker's own state.
 STATE_EVERY = 1.0
@@ -42,20 +42,20 @@ class JobEvents:
         self._kept = kept
         self._rates: dict[str, Rate] = {}
         #: What could not be published while the broker was away.
-        self._unsent: deque[News] = deque(maxlen=MOST_UNSENT)
+        self._unsent: deque[NewEvent] = deque(maxlen=MOST_UNSENT)
         self._tokens_told = 0.0
         self._state_told = 0.0
 
     def publish(self, job_id: str, event: str, **data: object) -> None:
         """Something happened to a job."""
-        self._publish([News(job_id, event, data)])
+        self._publish([NewEvent(job_id, event, data)])
 
     def began(self, job: Job) -> None:
         """A job was claimed. What an earlier attempt has said is void."""
         if job.streamed:
             self.publish(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
 
-    def tokens(self, said: Callable[[], Iterable[Said]], attempt: Callable[[str], int]) -> None:
+    def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
         """What the running jobs have said since the last time, if that is long enough ago; each in its running `attempt`."""
         now = time.monotonic()
         if now - self._tokens_told < TOKENS_EVERY:
@@ -102,7 +102,7 @@ class JobEvents:
             metrics=self.metrics.text(rows=rows, slots=slots),
         )
 
-    def _publish(self, news: Sequence[News]) -> None:
+    def _publish(self, news: Sequence[NewEvent]) -> None:
         self._unsent.extend(news)
         try:
             publish(self._connection, self._unsent)
@@ -112,7 +112,7 @@ class JobEvents:
             self._unsent.clear()
 
 
-def _news(said: Said, attempt: int) -> News:
+def _news(said: TextDelta, attempt: int) -> NewEvent:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
     logprobs = {} if said.logprobs is None else {"logprobs": json.loads(said.logprobs)}
-    return News(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+    return NewEvent(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})

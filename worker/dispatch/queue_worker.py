@@ -29,7 +29,7 @@ class QueueWorker(BaseWorker):
         )
 
     def register_and_leave(self) -> None:
-        """Tell rq of the worker's birth, ask the lanes for nothing, and tell rq of its death. No other worker notices.
+        """OnProgress rq of the worker's birth, ask the lanes for nothing, and tell rq of its death. No other worker notices.
 
         Raises RedisError, or another error when a reply cannot be read.
         """

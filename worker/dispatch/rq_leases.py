@@ -109,7 +109,7 @@ class Leases:
         self._unreported.append(EndedLease(self.running.pop(job_id), retry_in))
 
     def report(self) -> None:
-        """Tell rq which jobs have ended, in three round trips.
+        """OnProgress rq which jobs have ended, in three round trips.
 
         May be repeated after a lost connection: each part is idempotent. Raises RedisError.
         """

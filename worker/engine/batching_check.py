@@ -17,13 +17,13 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.errors import ModelError, in_words
-from jobs.models.batching_verdicts import Batching, Verdict, key_of, read_verdicts, remember
+from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, read_verdicts, remember
 from jobs.models.model_info import public_name
 from jobs.settings import Settings
 from worker.engine.check_rows import Trial, prepare_trial
 from worker.engine.decode_batch import last_logits
 from worker.engine.finished import is_about_memory
-from worker.engine.kv_memory import RowMemory
+from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill import Prefill, grouped
 from worker.models import kv_cache
 from worker.models.backends import Backend
@@ -55,7 +55,7 @@ Step = tuple[int, int, Logits]
 Way = Callable[[], list[Step]]
 
 
-def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Verdict:
+def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> BatchingVerdict:
     """How much company the model's rows can bear: remembered, or tried out now.
 
     Raises OSError, and ModelError for a model whose answers would be wrong.
@@ -77,14 +77,14 @@ def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Ver
     return verdict
 
 
-def examine(backend: Backend, *, sees: bool, slots: int = 32) -> Verdict:
+def examine(backend: Backend, *, sees: bool, slots: int = 32) -> BatchingVerdict:
     """Find out how much company the rows of this model can bear. `sees`: it is a vision model. `slots`: of a full batch."""
     try:
         trial = prepare_trial(backend, sees=sees)
         rows, references = _references(backend, trial)
     except Exception as error:
         logger.exception("The model could not be tried out; its rows run alone, and its prompts whole.")
-        return Verdict(
+        return BatchingVerdict(
             Batching.ALONE,
             reason=in_words(error),
             passing=True,
@@ -103,7 +103,7 @@ def examine(backend: Backend, *, sees: bool, slots: int = 32) -> Verdict:
     return replace(verdict, whole_prompts=whole or verdict.whole_prompts, one_image=one_image, slots=slots)
 
 
-def _best(ways: dict[Batching, Way], references: Sequence[Reference], tolerance: float) -> Verdict:
+def _best(ways: dict[Batching, Way], references: Sequence[Reference], tolerance: float) -> BatchingVerdict:
     """The first way that comes near enough to the references."""
     refused: float | None = None
     reason, passing = None, False
@@ -116,11 +116,11 @@ def _best(ways: dict[Batching, Way], references: Sequence[Reference], tolerance:
             refused = None
             continue
         if difference <= tolerance:
-            return Verdict(batching, difference, refused, reason, passing=passing)
+            return BatchingVerdict(batching, difference, refused, reason, passing=passing)
         refused, reason = difference, None
     if refused is None:
-        return Verdict(Batching.ALONE, reason=reason, passing=True, whole_prompts=True)
-    return Verdict(Batching.REFUSED, refused=refused, passing=passing)
+        return BatchingVerdict(Batching.ALONE, reason=reason, passing=True, whole_prompts=True)
+    return BatchingVerdict(Batching.REFUSED, refused=refused, passing=passing)
 
 
 def _references(backend: Backend, trial: Trial) -> tuple[list[Prepared], list[Reference]]:
@@ -223,7 +223,7 @@ class _Company:
     def crowd(self, slots: int) -> None:
         """Copies of the rows, until there are as many as slots: with many rows a device may compute in other ways."""
         assert self._caches is not None
-        memory = RowMemory()
+        memory = KVMemory()
         # All rows are padded to the longest: any length will do.
         memory.measured(kv_cache.size(self._caches), len(self._rows), 1)
         if slots <= len(self._rows) or not memory.holds(slots, 1):

@@ -40,7 +40,7 @@ class Joining:
         return self.sampling.max_tokens - len(self.generated)
 
 
-class Batch:
+class DecodeBatch:
     """Rows with a cache each, in one forward pass a step."""
 
     def __init__(self, model: Any) -> None:

@@ -6,11 +6,11 @@ import logging
 import time
 
 from worker.engine.answer_quality import judge
-from worker.engine.decode_batch import Batch, Joining
-from worker.engine.finished import Finished, failed
-from worker.engine.prefill_group import Intake, Workshop
-from worker.engine.scheduler import WaitingRoom
-from worker.engine.sequences import Row, Said
+from worker.engine.decode_batch import DecodeBatch, Joining
+from worker.engine.finished import EndedSequence, failed
+from worker.engine.prefill_group import PrefillContext, PrefillGroup
+from worker.engine.scheduler import WaitingQueue
+from worker.engine.sequences import LiveSequence, TextDelta
 from worker.models.backends import Backend
 from worker.models.detokenizer import TextStream
 from worker.models.inputs import Prepared
@@ -36,13 +36,13 @@ class Engine:
         self.slots = slots
         self._reserve = slots // SLOTS_A_RESERVE
         self._group = min(group, backend.group, max(1, slots // 2))
-        self._workshop = Workshop(backend)
-        self._waiting = WaitingRoom(self._group, self._workshop.memory)
-        self._intakes: list[Intake] = []
-        self._batch = Batch(backend.language_model)
-        self._running: dict[str, Row] = {}
+        self._context = PrefillContext(backend)
+        self._waiting = WaitingQueue(self._group, self._context.memory)
+        self._intakes: list[PrefillGroup] = []
+        self._batch = DecodeBatch(backend.language_model)
+        self._running: dict[str, LiveSequence] = {}
         #: Rows that ended between two steps, because a cancelled one broke the batch as it left.
-        self._ended_early: list[Finished] = []
+        self._ended_early: list[EndedSequence] = []
         #: Seconds that are to be spent on decoding before bulk work is taken in again.
         self._owed = 0.0
 
@@ -75,9 +75,9 @@ class Engine:
         """Let a row join the batch in the next steps; an urgent one goes ahead of all others. `followed`: `said` tells of it."""
         stop = prepared.sampling.stop
         stream = TextStream(self.backend.tokenizer, stop) if stop or followed else None
-        self._waiting.add(Row(key, prepared, urgent, stream=stream, followed=followed))
+        self._waiting.add(LiveSequence(key, prepared, urgent, stream=stream, followed=followed))
 
-    def step(self, *, coming: bool = False) -> list[Finished]:
+    def step(self, *, coming: bool = False) -> list[EndedSequence]:
         """Take in a little of what waits, or decode all rows by one token; return those that have ended.
 
         Rows that nobody waits for decode when the batch is as full as it gets: a step takes hardly longer for many than for
@@ -97,12 +97,12 @@ class Engine:
             ended += self._take_in(intake)
         return ended
 
-    def said(self) -> list[Said]:
-        """What the rows that are followed have said since the last call. The end of an answer is in its `Finished` alone.
+    def said(self) -> list[TextDelta]:
+        """What the rows that are followed have said since the last call. The end of an answer is in its `EndedSequence` alone.
 
         A row whose tokens cannot be told fails at the next step.
         """
-        told: list[Said] = []
+        told: list[TextDelta] = []
         for row in [row for row in self._running.values() if row.followed]:
             try:
                 said = self._said(row)
@@ -131,19 +131,19 @@ class Engine:
 
     def look_at_memory(self) -> None:
         """Find out anew how much is left for rows. None may be there."""
-        self._workshop.memory.look()
+        self._context.memory.look()
 
     def close(self) -> None:
         """Drop all rows and what the model's memory holds of them."""
         self._waiting.clear()
         self._intakes.clear()
         self._running.clear()
-        self._batch = Batch(self.backend.language_model)
+        self._batch = DecodeBatch(self.backend.language_model)
 
     # -- taking in ------------------------------------------------------------------------------------
 
     @property
-    def _taken(self) -> list[Row]:
+    def _taken(self) -> list[LiveSequence]:
         """Rows that decode, or are about to."""
         return [*self._running.values(), *(row for intake in self._intakes for row in intake.rows)]
 
@@ -151,7 +151,7 @@ class Engine:
     def _somebody_waits(self) -> bool:
         return any(row.urgent for row in self._running.values())
 
-    def _take_in(self, intake: Intake) -> list[Finished]:
+    def _take_in(self, intake: PrefillGroup) -> list[EndedSequence]:
         """One unit of work: some images, or a part of a prompt."""
         begun = time.perf_counter()
         try:
@@ -166,12 +166,12 @@ class Engine:
             self._owed = time.perf_counter() - begun
         return self._refused(intake)
 
-    def _refused(self, intake: Intake) -> list[Finished]:
+    def _refused(self, intake: PrefillGroup) -> list[EndedSequence]:
         """Rows that the intake has left behind, each with its own fault."""
         refused, intake.refused = intake.refused, []
         return [failed(row, error) for row, error in refused]
 
-    def _next_intake(self, coming: bool) -> Intake | None:
+    def _next_intake(self, coming: bool) -> PrefillGroup | None:
         """Urgent rows first, also ahead of a group that is half way in. Nobody joins a row that has to be alone.
 
         Nor does anybody pass it: as long as others came, it would never have its turn.
@@ -192,13 +192,13 @@ class Engine:
             return self._intakes[0]
         return self._begin(self._waiting.take_group(room, rows, coming=coming))
 
-    def _begin(self, rows: list[Row]) -> Intake | None:
+    def _begin(self, rows: list[LiveSequence]) -> PrefillGroup | None:
         if not rows:
             return None
-        self._intakes.append(Intake(rows, self._workshop))
+        self._intakes.append(PrefillGroup(rows, self._context))
         return self._intakes[-1]
 
-    def _join(self, intake: Intake) -> None:
+    def _join(self, intake: PrefillGroup) -> None:
         constraints = {row.key: self.backend.constraint(row.prepared, row.ids) for row in intake.rows}
         for rows, prefill in intake.prefills:
             joining = [
@@ -210,7 +210,7 @@ class Engine:
         self._intakes.remove(intake)
         self._running.update((row.key, row) for row in intake.rows)
 
-    def _refuse(self, intake: Intake, error: Exception) -> list[Finished]:
+    def _refuse(self, intake: PrefillGroup, error: Exception) -> list[EndedSequence]:
         """An intake failed: a row that was by itself fails, those of a group try it by themselves.
 
         For one token; those of which a group fails again go to their end by themselves.
@@ -228,7 +228,7 @@ class Engine:
 
     # -- decoding ---------------------------------------------------------------------------------------
 
-    def _decode(self) -> list[Finished]:
+    def _decode(self) -> list[EndedSequence]:
         if not self._running:
             return []
         try:
@@ -241,7 +241,7 @@ class Engine:
         sound = self._released()
         return ended + self._drop({finished.key for finished in ended} | sound)
 
-    def _drop(self, keys: set[str]) -> list[Finished]:
+    def _drop(self, keys: set[str]) -> list[EndedSequence]:
         """Take rows out of the batch. What the device was at may fail while they leave."""
         try:
             self._batch.drop(keys)
@@ -249,7 +249,7 @@ class Engine:
             return self._break_up(error)
         return []
 
-    def _advance(self, row: Row, token: Token) -> Finished | None:
+    def _advance(self, row: LiveSequence, token: Token) -> EndedSequence | None:
         """What the row's next token makes of it. A token that cannot be read ends its own row."""
         try:
             return self._after(row, token)
@@ -257,7 +257,7 @@ class Engine:
             logger.exception("The answer of %s could not be read.", row.key)
             return failed(row, error)
 
-    def _after(self, row: Row, token: Token) -> Finished | None:
+    def _after(self, row: LiveSequence, token: Token) -> EndedSequence | None:
         now = time.perf_counter()
         row.first_token = row.first_token or now
         if token.id in self.backend.stops:
@@ -269,7 +269,7 @@ class Engine:
             return self._finish(row, "length", now)
         return None
 
-    def _said(self, row: Row) -> Said | None:
+    def _said(self, row: LiveSequence) -> TextDelta | None:
         text = row.stream.take() if row.stream is not None else ""
         if not text:
             return None
@@ -277,15 +277,15 @@ class Engine:
         at = row.told_characters
         row.told, row.told_characters = len(row.tokens), at + len(text)
         logprobs = as_json(self.backend.tokenizer, since, sampling.top_logprobs) if sampling.logprobs else None
-        return Said(row.key, text, at, logprobs)
+        return TextDelta(row.key, text, at, logprobs)
 
-    def _finish(self, row: Row, reason: str, now: float) -> Finished:
+    def _finish(self, row: LiveSequence, reason: str, now: float) -> EndedSequence:
         text = self.backend.text(row.ids) if row.stream is None else row.stream.finish()
         if row.stream is not None and row.stream.stopped:
             # Also when the limit came while another, longer stop string might still have begun before this one.
             reason = "stop"
         sampling, tokenizer = row.prepared.sampling, self.backend.tokenizer
-        return Finished(
+        return EndedSequence(
             key=row.key,
             text=text,
             quality=judge(text, row.ids, reason),
@@ -298,7 +298,7 @@ class Engine:
             decode_seconds=now - (row.first_token or now),
         )
 
-    def _break_up(self, error: Exception) -> list[Finished]:
+    def _break_up(self, error: Exception) -> list[EndedSequence]:
         """A step failed: tokens that were on their way are lost, caches are ahead of them, and nobody knows whose fault it was.
 
         The batch begins anew, and each row takes up its answer, first by itself: the culprit fails alone, the others have
@@ -307,7 +307,7 @@ class Engine:
         logger.exception("A step of %d rows failed; they are taken up one at a time.", len(self._running))
         rows = list(self._running.values())
         self._running.clear()
-        self._batch = Batch(self.backend.language_model)
+        self._batch = DecodeBatch(self.backend.language_model)
         if len(rows) == 1:
             return [failed(rows[0], error)]
         for row in rows:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from jobs.errors import CaptionqError, EngineError, OutOfMemoryError, in_words
-from worker.engine.sequences import Row
+from worker.engine.sequences import LiveSequence
 from worker.sampling.tokens import Token
 
 #: How mlx and Metal say that there is not enough memory.
@@ -14,7 +14,7 @@ _MEMORY = re.compile(r"alloc|insufficient memory|out ?of ?memory", re.IGNORECASE
 
 
 @dataclass(frozen=True)
-class Finished:
+class EndedSequence:
     """A row that has ended: with its answer, or with an error."""
 
     key: str
@@ -46,14 +46,14 @@ class Finished:
         return len(self.tokens)
 
 
-def failed(row: Row, error: Exception) -> Finished:
+def failed(row: LiveSequence, error: Exception) -> EndedSequence:
     """An error of ours as it is; any other one in our words."""
     if isinstance(error, CaptionqError):
-        return Finished(row.key, error=error)
+        return EndedSequence(row.key, error=error)
     if is_about_memory(error):
         message = f"There is too little memory for this request: {in_words(error)}"
-        return Finished(row.key, error=OutOfMemoryError(message))
-    return Finished(row.key, error=EngineError(f"Generation failed: {in_words(error)}"))
+        return EndedSequence(row.key, error=OutOfMemoryError(message))
+    return EndedSequence(row.key, error=EngineError(f"Generation failed: {in_words(error)}"))
 
 
 def is_about_memory(error: Exception) -> bool:

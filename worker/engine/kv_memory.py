@@ -11,7 +11,7 @@ from worker.models.device import device_limit
 _SHARE = 0.5
 
 
-class RowMemory:
+class KVMemory:
     """The memory that is left for the rows of one model."""
 
     def __init__(self, limit: int | None = None) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import mlx.core as mx
 
 from jobs.errors import CaptionqError
-from worker.engine.kv_memory import RowMemory
+from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill import Prefill, grouped
-from worker.engine.prefix_cache import Known, Prefixes
-from worker.engine.sequences import Row
-from worker.engine.time_budget import PAUSE, Pace
+from worker.engine.prefix_cache import CachedPrefix, PrefixCache
+from worker.engine.sequences import LiveSequence
+from worker.engine.time_budget import PAUSE, TimeBudget
 from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Embedded
@@ -26,15 +26,15 @@ MOST_PATCHES = 16_384
 MOST_TOKENS = 2048
 
 
-class Workshop:
+class PrefillContext:
     """What all intakes of one model share: how fast it is, and the beginnings of its prompts."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.encoding = Pace(first=1, largest=MOST_PATCHES)
-        self.prefilling = Pace(first=256, largest=MOST_TOKENS)
-        self.prefixes = Prefixes()
-        self.memory = RowMemory()
+        self.encoding = TimeBudget(first=1, largest=MOST_PATCHES)
+        self.prefilling = TimeBudget(first=256, largest=MOST_TOKENS)
+        self.prefixes = PrefixCache()
+        self.memory = KVMemory()
 
 
 @dataclass(frozen=True)
@@ -42,33 +42,33 @@ class _Unit:
     """Work that the device has been given."""
 
     work: Any
-    pace: Pace | None
+    pace: TimeBudget | None
     amount: int
     #: Features that are there when it is done.
     seen: Seen = field(default_factory=dict)
     since: float = field(default_factory=time.perf_counter)
 
 
-class Intake:
+class PrefillGroup:
     """Rows that go in together."""
 
-    def __init__(self, rows: list[Row], workshop: Workshop) -> None:
+    def __init__(self, rows: list[LiveSequence], context: PrefillContext) -> None:
         self.rows = list(rows)
         self.urgent = rows[0].urgent
         #: One for all rows that may share it, and one for each other row; none before all images are encoded.
-        self.prefills: list[tuple[list[Row], Prefill]] = []
-        self._workshop = workshop
+        self.prefills: list[tuple[list[LiveSequence], Prefill]] = []
+        self._context = context
         #: What the device is at, the oldest first.
         self._units: deque[_Unit] = deque()
-        self._to_encode = deque(row.prepared for row in rows if workshop.backend.patches(row.prepared))
+        self._to_encode = deque(row.prepared for row in rows if context.backend.patches(row.prepared))
         #: Kept until the rows are embedded: the memory may be too small for all of them.
         self._seen: Seen = {}
         #: When the last one of those that have ended was seen to.
         self._last_end = 0.0
         self._to_embed = deque(rows)
-        self._embedded: list[tuple[Row, Embedded]] = []
+        self._embedded: list[tuple[LiveSequence, Embedded]] = []
         #: Rows that could not be embedded, each with its own fault; they are no longer among `rows`.
-        self.refused: list[tuple[Row, CaptionqError]] = []
+        self.refused: list[tuple[LiveSequence, CaptionqError]] = []
 
     def step(self) -> bool:
         """Begin the next unit of work, and wait for those before it. True: there is none, the rows are prefilled.
@@ -101,7 +101,7 @@ class Intake:
                 return True
         return bool(self._to_embed)
 
-    def _begin(self, work: Any, pace: Pace | None, amount: int, seen: Seen | None = None) -> None:
+    def _begin(self, work: Any, pace: TimeBudget | None, amount: int, seen: Seen | None = None) -> None:
         self._units.append(_Unit(work, pace, amount, seen or {}))
         mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
 
@@ -111,7 +111,7 @@ class Intake:
             unit = self._units.popleft()
             mx.eval(unit.work)
             # Not before: what could not be computed is not to be taken for an image's features.
-            self._workshop.backend.remember(unit.seen)
+            self._context.backend.remember(unit.seen)
             self._seen |= unit.seen
             self._measure(unit)
 
@@ -126,7 +126,7 @@ class Intake:
 
     def _encode(self) -> None:
         """As many rows' images in one pass as the pace allows, but one row's at least."""
-        backend, pace = self._workshop.backend, self._workshop.encoding
+        backend, pace = self._context.backend, self._context.encoding
         unit = [self._to_encode.popleft()]
         patches = backend.patches(unit[0])
         while self._to_encode and patches + backend.patches(self._to_encode[0]) <= pace.amount:
@@ -145,8 +145,8 @@ class Intake:
         while self._to_embed:
             row = self._to_embed.popleft()
             try:
-                embedded = self._workshop.backend.embed(row.prepared, row.ids, self._seen)
-                row.prepared = self._workshop.backend.recounted(row.prepared, embedded)
+                embedded = self._context.backend.embed(row.prepared, row.ids, self._seen)
+                row.prepared = self._context.backend.recounted(row.prepared, embedded)
                 self._embedded.append((row, embedded))
             except CaptionqError as error:
                 self.rows.remove(row)
@@ -156,23 +156,23 @@ class Intake:
 
     def _group(self) -> None:
         """One prefill for all rows of a kind that may share it, and one for each other row."""
-        backend = self._workshop.backend
+        backend = self._context.backend
         self._seen = {}
         for group in grouped([embedded for _, embedded in self._embedded]):
             rows = [self._embedded[at][1] for at in group]
             shares = backend.shares_prefixes and rows[0].shareable
-            known = self._workshop.prefixes.find(rows) if shares else Known()
+            known = self._context.prefixes.find(rows) if shares else CachedPrefix()
             prefill = Prefill(backend.language_model, rows, known.prefix, known.tokens)
             self.prefills.append(([self._embedded[at][0] for at in group], prefill))
 
     def _prefill(self, prefill: Prefill) -> None:
-        pace = self._workshop.prefilling
-        whole = self._workshop.backend.whole_prompts
+        pace = self._context.prefilling
+        whole = self._context.backend.whole_prompts
         tokens = prefill.step(prefill.columns if whole else pace.amount // len(prefill.rows))
         # The last column by itself says little about the speed of many.
         self._begin(prefill.pending, pace if tokens > len(prefill.rows) else None, tokens)
 
     def _learn(self, prefill: Prefill) -> None:
-        self._workshop.memory.measured(kv_cache.size(prefill.caches), len(prefill.rows), prefill.columns)
-        if self._workshop.backend.shares_prefixes and prefill.rows[0].shareable:
-            self._workshop.prefixes.learn(prefill)
+        self._context.memory.measured(kv_cache.size(prefill.caches), len(prefill.rows), prefill.columns)
+        if self._context.backend.shares_prefixes and prefill.rows[0].shareable:
+            self._context.prefixes.learn(prefill)

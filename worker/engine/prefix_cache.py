@@ -20,14 +20,14 @@ KEPT = 4
 
 
 @dataclass(frozen=True)
-class Known:
+class CachedPrefix:
     """A prefix of `tokens` tokens."""
 
     prefix: Prefix | None = None
     tokens: int = 0
 
 
-class Prefixes:
+class PrefixCache:
     """What the last prompts had in common."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Prefixes:
         #: The beginning of the last row: what the next one shares with it is worth keeping.
         self._last: list[int] = []
 
-    def find(self, rows: Sequence[Embedded]) -> Known:
+    def find(self, rows: Sequence[Embedded]) -> CachedPrefix:
         """The longest known beginning of all these rows."""
         best, tokens = None, 0
         for ids in self._known:
@@ -43,9 +43,11 @@ class Prefixes:
             if common > tokens:
                 best, tokens = ids, common
         if best is None or tokens < SHORTEST:
-            return Known()
+            return CachedPrefix()
         self._known.move_to_end(best)
-        return Known([(keys[:, :, :tokens], values[:, :, :tokens]) for keys, values in self._known[best]], tokens)
+        return CachedPrefix(
+            [(keys[:, :, :tokens], values[:, :, :tokens]) for keys, values in self._known[best]], tokens
+        )
 
     def learn(self, prefill: Prefill) -> None:
         """Keep the beginning that these rows share among themselves, or with the row before them."""

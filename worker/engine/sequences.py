@@ -11,7 +11,7 @@ from worker.sampling.tokens import Token
 
 
 @dataclass(frozen=True)
-class Said:
+class TextDelta:
     """What a row has said since the last time it was asked."""
 
     key: str
@@ -23,7 +23,7 @@ class Said:
 
 
 @dataclass
-class Row:
+class LiveSequence:
     """A row from its admission to its end."""
 
     key: str

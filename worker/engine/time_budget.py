@@ -9,7 +9,7 @@ PAUSE = 0.25
 _WEIGHT = 0.3
 
 
-class Pace:
+class TimeBudget:
     """Seconds an amount of one kind of work takes, learnt while it is done."""
 
     def __init__(self, first: int, largest: int) -> None:

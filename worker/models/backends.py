@@ -18,8 +18,8 @@ from jobs.errors import ContextLengthError, InvalidRequestError, ModelError, Too
 from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Message, Request, Sampling
 from worker.models import detokenizer, kv_cache
-from worker.models.chat_template import Prompter
-from worker.models.control_tokens import Literals, Shielded
+from worker.models.chat_template import ChatTemplate
+from worker.models.control_tokens import ControlTokens, ShieldedPrompt
 from worker.models.embedding import Embedding
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
@@ -108,12 +108,12 @@ class _Common:
         self.whole_prompts = False
         self.max_prompt_tokens: int | None = None
         self.one_image = False
-        self._prompter = Prompter(loaded.processor, loaded.config)
+        self._prompter = ChatTemplate(loaded.processor, loaded.config)
         self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
         # Tokenizers and processors keep state while they work.
         self._lock = threading.Lock()
-        self._literals = Literals(loaded, self._prompter)
+        self._literals = ControlTokens(loaded, self._prompter)
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
         """See `Backend`. Other requests are tokenised between two pieces, and the rest of a text that is too long is not."""
@@ -148,7 +148,7 @@ class _Common:
         """See `Backend`."""
         return detokenizer.decode(self.tokenizer, ids)
 
-    def _prompt(self, messages: list[Message]) -> Shielded:
+    def _prompt(self, messages: list[Message]) -> ShieldedPrompt:
         prompt = self._literals.prompt(messages)
         limit = self._loaded.info.context_length
         if limit is not None and len(prompt.ids) >= limit:

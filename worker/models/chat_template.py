@@ -19,7 +19,7 @@ _PROBE = "xqprobex"
 _IMAGE_PARTS: tuple[dict[str, str], ...] = ({"type": "image"}, {"type": "image_url"})
 
 
-class Prompter:
+class ChatTemplate:
     """Applies the chat template of one model."""
 
     def __init__(self, processor: Any, config: dict[str, Any]) -> None:

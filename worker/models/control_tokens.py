@@ -19,7 +19,7 @@ from typing import Any
 
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, TextPart
-from worker.models.chat_template import Prompter
+from worker.models.chat_template import ChatTemplate
 from worker.models.loader import LoadedModel
 
 #: What processors look for in the prompt, by whichever name; the bounds keep the search linear.
@@ -31,7 +31,7 @@ _PRIVATE = range(0xF0000, 0xFFFFE)
 
 
 @dataclass(frozen=True)
-class Shielded:
+class ShieldedPrompt:
     """A prompt whose literals are stand-ins."""
 
     text: str
@@ -39,10 +39,10 @@ class Shielded:
     ids: tuple[int, ...] = ()
 
 
-class Literals:
+class ControlTokens:
     """The control tokens of one model. Not safe to use from several threads at once: its tokenizer is not."""
 
-    def __init__(self, loaded: LoadedModel, prompter: Prompter) -> None:
+    def __init__(self, loaded: LoadedModel, prompter: ChatTemplate) -> None:
         """Adds a token to the tokenizer, with an id that the model does not know."""
         vision = loaded.info.modality == "vision"
         self._prompter = prompter
@@ -54,19 +54,19 @@ class Literals:
         self._pattern = _pattern(contents, vision)
         self._assistant_pattern = _pattern(contents - _THOUGHTS, vision)
 
-    def prompt(self, messages: list[Message]) -> Shielded:
+    def prompt(self, messages: list[Message]) -> ShieldedPrompt:
         """The prompt of a conversation, the literals of its texts shielded. Without any it is the prompter's own.
 
         Raises InvalidRequestError, ModelError.
         """
         texts = ["".join(_texts(message)) for message in messages]
         if not any(self._pattern.search(text) for text in texts):
-            return Shielded(self._prompter.prompt(messages))
+            return ShieldedPrompt(self._prompter.prompt(messages))
         start, end = _unused_characters("".join(texts))
         marked = [self._mark(message, start, end) for message in messages]
         return self._shield(self._prompter.prompt(marked), start, end)
 
-    def restore(self, ids: list[int], shielded: Shielded) -> list[int]:
+    def restore(self, ids: list[int], shielded: ShieldedPrompt) -> list[int]:
         """The ids of a prompt with those of its literals in place of the stand-ins. Raises ModelError."""
         if not shielded.ids:
             return ids
@@ -93,7 +93,7 @@ class Literals:
             parts += [TextPart(text=text) for run in runs for text in _marked(run, pattern, start, end)]
         return message.model_copy(update={"content": parts})
 
-    def _shield(self, prompt: str, start: str, end: str) -> Shielded:
+    def _shield(self, prompt: str, start: str, end: str) -> ShieldedPrompt:
         ids: list[int] = []
         # A text may hold the same one a hundred thousand times.
         as_text = cache(self._as_text)
@@ -105,7 +105,7 @@ class Literals:
 
         text = re.sub(f"{start}([^{start}{end}]*){end}", stand_ins, prompt)
         # A template that takes texts apart may leave half a pair.
-        return Shielded(re.sub(f"[{start}{end}]", "", text), tuple(ids))
+        return ShieldedPrompt(re.sub(f"[{start}{end}]", "", text), tuple(ids))
 
     def _as_text(self, literal: str) -> list[int]:
         """The ids of a literal, as if it meant nothing. Raises InvalidRequestError."""
@@ -178,7 +178,7 @@ def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
     return "", None
 
 
-def _control_tokens(tokenizer: Any, prompter: Prompter) -> set[str]:
+def _control_tokens(tokenizer: Any, prompter: ChatTemplate) -> set[str]:
     """Special tokens, and other added ones that the template writes: some tokenizers do not call theirs special."""
     # What stands in the template as such, by transformers' own rule, and what it puts together.
     tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/worker/test_contracts.py

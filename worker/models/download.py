@@ -19,10 +19,10 @@ TELL_EVERY = 1.0
 _BAR = "huggingface_hub.snapshot_download"
 
 #: Is told the bytes that are here, and those that there are to be: more as the client comes to know the files. From any thread.
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
-def fetch(name: str, tell: Tell | None = None) -> Path:
+def fetch(name: str, tell: OnProgress | None = None) -> Path:
     """Bring a Hugging Face model here, with a progress bar where there is a terminal.
 
     Raises ModelNotFoundError, ModelUnavailableError.
@@ -34,7 +34,7 @@ def fetch(name: str, tell: Tell | None = None) -> Path:
         return Path(snapshot_download(name, allow_patterns=FILES, tqdm_class=bars))
 
 
-def _telling(tell: Tell) -> Any:
+def _telling(tell: OnProgress) -> Any:
     """The client's progress bar, which tells somebody besides."""
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # documented, but not exported by its types
 

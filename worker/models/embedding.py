@@ -13,7 +13,7 @@ from jobs.errors import EngineError, ModelError
 from worker.models.image_filling import columns_of, fill
 from worker.models.inputs import Embedded, Prepared
 from worker.models.library_quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
-from worker.models.vision_tower import Seen, Vision
+from worker.models.vision_tower import Seen, VisionTower
 
 
 class Embedding:
@@ -23,7 +23,7 @@ class Embedding:
         self._model = model
         self._image_token = image_token
         self._family = getattr(model.config, "model_type", None)
-        self.vision = Vision(model)
+        self.vision = VisionTower(model)
 
     def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
         """One row, evaluated to its end: what goes wrong here is this row's own. It goes on after `generated`."""

@@ -118,7 +118,7 @@ def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
         from mlx_vlm import load as load_vision
         from mlx_vlm.utils import load_config
 
-        # Said outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
+        # TextDelta outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
         model, processor = load_vision(str(path), trust_remote_code=False)
         mend_processor(processor)
         return model, processor, load_config(path)

@@ -27,7 +27,7 @@ Features = Any
 Seen = dict[bytes, Features]
 
 
-class Vision:
+class VisionTower:
     """Encodes the images of prepared rows."""
 
     def __init__(self, model: Any) -> None:

@@ -18,13 +18,13 @@ from jobs.requests import Request
 from jobs.settings import Settings
 from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
-from worker.engine.finished import Finished
-from worker.engine.sequences import Said
+from worker.engine.finished import EndedSequence
+from worker.engine.sequences import TextDelta
 from worker.models.backends import check_prompt_tokens
-from worker.models.download import Tell
+from worker.models.download import OnProgress
 from worker.models.inputs import Prepared
-from worker.pipeline.preparation import Preparations
-from worker.pipeline.resident_models import Residency, Resident
+from worker.pipeline.preparation import PreparationPool
+from worker.pipeline.resident_models import ResidentModel, ResidentModels
 
 #: Urgent requests that may begin when everything is full of others.
 URGENT_ROOM = 64
@@ -44,10 +44,10 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._residency = Residency(settings)
+        self._residency = ResidentModels(settings)
         #: The one whose rows decode.
-        self._resident: Resident | None = None
-        self._preparations = Preparations(settings, self._prepare)
+        self._resident: ResidentModel | None = None
+        self._preparations = PreparationPool(settings, self._prepare)
         self._preprocess_seconds: dict[str, float] = {}
 
     @property
@@ -116,7 +116,7 @@ class Pipeline:
             self._preparations.wait()
         return outcomes
 
-    def said(self) -> list[Said]:
+    def said(self) -> list[TextDelta]:
         """What the requests that are followed have said since the last call."""
         return self._engine.said() if self._engine is not None else []
 
@@ -165,7 +165,7 @@ class Pipeline:
                 self._preprocess_seconds[preparation.key] = preparation.seconds
         return failed
 
-    def _outcome(self, finished: Finished) -> Outcome:
+    def _outcome(self, finished: EndedSequence) -> Outcome:
         seconds = self._preprocess_seconds.pop(finished.key)
         if finished.error is not None:
             return Outcome(finished.key, error=finished.error)
@@ -185,7 +185,7 @@ class Pipeline:
             ),
         )
 
-    def load(self, model: str, tell: Tell | None = None) -> None:
+    def load(self, model: str, tell: OnProgress | None = None) -> None:
         """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError.
 
         `tell` hears how far it is, if it has to be fetched.

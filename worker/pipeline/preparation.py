@@ -60,7 +60,7 @@ class Preparation:
     dropped: bool = False
 
 
-class Preparations:
+class PreparationPool:
     """All that is being prepared. To be used from one thread."""
 
     def __init__(self, settings: Settings, prepare: Prepare) -> None:

@@ -18,7 +18,7 @@ from worker.engine.batching_check import verdict_on
 from worker.engine.engine import GROUP, Engine
 from worker.models.backends import make_backend
 from worker.models.device import claim_device, device_limit
-from worker.models.download import Tell, fetch
+from worker.models.download import OnProgress, fetch
 from worker.models.loader import free_memory, load, loading_failed
 
 logger = logging.getLogger("captionq.residency")
@@ -28,7 +28,7 @@ RELOAD_AFTER = 30.0
 
 
 @dataclass
-class Resident:
+class ResidentModel:
     """A model in memory, with the batch of its rows."""
 
     name: str
@@ -40,13 +40,13 @@ class Resident:
     context_length: int | None
 
 
-class Residency:
+class ResidentModels:
     """The models of one worker. Everything here belongs to the thread that generates."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         #: The least recently used one first.
-        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        self._residents: OrderedDict[str, ResidentModel] = OrderedDict()
         #: When a model could not be loaded, and why.
         self._failures: dict[str, tuple[float, CaptionqError]] = {}
         claim_device()
@@ -56,7 +56,7 @@ class Residency:
         """Of the models in memory."""
         return list(self._residents)
 
-    def get(self, name: str, tell: Tell | None = None) -> Resident:
+    def get(self, name: str, tell: OnProgress | None = None) -> ResidentModel:
         """The model, loaded first where it is not there, after others have made room. No row of any model may be running.
 
         `tell` hears how far it is, if it has to be fetched. Raises ModelError or a subclass.
@@ -72,7 +72,7 @@ class Residency:
         while self._residents:
             self._evict(next(iter(self._residents)))
 
-    def _bring(self, name: str, tell: Tell | None) -> None:
+    def _bring(self, name: str, tell: OnProgress | None) -> None:
         """Load it, unless that failed a moment ago."""
         failed_at, error = self._failures.get(name, (0.0, None))
         if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
@@ -89,7 +89,7 @@ class Residency:
                 raise
             raise error from cause
 
-    def _load(self, name: str) -> Resident:
+    def _load(self, name: str) -> ResidentModel:
         begun = time.perf_counter()
         loaded = load(name)
         backend = make_backend(loaded)
@@ -107,9 +107,9 @@ class Residency:
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        return Resident(name, engine, size, batching, loaded.info.context_length)
+        return ResidentModel(name, engine, size, batching, loaded.info.context_length)
 
-    def _make_room(self, name: str, tell: Tell | None) -> None:
+    def _make_room(self, name: str, tell: OnProgress | None) -> None:
         """Without a budget one model at a time is in memory, besides those that are pinned."""
         budget = self._settings.memory_bytes(device_limit())
         if describe(name).path is None:

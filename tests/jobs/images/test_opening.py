@@ -122,7 +122,7 @@ def test_an_error_calls_the_image_by_the_name_that_is_given(tmp_path: Path, sett
 
 def test_pillow_is_not_loaded_before_an_image_is_looked_at() -> None:
     """Most processes never do."""
-    code = "import sys, jobs.image_check; sys.exit('PIL' in sys.modules)"
+    code = "import sys, jobs.images.opening; sys.exit('PIL' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -68,7 +68,7 @@ def test_what_it_held_is_there_after_it_was_killed(settings: Settings) -> None:
 def test_it_ends_when_its_owner_is_killed(settings: Settings) -> None:
     """kill −9 of the process that started it: the server ends too."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from jobs import broker; from jobs.settings import Settings\n"
+        "import os, signal, sys; from pathlib import Path; from jobs.queue import broker; from jobs.settings import Settings\n"
         "broker.find_or_start(Settings(data_dir=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
     )
     owner = subprocess.run([sys.executable, "-c", code, str(settings.data_dir)], check=False)

@@ -24,7 +24,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker import service
 from worker.engine.engine import Engine
-from worker.engine.finished import Finished
+from worker.engine.finished import EndedSequence
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
@@ -114,7 +114,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
     engine = Engine(backend, slots=4)
     for number, row in enumerate(rows):
         engine.admit(str(number), row, followed=True)
-    finished: dict[str, Finished] = {}
+    finished: dict[str, EndedSequence] = {}
     said: set[str] = set()
     while engine.busy:
         finished |= {row.key: row for row in engine.step()}

@@ -38,7 +38,7 @@ from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.models.loader import LoadedModel, load
 from worker.pipeline.pipeline import Outcome, Pipeline
-from worker.pipeline.resident_models import Residency
+from worker.pipeline.resident_models import ResidentModels
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
@@ -470,7 +470,7 @@ def test_a_job_for_another_model_is_not_held_for_ever(
 
 def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: Path) -> None:
     """Without one a model goes when the next one comes; pinned ones stay; memory is given back."""
-    one = Residency(settings)
+    one = ResidentModels(settings)
     one.get("demo")
     held = mx.get_active_memory()
     one.get("demo-text")
@@ -478,8 +478,8 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
     assert mx.get_active_memory() < held - 1_000_000
     one.close()
     # The weights of the built-in models are wider without a GPU.
-    room = 1.5 * Residency(settings).get("demo").bytes / 1e6
-    both = Residency(settings.model_copy(update={"memory_budget": f"{room:.1f}MB"}))
+    room = 1.5 * ResidentModels(settings).get("demo").bytes / 1e6
+    both = ResidentModels(settings.model_copy(update={"memory_budget": f"{room:.1f}MB"}))
     assert both.get("demo") is both.get("demo")
     both.get("demo-text")
     assert both.names == ["demo", "demo-text"]
@@ -488,7 +488,7 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
     both.get(str(folder))
     assert both.names == ["demo-text", str(folder)]
     both.close()
-    pinned = Residency(settings.model_copy(update={"pinned_models": ("demo",)}))
+    pinned = ResidentModels(settings.model_copy(update={"pinned_models": ("demo",)}))
     for name in ("demo", "demo-text", str(folder)):
         pinned.get(name)
     assert pinned.names == ["demo", str(folder)]
@@ -509,7 +509,7 @@ def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
         return loaded
 
     monkeypatch.setattr("worker.pipeline.resident_models.load", load_and_count)
-    residency = Residency(settings)
+    residency = ResidentModels(settings)
     for _ in range(3):
         with pytest.raises(ModelError, match="'demo' could not be loaded: ZeroDivisionError") as caught:
             residency.get("demo")
@@ -520,7 +520,7 @@ def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
 
 def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(settings: Settings) -> None:
     """Its jobs fail; nothing is loaded."""
-    small = Residency(settings.model_copy(update={"memory_budget": "1MB"}))
+    small = ResidentModels(settings.model_copy(update={"memory_budget": "1MB"}))
     with pytest.raises(ModelTooLargeError, match=r"0\.0 GB"):
         small.get("demo")
     assert small.names == []

@@ -23,7 +23,7 @@ from worker.engine.prefill import Prefill
 from worker.models.backends import VisionBackend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, Vision
+from worker.models.vision_tower import Seen, VisionTower
 from worker.pipeline.pipeline import Pipeline
 
 #: transformers says so of arguments that mlx-vlm gives it.
@@ -80,14 +80,14 @@ def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_images_that_are_mixed_up_in_one_pass_of_the_tower_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each image alone is seen rightly, and several together get each other's features."""
-    plain = Vision.encode
+    plain = VisionTower.encode
 
-    def shifted(self: Vision, rows: Iterable[Prepared]) -> Seen:
+    def shifted(self: VisionTower, rows: Iterable[Prepared]) -> Seen:
         rows = list(rows)
         seen = plain(self, rows)
         return {key: (one[0][::-1], one[1]) for key, one in seen.items()} if len(rows) > 1 else seen
 
-    monkeypatch.setattr(Vision, "encode", shifted)
+    monkeypatch.setattr(VisionTower, "encode", shifted)
     assert examine(make_backend(load("demo")), sees=True).batching is Batching.ONE_BY_ONE
 
 

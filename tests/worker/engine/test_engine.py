@@ -16,9 +16,9 @@ from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import Finished
+from worker.engine.finished import EndedSequence
 from worker.models.backends import Backend, VisionBackend, _image_keys, make_backend
-from worker.models.chat_template import Prompter
+from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.vision_tower import Seen
@@ -53,10 +53,10 @@ def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: A
     return Request(model="demo", messages=[Message(role="user", content=content)], sampling=Sampling(**sampling))
 
 
-def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, Finished]:
+def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, EndedSequence]:
     """Admit all rows as slots come free, every `stagger` steps one; returns what each ended with."""
     waiting = list(rows.items())
-    finished: dict[str, Finished] = {}
+    finished: dict[str, EndedSequence] = {}
     steps = 0
     while waiting or engine.busy:
         while waiting and engine.free and (not stagger or steps % stagger == 0):
@@ -72,7 +72,7 @@ def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str
 
 def alone(vision: LoadedModel, backend: VisionBackend, request: Request, images: list[Image.Image]) -> list[int]:
     """The ids that mlx-vlm generates when it decodes this one request by itself."""
-    prompt = Prompter(vision.processor, vision.config).prompt(request.messages)
+    prompt = ChatTemplate(vision.processor, vision.config).prompt(request.messages)
     stream = stream_generate(
         vision.model, vision.processor, prompt, image=images or None, max_tokens=64, temperature=0.0
     )

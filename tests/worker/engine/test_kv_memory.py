@@ -6,8 +6,8 @@ import mlx.core as mx
 
 from jobs.settings import Settings
 from tests.worker.engine.test_engine import ask, run
-from worker.engine.kv_memory import RowMemory
-from worker.pipeline.resident_models import Residency
+from worker.engine.kv_memory import KVMemory
+from worker.pipeline.resident_models import ResidentModels
 
 #: Bytes that are free beside what is active.
 ROOM = 4_000_000
@@ -15,7 +15,7 @@ ROOM = 4_000_000
 
 def test_rows_fit_as_long_as_half_of_what_is_free_holds_them() -> None:
     """Padded to the longest of them; before anything is known of their size, all fit."""
-    memory = RowMemory(mx.get_active_memory() + ROOM)
+    memory = KVMemory(mx.get_active_memory() + ROOM)
     assert memory.holds(10_000, 10_000)
     memory.measured(bytes_=8 * 100 * 1000, rows=8, columns=100)
     assert memory.holds(20, 100)
@@ -26,7 +26,7 @@ def test_rows_fit_as_long_as_half_of_what_is_free_holds_them() -> None:
 
 def test_the_longest_rows_tell_how_much_a_token_takes() -> None:
     """Short ones hold much that does not grow."""
-    memory = RowMemory(mx.get_active_memory() + ROOM)
+    memory = KVMemory(mx.get_active_memory() + ROOM)
     memory.measured(bytes_=1_000_000, rows=1, columns=10)
     assert not memory.holds(1, 100)
     memory.measured(bytes_=1_000_000, rows=1, columns=1000)
@@ -37,7 +37,7 @@ def test_the_longest_rows_tell_how_much_a_token_takes() -> None:
 
 def test_what_was_loaded_since_is_seen_when_it_looks_again() -> None:
     """And what has gone."""
-    memory = RowMemory(mx.get_active_memory() + ROOM)
+    memory = KVMemory(mx.get_active_memory() + ROOM)
     memory.measured(bytes_=1000, rows=1, columns=1)
     weights = mx.zeros((ROOM // 8,), mx.float32)
     mx.eval(weights)
@@ -52,10 +52,10 @@ def test_what_was_loaded_since_is_seen_when_it_looks_again() -> None:
 
 def test_a_model_that_was_loaded_later_leaves_less_for_the_rows_of_the_first(settings: Settings) -> None:
     """Under a budget that holds both."""
-    residency = Residency(settings.model_copy(update={"memory_budget": "1GB"}))
+    residency = ResidentModels(settings.model_copy(update={"memory_budget": "1GB"}))
     first = residency.get("demo-text")
     run(first.engine, {"row": first.engine.backend.prepare(ask("Count to ten.", 0), [])})
-    memory = residency.get("demo-text").engine._workshop.memory
+    memory = residency.get("demo-text").engine._context.memory
     before = memory._free
     second = residency.get("demo")
     assert residency.get("demo-text") is first

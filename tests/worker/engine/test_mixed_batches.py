@@ -18,7 +18,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import Finished
+from worker.engine.finished import EndedSequence
 from worker.models.backends import Backend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
@@ -63,7 +63,7 @@ class Guests:
 
     backend: Backend
     rows: list[Prepared]
-    alone: list[Finished]
+    alone: list[EndedSequence]
 
 
 def make_row(number: int, *, sees: bool) -> tuple[Request, list[Image.Image]]:
@@ -105,9 +105,9 @@ def visits() -> st.SearchStrategy[list[Visit]]:
     return st.lists(visit, min_size=2, max_size=12)
 
 
-def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, Finished]:
+def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, EndedSequence]:
     """Let the rows come and go; returns those that came to their end."""
-    finished: dict[str, Finished] = {}
+    finished: dict[str, EndedSequence] = {}
     step = 0
     while engine.busy or step <= max(visit.arrives + (visit.leaves or 0) for visit in visits):
         for number, visit in enumerate(visits):

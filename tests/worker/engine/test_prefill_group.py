@@ -14,10 +14,10 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker.engine import decode_batch, prefill_group
 from worker.engine.engine import Engine
-from worker.engine.kv_memory import RowMemory
-from worker.engine.prefill_group import Intake, Workshop
-from worker.engine.scheduler import WaitingRoom
-from worker.engine.sequences import Row
+from worker.engine.kv_memory import KVMemory
+from worker.engine.prefill_group import PrefillContext, PrefillGroup
+from worker.engine.scheduler import WaitingQueue
+from worker.engine.sequences import LiveSequence
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
@@ -56,12 +56,12 @@ class Counting:
 
 def test_a_group_is_the_longest_waiting_row_and_those_of_its_length(backend: VisionBackend) -> None:
     """Shorter rows are padded to the longest one: what is alike goes in together, and nobody waits for ever."""
-    room = WaitingRoom(3, RowMemory())
+    room = WaitingQueue(3, KVMemory())
     lengths = {"old": 40, "short": 10, "like": 41, "long": 60, "near": 38}
     base = prepared(backend, prompt="Hello")
     for key, length in lengths.items():
         ids = (base.ids * length)[:length]
-        room.add(Row(key, Prepared(ids, 0, base.sampling)))
+        room.add(LiveSequence(key, Prepared(ids, 0, base.sampling)))
     assert {row.key for row in room.take_group(32, [], coming=False)} == {"old", "like", "near"}
     assert "short" in {row.key for row in room.take_group(32, [], coming=False)}
 
@@ -90,8 +90,8 @@ def test_rows_whose_embedding_takes_long_are_embedded_one_a_step(
 ) -> None:
     """Some families let their tower look at the images then: rows that decode are not to wait for a whole group of them."""
     monkeypatch.setattr(prefill_group, "PAUSE", 0.0)
-    rows = [Row(str(number), prepared(backend, drawn.image)) for number, drawn in enumerate(draw_many(3))]
-    going_in = Intake(rows, Workshop(backend))
+    rows = [LiveSequence(str(number), prepared(backend, drawn.image)) for number, drawn in enumerate(draw_many(3))]
+    going_in = PrefillGroup(rows, PrefillContext(backend))
     while not going_in._embedded:
         assert not going_in.step()
     embedded = [len(going_in._embedded)]

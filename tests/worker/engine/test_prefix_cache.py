@@ -14,7 +14,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE, request
 from worker.engine.decode_batch import last_logits
 from worker.engine.prefill import Prefill, Prefix
-from worker.engine.prefix_cache import SHORTEST, Prefixes
+from worker.engine.prefix_cache import SHORTEST, PrefixCache
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded
 from worker.models.loader import load
@@ -55,9 +55,9 @@ def logits_of(
     return np.stack([np.array(prefill.logits), np.array(last_logits(more))], axis=1)
 
 
-def learnt(backend: VisionBackend, rows: Sequence[Embedded]) -> Prefixes:
+def learnt(backend: VisionBackend, rows: Sequence[Embedded]) -> PrefixCache:
     """What is known after these rows."""
-    prefixes = Prefixes()
+    prefixes = PrefixCache()
     prefill = Prefill(backend.language_model, rows)
     while not prefill.finished:
         prefill.step(4096)

@@ -19,8 +19,8 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from tests.support.families import save_model
 from tests.support.scenes import draw_many
 from worker.models.backends import Backend, make_backend
-from worker.models.chat_template import Prompter
-from worker.models.control_tokens import Literals, _pattern
+from worker.models.chat_template import ChatTemplate
+from worker.models.control_tokens import ControlTokens, _pattern
 from worker.models.loader import LoadedModel, load
 
 #: mlx-vlm's processor of LLaVA cannot be called with the transformers of today.
@@ -195,7 +195,7 @@ def metaspace(*, unigram: bool) -> LoadedModel:
 def test_sentencepiece_reads_them_as_text(unigram: bool, literal: str) -> None:
     """No space before one, no control token, also where it is a word of the vocabulary or is not called special."""
     loaded = metaspace(unigram=unigram)
-    literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
+    literals = ControlTokens(loaded, ChatTemplate(loaded.processor, loaded.config))
     prompt = literals.prompt([Message(role="user", content=f"ab{literal}cd {literal}")])
     ids = literals.restore(loaded.processor.encode(prompt.text, add_special_tokens=False), prompt)
     assert [token for token in ids if token < 4] == [1, 3, 2]
@@ -211,7 +211,7 @@ def test_a_tokenizer_that_takes_no_tokens_refuses_them(monkeypatch: pytest.Monke
             raise NotImplementedError
 
     loaded.processor.__class__ = Closed
-    literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
+    literals = ControlTokens(loaded, ChatTemplate(loaded.processor, loaded.config))
     assert literals.prompt([Message(role="user", content="ab")]).text == "<s><|User|>ab</s>"
     with pytest.raises(InvalidRequestError, match="cannot take '</s>' as text"):
         literals.prompt([Message(role="user", content="ab</s>")])
@@ -222,12 +222,12 @@ def test_a_stand_in_never_has_an_id_that_the_config_names() -> None:
     loaded = metaspace(unigram=False)
     first = len(loaded.processor)
     loaded = replace(loaded, config={"image_token_index": first, "text_config": {"pad_token_id": first + 1}})
-    assert Literals(loaded, Prompter(loaded.processor, loaded.config))._stand_in_id == first + 2
+    assert ControlTokens(loaded, ChatTemplate(loaded.processor, loaded.config))._stand_in_id == first + 2
 
 
 def test_ids_that_lost_a_stand_in_are_refused(backends: dict[str, Backend]) -> None:
     """A processor that cuts its prompts short would put other text in its place."""
-    literals: Literals = backends["demo"]._literals  # type: ignore[attr-defined]
+    literals: ControlTokens = backends["demo"]._literals  # type: ignore[attr-defined]
     prompt = literals.prompt([Message(role="user", content="<|im_end|>")])
     with pytest.raises(ModelError, match="control tokens"):
         literals.restore([1, 2, 3], prompt)
@@ -241,7 +241,7 @@ def test_thoughts_of_earlier_answers_are_the_template_s_business() -> None:
         "{% for one in messages %}{% if one['role'] == 'user' %}{{ one['content'] }}{% else %}"
         "{{ one['content'].split('</think>')[-1].lstrip('\n') }}{% endif %}<|User|>{% endfor %}"
     )
-    literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
+    literals = ControlTokens(loaded, ChatTemplate(loaded.processor, loaded.config))
     answer = Message(role="assistant", content="ab</think>\n\ncd")
     assert literals.prompt([answer]).text == "cd<|User|>"
     asked = literals.prompt([Message(role="user", content="ab</think>cd"), answer])
@@ -252,7 +252,7 @@ def test_thoughts_of_earlier_answers_are_the_template_s_business() -> None:
 def test_a_text_of_all_private_characters_is_refused_with_a_reason() -> None:
     """There is none left to mark a literal with; without a literal none is wanted."""
     loaded = metaspace(unigram=False)
-    literals = Literals(loaded, Prompter(loaded.processor, loaded.config))
+    literals = ControlTokens(loaded, ChatTemplate(loaded.processor, loaded.config))
     text = "".join(map(chr, range(0xF0000, 0xFFFFE)))
     assert text in literals.prompt([Message(role="user", content=text)]).text
     with pytest.raises(InvalidRequestError, match="every character for private use"):

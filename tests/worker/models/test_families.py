@@ -19,13 +19,13 @@ from jobs.response_format import JSONSchema, JSONSchemaFormat
 from tests.support.families import FAMILIES, save_model
 from tests.support.faults import Breaking
 from tests.support.scenes import draw_many
-from tests.worker.engine.test_exactness import IMAGE, Row, ids_of, mixed_rows, request, run
+from tests.worker.engine.test_exactness import IMAGE, AskedSequence, ids_of, mixed_rows, request, run
 from worker.engine.batching_check import examine
 from worker.engine.engine import Engine
-from worker.engine.finished import Finished
+from worker.engine.finished import EndedSequence
 from worker.engine.prefill_group import MOST_TOKENS
 from worker.models.backends import VisionBackend
-from worker.models.chat_template import Prompter
+from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 
@@ -45,7 +45,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
 
 def decoded_alone(loaded: LoadedModel, request: Request, images: list[Image.Image]) -> list[int]:
     """The ids that mlx-vlm's own loop over one prompt gives."""
-    prompt = Prompter(loaded.processor, loaded.config).prompt(request.messages)
+    prompt = ChatTemplate(loaded.processor, loaded.config).prompt(request.messages)
     count = request.sampling.max_tokens
     stream = stream_generate(
         loaded.model, loaded.processor, prompt, image=images or None, max_tokens=count, temperature=0.0
@@ -64,12 +64,12 @@ def alone(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
     }
 
 
-def rows_for(family: str) -> dict[str, Row]:
+def rows_for(family: str) -> dict[str, AskedSequence]:
     """Rows of every kind that the family takes."""
     return {key: row for key, row in mixed_rows(2).items() if len(row[1]) < 2 or family not in ONE_IMAGE}
 
 
-def prepared_elsewhere(backend: VisionBackend, rows: dict[str, Row]) -> dict[str, Prepared]:
+def prepared_elsewhere(backend: VisionBackend, rows: dict[str, AskedSequence]) -> dict[str, Prepared]:
     """The rows, prepared in another thread, as real work is: mlx arrays belong to the thread that made them."""
     with ThreadPoolExecutor(1) as thread:
         return dict(zip(rows, thread.map(lambda row: backend.prepare(*row), rows.values()), strict=True))
@@ -146,7 +146,7 @@ MARKERS = {
 @pytest.mark.parametrize("family", FAMILIES)
 def test_text_and_images_keep_their_order(models: dict[str, LoadedModel], family: str) -> None:
     """In each message of a conversation, whatever form the family's template takes them in."""
-    prompter = Prompter(models[family].processor, models[family].config)
+    prompter = ChatTemplate(models[family].processor, models[family].config)
     conversation = [
         Message(role="system", content="Be brief."),
         Message(role="user", content=[TextPart(text="Before"), IMAGE, TextPart(text="between"), IMAGE]),
@@ -164,7 +164,7 @@ def test_text_and_images_keep_their_order(models: dict[str, LoadedModel], family
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_prompt_without_images_keeps_its_text(models: dict[str, LoadedModel], family: str) -> None:
     """Some templates iterate over a string as if it were a list of parts, and print nothing."""
-    prompter = Prompter(models[family].processor, models[family].config)
+    prompter = ChatTemplate(models[family].processor, models[family].config)
     prompt = prompter.prompt([Message(role="system", content="Be brief."), Message(role="user", content="Hello there")])
     assert "Be brief." in prompt
     assert "Hello there" in prompt
@@ -197,7 +197,7 @@ def test_a_config_that_leaves_out_the_vocabulary_takes_structured_output(tmp_pat
 
 def test_what_a_template_refuses_is_the_request_s_fault(models: dict[str, LoadedModel]) -> None:
     """Gemma's wants users and assistants to take turns, and says so."""
-    prompter = Prompter(models["gemma3"].processor, models["gemma3"].config)
+    prompter = ChatTemplate(models["gemma3"].processor, models["gemma3"].config)
     with pytest.raises(InvalidRequestError, match="must alternate"):
         prompter.prompt([Message(role="user", content="One"), Message(role="user", content="two")])
 
@@ -216,7 +216,7 @@ def test_tokens_are_counted_as_they_are_computed(models: dict[str, LoadedModel],
     backend = VisionBackend(models[family])
     picture = draw_many(1)[0].image
 
-    def answer(words: int) -> tuple[Prepared, Finished]:
+    def answer(words: int) -> tuple[Prepared, EndedSequence]:
         asked = request(IMAGE, "red " * words, max_tokens=400)
         prepared = prepared_elsewhere(backend, {"row": (asked, [picture])})
         return prepared["row"], run(Engine(backend, slots=2), prepared)["row"]
@@ -291,7 +291,7 @@ def test_positions_that_a_model_keeps_are_each_row_s_own(
     backend.whole_prompts, backend.shares_prefixes = True, False
     prepared = prepared_elsewhere(backend, rows_for("glm4v"))
     engine = Engine(backend, slots=1 if verdict.batching is Batching.ALONE else 8, group=1)
-    finished: dict[str, Finished] = {}
+    finished: dict[str, EndedSequence] = {}
     for number, (key, row) in enumerate(prepared.items()):
         engine.admit(key, row, urgent=number % 2 == 1)
         finished |= {one.key: one for one in engine.step()}

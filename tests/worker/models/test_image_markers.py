@@ -18,7 +18,7 @@ from tests.worker.engine.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
 from worker.engine.finished import failed
 from worker.models.backends import VisionBackend, _as_numpy
-from worker.models.chat_template import Prompter
+from worker.models.chat_template import ChatTemplate
 from worker.models.loader import load
 
 
@@ -50,34 +50,34 @@ def user(*content: str | ImagePart) -> Message:
 )
 def test_a_marker_that_the_template_writes_is_not_written_again(content: tuple[Any, ...], prompt: str) -> None:
     """JoyCaption's does for the first image; a second one gets its own."""
-    prompter = Prompter(Processor(marks_itself("<image>")), {"model_type": "llava"})
+    prompter = ChatTemplate(Processor(marks_itself("<image>")), {"model_type": "llava"})
     assert prompter.prompt([user(*content)]) == prompt
 
 
 def test_an_image_marker_in_a_text_is_no_image_s() -> None:
     """It is not counted among those that the template writes."""
-    prompter = Prompter(Processor(STRINGS), {"model_type": "llava"})
+    prompter = ChatTemplate(Processor(STRINGS), {"model_type": "llava"})
     assert prompter.prompt([user(IMAGE, "What is <image>?")]) == "USER: <image>\nWhat is <image>?\nASSISTANT:"
 
 
 def test_more_markers_than_images_are_refused() -> None:
     """A template that marks an image in every message, where only the second has one."""
     template = "{% for message in messages %}<image>{{ message['content'] + '\n' }}{% endfor %}"
-    prompter = Prompter(Processor(template), {"model_type": "llava"})
+    prompter = ChatTemplate(Processor(template), {"model_type": "llava"})
     with pytest.raises(InvalidRequestError, match=r"marks 2 images .* which have 1"):
         prompter.prompt([user("Hello"), user(IMAGE, "What is it?")])
 
 
 def test_a_family_whose_messages_are_strings_takes_a_template_of_strings() -> None:
     """mlx-vlm gives PaliGemma's as strings, and a role belongs to each."""
-    prompter = Prompter(Processor(STRINGS), {"model_type": "paligemma"})
+    prompter = ChatTemplate(Processor(STRINGS), {"model_type": "paligemma"})
     assert prompter.prompt([user(IMAGE, "caption en")]) == "USER: <image>caption en\nASSISTANT:"
 
 
 def test_a_model_without_a_template_is_refused_with_a_way_out() -> None:
     """Florence-2 and PaliGemma have none."""
     with pytest.raises(ModelError, match=r"no chat template.* such as Qwen3-VL"):
-        Prompter(SimpleNamespace(chat_template=None), {"model_type": "florence2"})
+        ChatTemplate(SimpleNamespace(chat_template=None), {"model_type": "florence2"})
 
 
 def test_arrays_in_lists_may_cross_threads() -> None:

@@ -79,7 +79,10 @@ def test_the_config_decides(config: dict[str, Any], modality: str, context: int 
 
 def test_descriptions_need_neither_mlx_nor_the_hub_s_client() -> None:
     """`captionq models` is to answer at once."""
-    code = "import sys, jobs.models as l; l.list_models(); print([n for n in ('mlx', 'huggingface_hub') if n in sys.modules])"
+    code = (
+        "import sys; from jobs.models.model_info import list_models; list_models()\n"
+        "print([name for name in ('mlx', 'huggingface_hub') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -12,20 +12,20 @@ from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, Vision
+from worker.models.vision_tower import Seen, VisionTower
 
 
 def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one batch, and in later ones; another image is encoded by itself."""
     encoded: list[bytes] = []
-    encode = Vision.encode
+    encode = VisionTower.encode
 
-    def counted(vision: Vision, rows: Iterable[Prepared]) -> Seen:
+    def counted(vision: VisionTower, rows: Iterable[Prepared]) -> Seen:
         seen = encode(vision, rows)
         encoded.extend(seen)
         return seen
 
-    monkeypatch.setattr(Vision, "encode", counted)
+    monkeypatch.setattr(VisionTower, "encode", counted)
     backend = VisionBackend(load("demo"))
     first, second = draw_many(2)
     questions = ["Describe this image.", "What is this?", *(first.question(seed)[0] for seed in range(4))]
