@@ -195,7 +195,7 @@ def test_a_model_that_cannot_be_tried_out_is_run_in_the_most_careful_way(
     monkeypatch.setattr(backend, "reference", broken)
     verdict = verdict_on(loaded, backend, settings)
     assert (verdict.batching, verdict.whole_prompts) == (Batching.ALONE, True)
-    assert verdict.reason == "AssertionError in broken of test_canary.py"
+    assert verdict.reason == "AssertionError in broken of test_batching_check.py"
     assert read_verdicts(settings) == {}
 
 
