@@ -1,4 +1,4 @@
-"""What a dead worker left behind: its rows go back to queued, and the lanes are made to agree with the rows."""
+"""Recovery of a dead worker's jobs: their rows go back to queued, and the lanes are made to agree with the rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ logger = logging.getLogger("captionq.worker")
 
 
 def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool = True) -> None:
-    """To be called before the worker's birth, by the process that holds the worker's lock.
+    """Requeue the jobs of a dead worker. Call it before this worker's birth, holding the worker's lock.
 
-    The rows decide: whatever Redis says of the dead worker's executions is thrown away, and every queued row that has no
-    entry then gets one. Jobs that the dead worker had taken go to the front of their lane. Those whose entry was lost otherwise
-    go to its end: a run that was interrupted while it queued must not go ahead of the one that starts this worker.
-    `died`: whether the jobs may have been the cause of it.
+    The rows decide: executions that Redis still lists for the dead worker are thrown away, and every queued row without an entry
+    gets one. Jobs that the dead worker had taken go to the front of their lane. Jobs that lost their entry otherwise go to its
+    end: an interrupted run must not go ahead of the run that starts this worker.
+
+    Args:
+        died: whether the jobs may have been the cause of the worker's death.
     """
     recovered = store.recover(worker.name, died=died)
     if recovered.requeued or recovered.poisoned:
@@ -58,7 +60,7 @@ def _forget(execution: Execution, connection: Redis) -> None:
 
 
 def _forget_dead(queue: LaneQueue, connection: Redis, worker: str) -> None:
-    """Registry members whose lease is gone, or is this worker's: one that took its leave properly has left no list of them."""
+    """Drop registry members whose lease is gone or is this worker's. A worker that ended properly leaves no list of them."""
     registry = queue.started_job_registry
     for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
         execution = Execution(id=execution_id, job_id=job_id, connection=connection)

@@ -1,4 +1,4 @@
-"""What the worker tells those who watch: the events of jobs, and how it is itself. Nothing depends on any of it being heard."""
+"""Publishing the events of jobs and the state of the worker. Events may be lost: the row has the truth."""
 
 from __future__ import annotations
 
@@ -14,78 +14,78 @@ from jobs.queue.events import NewEvent, publish
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Result
 from jobs.store.tables import Job
+from worker.dispatch.job_rate import JobRate
 from worker.dispatch.metrics import Metrics
-from worker.dispatch.rates import Rate
 from worker.dispatch.rq_leases import AWAY
 from worker.engine.sequences import TextDelta
 from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
 
-#: Seconds between two tellings of tokens: each token of a real model by itself, a few at a time of a tiny one.
+#: Seconds between two publications of tokens: each token of a real model by itself, several of a tiny one together.
 TOKENS_EVERY = 0.005
 #: Maximum number of events kept while the broker is away; the oldest go first.
 MOST_UNSENT = 10_000
-#: Seconds between two tellings of the worker's own state.
+#: Seconds between two publications of the worker's state.
 STATE_EVERY = 1.0
 
 
 class JobEvents:
-    """Publishes, and counts what it publishes."""
+    """Publishes events, and counts them in the metrics."""
 
     def __init__(self, name: str, connection: Redis, pipeline: Pipeline, kept: int) -> None:
-        """`kept`: seconds for which the worker counts as alive after it has told its state."""
+        """`kept`: seconds for which the worker counts as alive after its state was published."""
         self.metrics = Metrics(name)
         self._name = name
         self._connection = connection
         self._pipeline = pipeline
         self._kept = kept
-        self._rates: dict[str, Rate] = {}
-        #: What could not be published while the broker was away.
+        self._rates: dict[str, JobRate] = {}
+        #: Events that could not be published while the broker was away.
         self._unsent: deque[NewEvent] = deque(maxlen=MOST_UNSENT)
-        self._tokens_told = 0.0
-        self._state_told = 0.0
+        self._tokens_published = 0.0
+        self._state_published = 0.0
 
     def publish(self, job_id: str, event: str, **data: object) -> None:
-        """Something happened to a job."""
+        """Publish an event of a job."""
         self._publish([NewEvent(job_id, event, data)])
 
     def began(self, job: Job) -> None:
-        """A job was claimed. What an earlier attempt has said is void."""
+        """Publish that a job was claimed. The text of an earlier attempt is void."""
         if job.streamed:
             self.publish(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
 
     def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
-        """What the running jobs have said since the last time, if that is long enough ago; each in its running `attempt`."""
+        """Publish the new text of the running jobs, each in its running `attempt`, unless the last time was just now."""
         now = time.monotonic()
-        if now - self._tokens_told < TOKENS_EVERY:
+        if now - self._tokens_published < TOKENS_EVERY:
             return
         news = [_news(one, attempt(one.key)) for one in said()]
         if news:
-            self._tokens_told = now
+            self._tokens_published = now
             self._publish(news)
 
     def succeeded(self, job: Job, result: Result) -> None:
-        """The row of a job holds its result."""
+        """Count a job whose row holds its result, and publish its end."""
         self.metrics.succeeded(job.lane, result, job.queue_seconds)
         self._ended(job)
 
     def failed(self, job: Job, *, again: bool) -> None:
-        """The row of a job holds its error; `again`: it will be tried once more."""
+        """Count a job whose row holds its error, and publish its end. `again`: the job will be tried again, and has not ended."""
         self.metrics.failed(job.lane, "retried" if again else "failed")
         if not again:
             self._ended(job)
 
     def _ended(self, job: Job) -> None:
-        self._rates.setdefault(job.lane, Rate()).count()
+        self._rates.setdefault(job.lane, JobRate()).count()
         if job.streamed:
             self.publish(job.id, "ended")
 
     def state(self) -> None:
-        """How the worker is, if it has not just been told. Raises RedisError."""
-        if time.monotonic() - self._state_told < STATE_EVERY:
+        """Publish the worker's state, unless the last time was just now. Raises RedisError."""
+        if time.monotonic() - self._state_published < STATE_EVERY:
             return
-        self._state_told = time.monotonic()
+        self._state_published = time.monotonic()
         publish_state(self._connection, self._state(), self._kept)
 
     def _state(self) -> WorkerState:
@@ -107,7 +107,7 @@ class JobEvents:
         try:
             publish(self._connection, self._unsent)
         except AWAY as error:
-            logger.warning("The broker is away (%s): %s hears later.", error, news[0].job_id)
+            logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
         else:
             self._unsent.clear()
 

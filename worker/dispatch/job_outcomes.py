@@ -1,4 +1,4 @@
-"""The end of a job: the text file first, then the row, then events. rq is told last, by the worker."""
+"""The end of a job: the text file first, then the row, then events. The worker reports to rq last."""
 
 from __future__ import annotations
 

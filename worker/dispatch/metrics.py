@@ -1,4 +1,4 @@
-"""What the worker counts and measures, in Prometheus' terms. The API shows it; the worker opens no port."""
+"""The worker's counters and measurements, in Prometheus' terms. The API serves them; the worker opens no port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last step of a job with a text file: the file is written only where nobody wrote one since the job was queued."""
+"""The last step of a job with a text file: the file is written only if no other text was written since the job was queued."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from jobs.store.tables import Job
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
     """Write the job's text file. False: the job was cancelled meanwhile, and nothing was written.
 
-    A file that is neither as it was when the job was queued, nor this job's own of an earlier attempt, is left alone. Raises
-    OutputChangedError then, OutputOccupiedError for what is no text, and OutputError or ForbiddenError when it cannot be written.
+    Raises:
+        OutputChangedError: the file is neither as it was when the job was queued, nor this job's own of an earlier attempt. The
+            file is left as it is.
+        OutputOccupiedError: a folder, a link, a special file or a picture is in the file's place.
+        OutputError, ForbiddenError: the file cannot be written.
     """
     assert job.output is not None
     path = path_of(job.output)
-    # Looked at again: since the folder was walked, a link may have been put in its place.
+    # Checked again: since the folder was walked, a link may have been put in the file's place.
     check_place(path, job.parsed_roots())
     content, there = text_bytes(text), read_output(path)
     own = [content] if job.text is None else [content, text_bytes(job.text)]
@@ -27,7 +30,7 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
         previous = there
     else:
         raise _changed(job)
-    # The row comes first: whatever happens from here on, it knows the file as its own, and the text that was replaced.
+    # The row comes first: from here on it knows the file as its own, and keeps the text that is replaced.
     if not store.keep_answer(job.id, text, previous):
         return False
     if there != content and not write_output(path, content, replaces=there, writer=writer):
@@ -38,6 +41,6 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
 def _changed(job: Job) -> OutputChangedError:
     assert job.output is not None
     return OutputChangedError(
-        f"{shown(path_of(job.output))} was written or changed after this image was queued; it was left alone. "
+        f"{shown(path_of(job.output))} was written or changed after this image was queued; it was left as it is. "
         f"The answer is kept: captionq jobs show {job.id}"
     )

@@ -1,4 +1,4 @@
-"""An rq worker of captionq's lanes as far as its birth and death: all that a check of the broker needs."""
+"""The birth and death of an rq worker on captionq's lanes: enough for a check of the broker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class QueueWorker(BaseWorker):
         )
 
     def register_and_leave(self) -> None:
-        """OnProgress rq of the worker's birth, ask the lanes for nothing, and tell rq of its death. No other worker notices.
+        """Register the worker with rq, take no job, and unregister the worker. No other worker notices.
 
         Raises RedisError, or another error when a reply cannot be read.
         """
@@ -40,10 +40,10 @@ class QueueWorker(BaseWorker):
             self.register_death()  # type: ignore[no-untyped-call]  # rq's own signature
 
     def _set_ip_address(self, connection: Redis) -> None:
-        """Give the connection the worker's name, for who lists the server's clients.
+        """Give the connection the worker's name, which a list of the server's clients shows.
 
-        rq also asks for the connection's address, to show it. Over a unix socket the address is the socket's path, in which
-        redis-py cannot read a space or an equals sign: the worker would never start.
+        rq also asks for the connection's address. Over a unix socket the address is the socket's path, and redis-py cannot parse
+        a space or an equals sign in it: the worker would never start.
         """
         with suppress(ResponseError):  # a name with a letter outside of ASCII
             connection.client_setname(self.name)

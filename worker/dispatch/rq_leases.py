@@ -49,7 +49,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class EndedLease:
-    """A lease whose row has changed already. Only rq has to be told."""
+    """A lease whose row has changed already, and whose end has yet to be reported to rq."""
 
     lease: Lease
     #: Seconds until the next attempt; None: the job has ended.
@@ -57,7 +57,7 @@ class EndedLease:
 
 
 class Leases:
-    """The leases of one rq worker: those whose jobs run, and those whose end rq has not been told."""
+    """The leases of one rq worker: those whose jobs run, and those whose end has yet to be reported."""
 
     def __init__(self, worker: BaseWorker, seconds: int) -> None:
         """`seconds`: how long a heartbeat keeps a lease."""
@@ -74,7 +74,7 @@ class Leases:
 
     @property
     def unreported(self) -> int:
-        """How many jobs have ended without rq having been told."""
+        """How many ended jobs have yet to be reported to rq."""
         return len(self._unreported)
 
     def open(self, group: Iterable[HeldJob]) -> list[Lease]:
@@ -109,7 +109,7 @@ class Leases:
         self._unreported.append(EndedLease(self.running.pop(job_id), retry_in))
 
     def report(self) -> None:
-        """OnProgress rq which jobs have ended, in three round trips.
+        """Report to rq which jobs have ended, in three round trips.
 
         May be repeated after a lost connection: each part is idempotent. Raises RedisError.
         """

@@ -1,4 +1,4 @@
-"""Following a job: what the engine says of a row, and what the worker publishes of a job and of itself."""
+"""Events of jobs: the text deltas of the engine, and the events and states that the worker publishes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel) -> None:
-    """Nothing twice, nothing of its neighbours, and the rest comes with its end."""
+    """The deltas hold no text twice and none of a neighbour's; the rest comes with the end of the sequence."""
     backend = VisionBackend(vision)
     pictures = draw_many(4)
     rows = [backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures]
@@ -70,7 +70,7 @@ def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel
 
 
 def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> None:
-    """Those that were said, and those that were not yet, are all there are."""
+    """Published log-probabilities and those of the rest together are those of the whole answer."""
     backend = VisionBackend(vision)
     row = backend.prepare(ask("Describe this image.", logprobs=True, top_logprobs=2), [draw_many(1)[0].image])
     engine = Engine(backend)
@@ -87,7 +87,7 @@ def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> No
 
 
 class Narrow:
-    """A tokenizer that does not know all tokens of its model, of which the likeliest few are told."""
+    """The tokenizer does not know all tokens of its model, and the likeliest few are reported."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -102,7 +102,7 @@ class Narrow:
 
 
 def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
-    """In the middle of its answer; those beside it are told and come to their end."""
+    """The sequence fails in the middle of its answer; its neighbours are published and come to their end."""
     backend = VisionBackend(vision)
     pictures = draw_many(3)
     options: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
@@ -119,7 +119,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
     while engine.busy:
         finished |= {row.key: row for row in engine.step()}
         said |= {one.key for one in engine.said()}
-        # At once, before the others have come to their end.
+        # At once, before the other sequences have ended.
         assert "1" in finished or not finished
     assert finished["1"].error is not None
     assert "out of range" in finished["1"].error.message
@@ -128,7 +128,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
 
 
 class Unshareable(Poisoned):
-    """The real backend, whose culprit's prompt goes in by itself, after the others' of its group."""
+    """The real backend; the culprit's prompt is prefilled by itself, after the others of its group."""
 
     def embed(self, prepared: Prepared, generated: Any = (), seen: Seen | None = None) -> Embedded:
         embedded = super().embed(prepared, generated, seen or {})
@@ -136,7 +136,7 @@ class Unshareable(Poisoned):
 
 
 def test_rows_that_joined_before_one_of_their_group_failed_do_not_decode_twice(vision: LoadedModel) -> None:
-    """They are taken out of the batch, and go in again by themselves."""
+    """The neighbours are taken out of the batch and go in again by themselves."""
     backend = Unshareable(vision, after=-1)
     pictures = draw_many(4)
     rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
@@ -152,7 +152,7 @@ def test_rows_that_joined_before_one_of_their_group_failed_do_not_decode_twice(v
 def test_the_worker_publishes_a_followed_job_from_its_beginning_to_its_end(
     settings: Settings, store: Store, connection: Redis
 ) -> None:
-    """Its tokens are the beginning of its text; a job that nobody follows leaves nothing but the loading of its model."""
+    """A job's tokens are the beginning of its text; a job without followers leaves only the loading of its model."""
     request = Request(
         model="demo-text", messages=[Message(role="user", content="Count to ten.")], sampling=Sampling(max_tokens=64)
     )
@@ -173,7 +173,7 @@ def test_the_worker_publishes_a_followed_job_from_its_beginning_to_its_end(
 
 
 def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store, connection: Redis) -> None:
-    """Whoever reads along throws away what the first one said."""
+    """Clients that follow throw away the first attempt's text."""
     request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])
     job = Job(model="demo-text", request=request.model_dump_json(), digest=request.digest, streamed=True)
     store.add([job])
@@ -183,7 +183,7 @@ def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store
 
 
 def test_a_worker_is_known_while_it_lives(settings: Settings, store: Store, connection: Redis) -> None:
-    """It says how it is until it ends; one that was killed is forgotten with what it said."""
+    """The worker publishes its state until it ends; the state of a killed worker expires."""
     seen: list[WorkerState] = []
     done = threading.Event()
 

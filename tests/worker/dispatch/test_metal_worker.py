@@ -48,7 +48,7 @@ MANY = 1900
 
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
-    """rq installs its handlers; the test run wants its own back."""
+    """Restore the signal handlers that rq replaces."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -58,7 +58,7 @@ def _own_signals() -> Iterator[None]:
 def queue_scenes(
     folder: Path, count: int, store: Store, connection: Redis, prompt: str = "Describe this image."
 ) -> tuple[Batch, dict[str, str]]:
-    """Queue questions about pictures; returns the right caption by the picture's address."""
+    """Queue questions about pictures. Returns the right caption by the picture's address."""
     captions = save_scenes(folder, count)
     question = Question("demo", prompt, Sampling(max_tokens=64))
     wanted = [Wanted(path, path.with_suffix(".txt")) for path in captions]
@@ -68,7 +68,7 @@ def queue_scenes(
 
 
 def add_text_job(store: Store, asked: str, model: str = "demo-text") -> Job:
-    """A row that asks a model without an image."""
+    """Add a row that asks a model without an image."""
     request = Request(model=model, messages=[Message(role="user", content=asked)], sampling=Sampling(max_tokens=64))
     job = Job(model=model, request=request.model_dump_json(), digest=request.digest)
     store.add([job])
@@ -76,7 +76,7 @@ def add_text_job(store: Store, asked: str, model: str = "demo-text") -> Job:
 
 
 def add_endless_job(store: Store) -> Job:
-    """One that is followed, and whose answer has as many tokens as there is room for: none that would end it may come."""
+    """Add a followed job whose answer takes all its tokens: no token that would end it may come."""
     sampling = Sampling(max_tokens=MANY, logit_bias={0: -100, 2: -100}, logprobs=True)
     messages = [Message(role="user", content="Count to twenty.")]
     request = Request(model="demo-text", messages=messages, sampling=sampling)
@@ -86,7 +86,7 @@ def add_endless_job(store: Store) -> Job:
 
 
 def assert_nothing_is_left(connection: Redis) -> None:
-    """Neither entries nor executions nor leases: the rows alone know that there was something."""
+    """Assert that Redis holds no entry, execution or lease: only the rows know of the jobs."""
     for queue in lanes(connection):
         assert queue.ids() == set()
     assert connection.keys("rq:job:*") == []
@@ -114,7 +114,7 @@ def test_it_empties_its_lanes_and_leaves_nothing_in_redis(
 def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
     settings: Settings, store: Store, connection: Redis
 ) -> None:
-    """Nothing is in Redis at all: the database alone is enough."""
+    """Redis is empty: the database is enough."""
     orphan, abandoned = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
     store.claim([abandoned.id], service.worker_name(settings))
     service.run(settings, burst=True)
@@ -126,7 +126,7 @@ def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
 def test_a_worker_keeps_its_name_when_the_machine_is_called_otherwise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As a Mac is in another network; in another data folder it is another worker."""
+    """A Mac's host name changes with the network; another data folder has another worker."""
     name = service.worker_name(settings)
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     assert service.worker_name(settings) == name
@@ -135,7 +135,7 @@ def test_a_worker_keeps_its_name_when_the_machine_is_called_otherwise(
 
 
 def test_an_entry_that_comes_twice_runs_once(settings: Settings, store: Store, connection: Redis) -> None:
-    """And one whose row is gone or cancelled does not run at all."""
+    """The second entry of a job is dropped, and a job whose row is gone or cancelled does not run."""
     job, cancelled = add_text_job(store, "Hello"), add_text_job(store, "Hello")
     store.cancel([cancelled.id])
     push(connection, Lane.BULK, [job.id])
@@ -183,7 +183,7 @@ def test_models_are_swapped_between_batches(
 def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """A folder that is not there: three attempts with pauses, then the reason; the text is in the row."""
+    """The folder is missing: three attempts with pauses, then the reason; the row has the text."""
     batch, captions = queue_scenes(tmp_path / "pictures", 2, store, connection)
     bad = store.jobs(batch_id=batch.id)[0]
     request = bad.parsed_request()
@@ -198,7 +198,7 @@ def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
     push(connection, Lane.BULK, [lost.id])
     deadline = 3
     while store.job(lost.id).status != JobStatus.FAILED and deadline:
-        # In a burst the worker ends while an attempt is put off; the next one takes it up.
+        # A burst ends while an attempt is put off; the next worker takes the job up.
         service.run(settings, burst=True)
         deadline -= 1
         for queue in lanes(connection):
@@ -213,7 +213,7 @@ def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
 def test_texts_that_were_written_by_hand_meanwhile_stay(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """Their jobs fail at once and keep their answers; their neighbours are written."""
+    """The jobs fail at once and keep their answers; their neighbours are written."""
     batch, captions = queue_scenes(tmp_path / "pictures", 4, store, connection)
     rows = store.jobs(batch_id=batch.id)
     outputs = [path_of(row.output or "") for row in rows]
@@ -231,7 +231,7 @@ def test_texts_that_were_written_by_hand_meanwhile_stay(
 def test_a_job_that_was_there_at_two_deaths_runs_alone(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """If it is the culprit, it takes no other along."""
+    """If the job is the culprit, no other job dies with it."""
     batch, _ = queue_scenes(tmp_path / "pictures", 6, store, connection)
     suspect = store.jobs(batch_id=batch.id)[2]
     for _ in range(2):
@@ -254,7 +254,7 @@ def test_a_job_that_was_there_at_two_deaths_runs_alone(
 def test_a_job_that_is_cancelled_while_it_runs_is_stopped(
     settings: Settings, connection: Redis, store: Store, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its row, or by rq's own stop-job; its neighbour is answered."""
+    """A running job is cancelled by its row or by rq's own stop-job; its neighbour is answered."""
     job, neighbour = add_endless_job(store), add_text_job(store, "Hello")
     push(connection, Lane.BULK, [job.id, neighbour.id])
     step, cancelled = MetalWorker._step, threading.Event()
@@ -279,7 +279,7 @@ def test_a_job_that_is_cancelled_while_it_runs_is_stopped(
 
 
 def test_it_never_forks(settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metal does not survive it: any fork in this process is an error while the worker runs."""
+    """Metal does not survive a fork: any fork in this process is an error while the worker runs."""
 
     def forbidden() -> int:
         raise AssertionError("the worker forked")
@@ -291,7 +291,7 @@ def test_it_never_forks(settings: Settings, store: Store, connection: Redis, mon
 
 
 def test_entries_are_read_as_json(settings: Settings, store: Store, connection: Redis) -> None:
-    """A pickle in an entry is data that makes no sense, and not code."""
+    """A pickle in an entry is data without a meaning, and not code."""
     job = add_text_job(store, "Hello")
     push(connection, Lane.BULK, [job.id])
     connection.hset(Entry.key_for(job.id), "data", b"cos\nsystem\n(S'true'\ntR.")
@@ -303,7 +303,7 @@ def test_entries_are_read_as_json(settings: Settings, store: Store, connection: 
 def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
     settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are held until it is back: nobody has to sweep for them, and each is claimed once."""
+    """The jobs are held until the broker is back: no sweep is needed, and each job is claimed once."""
     jobs = [add_text_job(store, "Hello!") for _ in range(3)]
     push(connection, Lane.BULK, [job.id for job in jobs])
     lease, tries = Leases.open, []
@@ -326,7 +326,7 @@ def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
 def test_it_outlives_a_database_that_goes_away(
     settings: Settings, store: Store, connection: Redis, postgres: Postgres
 ) -> None:
-    """What it ran is run again when the database is back, by the same process, and nobody is blamed for it."""
+    """The same process runs the jobs again when the database is back, and no job is blamed."""
     jobs = [add_text_job(store, "Count to twenty.") for _ in range(120)]
     push(connection, Lane.BULK, [job.id for job in jobs])
 
@@ -350,7 +350,7 @@ def test_it_outlives_a_database_that_goes_away(
 def test_it_outlives_a_sleep_within_a_transaction(
     settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server cuts it off, so that others can write; what it ran is run again, and nobody is blamed for it."""
+    """The server cuts the silent writer off, so that others can write; its jobs run again, and no job is blamed."""
     jobs = [add_text_job(store, "Count to twenty.") for _ in range(8)]
     push(connection, Lane.BULK, [job.id for job in jobs])
     step, slept = MetalWorker._step, threading.Event()
@@ -371,7 +371,7 @@ def test_it_outlives_a_sleep_within_a_transaction(
 
 
 def loads_of(log: pytest.LogCaptureFixture) -> list[str]:
-    """The models that were loaded, in order."""
+    """Record the models that are loaded, in order."""
     said = [record.getMessage() for record in log.records]
     return [words.split()[1].rstrip(":") for words in said if words.startswith("Loaded ")]
 
@@ -384,8 +384,8 @@ def test_models_that_alternate_in_a_lane_are_loaded_once_each(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Forty jobs in turn: those of the running model go first, and each gets its own right answer."""
-    # However slow the machine is, nobody's time comes.
+    """Forty jobs in turn: those of the running model go first, and each job gets its own right answer."""
+    # However slow the machine is, no held job becomes overdue.
     monkeypatch.setitem(MAX_WAIT, Lane.BULK, 3600.0)
     captions = save_scenes(tmp_path, 20)
     asked = dict(texts.TALK[:10])
@@ -413,7 +413,7 @@ def test_models_that_alternate_in_a_lane_are_loaded_once_each(
 def test_whoever_watches_a_job_learns_that_its_model_is_loaded(
     settings: Settings, store: Store, connection: Redis
 ) -> None:
-    """The first job of a model tells; the next one finds it there."""
+    """The first job of a model publishes the loading; the next job finds the model loaded."""
     jobs = [add_text_job(store, "Hello!"), add_text_job(store, "Hello!")]
     push(connection, Lane.BULK, [job.id for job in jobs])
     service.run(settings, burst=True)
@@ -429,7 +429,7 @@ def test_whoever_watches_a_job_learns_that_its_model_is_loaded(
 def test_a_job_that_breaks_every_worker_is_given_up(
     settings: Settings, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its deaths are counted as those of a process that is killed, so it comes to run alone, and its neighbour is answered."""
+    """Deaths are counted as for a killed process, so the job is isolated, and its neighbour is answered."""
     culprit, neighbour = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
     begin = Pipeline.begin
 
@@ -456,7 +456,7 @@ def test_a_job_that_breaks_every_worker_is_given_up(
 def test_a_job_for_another_model_is_not_held_for_ever(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When its time has come, the batch drains for it although there is more of the running model."""
+    """When the held job is overdue, the batch drains for it although more jobs of the running model wait."""
     monkeypatch.setitem(MAX_WAIT, Lane.BULK, 0.0)
     _, captions = queue_scenes(tmp_path / "first", 8, store, connection)
     other = add_text_job(store, "Hello!")
@@ -469,7 +469,7 @@ def test_a_job_for_another_model_is_not_held_for_ever(
 
 
 def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: Path) -> None:
-    """Without one a model goes when the next one comes; pinned ones stay; memory is given back."""
+    """Without a budget a model is unloaded when the next one comes; pinned models stay; memory is given back."""
     one = ResidentModels(settings)
     one.get("demo")
     held = mx.get_active_memory()
@@ -498,7 +498,7 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
 def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its weights are sound, and what is made of them is not: a folder of jobs would load it a thousand times."""
+    """The weights are sound and the check refuses the model: a folder of jobs would load it a thousand times."""
     loads = 0
 
     def load_and_count(name: str) -> LoadedModel:
@@ -519,7 +519,7 @@ def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
 
 
 def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(settings: Settings) -> None:
-    """Its jobs fail; nothing is loaded."""
+    """The model's jobs fail, and nothing is loaded."""
     small = ResidentModels(settings.model_copy(update={"memory_budget": "1MB"}))
     with pytest.raises(ModelTooLargeError, match=r"0\.0 GB"):
         small.get("demo")
@@ -530,5 +530,5 @@ def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(set
     ("budget", "expected"), [("60%", 600), ("0.6", 600), ("24GB", 24_000_000_000), ("1.5 mb", 1_500_000), (None, None)]
 )
 def test_a_memory_budget_is_a_share_or_an_amount(budget: str | None, expected: int | None, tmp_path: Path) -> None:
-    """Of a device of a thousand bytes."""
+    """The budget of a device of a thousand bytes."""
     assert Settings(data_dir=tmp_path, memory_budget=budget).memory_bytes(1000) == expected

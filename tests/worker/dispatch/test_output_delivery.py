@@ -1,4 +1,4 @@
-"""A worker's last step: what a person wrote since a job was queued is left alone, and nothing that is replaced is lost."""
+"""A worker's last step: texts that a person wrote since a job was queued stay, and no replaced text is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.dispatch.output_delivery import deliver
 
 
 def claimed(store: Store, output: Path, before: bytes | None = None) -> Job:
-    """A running job that writes this file, which had that content when the job was queued."""
+    """Add a running job that writes this file, which had that content when the job was queued."""
     job = make_job()
     job.output, job.output_before = output.as_uri(), fingerprint(before)
     store.add([job])
@@ -23,13 +23,13 @@ def claimed(store: Store, output: Path, before: bytes | None = None) -> Job:
 
 
 def again(store: Store, job: Job) -> Job:
-    """The same job's next attempt, after its worker died."""
+    """Start the job's next attempt, after its worker died."""
     store.recover("worker")
     return store.claim([job.id], "worker")[job.id]
 
 
 def test_a_text_that_was_written_since_is_left_alone(store: Store, tmp_path: Path) -> None:
-    """The reason names the file, and where the answer is."""
+    """The reason names the file, and the command that shows the answer."""
     output = tmp_path / "photo.txt"
     job = claimed(store, output)
     output.write_text("by hand\n")
@@ -41,7 +41,7 @@ def test_a_text_that_was_written_since_is_left_alone(store: Store, tmp_path: Pat
 
 
 def test_a_text_that_was_changed_since_is_left_alone(store: Store, tmp_path: Path) -> None:
-    """What was to be replaced is no longer there."""
+    """The text to be replaced is gone."""
     output = tmp_path / "photo.txt"
     job = claimed(store, output, b"an old answer\n")
     output.write_text("an old answer, mended by hand\n")
@@ -51,7 +51,7 @@ def test_a_text_that_was_changed_since_is_left_alone(store: Store, tmp_path: Pat
 
 
 def test_the_text_that_is_replaced_is_kept(store: Store, tmp_path: Path) -> None:
-    """Byte by byte, before the file is touched; one that was deleted meanwhile is written anew."""
+    """Byte by byte, before the file is touched; a text that was deleted meanwhile is written again."""
     output, old = tmp_path / "photo.txt", b"gr\xfcn\n"
     output.write_bytes(old)
     job = claimed(store, output, old)
@@ -65,7 +65,7 @@ def test_the_text_that_is_replaced_is_kept(store: Store, tmp_path: Path) -> None
 
 
 def test_a_second_attempt_knows_the_file_of_the_first(store: Store, tmp_path: Path) -> None:
-    """The worker died between the file and the row, and the answer is another one this time: nothing of that is a person's."""
+    """The worker died between file and row, and the second answer differs: the first one's file is not a person's."""
     output = tmp_path / "photo.txt"
     output.write_text("before\n")
     job = claimed(store, output, b"before\n")
@@ -81,7 +81,7 @@ def test_a_second_attempt_knows_the_file_of_the_first(store: Store, tmp_path: Pa
 
 
 def test_a_text_that_is_right_already_is_enough(store: Store, tmp_path: Path) -> None:
-    """Two jobs with one answer, of which the other one came first."""
+    """Two jobs have one answer, and the other job came first."""
     output = tmp_path / "photo.txt"
     job = claimed(store, output)
     output.write_text("an answer\n")
@@ -91,7 +91,7 @@ def test_a_text_that_is_right_already_is_enough(store: Store, tmp_path: Path) ->
 
 
 def test_a_job_that_was_cancelled_writes_nothing(store: Store, tmp_path: Path) -> None:
-    """Not even when its answer is ready."""
+    """The file stays even if the answer is ready."""
     output = tmp_path / "photo.txt"
     job = claimed(store, output)
     store.cancel([job.id])
@@ -101,7 +101,7 @@ def test_a_job_that_was_cancelled_writes_nothing(store: Store, tmp_path: Path) -
 
 
 def test_a_picture_that_was_put_in_the_texts_place_is_never_replaced(store: Store, tmp_path: Path) -> None:
-    """Whatever the job knows of the file."""
+    """Any content the job expects."""
     output = tmp_path / "photo.txt"
     output.write_bytes(b"\xff\xd8\xff a picture")
     job = claimed(store, output, output.read_bytes())
