@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+from importlib.metadata import version
 from typing import Any
 
 import mlx.core as mx
@@ -60,3 +62,14 @@ def claim_device() -> None:
         limit = device_limit()
         mx.set_wired_limit(limit)
         mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
+
+
+def free_memory() -> None:
+    """Return the memory of an unloaded model to the system. Its last reference must be gone."""
+    gc.collect()
+    mx.clear_cache()
+
+
+def device_name() -> str:
+    """Return the version of mlx and the device that it computes on."""
+    return f"mlx {version('mlx')} on {mx.default_device()}"

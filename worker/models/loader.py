@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +76,6 @@ def vocabulary_of(loaded: LoadedModel) -> int | None:
     sizes = [getattr(place, "vocab_size", None) for place in (getattr(known, "text_config", None), known)]
     sizes += [part.get("vocab_size") for part in config_parts(loaded.config)]
     return next((size for size in sizes if isinstance(size, int) and size > 0), None)
-
-
-def free_memory() -> None:
-    """Give back what an unloaded model held. Its last reference must be gone."""
-    import gc
-
-    import mlx.core as mx
-
-    gc.collect()
-    mx.clear_cache()
-
-
-def device() -> str:
-    """What mlx computes on."""
-    import mlx.core as mx
-
-    return f"mlx {version('mlx')} on {mx.default_device()}"
 
 
 def _suit_device(model: Any) -> None:

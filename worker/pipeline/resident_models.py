@@ -17,9 +17,9 @@ from jobs.settings import Settings
 from worker.engine.batching_check import verdict_on
 from worker.engine.engine import GROUP, Engine
 from worker.models.backends import make_backend
-from worker.models.device import claim_device, device_limit
+from worker.models.device import claim_device, device_limit, free_memory
 from worker.models.download import OnProgress, fetch
-from worker.models.loader import free_memory, load, loading_failed
+from worker.models.loader import load, loading_failed
 
 logger = logging.getLogger("captionq.residency")
 

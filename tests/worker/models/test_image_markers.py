@@ -17,9 +17,10 @@ from tests.support.families import save_model
 from tests.worker.engine.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
 from worker.engine.finished import failed
-from worker.models.backends import VisionBackend, _as_numpy
+from worker.models.backends import VisionBackend
 from worker.models.chat_template import ChatTemplate
 from worker.models.loader import load
+from worker.models.processor_inputs import as_numpy, ids_of_one_prompt
 
 
 class Processor:
@@ -86,7 +87,7 @@ def test_arrays_in_lists_may_cross_threads() -> None:
 
     def prepare() -> None:
         pixels = mx.arange(6).reshape(2, 3) * 2
-        found.append(_as_numpy({"pixels": [pixels, (pixels.astype(mx.bfloat16), "text")], "count": 2}))
+        found.append(as_numpy({"pixels": [pixels, (pixels.astype(mx.bfloat16), "text")], "count": 2}))
 
     thread = threading.Thread(target=prepare)
     thread.start()
@@ -103,7 +104,7 @@ def test_a_model_gets_the_arrays_in_lists_that_its_processor_made(monkeypatch: p
     plain, seen = backend._process, []
 
     def in_a_list(prompt: str, images: list[Any]) -> dict[str, Any]:
-        return {**plain(prompt, images), "tiles": _as_numpy([mx.ones((2,)), {"rest": mx.ones((3,))}])}
+        return {**plain(prompt, images), "tiles": as_numpy([mx.ones((2,)), {"rest": mx.ones((3,))}])}
 
     def look(*_: Any, **inputs: Any) -> Any:
         seen.append(inputs["tiles"])
@@ -128,9 +129,8 @@ def test_an_image_processor_of_llava_gets_no_padding(tmp_path: Path) -> None:
 
 def test_a_prompt_for_each_image_is_refused() -> None:
     """Molmo's processor makes them; one after the other they would be a prompt that nobody asked."""
-    backend = VisionBackend(load("demo"))
     with pytest.raises(ModelError, match="one image in a request"):
-        backend._only_row(np.zeros((2, 3), np.int32))
+        ids_of_one_prompt(np.zeros((2, 3), np.int32), "demo")
 
 
 def test_an_error_without_a_text_has_its_name() -> None:

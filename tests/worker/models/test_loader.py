@@ -16,8 +16,9 @@ import pytest
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models.model_info import ModelInfo, built_in_models, describe, hub_errors, list_models
 from tests.support.families import FAMILIES, save_model
+from worker.models.device import free_memory
 from worker.models.download import fetch
-from worker.models.loader import free_memory, load
+from worker.models.loader import load
 
 
 @pytest.fixture
