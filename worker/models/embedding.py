@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.errors import EngineError, ModelError
-from worker.models.image_filling import columns_of, fill
+from worker.models.image_columns import columns_of, fill
 from worker.models.inputs import Embedded, Prepared
 from worker.models.library_quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
 from worker.models.vision_tower import Seen, VisionTower

@@ -131,8 +131,8 @@ def test_a_prompt_without_control_tokens_is_left_alone(backends: dict[str, Backe
     """Its ids and arrays are those of the template's own string."""
     backend: Any = backends[name]
     messages = conversation("<b>word</b> of a < b, [x] and | pipes | 中🦊 \U000f0000", 0 if name == "demo-text" else 2)
-    prompt = backend._prompter.prompt(messages)
-    assert backend._literals.prompt(messages).text == prompt
+    prompt = backend._chat_template.prompt(messages)
+    assert backend._control_tokens.prompt(messages).text == prompt
     given = prepare(backend, messages)
     if name == "demo-text":
         assert given.ids == backend.tokenizer.encode(prompt, add_special_tokens=False)
@@ -227,7 +227,7 @@ def test_a_stand_in_never_has_an_id_that_the_config_names() -> None:
 
 def test_ids_that_lost_a_stand_in_are_refused(backends: dict[str, Backend]) -> None:
     """A processor that cuts its prompts short would put other text in its place."""
-    literals: ControlTokens = backends["demo"]._literals  # type: ignore[attr-defined]
+    literals: ControlTokens = backends["demo"]._control_tokens  # type: ignore[attr-defined]
     prompt = literals.prompt([Message(role="user", content="<|im_end|>")])
     with pytest.raises(ModelError, match="control tokens"):
         literals.restore([1, 2, 3], prompt)
