@@ -21,7 +21,7 @@ from worker.models.loader import LoadedModel
 from worker.models.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
 from worker.models.prompt_tokens import check_prompt_tokens, count_image_tokens
 from worker.models.reference import Reference
-from worker.models.vision_tower import Seen
+from worker.models.vision_tower import ImageFeatures
 from worker.sampling.grammar import Constraint
 
 
@@ -58,16 +58,16 @@ class Backend(Protocol):
     def patches(self, prepared: Prepared) -> int:
         """Count the patches of the sequence's images that `encode` has yet to encode; 0: none."""
 
-    def encode(self, sequences: Iterable[Prepared], /) -> Seen:
+    def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
         """Encode all images of these sequences in one pass of the vision tower. The features are not evaluated yet."""
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: ImageFeatures) -> None:
         """Keep evaluated features for other sequences with the same images."""
 
     def forget(self) -> None:
         """Forget all image features."""
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: ImageFeatures | None = None) -> Embedded:
         """Compute the language model's inputs of one sequence: its prompt, then the ids `generated` so far.
 
         Images that are not `seen` are encoded now.
@@ -130,11 +130,11 @@ class VisionBackend(CommonBackend):
         vision = self._embedding.vision
         return vision.missing_patches(prepared) if vision.groups(prepared) else 0
 
-    def encode(self, sequences: Iterable[Prepared], /) -> Seen:
+    def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
         """See `Backend`."""
         return self._embedding.vision.encode(sequences)
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: ImageFeatures) -> None:
         """See `Backend`."""
         self._embedding.vision.remember(seen)
 
@@ -142,7 +142,7 @@ class VisionBackend(CommonBackend):
         """See `Backend`."""
         self._embedding.vision.forget()
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: ImageFeatures | None = None) -> Embedded:
         """See `Backend`."""
         return self._embedding.embed(prepared, generated, seen)
 
@@ -180,17 +180,17 @@ class TextBackend(CommonBackend):
         """See `Backend`."""
         return 0
 
-    def encode(self, sequences: Iterable[Prepared], /) -> Seen:
+    def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
         """See `Backend`."""
         return {}
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: ImageFeatures) -> None:
         """See `Backend`."""
 
     def forget(self) -> None:
         """See `Backend`."""
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: ImageFeatures | None = None) -> Embedded:
         """See `Backend`."""
         ids = [*prepared.ids, *generated]
         return Embedded(ids, text_prefix=len(ids) - 1)

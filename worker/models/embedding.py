@@ -13,7 +13,7 @@ from jobs.errors import EngineError, ModelError
 from worker.models.image_columns import columns_of, fill
 from worker.models.inputs import Embedded, Prepared
 from worker.models.library_quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
-from worker.models.vision_tower import Seen, VisionTower
+from worker.models.vision_tower import ImageFeatures, VisionTower
 
 
 class Embedding:
@@ -25,7 +25,7 @@ class Embedding:
         self._family = getattr(model.config, "model_type", None)
         self.vision = VisionTower(model)
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: ImageFeatures | None = None) -> Embedded:
         """Embed one sequence, its prompt and then the ids `generated` so far. The result is evaluated, so that errors come here.
 
         Raises:

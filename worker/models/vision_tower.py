@@ -24,7 +24,7 @@ LARGEST_SHARE = 0.25
 #: The features of some images: arrays, nested in tuples and lists in the way of the family.
 Features = Any
 #: The features of images by image key.
-Seen = dict[bytes, Features]
+ImageFeatures = dict[bytes, Features]
 
 
 class VisionTower:
@@ -57,7 +57,7 @@ class VisionTower:
         """Count the patches of the sequence's images that are not remembered."""
         return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self._memory)
 
-    def encode(self, sequences: Iterable[Prepared], /) -> Seen:
+    def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
         """Run the tower once over all images of these sequences that are not remembered. Each sequence must pass `groups`.
 
         In the families with grids an image attends only to itself. The features are not evaluated yet.
@@ -77,7 +77,7 @@ class VisionTower:
         parts = [_part(features, slice(end - count, end)) for end, count in zip(ends, tokens, strict=True)]
         return dict(zip(new, parts, strict=True))
 
-    def remember(self, seen: Seen) -> None:
+    def remember(self, seen: ImageFeatures) -> None:
         """Keep evaluated features."""
         for key, features in seen.items():
             self._memory.add(key, features)
@@ -86,7 +86,7 @@ class VisionTower:
         """Forget all images."""
         self._memory = _Memory(REMEMBERED_BYTES)
 
-    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: Seen) -> Any:
+    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: ImageFeatures) -> Any:
         """Call the model's `get_input_embeddings` for ids (1, L), with features that are `seen` or remembered."""
         mask = mx.ones_like(tokens)
         if self._tower is None or not prepared.image_keys:
@@ -103,7 +103,7 @@ class VisionTower:
             self._memory.add(b"".join(prepared.image_keys), fresh)
         return embedded
 
-    def _features(self, prepared: Prepared, seen: Seen) -> list[Features]:
+    def _features(self, prepared: Prepared, seen: ImageFeatures) -> list[Features]:
         """Return the features of each image of the sequence. All are held here, as the memory may have no room for all."""
         found = {key: seen.get(key, self._memory.get(key)) for key in prepared.image_keys}
         if any(features is None for features in found.values()):

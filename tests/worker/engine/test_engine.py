@@ -22,7 +22,7 @@ from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.processor_inputs import image_keys
-from worker.models.vision_tower import Seen
+from worker.models.vision_tower import ImageFeatures
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -248,7 +248,7 @@ def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> 
 class Cramped(VisionBackend):
     """The real backend, whose tower has memory for the images of one row at a time."""
 
-    def encode(self, rows: Iterable[Prepared]) -> Seen:
+    def encode(self, rows: Iterable[Prepared]) -> ImageFeatures:
         rows = list(rows)
         if len(rows) > 1:
             raise MemoryError("[metal::malloc] Attempting to allocate 99 bytes")

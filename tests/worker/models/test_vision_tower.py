@@ -12,7 +12,7 @@ from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, VisionTower
+from worker.models.vision_tower import ImageFeatures, VisionTower
 
 
 def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.Monke
     encoded: list[bytes] = []
     encode = VisionTower.encode
 
-    def counted(vision: VisionTower, sequences: Iterable[Prepared]) -> Seen:
+    def counted(vision: VisionTower, sequences: Iterable[Prepared]) -> ImageFeatures:
         seen = encode(vision, sequences)
         encoded.extend(seen)
         return seen
