@@ -41,10 +41,11 @@ class Embedding:
         given = self.vision.embed(mx.array([ids]), prepared, inputs, seen or {}).to_dict()
         options = {**data, **{name: value for name, value in given.items() if value is not None}}
         kept = kept_positions(self._model.language_model)
-        if told := told_positions(self._family, kept, len(ids), images=prepared.inputs.get("pixel_values") is not None):
-            options |= told
+        has_pixels = prepared.inputs.get("pixel_values") is not None
+        if positions := told_positions(self._family, kept, len(ids), images=has_pixels):
+            options |= positions
             # A decode step of these families counts positions from zero if the model keeps none.
-            kept["_rope_deltas"] = told["rope_deltas"]
+            kept["_rope_deltas"] = positions["rope_deltas"]
         filled = None
         if options["inputs_embeds"].shape[1] != len(ids):
             ids, options = self._filled(ids, options)
