@@ -109,7 +109,7 @@ class VisionBackend(CommonBackend):
         if self.one_image and len(images) > 1:
             name = public_name(self._loaded.info.name)
             raise TooManyImagesError(
-                f"'{name}' takes one image a request, and this one has {len(images)}. Send one, or take another model."
+                f"'{name}' takes one image a request, and this one has {len(images)}. Send one, or use another model."
             )
         with self._lock:
             prompt = self._prompt(request.messages)

@@ -50,9 +50,8 @@ class ControlTokens:
         self._chat_template = chat_template
         self._tokenizer = _tokenizer(loaded.processor)
         self._stand_in, self._stand_in_id = _add_stand_in(self._tokenizer, set(_numbers(loaded.config)))
-        contents = _control_tokens(self._tokenizer, chat_template) | (
-            _named_tokens(loaded.processor) if vision else set()
-        )
+        contents = _control_tokens(self._tokenizer, chat_template)
+        contents |= _named_tokens(loaded.processor) if vision else set()
         contents = {content for content in contents if len(content.strip()) > 1}
         self._controls = _ids_of(contents, self._tokenizer)
         self._pattern = _pattern(contents, vision)
