@@ -1,4 +1,4 @@
-"""The lock that says whether a worker runs for a data folder. Cheap to import: the command line asks often."""
+"""The lock that says whether a worker runs for a data folder. Cheap to import, because the command line asks often."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jobs.errors import AlreadyRunningError
 from jobs.file_locks import try_lock
 from jobs.settings import Settings
 
-#: Seconds that a look at the lock may take.
-LOOK_SECONDS = 0.2
+#: Seconds for which `is_running` may hold the lock.
+CHECK_SECONDS = 0.2
 
 
 def is_running(settings: Settings) -> bool:
@@ -26,12 +26,12 @@ def is_running(settings: Settings) -> bool:
 
 @contextmanager
 def worker_lock(settings: Settings) -> Iterator[None]:
-    """Held for a worker's life; the system lets go of it even after kill −9. Raises AlreadyRunningError."""
+    """Hold the lock during the block, a worker's life. The system releases it even after kill −9. Raises AlreadyRunningError."""
     settings.make_folders()
     with settings.worker_lock.open("a+") as lock:
         if not try_lock(lock, fcntl.LOCK_EX):
-            # Somebody who looks whether a worker runs (`is_running`) holds the lock for a moment.
-            time.sleep(LOOK_SECONDS)
+            # Another process in `is_running` may hold the lock for a moment.
+            time.sleep(CHECK_SECONDS)
             if not try_lock(lock, fcntl.LOCK_EX):
                 raise _already_running(lock, settings)
         lock.truncate(0)
@@ -44,6 +44,6 @@ def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
     lock.seek(0)
     pid = lock.read().strip() or "unknown"
     return AlreadyRunningError(
-        f"A worker (PID {pid}) runs for {settings.data_dir} already, and one is all that the model has room for. "
+        f"A worker (PID {pid}) is already running for {settings.data_dir}; only one is allowed. "
         "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
     )

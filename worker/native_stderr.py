@@ -1,4 +1,4 @@
-"""What native decoders print goes to the log: libtiff writes hundreds of lines over one bad file."""
+"""The output of native decoders, sent to the log: libtiff writes hundreds of lines about one bad file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ logger = logging.getLogger("captionq.native")
 
 @contextmanager
 def native_stderr_to_log() -> Iterator[None]:
-    """File descriptor 2 leads to the debug log; Python's own `sys.stderr` still leads where it did before.
+    """Redirect file descriptor 2 to the debug log during the block. Python's own `sys.stderr` still goes to the terminal.
 
-    Libraries that call `write(2)` know the descriptor alone, so it is turned into a pipe for the whole process. A thread
-    empties the pipe; it ends with the block.
+    Libraries that call `write(2)` know only the descriptor, so a pipe replaces it for the whole process. A thread reads the pipe
+    until the block ends.
     """
     sys.stderr.flush()
     original = os.dup(2)

@@ -1,4 +1,4 @@
-"""The worker's process: one for a data folder, from its lock to its last log line."""
+"""The worker's process, from its lock to its last log line. There is one worker for a data folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from jobs.errors import WorkerError
+from jobs.errors import CaptionqError, WorkerError
 from jobs.models.model_info import first_line
 from jobs.queue import broker
 from jobs.settings import Settings
@@ -29,19 +29,27 @@ from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
 
-#: Seconds between two tries to find a database, or to find or start a broker, that went away.
+#: Seconds between two attempts to reach a database or a broker that went away.
 AWAY_PAUSE = 1.0
-#: Seconds after which a thread that prepares pictures hands Python back to the one that feeds the model, which asks for it after
-#: every reply of the broker. Python's own 5 ms would cost it as much each time.
+#: Seconds after which a thread that prepares images has to release Python's lock to the thread that feeds the model. That thread
+#: asks for the lock after every reply of the broker, and would wait Python's default of 5 ms each time.
 SWITCH_INTERVAL = 0.0005
-#: Seconds after which a worker that was asked to end with its owner ends at once: it may be fetching a model.
+#: Seconds beyond the grace period after which a worker whose owner has ended exits at once: a download may hold it up.
 LAST_RESORT = 5.0
 
 
 def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> None:
-    """Work until a signal says stop (or the lanes are empty, with `burst`). Raises AlreadyRunningError, BrokerError, WorkerError.
+    """Run jobs until a signal stops the worker.
 
-    `until_eof`: stop when the standard input closes, that is, with the process that started this one.
+    Args:
+        settings: The settings, of which the data folder decides the lock.
+        until_eof: Stop when the standard input closes, that is, when the process that started the worker ends.
+        burst: Stop when the lanes are empty.
+
+    Raises:
+        AlreadyRunningError: A worker is running for this data folder.
+        BrokerError: The broker can neither be found nor started.
+        WorkerError: The worker crashed.
     """
     settings.make_folders()
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -58,9 +66,9 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
 
 
 def worker_name(settings: Settings) -> str:
-    """The same at every start, so that a worker recognises what its predecessor left.
+    """Return the worker's name, the same at every start, so that a worker finds the jobs that its predecessor left.
 
-    It is kept in the data folder: a Mac's own name changes with the network, and two of them may have one name and one database.
+    The data folder keeps the name: a Mac's host name changes with the network, and two Macs with one database may share a name.
     """
     kept = settings.data_dir / "worker.name"
     name = kept.read_text() if kept.exists() else ""
@@ -71,7 +79,7 @@ def worker_name(settings: Settings) -> str:
 
 
 def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) -> None:
-    """A worker after the other on the same warm model: rq's loop ends when broker or database go away, and begins anew."""
+    """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     while True:
         queue_server = broker.find_or_start(settings)
@@ -79,7 +87,7 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
         crash: Exception | None = None
         try:
             recover(worker, store, queue_server.connection, died=died)
-            # From here on it is this process that left rows behind, and it lives.
+            # Jobs that a later turn finds running were left by this process, which did not die.
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
             worker.work(burst=burst, logging_level=None)
@@ -97,22 +105,25 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
 
 
 def _survive(crash: Exception, settings: Settings) -> None:
-    """Raises WorkerError for a crash that is more than a server that went away."""
+    """Log the loss of the broker or the database; raise WorkerError for any other crash."""
     if isinstance(crash, RedisError):
         logger.warning("The broker went away (%s).", crash)
     elif is_away(crash):
         logger.warning("The database went away (%s).", first_line(crash))
     else:
-        raise WorkerError(f"The worker broke: {crash}. {settings.log_dir} has the details.") from crash
+        raise WorkerError(f"The worker crashed: {crash}. {settings.log_dir} has the details.") from crash
 
 
 def _stop_at_eof(settings: Settings) -> None:
-    # Not through `sys.stdin`: a thread that waits inside its lock would abort an interpreter that ends for another reason.
+    # Not through `sys.stdin`: a thread that waits inside its lock would abort an interpreter that exits for another reason.
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(settings.grace + LAST_RESORT)
-    # What waits for a model that is still being fetched has not killed anybody.
-    with suppress(Exception):
+    try:
+        # The jobs wait for a model that is still downloading: they are not the cause of a death.
         Store(settings).recover(worker_name(settings), died=False)
-    os._exit(1)
+    except (CaptionqError, SQLAlchemyError, OSError) as error:
+        logger.warning("The jobs of this worker could not be given back (%s); the next worker recovers them.", error)
+    finally:
+        os._exit(1)

@@ -17,7 +17,7 @@ from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.rounds import all_wrong, median_of, summarise
 from jobs.settings import Settings
-from worker.models.loader import device
+from worker.models.device import device_name
 
 _TITLES = {"loop": "plain loop", "captionq": "captionq"}
 
@@ -102,7 +102,7 @@ def environment() -> dict[str, object]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "device": device(),
+        "device": device_name(),
         "versions": {name: version(name) for name in names},
     }
 

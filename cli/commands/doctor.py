@@ -85,9 +85,9 @@ def _data_folder(settings: Settings) -> str:
 
 
 def _mlx(_: Settings) -> str:
-    from worker.models.loader import device
+    from worker.models.device import device_name
 
-    return device()
+    return device_name()
 
 
 def _broker(settings: Settings) -> str:

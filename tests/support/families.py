@@ -1,4 +1,4 @@
-"""The families of vision models that most tests use; the tiny models themselves are built by tools/families."""
+"""The families of vision models that most tests use. `tools/families` builds the tiny models."""
 
 from __future__ import annotations
 
@@ -23,5 +23,8 @@ FAMILIES = (
 
 
 def save_model(family: str, folder: Path, seed: int = 0, *, says_vocabulary: bool = True) -> Path:
-    """Write a model of the family into the folder. `says_vocabulary`: its config does, else it is the library's default."""
+    """Write a tiny model of the family into the folder.
+
+    `says_vocabulary`: Whether its config has the size of the vocabulary, or leaves it to the library's default.
+    """
     return save(catalogue.FAMILIES[family], folder, seed, says_vocabulary=says_vocabulary)

@@ -1,4 +1,4 @@
-"""The private names of other people's packages that captionq leans on: when one moves, this says which."""
+"""Private names of other packages on which captionq depends: a test names the one that has changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from worker.pipeline.pipeline import Pipeline
 
 @pytest.mark.parametrize(("package", "expected"), [("rq", "3.0."), ("mlx-vlm", "0.7.10"), ("mlx-lm", "0.32.")])
 def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
-    """Each was read and measured at this version; a newer one wants another look."""
+    """Each package was read and measured at this version; a newer version has to be read again."""
     assert version(package).startswith(expected)
 
 
@@ -75,14 +75,14 @@ def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
         (RQScheduler.heartbeat, []),
     ],
 )
-def test_rq_still_takes_what_it_is_given(function: Callable[..., Any], parameters: list[str]) -> None:
+def test_rq_still_takes_the_same_arguments(function: Callable[..., Any], parameters: list[str]) -> None:
     """The methods that the worker calls or replaces have the signatures it counts on."""
     found = [name for name in inspect.signature(function).parameters if name != "self"]
     assert found == parameters
 
 
 def test_rq_still_keeps_its_state_where_the_worker_looks() -> None:
-    """Attributes of workers and jobs that have no public accessor."""
+    """The worker reads attributes of rq's workers and jobs that have no public accessor."""
     source = inspect.getsource(BaseWorker)
     for name in ("_stop_requested", "_shutdown_requested_date", "_set_ip_address(connection)", "ip_address"):
         assert name in source
@@ -91,7 +91,7 @@ def test_rq_still_keeps_its_state_where_the_worker_looks() -> None:
 
 
 def state_of(connection: Redis, lease: Lease) -> dict[str, Any]:
-    """What Redis holds: keys (without the names of this entry and its execution), fields or sizes, minutes to live."""
+    """Return the keys in Redis with their fields or sizes and minutes to live, without the ids of the entry and its execution."""
     found: dict[str, Any] = {}
     sizes: dict[str, Callable[[str], Any]] = {
         "hash": lambda key: sorted(connection.hkeys(key)),
@@ -108,10 +108,10 @@ def state_of(connection: Redis, lease: Lease) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("others_wait", [False, True])
-def test_a_lease_of_ours_is_what_rq_makes(
+def test_a_lease_leaves_the_same_keys_as_rq(
     settings: Settings, store: Store, connection: Redis, others_wait: bool
 ) -> None:
-    """Opened in one round trip and closed in another: the same keys, values and times to live as after rq's own steps."""
+    """A lease is opened in one round trip and closed in another, with the keys, values and times to live of rq's own steps."""
     seen: list[list[dict[str, Any]]] = []
     for ours in (False, True):
         connection.flushall()
@@ -143,14 +143,14 @@ def test_a_lease_of_ours_is_what_rq_makes(
 
 
 def test_a_warm_stop_raises_only_while_the_worker_is_idle() -> None:
-    """The batch relies on a flag while it is busy, and on an exception while it waits."""
+    """The worker relies on a flag while it is busy, and on an exception while it waits."""
     source = inspect.getsource(BaseWorker._shutdown)
     assert "WorkerStatus.BUSY" in source
     assert "raise StopRequested" in source
 
 
 def test_the_packaged_server_is_a_valkey_9() -> None:
-    """The path of its binary is the one private name of the package that is used."""
+    """The path of its binary is the only private name of the package that captionq uses."""
     path = get_binary_path()
     assert os.access(path, os.X_OK)
     answer = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=True)
@@ -158,12 +158,12 @@ def test_the_packaged_server_is_a_valkey_9() -> None:
 
 
 def test_mlx_vlm_still_knows_the_same_inputs_with_an_entry_for_each_token() -> None:
-    """A new one would be handed whole to a chunk. The deepstack features are not in our list: they are compact."""
+    """A new input would be given whole to each chunk. The deepstack features are not in captionq's list: they are compact."""
     assert {*PER_TOKEN, "deepstack_visual_embeds"} == ar._SEQUENCE_ALIGNED_PROMPT_KWARGS
 
 
 def test_mlx_vlm_still_says_which_prompts_may_be_prefilled_in_parts() -> None:
-    """Called for a model, with what its language model will be given."""
+    """The function is called for a model, with the inputs of its language model."""
     parameters = inspect.signature(_chunked_prefill_enabled).parameters
     assert next(iter(parameters)) == "model"
     assert "prefill_kwargs" in parameters
@@ -171,7 +171,7 @@ def test_mlx_vlm_still_says_which_prompts_may_be_prefilled_in_parts() -> None:
 
 @pytest.mark.parametrize("family", sorted(KEEPS_POSITIONS))
 def test_families_that_keep_positions_keep_them_where_they_did(family: str) -> None:
-    """And take them as inputs, which is how rows of one batch get their own."""
+    """The families also take positions as inputs, which give each sequence of a batch its own positions."""
     source = inspect.getsource(importlib.import_module(f"mlx_vlm.models.{family}.language").LanguageModel)
     assert "self._position_ids = None" in source
     assert "self._rope_deltas = None" in source
@@ -181,7 +181,7 @@ def test_families_that_keep_positions_keep_them_where_they_did(family: str) -> N
 
 @pytest.mark.parametrize("module", [vlm_cache, lm_cache])
 def test_the_caches_of_both_libraries_still_work_alike(module: Any) -> None:
-    """Merging, padding on the left, filling by hand, filtering, extending."""
+    """The caches are merged, padded on the left, filled by hand, filtered and extended."""
     padded = module.KVCache.merge([module.KVCache()] * 2)
     padded.prepare(left_padding=[0, 2])
     assert isinstance(padded, module.BatchKVCache)
@@ -202,7 +202,7 @@ def test_the_caches_of_both_libraries_still_work_alike(module: Any) -> None:
 
 
 def test_transformers_still_encodes_without_added_tokens() -> None:
-    """And still says which of them a template writes: its own `sanitize_control_tokens` is made of the two."""
+    """transformers still says which control tokens a template writes; its own `sanitize_control_tokens` uses both methods."""
     for method, parameters in (("_encode_without_added_tokens", ["text"]), ("_get_control_tokens", ["chat_template"])):
         for kind in (PreTrainedTokenizerBase, PreTrainedTokenizerFast):
             assert [

@@ -1,4 +1,4 @@
-"""What native decoders print."""
+"""The output of native decoders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print("and so it does after", file=sys.stderr)
 
 
 def test_a_bad_tiff_writes_to_the_log_and_not_to_the_terminal(tmp_path: Path) -> None:
-    """libtiff prints hundreds of lines over one file; Python's own words still reach the terminal."""
+    """libtiff prints hundreds of lines about one file; Python's own output still reaches the terminal."""
     write_noisy_tiff(tmp_path / "noisy.tiff")
     arguments = [sys.executable, "-c", _CODE, str(tmp_path / "noisy.tiff"), str(tmp_path / "log")]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=True)

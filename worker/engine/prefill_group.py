@@ -18,7 +18,7 @@ from worker.engine.time_budget import PAUSE, TimeBudget
 from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Embedded
-from worker.models.vision_tower import Seen
+from worker.models.vision_tower import ImageFeatures
 
 #: Patches that the vision tower gets in one pass at most: about four megapixels. More gained nothing, and takes memory.
 MOST_PATCHES = 16_384
@@ -45,7 +45,7 @@ class _Unit:
     pace: TimeBudget | None
     amount: int
     #: Features that are there when it is done.
-    seen: Seen = field(default_factory=dict)
+    seen: ImageFeatures = field(default_factory=dict)
     since: float = field(default_factory=time.perf_counter)
 
 
@@ -62,7 +62,7 @@ class PrefillGroup:
         self._units: deque[_Unit] = deque()
         self._to_encode = deque(row.prepared for row in rows if context.backend.patches(row.prepared))
         #: Kept until the rows are embedded: the memory may be too small for all of them.
-        self._seen: Seen = {}
+        self._seen: ImageFeatures = {}
         #: When the last one of those that have ended was seen to.
         self._last_end = 0.0
         self._to_embed = deque(rows)
@@ -101,7 +101,7 @@ class PrefillGroup:
                 return True
         return bool(self._to_embed)
 
-    def _begin(self, work: Any, pace: TimeBudget | None, amount: int, seen: Seen | None = None) -> None:
+    def _begin(self, work: Any, pace: TimeBudget | None, amount: int, seen: ImageFeatures | None = None) -> None:
         self._units.append(_Unit(work, pace, amount, seen or {}))
         mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
 

@@ -1,4 +1,4 @@
 """mlx-vlm and mlx-lm behind one face: loading, templates, inputs, vision tower, caches and detokenizing.
 
-Nothing here knows other sequences.
+No module here knows of other sequences.
 """

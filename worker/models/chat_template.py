@@ -1,7 +1,7 @@
 """Messages as the text that a model was trained to continue, with text and images in the order of each message.
 
-Chat templates disagree on what a message's content is: a string, a list of parts, or a list for some roles alone, and one that
-is given the other form may drop the text without a word. So each template is tried out once with a probe.
+Chat templates disagree on the form of a message's content: a string, a list of parts, or a list for some roles only. A template
+that gets the wrong form may drop the text without an error, so each template is tried out once with a probe.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from jinja2 import TemplateError
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import ImagePart, Message
 
-#: A word that no template holds by itself.
+#: A word that no template contains.
 _PROBE = "xqprobex"
-#: How templates may know an image: most by the first, ERNIE's by the second.
+#: The forms in which templates accept an image: most take the first, ERNIE's the second.
 _IMAGE_PARTS: tuple[dict[str, str], ...] = ({"type": "image"}, {"type": "image_url"})
 
 
 class ChatTemplate:
-    """Applies the chat template of one model."""
+    """The chat template of one model."""
 
     def __init__(self, processor: Any, config: dict[str, Any]) -> None:
-        """Raises ModelError when there is no template."""
+        """Raise ModelError if the model has no template."""
         self._processor = processor
         self._config = config
         self._owner = _owner(processor)
-        #: How to write an image in a list of parts; None: the template takes strings alone.
+        #: The form of an image in a list of parts; None: the template takes only strings.
         self._image = next((image for image in _IMAGE_PARTS if self._shows(image)), None)
         self._takes_strings: dict[str, bool] = {}
         for role in ("user", "system", "assistant"):
@@ -35,26 +35,31 @@ class ChatTemplate:
 
     @property
     def template(self) -> str:
-        """The chat template's source."""
+        """The source of the template, in Jinja."""
         return str(self._owner.chat_template)
 
     def prompt(self, messages: list[Message]) -> str:
-        """The prompt, with one image marker where each image stands. Raises InvalidRequestError, ModelError."""
+        """Render the prompt, with one image marker in the place of each image.
+
+        Raises:
+            InvalidRequestError: The template refuses these messages.
+            ModelError: The place of an image is not known for this family.
+        """
         images = sum(len(message.images) for message in messages)
         try:
             if images and self._image is None:
                 return self._by_family(messages, images)
-            return self._apply([{"role": one.role, "content": self._content(one)} for one in messages])
+            return self._apply([{"role": message.role, "content": self._content(message)} for message in messages])
         except (TemplateError, ValueError) as error:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
 
     def lacks_bos(self, prompt: str) -> bool:
-        """Whether the tokenizer is to put its first token (BOS) there. Many templates do so themselves, and once is right."""
+        """Whether the tokenizer has to add its first token (BOS). Many templates write it, and a second BOS would be wrong."""
         bos = getattr(getattr(self._processor, "tokenizer", self._processor), "bos_token", None)
         return bos is not None and not prompt.startswith(bos)
 
     def takes_string(self, message: Message) -> bool:
-        """Whether the template gets this message's content as one string, its texts on lines of their own."""
+        """Whether the template gets this message's content as one string, with each text on its own line."""
         return not message.images and self._takes_strings[message.role]
 
     def _content(self, message: Message) -> str | list[dict[str, str]]:
@@ -63,28 +68,33 @@ class ChatTemplate:
         return _parts(message, self._image or _IMAGE_PARTS[0])
 
     def _by_family(self, messages: list[Message], images: int) -> str:
-        """For templates of strings mlx-vlm knows the family's marker; given parts, it keeps their order."""
+        """Render a template of strings: mlx-vlm knows the marker of each family, and keeps the order of the parts."""
         from mlx_vlm.prompt_utils import MODEL_CONFIG, apply_chat_template
 
         family = str(self._config.get("model_type", "")).lower()
         if family not in MODEL_CONFIG:
             raise ModelError(
-                f"Where an image goes in the prompt of a '{family}' model is not known; use another model."
+                f"The place of an image in the prompt of a '{family}' model is not known. Use another model."
             )
-        plain = [{"role": one.role, "content": _parts(one, _IMAGE_PARTS[0])} for one in messages]
+        plain = [{"role": message.role, "content": _parts(message, _IMAGE_PARTS[0])} for message in messages]
         missing = images - self._leave_out_written(plain, images)
         marked = apply_chat_template(self._processor, self._config, plain, num_images=missing, return_messages=True)
-        contents = [one if isinstance(one, str) else self._flat(one["content"]) for one in marked]
+        contents = [item if isinstance(item, str) else self._flat(item["content"]) for item in marked]
         return self._apply(
-            [{"role": one.role, "content": content} for one, content in zip(messages, contents, strict=True)]
+            [{"role": message.role, "content": content} for message, content in zip(messages, contents, strict=True)]
         )
 
     def _leave_out_written(self, messages: list[dict[str, Any]], images: int) -> int:
-        """Take out as many images, from the first on, as the template marks by itself (JoyCaption's does); returns how many.
+        """Remove the first images from the messages, one for each marker that the template writes by itself (JoyCaption's does).
 
-        Raises InvalidRequestError if it marks more than there are.
+        Returns:
+            The number of removed images.
+
+        Raises:
+            InvalidRequestError: The template writes more markers than the messages have images.
         """
-        written = self._apply([{"role": one["role"], "content": _PROBE} for one in messages]).count(self._marker)
+        probes = [{"role": message["role"], "content": _PROBE} for message in messages]
+        written = self._apply(probes).count(self._marker)
         if written > images:
             raise InvalidRequestError(
                 f"The model's chat template marks {written} images in these messages, which have {images}. "
@@ -106,19 +116,19 @@ class ChatTemplate:
         return getattr(self._processor, "image_token", None) or "<image>"
 
     def _flat(self, content: str | list[dict[str, str]]) -> str:
-        """Join a content of parts, for a template of strings in a family that takes lists."""
+        """Join a list of parts to one string, for a template of strings in a family that takes lists."""
         if isinstance(content, str):
             return content
         return "\n".join(self._marker if part["type"] == "image" else part["text"] for part in content)
 
     def _apply(self, messages: list[dict[str, Any]]) -> str:
-        # A caption is an answer, not a deliberation. Templates that do not know the word would have transformers warn.
+        # A caption needs no reasoning before it. transformers warns if a template does not know the option.
         options = {"enable_thinking": False} if "enable_thinking" in str(self._owner.chat_template) else {}
         prompt: str = self._owner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
         return prompt
 
     def _keeps_string(self, role: str) -> bool:
-        """Whether a string as the content of a message of this role arrives in the prompt."""
+        """Whether the prompt contains the text of a message of this role if its content is a string."""
         message: dict[str, Any] = {"role": role, "content": _PROBE}
         user = {"role": "user", "content": _PROBE if self._takes_strings.get("user", True) else [_text_part(_PROBE)]}
         around = {"user": [message], "system": [message, user], "assistant": [user, message, user]}
@@ -127,11 +137,11 @@ class ChatTemplate:
         return prompt is not None and prompt.count(_PROBE) == len(messages)
 
     def _shows(self, image: dict[str, str]) -> bool:
-        """Whether the template takes a list of parts and marks this one in it."""
-        alone = self._try([{"role": "user", "content": [_text_part(_PROBE)]}])
+        """Whether the template takes a list of parts and writes a marker for this form of an image."""
+        text_only = self._try([{"role": "user", "content": [_text_part(_PROBE)]}])
         both = self._try([{"role": "user", "content": [image, _text_part(_PROBE)]}])
-        # A template of strings may print the list itself.
-        return both is not None and _PROBE in both and both != alone and "'type'" not in both
+        # A template of strings may print the list as Python does.
+        return both is not None and _PROBE in both and both != text_only and "'type'" not in both
 
     def _try(self, messages: list[dict[str, Any]]) -> str | None:
         try:
@@ -141,7 +151,7 @@ class ChatTemplate:
 
 
 def _owner(processor: Any) -> Any:
-    """Whichever of the processor and its tokenizer holds the chat template."""
+    """Return the processor or its tokenizer, the first of them that has a chat template. Raises ModelError."""
     for owner in (processor, getattr(processor, "tokenizer", None)):
         if getattr(owner, "chat_template", None) is not None:
             return owner
@@ -164,5 +174,5 @@ def _parts(message: Message, image: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _text_part(text: str) -> dict[str, str]:
-    # InternVL's template reads `content` where the others read `text`.
+    # InternVL's template reads `content`, the others read `text`.
     return {"type": "text", "text": text, "content": text}

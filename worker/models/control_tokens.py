@@ -1,10 +1,12 @@
-"""Control tokens that a request's text spells out: they are text, and never what they would be in a template's hand.
+"""Control tokens that a request's text spells out: the model reads them as text, never as control tokens.
 
-A prompt goes through the chat template into one string, and the tokenizer, like a vision model's processor, takes every
-`<|im_end|>` or `<image>` in it for a control token, whoever wrote it. transformers' `sanitize_control_tokens` marks those of the
-messages, but mlx-vlm's processors do not know it. Here each becomes a run of stand-ins, as many as it has ids as plain text:
-a token of our own that the tokenizer takes as one, and that gives way to these ids before the model sees it. The prompt's
-length, and with it all that the processor says of its tokens, is right from the start.
+A chat template turns a conversation into one string, and the tokenizer, like a vision model's processor, takes every `<|im_end|>`
+or `<image>` in that string for a control token, no matter if the template or a client wrote it. transformers'
+`sanitize_control_tokens` marks those of the messages, but mlx-vlm's processors do not know it.
+
+Here each literal (a control token that a message spells out) becomes a run of stand-ins, as many as the literal has ids as plain
+text. The stand-in is a token of captionq's own, added to the tokenizer; these ids replace the stand-ins before the model sees
+them. So the length of the prompt, and everything that the processor derives from it, is right from the start.
 """
 
 from __future__ import annotations
@@ -22,52 +24,59 @@ from jobs.requests import Message, TextPart
 from worker.models.chat_template import ChatTemplate
 from worker.models.loader import LoadedModel
 
-#: What processors look for in the prompt, by whichever name; the bounds keep the search linear.
+#: Markers of images that processors look for in the prompt. The bounds keep the search linear.
 _IMAGE_MARKER = r"<[^<>\s]{0,40}(?i:image|img|video|audio|placeholder)[^<>\s]{0,40}>"
-#: Templates look for them in an assistant's messages, to leave its thoughts out of the prompt.
+#: Tokens that templates look for in an assistant's messages, to leave its thoughts out of the prompt.
 _THOUGHTS = frozenset({"<think>", "</think>"})
-#: The private characters between which a literal stands in a template; those that the request's text holds are not used.
+#: Private-use characters. Two that the request's text does not contain mark the start and end of a literal in the template.
 _PRIVATE = range(0xF0000, 0xFFFFE)
 
 
 @dataclass(frozen=True)
 class ShieldedPrompt:
-    """A prompt whose literals are stand-ins."""
+    """A prompt in which stand-ins replace the literals."""
 
     text: str
-    #: The ids that belong where the stand-ins are, in this order.
+    #: The ids of the literals as plain text, one for each stand-in, in their order.
     ids: tuple[int, ...] = ()
 
 
 class ControlTokens:
-    """The control tokens of one model. Not safe to use from several threads at once: its tokenizer is not."""
+    """The control tokens of one model. Not thread-safe, because the tokenizer is not."""
 
-    def __init__(self, loaded: LoadedModel, prompter: ChatTemplate) -> None:
-        """Adds a token to the tokenizer, with an id that the model does not know."""
+    def __init__(self, loaded: LoadedModel, chat_template: ChatTemplate) -> None:
+        """Add the stand-in to the tokenizer, with an id that the model does not know."""
         vision = loaded.info.modality == "vision"
-        self._prompter = prompter
+        self._chat_template = chat_template
         self._tokenizer = _tokenizer(loaded.processor)
         self._stand_in, self._stand_in_id = _add_stand_in(self._tokenizer, set(_numbers(loaded.config)))
-        contents = _control_tokens(self._tokenizer, prompter) | (_named_tokens(loaded.processor) if vision else set())
+        contents = _control_tokens(self._tokenizer, chat_template)
+        contents |= _named_tokens(loaded.processor) if vision else set()
         contents = {content for content in contents if len(content.strip()) > 1}
         self._controls = _ids_of(contents, self._tokenizer)
         self._pattern = _pattern(contents, vision)
         self._assistant_pattern = _pattern(contents - _THOUGHTS, vision)
 
     def prompt(self, messages: list[Message]) -> ShieldedPrompt:
-        """The prompt of a conversation, the literals of its texts shielded. Without any it is the prompter's own.
+        """Render the prompt of a conversation with its literals shielded; without literals it is the chat template's prompt.
 
-        Raises InvalidRequestError, ModelError.
+        Raises:
+            InvalidRequestError: The template refuses the messages, or a literal cannot be shielded.
+            ModelError: See `ChatTemplate.prompt`.
         """
         texts = ["".join(_texts(message)) for message in messages]
         if not any(self._pattern.search(text) for text in texts):
-            return ShieldedPrompt(self._prompter.prompt(messages))
+            return ShieldedPrompt(self._chat_template.prompt(messages))
         start, end = _unused_characters("".join(texts))
         marked = [self._mark(message, start, end) for message in messages]
-        return self._shield(self._prompter.prompt(marked), start, end)
+        return self._shield(self._chat_template.prompt(marked), start, end)
 
     def restore(self, ids: list[int], shielded: ShieldedPrompt) -> list[int]:
-        """The ids of a prompt with those of its literals in place of the stand-ins. Raises ModelError."""
+        """Return the prompt's ids with the literals' ids in place of the stand-ins.
+
+        Raises:
+            ModelError: The processor added or removed stand-ins.
+        """
         if not shielded.ids:
             return ids
         if sum(token == self._stand_in_id for token in ids) != len(shielded.ids):
@@ -88,14 +97,14 @@ class ControlTokens:
                 parts += run
                 continue
             texts = [part.text for part in run if isinstance(part, TextPart)]
-            # A template of parts joins texts without a word: a literal may begin in one and end in the next.
-            runs = [[text] for text in texts] if self._prompter.takes_string(message) else [texts]
+            # A template of parts joins texts without a separator: a literal may begin in one and end in the next.
+            runs = [[text] for text in texts] if self._chat_template.takes_string(message) else [texts]
             parts += [TextPart(text=text) for run in runs for text in _marked(run, pattern, start, end)]
         return message.model_copy(update={"content": parts})
 
     def _shield(self, prompt: str, start: str, end: str) -> ShieldedPrompt:
         ids: list[int] = []
-        # A text may hold the same one a hundred thousand times.
+        # A text may contain the same literal a hundred thousand times.
         as_text = cache(self._as_text)
 
         def stand_ins(match: re.Match[str]) -> str:
@@ -104,12 +113,12 @@ class ControlTokens:
             return self._stand_in * len(plain)
 
         text = re.sub(f"{start}([^{start}{end}]*){end}", stand_ins, prompt)
-        # A template that takes texts apart may leave half a pair.
+        # A template that splits texts may leave one mark of a pair.
         return ShieldedPrompt(re.sub(f"[{start}{end}]", "", text), tuple(ids))
 
     def _as_text(self, literal: str) -> list[int]:
-        """The ids of a literal, as if it meant nothing. Raises InvalidRequestError."""
-        # Some vocabularies hold control tokens as words too: cut in two they are none.
+        """Return the ids of a literal as plain text. Raises InvalidRequestError if there are none."""
+        # Some vocabularies hold control tokens as words too. Cut in two, the literal is not found there.
         for cut in range(len(literal) if self._stand_in else 0):
             ids = [token for part in (literal[:cut], literal[cut:]) if part for token in self._plain(part)]
             if not self._controls.intersection(ids):
@@ -117,14 +126,14 @@ class ControlTokens:
         raise InvalidRequestError(f"The model cannot take '{literal}' as text. Leave it out, or spell it differently.")
 
     def _plain(self, text: str) -> list[int]:
-        # Behind a line's end, which is taken off again, sentencepiece's tokenizers put no space before it.
+        # sentencepiece's tokenizers put a space before a text, except after a line break, whose ids are removed again.
         encode = self._tokenizer._encode_without_added_tokens  # noqa: SLF001 - see tests/worker/test_contracts.py
         before, ids = encode("\n"), encode("\n" + text)
         return list(ids[len(before) :] if ids[: len(before)] == before else encode(text))
 
 
 def _marked(texts: list[str], pattern: re.Pattern[str], start: str, end: str) -> list[str]:
-    """Adjacent texts with each literal between two marks; one that goes on in the next text is moved to where it begins."""
+    """Return adjacent texts with each literal between two marks. A literal that spans two texts moves to the first of them."""
     joined = "".join(texts)
     spans = [match.span() for match in pattern.finditer(joined)]
     if not spans:
@@ -156,14 +165,14 @@ def _unused_characters(text: str) -> tuple[str, str]:
 
 
 def _tokenizer(processor: Any) -> Any:
-    """transformers' own: vision models' processors hold one, mlx-lm wraps one."""
+    """Return transformers' tokenizer: a vision model's processor holds it, mlx-lm wraps it."""
     outer = getattr(processor, "tokenizer", processor)
     inner = getattr(outer, "_tokenizer", outer)
     return inner if hasattr(inner, "added_tokens_decoder") else outer
 
 
 def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
-    """A token that stands for text, and its id: none that the model's config names. Without one, if the tokenizer takes none."""
+    """Add the stand-in; return its text and an id that the config does not name, or ("", None) if no token can be added."""
     from transformers import AddedToken
 
     for number in range(len(reserved) + 1):
@@ -178,11 +187,11 @@ def _add_stand_in(tokenizer: Any, reserved: set[int]) -> tuple[str, int | None]:
     return "", None
 
 
-def _control_tokens(tokenizer: Any, prompter: ChatTemplate) -> set[str]:
-    """Special tokens, and other added ones that the template writes: some tokenizers do not call theirs special."""
-    # What stands in the template as such, by transformers' own rule, and what it puts together.
-    tokens = set(tokenizer._get_control_tokens(prompter.template))  # noqa: SLF001 - see tests/worker/test_contracts.py
-    written = prompter.prompt([Message(role="user", content="-")])
+def _control_tokens(tokenizer: Any, chat_template: ChatTemplate) -> set[str]:
+    """Return special tokens, and other added tokens that the template writes: some tokenizers do not mark theirs as special."""
+    # Tokens in the template's source, by transformers' own rule, and tokens that the template puts together.
+    tokens = set(tokenizer._get_control_tokens(chat_template.template))  # noqa: SLF001 - see tests/worker/test_contracts.py
+    written = chat_template.prompt([Message(role="user", content="-")])
     added = (token.content for token in tokenizer.added_tokens_decoder.values())
     tokens |= {content for content in added if re.search(r"[^\w\s]", content) and content in written}
     return tokens | set(tokenizer.all_special_tokens)
@@ -190,19 +199,19 @@ def _control_tokens(tokenizer: Any, prompter: ChatTemplate) -> set[str]:
 
 def _ids_of(contents: set[str], tokenizer: Any) -> frozenset[int]:
     known = tokenizer.get_vocab()
-    # What a vocabulary does not have is unknown, and no control.
+    # A token that the vocabulary lacks has the id of unknown tokens, which is no control token.
     return frozenset(known[content] for content in contents if content in known) - {tokenizer.unk_token_id}
 
 
 def _named_tokens(processor: Any) -> set[str]:
-    """What a processor calls a token of its own: `image_token`, `boi_token`, `fake_image_token` and the like."""
+    """Return the tokens that a processor names: `image_token`, `boi_token`, `fake_image_token` and the like."""
     names = [name for name in dir(processor) if name.endswith("_token")]
     values = [getattr(processor, name, None) for name in names]
     return {str(value) for value in values if isinstance(value, str) or hasattr(value, "content")}
 
 
 def _numbers(config: Any) -> Iterator[int]:
-    """All ids that a config names."""
+    """Yield all ids that a config names."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _numbers(value)
@@ -211,14 +220,14 @@ def _numbers(config: Any) -> Iterator[int]:
 
 
 def _pattern(contents: set[str], vision: bool) -> re.Pattern[str]:
-    """Of two that begin alike the longer one matches, as in tokenizers."""
+    """Return an expression that finds literals. As in tokenizers, the longer of two that begin alike matches."""
     alternatives = [_any_of(list(contents))] * bool(contents) + [_IMAGE_MARKER] * vision
-    # Without any alternative nothing matches.
+    # Without an alternative the expression matches nothing.
     return re.compile("|".join(alternatives) or "(?!)")
 
 
 def _any_of(words: list[str]) -> str:
-    """An expression for these words that shares their beginnings: some tokenizers have thousands that begin alike."""
+    """Return an expression for these words that shares their beginnings: some tokenizers have thousands that begin alike."""
     by_first: dict[str, list[str]] = {}
     for word in filter(None, words):
         by_first.setdefault(word[0], []).append(word[1:])

@@ -1,87 +1,89 @@
-"""From token ids to text: a whole answer at once, or one that grows."""
+"""Text from token ids: of a whole answer at once, or of a growing answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-#: What a decoder writes for bytes that are no UTF-8, or not yet.
+#: The character that a decoder writes for bytes that are not UTF-8, or not complete yet.
 _BROKEN = "�"
-#: Ids without a settled text: more than any character has bytes. What is still broken after so many is no half character.
+#: Ids without a settled text, more than any character has bytes. Text still broken after this many is no half character.
 _LONGEST_CHARACTER = 8
-#: A character lacks three bytes at most, and each id is one at least: only the last three may still become a part of one.
+#: Ids at the end that may still become part of a character: it lacks at most three bytes, and each id is at least one byte.
 _HALF_CHARACTER = 3
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of a whole answer, without special tokens and the white space around it.
+    """Return the text of a whole answer, without special tokens and the white space around it.
 
-    All ids are decoded at once: a character whose bytes are spread over several tokens comes out whole, and bytes that are no
-    UTF-8 come out as U+FFFD. mlx-vlm's own streaming detokeniser drops them.
+    All ids are decoded at once: a character whose bytes are spread over several tokens comes out whole, and bytes that are not
+    UTF-8 come out as U+FFFD. mlx-vlm's own streaming detokenizer drops them.
     """
     return _plain(tokenizer, ids).strip()
 
 
 class TextStream:
-    """The text of a growing answer, up to the stop string that begins first; the same wherever the tokens' ends lie.
+    """The text of a growing answer, up to the stop string that begins first. Token boundaries do not change it.
 
-    It equals `decode` of the ids, cut: white space before the text is dropped, and white space at its end is held back until
-    more text follows. Only bytes that are no UTF-8 may differ, where a decoder of byte fallback takes back the characters of
-    the same run that came before them: here they stay.
+    The text equals `decode` of the ids, cut at the stop string: white space before it is dropped, and white space at its end is
+    held back until more text follows. Only bytes that are not UTF-8 may differ: a decoder of byte fallback takes back the
+    characters of the same run that came before them, and a stream keeps them.
 
-    Only the last few ids are decoded anew for each one: those of the text that was settled last, because a token may look
-    different at the beginning of a text, and those whose text is not settled. vLLM's and text-generation-inference's
-    detokenisers do the same.
+    For each new id only the last few ids are decoded again: the ids of the text that was settled last, because a token may look
+    different at the beginning of a text, and the ids whose text is not settled. vLLM's and text-generation-inference's
+    detokenizers do the same.
     """
 
     def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
-        #: The ids of the text that was settled last, then those that are not settled.
+        #: The ids of the text that was settled last, then the ids without a settled text.
         self._window: list[int] = []
         self._settled = 0
         #: The text of the settled ids of the window.
         self._before = ""
-        #: Text that cannot change any more, and how many pieces of it were taken.
+        #: Text that can no longer change, and the number of its pieces that were taken.
         self._pieces: list[str] = []
         self._taken = 0
-        #: Text after it that may be white space at the end, or become a stop string.
+        #: Later text that may be white space at the answer's end, or become a stop string.
         self._held = ""
-        #: Where in `_held` the first stop string begins.
+        #: The index in `_held` at which the first stop string begins; None: no stop string.
         self._cut: int | None = None
         self._ended = False
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string is there: also one that `add` did not end at, as another could have begun earlier."""
+        """Whether the text has a stop string, also one at which `add` did not end because another may have begun earlier."""
         return self._cut is not None
 
     def add(self, token: int) -> bool:
-        """The next generated id. True: a stop string has matched, and the answer ends before it."""
+        """Add the next generated id. Returns True if a stop string has matched: the answer ends before it."""
         self._window.append(token)
         text = _plain(self._tokenizer, self._window)
         if len(text) > len(self._before) and not text.endswith(_BROKEN):
             self._settle(len(self._window), text)
         elif len(self._window) - self._settled > _LONGEST_CHARACTER:
-            self._settle_what_is_broken(text)
+            self._settle_broken_text(text)
         return self._ended
 
     def take(self) -> str:
-        """What is new since the last call and can no longer change: nothing that may become a stop string, or the white space
-        at an answer's end. After `finish`: the rest."""
+        """Return the text that is new since the last call and can no longer change; after `finish` all of the rest.
+
+        Text that may become a stop string, or white space at the answer's end, is held back.
+        """
         new = "".join(self._pieces[self._taken :])
         self._taken = len(self._pieces)
         return new
 
     def finish(self) -> str:
-        """The whole text, without the white space around it."""
+        """End the text. Returns all of it, without the white space around it."""
         if not self._ended:
             self._append(self._new_text(_plain(self._tokenizer, self._window), self._window[self._settled :]))
             self._end()
         return "".join(self._pieces)
 
     def _settle(self, count: int, text: str) -> None:
-        """The text of the window's first ids is certain; they are what the next ones are decoded behind."""
+        """Settle `text`, the text of the window's first `count` ids; the next ids are decoded after them."""
         ids = self._window[self._settled : count]
         new = self._new_text(text, ids)
         self._window = self._window[self._settled :]
@@ -89,21 +91,21 @@ class TextStream:
         self._before = _plain(self._tokenizer, ids)
         self._append(new)
 
-    def _settle_what_is_broken(self, text: str) -> None:
+    def _settle_broken_text(self, text: str) -> None:
         if len(text) <= len(self._before):
-            # Special tokens, which have none.
+            # Special tokens have no text.
             del self._window[self._settled : -_HALF_CHARACTER]
             return
         most = len(self._window) - _HALF_CHARACTER
         for count in range(most, self._settled, -1):
             first, rest = (_plain(self._tokenizer, ids) for ids in (self._window[:count], self._window[count:]))
-            # Between two characters: one that was cut would show as two broken ones.
+            # The cut is between two characters: a cut within one would show as two broken characters.
             if len(first) > len(self._before) and first + rest == text:
                 return self._settle(count, first)
         whole = text.rstrip(_BROKEN)
         if len(whole) <= len(self._before):
             return self._settle(most, _plain(self._tokenizer, self._window[:most]))
-        # Every token ends within a character: those before the last are whole all the same.
+        # Every token ends within a character, but the characters before the last one are whole.
         new = whole[len(self._before) :]
         self._window = self._window[-_LONGEST_CHARACTER:]
         self._settled = len(self._window) - _HALF_CHARACTER
@@ -111,10 +113,10 @@ class TextStream:
         return self._append(new)
 
     def _new_text(self, text: str, ids: list[int]) -> str:
-        """The text of these ids behind the settled ones, given the text of both."""
+        """Return the text of these ids, given `text`: that of the settled ids and of these."""
         if text.startswith(self._before):
             return text[len(self._before) :]
-        # Byte fallback decodes a run of bytes as a whole, or all of it as broken.
+        # Byte fallback decodes a run of bytes as a whole, or the whole run as broken.
         return _plain(self._tokenizer, ids)
 
     def _append(self, text: str) -> None:
@@ -129,7 +131,7 @@ class TextStream:
             self._release(open_from)
 
     def _open_from(self) -> int:
-        """Where in `_held` a stop string may begin of which only a part is there."""
+        """Return the index in `_held` at which a stop string may have begun without being complete."""
         longest = max((len(stop) - 1 for stop in self._stop), default=0)
         for start in range(max(0, len(self._held) - longest), len(self._held)):
             if any(stop.startswith(self._held[start:]) for stop in self._stop):
@@ -137,7 +139,7 @@ class TextStream:
         return len(self._held)
 
     def _release(self, end: int) -> None:
-        """Whatever comes before `end`, but for white space, is certain."""
+        """Move the text before `end`, without the white space there, to the pieces that can no longer change."""
         certain = self._held[:end].rstrip()
         if certain:
             self._held = self._held[len(certain) :]

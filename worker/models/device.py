@@ -1,9 +1,11 @@
-"""The type of the weights, by the device that they are for."""
+"""The device that mlx computes on: its name, its memory, and the type of weights that suits it."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+from importlib.metadata import version
 from typing import Any
 
 import mlx.core as mx
@@ -14,13 +16,22 @@ logger = logging.getLogger("captionq.loader")
 _HALVES = (mx.float16, mx.bfloat16)
 #: Bytes of a float32.
 _WIDE = 4
+#: Share of the device's limit that mlx may keep as buffers for reuse.
+_SHARE_OF_CACHE = 0.1
+#: Share of the memory that models may use on a machine without a GPU; the rest is for other programs.
+_SHARE_OF_RAM = 0.75
+
+
+def device_name() -> str:
+    """Return the version of mlx and the device that it computes on."""
+    return f"mlx {version('mlx')} on {mx.default_device()}"
 
 
 def suit_device(model: Any) -> None:
-    """Without a GPU half precision becomes float32, where the memory allows it; on Metal weights keep their type.
+    """Turn half-precision weights into float32 if there is no GPU and the memory allows it. On Metal weights keep their type.
 
     mlx 0.32 multiplies half-precision matrices on the CPU 1.1 to 2.1 times as slowly (measured on x86_64, 32 and 512 rows of
-    2048, float16 the slowest), and without the BLAS that float32 goes through.
+    2048, float16 the slowest), and without the BLAS that it uses for float32.
     """
     if mx.metal.is_available():
         return
@@ -31,20 +42,12 @@ def suit_device(model: Any) -> None:
         return
     logger.info("There is no GPU: %d weights of half precision become float32.", len(halves))
     model.set_dtype(mx.float32)
-    # Now: who asks how much memory is left is to see these.
+    # Evaluated now, so that a measurement of the free memory counts the wider weights.
     mx.eval(model.parameters())
 
 
-#: So much of it may be buffers that mlx keeps for reuse.
-_SHARE_OF_CACHE = 0.1
-
-
-#: Of a machine without a GPU so much of the memory: the rest is other programs'.
-_SHARE_OF_RAM = 0.75
-
-
 def device_limit() -> int:
-    """Bytes that the device works with at full speed: what Metal recommends, or three quarters of the machine's memory."""
+    """Return the bytes that the device uses at full speed: Metal's recommendation, or three quarters of the machine's memory."""
     recommended = mx.device_info().get("max_recommended_working_set_size") if mx.metal.is_available() else None
     if recommended:
         return int(recommended)
@@ -52,11 +55,17 @@ def device_limit() -> int:
 
 
 def claim_device() -> None:
-    """Keep what the models use in memory, and not much of what they used: batches of ever new shapes leave it behind.
+    """Keep the memory of models wired, and limit the buffers that mlx keeps: batches of ever new shapes leave many behind.
 
-    On Metal alone: elsewhere mlx keeps little by itself.
+    Applies to Metal only; on other devices mlx keeps little by itself.
     """
     if mx.metal.is_available():
         limit = device_limit()
         mx.set_wired_limit(limit)
         mx.set_cache_limit(int(limit * _SHARE_OF_CACHE))
+
+
+def free_memory() -> None:
+    """Return the memory of an unloaded model to the system. Its last reference must be gone."""
+    gc.collect()
+    mx.clear_cache()

@@ -1,4 +1,4 @@
-"""Fetching a model into the Hugging Face cache, with somebody told how far it is."""
+"""The download of a model into the Hugging Face cache, and its progress."""
 
 from __future__ import annotations
 
@@ -10,50 +10,53 @@ from typing import Any
 
 from jobs.models.model_info import hub_errors
 
-#: What mlx-vlm and mlx-lm read of a repository, but for programs, which are not run here.
+#: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run.
 FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
-#: Seconds between two tellings.
-TELL_EVERY = 1.0
-#: What the hub's client calls its bar of the bytes that are there, of all files together. There is one more of those that came
-#: over the net, which are fewer where its store knows a part already.
+#: Seconds between two calls of a progress callback.
+PROGRESS_SECONDS = 1.0
+#: The name of the hub client's bar of the bytes that are present, of all files together. Another bar counts the bytes that came
+#: over the network, which are fewer if the client's store has a part already.
 _BAR = "huggingface_hub.snapshot_download"
 
-#: Is told the bytes that are here, and those that there are to be: more as the client comes to know the files. From any thread.
+#: A progress callback, called as `on_progress(done, total)` from any thread: the bytes that are present, and the bytes of all
+#: files, which grow as the client learns of more files.
 OnProgress = Callable[[int, int], None]
 
 
-def fetch(name: str, tell: OnProgress | None = None) -> Path:
-    """Bring a Hugging Face model here, with a progress bar where there is a terminal.
+def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
+    """Download a model from Hugging Face, with a progress bar in a terminal. Returns its folder in the cache.
 
-    Raises ModelNotFoundError, ModelUnavailableError.
+    Raises:
+        ModelNotFoundError: The hub has no such model, or refuses access to it.
+        ModelUnavailableError: The network, the hub or the disk failed.
     """
     with hub_errors(name):
         from huggingface_hub import snapshot_download
 
-        bars = None if tell is None else _telling(tell)
+        bars = None if on_progress is None else _reporting_bar(on_progress)
         return Path(snapshot_download(name, allow_patterns=FILES, tqdm_class=bars))
 
 
-def _telling(tell: OnProgress) -> Any:
-    """The client's progress bar, which tells somebody besides."""
+def _reporting_bar(on_progress: OnProgress) -> Any:
+    """Return a class of the client's progress bar that also calls `on_progress`."""
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # documented, but not exported by its types
 
-    class TellingBar(tqdm):
+    class ReportingBar(tqdm):
         def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
             super().__init__(*args, name=name, **options)  # type: ignore[no-untyped-call]
             self._counts = name == _BAR
-            #: A bar that is not shown does not count.
-            self._here = 0
-            self._told = 0.0
+            #: The bytes that are present. tqdm does not count them in a bar that is not shown.
+            self._done = 0
+            self._reported_at = 0.0
             self._lock_of_count = threading.Lock()
 
         def update(self, n: float | None = 1) -> Any:
             with self._lock_of_count:
-                self._here += int(n or 0)
+                self._done += int(n or 0)
                 total = int(self.total or 0)
-                if self._counts and (self._here == total or time.monotonic() - self._told > TELL_EVERY):
-                    self._told = time.monotonic()
-                    tell(self._here, total)
+                if self._counts and (self._done == total or time.monotonic() - self._reported_at > PROGRESS_SECONDS):
+                    self._reported_at = time.monotonic()
+                    on_progress(self._done, total)
             return super().update(n)
 
-    return TellingBar
+    return ReportingBar

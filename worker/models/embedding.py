@@ -1,4 +1,4 @@
-"""From prepared rows to what the language model takes: token embeddings with the image features in their places."""
+"""Token embeddings of prepared prompts, with the image features in their places, as the language model takes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.errors import EngineError, ModelError
-from worker.models.image_filling import columns_of, fill
+from worker.models.image_columns import columns_of, fill
 from worker.models.inputs import Embedded, Prepared
 from worker.models.library_quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
-from worker.models.vision_tower import Seen, VisionTower
+from worker.models.vision_tower import ImageFeatures, VisionTower
 
 
 class Embedding:
-    """The first half of a vision model."""
+    """The part of a vision model before its language model: vision tower and token embeddings."""
 
     def __init__(self, model: Any, image_token: int | None) -> None:
         self._model = model
@@ -25,10 +25,15 @@ class Embedding:
         self._family = getattr(model.config, "model_type", None)
         self.vision = VisionTower(model)
 
-    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: Seen | None = None) -> Embedded:
-        """One row, evaluated to its end: what goes wrong here is this row's own. It goes on after `generated`."""
+    def embed(self, prepared: Prepared, generated: Sequence[int] = (), seen: ImageFeatures | None = None) -> Embedded:
+        """Embed one sequence, its prompt and then the ids `generated` so far. The result is evaluated, so that errors come here.
+
+        Raises:
+            EngineError: `generated` holds an image marker, which would be taken for an image.
+            ModelError: The places of the image features are not known.
+        """
         if self._image_token in generated:
-            raise EngineError("The answer holds an image marker, and cannot be taken up again.")
+            raise EngineError("The answer contains an image marker, so it cannot be continued.")
         prompt = len(prepared.source_ids)
         ids = [*prepared.source_ids, *generated]
         inputs = {name: as_mlx(value, prompt, len(ids)) for name, value in prepared.inputs.items()}
@@ -36,15 +41,16 @@ class Embedding:
         given = self.vision.embed(mx.array([ids]), prepared, inputs, seen or {}).to_dict()
         options = {**data, **{name: value for name, value in given.items() if value is not None}}
         kept = kept_positions(self._model.language_model)
-        if told := told_positions(self._family, kept, len(ids), images=prepared.inputs.get("pixel_values") is not None):
-            options |= told
-            # A decode step of these families counts from nought as long as the model keeps none.
-            kept["_rope_deltas"] = told["rope_deltas"]
+        has_pixels = prepared.inputs.get("pixel_values") is not None
+        if positions := told_positions(self._family, kept, len(ids), images=has_pixels):
+            options |= positions
+            # A decode step of these families counts positions from zero if the model keeps none.
+            kept["_rope_deltas"] = positions["rope_deltas"]
         filled = None
         if options["inputs_embeds"].shape[1] != len(ids):
             ids, options = self._filled(ids, options)
             filled = ids[: len(ids) - len(generated)]
-        row = replace(
+        embedded = replace(
             _sorted(ids, dict(options)),
             has_images=prepared.image_tokens > 0,
             text_prefix=self._text_prefix(ids, prepared),
@@ -52,16 +58,17 @@ class Embedding:
             filled=filled,
             kept=kept,
         )
-        mx.eval(row.embeds, row.per_token, row.rope_delta, row.deepstack, row.rest, list(kept.values()))
-        return row
+        computed = (embedded.embeds, embedded.per_token, embedded.rope_delta, embedded.deepstack, embedded.rest)
+        mx.eval(*computed, list(kept.values()))
+        return embedded
 
     def _filled(self, ids: list[int], options: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
-        """The ids and inputs by the columns that are computed. Raises ModelError where it is not known which are whose."""
+        """Return the ids and inputs by the computed columns. Raises ModelError if a column's id is not known."""
         family = str(self._family)
         if "rope_deltas" in options:
             raise ModelError(
-                f"The family '{family}' counts the positions of this prompt by its {len(ids)} tokens, and makes "
-                f"{options['inputs_embeds'].shape[1]} of them. Take another model."
+                f"Models of the family '{family}' count positions by this prompt's {len(ids)} tokens, but compute "
+                f"{options['inputs_embeds'].shape[1]}. Use another model."
             )
         columns = columns_of(ids, options["inputs_embeds"], self._image_token, self._embed_text, family)
         return [ids[at] for at in columns], fill(options, columns, len(ids))
@@ -76,7 +83,7 @@ class Embedding:
 
 
 def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
-    """What the language model is given, by what has to be done with it."""
+    """Sort the language model's inputs by how they are batched."""
     embeds = given.pop("inputs_embeds")
     rope_delta = given.pop("rope_deltas", None)
     deepstack, visible = given.pop("deepstack_visual_embeds", None), given.pop("visual_pos_masks", None)
@@ -103,17 +110,20 @@ def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
 
 
 def _three_axes(positions: Any) -> Any:
-    """Positions (1, L) as the (3, 1, L) of rows with images, so that both go into one forward pass."""
+    """Broadcast positions (1, L) to the (3, 1, L) of sequences with images, so that both go into one forward pass."""
     positions = mx.broadcast_to(positions[None], (3, *positions.shape)) if positions.ndim == 2 else positions
     return positions.astype(mx.int32)
 
 
 def as_mlx(value: Any, prompt: int, length: int) -> Any:
-    """The processor's arrays for the model. One that has an entry for each prompt token gets zeros (text) up to `length`."""
+    """Turn the processor's numpy arrays into mlx arrays, also in dicts, lists and tuples.
+
+    An array with an entry for each of `prompt` tokens gets zeros, which mean text, up to `length`.
+    """
     if isinstance(value, dict):
         return {name: as_mlx(part, prompt, length) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(as_mlx(one, prompt, length) for one in value)
+        return type(value)(as_mlx(part, prompt, length) for part in value)
     if not isinstance(value, np.ndarray):
         return value
     if length > prompt and value.shape == (1, prompt):

@@ -1,6 +1,6 @@
-"""The keys and values of several rows, a cache object a layer: made, padded, joined, filtered.
+"""The keys and values of several sequences, in a cache object for each layer: made, padded, joined, filtered.
 
-mlx-vlm and mlx-lm have the same classes under the same names; the contract tests hold the parts of them that are used here.
+mlx-vlm and mlx-lm have the same classes under the same names; contract tests hold the parts of them that are used here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from mlx.utils import tree_flatten
 
 #: A cache for each layer.
 Caches = list[Any]
-#: The kinds of which several rows can be filled at once, left-padded; the others' state runs on through padding.
+#: The cache classes that several left-padded sequences can fill at once. Padding would change the state of the others.
 _PADDABLE = ("KVCache", "RotatingKVCache")
 
 
 def make(model: Any) -> Caches:
-    """Empty caches for one row, as the model wants them."""
+    """Make empty caches for one sequence."""
     if hasattr(model, "make_cache"):
         caches: Caches = model.make_cache()
         return caches
@@ -27,7 +27,7 @@ def make(model: Any) -> Caches:
 
 
 def make_padded(model: Any, padding: Sequence[int]) -> Caches:
-    """Empty caches for several rows, of which each begins with so many columns that are never looked at."""
+    """Make empty caches for several sequences, each of which begins with its `padding`: columns that attention ignores."""
     merged = []
     for cache in make(model):
         batched = type(cache).merge([cache] * len(padding))
@@ -37,53 +37,53 @@ def make_padded(model: Any, padding: Sequence[int]) -> Caches:
 
 
 def can_pad(model: Any) -> bool:
-    """Whether `make_padded` is possible."""
+    """Whether `make_padded` works for the model."""
     return all(type(cache).__name__ in _PADDABLE and not getattr(cache, "keep", 0) for cache in make(model))
 
 
 def can_share_prefix(model: Any) -> bool:
-    """Whether the first tokens of one row can be handed to another: not where old tokens are thrown away."""
+    """Whether one sequence can start from the first tokens of another: not if the cache discards old tokens."""
     return all(type(cache).__name__ == "KVCache" for cache in make(model))
 
 
 def can_join(model: Any) -> bool:
-    """Whether the caches of one row can be joined with another's."""
+    """Whether the caches of two sequences can be joined."""
     return all(_is_batch(cache) or _can_merge(cache) for cache in make(model))
 
 
 def batched(caches: Caches) -> Caches:
-    """The caches of one row as those of a batch of one, for a model that `can_join`."""
+    """Turn the caches of one sequence into those of a batch of one, for a model that `can_join`."""
     return [cache if _is_batch(cache) else type(cache).merge([cache]) for cache in caches]
 
 
 def extend(caches: Caches, others: Caches) -> Caches:
-    """Both batches in one, the others' rows last. Changes `caches`."""
+    """Append the sequences of `others` to the batch of `caches`, in place."""
     for cache, other in zip(caches, others, strict=True):
         cache.extend(other)
     return caches
 
 
-def keep(caches: Caches, rows: Sequence[int]) -> None:
-    """Only these rows stay, in this order."""
-    index = mx.array(list(rows), mx.int32)
+def keep(caches: Caches, sequences: Sequence[int]) -> None:
+    """Keep only these sequences, by index, in this order."""
+    index = mx.array(list(sequences), mx.int32)
     for cache in caches:
         cache.filter(index)
 
 
 def arrays(caches: Caches) -> list[Any]:
-    """All that they hold, to be evaluated."""
+    """Return all arrays of the caches, to be evaluated."""
     return [cache.state for cache in caches]
 
 
 def size(caches: Caches) -> int:
-    """Bytes that they hold."""
+    """Return the bytes of the caches."""
     return sum(array.nbytes for _, array in tree_flatten([arrays(caches)]) if isinstance(array, mx.array))
 
 
 def preload(caches: Caches, prefix: Sequence[tuple[Any, Any]], columns: int, padding: Sequence[int]) -> None:
     """Fill the first `columns` columns of empty padded caches with the keys and values (1, heads, tokens, width) of a prefix.
 
-    A row of padding p has the first `columns` − p tokens of it there.
+    A sequence with padding p gets the first `columns` − p tokens of the prefix.
     """
     for cache, (keys, values) in zip(caches, prefix, strict=True):
         cache.keys = mx.concatenate([_shifted(keys, columns, pad) for pad in padding])
@@ -93,14 +93,14 @@ def preload(caches: Caches, prefix: Sequence[tuple[Any, Any]], columns: int, pad
 
 
 def preload_row(caches: Caches, prefix: Sequence[tuple[Any, Any]], columns: int) -> None:
-    """The same for the empty caches of one row."""
+    """Fill the empty caches of one sequence with the first `columns` tokens of a prefix; see `preload`."""
     for cache, (keys, values) in zip(caches, prefix, strict=True):
         cache.update_and_fetch(keys[:, :, :columns], values[:, :, :columns])
 
 
-def prefix_of(caches: Caches, row: int, start: int, tokens: int) -> list[tuple[Any, Any]]:
-    """A copy of the keys and values (1, heads, tokens, width) of a row's columns from `start` on."""
-    part = (slice(row, row + 1), slice(None), slice(start, start + tokens))
+def prefix_of(caches: Caches, sequence: int, start: int, tokens: int) -> list[tuple[Any, Any]]:
+    """Copy the keys and values (1, heads, tokens, width) of a sequence's columns from `start` on."""
+    part = (slice(sequence, sequence + 1), slice(None), slice(start, start + tokens))
     return [(mx.contiguous(cache.keys[part]), mx.contiguous(cache.values[part])) for cache in caches]
 
 
@@ -117,7 +117,7 @@ def _is_batch(cache: Any) -> bool:
 
 
 def _can_merge(cache: Any) -> bool:
-    """Whether its class says how. An inherited `merge` would make a plain cache of it, without what the class is there for."""
+    """Whether the cache's own class has a `merge`. An inherited one would make a plain cache without the class's purpose."""
     return "merge" in vars(type(cache)) and all(_can_merge(child) for child in getattr(cache, "caches", ()))
 
 

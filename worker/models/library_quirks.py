@@ -1,11 +1,11 @@
-"""Where the libraries want special care: each with its cause, so that it can go when the cause does."""
+"""Quirks of the libraries that captionq works around, each with its cause, so that the code can go when the cause does."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: Inputs of a language model that have an entry for each token. mlx-vlm keeps the same list under a private name, and leaves out
-#: of its chunks what is not in it (`_SEQUENCE_ALIGNED_PROMPT_KWARGS` in generate/ar.py; a contract test compares them).
+#: Inputs of a language model that have an entry for each token. mlx-vlm keeps the same list under a private name, and cuts only
+#: the inputs in that list into chunks (`_SEQUENCE_ALIGNED_PROMPT_KWARGS` in generate/ar.py; a contract test compares them).
 PER_TOKEN = frozenset(
     {
         "attention_mask",
@@ -19,9 +19,9 @@ PER_TOKEN = frozenset(
         "token_type_ids",
     }
 )
-#: What a processor says of the images, which the vision tower has used up. mlx-vlm hands it on to the language model, where a few
-#: families look at it again. With several rows it would be cut wrongly: `image_grid_thw` by the number of rows, where it has an
-#: entry an image; so those rows go without, and the canary finds the families that cannot.
+#: Inputs about the images, which the vision tower needs. mlx-vlm hands them on to the language model also, and a few families use
+#: them there. In a prefill group they would be cut wrongly: `image_grid_thw` by the number of sequences, though each image has an
+#: entry. So a group goes without them, and the batching check finds the families that need them.
 ABOUT_IMAGES = frozenset(
     {
         "image_grid_thw",
@@ -38,12 +38,12 @@ ABOUT_IMAGES = frozenset(
     }
 )
 #: Families whose tower takes the patches of several images end to end, with a grid for each, and gives their merged features
-#: in the same order. Others with grids merge elsewhere, or name their layers otherwise.
+#: in the same order. Other families with grids merge elsewhere, or name their layers differently.
 GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
-#: Families that keep their prompts' positions on the language model, where the next prompt's replace them, and take them as
-#: inputs as well as Qwen's do. mlx-vlm counts the positions of later chunks, and of all rows but one, from what is kept.
+#: Families that keep the positions of a prompt on the language model until the next prompt replaces them, and take positions as
+#: inputs as Qwen's do. mlx-vlm derives the positions of later chunks, and of all sequences but one, from the kept ones.
 KEEPS_POSITIONS = frozenset({"glm4v", "glm4v_moe", "glm_ocr", "paddleocr_vl"})
-#: The attributes in which they are kept. Private, pinned: see tests/worker/test_contracts.py.
+#: The attributes that keep positions. Private, pinned: see tests/worker/test_contracts.py.
 _KEPT = ("_position_ids", "_rope_deltas")
 
 
@@ -56,21 +56,21 @@ def takes_chunks(model: Any, options: dict[str, Any]) -> bool:
 
 
 def kept_positions(model: Any) -> dict[str, Any]:
-    """The positions that a language model keeps of the prompt that it embedded, or prefilled, last; empty: it keeps none."""
+    """Return the positions that a language model keeps of the last prompt that it embedded or prefilled; empty: it keeps none."""
     return {name: getattr(model, name) for name in _KEPT if hasattr(model, name)}
 
 
 def put_back(model: Any, kept: dict[str, Any]) -> None:
-    """Make these the model's positions again: another row may have been embedded meanwhile."""
+    """Put kept positions back on the model, as another sequence may have been embedded meanwhile."""
     for name, value in kept.items():
         setattr(model, name, value)
 
 
 def told_positions(family: str | None, kept: dict[str, Any], length: int, *, images: bool) -> dict[str, Any]:
-    """`position_ids` (3, 1, L) and `rope_deltas` (1, 1) of a family of `KEEPS_POSITIONS`; of others nothing.
+    """Return `position_ids` (3, 1, L) and `rope_deltas` (1, 1) for a family of `KEEPS_POSITIONS`; nothing for others.
 
-    So its prompts may be prefilled in parts and in groups. A prompt without images is just counted: the model may still keep
-    the positions of the prompt before it.
+    With these its prompts may be prefilled in parts and in groups. The positions of a prompt without images are counted here,
+    because the model may still keep those of the prompt before.
     """
     import mlx.core as mx
 

@@ -1,9 +1,8 @@
-"""Loading a model: fetched first where it is not here, then into memory. Everything of mlx is imported inside functions."""
+"""Loading of a model, downloaded first if necessary. mlx is imported inside functions only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from worker.models.library_quirks import mend_processor
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `processor` is a tokenizer (wrapper) for text, and images as well for vision."""
+    """A model in memory. `processor` is a tokenizer (or a wrapper of it); for vision it takes images also."""
 
     info: ModelInfo
     model: Any
@@ -35,18 +34,19 @@ class LoadedModel:
 
 
 def load(name: str) -> LoadedModel:
-    """Load a model, fetching it first where it is not here. To be called on the thread that will generate.
+    """Load a model, downloaded first if necessary. To be called on the thread that will generate.
 
-    Raises ModelNotFoundError, ModelUnavailableError, ModelError.
+    Raises:
+        ModelNotFoundError: There is no such model, or the hub refuses access to it.
+        ModelUnavailableError: It cannot be downloaded now, or there is not enough memory.
+        ModelError: Its files cannot be loaded.
     """
     info = describe(name)
     if info.path is None:
         fetch(name)
         info = describe(name)
     if info.path is None:
-        raise ModelError(
-            f"'{public_name(name)}' has no weights in the safetensors format; look for a version made for mlx."
-        )
+        raise ModelError(f"'{public_name(name)}' has no weights in the safetensors format. Use a version made for mlx.")
     try:
         model, processor, config = _load(info.path, info.modality)
         _suit_device(model)
@@ -56,48 +56,31 @@ def load(name: str) -> LoadedModel:
 
 
 def loading_failed(name: str, error: Exception) -> ModelError:
-    """What went wrong between a model's files and its first answer, in our words."""
-    # Told over HTTP, too: without the place where the model lies.
+    """Turn an error between a model's files and its first answer into a ModelError that names the model."""
+    # API clients see the message: it must not contain the folder of the model.
     shown = public_name(name)
     said = (
         first_line(error).replace(str(Path(name).expanduser().absolute()), shown).replace(str(cache_dir()), "the cache")
     )
     reason = f"'{shown}' could not be loaded: {type(error).__name__}: {said}"
     if isinstance(error, MemoryError) or "alloc" in str(error):
-        return ModelUnavailableError(f"{reason}. Close other programs, or take a smaller model.")
+        return ModelUnavailableError(f"{reason}. Close other programs, or use a smaller model.")
     return ModelError(f"{reason}. Is it a vision or chat model that mlx supports, and complete?")
 
 
 def vocabulary_of(loaded: LoadedModel) -> int | None:
-    """The width of the logits, often more than the tokenizer has tokens; None: nothing says.
+    """Return the width of the logits, often more than the tokenizer has tokens; None: unknown.
 
-    Asked of the model itself first: a config.json may leave it to the library's default (Google's Gemma 3 does).
+    The model itself comes before config.json, which may leave the width to the library's default (Google's Gemma 3 does).
     """
     known = getattr(loaded.model, "config", None) or getattr(loaded.model, "args", None)
-    sizes = [getattr(place, "vocab_size", None) for place in (getattr(known, "text_config", None), known)]
+    sizes = [getattr(source, "vocab_size", None) for source in (getattr(known, "text_config", None), known)]
     sizes += [part.get("vocab_size") for part in config_parts(loaded.config)]
     return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
 
-def free_memory() -> None:
-    """Give back what an unloaded model held. Its last reference must be gone."""
-    import gc
-
-    import mlx.core as mx
-
-    gc.collect()
-    mx.clear_cache()
-
-
-def device() -> str:
-    """What mlx computes on."""
-    import mlx.core as mx
-
-    return f"mlx {version('mlx')} on {mx.default_device()}"
-
-
 def _suit_device(model: Any) -> None:
-    # Imported here, as all of mlx: most commands that ask about models never load one.
+    # Imported here, like all of mlx: most commands that ask about models never load one.
     from worker.models.device import suit_device
 
     suit_device(model)
@@ -118,7 +101,7 @@ def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
         from mlx_vlm import load as load_vision
         from mlx_vlm.utils import load_config
 
-        # TextDelta outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
+        # Refused explicitly: without an answer the library asks in the terminal whether to run a model's code.
         model, processor = load_vision(str(path), trust_remote_code=False)
         mend_processor(processor)
         return model, processor, load_config(path)

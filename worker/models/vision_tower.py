@@ -1,4 +1,4 @@
-"""The vision tower, for several rows at once, and remembered: many questions about one image encode it once."""
+"""The vision tower, for several sequences at once. Features are remembered: many questions about one image encode it once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from mlx.utils import tree_flatten
 from worker.models.inputs import Prepared
 from worker.models.library_quirks import GRID_TOWERS
 
-#: Bytes of image features that are remembered. At a thousand tokens an image a model of width 2,560 has about 5 MB of them, and
-#: as much again for each deepstack layer.
+#: Bytes of image features that are remembered. With a thousand tokens an image, a model of width 2,560 has about 5 MB of
+#: features, and as much again for each deepstack layer.
 REMEMBERED_BYTES = 256_000_000
-#: One image's that take more of it are not: others would be forgotten for them.
+#: The largest share of these bytes that the features of one image may take. Larger ones would displace all others.
 LARGEST_SHARE = 0.25
 
-#: What a tower gives for some images: arrays, in whatever nest of tuples and lists the family uses.
+#: The features of some images: arrays, nested in tuples and lists in the way of the family.
 Features = Any
-#: The features of images by their keys.
-Seen = dict[bytes, Features]
+#: The features of images by image key.
+ImageFeatures = dict[bytes, Features]
 
 
 class VisionTower:
-    """Encodes the images of prepared rows."""
+    """The vision tower of one model, with the features that it remembers."""
 
     def __init__(self, model: Any) -> None:
         tower = getattr(model, "vision_tower", None)
@@ -36,14 +36,14 @@ class VisionTower:
         if self._tower is not None:
             model.vision_tower = self._tower
         self._model = model
-        #: How many patches (a side) become one token, in the families that say for each image how many patches it has.
+        #: Patches a side that become one token, in the families with a grid of patches for each image; None: another family.
         self._merge = None
         if getattr(model.config, "model_type", None) in GRID_TOWERS:
             self._merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", None)
         self._memory = _Memory(REMEMBERED_BYTES)
 
     def groups(self, prepared: Prepared) -> bool:
-        """Whether the images of this row can be encoded together with other rows'."""
+        """Whether the images of this sequence can be encoded together with those of other sequences."""
         grids = prepared.inputs.get("image_grid_thw")
         return (
             self._tower is not None
@@ -54,17 +54,17 @@ class VisionTower:
         )
 
     def missing_patches(self, prepared: Prepared) -> int:
-        """How many patches of the row belong to images that are still to be encoded."""
+        """Count the patches of the sequence's images that are not remembered."""
         return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self._memory)
 
-    def encode(self, rows: Iterable[Prepared]) -> Seen:
-        """Run the tower once over all images of these rows that are not remembered. Only for rows that `groups` takes.
+    def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
+        """Run the tower once over all images of these sequences that are not remembered. Each sequence must pass `groups`.
 
-        The families with grids keep the attention of each image to itself. The features are still to be evaluated.
+        In the families with grids an image attends only to itself. The features are not evaluated yet.
         """
         new: dict[bytes, tuple[Any, Any]] = {}
-        for row in rows:
-            new.update((key, part) for key, part in _images(row) if key not in self._memory)
+        for prepared in sequences:
+            new.update((key, part) for key, part in _images(prepared) if key not in self._memory)
         if not new:
             return {}
         assert self._tower is not None
@@ -77,8 +77,8 @@ class VisionTower:
         parts = [_part(features, slice(end - count, end)) for end, count in zip(ends, tokens, strict=True)]
         return dict(zip(new, parts, strict=True))
 
-    def remember(self, seen: Seen) -> None:
-        """Keep features that are evaluated."""
+    def remember(self, seen: ImageFeatures) -> None:
+        """Keep evaluated features."""
         for key, features in seen.items():
             self._memory.add(key, features)
 
@@ -86,15 +86,15 @@ class VisionTower:
         """Forget all images."""
         self._memory = _Memory(REMEMBERED_BYTES)
 
-    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: Seen) -> Any:
-        """The model's `get_input_embeddings` of the ids (1, L), with features that are `seen` or remembered."""
+    def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: ImageFeatures) -> Any:
+        """Call the model's `get_input_embeddings` for ids (1, L), with features that are `seen` or remembered."""
         mask = mx.ones_like(tokens)
         if self._tower is None or not prepared.image_keys:
             return self._model.get_input_embeddings(tokens, inputs.pop("pixel_values", None), mask=mask, **inputs)
         if self.groups(prepared):
             known = [_joined(self._features(prepared, seen))]
         else:
-            # The other families call their tower in ways of their own; with the same pixels it gives the same features.
+            # The other families call their tower in their own ways, but the same pixels give the same features.
             known = list(self._memory.get(b"".join(prepared.image_keys)) or [])
         with self._tower.serving(known) as fresh:
             embedded = self._model.get_input_embeddings(tokens, inputs.pop("pixel_values"), mask=mask, **inputs)
@@ -103,8 +103,8 @@ class VisionTower:
             self._memory.add(b"".join(prepared.image_keys), fresh)
         return embedded
 
-    def _features(self, prepared: Prepared, seen: Seen) -> list[Features]:
-        """Of each image of the row. Held while they are used: the memory may not hold all of them at once."""
+    def _features(self, prepared: Prepared, seen: ImageFeatures) -> list[Features]:
+        """Return the features of each image of the sequence. All are held here, as the memory may have no room for all."""
         found = {key: seen.get(key, self._memory.get(key)) for key in prepared.image_keys}
         if any(features is None for features in found.values()):
             fresh = self.encode([prepared])
@@ -115,7 +115,7 @@ class VisionTower:
 
 
 class _Tower(nn.Module):
-    """Stands in for the tower inside the model, and hands out what is known already."""
+    """A replacement for the tower inside the model, which returns known features without a computation."""
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class _Tower(nn.Module):
         self._serving: _Serving | None = None
 
     def __getattr__(self, name: str) -> Any:
-        # Models look at the tower's own attributes, such as the type of its weights.
+        # Models read attributes of the tower, such as the type of its weights.
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -131,7 +131,7 @@ class _Tower(nn.Module):
 
     @contextmanager
     def serving(self, known: list[Features]) -> Iterator[list[Features]]:
-        """Answer the next calls with what is known; yields what the tower had to work out after that."""
+        """Return the known features from the next calls; yields the list of features that further calls compute."""
         self._serving = _Serving(deque(known))
         try:
             yield self._serving.fresh
@@ -148,7 +148,7 @@ class _Tower(nn.Module):
 
 
 class _Serving:
-    """Not a plain list: a module takes those for its layers."""
+    """Known and fresh features of one call. A class, because a module takes a plain list for its layers."""
 
     def __init__(self, known: deque[Features]) -> None:
         self.known = known
@@ -156,7 +156,7 @@ class _Serving:
 
 
 class _Memory:
-    """Features by image, the least recently used ones forgotten first."""
+    """Features by image key, of which the least recently used are forgotten first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -173,7 +173,7 @@ class _Memory:
 
     def add(self, key: bytes, features: Features) -> None:
         size = _bytes(features)
-        # Some towers (Gemma 3's) give what each of their layers made: a quarter of a gigabyte an image.
+        # Some towers (Gemma 3's) return the output of each layer: a quarter of a gigabyte for an image.
         if key in self._features or size > self._limit * LARGEST_SHARE:
             return
         self._features[key] = features
@@ -184,7 +184,7 @@ class _Memory:
 
 
 def _images(prepared: Prepared) -> Iterator[tuple[bytes, tuple[Any, Any]]]:
-    """Each image's key, patches and grid."""
+    """Yield each image's key, patches and grid."""
     start = 0
     for key, grid in zip(prepared.image_keys, prepared.inputs["image_grid_thw"], strict=True):
         patches = int(grid.prod())
@@ -193,16 +193,16 @@ def _images(prepared: Prepared) -> Iterator[tuple[bytes, tuple[Any, Any]]]:
 
 
 def _part(features: Features, part: slice) -> Features:
-    """A copy of some of the rows of every array."""
+    """Copy a slice of the first axis of every array."""
     if isinstance(features, (list, tuple)):
-        return type(features)(_part(one, part) for one in features)
+        return type(features)(_part(nested, part) for nested in features)
     if features is None:
         return None
     return mx.contiguous(features[part])
 
 
 def _joined(features: Sequence[Features]) -> Features:
-    """The features of several images as the tower gives those of all of them: end to end."""
+    """Join the features of several images end to end, as the tower returns them for all images together."""
     first = features[0]
     if isinstance(first, (list, tuple)):
         return type(first)(_joined(parts) for parts in zip(*features, strict=True))
@@ -212,5 +212,5 @@ def _joined(features: Sequence[Features]) -> Features:
 
 
 def _bytes(features: Features) -> int:
-    # Some towers give None beside their features.
+    # Some towers return None beside their features.
     return sum(array.nbytes for _, array in tree_flatten([features]) if isinstance(array, mx.array))

@@ -1,4 +1,4 @@
 """From a request to an outcome: preparation threads, image decoding, resident models.
 
-Nothing here knows Redis or SQL.
+No module here knows Redis or SQL.
 """

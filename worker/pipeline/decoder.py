@@ -1,4 +1,4 @@
-"""Decoding of images that may take long or much memory: in a process of its own, which is killed at a deadline."""
+"""Decoding of images that may take long or much memory, in a separate process that is killed at a deadline."""
 
 from __future__ import annotations
 
@@ -21,26 +21,33 @@ from worker.pipeline.decoder_process import READY, Order, Pixels
 
 #: Seconds that the process may take to start.
 _START_SECONDS = 120.0
-#: Seconds between two looks at the memory of the process.
-_WATCH_EVERY = 0.1
+#: Seconds between two checks of the process's memory.
+_MEMORY_CHECK_SECONDS = 0.1
 
 
 class Decoder:
-    """Decodes one image at a time, so that all of them together stay within the memory of one. May be used from any thread.
+    """A decoder of one image at a time, so that images share the memory limit of one. Thread-safe.
 
-    The process is started with the first image, and again after it was killed.
+    The process starts with the first image, and again after it was killed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._turn = threading.Lock()
-        #: Guards `_process` and `_closed`, which `close` reads while an image is decoded.
+        #: The lock of `_process` and `_closed`, which `close` reads while an image is decoded.
         self._state = threading.Lock()
         self._process: _Process | None = None
         self._closed = False
 
     def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Image.Image:
-        """See `worker.pipeline.preprocess.decode`. Raises ImageTooSlowError, ImageTooLargeError at the limits of the settings."""
+        """Decode an image; see `worker.pipeline.preprocess.decode`.
+
+        Raises:
+            ImageTooSlowError: The image takes longer than the settings allow.
+            ImageTooLargeError: The image takes more memory than the settings allow.
+            ImageError: The image cannot be decoded, or crashes the process.
+            EngineError: The process does not start, or the decoder is closed.
+        """
         name = name or name_of(source)
         with self._turn:
             answer = self._answer(Order(source, low_detail, name))
@@ -49,7 +56,7 @@ class Decoder:
         return answer.image()
 
     def close(self) -> None:
-        """End the process, also while it decodes."""
+        """Kill the process, also while it decodes."""
         with self._state:
             self._closed = True
             if self._process is not None:
@@ -76,7 +83,7 @@ class Decoder:
     def _awaited(self, process: _Process, name: str) -> Pixels | CaptionqError:
         seconds = self._settings.decode_seconds
         deadline = time.monotonic() + seconds
-        while not process.connection.poll(_WATCH_EVERY):
+        while not process.connection.poll(_MEMORY_CHECK_SECONDS):
             if time.monotonic() > deadline:
                 raise ImageTooSlowError(f"{name} takes longer than {seconds:g} s to decode (CAPTIONQ_DECODE_SECONDS).")
             if resident_bytes(process.popen.pid) - process.resident_when_ready > self._settings.decode_memory:
@@ -93,7 +100,7 @@ class Decoder:
             return self._process
 
     def _drop(self) -> None:
-        """Kill the process. Called by the thread whose turn it is."""
+        """Kill the process. The calling thread must hold `_turn`."""
         with self._state:
             process, self._process = self._process, None
         if process is not None:
@@ -111,7 +118,7 @@ class _Process:
     resident_when_ready: int = 0
 
     def wait_until_ready(self) -> None:
-        """Raises EngineError when the process does not start."""
+        """Wait until the process can decode. Raises EngineError if it does not start."""
         if self.is_ready:
             return
         try:
@@ -127,14 +134,14 @@ def _start(settings: Settings) -> _Process:
     ours, theirs = Pipe()
     with theirs:
         descriptor = theirs.fileno()
-        # -P: a folder named `worker` where the user happens to be must not be taken for ours.
+        # -P: a folder named `worker` in the current directory must not be imported instead of this package.
         popen = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from worker.pipeline.decoder_process import main; main({descriptor})"],
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # A Ctrl-C in the terminal is for the worker, which ends this process.
+            # Ctrl-C in the terminal must reach only the worker, which then ends this process.
             start_new_session=True,
         )
     ours.send(settings)
@@ -142,12 +149,12 @@ def _start(settings: Settings) -> _Process:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process that is in use; 0 for one that has ended."""
+    """Return the resident memory of a process in bytes; 0 if it has ended."""
     statm = Path(f"/proc/{pid}/statm")
     try:
         if statm.exists():
             return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        told = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=False)
-        return int(told.stdout) * 1024
+        shown = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=False)
+        return int(shown.stdout) * 1024
     except (OSError, ValueError, IndexError):
         return 0

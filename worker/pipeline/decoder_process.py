@@ -1,6 +1,6 @@
 """The process that decodes slow and large images for the worker.
 
-It reads orders from a socket and answers each with pixels or an error, until the worker closes its end.
+The process reads orders from a socket and answers each with pixels or an error, until the worker closes its end.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from jobs.errors import CaptionqError
 from jobs.settings import Settings
 from worker.pipeline.preprocess import decode
 
-#: The first message: the process is ready, and the time of an order begins.
+#: The first message to the worker: the process is ready to take orders.
 READY = "ready"
-#: Seconds past its deadline after which the process ends itself: its worker is dead, or it would have been killed by now.
+#: Seconds past the deadline after which the process ends itself: a live worker would have killed it by then.
 _OVERTIME = 2.0
 _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
 class Order:
-    """An image to decode; see `worker.pipeline.preprocess.decode`."""
+    """An order to decode an image; see `worker.pipeline.preprocess.decode`."""
 
     source: Path | bytes
     low_detail: bool
@@ -36,17 +36,18 @@ class Order:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A decoded image: RGB, row by row."""
+    """The pixels of a decoded image: RGB, from the top line to the bottom."""
 
     size: tuple[int, int]
     data: bytes
 
     def image(self) -> Image.Image:
+        """Make an image of the pixels."""
         return Image.frombytes("RGB", self.size, self.data)
 
 
 def main(descriptor: int) -> None:
-    """Serve the worker at the other end of this socket."""
+    """Serve the worker at the other end of the socket with this file descriptor."""
     with Connection(descriptor) as worker:
         try:
             settings: Settings = worker.recv()
@@ -72,7 +73,7 @@ def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
 
 
 def _limit_memory(size: int) -> None:
-    """Where Linux says what the process has already, let it allocate `size` bytes more. Elsewhere the worker looks after it."""
+    """Limit further allocations to `size` bytes on Linux, which says how much is allocated. Elsewhere only the worker checks."""
     if _STATM.exists():
         # In pages: size, resident, shared, text, library, data.
         data = int(_STATM.read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")

@@ -20,9 +20,9 @@ from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.finished import EndedSequence
 from worker.engine.sequences import TextDelta
-from worker.models.backends import check_prompt_tokens
 from worker.models.download import OnProgress
 from worker.models.inputs import Prepared
+from worker.models.prompt_tokens import check_prompt_tokens
 from worker.pipeline.preparation import PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
 

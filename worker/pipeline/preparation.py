@@ -1,4 +1,4 @@
-"""What happens to requests before the model sees them: their images are fetched and decoded, beside it, in threads."""
+"""Preparation of requests in threads, beside the model: their images are downloaded and decoded, their prompts tokenised."""
 
 from __future__ import annotations
 
@@ -30,52 +30,52 @@ from worker.pipeline.decoder import Decoder
 from worker.pipeline.preprocess import decode_if_quick
 
 #: Seconds that `wait` takes at most.
-PATIENCE = 0.05
-#: Seconds for which `wait_for_urgent` waits for a request, from when it began.
-URGENT_PATIENCE = 0.1
-#: Requests whose pictures are fetched from the net at a time: of those that are urgent, and of the others.
+WAIT_SECONDS = 0.05
+#: Seconds after the beginning of an urgent request until which `wait_for_urgent` waits for it.
+URGENT_WAIT_SECONDS = 0.1
+#: Requests whose images are downloaded at a time: this many urgent requests, and this many others.
 NET_THREADS = 16
 
-#: From a request and its decoded images to what the model takes. Called in any thread.
+#: A function from a request and its decoded images to the model's inputs. Called in any thread.
 Prepare = Callable[[Request, list[Image.Image]], Prepared]
-#: The preparation of one request, up to each change of threads.
+#: The steps of one preparation. Each step yields the threads on which the next step has to run.
 Steps: TypeAlias = Generator[Executor, None, Prepared]
 
 
 @dataclass
 class Preparation:
-    """One request that is being prepared."""
+    """A request that is being prepared."""
 
     key: str
     urgent: bool
-    #: Whether somebody reads along.
+    #: Whether a client reads the answer as it grows.
     followed: bool
-    #: Whether its pictures come from the net.
+    #: Whether its images are downloaded.
     fetched: bool
     future: Future[Prepared] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
-    #: What it took, once it is done.
+    #: Seconds of work for the preparation, once it is done.
     seconds: float = 0.0
-    #: Nobody wants it any more: what has begun of it goes no further than the picture that it is at.
+    #: Whether the request was dropped: the preparation then ends after the image that it is at.
     dropped: bool = False
 
 
 class PreparationPool:
-    """All that is being prepared. To be used from one thread."""
+    """The threads that prepare requests, and the requests that are being prepared. To be used from one thread."""
 
     def __init__(self, settings: Settings, prepare: Prepare) -> None:
         self._settings = settings
         self._prepare = prepare
-        #: By whether somebody waits for the answer: who does, does not wait for the pictures of a folder.
+        #: Threads by urgency: an urgent request does not wait for the images of a folder.
         self._decoding = {
             False: ThreadPoolExecutor(settings.preprocess_threads, thread_name_prefix="preprocess"),
             True: ThreadPoolExecutor(1, thread_name_prefix="preprocess-urgent"),
         }
-        #: Nor for the slow servers that theirs come from. These threads only wait: a picture is large once it is decoded.
+        #: Threads by urgency that wait for servers, so that slow servers delay no other request. They hold no decoded image.
         self._fetching = {
             urgent: ThreadPoolExecutor(NET_THREADS, thread_name_prefix="fetch") for urgent in (False, True)
         }
-        #: Pictures that are slow or large keep no other waiting. These threads wait for the process that decodes them.
+        #: Threads by urgency that wait for the decoder process, so that slow or large images delay no other request.
         self._decoding_beside = {
             urgent: ThreadPoolExecutor(1, thread_name_prefix="decode-beside") for urgent in (False, True)
         }
@@ -87,15 +87,24 @@ class PreparationPool:
 
     @property
     def keys(self) -> list[str]:
+        """The keys of the requests that are being prepared."""
         return [preparation.key for preparation in self._under_way]
 
     @property
     def has_bulk(self) -> bool:
-        """Whether there are some that nobody waits for."""
+        """Whether a request that is not urgent is being prepared."""
         return any(not preparation.urgent for preparation in self._under_way)
 
     def begin(self, key: str, request: Request, *, urgent: bool, followed: bool, roots: Sequence[Path] | None) -> None:
-        """`roots`: its images may be read from below these alone."""
+        """Begin to prepare a request.
+
+        Args:
+            key: The request's key.
+            request: The request.
+            urgent: Use the threads for urgent requests.
+            followed: Whether a client reads the answer as it grows.
+            roots: The only folders from which its images may be read; None: any.
+        """
         fetched = any(_is_remote(image) for image in request.images)
         preparation = Preparation(key, urgent, followed, fetched)
         threads = (self._fetching if fetched else self._decoding)[urgent]
@@ -103,34 +112,34 @@ class PreparationPool:
         self._under_way.append(preparation)
 
     def wait(self) -> None:
-        """Until one is done, for a moment at most."""
-        wait([one.future for one in self._under_way], timeout=PATIENCE, return_when=FIRST_COMPLETED)
+        """Wait until a preparation is done, for at most WAIT_SECONDS."""
+        wait([preparation.future for preparation in self._under_way], timeout=WAIT_SECONDS, return_when=FIRST_COMPLETED)
 
     def wait_for_urgent(self) -> None:
-        """Until an urgent one is done, if one has just begun. A picture from the net takes longer, and holds nobody up."""
-        urgent = [one for one in self._under_way if one.urgent and not one.fetched]
+        """Wait until an urgent request is prepared, if one has just begun. Downloads take longer, and are not waited for."""
+        urgent = [waiting for waiting in self._under_way if waiting.urgent and not waiting.fetched]
         if urgent:
-            left = urgent[-1].since + URGENT_PATIENCE - time.monotonic()
-            wait([one.future for one in urgent], timeout=max(0.0, left), return_when=FIRST_COMPLETED)
+            left = urgent[-1].since + URGENT_WAIT_SECONDS - time.monotonic()
+            wait([waiting.future for waiting in urgent], timeout=max(0.0, left), return_when=FIRST_COMPLETED)
 
     def done(self) -> list[Preparation]:
-        """Those that are done, or have failed: urgent ones first, else in the order in which they began."""
+        """Return the preparations that are done or have failed: urgent ones first, each in the order of their beginning."""
         done = [preparation for preparation in self._under_way if preparation.future.done()]
         return sorted(done, key=lambda preparation: not preparation.urgent)
 
     def remove(self, preparation: Preparation) -> None:
-        """It has been taken over."""
+        """Remove a preparation whose result was taken."""
         self._under_way.remove(preparation)
 
     def drop(self, key: str) -> None:
-        """Nobody wants it any more."""
-        for preparation in [one for one in self._under_way if one.key == key]:
+        """Drop a request: the preparation ends after the image that it is at."""
+        for preparation in [dropped for dropped in self._under_way if dropped.key == key]:
             preparation.dropped = True
             preparation.future.cancel()
             self._under_way.remove(preparation)
 
     def close(self) -> None:
-        """Drop all, and wait for what the threads are at."""
+        """Drop all requests, and wait until the threads have ended."""
         for key in self.keys:
             self.drop(key)
         self._decoder.close()
@@ -138,7 +147,7 @@ class PreparationPool:
             threads.shutdown(cancel_futures=True)
 
     def _advance(self, preparation: Preparation, steps: Steps, here: Executor) -> None:
-        """Do all steps that belong to these threads, and hand the rest on. No thread waits for another."""
+        """Run the next steps that belong to the threads `here`, then submit the rest to others. No thread waits for another."""
         if preparation.dropped:
             return
         begun = time.perf_counter()
@@ -156,7 +165,7 @@ class PreparationPool:
                 threads.submit(self._advance, preparation, steps, threads)
 
     def _steps(self, request: Request, preparation: Preparation, roots: Sequence[Path] | None) -> Steps:
-        """Prepare a request; yields the threads that are to go on with it."""
+        """Prepare a request. Yields the threads on which the next step has to run."""
         urgent = preparation.urgent
         images: list[Image.Image] = []
         for image in request.images:
@@ -170,7 +179,7 @@ class PreparationPool:
         return self._prepare(request, images)
 
     def _decoded(self, image: ImageURL, source: Path | bytes, urgent: bool) -> Generator[Executor, None, Image.Image]:
-        # A blob's file is called by its content.
+        # The name of a blob's file is a digest, which would say nothing in an error.
         name = "The image" if image.url.startswith(SCHEME) else None
         low_detail = image.detail == "low"
         decoded = decode_if_quick(source, self._settings, low_detail=low_detail, name=name)
@@ -186,6 +195,6 @@ def _is_remote(image: ImageURL) -> bool:
 
 
 def _settle(settle: Callable[[Any], None], value: object) -> None:
-    # A request may be dropped at any moment.
+    # The request may be dropped, and its future cancelled, at any moment.
     with suppress(InvalidStateError):
         settle(value)

@@ -1,4 +1,4 @@
-"""From a file's bytes to the pixels that a model looks at: RGB, upright, on white, no larger than asked for."""
+"""Pixels for a model from the bytes of an image: RGB, upright, on white, within the budget of pixels."""
 
 from __future__ import annotations
 
@@ -14,24 +14,30 @@ from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import open_image
 from jobs.settings import Settings
 
-#: The largest area of an image of which no detail is asked for: OpenAI's 512×512.
+#: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
 _WHITE = (255, 255, 255)
-#: Pillow's trade of speed for exactness: an image is averaged down to 3 times the wanted size before it is resampled.
+#: Pillow's trade of exactness for speed: an image is averaged down to 3 times the wanted size before it is resampled.
 _GAP = 3.0
-#: Pixels that are converted at a time.
+#: Pixels of a band, which is converted in one go.
 _BAND_PIXELS = 1 << 20
 
-#: From a band of an image's own mode to one of 8 bits a channel.
+#: A conversion of a band from the image's own mode to 8 bits a channel.
 Levels: TypeAlias = Callable[[Image.Image], Image.Image]
 
 
 def decode(
     source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
 ) -> Image.Image:
-    """The image in RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
+    """Decode an image to RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
 
-    `name`: what errors call it; without it a file's own. Raises ImageError or a subclass, whatever is wrong with the file.
+    Args:
+        source: A file, or the bytes of one.
+        low_detail: Scale down to at most 512×512 pixels.
+        name: The image's name in errors; None: the file's own.
+
+    Raises:
+        ImageError: The image cannot be used, for any reason; or a subclass that names the reason.
     """
     with open_image(source, settings, name=name) as (image, _):
         return _upright_rgb(image, _max_pixels(settings, low_detail), draft=settings.jpeg_draft)
@@ -40,7 +46,7 @@ def decode(
 def decode_if_quick(
     source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
 ) -> Image.Image | None:
-    """`decode` an image that takes little time and memory; None, and nothing is decoded, for any other."""
+    """Decode an image as `decode` does if that takes little time and memory; else return None without decoding."""
     with open_image(source, settings, name=name) as (image, cost):
         if not cost.is_quick(settings):
             return None
@@ -54,20 +60,20 @@ def _max_pixels(settings: Settings, low_detail: bool) -> int:
 def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
     size = fitted_size(image, max_pixels)
     if draft:
-        # A JPEG is decoded at 1/2, 1/4 or 1/8 where that is still no smaller than what is wanted.
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
         image.draft("RGB", size)
     image.load()
     levels = _levels(image)
     is_large = image.width * image.height > max_pixels
     rgb = _scaled_rgb(image, size, levels) if is_large else _on_white(levels(image))
-    # Last: turning the few pixels that are left is cheap. The tag is read from the original.
+    # The turn comes last, because it is cheap on few pixels. The tag is read from the original.
     return _turned(rgb, image)
 
 
 def _scaled_rgb(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
-    """The same pixels as converting the whole image, then `resize` with its reducing gap; but one band is converted at a time.
+    """Convert and scale an image band by band, with the pixels that `resize` with its reducing gap gives for the whole image.
 
-    A band's height is a multiple of the factor of reduction, so no mean is taken over the border of two.
+    A band's height is a multiple of the factor of reduction, so no mean is taken over the border of two bands.
     """
     if image.mode == "RGB" and not _has_alpha(image):
         return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
@@ -80,7 +86,7 @@ def _scaled_rgb(image: Image.Image, size: tuple[int, int], levels: Levels) -> Im
 
 
 def _bands(image: Image.Image, *, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Bands of the image's whole width, each with the row that it begins at, a multiple of `multiple`."""
+    """Yield bands of the image's whole width, each with the line at which it begins, a multiple of `multiple`."""
     height = max(1, _BAND_PIXELS // (image.width * multiple)) * multiple
     for top in range(0, image.height, height):
         yield top, image.crop((0, top, image.width, min(top + height, image.height)))
@@ -100,7 +106,7 @@ def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
 
 
 def _levels(image: Image.Image) -> Levels:
-    """How sixteen-bit and floating-point grey values become eight bits; Pillow's own conversion would clip them."""
+    """Return the conversion of 16-bit and floating-point grey values to 8 bits; Pillow's own conversion would clip them."""
     if not (image.mode.startswith("I") or image.mode == "F"):
         return lambda band: band
     lowest, highest = [], []

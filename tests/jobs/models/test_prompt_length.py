@@ -16,7 +16,8 @@ from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_c
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.support.processes import PATIENCE
-from worker.models.backends import _PIECE, _SHORT_TEXT, TextBackend
+from worker.models.backends import TextBackend
+from worker.models.prompt_tokens import PIECE_CHARACTERS, SHORT_TEXT
 from worker.pipeline.pipeline import Outcome, Pipeline
 
 #: Tokens that the built-in models hold.
@@ -101,7 +102,7 @@ def test_a_long_prompt_is_tokenised_no_further_than_the_context(
     monkeypatch.setattr(backend, "tokenizer", Watched())
     with pytest.raises(ContextLengthError, match="more than the 2048 tokens"):
         backend.refuse_long(["word " * 40_000], CONTEXT)
-    assert tokenised == [_PIECE]
+    assert tokenised == [PIECE_CHARACTERS]
 
 
 def test_others_are_tokenised_between_the_pieces_of_a_long_prompt(
@@ -136,13 +137,13 @@ def test_others_are_tokenised_between_the_pieces_of_a_long_prompt(
 
     monkeypatch.setattr(backend, "tokenizer", Watched())
     monkeypatch.setattr(backend, "_lock", Released())
-    thread = threading.Thread(target=lambda: backend.refuse_long(["a" * _SHORT_TEXT * 2], 10_000_000))
+    thread = threading.Thread(target=lambda: backend.refuse_long(["a" * SHORT_TEXT * 2], 10_000_000))
     thread.start()
     assert begun.wait(PATIENCE)
     assert backend.prepare(asking("Hello"), []).ids
     others.set()
     thread.join()
-    assert len(pieces) == 2 * _SHORT_TEXT // _PIECE
+    assert len(pieces) == 2 * SHORT_TEXT // PIECE_CHARACTERS
 
 
 @pytest.mark.parametrize("text", ["word " * 30_000, "a" * 150_000, " " * 150_000, "é😀" * 40_000])
@@ -152,7 +153,7 @@ def test_no_prompt_that_fits_is_refused_for_its_pieces(pipeline: Pipeline, text:
     tokens = len(backend.tokenizer.encode(text, add_special_tokens=False))
     backend.refuse_long([text], tokens)
     with pytest.raises(ContextLengthError):
-        backend.refuse_long([text], tokens - len(text) // _PIECE * 8 - 9)
+        backend.refuse_long([text], tokens - len(text) // PIECE_CHARACTERS * 8 - 9)
 
 
 def test_control_tokens_that_are_spelt_out_are_refused_untokenised(

@@ -28,7 +28,7 @@ from worker.engine.finished import EndedSequence
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.vision_tower import Seen
+from worker.models.vision_tower import ImageFeatures
 
 pytestmark = pytest.mark.usefixtures("known_models")
 
@@ -130,7 +130,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
 class Unshareable(Poisoned):
     """The real backend; the culprit's prompt is prefilled by itself, after the others of its group."""
 
-    def embed(self, prepared: Prepared, generated: Any = (), seen: Seen | None = None) -> Embedded:
+    def embed(self, prepared: Prepared, generated: Any = (), seen: ImageFeatures | None = None) -> Embedded:
         embedded = super().embed(prepared, generated, seen or {})
         return dataclasses.replace(embedded, whole=True) if prepared is self.culprit else embedded
 

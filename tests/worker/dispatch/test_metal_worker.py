@@ -474,7 +474,7 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
     one.get("demo")
     held = mx.get_active_memory()
     one.get("demo-text")
-    assert one.names == ["demo-text"]
+    assert list(one._residents) == ["demo-text"]
     assert mx.get_active_memory() < held - 1_000_000
     one.close()
     # The weights of the built-in models are wider without a GPU.
@@ -482,16 +482,16 @@ def test_models_under_a_budget_stay_and_make_room(settings: Settings, tmp_path: 
     both = ResidentModels(settings.model_copy(update={"memory_budget": f"{room:.1f}MB"}))
     assert both.get("demo") is both.get("demo")
     both.get("demo-text")
-    assert both.names == ["demo", "demo-text"]
+    assert list(both._residents) == ["demo", "demo-text"]
     folder = tmp_path / "third"
     shutil.copytree(built_in_models()["demo"], folder)
     both.get(str(folder))
-    assert both.names == ["demo-text", str(folder)]
+    assert list(both._residents) == ["demo-text", str(folder)]
     both.close()
     pinned = ResidentModels(settings.model_copy(update={"pinned_models": ("demo",)}))
     for name in ("demo", "demo-text", str(folder)):
         pinned.get(name)
-    assert pinned.names == ["demo", str(folder)]
+    assert list(pinned._residents) == ["demo", str(folder)]
     pinned.close()
 
 
@@ -515,7 +515,7 @@ def test_a_model_that_cannot_be_run_is_not_loaded_again_for_every_job(
             residency.get("demo")
         assert not caught.value.transient
     assert loads == 1
-    assert residency.names == []
+    assert list(residency._residents) == []
 
 
 def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(settings: Settings) -> None:
@@ -523,7 +523,7 @@ def test_a_model_that_is_larger_than_its_budget_is_refused_with_both_numbers(set
     small = ResidentModels(settings.model_copy(update={"memory_budget": "1MB"}))
     with pytest.raises(ModelTooLargeError, match=r"0\.0 GB"):
         small.get("demo")
-    assert small.names == []
+    assert list(small._residents) == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from worker.engine.prefill import Prefill
 from worker.models.backends import VisionBackend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, VisionTower
+from worker.models.vision_tower import ImageFeatures, VisionTower
 from worker.pipeline.pipeline import Pipeline
 
 #: transformers says so of arguments that mlx-vlm gives it.
@@ -82,7 +82,7 @@ def test_images_that_are_mixed_up_in_one_pass_of_the_tower_are_noticed(monkeypat
     """Each image alone is seen rightly, and several together get each other's features."""
     plain = VisionTower.encode
 
-    def shifted(self: VisionTower, rows: Iterable[Prepared]) -> Seen:
+    def shifted(self: VisionTower, rows: Iterable[Prepared]) -> ImageFeatures:
         rows = list(rows)
         seen = plain(self, rows)
         return {key: (one[0][::-1], one[1]) for key, one in seen.items()} if len(rows) > 1 else seen

@@ -17,11 +17,12 @@ from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.engine.engine import Engine
 from worker.engine.finished import EndedSequence
-from worker.models.backends import Backend, VisionBackend, _image_keys, make_backend
+from worker.models.backends import Backend, VisionBackend, make_backend
 from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.vision_tower import Seen
+from worker.models.processor_inputs import image_keys
+from worker.models.vision_tower import ImageFeatures
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -247,7 +248,7 @@ def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> 
 class Cramped(VisionBackend):
     """The real backend, whose tower has memory for the images of one row at a time."""
 
-    def encode(self, rows: Iterable[Prepared]) -> Seen:
+    def encode(self, rows: Iterable[Prepared]) -> ImageFeatures:
         rows = list(rows)
         if len(rows) > 1:
             raise MemoryError("[metal::malloc] Attempting to allocate 99 bytes")
@@ -283,4 +284,4 @@ def test_a_row_of_more_images_than_are_remembered_sees_them_all(
 
 def test_pictures_that_come_as_a_list_have_no_key() -> None:
     """What is not digested must not be taken for equal."""
-    assert _image_keys({"pixel_values": [np.ones((2, 2)), np.ones((3, 2))]}) == ()
+    assert image_keys({"pixel_values": [np.ones((2, 2)), np.ones((3, 2))]}) == ()

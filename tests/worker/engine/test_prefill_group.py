@@ -21,7 +21,7 @@ from worker.engine.sequences import LiveSequence
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, _Memory
+from worker.models.vision_tower import ImageFeatures, _Memory
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
-    def encode(self, rows: Iterable[Prepared]) -> Seen:
+    def encode(self, rows: Iterable[Prepared]) -> ImageFeatures:
         """As the backend does."""
         seen = self._backend.encode(rows)
         self.encoded += len(seen)

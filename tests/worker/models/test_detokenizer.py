@@ -1,4 +1,4 @@
-"""Text of a growing answer: against the whole answer's, wherever its tokens and its stop strings lie."""
+"""The text of a growing answer against the text of the whole answer, for all places of tokens and stop strings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from transformers import PreTrainedTokenizerFast
 from worker.models.detokenizer import TextStream, decode
 from worker.models.loader import load
 
-#: Words that both tokenizers have as one token, beside the bytes; some begin or end within a character.
+#: Words that are one token of both tokenizers, which also have all bytes.
 WORDS = ["ab", "bc", "abc", " a", " ab", "é", " é", "中", "中文", "  ", "\n\n", ". "]
 SPECIAL = "<end>"
 ALPHABET = "abc. \né中文🦊"
 
 
 def byte_level() -> PreTrainedTokenizerFast:
-    """Every byte, some words, and pieces of characters, as GPT-2, Qwen and Llama 3 have them."""
+    """Make a tokenizer of bytes, some words and pieces of characters, of the kind of GPT-2, Qwen and Llama 3."""
     pieces = [word.encode() for word in WORDS] + [b"\xe4\xb8", b"\xad\xe6", b"\xad\xe4\xb8"]
     names = [*map(_as_byte_letter, range(256)), *("".join(_as_byte_letter(byte) for byte in piece) for piece in pieces)]
     inner = Tokenizer(models.BPE({name: number for number, name in enumerate(dict.fromkeys(names))}, []))
@@ -31,7 +31,7 @@ def byte_level() -> PreTrainedTokenizerFast:
 
 
 def metaspace() -> PreTrainedTokenizerFast:
-    """Words with a mark for the space before them, and bytes for what is no word, as Llama 2 and Mistral have them."""
+    """Make a tokenizer of words, which mark the space before them, and bytes for other text, as Llama 2 and Mistral have."""
     words = [word.replace(" ", "▁") for word in [*WORDS, *"abc. ", "\n"]]
     names = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *words]
     vocabulary = {name: number for number, name in enumerate(dict.fromkeys(names))}
@@ -44,9 +44,9 @@ def metaspace() -> PreTrainedTokenizerFast:
 
 
 def _as_byte_letter(byte: int) -> str:
-    """GPT-2's letter for a byte: those that can be seen stand for themselves."""
+    """Return GPT-2's letter for a byte: a visible letter stands for itself."""
     seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [one for one in range(256) if one not in seen]
+    hidden = [code for code in range(256) if code not in seen]
     return chr(byte) if byte in seen else chr(256 + hidden.index(byte))
 
 
@@ -71,7 +71,7 @@ KINDS = pytest.mark.parametrize("kind", TOKENIZERS)
 
 
 def splits(data: st.DataObject, kind: str, text: str) -> list[int]:
-    """Ids of the text, cut into tokens at random: words where they fit, or bytes, and special tokens between them."""
+    """Draw ids of the text, cut into tokens at random: words if they fit, or bytes, with special tokens between them."""
     tokenizer, ids = TOKENIZERS[kind], []
     vocabulary = tokenizer.get_vocab()
     at = 0
@@ -92,19 +92,19 @@ def _name(kind: str, word: str) -> str:
 
 
 def plain(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of all ids at once."""
+    """Decode all ids at once."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the stop string that begins first, without the white space around it."""
-    return text[: min((text.find(one) for one in stop if one in text), default=None)].strip()
+    """Return the text before the stop string that begins first, without the white space around it."""
+    return text[: min((text.find(string) for string in stop if string in text), default=None)].strip()
 
 
 def stream(tokenizer: Any, ids: Sequence[int], stop: Sequence[str] = ()) -> tuple[str, list[str], int]:
-    """The final text, what was given out as it grew, and how many ids it took."""
+    """Stream the ids. Returns the final text, the pieces that were taken as it grew, and the number of ids used."""
     growing, pieces, used = TextStream(tokenizer, stop), [], 0
-    for used, token in enumerate(ids, 1):  # noqa: B007 - how many were used is returned
+    for used, token in enumerate(ids, 1):  # noqa: B007 - the number is returned
         stopped = growing.add(token)
         pieces.append(growing.take())
         if stopped:
@@ -121,7 +121,7 @@ STOPS = st.lists(st.text(ALPHABET, min_size=1, max_size=6), max_size=4)
 def test_a_growing_text_ends_as_the_whole_one_cut_at_the_first_stop(
     kind: str, data: st.DataObject, text: str, stop: list[str]
 ) -> None:
-    """Wherever the tokens' ends lie; what was given out on the way is a beginning of it."""
+    """The boundaries of tokens do not matter, and the pieces taken on the way are a beginning of the text."""
     tokenizer = TOKENIZERS[kind]
     ids = splits(data, kind, text)
     expected = cut(plain(tokenizer, ids), stop)
@@ -130,10 +130,10 @@ def test_a_growing_text_ends_as_the_whole_one_cut_at_the_first_stop(
     assert final.startswith("".join(pieces))
     assert "�" not in final
     if used < len(ids):
-        assert any(one in plain(tokenizer, ids[:used]) for one in stop)
+        assert any(string in plain(tokenizer, ids[:used]) for string in stop)
 
 
-#: Halves of characters, and bytes that are in none.
+#: Halves of characters, and bytes that belong to no character.
 HALVES = st.lists(st.sampled_from([b"\xff", b"\xe4", b"\xe4\xb8", b"\xf0\x9f\xa6", b"\x8a"]), max_size=20)
 
 
@@ -142,7 +142,7 @@ HALVES = st.lists(st.sampled_from([b"\xff", b"\xe4", b"\xe4\xb8", b"\xf0\x9f\xa6
 @example(b"\xff" * 20 + "é".encode(), [])
 @example(b"\xff" + b"\xe4\xb8" * 12 + "中".encode(), [])
 def test_bytes_that_are_no_text_come_out_as_one_decoder_writes_them(given: bytes, stop: list[str]) -> None:
-    """U+FFFD for each run that is no UTF-8, however long, and whole characters after it."""
+    """U+FFFD stands for each run that is not UTF-8, of any length, and characters after it are whole."""
     tokenizer = TOKENIZERS["byte-level"]
     ids = [BYTES["byte-level"][byte] for byte in given]
     final, pieces, _ = stream(tokenizer, ids, stop)
@@ -151,7 +151,7 @@ def test_bytes_that_are_no_text_come_out_as_one_decoder_writes_them(given: bytes
 
 
 def test_tokens_that_all_end_within_a_character_spoil_none() -> None:
-    """Text is given out all the same: no token is waited for that ends between two."""
+    """Text comes out without a wait for a token that ends between two characters."""
     tokenizer = TOKENIZERS["byte-level"]
     pieces = ("".join(map(_as_byte_letter, piece)) for piece in (b"\xe4\xb8", b"\xad\xe4\xb8"))
     begin, go_on = _ids("byte-level", pieces)
@@ -163,14 +163,14 @@ def test_tokens_that_all_end_within_a_character_spoil_none() -> None:
 @settings(deadline=None)
 @given(st.text(ALPHABET, min_size=1, max_size=10), st.integers(1, 20))
 def test_a_byte_that_is_no_text_spoils_no_character_before_it(text: str, broken: int) -> None:
-    """Byte fallback decodes a run of bytes as a whole or not at all; what has been given out stays."""
+    """Byte fallback decodes a run of bytes as a whole or not at all; text that was taken stays."""
     ids = [BYTES["metaspace"][byte] for byte in f"a{text}中".encode()] + [BYTES["metaspace"][0xFF]] * broken
     assert stream(TOKENIZERS["metaspace"], ids)[0] == f"a{text}中" + "�" * broken
 
 
 @KINDS
 def test_text_comes_out_as_soon_as_it_cannot_change(kind: str) -> None:
-    """No half character, no white space that may be the last, nothing that may begin a stop string."""
+    """Half characters, white space that may be the last, and beginnings of stop strings are held back."""
     tokenizer = TOKENIZERS[kind]
     ids = [BYTES[kind][byte] for byte in " a中. éEND".encode()]
     growing, given = TextStream(tokenizer, ["cEND", "é!"]), []
@@ -182,7 +182,7 @@ def test_text_comes_out_as_soon_as_it_cannot_change(kind: str) -> None:
 
 @KINDS
 def test_a_stop_string_that_begins_earlier_may_still_be_coming(kind: str) -> None:
-    """The one that begins first wins, also when another is complete before it."""
+    """The stop string that begins first wins, also if another is complete before it."""
     ids = [BYTES[kind][byte] for byte in b"xabcd"]
     assert stream(TOKENIZERS[kind], ids, ["abcd", "bc"]) == ("x", ["x", "", "", "", ""], 5)
     assert stream(TOKENIZERS[kind], [*ids[:4], *ids[:1]], ["abcd", "bc"])[0::2] == ("xa", 5)
@@ -193,7 +193,7 @@ def test_a_stop_string_that_begins_earlier_may_still_be_coming(kind: str) -> Non
 
 @KINDS
 def test_a_stream_gives_all_of_its_text(kind: str) -> None:
-    """What was held back comes after the end."""
+    """Text that was held back comes after the end."""
     growing = TextStream(TOKENIZERS[kind], ["END"])
     for token in (BYTES[kind][byte] for byte in b" a EN "):
         growing.add(token)
@@ -207,7 +207,7 @@ def test_a_stream_gives_all_of_its_text(kind: str) -> None:
 
 
 class Counting:
-    """A tokenizer that counts the ids it is given to decode."""
+    """A tokenizer that records the largest number of ids it has to decode."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer, self.most = tokenizer, 0
@@ -220,7 +220,7 @@ class Counting:
 @KINDS
 @pytest.mark.parametrize("tail", [b"\xff" * 300, b"", b"abc " * 100, "中文🦊".encode() * 50])
 def test_the_work_for_a_token_does_not_grow_with_the_answer(kind: str, tail: bytes) -> None:
-    """Not even for answers of special tokens alone, or of broken bytes."""
+    """The same holds for answers of only special tokens or broken bytes."""
     tokenizer = Counting(TOKENIZERS[kind])
     specials = [TOKENIZERS[kind].eos_token_id] * 300
     growing = TextStream(tokenizer)
@@ -231,7 +231,7 @@ def test_the_work_for_a_token_does_not_grow_with_the_answer(kind: str, tail: byt
 
 @pytest.mark.parametrize("name", ["demo", "demo-text"])
 def test_the_built_in_models_tokenizers_stream_what_they_decode(name: str) -> None:
-    """mlx-vlm's processor holds one, mlx-lm wraps one."""
+    """mlx-vlm's processor holds a tokenizer, mlx-lm wraps one."""
     processor = load(name).processor
     tokenizer = getattr(processor, "tokenizer", processor)
     text = "A red circle , and 中文 🦊; it's 3 . 5 % \n```json\n{ }```"

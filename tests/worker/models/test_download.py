@@ -1,4 +1,4 @@
-"""Models that are fetched: by the real client, from a hub on loopback."""
+"""Models that are downloaded by the real client from a hub on loopback."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.processes import Captionq
 
 @pytest.fixture
 def captionq(settings: Settings, tmp_path: Path) -> Captionq:
-    """With an empty Hugging Face cache of its own."""
+    """captionq with an empty Hugging Face cache of its own."""
     started = Captionq(settings)
     started.environment["HF_HOME"] = str(tmp_path / "huggingface")
     return started
 
 
 def queue_job(model: str, store: Store, connection: Redis) -> Job:
-    """Somebody says hello to a model."""
+    """Queue a job that says hello to a model."""
     asked = Request(model=model, messages=[Message(role="user", content="Hello!")], sampling=Sampling(max_tokens=8))
     job = Job(model=model, request=asked.model_dump_json(), digest=asked.digest)
     store.add([job])
@@ -35,10 +35,10 @@ def queue_job(model: str, store: Store, connection: Redis) -> Job:
     return job
 
 
-def test_a_model_that_is_not_here_is_fetched_and_the_job_tells_how_far_it_is(
+def test_a_missing_model_is_downloaded_and_the_job_publishes_the_progress(
     captionq: Captionq, store: Store, connection: Redis
 ) -> None:
-    """Bytes that are here of bytes in all, up to the last one; then it is loaded and answers."""
+    """The events count the present bytes of all bytes, up to the last one; then the model is loaded and answers."""
     source = built_in_models()["demo"]
     with local_hub({"somebody/small": source}) as hub:
         captionq.environment |= hub
@@ -48,16 +48,16 @@ def test_a_model_that_is_not_here_is_fetched_and_the_job_tells_how_far_it_is(
     events = read(connection, job.id)
     assert (events[0].name, events[0].data) == ("loading", {"model": "somebody/small"})
     assert events[-1].name == "loaded"
-    told = [(event.data["bytes"], event.data["total_bytes"]) for event in events[1:-1]]
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] > (source / "model.safetensors").stat().st_size
+    progress = [(event.data["bytes"], event.data["total_bytes"]) for event in events[1:-1]]
+    assert progress == sorted(progress)
+    assert progress[-1][0] == progress[-1][1] > (source / "model.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize(("model", "why"), [("somebody/nothing", "no model"), (GATED, "licence")])
-def test_a_model_that_cannot_be_fetched_fails_its_jobs_with_the_reason(
+def test_a_model_that_cannot_be_downloaded_fails_its_jobs_with_the_reason(
     model: str, why: str, captionq: Captionq, store: Store, connection: Redis
 ) -> None:
-    """And the worker goes on with the others."""
+    """The worker goes on with other jobs."""
     with local_hub({GATED: built_in_models()["demo-text"]}) as hub:
         captionq.environment |= hub
         job, other = queue_job(model, store, connection), queue_job("demo-text", store, connection)

@@ -1,4 +1,4 @@
-"""Where an image goes in a prompt of a template that takes strings only, and processors that fail or cannot be followed."""
+"""The place of an image in the prompt of a template of strings, and processors that fail or make unusable inputs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tests.support.families import save_model
 from tests.worker.engine.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
 from worker.engine.finished import failed
-from worker.models.backends import VisionBackend, _as_numpy
+from worker.models.backends import VisionBackend
 from worker.models.chat_template import ChatTemplate
 from worker.models.loader import load
+from worker.models.processor_inputs import as_numpy, ids_of_one_prompt
 
 
 class Processor:
-    """A chat template of strings, rendered as transformers does."""
+    """A processor with a chat template of strings, rendered as transformers does."""
 
     image_token = "<image>"
 
@@ -49,19 +50,19 @@ def user(*content: str | ImagePart) -> Message:
     ],
 )
 def test_a_marker_that_the_template_writes_is_not_written_again(content: tuple[Any, ...], prompt: str) -> None:
-    """JoyCaption's does for the first image; a second one gets its own."""
+    """JoyCaption's template writes the marker of the first image; a second image gets its own."""
     prompter = ChatTemplate(Processor(marks_itself("<image>")), {"model_type": "llava"})
     assert prompter.prompt([user(*content)]) == prompt
 
 
-def test_an_image_marker_in_a_text_is_no_image_s() -> None:
-    """It is not counted among those that the template writes."""
+def test_an_image_marker_in_a_text_is_not_an_image() -> None:
+    """The marker in the text is not counted among the markers that the template writes."""
     prompter = ChatTemplate(Processor(STRINGS), {"model_type": "llava"})
     assert prompter.prompt([user(IMAGE, "What is <image>?")]) == "USER: <image>\nWhat is <image>?\nASSISTANT:"
 
 
 def test_more_markers_than_images_are_refused() -> None:
-    """A template that marks an image in every message, where only the second has one."""
+    """This template marks an image in every message, but only the second message has one."""
     template = "{% for message in messages %}<image>{{ message['content'] + '\n' }}{% endfor %}"
     prompter = ChatTemplate(Processor(template), {"model_type": "llava"})
     with pytest.raises(InvalidRequestError, match=r"marks 2 images .* which have 1"):
@@ -69,24 +70,24 @@ def test_more_markers_than_images_are_refused() -> None:
 
 
 def test_a_family_whose_messages_are_strings_takes_a_template_of_strings() -> None:
-    """mlx-vlm gives PaliGemma's as strings, and a role belongs to each."""
+    """mlx-vlm returns PaliGemma's messages as strings, and each string gets its role."""
     prompter = ChatTemplate(Processor(STRINGS), {"model_type": "paligemma"})
     assert prompter.prompt([user(IMAGE, "caption en")]) == "USER: <image>caption en\nASSISTANT:"
 
 
 def test_a_model_without_a_template_is_refused_with_a_way_out() -> None:
-    """Florence-2 and PaliGemma have none."""
+    """Florence-2 and PaliGemma have no template."""
     with pytest.raises(ModelError, match=r"no chat template.* such as Qwen3-VL"):
         ChatTemplate(SimpleNamespace(chat_template=None), {"model_type": "florence2"})
 
 
 def test_arrays_in_lists_may_cross_threads() -> None:
-    """DeepSeek-OCR's pixels come in a list, still to be computed by the thread that prepares."""
+    """DeepSeek-OCR's pixels come in a list, and are computed by the thread that prepares."""
     found: list[Any] = []
 
     def prepare() -> None:
         pixels = mx.arange(6).reshape(2, 3) * 2
-        found.append(_as_numpy({"pixels": [pixels, (pixels.astype(mx.bfloat16), "text")], "count": 2}))
+        found.append(as_numpy({"pixels": [pixels, (pixels.astype(mx.bfloat16), "text")], "count": 2}))
 
     thread = threading.Thread(target=prepare)
     thread.start()
@@ -98,12 +99,12 @@ def test_arrays_in_lists_may_cross_threads() -> None:
 
 
 def test_a_model_gets_the_arrays_in_lists_that_its_processor_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prepared in another thread, looked at in this one."""
+    """The arrays are prepared in one thread and used in another."""
     backend = VisionBackend(load("demo"))
     plain, seen = backend._process, []
 
     def in_a_list(prompt: str, images: list[Any]) -> dict[str, Any]:
-        return {**plain(prompt, images), "tiles": _as_numpy([mx.ones((2,)), {"rest": mx.ones((3,))}])}
+        return {**plain(prompt, images), "tiles": as_numpy([mx.ones((2,)), {"rest": mx.ones((3,))}])}
 
     def look(*_: Any, **inputs: Any) -> Any:
         seen.append(inputs["tiles"])
@@ -120,29 +121,28 @@ def test_a_model_gets_the_arrays_in_lists_that_its_processor_made(monkeypatch: p
 
 
 def test_an_image_processor_of_llava_gets_no_padding(tmp_path: Path) -> None:
-    """With it every picture of LLaVA 1.5 and JoyCaption failed."""
+    """With `padding` every picture of LLaVA 1.5 and JoyCaption failed."""
     backend = VisionBackend(load(str(save_model("llava", tmp_path))))
     prepared = backend.prepare(*mixed_rows(1)["image-0"])
     assert prepared.image_tokens == 64
 
 
 def test_a_prompt_for_each_image_is_refused() -> None:
-    """Molmo's processor makes them; one after the other they would be a prompt that nobody asked."""
-    backend = VisionBackend(load("demo"))
+    """Molmo's processor makes a prompt of each image; joined, they would be a prompt that no client sent."""
     with pytest.raises(ModelError, match="one image in a request"):
-        backend._only_row(np.zeros((2, 3), np.int32))
+        ids_of_one_prompt(np.zeros((2, 3), np.int32), "demo")
 
 
 def test_an_error_without_a_text_has_its_name() -> None:
-    """Many asserts say nothing."""
-    row: Any = SimpleNamespace(key="row")
+    """Many asserts have no message."""
+    sequence: Any = SimpleNamespace(key="sequence")
     assert in_words(AssertionError()) == "AssertionError"
     assert in_words(ValueError("wrong")) == "ValueError: wrong"
-    assert str(failed(row, AssertionError()).error) == "Generation failed: AssertionError"
+    assert str(failed(sequence, AssertionError()).error) == "Generation failed: AssertionError"
 
 
-def test_a_processor_that_fails_without_a_word_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """mlx-vlm's own message would be empty."""
+def test_a_processor_that_fails_without_a_message_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mlx-vlm's own message would be empty, so the error's type and function are named."""
     backend = VisionBackend(load("demo"))
 
     def fail(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a model is before it is loaded, where it lies, and what may go wrong."""
+"""Models before and while they are loaded: their descriptions, their places and their errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models.model_info import ModelInfo, built_in_models, describe, hub_errors, list_models
 from tests.support.families import FAMILIES, save_model
+from worker.models.device import free_memory
 from worker.models.download import fetch
-from worker.models.loader import free_memory, load
+from worker.models.loader import load
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put_into_cache(cache: Path, name: str, source: Path) -> Path:
-    """Lay a model out as the hub's client does; returns its snapshot."""
+    """Copy a model into the cache as the hub's client does. Returns its snapshot."""
     repository = cache / f"models--{name.replace('/', '--')}"
     snapshot = repository / "snapshots" / "0123abc"
     shutil.copytree(source, snapshot)
@@ -40,14 +41,14 @@ def put_into_cache(cache: Path, name: str, source: Path) -> Path:
 
 
 def with_config(folder: Path, **config: Any) -> str:
-    """A folder that holds a config alone."""
+    """Write a folder that holds only a config."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     return str(folder)
 
 
 def test_the_built_in_models_are_known_from_their_configs() -> None:
-    """One of each modality, with its context and what ends its answers."""
+    """There is a model of each modality, with its context and the ids that end its answers."""
     folders = built_in_models()
     eos = frozenset({0, 2})
     assert describe("demo") == ModelInfo("demo", "vision", folders["demo"], 2048, eos)
@@ -56,7 +57,7 @@ def test_the_built_in_models_are_known_from_their_configs() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_a_vision_model_with_a_context(family: str, tmp_path: Path) -> None:
-    """They keep the length of their context in different places."""
+    """The families keep the length of the context in different places of the config."""
     info = describe(str(save_model(family, tmp_path)))
     assert (info.modality, info.path, info.context_length, info.eos) == ("vision", tmp_path, 2048, frozenset({2}))
 
@@ -72,13 +73,13 @@ def test_every_family_is_a_vision_model_with_a_context(family: str, tmp_path: Pa
     ],
 )
 def test_the_config_decides(config: dict[str, Any], modality: str, context: int | None, tmp_path: Path) -> None:
-    """Nothing but the config is there, and nothing is loaded."""
+    """The folder holds only the config, and nothing is loaded."""
     info = describe(with_config(tmp_path, **config))
     assert (info.modality, info.context_length) == (modality, context)
 
 
 def test_descriptions_need_neither_mlx_nor_the_hub_s_client() -> None:
-    """`captionq models` is to answer at once."""
+    """`captionq models` answers at once."""
     code = (
         "import sys; from jobs.models.model_info import list_models; list_models()\n"
         "print([name for name in ('mlx', 'huggingface_hub') if name in sys.modules])"
@@ -88,23 +89,23 @@ def test_descriptions_need_neither_mlx_nor_the_hub_s_client() -> None:
 
 
 @pytest.mark.parametrize("name", ["demoo", "./nowhere", "/nowhere", "~/nowhere", "a/b/c"])
-def test_a_name_that_can_be_nothing_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No folder, no id of the hub, not built in: the message says what may be said."""
+def test_a_name_of_no_model_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is no folder, no id of the hub and not built in: the message lists the built-in models."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFoundError, match="demo, demo-text"):
         describe(name)
 
 
 def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
-    """Somebody gave the folder of the pictures."""
+    """The folder of the pictures was given instead of a model: the message names it without its path."""
     with pytest.raises(ModelNotFoundError, match=rf"^'{tmp_path.name}' .* has no config\.json") as caught:
         describe(str(tmp_path))
     assert str(tmp_path) not in caught.value.message
 
 
 @pytest.mark.parametrize("content", ["{", "[1, 2]", '"text"'])
-def test_a_config_that_is_none_is_refused(content: str, tmp_path: Path) -> None:
-    """Cut off, or something else."""
+def test_a_config_that_is_not_one_is_refused(content: str, tmp_path: Path) -> None:
+    """The config is cut off, or is not an object."""
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelError, match=r"config\.json"):
         describe(str(tmp_path))
@@ -127,8 +128,8 @@ def test_a_model_with_code_of_its_own_is_refused_before_it_runs(tmp_path: Path) 
         {},
     ],
 )
-def test_what_cannot_be_loaded_is_a_model_error_that_names_it(config: dict[str, Any], tmp_path: Path) -> None:
-    """Unknown types, and missing weights."""
+def test_a_model_that_cannot_be_loaded_is_named_in_the_error(config: dict[str, Any], tmp_path: Path) -> None:
+    """The type is unknown, or weights are missing; the message names the model without its path."""
     name = with_config(tmp_path / "some-model", **config)
     with pytest.raises(ModelError, match="some-model") as caught:
         load(name)
@@ -137,7 +138,7 @@ def test_what_cannot_be_loaded_is_a_model_error_that_names_it(config: dict[str, 
 
 
 def test_weights_that_are_damaged_are_a_model_error(tmp_path: Path) -> None:
-    """The file was cut off."""
+    """The file of the weights was cut off."""
     shutil.copytree(built_in_models()["demo-text"], tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -147,57 +148,57 @@ def test_weights_that_are_damaged_are_a_model_error(tmp_path: Path) -> None:
 
 
 def test_a_cached_model_is_found_without_the_network(cache: Path) -> None:
-    """Described and loaded from its snapshot."""
-    snapshot = put_into_cache(cache, "somebody/small", built_in_models()["demo-text"])
-    assert describe("somebody/small").path == snapshot
-    assert load("somebody/small").eos == {0, 2}
+    """The model is described and loaded from its snapshot."""
+    snapshot = put_into_cache(cache, "owner/small", built_in_models()["demo-text"])
+    assert describe("owner/small").path == snapshot
+    assert load("owner/small").eos == {0, 2}
 
 
 @pytest.mark.parametrize("ask", [describe, fetch, load])
-def test_without_the_network_a_model_that_is_not_here_is_unavailable(ask: Any, cache: Path) -> None:
-    """Transient: it may be fetched later."""
-    with pytest.raises(ModelUnavailableError, match="nobody/nothing") as caught:
-        ask("nobody/nothing")
+def test_without_the_network_a_missing_model_is_unavailable(ask: Any, cache: Path) -> None:
+    """The error is transient, because the model may be downloaded later."""
+    with pytest.raises(ModelUnavailableError, match="owner/nothing") as caught:
+        ask("owner/nothing")
     assert caught.value.transient
 
 
 def test_a_full_disk_is_not_blamed_on_the_network(cache: Path) -> None:
-    """There is something else to do about it."""
-    with pytest.raises(ModelUnavailableError, match=f"Make room on the disk of {cache}"), hub_errors("somebody/large"):
+    """The message asks for room on the disk, and not for a network."""
+    with pytest.raises(ModelUnavailableError, match=f"Make room on the disk of {cache}"), hub_errors("owner/large"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_interrupted_download_is_not_taken_for_a_model(cache: Path) -> None:
-    """The index names a file that is not there."""
-    snapshot = put_into_cache(cache, "somebody/half", built_in_models()["demo-text"])
+    """The index names a file that is missing."""
+    snapshot = put_into_cache(cache, "owner/half", built_in_models()["demo-text"])
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
     assert [model.name for model in list_models()] == ["demo", "demo-text"]
     with pytest.raises(ModelUnavailableError):
-        describe("somebody/half")
+        describe("owner/half")
 
 
-def test_the_list_has_what_can_be_used(cache: Path) -> None:
-    """Models without a chat template, without weights or with a broken config are left out, and break nothing."""
-    put_into_cache(cache, "somebody/vision", built_in_models()["demo"])
-    put_into_cache(cache, "somebody/text", built_in_models()["demo-text"])
-    encoder = put_into_cache(cache, "somebody/encoder", built_in_models()["demo-text"])
+def test_the_list_has_only_usable_models(cache: Path) -> None:
+    """Models without a chat template, without weights or with a broken config are left out, without an error."""
+    put_into_cache(cache, "owner/vision", built_in_models()["demo"])
+    put_into_cache(cache, "owner/text", built_in_models()["demo-text"])
+    encoder = put_into_cache(cache, "owner/encoder", built_in_models()["demo-text"])
     for name in ("chat_template.jinja", "tokenizer_config.json"):
         (encoder / name).unlink()
-    (put_into_cache(cache, "somebody/config", built_in_models()["demo-text"]) / "model.safetensors").unlink()
-    (put_into_cache(cache, "somebody/broken", built_in_models()["demo-text"]) / "config.json").write_text("{")
+    (put_into_cache(cache, "owner/config", built_in_models()["demo-text"]) / "model.safetensors").unlink()
+    (put_into_cache(cache, "owner/broken", built_in_models()["demo-text"]) / "config.json").write_text("{")
     (cache / "models--somebody--empty").mkdir()
     (cache / "version.txt").write_text("1")
     assert [(model.name, model.modality) for model in list_models()] == [
         ("demo", "vision"),
         ("demo-text", "text"),
-        ("somebody/text", "text"),
-        ("somebody/vision", "vision"),
+        ("owner/text", "text"),
+        ("owner/vision", "vision"),
     ]
 
 
-def test_a_model_that_is_let_go_of_gives_its_memory_back() -> None:
-    """All of it, when its last reference is gone."""
+def test_an_unloaded_model_gives_its_memory_back() -> None:
+    """All of its memory is free when its last reference is gone."""
     free_memory()
     before = mx.get_active_memory()
     loaded = load("demo")

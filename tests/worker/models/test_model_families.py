@@ -1,4 +1,4 @@
-"""The most used families of vision models: how they are batched, and eight answers of each beside mlx-vlm's own."""
+"""The most used families of vision models: how each is batched, and eight of its answers against mlx-vlm's own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tools.families.catalogue import FAMILIES
 from tools.families.measuring import Measured, measure
 from tools.families.model import save
 
-#: transformers says so of arguments that mlx-vlm gives it, and of the filters by which Gemma 4 hears.
+#: Warnings of transformers about arguments that mlx-vlm passes, and about the audio filters of Gemma 4.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use_fast.*"),
     pytest.mark.filterwarnings("ignore:At least one mel filter"),
 ]
 
-#: The others are measured by `make families`.
+#: Families whose sequences are prefilled together. `make families` measures the others.
 TOGETHER = (
     "qwen2_5_vl",
     "qwen3_vl",
@@ -38,7 +38,7 @@ TOGETHER = (
     "pixtral",
     "mistral3",
 )
-#: Their caches cannot be padded.
+#: Families whose caches cannot be padded.
 ONE_BY_ONE = ("qwen3_5", "lfm2_vl")
 
 
@@ -50,11 +50,11 @@ def measured(name: str, folder: Path) -> Measured:
 
 @pytest.mark.parametrize("name", TOGETHER)
 def test_a_family_that_is_batched_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
-    """Texts, one picture and two, prepared in another thread, some of them arriving while others decode."""
+    """Texts, one picture and two are prepared in another thread, and some arrive while others decode."""
     assert measured(name, tmp_path) == Measured(loads=True, batching="together", right=8)
 
 
 @pytest.mark.parametrize("name", ONE_BY_ONE)
 def test_a_family_whose_prompts_go_in_one_by_one_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
-    """The same, for models with states that know no padding."""
+    """The same holds for models whose caches know no padding."""
     assert measured(name, tmp_path) == Measured(loads=True, batching="one by one", right=8)

@@ -1,4 +1,4 @@
-"""The vision tower and what it remembers."""
+"""The vision tower and the features that it remembers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import Seen, VisionTower
+from worker.models.vision_tower import ImageFeatures, VisionTower
 
 
 def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one batch, and in later ones; another image is encoded by itself."""
+    """One image is encoded once for a batch and for later batches; another image is encoded when it comes."""
     encoded: list[bytes] = []
     encode = VisionTower.encode
 
-    def counted(vision: VisionTower, rows: Iterable[Prepared]) -> Seen:
-        seen = encode(vision, rows)
+    def counted(vision: VisionTower, sequences: Iterable[Prepared]) -> ImageFeatures:
+        seen = encode(vision, sequences)
         encoded.extend(seen)
         return seen
 
@@ -31,8 +31,8 @@ def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.Monke
     questions = ["Describe this image.", "What is this?", *(first.question(seed)[0] for seed in range(4))]
     for _ in range(2):
         engine = Engine(backend, slots=4)
-        rows = {question: backend.prepare(ask(question), [first.image]) for question in questions}
-        answers = run(engine, rows)
+        sequences = {question: backend.prepare(ask(question), [first.image]) for question in questions}
+        answers = run(engine, sequences)
         assert answers["Describe this image."].text == first.caption
     assert len(encoded) == 1
     run(Engine(backend), {"other": backend.prepare(ask("Describe this image."), [second.image])})

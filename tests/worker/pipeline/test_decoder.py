@@ -1,4 +1,4 @@
-"""The process that decodes slow and large images: it is bounded, replaced after a death, and gone with its worker."""
+"""The process that decodes slow and large images: bounded, replaced after a death, and ended with its worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.scenes import draw, save_scenes
 from worker.pipeline.decoder import Decoder, resident_bytes
 from worker.pipeline.preprocess import decode
 
-#: A scan of it takes long enough to be met in the middle of the file.
+#: An image that takes long enough to decode to be interrupted in the middle.
 SLOW = scanned_jpeg((9000, 9000), 500)
 
 
@@ -35,20 +35,20 @@ def decoder(settings: Settings) -> Iterator[Decoder]:
 
 
 def process_of(decoder: Decoder) -> psutil.Process:
-    """The process that decodes."""
+    """Return the process that decodes."""
     assert decoder._process is not None
     return psutil.Process(decoder._process.popen.pid)
 
 
 def error_of(decoder: Decoder, source: bytes | Path, name: str | None = None) -> CaptionqError:
-    """The error of an image that cannot be decoded."""
+    """Return the error of an image that cannot be decoded."""
     with pytest.raises(CaptionqError) as raised:
         decoder.decode(source, name=name)
     return raised.value
 
 
 def test_the_pixels_are_those_of_the_workers_own_decoding(tmp_path: Path, settings: Settings, decoder: Decoder) -> None:
-    """From files and from bytes, scaled and turned."""
+    """The images come from files and from bytes, scaled and turned."""
     for path in save_scenes(tmp_path / "in", 3, ".jpg"):
         for source in (path, path.read_bytes()):
             for low_detail in (False, True):
@@ -59,7 +59,7 @@ def test_the_pixels_are_those_of_the_workers_own_decoding(tmp_path: Path, settin
 def test_a_bad_image_has_the_same_error_and_ends_no_process(
     tmp_path: Path, settings: Settings, decoder: Decoder
 ) -> None:
-    """Code and words are those of the worker's own decoding."""
+    """The error's code and message are those of the worker's own decoding."""
     decoder.decode(next(iter(save_scenes(tmp_path / "in", 1))))
     process = process_of(decoder)
     for name in write_bad_images(tmp_path / "bad"):
@@ -84,7 +84,7 @@ def test_an_image_that_takes_too_long_fails_and_the_next_one_is_decoded(tmp_path
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not bound a process's memory")
 def test_an_image_that_takes_too_much_memory_fails(tmp_path: Path, settings: Settings) -> None:
-    """Its header promised less: each layer of a TIFF's strips is as large as the whole."""
+    """The header promised less: each layer of a TIFF's strips is as large as the whole image."""
     path = tmp_path / "large.tiff"
     draw(3, (6000, 4000)).image.save(path, compression="tiff_lzw", tiffinfo={278: 4000})
     # The estimate is 96 MB.
@@ -96,7 +96,7 @@ def test_an_image_that_takes_too_much_memory_fails(tmp_path: Path, settings: Set
 
 
 def test_large_pictures_take_little_more_than_their_own_pixels(tmp_path: Path, decoder: Decoder) -> None:
-    """Sixteen bits become eight, and alpha white, in bands: not in copies of the whole."""
+    """Sixteen bits become eight, and alpha white, in bands instead of copies of the whole image."""
     write_png(tmp_path / "grey.png", (7000, 7000), depth=16, colour=0, pixel=b"\x80\x10")
     write_png(tmp_path / "alpha.png", (7000, 7000), depth=8, colour=6, pixel=b"\x80\x10\x20\x80")
     peaks = {}
@@ -109,16 +109,16 @@ def test_large_pictures_take_little_more_than_their_own_pixels(tmp_path: Path, d
             "decode(Path(sys.argv[3]), settings); print(one() - before)\n"
         )
         write_png(tmp_path / "first.png", (64, 64), depth=16, colour=0, pixel=b"\x80\x10")
-        arguments = [str(tmp_path / one) for one in ("data", "first.png", name)]
-        told = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
-        peaks[name] = int(told.stdout) * (1 if sys.platform == "darwin" else 1024)
-    # 98 MB and 196 MB of pixels; converted as a whole they took 1,200 and 590.
+        arguments = [str(tmp_path / entry) for entry in ("data", "first.png", name)]
+        ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
+        peaks[name] = int(ran.stdout) * (1 if sys.platform == "darwin" else 1024)
+    # 98 MB and 196 MB of pixels; conversions of the whole images took 1,200 and 590.
     assert peaks["grey.png"] < 250_000_000
     assert peaks["alpha.png"] < 350_000_000
 
 
 def test_a_decoder_that_is_killed_fails_its_image_and_no_other(tmp_path: Path, settings: Settings) -> None:
-    """A native decoder may crash; the next image has a new process."""
+    """A native decoder may crash; the next image gets a new process."""
     decoder = Decoder(settings)
     (path,) = save_scenes(tmp_path, 1)
     decoder.decode(path)
@@ -135,8 +135,8 @@ def test_a_decoder_that_is_killed_fails_its_image_and_no_other(tmp_path: Path, s
     decoder.close()
 
 
-def test_closing_ends_what_is_being_decoded(tmp_path: Path, settings: Settings) -> None:
-    """A worker that stops waits for no slow image, and starts no process again."""
+def test_closing_ends_the_decoding_of_an_image(tmp_path: Path, settings: Settings) -> None:
+    """A worker that stops waits for no slow image, and starts no new process."""
     decoder = Decoder(settings)
     (path,) = save_scenes(tmp_path, 1)
     decoder.decode(path)
@@ -153,7 +153,7 @@ def test_closing_ends_what_is_being_decoded(tmp_path: Path, settings: Settings) 
 
 
 def test_the_process_ends_with_its_worker(tmp_path: Path) -> None:
-    """Also one that is killed, and also while it decodes."""
+    """The process ends also if its worker is killed, and also while an image is decoded."""
     (tmp_path / "slow.jpg").write_bytes(SLOW)
     code = (
         "import sys; from pathlib import Path\n"
@@ -173,7 +173,7 @@ def test_the_process_ends_with_its_worker(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_a_process_is_known() -> None:
-    """Of this one, and none of one that has ended."""
+    """The memory of a live process is its resident bytes, and 0 for a process that has ended."""
     assert 10_000_000 < resident_bytes(os.getpid()) < 100_000_000_000
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -181,10 +181,10 @@ def test_the_memory_of_a_process_is_known() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["bmp", "tiff", "lzw.tiff", "png", "jpg", "webp"])
-def test_a_file_that_is_cut_short_while_it_is_decoded_fails_alone(
+def test_a_file_that_is_cut_short_while_it_is_decoded_fails_only_its_image(
     tmp_path: Path, settings: Settings, suffix: str
 ) -> None:
-    """Mapped into memory it would kill whoever reads it (SIGBUS): so this runs in a process of its own."""
+    """A file mapped into memory would kill the process that reads it (SIGBUS), so the test runs in a process of its own."""
     path = tmp_path / f"a.{suffix}"
     options = {"compression": "tiff_lzw"} if "lzw" in suffix else {}
     # Pillow maps grey pictures, and not those of three channels.
@@ -204,7 +204,7 @@ def test_a_file_that_is_cut_short_while_it_is_decoded_fails_alone(
         "    print(error.code)\n"
     )
     arguments = [str(settings.data_dir), str(path)]
-    told = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
     # WebP and small files are read as a whole when they are opened.
-    assert told.stdout.strip() in ("image_parse_error", "(1155, 866)")
+    assert ran.stdout.strip() in ("image_parse_error", "(1155, 866)")

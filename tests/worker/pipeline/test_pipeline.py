@@ -1,4 +1,4 @@
-"""The pipeline: what is prepared beside the model."""
+"""The pipeline: preparation of requests beside the model."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LOCAL = (ip_network("127.0.0.1/32"),)
 
 
 def png() -> bytes:
-    """A picture."""
+    """Return the bytes of a small picture."""
     written = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(written, "PNG")
     return written.getvalue()
 
 
 def about(*urls: str) -> Request:
-    """A short question about pictures."""
+    """Make a request with a short question about pictures."""
     parts = [ImagePart(image_url=ImageURL(url=url)) for url in urls]
     message = Message(role="user", content=[*parts, TextPart(text="Describe this image.")])
     return Request(model="demo", messages=[message], sampling=Sampling(max_tokens=4))
@@ -44,7 +44,7 @@ def about(*urls: str) -> Request:
 
 @pytest.fixture
 def slow_server() -> Iterator[tuple[str, threading.Event]]:
-    """An address whose answer comes when somebody sets the event."""
+    """An address of a server that answers when the event is set."""
     release = threading.Event()
 
     class Slow(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def slow_server() -> Iterator[tuple[str, threading.Event]]:
             self.send_error(404)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silence."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -63,10 +63,8 @@ def slow_server() -> Iterator[tuple[str, threading.Event]]:
     server.server_close()
 
 
-def test_a_picture_that_is_slow_to_come_delays_nobody_else(
-    tmp_path: Path, slow_server: tuple[str, threading.Event]
-) -> None:
-    """Those that began after it have their answers while it is still being fetched."""
+def test_a_slow_download_delays_no_other_request(tmp_path: Path, slow_server: tuple[str, threading.Event]) -> None:
+    """Requests that began later have their answers while the picture is still downloading."""
     url, release = slow_server
     settings = Settings(data_dir=tmp_path, allowed_networks=(ip_network("127.0.0.1/32"),), fetch_seconds=300)
     pipeline = Pipeline(settings)
@@ -92,8 +90,8 @@ def test_a_picture_that_is_slow_to_come_delays_nobody_else(
 def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would wait for all of that work, though it is ready in a moment."""
-    monkeypatch.setattr("worker.pipeline.preparation.URGENT_PATIENCE", 60.0)
+    """The urgent request is ready in a moment, and would wait for all of that work."""
+    monkeypatch.setattr("worker.pipeline.preparation.URGENT_WAIT_SECONDS", 60.0)
     pipeline = Pipeline(Settings(data_dir=tmp_path))
     pipeline.load("demo")
     asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
@@ -107,11 +105,11 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     pipeline.close()
 
 
-def test_an_urgent_picture_from_the_net_holds_up_no_decoding(
+def test_an_urgent_download_holds_up_no_decoding(
     tmp_path: Path, slow_server: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes as long as its server; what decodes beside it would stutter at every such request."""
-    monkeypatch.setattr("worker.pipeline.preparation.URGENT_PATIENCE", 3600.0)
+    """A download takes as long as its server: a wait for it would hold up the sequences that decode."""
+    monkeypatch.setattr("worker.pipeline.preparation.URGENT_WAIT_SECONDS", 3600.0)
     url, release = slow_server
     pipeline = Pipeline(Settings(data_dir=tmp_path, allowed_networks=LOCAL))
     pipeline.load("demo")
@@ -126,10 +124,10 @@ def test_an_urgent_picture_from_the_net_holds_up_no_decoding(
     pipeline.close()
 
 
-def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
+def test_an_urgent_request_does_not_wait_for_the_servers_of_bulk_requests(
     tmp_path: Path, slow_server: tuple[str, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More bulk requests than threads hang; the urgent one is fetched, and decoded where pictures are decoded."""
+    """More bulk requests than threads hang; the urgent picture is downloaded, and decoded on the threads for decoding."""
     url, release = slow_server
     decoded_on: list[str] = []
 
@@ -155,7 +153,7 @@ def test_who_waits_for_an_answer_does_not_wait_for_the_servers_of_others(
 
 
 def test_a_request_that_is_dropped_asks_for_no_more_pictures(tmp_path: Path) -> None:
-    """It was at the first of three."""
+    """The request was at the first of three pictures."""
     asked: list[str] = []
     begun, release = threading.Event(), threading.Event()
 
@@ -172,13 +170,13 @@ def test_a_request_that_is_dropped_asks_for_no_more_pictures(tmp_path: Path) -> 
         assert begun.wait(60)
         pipeline.cancel("dropped")
         release.set()
-        # Waits for what still runs.
+        # `close` waits until the threads have ended.
         pipeline.close()
     assert asked == ["/0.png"]
 
 
 def test_slow_pictures_delay_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More of them than threads are begun first; their neighbours have ended before the first of them has."""
+    """More slow pictures than threads are begun first; the other requests end before them."""
     release = threading.Event()
     begun = threading.Event()
 
@@ -212,8 +210,8 @@ def test_slow_pictures_delay_no_others(tmp_path: Path, monkeypatch: pytest.Monke
     pipeline.close()
 
 
-def test_a_slow_picture_of_several_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    """Each is decoded where it belongs, and the model sees them in their order."""
+def test_a_slow_picture_of_several_keeps_its_place(tmp_path: Path) -> None:
+    """Slow and quick pictures are decoded on their own threads, and the model sees them in their order."""
     (tmp_path / "slow.jpg").write_bytes(scanned_jpeg((2400, 2400), 100))
     (tmp_path / "good.png").write_bytes(png())
     seen: list[list[tuple[int, int]]] = []

@@ -1,4 +1,4 @@
-"""Decoding: every format, mode and orientation comes out as the same upright picture."""
+"""Decoding of images: every format, mode and orientation comes out as the same upright picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from tests.support.scenes import draw
 from worker.pipeline.preprocess import decode
 
-#: EXIF orientation → the turn of the stored pixels that it undoes.
+#: EXIF orientations, and for each the turn of the stored pixels that the orientation undoes.
 STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -34,12 +34,12 @@ def picture() -> Image.Image:
 
 
 def pixels(image: Image.Image) -> npt.NDArray[np.int16]:
-    """As numbers that can be subtracted."""
+    """Return the pixels as numbers that can be subtracted."""
     return np.asarray(image).astype(np.int16)
 
 
 def far(image: Image.Image, other: Image.Image) -> float:
-    """The mean difference of two pictures of one size, 0 to 255."""
+    """Return the mean difference of two pictures of one size, 0 to 255."""
     assert image.mode == "RGB"
     assert image.size == other.size
     return float(np.abs(pixels(image) - pixels(other)).mean())
@@ -47,7 +47,7 @@ def far(image: Image.Image, other: Image.Image) -> float:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "tiff", "bmp", "heic", "avif"])
 def test_every_format_is_read(picture: Image.Image, tmp_path: Path, settings: Settings, suffix: str) -> None:
-    """What is lost is no more than the format itself loses."""
+    """The picture loses no more than its format loses."""
     pillow_heif.register_heif_opener()
     path = tmp_path / f"a.{suffix}"
     picture.save(path)
@@ -55,7 +55,7 @@ def test_every_format_is_read(picture: Image.Image, tmp_path: Path, settings: Se
 
 
 def test_low_detail_is_fewer_pixels(picture: Image.Image, tmp_path: Path, settings: Settings) -> None:
-    """The area of 512 × 512, in the picture's own proportions; a smaller one stays as it is."""
+    """A picture is scaled to the area of 512 × 512 in its own proportions; a smaller picture keeps its size."""
     path = tmp_path / "a.png"
     picture.resize((1200, 800)).save(path)
     assert decode(path, settings).size == (1200, 800)
@@ -77,7 +77,7 @@ def test_the_content_decides_and_not_the_name(picture: Image.Image, tmp_path: Pa
 def test_a_turned_photograph_comes_out_upright(
     picture: Image.Image, tmp_path: Path, settings: Settings, orientation: int, suffix: str
 ) -> None:
-    """Once, and not twice: the HEIC decoder applies it by itself."""
+    """The orientation is applied once, and not twice: the HEIC decoder applies it by itself."""
     pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -90,7 +90,7 @@ def test_a_turned_photograph_comes_out_upright(
 def test_every_mode_becomes_the_same_picture(
     picture: Image.Image, tmp_path: Path, settings: Settings, mode: str
 ) -> None:
-    """Palettes, grey, black and white, print colours, alpha and sixteen bits."""
+    """The modes are palettes, grey, black and white, print colours, alpha and sixteen bits."""
     expected = picture
     if mode in ("L", "LA", "I;16"):
         expected = picture.convert("L").convert("RGB")
@@ -106,8 +106,8 @@ def test_every_mode_becomes_the_same_picture(
     assert far(decode(path, settings), expected) < 12
 
 
-def test_what_is_transparent_is_white(tmp_path: Path, settings: Settings) -> None:
-    """Black, as a plain conversion leaves it, would hide black drawings."""
+def test_transparent_pixels_are_white(tmp_path: Path, settings: Settings) -> None:
+    """A plain conversion would make them black, and hide black drawings."""
     for name, mode in (("rgba.png", "RGBA"), ("palette.png", "P"), ("grey.png", "LA")):
         clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
         stored = clear.convert(mode)
@@ -118,7 +118,7 @@ def test_what_is_transparent_is_white(tmp_path: Path, settings: Settings) -> Non
 
 
 def test_large_pictures_are_scaled_to_the_budget(tmp_path: Path) -> None:
-    """Their proportions stay, and small ones are left alone."""
+    """Pictures keep their proportions, and small ones their size."""
     settings = Settings(data_dir=tmp_path, max_pixels=10_000)
     draw(1, (640, 480)).image.save(tmp_path / "large.jpg")
     draw(1, (64, 48)).image.save(tmp_path / "small.png")
@@ -129,7 +129,7 @@ def test_large_pictures_are_scaled_to_the_budget(tmp_path: Path) -> None:
 
 
 def test_a_jpeg_that_is_decoded_small_shows_the_same(tmp_path: Path) -> None:
-    """Decoding at a part of the size is faster, and changes no more than scaling does."""
+    """Decoding at a part of the size is faster, and changes the picture no more than scaling does."""
     settings = Settings(data_dir=tmp_path, max_pixels=10_000)
     image = draw(5, (640, 480)).image
     image.save(tmp_path / "a.jpg", quality=95)
@@ -139,7 +139,7 @@ def test_a_jpeg_that_is_decoded_small_shows_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("max_pixels", [10_000, 76_000, 77_000, 80_000, 300_000])
 def test_a_jpeg_that_is_decoded_small_is_as_large_as_any_other(max_pixels: int, tmp_path: Path) -> None:
-    """Half of its sides are 76,800 pixels: too few where the budget is a little more."""
+    """Half of its sides are 76,800 pixels: too few if the budget is a little more."""
     settings = Settings(data_dir=tmp_path, max_pixels=max_pixels)
     image = draw(5, (640, 480)).image
     image.save(tmp_path / "a.jpg")
@@ -148,7 +148,7 @@ def test_a_jpeg_that_is_decoded_small_is_as_large_as_any_other(max_pixels: int, 
 
 
 def test_without_the_draft_a_jpeg_is_decoded_in_full(tmp_path: Path) -> None:
-    """Then its pixels are those of the same picture in a lossless file; with it they differ a little."""
+    """Without the draft the pixels are those of the same picture in a lossless file; with it they differ a little."""
     save_pictures(tmp_path, 1)
     path = tmp_path / "photo-000.jpg"
     with Image.open(path) as jpeg:

@@ -1,7 +1,7 @@
-"""Prompts whose images take more columns, or fewer, than the processor gave them ids: the ids are made to fit.
+"""The ids of a prompt's computed columns, if its images take more or fewer columns than the processor's ids.
 
-FastVLM keeps one id an image and LLaVA-NeXT some hundred, and both put all features of the image in their place. Everything that
-is counted by ids (positions, prefixes, penalties, `prompt_tokens`, the context) must speak of the columns that are computed.
+FastVLM's processor writes one id for an image and LLaVA-NeXT's some hundred; both models compute a column for each feature of
+the image instead. So positions, prefixes, penalties, `prompt_tokens` and the context must count columns, not the processor's ids.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import mlx.core as mx
 
 from jobs.errors import ModelError
 
-#: From ids (1, L) without images to their embeddings (1, L, D).
+#: A function from ids (1, L) without images to their embeddings (1, L, D).
 EmbedText = Callable[[Any], Any]
 
 
 def columns_of(
     ids: Sequence[int], embeds: Any, image_token: int | None, embed_text: EmbedText, family: str
 ) -> list[int]:
-    """For each column of `embeds` (1, E, D), the index of the id that it belongs to.
+    """Return for each column of `embeds` (1, E, D) the index of its id.
 
-    The text's embeddings must stand where the ids say; they are compared. Raises ModelError when they do not.
+    Raises:
+        ModelError: The text's embeddings, which are compared, are not in the columns that follow from the ids.
     """
     width = embeds.shape[1]
     if image_token is None or image_token not in ids:
@@ -41,7 +42,7 @@ def columns_of(
 
 
 def fill(options: dict[str, Any], columns: Sequence[int], length: int) -> dict[str, Any]:
-    """The inputs with an entry for each column, where they had one for each of `length` ids: (1, L)."""
+    """Give the inputs that have an entry for each of `length` ids (1, L) an entry for each column instead."""
     index = mx.array(list(columns))
     return {
         name: value[:, index] if isinstance(value, mx.array) and value.shape == (1, length) else value
@@ -50,7 +51,7 @@ def fill(options: dict[str, Any], columns: Sequence[int], length: int) -> dict[s
 
 
 def _stretched(ids: Sequence[int], width: int, image_token: int) -> list[int] | None:
-    """The ids' indices, with each run of image tokens made longer or shorter by as much; None: that cannot be."""
+    """Return the ids' indices with each run of image tokens lengthened or shortened equally; None: `width` does not allow it."""
     runs = [
         (image, [at for at, _ in run])
         for image, run in groupby(enumerate(ids), key=lambda pair: pair[1] == image_token)
@@ -67,6 +68,6 @@ def _stretched(ids: Sequence[int], width: int, image_token: int) -> list[int] | 
 
 def _misplaced(ids: Sequence[int], width: int, family: str) -> ModelError:
     return ModelError(
-        f"Models of the family '{family}' put the images of this prompt elsewhere than its text says: "
-        f"{len(ids)} tokens became {width}. Send one image a request, or take another model."
+        f"Models of the family '{family}' do not put the images of this prompt in their places in the text: "
+        f"{len(ids)} tokens became {width}. Send one image a request, or use another model."
     )
