@@ -36,7 +36,8 @@ from worker.dispatch.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
-from worker.pipeline.pipeline import Outcome, Pipeline, as_captionq_error
+from worker.models.failures import as_captionq_error
+from worker.pipeline.pipeline import Outcome, Pipeline
 
 logger = logging.getLogger("captionq.worker")
 

@@ -22,11 +22,11 @@ from jobs.models.model_info import public_name
 from jobs.settings import Settings
 from worker.engine.check_rows import Trial, prepare_trial
 from worker.engine.decode_batch import last_logits
-from worker.engine.finished import is_about_memory
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill import Prefill, grouped
 from worker.models import kv_cache
 from worker.models.backends import Backend
+from worker.models.failures import is_about_memory
 from worker.models.inputs import Embedded, Prepared
 from worker.models.kv_cache import Caches
 from worker.models.loader import LoadedModel

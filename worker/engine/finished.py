@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from jobs.errors import CaptionqError, EngineError, OutOfMemoryError, in_words
+from jobs.errors import CaptionqError
 from worker.engine.sequences import LiveSequence
+from worker.models.failures import as_captionq_error
 from worker.sampling.tokens import Token
-
-#: How mlx and Metal say that there is not enough memory.
-_MEMORY = re.compile(r"alloc|insufficient memory|out ?of ?memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,5 @@ class EndedSequence:
 
 
 def failed(row: LiveSequence, error: Exception) -> EndedSequence:
-    """An error of ours as it is; any other one in our words."""
-    if isinstance(error, CaptionqError):
-        return EndedSequence(row.key, error=error)
-    if is_about_memory(error):
-        message = f"There is too little memory for this request: {in_words(error)}"
-        return EndedSequence(row.key, error=OutOfMemoryError(message))
-    return EndedSequence(row.key, error=EngineError(f"Generation failed: {in_words(error)}"))
-
-
-def is_about_memory(error: Exception) -> bool:
-    """Whether it says that there is not enough: another time there may be."""
-    return isinstance(error, MemoryError) or _MEMORY.search(str(error)) is not None
+    """The sequence's end with an error."""
+    return EndedSequence(row.key, error=as_captionq_error(error))

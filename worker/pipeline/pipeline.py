@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import CaptionqError, EngineError, in_words
+from jobs.errors import CaptionqError
 from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
@@ -22,6 +22,7 @@ from worker.engine.finished import EndedSequence
 from worker.engine.sequences import TextDelta
 from worker.models.backends import check_prompt_tokens
 from worker.models.download import OnProgress
+from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.pipeline.preparation import PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
@@ -192,10 +193,3 @@ class Pipeline:
         """
         self._resident = None
         self._resident = self._residency.get(model, tell)
-
-
-def as_captionq_error(error: Exception) -> CaptionqError:
-    """An error of ours as it is; any other one as an EngineError that names it."""
-    if isinstance(error, CaptionqError):
-        return error
-    return EngineError(f"Generation failed: {in_words(error)}")

@@ -112,10 +112,6 @@ class Constraint:
         for token in tokens:
             self.accept(token)
 
-    def copy(self) -> Constraint:
-        """One that goes its own way from here."""
-        return Constraint(self._matcher.deep_copy(), self._vocabulary, self._eos)
-
     def _check(self, trouble: str) -> None:
         if self._matcher.is_error():
             # Its first line is the reason; then comes the state of the parser, with all that was generated.

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.errors import OutOfMemoryError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.support.odd_pictures import scanned_jpeg
@@ -232,4 +233,22 @@ def test_a_slow_picture_of_several_leaves_the_others_as_they_are(tmp_path: Path)
         for outcome in pipeline.step():
             assert outcome.error is None
     assert seen == [[(64, 64), (1000, 1000), (64, 64)]]
+    pipeline.close()
+
+
+def test_preparation_that_runs_out_of_memory_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such an error is transient, as an out-of-memory of the engine is."""
+    pipeline = Pipeline(settings)
+    pipeline.load("demo")
+
+    def cramped(request: Request, images: list[Image.Image]) -> None:
+        raise RuntimeError("[metal::malloc] Attempting to allocate 99 bytes")
+
+    assert pipeline._resident is not None
+    monkeypatch.setattr(pipeline._resident.engine.backend, "prepare", cramped)
+    pipeline.begin("large", about())
+    ended: list[Outcome] = []
+    while pipeline.in_flight:
+        ended += pipeline.step()
+    assert [type(outcome.error) for outcome in ended] == [OutOfMemoryError]
     pipeline.close()
