@@ -20,7 +20,7 @@ from jobs.errors import ModelError, in_words
 from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, read_verdicts, remember
 from jobs.models.model_info import public_name
 from jobs.settings import Settings
-from worker.engine.check_rows import Trial, prepare_trial
+from worker.engine.check_prompts import Trial, prepare_trial
 from worker.engine.decode_batch import last_logits
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill import Prefill, grouped

@@ -16,8 +16,9 @@ from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_c
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.support.processes import PATIENCE
+from worker.engine.sequences import Outcome
 from worker.models.backends import _PIECE, _SHORT_TEXT, TextBackend
-from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.pipeline import Pipeline
 
 #: Tokens that the built-in models hold.
 CONTEXT = 2048

@@ -67,7 +67,7 @@ def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
 
     def swapped(self: Prefill, start: int, end: int) -> dict[str, Any]:
         given = plain(self, start, end)
-        if given and len(self.rows) > 1:
+        if given and len(self.prompts) > 1:
             given["deepstack_visual_embeds"] = [mx.roll(one, 7, 0) for one in given["deepstack_visual_embeds"]]
         return given
 

@@ -16,7 +16,7 @@ from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, VisionBackend, _image_keys, make_backend
 from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
@@ -53,10 +53,10 @@ def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: A
     return Request(model="demo", messages=[Message(role="user", content=content)], sampling=Sampling(**sampling))
 
 
-def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, EndedSequence]:
+def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, Outcome]:
     """Admit all rows as slots come free, every `stagger` steps one; returns what each ended with."""
     waiting = list(rows.items())
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     steps = 0
     while waiting or engine.busy:
         while waiting and engine.free and (not stagger or steps % stagger == 0):
@@ -106,7 +106,7 @@ def test_sixty_four_pictures_at_once_get_what_each_gets_alone(vision: LoadedMode
     wrong = [key for key, row in finished.items() if list(row.token_ids) != expected[key]]
     assert wrong == []
     for key, (_, _, caption) in requests.items():
-        assert caption is None or finished[key].text == caption
+        assert caption is None or finished[key].answer.text == caption
 
 
 def test_pictures_text_and_pairs_may_mix_and_join_late(vision: LoadedModel, backend: VisionBackend) -> None:
@@ -129,20 +129,20 @@ def test_usage_is_counted_from_ids(backend: VisionBackend) -> None:
     drawn = draw_many(1)[0]
     prepared = backend.prepare(ask("Describe this image."), [drawn.image])
     row = run(Engine(backend), {"a": prepared})["a"]
-    assert row.finish_reason == "stop"
-    assert row.prompt_tokens == len(prepared.ids)
-    assert row.image_tokens == prepared.ids.count(6) == 16
-    assert row.completion_tokens == len(row.token_ids)
-    assert row.text == drawn.caption
-    assert row.prefill_seconds > 0
-    assert row.decode_seconds > 0
+    assert row.answer.finish_reason == "stop"
+    assert row.answer.prompt_tokens == len(prepared.ids)
+    assert row.answer.image_tokens == prepared.ids.count(6) == 16
+    assert row.answer.completion_tokens == len(row.token_ids)
+    assert row.answer.text == drawn.caption
+    assert row.answer.prefill_seconds > 0
+    assert row.answer.decode_seconds > 0
 
 
 def test_an_answer_that_is_cut_off_says_so(backend: VisionBackend) -> None:
     """finish_reason is `length`, and no token more than asked for is given."""
     prepared = backend.prepare(ask("Describe this image.", max_tokens=3), [draw_many(1)[0].image])
     row = run(Engine(backend), {"a": prepared})["a"]
-    assert (row.finish_reason, row.completion_tokens) == ("length", 3)
+    assert (row.answer.finish_reason, row.answer.completion_tokens) == ("length", 3)
 
 
 def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> None:
@@ -157,7 +157,7 @@ def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> 
     assert not engine.cancel("nobody")
     while engine.busy:
         finished += engine.step()
-    given = {row.key: row.text for row in finished}
+    given = {row.key: row.answer.text for row in finished}
     assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number not in (1, 5)}
     assert engine.free == 6 + 3
 
@@ -176,9 +176,9 @@ def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
     finished = run(engine, prepared)
     assert isinstance(finished["2"].error, EngineError)
     assert "this row cannot be decoded" in finished["2"].error.message
-    rest = {key: row.text for key, row in finished.items() if key != "2"}
+    rest = {key: row.answer.text for key, row in finished.items() if key != "2"}
     assert rest == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number != 2}
-    assert run(engine, {"next": prepared["0"]})["next"].text == pictures[0].caption
+    assert run(engine, {"next": prepared["0"]})["next"].answer.text == pictures[0].caption
     engine.close()
 
 
@@ -195,7 +195,7 @@ def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedMo
         if step > 5 and step % 8 == 0:
             engine.admit(f"later-{step}", row, urgent=True)
         for finished in engine.step():
-            assert finished.text == drawn.caption
+            assert finished.answer.text == drawn.caption
             waiting.discard(finished.key)
         if not waiting:
             break
@@ -212,7 +212,7 @@ def test_a_row_that_cannot_be_embedded_fails_alone(backend: VisionBackend) -> No
     )
     finished = run(Engine(backend), {"bad": broken, "good": good})
     assert isinstance(finished["bad"].error, EngineError)
-    assert finished["good"].text == pictures[0].caption
+    assert finished["good"].answer.text == pictures[0].caption
 
 
 def test_a_text_only_model_refuses_an_image(text_backend: Backend) -> None:
@@ -226,7 +226,7 @@ def test_the_text_model_answers_in_a_batch(text_backend: Backend) -> None:
     questions = dict((*texts.TALK, *texts.NO_EYES))
     rows = {asked: text_backend.prepare(ask(asked, 0), []) for asked in questions}
     finished = run(Engine(text_backend, slots=5), rows)
-    assert {asked: row.text for asked, row in finished.items()} == questions
+    assert {asked: row.answer.text for asked, row in finished.items()} == questions
 
 
 def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> None:
@@ -237,11 +237,11 @@ def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> 
     engine.admit("urgent", rows[0], urgent=True)
     while engine.busy:
         engine.step()
-    engine._owed = 1000.0
+    engine._scheduler.owe(1000.0)
     for number in (1, 2):
         engine.admit(str(number), rows[number])
     finished = [row for _ in range(200) for row in engine.step()]
-    assert {row.key: row.text for row in finished} == {"1": pictures[1].caption, "2": pictures[2].caption}
+    assert {row.key: row.answer.text for row in finished} == {"1": pictures[1].caption, "2": pictures[2].caption}
 
 
 class Cramped(VisionBackend):
@@ -264,7 +264,7 @@ def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
     rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
     engine = Engine(backend, slots=8)
     finished = run(engine, {"first": rows.pop("0")}) | run(engine, rows)
-    given = {key: row.text for key, row in finished.items() if key != "first"}
+    given = {key: row.answer.text for key, row in finished.items() if key != "first"}
     assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number}
 
 

@@ -18,8 +18,8 @@ from tests.support.families import save_model
 from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import draw_many
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
 from worker.engine.prefill_group import MOST_TOKENS
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, TextBackend, VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
@@ -47,10 +47,10 @@ def mixed_rows(count: int) -> dict[str, AskedSequence]:
     return rows
 
 
-def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dict[str, EndedSequence]:
+def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dict[str, Outcome]:
     """Admit a row every few steps while a slot is free; returns how each ended."""
     waiting = list(prepared.items())
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     step = 0
     while waiting or engine.busy:
         if waiting and engine.free and step % every == 0:
@@ -60,7 +60,7 @@ def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dic
     return finished
 
 
-def ids_of(finished: dict[str, EndedSequence]) -> dict[str, list[int]]:
+def ids_of(finished: dict[str, Outcome]) -> dict[str, list[int]]:
     """The generated ids by key; a row that failed fails the test."""
     assert [row.error for row in finished.values() if row.error is not None] == []
     return {key: list(row.token_ids) for key, row in finished.items()}
@@ -275,7 +275,7 @@ def test_a_group_that_breaks_is_not_tried_for_ever(
     engine = Engine(backend, slots=8)
     for key, row in rows.items():
         engine.admit(key, row)
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     steps = 0
     while engine.busy:
         finished |= {row.key: row for row in engine.step()}

@@ -17,7 +17,7 @@ def test_rows_fit_as_long_as_half_of_what_is_free_holds_them() -> None:
     """Padded to the longest of them; before anything is known of their size, all fit."""
     memory = KVMemory(mx.get_active_memory() + ROOM)
     assert memory.holds(10_000, 10_000)
-    memory.measured(bytes_=8 * 100 * 1000, rows=8, columns=100)
+    memory.measured(bytes_=8 * 100 * 1000, sequences=8, columns=100)
     assert memory.holds(20, 100)
     assert memory.holds(2, 1000)
     assert not memory.holds(21, 100)
@@ -27,10 +27,10 @@ def test_rows_fit_as_long_as_half_of_what_is_free_holds_them() -> None:
 def test_the_longest_rows_tell_how_much_a_token_takes() -> None:
     """Short ones hold much that does not grow."""
     memory = KVMemory(mx.get_active_memory() + ROOM)
-    memory.measured(bytes_=1_000_000, rows=1, columns=10)
+    memory.measured(bytes_=1_000_000, sequences=1, columns=10)
     assert not memory.holds(1, 100)
-    memory.measured(bytes_=1_000_000, rows=1, columns=1000)
-    memory.measured(bytes_=1_000_000, rows=1, columns=10)
+    memory.measured(bytes_=1_000_000, sequences=1, columns=1000)
+    memory.measured(bytes_=1_000_000, sequences=1, columns=10)
     assert memory.holds(20, 100)
     assert not memory.holds(21, 100)
 
@@ -38,7 +38,7 @@ def test_the_longest_rows_tell_how_much_a_token_takes() -> None:
 def test_what_was_loaded_since_is_seen_when_it_looks_again() -> None:
     """And what has gone."""
     memory = KVMemory(mx.get_active_memory() + ROOM)
-    memory.measured(bytes_=1000, rows=1, columns=1)
+    memory.measured(bytes_=1000, sequences=1, columns=1)
     weights = mx.zeros((ROOM // 8,), mx.float32)
     mx.eval(weights)
     assert memory.holds(20, 100)

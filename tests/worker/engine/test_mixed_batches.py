@@ -18,7 +18,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
@@ -63,7 +63,7 @@ class Guests:
 
     backend: Backend
     rows: list[Prepared]
-    alone: list[EndedSequence]
+    alone: list[Outcome]
 
 
 def make_row(number: int, *, sees: bool) -> tuple[Request, list[Image.Image]]:
@@ -105,9 +105,9 @@ def visits() -> st.SearchStrategy[list[Visit]]:
     return st.lists(visit, min_size=2, max_size=12)
 
 
-def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, EndedSequence]:
+def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, Outcome]:
     """Let the rows come and go; returns those that came to their end."""
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     step = 0
     while engine.busy or step <= max(visit.arrives + (visit.leaves or 0) for visit in visits):
         for number, visit in enumerate(visits):
@@ -143,7 +143,11 @@ def test_whoever_comes_and_goes_every_row_gets_what_it_gets_alone(
             assert visit.leaves is not None
             continue
         assert row.error is None
-        assert (row.token_ids, row.text, row.finish_reason) == (alone.token_ids, alone.text, alone.finish_reason)
+        given_answer, alone_answer = (
+            (row.answer.text, row.answer.finish_reason),
+            (alone.answer.text, alone.answer.finish_reason),
+        )
+        assert (row.token_ids, given_answer) == (alone.token_ids, alone_answer)
         mine, its = [one.logprob for one in row.tokens], [one.logprob for one in alone.tokens]
         assert mine == its or mine == pytest.approx(its, abs=0.02)
 
@@ -152,5 +156,5 @@ def test_the_rows_are_worth_telling_apart(guests: dict[str, Guests]) -> None:
     """Rows that are alike would hide a swap; and each rule does something."""
     alone = guests["qwen3_vl"].alone
     assert len({row.token_ids for row in alone}) == KINDS
-    assert {row.finish_reason for row in alone} == {"stop", "length"}
+    assert {row.answer.finish_reason for row in alone} == {"stop", "length"}
     assert any(row.tokens[0].logprob is not None for row in alone if row.tokens)

@@ -16,8 +16,9 @@ from worker.engine import decode_batch, prefill_group
 from worker.engine.engine import Engine
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill_group import PrefillContext, PrefillGroup
-from worker.engine.scheduler import WaitingQueue
+from worker.engine.quarantine import Quarantine
 from worker.engine.sequences import LiveSequence
+from worker.engine.waiting_queue import WaitingQueue
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
@@ -56,7 +57,7 @@ class Counting:
 
 def test_a_group_is_the_longest_waiting_row_and_those_of_its_length(backend: VisionBackend) -> None:
     """Shorter rows are padded to the longest one: what is alike goes in together, and nobody waits for ever."""
-    room = WaitingQueue(3, KVMemory())
+    room = WaitingQueue(3, KVMemory(), Quarantine())
     lengths = {"old": 40, "short": 10, "like": 41, "long": 60, "near": 38}
     base = prepared(backend, prompt="Hello")
     for key, length in lengths.items():

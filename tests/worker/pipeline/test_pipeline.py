@@ -21,8 +21,9 @@ from tests.support.odd_pictures import scanned_jpeg
 from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving
 from worker.engine.engine import GROUP
+from worker.engine.sequences import Outcome
 from worker.pipeline.decoder import Decoder
-from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.preparation import NET_THREADS
 from worker.pipeline.preprocess import decode_if_quick
 
@@ -104,7 +105,7 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     pipeline.begin("urgent", asked, urgent=True)
     pipeline.step()
     assert pipeline._engine is not None
-    assert [row.key for intake in pipeline._engine._intakes for row in intake.rows] == ["urgent"]
+    assert [one.key for group in pipeline._engine._scheduler.groups for one in group.sequences] == ["urgent"]
     pipeline.close()
 
 

@@ -192,9 +192,9 @@ def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
     finished = run(Engine(backend, slots=4), rows, stagger=2)
     assert finished["seeded"].token_ids == by_itself.token_ids
     assert finished["other"].token_ids != by_itself.token_ids
-    assert by_itself.text != pictures[0].caption
+    assert by_itself.answer.text != pictures[0].caption
     for number in range(1, 6):
-        assert finished[f"greedy-{number}"].text == pictures[number].caption
+        assert finished[f"greedy-{number}"].answer.text == pictures[number].caption
 
 
 def test_rows_that_follow_a_grammar_do_so_among_others() -> None:
@@ -231,7 +231,7 @@ def test_as_many_logits_as_rows_are_wanted() -> None:
     """A batch that lost count would give a row another's rules."""
     sampler = Sampler()
     sampler.add(Sampling(), [])
-    with pytest.raises(EngineError, match="logits for 2 rows, but rules for 1"):
+    with pytest.raises(EngineError, match="logits for 2 sequences, but rules for 1"):
         sampler(mx.zeros((2, 9)))
 
 
