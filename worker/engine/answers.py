@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jobs.store.store import Result
@@ -39,7 +39,20 @@ class Answers:
             logger.exception("The answer of %s could not be read.", sequence.key)
             return failed(sequence, error)
 
-    def delta(self, sequence: LiveSequence) -> TextDelta | None:
+    def deltas(self, sequences: Iterable[LiveSequence]) -> tuple[list[TextDelta], list[Outcome]]:
+        """Return the new text of the followed sequences, and the outcomes of those whose text cannot be made."""
+        deltas, failures = [], []
+        for sequence in sequences:
+            try:
+                delta = self._delta(sequence) if sequence.followed else None
+            except Exception as error:
+                logger.exception("The text of %s cannot be published.", sequence.key)
+                failures.append(failed(sequence, error))
+            else:
+                deltas += [delta] if delta is not None else []
+        return deltas, failures
+
+    def _delta(self, sequence: LiveSequence) -> TextDelta | None:
         """Return the text since the last delta; None: there is none yet."""
         text = sequence.stream.take() if sequence.stream is not None else ""
         if not text:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from worker.engine.answers import Answers, failed
 from worker.engine.decode_batch import DecodeBatch
+from worker.engine.live_sequences import LiveSequences
 from worker.engine.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.scheduler import Scheduler
@@ -39,20 +40,17 @@ class Engine:
         self._scheduler = Scheduler(self._context, slots, self._group, self._quarantine)
         self._batch = DecodeBatch(backend.language_model)
         self._answers = Answers(backend)
-        #: All sequences that have not ended, in the order of their admission.
-        self._sequences: dict[str, LiveSequence] = {}
-        #: Outcomes that the next `step` returns. Some come between two steps: a cancelled sequence may break the batch.
-        self._ended: list[Outcome] = []
+        self._sequences = LiveSequences(self._quarantine)
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do."""
-        return bool(self._sequences or self._ended)
+        return bool(self._sequences or self._sequences.ended)
 
     @property
     def working(self) -> bool:
         """Whether a step has work for the device: sequences may also wait for others to be prefilled with."""
-        return any(sequence.state is not SequenceState.WAITING for sequence in self._sequences.values())
+        return self._sequences.any_taken
 
     @property
     def bulk_waits(self) -> bool:
@@ -67,7 +65,7 @@ class Engine:
     @property
     def decoding(self) -> int:
         """Number of sequences that decode."""
-        return len(self._decoding)
+        return len(self._sequences.decoding)
 
     def admit(self, key: str, prepared: Prepared, *, urgent: bool = False, followed: bool = False) -> None:
         """Let a sequence join the batch in the next steps.
@@ -77,8 +75,9 @@ class Engine:
             followed: `said` returns its text deltas.
         """
         stream = self._answers.stream(prepared.sampling.stop, followed=followed)
-        self._sequences[key] = LiveSequence(key, prepared, urgent, stream=stream, followed=followed)
-        self._scheduler.waiting.add(self._sequences[key])
+        sequence = LiveSequence(key, prepared, urgent, stream=stream, followed=followed)
+        self._sequences.add(sequence)
+        self._scheduler.waiting.add(sequence)
 
     def step(self, *, coming: bool = False) -> list[Outcome]:
         """Prefill a little, or decode every sequence by one token; return the outcomes of sequences that have ended.
@@ -89,42 +88,35 @@ class Engine:
         Args:
             coming: More sequences will be admitted soon, and a group may wait until it is full.
         """
-        group = self._scheduler.next_group(self._decoding, coming=coming)
+        group = self._scheduler.next_group(self._sequences.decoding, coming=coming)
         if group is not None:
             self._prefill(group)
-        urgent = self._decodes_urgent
+        urgent = self._sequences.decodes_urgent
         if group is None or urgent:
             self._decode()
-        if self._ended and not urgent and (group := self._scheduler.next_group(self._decoding, coming=coming)):
+        if self._sequences.ended and not urgent:
             # The device is at work while the worker records the outcomes.
-            self._prefill(group)
-        return self._collect()
+            group = self._scheduler.next_group(self._sequences.decoding, coming=coming)
+            if group is not None:
+                self._prefill(group)
+        return self._sequences.collect()
 
     def said(self) -> list[TextDelta]:
         """Return the text that followed sequences have added since the last call. The rest of an answer is in its outcome.
 
         A sequence whose tokens cannot be decoded to text fails at the next step.
         """
-        deltas: list[TextDelta] = []
-        for sequence in [sequence for sequence in self._decoding if sequence.followed]:
-            try:
-                delta = self._answers.delta(sequence)
-            except Exception as error:
-                logger.exception("The text of %s cannot be published.", sequence.key)
-                self.cancel(sequence.key)
-                self._ended.append(failed(sequence, error))
-            else:
-                deltas += [delta] if delta is not None else []
+        deltas, failures = self._answers.deltas(self._sequences.decoding)
+        for outcome in failures:
+            self.cancel(outcome.key)
+            self._sequences.ended.append(outcome)
         return deltas
 
     def cancel(self, key: str) -> bool:
         """Drop a sequence, also in the middle of its answer. Return False if there is none with this key."""
-        sequence = self._sequences.get(key)
+        sequence = self._sequences.remove(key)
         if sequence is None:
-            ended = len(self._ended)
-            self._ended = [outcome for outcome in self._ended if outcome.key != key]
-            return len(self._ended) < ended
-        self._forget(key)
+            return self._sequences.remove_ended(key)
         if sequence.state is SequenceState.DECODING:
             self._drop({key})
         else:
@@ -138,19 +130,8 @@ class Engine:
     def close(self) -> None:
         """Drop all sequences and their caches."""
         self._sequences.clear()
-        self._quarantine.clear()
         self._scheduler.clear()
         self._batch = DecodeBatch(self.backend.language_model)
-
-    @property
-    def _decoding(self) -> list[LiveSequence]:
-        return [one for one in self._sequences.values() if one.state is SequenceState.DECODING]
-
-    @property
-    def _decodes_urgent(self) -> bool:
-        return any(sequence.urgent for sequence in self._decoding)
-
-    # -- prefill --------------------------------------------------------------------------------------
 
     def _prefill(self, group: PrefillGroup) -> None:
         """Do one unit of work: encode some images, or prefill a part of the prompts."""
@@ -164,7 +145,7 @@ class Engine:
             self._drop({sequence.key for sequence in group.sequences})
             self._break_up_group(group, error)
             return
-        if not group.urgent and self._decodes_urgent:
+        if not group.urgent and self._sequences.decodes_urgent:
             self._scheduler.owe(time.perf_counter() - begun)
         self._fail_refused(group)
 
@@ -183,7 +164,7 @@ class Engine:
         """End the sequences that the group has left behind, each with its own error."""
         refused, group.refused = group.refused, []
         for sequence, error in refused:
-            self._end(failed(sequence, error))
+            self._sequences.end(failed(sequence, error))
 
     def _break_up_group(self, group: PrefillGroup, error: Exception) -> None:
         """Fail the only sequence of a broken group; quarantine the sequences of a larger one."""
@@ -191,12 +172,10 @@ class Engine:
         self._scheduler.end(group)
         self._fail_or_isolate(group.sequences, error, PREFILL_PROBATION)
 
-    # -- decode ---------------------------------------------------------------------------------------
-
     def _decode(self) -> None:
         """Decode every sequence of the batch by one token; sequences that end or leave the quarantine leave the batch."""
         begun = time.perf_counter()
-        if self._decoding:
+        if self._sequences.decoding:
             try:
                 tokens = self._batch.step()
             except Exception as error:
@@ -211,9 +190,9 @@ class Engine:
         for key, token in tokens.items():
             outcome = self._answers.advance(self._sequences[key], token)
             if outcome is not None:
-                self._end(outcome)
+                self._sequences.end(outcome)
                 leaving.add(key)
-        for sequence in self._quarantine.release(self._decoding):
+        for sequence in self._quarantine.release(self._sequences.decoding):
             # A sequence that has proved sound joins the others again when all of them have.
             self._scheduler.waiting.add(sequence)
             leaving.add(sequence.key)
@@ -232,29 +211,15 @@ class Engine:
         The caches are ahead of the tokens, which are lost. Each sequence is prefilled again with the tokens that had come out,
         first by itself: the culprit fails, and the others show that they are sound.
         """
-        sequences = self._decoding
+        sequences = self._sequences.decoding
         logger.exception("A step of %d sequences failed; they are taken up one at a time.", len(sequences))
         self._batch = DecodeBatch(self.backend.language_model)
         self._fail_or_isolate(sequences, error, PROBATION)
 
-    # -- faults and ends --------------------------------------------------------------------------------
-
     def _fail_or_isolate(self, sequences: Sequence[LiveSequence], error: Exception, probation: int) -> None:
         """Fail a sequence that ran by itself; quarantine several for `probation` tokens, and let them wait again."""
         if len(sequences) == 1:
-            self._end(failed(sequences[0], error))
+            self._sequences.end(failed(sequences[0], error))
             return
         self._quarantine.isolate(sequences, probation)
         self._scheduler.waiting.put_back(sequences)
-
-    def _end(self, outcome: Outcome) -> None:
-        self._forget(outcome.key)
-        self._ended.append(outcome)
-
-    def _forget(self, key: str) -> None:
-        del self._sequences[key]
-        self._quarantine.forget(key)
-
-    def _collect(self) -> list[Outcome]:
-        ended, self._ended = self._ended, []
-        return ended
