@@ -1,4 +1,4 @@
-"""The engine: rows that join, leave and fail without touching their neighbours."""
+"""The engine: sequences join, leave and fail without changing the others of their batch."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def vision() -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def backend(vision: LoadedModel) -> VisionBackend:
-    """Its backend."""
+    """The backend of the vision model."""
     return VisionBackend(vision)
 
 
 @pytest.fixture(scope="module")
 def text_backend() -> Backend:
-    """The built-in text-only model's."""
+    """The backend of the built-in text-only model."""
     return make_backend(load("demo-text"))
 
 
 def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: Any) -> Request:
-    """A question about some images."""
+    """Make a question about some images."""
     pictures = [PLACEHOLDER] * images
     text = TextPart(text=prompt)
     content = [text, *pictures] if text_first else [*pictures, text]
@@ -54,7 +54,7 @@ def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: A
 
 
 def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, Outcome]:
-    """Admit all rows as slots come free, every `stagger` steps one; returns what each ended with."""
+    """Admit all sequences as slots come free, or one every `stagger` steps; return their outcomes."""
     waiting = list(rows.items())
     finished: dict[str, Outcome] = {}
     steps = 0
@@ -71,7 +71,7 @@ def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str
 
 
 def alone(vision: LoadedModel, backend: VisionBackend, request: Request, images: list[Image.Image]) -> list[int]:
-    """The ids that mlx-vlm generates when it decodes this one request by itself."""
+    """Return the ids that mlx-vlm generates when it decodes only this request."""
     prompt = ChatTemplate(vision.processor, vision.config).prompt(request.messages)
     stream = stream_generate(
         vision.model, vision.processor, prompt, image=images or None, max_tokens=64, temperature=0.0
@@ -81,7 +81,7 @@ def alone(vision: LoadedModel, backend: VisionBackend, request: Request, images:
 
 
 def mixed_requests(pictures: list[Drawn]) -> dict[str, tuple[Request, list[Image.Image], str | None]]:
-    """A different question about each picture, with the right answer where the model is known to give it."""
+    """Make a different question about each picture, with the right answer if the model is known to give it."""
     mixed: dict[str, tuple[Request, list[Image.Image], str | None]] = {}
     for number, drawn in enumerate(pictures):
         prompt = texts.CAPTION_PROMPTS[number % len(texts.CAPTION_PROMPTS)]
@@ -95,8 +95,10 @@ def mixed_requests(pictures: list[Drawn]) -> dict[str, tuple[Request, list[Image
     return mixed
 
 
-def test_sixty_four_pictures_at_once_get_what_each_gets_alone(vision: LoadedModel, backend: VisionBackend) -> None:
-    """Ten sizes, different prompts, one run: every row is compared id by id with mlx-vlm decoding it by itself."""
+def test_sixty_four_pictures_at_once_get_the_tokens_each_gets_by_itself(
+    vision: LoadedModel, backend: VisionBackend
+) -> None:
+    """Ten sizes, different prompts, one run: every sequence is compared id by id with mlx-vlm, which decodes one at a time."""
     requests = mixed_requests(draw_many(64))
     assert len({image.size for _, images, _ in requests.values() for image in images}) == len(SIZES)
     expected = {key: alone(vision, backend, request, images) for key, (request, images, _) in requests.items()}
@@ -110,7 +112,7 @@ def test_sixty_four_pictures_at_once_get_what_each_gets_alone(vision: LoadedMode
 
 
 def test_pictures_text_and_pairs_may_mix_and_join_late(vision: LoadedModel, backend: VisionBackend) -> None:
-    """Rows without an image and with two of them join a running batch one after the other."""
+    """Sequences with no image, one and two join a running batch one after the other."""
     pictures = draw_many(12)
     rows: dict[str, tuple[Request, list[Image.Image]]] = {}
     for number, drawn in enumerate(pictures):
@@ -139,14 +141,14 @@ def test_usage_is_counted_from_ids(backend: VisionBackend) -> None:
 
 
 def test_an_answer_that_is_cut_off_says_so(backend: VisionBackend) -> None:
-    """finish_reason is `length`, and no token more than asked for is given."""
+    """finish_reason is `length`, and the answer has exactly `max_tokens` tokens."""
     prepared = backend.prepare(ask("Describe this image.", max_tokens=3), [draw_many(1)[0].image])
     row = run(Engine(backend), {"a": prepared})["a"]
     assert (row.answer.finish_reason, row.answer.completion_tokens) == ("length", 3)
 
 
-def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> None:
-    """In the middle of its answer, and while it waits."""
+def test_a_cancelled_sequence_leaves_its_neighbours_unchanged(backend: VisionBackend) -> None:
+    """A sequence is cancelled in the middle of its answer, and another while it waits."""
     pictures = draw_many(6)
     engine = Engine(backend, slots=6)
     for number, drawn in enumerate(pictures):
@@ -162,8 +164,8 @@ def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> 
     assert engine.free == 6 + 3
 
 
-def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
-    """The others give what they would have given, and the engine goes on."""
+def test_a_sequence_that_breaks_the_batch_fails_by_itself(vision: LoadedModel) -> None:
+    """The other sequences give the same answers as without the fault, and the engine goes on."""
     backend = Poisoned(vision)
     pictures = draw_many(5)
     prepared = {
@@ -182,7 +184,7 @@ def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
     engine.close()
 
 
-def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedModel) -> None:
+def test_sequences_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedModel) -> None:
     """Chats whose batch broke come to their end although there is always another chat that could join."""
     backend = Breaking(vision, {5})
     drawn = draw_many(1)[0]
@@ -203,8 +205,8 @@ def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedMo
     engine.close()
 
 
-def test_a_row_that_cannot_be_embedded_fails_alone(backend: VisionBackend) -> None:
-    """Its pixels do not fit its ids: nobody else notices."""
+def test_a_sequence_that_cannot_be_embedded_fails_by_itself(backend: VisionBackend) -> None:
+    """Pixels that do not fit the ids fail only their own sequence."""
     pictures = draw_many(2)
     good, bad = (backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures)
     broken = Prepared(
@@ -216,21 +218,21 @@ def test_a_row_that_cannot_be_embedded_fails_alone(backend: VisionBackend) -> No
 
 
 def test_a_text_only_model_refuses_an_image(text_backend: Backend) -> None:
-    """mlx-lm would ignore it and answer."""
+    """mlx-lm would ignore the image and answer."""
     with pytest.raises(ImagesNotSupportedError, match="text-only"):
         text_backend.prepare(ask("Describe this image."), [draw_many(1)[0].image])
 
 
 def test_the_text_model_answers_in_a_batch(text_backend: Backend) -> None:
-    """The same engine on mlx-lm."""
+    """The engine decodes a batch on mlx-lm."""
     questions = dict((*texts.TALK, *texts.NO_EYES))
     rows = {asked: text_backend.prepare(ask(asked, 0), []) for asked in questions}
     finished = run(Engine(text_backend, slots=5), rows)
     assert {asked: row.answer.text for asked, row in finished.items()} == questions
 
 
-def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> None:
-    """Bulk work waits for nobody who has gone."""
+def test_what_was_owed_to_an_urgent_sequence_ends_with_it(backend: VisionBackend) -> None:
+    """Bulk work does not wait for an urgent sequence that has ended."""
     pictures = draw_many(3)
     rows = [backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures]
     engine = Engine(backend, slots=4)
@@ -245,7 +247,7 @@ def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> 
 
 
 class Cramped(VisionBackend):
-    """The real backend, whose tower has memory for the images of one row at a time."""
+    """The real backend, whose tower has memory for the images of one sequence at a time."""
 
     def encode(self, rows: Iterable[Prepared]) -> Seen:
         rows = list(rows)
@@ -254,10 +256,10 @@ class Cramped(VisionBackend):
         return super().encode(rows)
 
 
-def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
+def test_sequences_whose_images_do_not_fit_together_go_in_by_themselves(
     vision: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None fails, and none gets features that were never computed."""
+    """No sequence fails, and none gets features that were never computed."""
     monkeypatch.setattr("worker.engine.time_budget.PAUSE", 100.0)
     backend = Cramped(vision)
     pictures = draw_many(12)
@@ -268,10 +270,10 @@ def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
     assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number}
 
 
-def test_a_row_of_more_images_than_are_remembered_sees_them_all(
+def test_a_sequence_of_more_images_than_are_remembered_sees_them_all(
     vision: LoadedModel, backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The memory holds one image; the rows have two."""
+    """The cache of features holds one image; each sequence has two."""
     monkeypatch.setattr("worker.models.vision_tower.REMEMBERED_BYTES", 1)
     pictures = draw_many(6)
     pairs = {str(n): (ask("Describe both images.", 2), [pictures[n].image, pictures[n + 1].image]) for n in range(0, 5)}
@@ -282,5 +284,5 @@ def test_a_row_of_more_images_than_are_remembered_sees_them_all(
 
 
 def test_pictures_that_come_as_a_list_have_no_key() -> None:
-    """What is not digested must not be taken for equal."""
+    """Pixels without a digest must not be taken for equal."""
     assert _image_keys({"pixel_values": [np.ones((2, 2)), np.ones((3, 2))]}) == ()
