@@ -91,7 +91,7 @@ class Pipeline:
         Args:
             urgent: The request goes ahead of all that are not.
             followed: `said` returns its text deltas.
-            roots: Folders below which its images may be read; None: anywhere.
+            roots: Folders below which its images may be read; None: the `allowed_roots` of the settings.
         """
         self._preparations.begin(key, request, urgent=urgent, followed=followed, roots=roots)
 
