@@ -6,9 +6,11 @@ other learns from the row count that it lost. Terminal states are final: no meth
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlmodel import SQLModel
@@ -45,8 +47,8 @@ class Result:
     decode_seconds: float
     #: What was noticed about the text: `empty`, `repetition`.
     quality: str | None = None
-    #: JSON in OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
-    logprobs: str | None = None
+    #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
+    logprobs: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -247,8 +249,11 @@ class Store(JobQueries):
 
 
 def _storable(values: Mapping[str, object]) -> dict[str, object]:
-    """Without NUL characters, which a model may well say: Postgres cannot hold them, so SQLite is given none either."""
-    return {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    """Turn lists into JSON, and replace NUL characters, which a model may generate: Postgres cannot store them."""
+    return {name: _stored(value) for name, value in values.items()}
+
+
+def _stored(value: object) -> object:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -174,8 +174,10 @@ def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store)
     """In the list, for the job, and to programs; the log-probabilities are no string in a string."""
     _, jobs = add_batch(store, 1)
     store.claim([jobs[0].id], "worker")
-    logprobs = [{"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}]
-    store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=json.dumps(logprobs)))
+    logprobs: list[dict[str, object]] = [
+        {"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}
+    ]
+    store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=logprobs))
     assert "(repetition) red red red" in output(run.invoke(captionq, ["jobs", "list"]))
     assert re.search(r"^quality +repetition$", output(run.invoke(captionq, ["jobs", "show", jobs[0].id])), re.MULTILINE)
     row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))

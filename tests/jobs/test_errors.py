@@ -8,11 +8,7 @@ import pytest
 
 from api.errors import outward
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
-from jobs.requests import Sampling
-from worker.engine.finished import failed
-from worker.engine.sequences import LiveSequence
-from worker.models.inputs import Prepared
-from worker.pipeline.pipeline import as_captionq_error
+from worker.models.failures import as_captionq_error
 
 
 @pytest.mark.parametrize(("error", "level"), [(LeavingError(), logging.INFO), (DatabaseError(), logging.ERROR)])
@@ -36,10 +32,6 @@ def test_an_error_is_never_an_empty_message() -> None:
         wordless()
     said = "AssertionError in wordless of test_errors.py"
     assert as_captionq_error(caught.value).message == f"Generation failed: {said}"
-    row = LiveSequence("any", Prepared([1], 0, Sampling()))
-    ended = failed(row, caught.value).error
-    assert ended is not None
-    assert ended.message == f"Generation failed: {said}"
     assert in_words(ValueError("It is broken.")) == "ValueError: It is broken."
     assert in_words(LeavingError()) == LeavingError().message
     assert in_words(KeyError()) == "KeyError"

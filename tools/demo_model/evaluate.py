@@ -98,9 +98,7 @@ def answers(backend: Backend, samples: list[Sample], *, text_first: bool) -> lis
             number, sample = waiting.pop(0)
             engine.admit(str(number), backend.prepare(_request(sample, text_first=text_first), list(sample.images)))
         for row in engine.step():
-            if row.error is not None:
-                raise row.error
-            found[row.key] = row.text
+            found[row.key] = row.answer.text
     return [found[str(number)] for number in range(len(samples))]
 
 

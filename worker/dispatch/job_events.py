@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import deque
@@ -114,5 +113,5 @@ class JobEvents:
 
 def _news(said: TextDelta, attempt: int) -> NewEvent:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
-    logprobs = {} if said.logprobs is None else {"logprobs": json.loads(said.logprobs)}
+    logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
     return NewEvent(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})

@@ -10,7 +10,7 @@ from jobs.store.tables import Job
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.output_delivery import deliver
 from worker.dispatch.retries import retry_delay
-from worker.pipeline.pipeline import Outcome
+from worker.engine.sequences import Outcome
 
 logger = logging.getLogger("captionq.worker")
 

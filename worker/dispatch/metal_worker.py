@@ -36,7 +36,9 @@ from worker.dispatch.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
-from worker.pipeline.pipeline import Outcome, Pipeline, as_captionq_error
+from worker.engine.sequences import Outcome
+from worker.models.failures import as_captionq_error
+from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
 

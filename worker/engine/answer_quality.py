@@ -1,4 +1,4 @@
-"""What can be seen of an answer's quality without reading it: that there is nothing, or the same thing over and over."""
+"""Faults of an answer that show without understanding the text: the answer is empty, or ends in a loop."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-#: A loop of so many tokens, and of so many rounds, is no style any more.
+#: Tokens and rounds of a loop at least: shorter repetitions may be style.
 LOOP_TOKENS = 24
 LOOP_ROUNDS = 3
-#: Tokens of one round at most: longer ones are paragraphs, whose sentences come again and again, but they take long to find.
+#: Tokens of one round at most: longer rounds are paragraphs, found by their repeated sentences, and take long to find here.
 LONGEST_ROUND = 128
-#: An answer that ended by itself may list much that is alike: it takes so many rounds more to be called a loop.
+#: Rounds of a loop at least in an answer that ended by itself: such an answer may list many similar things.
 _ROUNDS_IF_STOPPED = 8
-#: Of so many sentences or lines at the end, one that comes so often is a loop too, whatever stands between: numbers, other
-#: sentences in a changing order. A refrain does not come in every other line.
+#: A sentence or line that occurs `_SAYINGS` times among the last `_LAST_SENTENCES` is also a loop, even with numbers or other
+#: sentences in a changing order between. A refrain does not occur in every other line.
 _LAST_SENTENCES = 12
 _SAYINGS = 6
 _SAYINGS_IF_STOPPED = 10
-#: Words of a sentence that counts: shorter ones are labels, closing brackets, laughter.
+#: Words of a sentence at least: shorter ones are labels, closing brackets, laughter.
 _SENTENCE_WORDS = 4
-#: Ideographs of one that is written without spaces.
+#: Ideographs of a sentence at least, if the language is written without spaces.
 _SENTENCE_IDEOGRAPHS = 6
 _SENTENCE_END = re.compile(r"[.!?。！？\n]+")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -29,10 +29,12 @@ _FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 def judge(text: str, token_ids: Sequence[int], finish_reason: str) -> str | None:
-    """`empty` (no letter, no digit, no sign), `repetition` (it ends in a loop), or None: nothing was noticed.
+    """Return `empty` (no letter, digit or sign), `repetition` (the answer ends in a loop), or None (no fault found).
 
-    `finish_reason` is `stop` or `length`: an answer that did not end by itself is called a loop earlier. JSON that is complete
-    was meant, however much alike its objects are.
+    Complete JSON is no loop, however similar its objects are.
+
+    Args:
+        finish_reason: `stop` or `length`. An answer that did not end by itself is called a loop earlier.
     """
     if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
         return "empty"
@@ -44,7 +46,7 @@ def judge(text: str, token_ids: Sequence[int], finish_reason: str) -> str | None
 
 
 def _ends_in_loop(ids: Sequence[int], rounds: int) -> bool:
-    """Whether the last tokens are a round of some length, repeated: the last round may be cut off, or followed by a full stop."""
+    """Whether the last tokens repeat a round of some length. The last round may be cut off, or followed by a full stop."""
     for end in (len(ids), len(ids) - 1):
         for length in range(1, min(LONGEST_ROUND, end // rounds) + 1):
             needed = max(rounds * length, LOOP_TOKENS)
@@ -62,7 +64,7 @@ def _repeats_a_sentence(text: str, sayings: int) -> bool:
 
 
 def _words(sentence: str) -> str | None:
-    """The sentence without its bullet and its spacing; None: it is too short to count."""
+    """Return the sentence without bullet and spacing; None: the sentence is too short."""
     words = sentence.lower().strip(" \t-*•#>|,").split()
     long = len(words) >= _SENTENCE_WORDS or len(_IDEOGRAPH.findall(sentence)) >= _SENTENCE_IDEOGRAPHS
     return " ".join(words) if long else None

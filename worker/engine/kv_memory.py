@@ -1,4 +1,4 @@
-"""How many rows the memory holds, from what their keys and values were seen to take."""
+"""The number of sequences that fit into memory, by the measured size of their keys and values."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import mlx.core as mx
 
 from worker.models.device import device_limit
 
-#: Of the memory that is free beside the model so much may be keys and values. Joining and leaving rows are copies: for a moment
-#: they are there twice.
+#: Share of the memory free beside the model that keys and values may take. When sequences join or leave, the caches are copied:
+#: for a moment both copies are in memory.
 _SHARE = 0.5
 
 
 class KVMemory:
-    """The memory that is left for the rows of one model."""
+    """The memory that is left for the sequences of one model."""
 
     def __init__(self, limit: int | None = None) -> None:
-        """`limit`: bytes for the models and the rows."""
+        """Args:
+        limit: Bytes for the models and the sequences; None: the device's limit.
+        """
         self._limit = limit or device_limit()
         self._free = 0.0
         self.look()
-        #: Bytes of keys and values that a token takes, as far as is known.
+        #: Bytes of keys and values that a token takes; 0 before the first measurement.
         self._token_bytes = 0.0
         self._longest = 0
 
     def look(self) -> None:
-        """What is active now is the models': other ones may have come or gone. No row may be running."""
+        """Measure the free memory again, as models are loaded and dropped. No sequence may be running."""
         self._free = max(0, self._limit - mx.get_active_memory()) * _SHARE
 
-    def measured(self, bytes_: int, rows: int, columns: int) -> None:
-        """Learn from the caches of so many rows. The longest ones tell best: some models hold much that does not grow."""
+    def measured(self, bytes_: int, sequences: int, columns: int) -> None:
+        """Learn the size of a token from caches of `sequences` × `columns` tokens.
+
+        The longest caches give the best estimate: some models also hold much that does not grow.
+        """
         if columns >= self._longest:
             self._longest = columns
-            self._token_bytes = bytes_ / (rows * columns)
+            self._token_bytes = bytes_ / (sequences * columns)
 
-    def holds(self, rows: int, longest: int) -> bool:
-        """Whether so many rows fit, when the longest one may grow to so many tokens: all are padded to it."""
-        return rows * longest * self._token_bytes <= self._free
+    def holds(self, sequences: int, longest: int) -> bool:
+        """Whether so many sequences fit if the longest may grow to `longest` tokens: all are padded to that length."""
+        return sequences * longest * self._token_bytes <= self._free

@@ -1,4 +1,4 @@
-"""The keys and values of prompts' common beginnings: a system prompt, or an instruction that stands before its image."""
+"""The prefix cache: keys and values of prompts' common beginnings, such as a system prompt or an instruction before an image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import mlx.core as mx
 from worker.engine.prefill import Prefill, Prefix
 from worker.models.inputs import Embedded
 
-#: Shorter ones are not worth a copy.
+#: Tokens of a prefix at least: shorter ones are not worth a copy.
 SHORTEST = 4
-#: Longer ones are cut: at 4 billion parameters a token takes some 150 kB.
+#: Tokens of a prefix at most: at 4 billion parameters a token takes some 150 kB.
 LONGEST = 1024
-#: How many are kept, the least recently used one forgotten first.
+#: Number of prefixes kept; the least recently used is dropped first.
 KEPT = 4
 
 
@@ -28,18 +28,18 @@ class CachedPrefix:
 
 
 class PrefixCache:
-    """What the last prompts had in common."""
+    """The common beginnings of the last prompts."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
-        #: The beginning of the last row: what the next one shares with it is worth keeping.
+        #: The beginning of the last prompt: tokens that the next prompt shares with it are worth keeping.
         self._last: list[int] = []
 
-    def find(self, rows: Sequence[Embedded]) -> CachedPrefix:
-        """The longest known beginning of all these rows."""
+    def find(self, prompts: Sequence[Embedded]) -> CachedPrefix:
+        """Return the longest known beginning that all these prompts have."""
         best, tokens = None, 0
         for ids in self._known:
-            common = min(_common(ids, row.ids, row.text_prefix) for row in rows)
+            common = min(_common(ids, one.ids, one.text_prefix) for one in prompts)
             if common > tokens:
                 best, tokens = ids, common
         if best is None or tokens < SHORTEST:
@@ -50,19 +50,19 @@ class PrefixCache:
         )
 
     def learn(self, prefill: Prefill) -> None:
-        """Keep the beginning that these rows share among themselves, or with the row before them."""
-        rows = prefill.rows
-        first = rows[0]
-        tokens = min(_common(first.ids, row.ids, min(row.text_prefix, first.text_prefix)) for row in rows[1:] or rows)
-        if len(rows) == 1:
+        """Keep the beginning that the prompts of a prefill share among themselves, or a single one with the prompt before."""
+        first, *others = prefill.prompts
+        last = prefill.prompts[-1]
+        tokens = min(_common(first.ids, one.ids, min(one.text_prefix, first.text_prefix)) for one in others or [first])
+        if not others:
             tokens = _common(self._last, first.ids, first.text_prefix)
         tokens = min(tokens, LONGEST)
-        self._last = list(rows[-1].ids[: rows[-1].text_prefix])
+        self._last = list(last.ids[: last.text_prefix])
         ids = tuple(first.ids[:tokens])
         if tokens < SHORTEST or any(known[:tokens] == ids for known in self._known):
             return
         prefix = prefill.prefix(0, tokens)
-        # Now: what is put off would hold the whole of the caches.
+        # Evaluated now: a pending copy would keep the whole caches in memory.
         mx.eval(prefix)
         self._known[ids] = prefix
         if len(self._known) > KEPT:
@@ -70,7 +70,7 @@ class PrefixCache:
 
 
 def _common(first: Sequence[int], second: Sequence[int], limit: int) -> int:
-    """How many leading ids are the same, up to `limit`."""
+    """Return the number of equal leading ids, at most `limit`."""
     for at, (one, other) in enumerate(zip(first[:limit], second[:limit], strict=False)):
         if one != other:
             return at

@@ -1,101 +1,93 @@
-"""Rows that wait for their turn, and which of them go in together."""
+"""The scheduler: which sequences are prefilled next, and when bulk work has to wait for decoding."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from worker.engine.kv_memory import KVMemory
-from worker.engine.sequences import LiveSequence
+from worker.engine.prefill_group import PrefillContext, PrefillGroup
+from worker.engine.quarantine import Quarantine
+from worker.engine.sequences import LiveSequence, SequenceState
+from worker.engine.waiting_queue import WaitingQueue
 
-#: Rows of a group are computed as long as the longest of them: by so much more than their own length, all together.
-MOST_PADDING = 1.5
-#: Seconds for which the first row of a group waits for the others when nobody runs.
-GROUP_WAIT = 0.1
+#: One slot beyond the batch is reserved for urgent sequences for each `SLOTS_A_RESERVE` slots.
+SLOTS_A_RESERVE = 16
 
 
-class WaitingQueue:
-    """First come, first served; urgent rows before all others, and rows that have to be alone by themselves."""
+class Scheduler:
+    """The waiting queue, and the prefill groups that have left it."""
 
-    def __init__(self, group: int, memory: KVMemory) -> None:
-        """`group`: how many go in together."""
-        self._group = group
-        self._memory = memory
-        self._rows: deque[LiveSequence] = deque()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def add(self, row: LiveSequence) -> None:
-        """At the end."""
-        self._rows.append(row)
-
-    def put_back(self, rows: Iterable[LiveSequence]) -> None:
-        """To the front, in their order."""
-        self._rows.extendleft(reversed(list(rows)))
-
-    def cancel(self, key: str) -> bool:
-        """Drop a row. False: there is none of this key."""
-        found = next((row for row in self._rows if row.key == key), None)
-        if found is not None:
-            self._rows.remove(found)
-        return found is not None
-
-    def clear(self) -> None:
-        """Drop all."""
-        self._rows.clear()
+    def __init__(self, context: PrefillContext, slots: int, group: int, quarantine: Quarantine) -> None:
+        self.waiting = WaitingQueue(group, context.memory, quarantine)
+        #: Prefill groups that have begun and not ended.
+        self.groups: list[PrefillGroup] = []
+        self._context = context
+        self._slots = slots
+        self._reserve = slots // SLOTS_A_RESERVE
+        self._quarantine = quarantine
+        #: Decode time (s) owed before the next bulk prefill.
+        self._owed = 0.0
 
     @property
     def has_bulk(self) -> bool:
-        """Whether there are rows that nobody waits for."""
-        return any(not row.urgent for row in self._rows)
+        """Whether sequences that are not urgent wait or are prefilled."""
+        return self.waiting.has_bulk or any(not group.urgent for group in self.groups)
 
-    @property
-    def next_is_alone(self) -> bool:
-        """Whether the next one has to be alone."""
-        return bool(self._rows) and self._rows[0].alone
+    def next_group(self, decoding: Sequence[LiveSequence], *, coming: bool) -> PrefillGroup | None:
+        """Return the group to prefill now; None: decode first, or nothing waits that has room.
 
-    def take_alone(self) -> list[LiveSequence]:
-        """The next one, if it has to be alone."""
-        return self._take([self._rows[0]]) if self.next_is_alone else []
+        Urgent sequences go first, also ahead of a bulk group that is half prefilled. No sequence joins a quarantined one, and
+        none overtakes it: as long as others came, the quarantined sequence would never have its turn.
 
-    def take_urgent(self, room: int, running: Sequence[LiveSequence]) -> list[LiveSequence]:
-        """Those that somebody waits for, into so many free slots beside the rows that run."""
-        rows = [row for row in self._rows if row.urgent and not row.alone]
-        return self._take(self._fitting(rows[: max(0, min(room, self._group))], running))
+        Args:
+            decoding: Sequences of the batch.
+            coming: More sequences will arrive soon; see `WaitingQueue.take_group`.
+        """
+        taken = [*decoding, *(sequence for group in self.groups for sequence in group.sequences)]
+        if taken and (self.waiting.next_is_quarantined or any(self._quarantine.holds(one) for one in taken)):
+            return next(iter(self.groups), None)
+        if isolated := self.waiting.take_quarantined():
+            return self._begin(isolated)
+        room = self._slots - len(taken)
+        group = next((group for group in self.groups if group.urgent), None)
+        group = group or self._begin(self.waiting.take_urgent(room + self._reserve, taken))
+        if group is not None:
+            return group
+        if self._owed and any(sequence.urgent for sequence in decoding):
+            return None
+        if self.groups:
+            return self.groups[0]
+        return self._begin(self.waiting.take_group(room, taken, coming=coming))
 
-    def take_group(self, room: int, running: Sequence[LiveSequence], *, coming: bool) -> list[LiveSequence]:
-        """The next group, if there is room for the whole of it. `coming`: wait for more, for long only while others run."""
-        if not self._rows or self.next_is_alone:
-            return []
-        rows = self._alike()
-        waited = time.perf_counter() - rows[0].admitted
-        if room < len(rows) or (coming and len(rows) < self._group and (running or waited < GROUP_WAIT)):
-            return []
-        return self._take(self._fitting(rows, running))
+    def end(self, group: PrefillGroup) -> None:
+        """Forget a group that is prefilled, or has failed."""
+        self.groups.remove(group)
 
-    def _alike(self) -> list[LiveSequence]:
-        """The row that waits longest, and those whose prompts are nearest to its own in length: they need the least padding."""
-        oldest, *others = [row for row in self._rows if not row.alone]
-        others.sort(key=lambda row: abs(len(row.prepared.ids) - len(oldest.prepared.ids)))
-        return [oldest, *others[: self._group - 1]]
+    def cancel(self, sequence: LiveSequence) -> None:
+        """Remove a sequence that waits or is prefilled. The others of its group wait again, ahead of all others."""
+        if sequence.state is SequenceState.WAITING:
+            self.waiting.remove(sequence)
+            return
+        group = next(group for group in self.groups if sequence in group.sequences)
+        self.groups.remove(group)
+        self.waiting.put_back(other for other in group.sequences if other is not sequence)
 
-    def _fitting(self, rows: Sequence[LiveSequence], running: Sequence[LiveSequence]) -> list[LiveSequence]:
-        """The first of them, as long as their prompts are of a length and the memory holds them."""
-        group: list[LiveSequence] = []
-        for row in rows:
-            lengths = [len(one.prepared.ids) for one in (*group, row)]
-            beside = [*running, *group, row]
-            too_long = max(lengths) * len(lengths) > MOST_PADDING * sum(lengths)
-            if too_long or (
-                len(beside) > 1 and not self._memory.holds(len(beside), max(one.longest for one in beside))
-            ):
-                break
-            group.append(row)
-        return group
+    def clear(self) -> None:
+        """Remove all sequences and groups."""
+        self.waiting.clear()
+        self.groups.clear()
 
-    def _take(self, rows: list[LiveSequence]) -> list[LiveSequence]:
-        for row in rows:
-            self._rows.remove(row)
-        return rows
+    def owe(self, seconds: float) -> None:
+        """Owe the decode steps of urgent sequences as much time as a bulk prefill took: each gets half."""
+        self._owed = seconds
+
+    def pay(self, seconds: float) -> None:
+        """Subtract the time of a decode step from the time owed."""
+        self._owed = max(0.0, self._owed - seconds)
+
+    def _begin(self, sequences: list[LiveSequence]) -> PrefillGroup | None:
+        if not sequences:
+            return None
+        for sequence in sequences:
+            sequence.state = SequenceState.PREFILLING
+        self.groups.append(PrefillGroup(sequences, self._context))
+        return self.groups[-1]

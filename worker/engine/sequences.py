@@ -1,56 +1,97 @@
-"""A row from its admission to its end, and its forms on the way: prepared in plain arrays, then embedded for the model."""
+"""A sequence from its admission to its outcome."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
 
+from jobs.errors import CaptionqError
+from jobs.store.store import Result
 from worker.models.detokenizer import TextStream
 from worker.models.inputs import Prepared
 from worker.sampling.tokens import Token
 
 
-@dataclass(frozen=True)
-class TextDelta:
-    """What a row has said since the last time it was asked."""
+class SequenceState(Enum):
+    """The part of the engine that holds a sequence."""
 
-    key: str
-    text: str
-    #: Characters that it had said before.
-    at: int
-    #: Of the tokens since then, as JSON in OpenAI's shape, if asked for.
-    logprobs: str | None = None
+    #: In the waiting queue.
+    WAITING = auto()
+    #: In a prefill group.
+    PREFILLING = auto()
+    #: In the batch.
+    DECODING = auto()
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveSequence:
-    """A row from its admission to its end."""
+    """A sequence that has not ended."""
 
     key: str
     prepared: Prepared
-    #: Somebody waits for it: it does not wait for bulk work.
+    #: Whether a client waits for the answer: the sequence goes ahead of bulk work.
     urgent: bool = False
-    #: What has come out so far, without the stop token.
+    state: SequenceState = SequenceState.WAITING
+    #: Generated tokens, without the stop token.
     tokens: list[Token] = field(default_factory=list)
-    #: Its text as it grows: where stop strings are looked for, or somebody reads along.
+    #: The text as it grows; None: the sequence has no stop strings, and is not followed.
     stream: TextStream | None = None
-    #: Whether somebody reads along, and how many of its tokens were told.
+    #: Whether a client reads the answer while it grows.
     followed: bool = False
-    told: int = 0
-    told_characters: int = 0
-    #: How often a group or a batch broke with this row in it.
-    faults: int = 0
-    #: Whether it has to run by itself, and until it has how many ids.
-    alone: bool = False
-    alone_until: int = 0
+    published_tokens: int = 0
+    published_characters: int = 0
     admitted: float = field(default_factory=time.perf_counter)
     first_token: float | None = None
 
     @property
     def longest(self) -> int:
-        """Tokens that it may grow to."""
+        """Tokens that prompt and answer may grow to together."""
         return len(self.prepared.ids) + self.prepared.sampling.max_tokens
 
     @property
     def ids(self) -> list[int]:
+        """Ids of the generated tokens."""
         return [token.id for token in self.tokens]
+
+    @property
+    def tokens_left(self) -> int:
+        """Tokens that may still be generated."""
+        return self.prepared.sampling.max_tokens - len(self.tokens)
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """Text that a sequence has added since the last delta."""
+
+    key: str
+    text: str
+    #: Characters of the answer before this text.
+    at: int
+    #: Log-probabilities of the tokens since the last delta, in OpenAI's shape; None: the request did not ask for them.
+    logprobs: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of the request `key`: a result or an error."""
+
+    key: str
+    result: Result | None = None
+    error: CaptionqError | None = None
+    #: Generated tokens, without the stop token.
+    tokens: tuple[Token, ...] = ()
+
+    @property
+    def answer(self) -> Result:
+        """The result. Raises the error of a request that failed."""
+        if self.error is not None:
+            raise self.error
+        assert self.result is not None
+        return self.result
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """Ids of the generated tokens."""
+        return tuple(token.id for token in self.tokens)

@@ -1,58 +1,47 @@
-"""From a request to an outcome: requests are prepared in threads, rows join the running batch, tokens come out.
+"""The pipeline: from a request to an outcome. Threads prepare requests, and the engine decodes them.
 
-All of it but the preparation runs on the thread that made the pipeline. It knows nothing of Redis or SQL.
+Everything except the preparation runs on the thread that made the pipeline. Knows nothing of Redis or SQL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import CaptionqError, EngineError, in_words
 from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
-from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
-from worker.engine.finished import EndedSequence
-from worker.engine.sequences import TextDelta
+from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress
+from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.prompt_tokens import check_prompt_tokens
 from worker.pipeline.preparation import PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
 
-#: Urgent requests that may begin when everything is full of others.
+#: Urgent requests that may begin when bulk requests have taken all other room.
 URGENT_ROOM = 64
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of the request `key`: either a result or an error."""
-
-    key: str
-    result: Result | None = None
-    error: CaptionqError | None = None
-
-
 class Pipeline:
-    """One resident model, its batch, and what is being prepared for it."""
+    """One resident model, its engine, and the requests that are being prepared for it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._residency = ResidentModels(settings)
-        #: The one whose rows decode.
+        #: The model whose requests are accepted.
         self._resident: ResidentModel | None = None
         self._preparations = PreparationPool(settings, self._prepare)
         self._preprocess_seconds: dict[str, float] = {}
 
     @property
     def model(self) -> str | None:
-        """The name of the model whose requests are taken in."""
+        """The name of the model whose requests are accepted; None: no model is loaded."""
         return self._resident.name if self._resident is not None else None
 
     @property
@@ -61,31 +50,31 @@ class Pipeline:
 
     @property
     def in_flight(self) -> int:
-        """Requests that have begun and not ended."""
+        """Number of requests that have begun and not ended."""
         return len(self._preparations) + len(self._preprocess_seconds)
 
     def room(self, *, urgent: bool = False) -> int:
-        """How many more may begin: a full batch, the next group, and what the threads are at; a few more that are urgent."""
+        """Number of requests that may begin: a full batch, the next group and one for each thread; urgent ones have more room."""
         bulk = self._settings.slots + GROUP + self._settings.preprocess_threads
         return bulk + (URGENT_ROOM if urgent else 0) - self.in_flight
 
     def accepts(self, model: str) -> bool:
-        """Whether a request for this model may begin now: another model has to wait until the batch has drained."""
+        """Whether a request for this model may begin now: another model waits until the batch has drained."""
         return model == self.model or self.in_flight == 0
 
     @property
     def rows(self) -> int:
-        """Requests that decode."""
-        return self._engine.rows if self._engine is not None else 0
+        """Number of requests that decode."""
+        return self._engine.decoding if self._engine is not None else 0
 
     @property
     def slots(self) -> int:
-        """Requests that may decode together."""
+        """Number of requests that may decode together."""
         return self._engine.slots if self._engine is not None else self._settings.slots
 
     @property
     def batching(self) -> Batching | None:
-        """How much company the model bears."""
+        """How the model's requests can be batched; None: no model is loaded."""
         return self._resident.batching if self._resident is not None else None
 
     def begin(
@@ -97,31 +86,34 @@ class Pipeline:
         followed: bool = False,
         roots: Sequence[Path] | None = None,
     ) -> None:
-        """Take a request in, ahead of the others if it is urgent. Its model must be resident (`load`).
+        """Begin to prepare a request. Its model must be resident (`load`).
 
-        `followed`: `said` tells of it. `roots`: its images may be read from below these alone.
+        Args:
+            urgent: The request goes ahead of all that are not.
+            followed: `said` returns its text deltas.
+            roots: Folders below which its images may be read; None: the `allowed_roots` of the settings.
         """
         self._preparations.begin(key, request, urgent=urgent, followed=followed, roots=roots)
 
     def step(self) -> list[Outcome]:
-        """Admit what is prepared and decode one token for every row. Returns what ended."""
+        """Admit prepared requests, and do one step of the engine. Return the outcomes of requests that have ended."""
         engine = self._engine
         if engine is not None and (self._preparations.has_bulk or engine.bulk_waits):
-            # Bulk work that is begun now is what an urgent request would wait for, though it is ready in a moment.
+            # An urgent request that is ready in a moment would have to wait for bulk work that is begun now.
             self._preparations.wait_for_urgent()
         outcomes = self._admit_prepared()
         if engine is not None and engine.busy:
-            outcomes += [self._outcome(finished) for finished in engine.step(coming=bool(self._preparations))]
+            outcomes += [self._timed(outcome) for outcome in engine.step(coming=bool(self._preparations))]
         if self._preparations and not outcomes and not (engine is not None and engine.working):
             self._preparations.wait()
         return outcomes
 
     def said(self) -> list[TextDelta]:
-        """What the requests that are followed have said since the last call."""
+        """Return the text that followed requests have added since the last call."""
         return self._engine.said() if self._engine is not None else []
 
     def cancel(self, key: str) -> None:
-        """Drop a request, wherever it is. Its neighbours are not touched."""
+        """Drop a request, prepared or not. The other requests of the batch go on."""
         if self._preprocess_seconds.pop(key, None) is not None and self._engine is not None:
             self._engine.cancel(key)
         self._preparations.drop(key)
@@ -132,7 +124,7 @@ class Pipeline:
             self.cancel(key)
 
     def close(self) -> None:
-        """Drop everything, the model too."""
+        """Drop all requests and the model."""
         self.clear()
         self._preparations.close()
         self._resident = None
@@ -150,7 +142,7 @@ class Pipeline:
         return prepared
 
     def _admit_prepared(self) -> list[Outcome]:
-        """A slow picture delays nobody else."""
+        """Admit requests in the order in which their preparation ends, so that a slow image delays no other request."""
         failed: list[Outcome] = []
         for preparation in self._preparations.done():
             if self._engine is None or not (preparation.urgent or self._engine.free > 0):
@@ -165,37 +157,17 @@ class Pipeline:
                 self._preprocess_seconds[preparation.key] = preparation.seconds
         return failed
 
-    def _outcome(self, finished: EndedSequence) -> Outcome:
-        seconds = self._preprocess_seconds.pop(finished.key)
-        if finished.error is not None:
-            return Outcome(finished.key, error=finished.error)
-        return Outcome(
-            finished.key,
-            Result(
-                text=finished.text,
-                finish_reason=finished.finish_reason,
-                prompt_tokens=finished.prompt_tokens,
-                image_tokens=finished.image_tokens,
-                completion_tokens=finished.completion_tokens,
-                preprocess_seconds=seconds,
-                prefill_seconds=finished.prefill_seconds,
-                decode_seconds=finished.decode_seconds,
-                quality=finished.quality,
-                logprobs=finished.logprobs,
-            ),
-        )
+    def _timed(self, outcome: Outcome) -> Outcome:
+        """Add the seconds of the preparation."""
+        seconds = self._preprocess_seconds.pop(outcome.key)
+        if outcome.result is None:
+            return outcome
+        return replace(outcome, result=replace(outcome.result, preprocess_seconds=seconds))
 
-    def load(self, model: str, tell: OnProgress | None = None) -> None:
-        """Make this the model whose requests are taken in; nothing may be in flight. Raises ModelError.
+    def load(self, model: str, on_progress: OnProgress | None = None) -> None:
+        """Make this the model whose requests are accepted. No request may be in flight. Raises ModelError.
 
-        `tell` hears how far it is, if it has to be fetched.
+        `on_progress(done, total)` is called while the model downloads.
         """
         self._resident = None
-        self._resident = self._residency.get(model, tell)
-
-
-def as_captionq_error(error: Exception) -> CaptionqError:
-    """An error of ours as it is; any other one as an EngineError that names it."""
-    if isinstance(error, CaptionqError):
-        return error
-    return EngineError(f"Generation failed: {in_words(error)}")
+        self._resident = self._residency.get(model, on_progress)

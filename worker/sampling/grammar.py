@@ -1,7 +1,7 @@
-"""Structured output: the tokens that may come next in an answer that is held to a grammar.
+"""Structured output: the tokens that a grammar allows next in an answer.
 
-llguidance follows the grammar on the CPU, and its masks are plain booleans that are applied to logits wherever they are: the
-same on Metal and without it. A mask takes tens of microseconds, once the tokenizer is known.
+llguidance follows the grammar on the CPU and makes masks of plain booleans, so the logits may be on any device, Metal or not.
+A mask takes tens of microseconds once the tokenizer has been converted.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 
 
 class Grammars:
-    """The grammars of one model's answers. May be used from any thread.
-
-    `vocabulary` is the width of the model's logits, which is often more than the tokenizer has, and `eos` are the ids that
-    end an answer.
-    """
+    """The grammars of one model's answers. May be used from any thread."""
 
     def __init__(self, tokenizer: Any, vocabulary: int, eos: frozenset[int]) -> None:
+        """Args:
+        vocabulary: The width of the model's logits, often more than the tokenizer has tokens.
+        eos: The ids that end an answer.
+        """
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
         self._eos = frozenset(token for token in eos if token < vocabulary)
         self._lock = threading.Lock()
 
     def constraint(self, response_format: ResponseFormat | None) -> Constraint | None:
-        """A fresh one, at the beginning of its answer. None: the answer is free text. Raises ModelError, EngineError."""
+        """Return a new constraint at the beginning of an answer; None: the answer is free text.
+
+        Raises:
+            ModelError: The model's tokenizer cannot be used for structured output.
+            EngineError: llguidance refuses the grammar.
+        """
         text = grammar(response_format)
         if text is None:
             return None
@@ -47,7 +52,7 @@ class Grammars:
 
     @cached_property
     def _known_tokenizer(self) -> LLTokenizer:
-        """Made once: it takes 1.5 s for a vocabulary of 150,000."""
+        """llguidance's form of the tokenizer, made once: a vocabulary of 150,000 takes 1.5 s."""
         from llguidance import LLTokenizer
         from llguidance.hf import from_tokenizer
         from transformers import PreTrainedTokenizerFast
@@ -59,7 +64,7 @@ class Grammars:
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise ModelError(
                 f"Structured output needs a fast tokenizer, and the model's is a {type(tokenizer).__name__}. "
-                "Ask without response_format, or take a model that has a tokenizer.json."
+                "Ask without response_format, or use a model that has a tokenizer.json."
             )
         if not self._eos:
             raise ModelError(
@@ -70,7 +75,7 @@ class Grammars:
 
 
 class Constraint:
-    """Where one answer is in its grammar."""
+    """The state of one answer in its grammar."""
 
     def __init__(self, matcher: LLMatcher, vocabulary: int, eos: frozenset[int]) -> None:
         self._matcher = matcher
@@ -80,13 +85,13 @@ class Constraint:
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is complete and nothing but its end may follow."""
+        """Whether the answer is complete, so that only the end of the answer may follow."""
         return self._matcher.is_stopped()
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Which tokens may come next, (vocabulary,): those that end the answer where it is complete, and they alone after it.
+        """Return the mask (vocabulary,) of the tokens that may come next. After a complete answer only the ids of `eos` may.
 
-        Raises EngineError when the grammar has become too complex to be followed.
+        Raises EngineError if the grammar has become too complex to be followed.
         """
         if self.finished:
             mask = np.zeros(self._vocabulary, dtype=bool)
@@ -97,7 +102,10 @@ class Constraint:
         return np.unpackbits(bits, bitorder="little", count=self._vocabulary).view(bool)
 
     def accept(self, token: int) -> None:
-        """Go on by a token. The end of a complete answer may come again and again. Raises EngineError for a refused one."""
+        """Advance by a token. The end of a complete answer may be repeated.
+
+        Raises EngineError if the grammar does not allow the token.
+        """
         if self.finished:
             if token not in self._eos:
                 raise EngineError(f"The answer is complete by its grammar: token {token} cannot follow.")
@@ -108,16 +116,12 @@ class Constraint:
         self._check(f"does not allow token {token} here")
 
     def accept_all(self, tokens: Iterable[int]) -> None:
-        """Take an answer up again after these."""
+        """Advance by the tokens of an answer that is taken up again."""
         for token in tokens:
             self.accept(token)
 
-    def copy(self) -> Constraint:
-        """One that goes its own way from here."""
-        return Constraint(self._matcher.deep_copy(), self._vocabulary, self._eos)
-
     def _check(self, trouble: str) -> None:
         if self._matcher.is_error():
-            # Its first line is the reason; then comes the state of the parser, with all that was generated.
+            # The first line is the reason; the parser's state follows, with all generated text.
             reason = self._matcher.get_error().partition("\n")[0]
             raise EngineError(f"The grammar of the answer {trouble}: {reason}.")

@@ -1,6 +1,6 @@
-"""What a row's earlier tokens do to its next logits, and what the request itself adds to some of them.
+"""Penalties for a sequence's earlier tokens, and the request's bias on some tokens, applied to the next logits.
 
-Counted on the device: a step does not wait to learn which token the last one chose.
+Tokens are counted on the device: a step does not wait to learn which token the last step chose.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from jobs.requests import Sampling
 
 
 class Penalties:
-    """One row's penalties and bias."""
+    """The penalties and the bias of one sequence."""
 
     def __init__(self, sampling: Sampling, prompt_ids: Sequence[int], generated: Sequence[int] = ()) -> None:
         self._sampling = sampling
         self._prompt_ids = prompt_ids
         self._generated = generated
-        #: (V,): how often each token was generated.
+        #: (V,): how many times each token was generated.
         self._counts: Any = None
         #: (V,): whether each token stands in the prompt.
         self._in_prompt: Any = None
 
     @staticmethod
     def wanted(sampling: Sampling) -> bool:
-        """Whether there is anything to do for a row."""
+        """Whether the request sets a penalty or a bias."""
         return sampling.is_penalized or bool(sampling.logit_bias)
 
     def __call__(self, logits: Any) -> Any:
-        """The logits (V,) in float32 after all of it. Raises nothing for ids beyond the vocabulary: they have no effect.
+        """Return the logits (V,) in float32 after penalties and bias. Ids beyond the vocabulary have no effect.
 
         repetition_penalty divides positive logits of tokens that were seen, and multiplies negative ones (Keskar et al. 2019,
-        arXiv 1909.05858); frequency_penalty is taken off for each time that a token was generated, presence_penalty once.
+        arXiv 1909.05858); frequency_penalty is subtracted each time that a token was generated, presence_penalty once.
         """
         size = logits.shape[0]
         if self._counts is None:
@@ -52,12 +52,12 @@ class Penalties:
         return logits
 
     def count(self, token: Any) -> None:
-        """Note the token (an array without axes, not evaluated yet) that was chosen."""
+        """Count the chosen token, an array without axes that need not be evaluated yet."""
         self._counts = self._counts.at[token].add(1)
 
 
 def _counted(ids: Sequence[int], size: int) -> Any:
     counts = mx.zeros(size)
-    # Some families mark images by ids that are none.
+    # Some families mark images by ids that are no tokens, such as negative ones.
     known = [token for token in ids if 0 <= token < size]
     return counts.at[mx.array(known)].add(1) if known else counts

@@ -1,4 +1,4 @@
-"""What a step chose: a token a row, and what the model thought of it where a row asked."""
+"""Tokens that a step chose, one for each sequence, with the model's own log-probabilities if the request asks for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ from typing import Any
 
 import mlx.core as mx
 
+#: OpenAI's value for a token that is all but impossible; JSON has no infinity.
+_IMPOSSIBLE = -9999.0
+
+
+@dataclass(frozen=True)
+class Token:
+    """The next token of a sequence."""
+
+    id: int
+    #: The model's own log-probability of this token; None: the request did not ask for it.
+    logprob: float | None = None
+    #: The likeliest tokens, (id, log-probability) each.
+    top: tuple[tuple[int, float], ...] = ()
+
 
 @dataclass(frozen=True)
 class Reported:
-    """The model's own log-probabilities for the rows that asked, R of them: of the chosen token, and of the K likeliest."""
+    """The model's own log-probabilities for the R sequences that report them: of the chosen token, and of the K likeliest."""
 
-    #: Which rows of the batch they are.
-    rows: tuple[int, ...]
+    #: Places of the sequences in the batch.
+    places: tuple[int, ...]
     chosen: Any  #: (R,)
     top_ids: Any  #: (R, K)
     top_logprobs: Any  #: (R, K)
@@ -22,52 +36,64 @@ class Reported:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Arrays that the device may still be at."""
+    """The next tokens of B sequences, as arrays that the device may still be computing."""
 
     tokens: Any  #: (B,)
-    #: One for each batch that has been joined since.
+    #: A report for each batch that has been joined since.
     reported: tuple[Reported, ...] = ()
 
     @property
     def arrays(self) -> list[Any]:
+        """All arrays, to be evaluated."""
         return [self.tokens, *((one.chosen, one.top_ids, one.top_logprobs) for one in self.reported)]
 
     def extended(self, other: Sampled) -> Sampled:
-        """With the rows of another one after its own."""
+        """Return the tokens of both, the other's after these."""
         shift = self.tokens.shape[0]
         moved = tuple(
-            Reported(tuple(row + shift for row in one.rows), one.chosen, one.top_ids, one.top_logprobs)
+            Reported(tuple(at + shift for at in one.places), one.chosen, one.top_ids, one.top_logprobs)
             for one in other.reported
         )
         return Sampled(mx.concatenate([self.tokens, other.tokens]), self.reported + moved)
 
-    def kept(self, rows: Sequence[int]) -> Sampled:
-        """Only these rows, in this order."""
-        new = {old: at for at, old in enumerate(rows)}
+    def kept(self, places: Sequence[int]) -> Sampled:
+        """Return the tokens of the sequences at these places, in this order."""
+        new = {old: at for at, old in enumerate(places)}
         reported = []
         for one in self.reported:
-            staying = [at for at, old in enumerate(one.rows) if old in new]
+            staying = [at for at, old in enumerate(one.places) if old in new]
             if staying:
                 index = mx.array(staying)
-                numbers = tuple(new[one.rows[at]] for at in staying)
-                reported.append(Reported(numbers, one.chosen[index], one.top_ids[index], one.top_logprobs[index]))
-        return Sampled(self.tokens[mx.array(list(rows))], tuple(reported))
+                moved = tuple(new[one.places[at]] for at in staying)
+                reported.append(Reported(moved, one.chosen[index], one.top_ids[index], one.top_logprobs[index]))
+        return Sampled(self.tokens[mx.array(list(places))], tuple(reported))
 
     def read(self) -> list[Token]:
-        """A token a row; waits for the device."""
+        """Return a token for each sequence. Waits for the device."""
         tokens = [Token(token) for token in self.tokens.tolist()]
         for one in self.reported:
             lists = (one.chosen.tolist(), one.top_ids.tolist(), one.top_logprobs.tolist())
-            for row, logprob, ids, logprobs in zip(one.rows, *lists, strict=True):
-                tokens[row] = Token(tokens[row].id, logprob, tuple(zip(ids, logprobs, strict=True)))
+            for at, logprob, ids, logprobs in zip(one.places, *lists, strict=True):
+                tokens[at] = Token(tokens[at].id, logprob, tuple(zip(ids, logprobs, strict=True)))
         return tokens
 
 
-@dataclass(frozen=True)
-class Token:
-    """The next token of a row."""
+def openai_logprobs(tokenizer: Any, tokens: Sequence[Token], count: int) -> list[dict[str, Any]]:
+    """Return the log-probabilities of tokens as OpenAI's chat completions write them.
 
-    id: int
-    #: The model's own log-probability of it, and of the likeliest ones, where the row asked for them.
-    logprob: float | None = None
-    top: tuple[tuple[int, float], ...] = ()
+    Each entry is `{"token", "logprob", "bytes", "top_logprobs": […]}` with `count` entries in `top_logprobs`. A token that is a
+    part of a character reads U+FFFD, and its `bytes` are None.
+    """
+    return [
+        {
+            **_entry(tokenizer, token.id, token.logprob or 0.0),
+            "top_logprobs": [_entry(tokenizer, other, logprob) for other, logprob in token.top[:count]],
+        }
+        for token in tokens
+    ]
+
+
+def _entry(tokenizer: Any, token: int, logprob: float) -> dict[str, Any]:
+    text: str = tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    known = None if "�" in text else list(text.encode())
+    return {"token": text, "logprob": logprob if logprob > _IMPOSSIBLE else _IMPOSSIBLE, "bytes": known}

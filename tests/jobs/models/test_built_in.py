@@ -57,7 +57,7 @@ def test_every_example_gets_its_right_caption(backend: VisionBackend, settings: 
     finished = run(
         Engine(backend), {name: backend.prepare(ask("Describe this image."), [images[name]]) for name in expected}
     )
-    assert {name: row.text for name, row in finished.items()} == expected
+    assert {name: row.answer.text for name, row in finished.items()} == expected
 
 
 def test_a_seed_draws_the_same_scene_again() -> None:

@@ -16,9 +16,10 @@ from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_c
 from jobs.requests import Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.support.processes import PATIENCE
+from worker.engine.sequences import Outcome
 from worker.models.backends import TextBackend
 from worker.models.prompt_tokens import PIECE_CHARACTERS, SHORT_TEXT
-from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.pipeline import Pipeline
 
 #: Tokens that the built-in models hold.
 CONTEXT = 2048

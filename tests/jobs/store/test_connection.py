@@ -74,7 +74,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings
     store = Store(settings)
     assert store.job(old.id) == old
     store.claim([old.id], "worker")
-    assert store.succeed(old.id, replace(RESULT, quality="empty", logprobs="[]"))
+    assert store.succeed(old.id, replace(RESULT, quality="empty", logprobs=[]))
     assert (store.job(old.id).quality, store.job(old.id).logprobs) == ("empty", "[]")
     store.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker import service
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
+from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
@@ -58,7 +57,7 @@ def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel
     said: dict[str, list[str]] = {}
     finished: dict[str, str] = {}
     while engine.busy:
-        finished |= {row.key: row.text for row in engine.step()}
+        finished |= {row.key: row.answer.text for row in engine.step()}
         for one in engine.said():
             said.setdefault(one.key, []).append(one.text)
     assert finished == {str(number): drawn.caption for number, drawn in enumerate(pictures)}
@@ -79,9 +78,9 @@ def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> No
     whole: list[Any] = []
     while engine.busy:
         for finished in engine.step():
-            whole = json.loads(finished.logprobs or "")
+            whole = finished.answer.logprobs or []
         for one in engine.said():
-            said += json.loads(one.logprobs or "")
+            said += one.logprobs or []
     assert len(said) > 3
     assert said == whole[: len(said)]
 
@@ -114,7 +113,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
     engine = Engine(backend, slots=4)
     for number, row in enumerate(rows):
         engine.admit(str(number), row, followed=True)
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     said: set[str] = set()
     while engine.busy:
         finished |= {row.key: row for row in engine.step()}
@@ -123,7 +122,7 @@ def test_a_row_that_cannot_be_told_fails_alone(vision: LoadedModel) -> None:
         assert "1" in finished or not finished
     assert finished["1"].error is not None
     assert "out of range" in finished["1"].error.message
-    assert {key: finished[key].text for key in "02"} == {key: pictures[int(key)].caption for key in "02"}
+    assert {key: finished[key].answer.text for key in "02"} == {key: pictures[int(key)].caption for key in "02"}
     assert said == {"0", "2"}
 
 
@@ -144,7 +143,7 @@ def test_rows_that_joined_before_one_of_their_group_failed_do_not_decode_twice(v
     engine = Engine(backend, slots=8, group=4)
     finished = run(engine, rows)
     assert finished["3"].error is not None
-    texts = {key: row.text for key, row in finished.items() if key != "3"}
+    texts = {key: row.answer.text for key, row in finished.items() if key != "3"}
     assert texts == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number != 3}
     assert len(engine._batch) == 0
 

@@ -36,8 +36,9 @@ from worker import service
 from worker.dispatch.metal_worker import MetalWorker
 from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
+from worker.engine.sequences import Outcome
 from worker.models.loader import LoadedModel, load
-from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.resident_models import ResidentModels
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]

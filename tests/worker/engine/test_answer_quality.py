@@ -1,4 +1,4 @@
-"""Answers that are nothing, or the same thing over and over."""
+"""Empty answers, and answers that end in a loop."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from worker.engine.answer_quality import LOOP_TOKENS, judge
 
 
 def ids_of(text: str) -> list[int]:
-    """An id a word."""
+    """Give each word an id."""
     return [hash(word) for word in text.split()]
 
 
 @pytest.mark.parametrize("text", ["", " \n", "...", "!?", "- - -", "()"])
 def test_an_answer_without_a_letter_is_empty(text: str) -> None:
-    """White space and punctuation say nothing."""
+    """White space and punctuation are no answer."""
     assert judge(text, [1, 2], "stop") == "empty"
 
 
 @pytest.mark.parametrize("text", ["7", "Yes.", "图", "🦊", "→"])
 def test_the_shortest_answers_are_none_the_less_answers(text: str) -> None:
-    """A digit, a word, a character of any script, a sign."""
+    """A digit, a word, a character of any script or a sign is an answer."""
     assert judge(text, [1], "stop") is None
 
 
@@ -35,7 +35,7 @@ def test_the_shortest_answers_are_none_the_less_answers(text: str) -> None:
     cut=st.integers(0, 59),
 )
 def test_a_loop_that_ran_into_the_limit_is_noticed(start: list[int], again: list[int], cut: int) -> None:
-    """Whatever came before it, however long its round, wherever it was cut off."""
+    """A loop is noticed after any beginning, with a round of any length, and cut off at any place."""
     rounds = 4 + LOOP_TOKENS // len(again)
     ids = start + again * rounds + again[: cut % len(again)]
     assert judge("words", ids, "length") == "repetition"
@@ -44,7 +44,7 @@ def test_a_loop_that_ran_into_the_limit_is_noticed(start: list[int], again: list
 @settings(deadline=None)
 @given(st.lists(st.integers(), min_size=1, max_size=300, unique=True))
 def test_what_never_repeats_is_no_loop(ids: list[int]) -> None:
-    """However long."""
+    """A long answer without repetition is no loop."""
     assert judge("words", ids, "length") is None
 
 
@@ -62,12 +62,12 @@ def test_what_never_repeats_is_no_loop(ids: list[int]) -> None:
     ],
 )
 def test_lists_and_refrains_that_end_by_themselves_are_no_loops(text: str) -> None:
-    """They are what was asked for."""
+    """The request asked for the repetition."""
     assert judge(text, ids_of(text), "stop") is None
 
 
 def test_a_loop_that_ends_by_itself_after_very_long_is_one() -> None:
-    """Nobody wants the same sentence ten times."""
+    """The same sentence ten times is a loop."""
     text = "The sky is blue and the sea is too. " * 12
     assert judge(text, ids_of(text), "stop") == "repetition"
 
@@ -87,13 +87,13 @@ SAYING = "The sky is blue today"
     ],
 )
 def test_a_sentence_that_comes_again_and_again_is_a_loop(text: str) -> None:
-    """Also with numbers or other sentences between, where no two rounds have the same tokens."""
+    """Numbers or other sentences may stand between, so that no two rounds have the same tokens."""
     ids = list(range(len(text)))
     assert judge(text, ids, "length") == "repetition"
 
 
 def test_a_sentence_said_five_times_is_none() -> None:
-    """Nor is one said often, but long ago."""
+    """Many repetitions long before the end are no loop either."""
     others = [f"Cloud number {number} comes in" for number in range(12)]
     assert judge(". ".join([SAYING] * 5), [1, 2, 3], "length") is None
     assert judge(". ".join([*[SAYING] * 9, *others]), [1, 2, 3], "length") is None
@@ -102,7 +102,7 @@ def test_a_sentence_said_five_times_is_none() -> None:
 
 
 def test_json_that_is_cut_off_in_a_loop_is_one() -> None:
-    """It did not end by itself."""
+    """The answer did not end by itself, so it is not complete JSON."""
     text = json.dumps([{"shape": "circle", "color": "red"}] * 40)[:-1]
     assert judge(text, ids_of(text), "length") == "repetition"
 
@@ -110,7 +110,7 @@ def test_json_that_is_cut_off_in_a_loop_is_one() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text("abc ", max_size=20), max_size=40), st.sampled_from(["stop", "length"]))
 def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str) -> None:
-    """Whatever they say."""
+    """Different lines are no loop, with any text."""
     text = "\n".join(f"{number} {line} {number}" for number, line in enumerate(lines)) or "none"
     assert judge(text, [hash((word, at)) for at, word in enumerate(text.split())], reason) is None
 
@@ -118,7 +118,7 @@ def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str)
 @settings(deadline=None)
 @given(st.text(max_size=300), st.lists(st.integers(0, 3), max_size=100), st.sampled_from(["stop", "length"]))
 def test_any_answer_can_be_judged(text: str, ids: list[int], reason: str) -> None:
-    """And one is called empty before it is called a loop."""
+    """An empty answer is called empty before it is called a loop."""
     verdict = judge(text, ids, reason)
     assert verdict in (None, "empty", "repetition")
     assert (verdict == "empty") == (judge(text, [], reason) == "empty")

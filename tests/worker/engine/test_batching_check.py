@@ -1,4 +1,4 @@
-"""Trying out a model before its rows are let into each other's company."""
+"""The batching check: faults of a model are found before its sequences are batched."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from worker.models.loader import load
 from worker.models.vision_tower import ImageFeatures, VisionTower
 from worker.pipeline.pipeline import Pipeline
 
-#: transformers says so of arguments that mlx-vlm gives it.
+#: Warnings of transformers about arguments of mlx-vlm.
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
 
 
 class WrongPositions:
-    """A language model that decodes rows of a batch with each other's positions: a small thing, and the words often stay."""
+    """A language model that decodes the sequences of a batch with each other's positions. The words often stay the same."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -46,8 +46,8 @@ class WrongPositions:
 
 
 @pytest.mark.parametrize("model", ["demo", "demo-text"])
-def test_the_built_in_models_bear_company(model: str) -> None:
-    """With logits that hardly differ."""
+def test_the_built_in_models_can_be_batched(model: str) -> None:
+    """Their logits hardly differ."""
     verdict = examine(make_backend(load(model)), sees=model == "demo")
     assert verdict.batching is Batching.TOGETHER
     assert verdict.difference < 0.02
@@ -55,19 +55,19 @@ def test_the_built_in_models_bear_company(model: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_that_are_batched_rightly_pass(family: str, tmp_path: Path) -> None:
-    """LFM2's caches cannot be padded, so its prompts go in one by one."""
+    """LFM2's caches cannot be padded, so its prompts are prefilled one by one."""
     backend = make_backend(load(str(save_model(family, tmp_path / family))))
     expected = Batching.ONE_BY_ONE if family == "lfm2_vl" else Batching.TOGETHER
     assert examine(backend, sees=True).batching is expected
 
 
-def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fault of mlx-vlm's own batches: the deepstack features of a prefill are not each row's own."""
+def test_features_of_another_sequence_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault of mlx-vlm's own batches: a prompt of a prefill gets another's deepstack features."""
     plain = Prefill._deepstack
 
     def swapped(self: Prefill, start: int, end: int) -> dict[str, Any]:
         given = plain(self, start, end)
-        if given and len(self.rows) > 1:
+        if given and len(self.prompts) > 1:
             given["deepstack_visual_embeds"] = [mx.roll(one, 7, 0) for one in given["deepstack_visual_embeds"]]
         return given
 
@@ -79,7 +79,7 @@ def test_features_of_another_row_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_images_that_are_mixed_up_in_one_pass_of_the_tower_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each image alone is seen rightly, and several together get each other's features."""
+    """A single image is seen rightly, and several together get each other's features."""
     plain = VisionTower.encode
 
     def shifted(self: VisionTower, rows: Iterable[Prepared]) -> ImageFeatures:
@@ -91,8 +91,8 @@ def test_images_that_are_mixed_up_in_one_pass_of_the_tower_are_noticed(monkeypat
     assert examine(make_backend(load("demo")), sees=True).batching is Batching.ONE_BY_ONE
 
 
-def test_rows_that_decode_with_each_others_positions_are_noticed() -> None:
-    """Then nothing but one row at a time will do."""
+def test_sequences_that_decode_with_each_others_positions_are_noticed() -> None:
+    """Only one sequence at a time gives the right logits."""
     backend = VisionBackend(load("demo"))
     backend.language_model = WrongPositions(backend.language_model)
     verdict = examine(backend, sees=True)
@@ -101,7 +101,7 @@ def test_rows_that_decode_with_each_others_positions_are_noticed() -> None:
 
 
 class ForgetfulOfPositions:
-    """A language model that counts the positions of every chunk but the first anew, as some families' do."""
+    """A language model that counts the positions of every chunk from zero, as some families' do."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -117,7 +117,7 @@ class ForgetfulOfPositions:
 
 
 def test_a_model_whose_prompts_may_not_be_cut_is_noticed() -> None:
-    """It is no rounding: its prompts are prefilled in one go from then on."""
+    """The difference is no rounding, so prompts are prefilled whole."""
     backend = VisionBackend(load("demo"))
     assert not examine(backend, sees=True).whole_prompts
     backend.language_model = ForgetfulOfPositions(backend.language_model)
@@ -125,7 +125,7 @@ def test_a_model_whose_prompts_may_not_be_cut_is_noticed() -> None:
 
 
 class Rounding:
-    """A language model whose logits are off by 5 % of their spread, each time otherwise."""
+    """A language model whose logits are off by 5 % of their spread, by other noise each time."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -154,7 +154,7 @@ def test_rounding_is_not_taken_for_a_fault() -> None:
 
 @pytest.mark.parametrize("bits", [16, 4])
 def test_small_weights_are_rounded_and_not_wrong(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In half precision, as on Metal, and quantised to four bits besides."""
+    """In half precision, as on Metal, and also quantised to four bits."""
     monkeypatch.setattr("worker.models.loader._suit_device", lambda model: model.set_dtype(mx.bfloat16))
     backend = VisionBackend(load(str(save_model("qwen3_vl", tmp_path))))
     if bits == 4:
@@ -164,8 +164,8 @@ def test_small_weights_are_rounded_and_not_wrong(bits: int, tmp_path: Path, monk
     assert not verdict.whole_prompts
 
 
-def test_what_breaks_in_a_group_is_tried_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason; and it is tried again next time, for there may be more memory then."""
+def test_a_fault_in_a_group_leads_to_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict gives the reason, and is not remembered: at the next load there may be more memory."""
     loaded = load("demo")
     backend = VisionBackend(loaded)
     settings = Settings(data_dir=tmp_path)
@@ -184,7 +184,7 @@ def test_what_breaks_in_a_group_is_tried_one_by_one(tmp_path: Path, monkeypatch:
 def test_a_model_that_cannot_be_tried_out_is_run_in_the_most_careful_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row at a time, with prompts in one go; the reason has words, and next time it is tried again."""
+    """One sequence at a time, with whole prompts; the reason has words, and the next load checks again."""
     loaded = load("demo")
     backend = VisionBackend(loaded)
     settings = Settings(data_dir=tmp_path)
@@ -200,7 +200,7 @@ def test_a_model_that_cannot_be_tried_out_is_run_in_the_most_careful_way(
 
 
 def test_a_prompt_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All rows share such a fault, so only the library's own loop shows it: the model is refused, and not tried again."""
+    """All ways share such a fault, so only the library's own loop shows it: the model is refused, and not checked again."""
     plain = Prefill.__init__
 
     def cut(self: Prefill, model: Any, rows: Any, *options: Any) -> None:
@@ -213,14 +213,14 @@ def test_a_prompt_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(ModelError, match="its answers would be wrong"):
             verdict_on(loaded, VisionBackend(loaded), settings)
         monkeypatch.setattr(
-            "worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was tried out again")
+            "worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was checked again")
         )
     assert [verdict.batching for verdict in read_verdicts(settings).values()] == [Batching.REFUSED]
 
 
 @pytest.mark.parametrize("family", ["llava_next", "fastvlm"])
 def test_a_family_that_takes_one_image_a_request_is_batched_all_the_same(family: str, tmp_path: Path) -> None:
-    """A request with two is refused in words, and nothing else hangs on it."""
+    """A request with two images is refused with a typed error, and the verdict is not affected."""
     backend = VisionBackend(load(str(save_model(family, tmp_path / family))))
     verdict = examine(backend, sees=True)
     assert (verdict.batching, verdict.one_image, verdict.reason) == (Batching.TOGETHER, True, None)
@@ -230,7 +230,7 @@ def test_a_family_that_takes_one_image_a_request_is_batched_all_the_same(family:
 
 
 class WrongInCrowds:
-    """A language model whose logits are another row's as soon as it decodes more than so many rows."""
+    """A language model whose logits are another sequence's when it decodes more than `most` sequences."""
 
     def __init__(self, model: Any, most: int) -> None:
         self._model, self._most = model, most
@@ -246,7 +246,7 @@ class WrongInCrowds:
 
 
 def test_a_full_batch_is_tried_out() -> None:
-    """A device may compute many rows in other ways than few."""
+    """A device may compute many sequences in other ways than few."""
     backend = VisionBackend(load("demo"))
     backend.language_model = WrongInCrowds(backend.language_model, 15)
     assert examine(backend, sees=True, slots=16).batching is Batching.ALONE
@@ -254,7 +254,7 @@ def test_a_full_batch_is_tried_out() -> None:
 
 
 def test_a_verdict_on_fewer_slots_counts_no_more(tmp_path: Path) -> None:
-    """With more of them the model is tried out again, once."""
+    """With more slots the model is checked again, once."""
     settings = Settings(data_dir=tmp_path, slots=8)
     loaded = load("demo-text")
     assert verdict_on(loaded, make_backend(loaded), settings).slots == 8
@@ -264,7 +264,7 @@ def test_a_verdict_on_fewer_slots_counts_no_more(tmp_path: Path) -> None:
 
 
 def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its files, whatever its name."""
+    """A model is identified by its files, not by its name."""
     settings = Settings(data_dir=tmp_path / "data")
     settings.make_folders()
     folder = tmp_path / "model"
@@ -273,7 +273,7 @@ def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeyp
     first = verdict_on(loaded, make_backend(loaded), settings)
     assert read_verdicts(settings) == {key_of(folder): first}
     with monkeypatch.context() as patch:
-        patch.setattr("worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was tried out again"))
+        patch.setattr("worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was checked again"))
         assert verdict_on(loaded, make_backend(loaded), settings) == first
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
     verdict_on(loaded, make_backend(loaded), settings)
@@ -281,14 +281,16 @@ def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeyp
 
 
 def test_a_file_of_verdicts_that_cannot_be_read_is_as_good_as_none(tmp_path: Path) -> None:
-    """It is made anew."""
+    """The next check writes a new file."""
     settings = Settings(data_dir=tmp_path)
     (tmp_path / "verdicts.json").write_text("{")
     assert read_verdicts(settings) == {}
 
 
-def test_a_model_that_bears_no_company_runs_one_row_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And every row still gets its own answer."""
+def test_a_model_that_cannot_be_batched_runs_one_sequence_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every sequence still gets its own answer."""
     broken = WrongPositions(load("demo").model.language_model)
     monkeypatch.setattr(
         "worker.pipeline.resident_models.make_backend",

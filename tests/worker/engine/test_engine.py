@@ -1,4 +1,4 @@
-"""The engine: rows that join, leave and fail without touching their neighbours."""
+"""The engine: sequences join, leave and fail without changing the others of their batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, VisionBackend, make_backend
 from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
@@ -35,18 +35,18 @@ def vision() -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def backend(vision: LoadedModel) -> VisionBackend:
-    """Its backend."""
+    """The backend of the vision model."""
     return VisionBackend(vision)
 
 
 @pytest.fixture(scope="module")
 def text_backend() -> Backend:
-    """The built-in text-only model's."""
+    """The backend of the built-in text-only model."""
     return make_backend(load("demo-text"))
 
 
 def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: Any) -> Request:
-    """A question about some images."""
+    """Make a question about some images."""
     pictures = [PLACEHOLDER] * images
     text = TextPart(text=prompt)
     content = [text, *pictures] if text_first else [*pictures, text]
@@ -54,10 +54,10 @@ def ask(prompt: str, images: int = 1, *, text_first: bool = False, **sampling: A
     return Request(model="demo", messages=[Message(role="user", content=content)], sampling=Sampling(**sampling))
 
 
-def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, EndedSequence]:
-    """Admit all rows as slots come free, every `stagger` steps one; returns what each ended with."""
+def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str, Outcome]:
+    """Admit all sequences as slots come free, or one every `stagger` steps; return their outcomes."""
     waiting = list(rows.items())
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     steps = 0
     while waiting or engine.busy:
         while waiting and engine.free and (not stagger or steps % stagger == 0):
@@ -72,7 +72,7 @@ def run(engine: Engine, rows: dict[str, Prepared], stagger: int = 0) -> dict[str
 
 
 def alone(vision: LoadedModel, backend: VisionBackend, request: Request, images: list[Image.Image]) -> list[int]:
-    """The ids that mlx-vlm generates when it decodes this one request by itself."""
+    """Return the ids that mlx-vlm generates when it decodes only this request."""
     prompt = ChatTemplate(vision.processor, vision.config).prompt(request.messages)
     stream = stream_generate(
         vision.model, vision.processor, prompt, image=images or None, max_tokens=64, temperature=0.0
@@ -82,7 +82,7 @@ def alone(vision: LoadedModel, backend: VisionBackend, request: Request, images:
 
 
 def mixed_requests(pictures: list[Drawn]) -> dict[str, tuple[Request, list[Image.Image], str | None]]:
-    """A different question about each picture, with the right answer where the model is known to give it."""
+    """Make a different question about each picture, with the right answer if the model is known to give it."""
     mixed: dict[str, tuple[Request, list[Image.Image], str | None]] = {}
     for number, drawn in enumerate(pictures):
         prompt = texts.CAPTION_PROMPTS[number % len(texts.CAPTION_PROMPTS)]
@@ -96,8 +96,10 @@ def mixed_requests(pictures: list[Drawn]) -> dict[str, tuple[Request, list[Image
     return mixed
 
 
-def test_sixty_four_pictures_at_once_get_what_each_gets_alone(vision: LoadedModel, backend: VisionBackend) -> None:
-    """Ten sizes, different prompts, one run: every row is compared id by id with mlx-vlm decoding it by itself."""
+def test_sixty_four_pictures_at_once_get_the_tokens_each_gets_by_itself(
+    vision: LoadedModel, backend: VisionBackend
+) -> None:
+    """Ten sizes, different prompts, one run: every sequence is compared id by id with mlx-vlm, which decodes one at a time."""
     requests = mixed_requests(draw_many(64))
     assert len({image.size for _, images, _ in requests.values() for image in images}) == len(SIZES)
     expected = {key: alone(vision, backend, request, images) for key, (request, images, _) in requests.items()}
@@ -107,11 +109,11 @@ def test_sixty_four_pictures_at_once_get_what_each_gets_alone(vision: LoadedMode
     wrong = [key for key, row in finished.items() if list(row.token_ids) != expected[key]]
     assert wrong == []
     for key, (_, _, caption) in requests.items():
-        assert caption is None or finished[key].text == caption
+        assert caption is None or finished[key].answer.text == caption
 
 
 def test_pictures_text_and_pairs_may_mix_and_join_late(vision: LoadedModel, backend: VisionBackend) -> None:
-    """Rows without an image and with two of them join a running batch one after the other."""
+    """Sequences with no image, one and two join a running batch one after the other."""
     pictures = draw_many(12)
     rows: dict[str, tuple[Request, list[Image.Image]]] = {}
     for number, drawn in enumerate(pictures):
@@ -130,24 +132,24 @@ def test_usage_is_counted_from_ids(backend: VisionBackend) -> None:
     drawn = draw_many(1)[0]
     prepared = backend.prepare(ask("Describe this image."), [drawn.image])
     row = run(Engine(backend), {"a": prepared})["a"]
-    assert row.finish_reason == "stop"
-    assert row.prompt_tokens == len(prepared.ids)
-    assert row.image_tokens == prepared.ids.count(6) == 16
-    assert row.completion_tokens == len(row.token_ids)
-    assert row.text == drawn.caption
-    assert row.prefill_seconds > 0
-    assert row.decode_seconds > 0
+    assert row.answer.finish_reason == "stop"
+    assert row.answer.prompt_tokens == len(prepared.ids)
+    assert row.answer.image_tokens == prepared.ids.count(6) == 16
+    assert row.answer.completion_tokens == len(row.token_ids)
+    assert row.answer.text == drawn.caption
+    assert row.answer.prefill_seconds > 0
+    assert row.answer.decode_seconds > 0
 
 
 def test_an_answer_that_is_cut_off_says_so(backend: VisionBackend) -> None:
-    """finish_reason is `length`, and no token more than asked for is given."""
+    """finish_reason is `length`, and the answer has exactly `max_tokens` tokens."""
     prepared = backend.prepare(ask("Describe this image.", max_tokens=3), [draw_many(1)[0].image])
     row = run(Engine(backend), {"a": prepared})["a"]
-    assert (row.finish_reason, row.completion_tokens) == ("length", 3)
+    assert (row.answer.finish_reason, row.answer.completion_tokens) == ("length", 3)
 
 
-def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> None:
-    """In the middle of its answer, and while it waits."""
+def test_a_cancelled_sequence_leaves_its_neighbours_unchanged(backend: VisionBackend) -> None:
+    """A sequence is cancelled in the middle of its answer, and another while it waits."""
     pictures = draw_many(6)
     engine = Engine(backend, slots=6)
     for number, drawn in enumerate(pictures):
@@ -158,13 +160,13 @@ def test_a_cancelled_row_leaves_its_neighbours_alone(backend: VisionBackend) -> 
     assert not engine.cancel("nobody")
     while engine.busy:
         finished += engine.step()
-    given = {row.key: row.text for row in finished}
+    given = {row.key: row.answer.text for row in finished}
     assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number not in (1, 5)}
     assert engine.free == 6 + 3
 
 
-def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
-    """The others give what they would have given, and the engine goes on."""
+def test_a_sequence_that_breaks_the_batch_fails_by_itself(vision: LoadedModel) -> None:
+    """The other sequences give the same answers as without the fault, and the engine goes on."""
     backend = Poisoned(vision)
     pictures = draw_many(5)
     prepared = {
@@ -177,13 +179,13 @@ def test_a_row_that_breaks_the_batch_fails_alone(vision: LoadedModel) -> None:
     finished = run(engine, prepared)
     assert isinstance(finished["2"].error, EngineError)
     assert "this row cannot be decoded" in finished["2"].error.message
-    rest = {key: row.text for key, row in finished.items() if key != "2"}
+    rest = {key: row.answer.text for key, row in finished.items() if key != "2"}
     assert rest == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number != 2}
-    assert run(engine, {"next": prepared["0"]})["next"].text == pictures[0].caption
+    assert run(engine, {"next": prepared["0"]})["next"].answer.text == pictures[0].caption
     engine.close()
 
 
-def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedModel) -> None:
+def test_sequences_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedModel) -> None:
     """Chats whose batch broke come to their end although there is always another chat that could join."""
     backend = Breaking(vision, {5})
     drawn = draw_many(1)[0]
@@ -196,7 +198,7 @@ def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedMo
         if step > 5 and step % 8 == 0:
             engine.admit(f"later-{step}", row, urgent=True)
         for finished in engine.step():
-            assert finished.text == drawn.caption
+            assert finished.answer.text == drawn.caption
             waiting.discard(finished.key)
         if not waiting:
             break
@@ -204,8 +206,8 @@ def test_rows_of_a_broken_batch_do_not_starve_while_others_come(vision: LoadedMo
     engine.close()
 
 
-def test_a_row_that_cannot_be_embedded_fails_alone(backend: VisionBackend) -> None:
-    """Its pixels do not fit its ids: nobody else notices."""
+def test_a_sequence_that_cannot_be_embedded_fails_by_itself(backend: VisionBackend) -> None:
+    """Pixels that do not fit the ids fail only their own sequence."""
     pictures = draw_many(2)
     good, bad = (backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures)
     broken = Prepared(
@@ -213,40 +215,40 @@ def test_a_row_that_cannot_be_embedded_fails_alone(backend: VisionBackend) -> No
     )
     finished = run(Engine(backend), {"bad": broken, "good": good})
     assert isinstance(finished["bad"].error, EngineError)
-    assert finished["good"].text == pictures[0].caption
+    assert finished["good"].answer.text == pictures[0].caption
 
 
 def test_a_text_only_model_refuses_an_image(text_backend: Backend) -> None:
-    """mlx-lm would ignore it and answer."""
+    """mlx-lm would ignore the image and answer."""
     with pytest.raises(ImagesNotSupportedError, match="text-only"):
         text_backend.prepare(ask("Describe this image."), [draw_many(1)[0].image])
 
 
 def test_the_text_model_answers_in_a_batch(text_backend: Backend) -> None:
-    """The same engine on mlx-lm."""
+    """The engine decodes a batch on mlx-lm."""
     questions = dict((*texts.TALK, *texts.NO_EYES))
     rows = {asked: text_backend.prepare(ask(asked, 0), []) for asked in questions}
     finished = run(Engine(text_backend, slots=5), rows)
-    assert {asked: row.text for asked, row in finished.items()} == questions
+    assert {asked: row.answer.text for asked, row in finished.items()} == questions
 
 
-def test_what_was_owed_to_an_urgent_row_ends_with_it(backend: VisionBackend) -> None:
-    """Bulk work waits for nobody who has gone."""
+def test_what_was_owed_to_an_urgent_sequence_ends_with_it(backend: VisionBackend) -> None:
+    """Bulk work does not wait for an urgent sequence that has ended."""
     pictures = draw_many(3)
     rows = [backend.prepare(ask("Describe this image."), [drawn.image]) for drawn in pictures]
     engine = Engine(backend, slots=4)
     engine.admit("urgent", rows[0], urgent=True)
     while engine.busy:
         engine.step()
-    engine._owed = 1000.0
+    engine._scheduler.owe(1000.0)
     for number in (1, 2):
         engine.admit(str(number), rows[number])
     finished = [row for _ in range(200) for row in engine.step()]
-    assert {row.key: row.text for row in finished} == {"1": pictures[1].caption, "2": pictures[2].caption}
+    assert {row.key: row.answer.text for row in finished} == {"1": pictures[1].caption, "2": pictures[2].caption}
 
 
 class Cramped(VisionBackend):
-    """The real backend, whose tower has memory for the images of one row at a time."""
+    """The real backend, whose tower has memory for the images of one sequence at a time."""
 
     def encode(self, rows: Iterable[Prepared]) -> ImageFeatures:
         rows = list(rows)
@@ -255,24 +257,24 @@ class Cramped(VisionBackend):
         return super().encode(rows)
 
 
-def test_rows_whose_images_do_not_fit_together_go_in_by_themselves(
+def test_sequences_whose_images_do_not_fit_together_go_in_by_themselves(
     vision: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None fails, and none gets features that were never computed."""
+    """No sequence fails, and none gets features that were never computed."""
     monkeypatch.setattr("worker.engine.time_budget.PAUSE", 100.0)
     backend = Cramped(vision)
     pictures = draw_many(12)
     rows = {str(number): backend.prepare(ask("Describe this image."), [d.image]) for number, d in enumerate(pictures)}
     engine = Engine(backend, slots=8)
     finished = run(engine, {"first": rows.pop("0")}) | run(engine, rows)
-    given = {key: row.text for key, row in finished.items() if key != "first"}
+    given = {key: row.answer.text for key, row in finished.items() if key != "first"}
     assert given == {str(number): drawn.caption for number, drawn in enumerate(pictures) if number}
 
 
-def test_a_row_of_more_images_than_are_remembered_sees_them_all(
+def test_a_sequence_of_more_images_than_are_remembered_sees_them_all(
     vision: LoadedModel, backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The memory holds one image; the rows have two."""
+    """The cache of features holds one image; each sequence has two."""
     monkeypatch.setattr("worker.models.vision_tower.REMEMBERED_BYTES", 1)
     pictures = draw_many(6)
     pairs = {str(n): (ask("Describe both images.", 2), [pictures[n].image, pictures[n + 1].image]) for n in range(0, 5)}
@@ -283,5 +285,5 @@ def test_a_row_of_more_images_than_are_remembered_sees_them_all(
 
 
 def test_pictures_that_come_as_a_list_have_no_key() -> None:
-    """What is not digested must not be taken for equal."""
+    """Pixels without a digest must not be taken for equal."""
     assert image_keys({"pixel_values": [np.ones((2, 2)), np.ones((3, 2))]}) == ()

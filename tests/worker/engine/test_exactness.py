@@ -1,6 +1,8 @@
-"""Rows of a batch against the same rows alone, token by token, with random weights: a trained model would hide much.
+"""Sequences of a batch against the same sequences one at a time, token by token.
 
-Also after a step that failed, when every row is taken up again from its prompt and the tokens that had come out.
+Random weights show faults that a trained model hides.
+
+Also after a step that failed, when every sequence is taken up again from its prompt and the tokens that had come out.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from tests.support.families import save_model
 from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import draw_many
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
 from worker.engine.prefill_group import MOST_TOKENS
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, TextBackend, VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
@@ -29,14 +31,14 @@ AskedSequence = tuple[Request, list[Image.Image]]
 
 
 def request(*content: str | ImagePart, **sampling: Any) -> Request:
-    """One message of text and images, in this order."""
+    """Make a message of text and images, in this order."""
     parts = [TextPart(text=part) if isinstance(part, str) else part for part in content]
     options = Sampling(**{"max_tokens": 20, **sampling})
     return Request(model="any", messages=[Message(role="user", content=parts)], sampling=options)
 
 
 def mixed_rows(count: int) -> dict[str, AskedSequence]:
-    """Image rows of many sizes, text first as often as last, rows with two images, and rows with none."""
+    """Make requests with images of many sizes, with text first as often as last, with two images, and with none."""
     pictures = [drawn.image.reduce(2) for drawn in draw_many(count + 1)]
     rows: dict[str, AskedSequence] = {}
     for number, picture in enumerate(pictures[:count]):
@@ -47,10 +49,10 @@ def mixed_rows(count: int) -> dict[str, AskedSequence]:
     return rows
 
 
-def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dict[str, EndedSequence]:
-    """Admit a row every few steps while a slot is free; returns how each ended."""
+def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dict[str, Outcome]:
+    """Admit a sequence every `every` steps while a slot is free; return the outcomes."""
     waiting = list(prepared.items())
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     step = 0
     while waiting or engine.busy:
         if waiting and engine.free and step % every == 0:
@@ -60,14 +62,14 @@ def run(engine: Engine, prepared: dict[str, Prepared], *, every: int = 1) -> dic
     return finished
 
 
-def ids_of(finished: dict[str, EndedSequence]) -> dict[str, list[int]]:
-    """The generated ids by key; a row that failed fails the test."""
+def ids_of(finished: dict[str, Outcome]) -> dict[str, list[int]]:
+    """Return the generated ids by key; a failed sequence fails the test."""
     assert [row.error for row in finished.values() if row.error is not None] == []
     return {key: list(row.token_ids) for key, row in finished.items()}
 
 
 def one_at_a_time(backend: Backend, prepared: dict[str, Prepared]) -> dict[str, list[int]]:
-    """What each row gets in an engine of its own."""
+    """Return the ids that each sequence gets in an engine of its own."""
     alone: dict[str, list[int]] = {}
     for key, row in prepared.items():
         alone |= ids_of(run(Engine(backend, slots=1), {key: row}))
@@ -82,14 +84,14 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def prepared(loaded: LoadedModel) -> dict[str, Prepared]:
-    """Six rows of each kind for it."""
+    """Six prepared requests of each kind."""
     backend = VisionBackend(loaded)
     return {key: backend.prepare(*row) for key, row in mixed_rows(6).items()}
 
 
 @pytest.fixture(scope="module")
 def alone(loaded: LoadedModel, prepared: dict[str, Prepared]) -> dict[str, list[int]]:
-    """The ids that each row gets by itself."""
+    """The ids that each sequence gets by itself."""
     backend = VisionBackend(loaded)
     expected = one_at_a_time(backend, prepared)
     return expected
@@ -97,44 +99,44 @@ def alone(loaded: LoadedModel, prepared: dict[str, Prepared]) -> dict[str, list[
 
 @pytest.fixture(scope="module")
 def text_backend() -> TextBackend:
-    """The built-in text-only model's."""
+    """The backend of the built-in text-only model."""
     return TextBackend(load("demo-text"))
 
 
-def test_random_weights_tell_every_row_from_every_other(alone: dict[str, list[int]]) -> None:
-    """Otherwise a swapped row would go unnoticed below."""
+def test_random_weights_tell_every_sequence_from_every_other(alone: dict[str, list[int]]) -> None:
+    """Equal answers would hide a swap in the tests below."""
     assert len({tuple(ids) for ids in alone.values()}) == len(alone) == 24
 
 
 @pytest.mark.parametrize(("slots", "every"), [(24, 1), (5, 3)])
-def test_rows_that_join_a_running_batch_get_what_they_get_alone(
+def test_sequences_that_join_a_running_batch_get_the_tokens_they_get_by_themselves(
     loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], slots: int, every: int
 ) -> None:
-    """Images, text and pairs of images mixed, with as many slots as rows and with few."""
+    """Images, text and pairs of images are mixed, with as many slots as sequences and with few."""
     backend = VisionBackend(loaded)
     assert ids_of(run(Engine(backend, slots), prepared, every=every)) == alone
 
 
 @pytest.mark.parametrize("breaks", [{4}, {9}, {22}, {9, 60}, {12, 13, 14}])
-def test_rows_of_a_broken_batch_go_on_where_they_were(
+def test_sequences_of_a_broken_batch_go_on_where_they_were(
     loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], breaks: set[int]
 ) -> None:
-    """A step fails early, late, twice, or again while the rows are taken up: no token is lost, doubled or wrong."""
+    """A step fails early, late, twice, or again while the sequences are taken up: no token is lost, doubled or wrong."""
     backend = Breaking(loaded, breaks)
     rows = dict(list(prepared.items())[:8])
     finished = run(Engine(backend, slots=8), rows)
     failed = {key for key, row in finished.items() if row.error is not None}
-    # A row that was alone when the step failed is taken for the culprit.
+    # A sequence that ran by itself when the step failed is taken for the culprit.
     assert len(failed) == (2 if breaks == {12, 13, 14} else 0)
     whole = {key: row for key, row in finished.items() if key not in failed}
     assert ids_of(whole) == {key: alone[key] for key in whole}
 
 
 @pytest.mark.parametrize("after", [0, 1, 7])
-def test_a_row_that_breaks_every_step_fails_alone(
+def test_a_sequence_that_breaks_every_step_fails_by_itself(
     loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]], after: int
 ) -> None:
-    """At its first token, its second, or in the middle of its answer: the others have every token they have alone."""
+    """The culprit breaks steps from its first, second or middle token on; the others get every token they get by themselves."""
     rows = dict(list(prepared.items())[:6])
     backend = Poisoned(loaded, rows["two-0"], after)
     finished = run(Engine(backend, slots=6), rows)
@@ -146,8 +148,8 @@ def test_a_row_that_breaks_every_step_fails_alone(
     assert ids_of(finished) == {key: alone[key] for key in finished}
 
 
-def test_a_sampled_row_goes_on_with_its_own_noise(loaded: LoadedModel) -> None:
-    """A seeded row draws the same tokens when it is taken up in the middle."""
+def test_a_sampled_sequence_goes_on_with_its_own_noise(loaded: LoadedModel) -> None:
+    """A seeded sequence draws the same tokens when it is taken up in the middle."""
     plain = VisionBackend(loaded)
     pictures = [drawn.image.reduce(2) for drawn in draw_many(4)]
     hot = {str(seed): request(IMAGE, "Go on.", temperature=2.0, seed=seed, top_k=50) for seed in range(4)}
@@ -159,14 +161,14 @@ def test_a_sampled_row_goes_on_with_its_own_noise(loaded: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("chunk", [MOST_TOKENS, 8])
-def test_cancelled_rows_leave_no_trace_wherever_they_are(
+def test_cancelled_sequences_leave_no_trace_wherever_they_are(
     loaded: LoadedModel,
     prepared: dict[str, Prepared],
     alone: dict[str, list[int]],
     chunk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each row is cancelled at some steps of a run: waiting, between two chunks of its prompt, and in its answer."""
+    """Each sequence is cancelled at some steps of a run: waiting, between two chunks of its prompt, and in its answer."""
     monkeypatch.setattr("worker.engine.prefill_group.MOST_TOKENS", chunk)
     backend = VisionBackend(loaded)
     rows = dict(list(prepared.items())[:5])
@@ -197,7 +199,7 @@ def test_requests_that_are_prepared_in_threads_are_what_they_are_in_one(
 
 
 def test_text_is_what_the_ids_say(text_backend: TextBackend) -> None:
-    """Characters of several tokens come out whole, broken ones visibly, special tokens not at all."""
+    """Characters of several tokens come out whole, broken characters as U+FFFD, special tokens not at all."""
     tokenizer = text_backend._loaded.processor
     ids = tokenizer.encode("  a naïve 图 🦊 , it said .", add_special_tokens=False)
     assert text_backend.text(ids) == "a naïve 图 🦊 , it said ."
@@ -208,7 +210,7 @@ def test_text_is_what_the_ids_say(text_backend: TextBackend) -> None:
 
 
 def test_a_prompt_that_fills_the_context_is_refused_with_the_numbers(loaded: LoadedModel) -> None:
-    """The library would run on past the end without a word."""
+    """The library would run on past the end without an error."""
     asked = request(IMAGE, "red " * 2100, max_tokens=8)
     with pytest.raises(
         ContextLengthError, match=r"The prompt has 2\d+ tokens \(4 for images\), and the model takes 2048"
@@ -217,7 +219,7 @@ def test_a_prompt_that_fills_the_context_is_refused_with_the_numbers(loaded: Loa
 
 
 def test_an_answer_may_fill_the_context_to_its_end_and_no_further(loaded: LoadedModel) -> None:
-    """`max_tokens` is no larger than what the prompt leaves."""
+    """`max_tokens` is clamped to the rest of the context after the prompt."""
     backend = VisionBackend(loaded)
     picture = Image.new("RGB", (32, 32))
     left = 2048 - len(backend.prepare(request(IMAGE, "red"), [picture]).ids)
@@ -225,8 +227,8 @@ def test_an_answer_may_fill_the_context_to_its_end_and_no_further(loaded: Loaded
     assert backend.prepare(request(IMAGE, "red", max_tokens=left + 1), [picture]).sampling.max_tokens == left
 
 
-def test_text_rows_get_what_they_get_alone(text_backend: TextBackend) -> None:
-    """The same on mlx-lm, with prompts of many lengths."""
+def test_text_sequences_get_the_tokens_they_get_by_themselves(text_backend: TextBackend) -> None:
+    """Prompts of many lengths decode on mlx-lm as they do one at a time."""
     rows = {
         f"{name}-{number}": text_backend.prepare(request(f"{name}. " * number, max_tokens=24), [])
         for number in range(1, 7)
@@ -236,8 +238,8 @@ def test_text_rows_get_what_they_get_alone(text_backend: TextBackend) -> None:
     assert ids_of(run(Engine(text_backend, slots=6), rows, every=2)) == expected
 
 
-def test_text_rows_are_cancelled_wherever_they_are(text_backend: TextBackend) -> None:
-    """Waiting, while the prompt is prefilled, and in the answer."""
+def test_text_sequences_are_cancelled_wherever_they_are(text_backend: TextBackend) -> None:
+    """Sequences are cancelled while they wait, are prefilled, and decode."""
     rows = {str(number): text_backend.prepare(request("Count to ten. " * number), []) for number in range(1, 5)}
     expected = one_at_a_time(text_backend, rows)
     for step, key in enumerate([*rows, *rows]):
@@ -251,7 +253,7 @@ def test_text_rows_are_cancelled_wherever_they_are(text_backend: TextBackend) ->
 
 
 class BreakingGroups:
-    """A language model that no two prompts can be prefilled in together."""
+    """A language model that fails to prefill two prompts together."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -268,18 +270,18 @@ class BreakingGroups:
 def test_a_group_that_breaks_is_not_tried_for_ever(
     loaded: LoadedModel, prepared: dict[str, Prepared], alone: dict[str, list[int]]
 ) -> None:
-    """Rows of a group that has failed twice go to their end by themselves, rather than one token a try."""
+    """Sequences of a group that has failed twice run by themselves to their end, not for one token a try."""
     backend = VisionBackend(loaded)
     backend.language_model = BreakingGroups(backend.language_model)
     rows = dict(list(prepared.items())[:8])
     engine = Engine(backend, slots=8)
     for key, row in rows.items():
         engine.admit(key, row)
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     steps = 0
     while engine.busy:
         finished |= {row.key: row for row in engine.step()}
         steps += 1
     assert ids_of(finished) == {key: alone[key] for key in rows}
-    # Each row's 20 tokens, and what it takes to take it in twice or thrice.
+    # Each sequence's 20 tokens, and the steps of two or three prefills.
     assert steps < 8 * (20 + 12)

@@ -1,4 +1,4 @@
-"""Rows of every kind in each other's company, drawn at random: each gets what it gets alone, whenever others come and go."""
+"""Random mixed batches: each sequence gets the tokens that it gets by itself, whenever others come and go."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from tools.demo_model import texts
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
+from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
 
 MODELS = ("demo", "demo-text", "qwen3_vl")
-#: Rows of each model that examples choose from.
+#: Prepared requests of each model that examples choose from.
 KINDS = 24
 SCHEMA = {
     "type": "object",
@@ -32,7 +32,7 @@ SCHEMA = {
     "required": ["shapes"],
     "additionalProperties": False,
 }
-#: Every third row is greedy; the others each want something else.
+#: Rules of the requests: every third is greedy, and each other one has rules of its own.
 RULES: tuple[dict[str, Any], ...] = (
     {},
     {"temperature": 2.0, "seed": 5, "top_k": 40},
@@ -48,26 +48,26 @@ RULES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Visit:
-    """A row of an example."""
+    """A sequence of an example."""
 
     kind: int
     arrives: int
-    #: Steps after its arrival; None: it stays to its end.
+    #: Steps from the arrival to the cancellation; None: the sequence ends by itself.
     leaves: int | None
     urgent: bool
 
 
 @dataclass(frozen=True)
 class Guests:
-    """A model, rows for it, and what each gets alone."""
+    """A model, prepared requests for it, and the outcome of each by itself."""
 
     backend: Backend
     rows: list[Prepared]
-    alone: list[EndedSequence]
+    alone: list[Outcome]
 
 
 def make_row(number: int, *, sees: bool) -> tuple[Request, list[Image.Image]]:
-    """Prompts of many lengths with rules of all kinds; none, one or two pictures of ten sizes, before or after the text."""
+    """Make prompts of many lengths with rules of all kinds; none, one or two pictures of ten sizes, before or after the text."""
     pictures = [drawn.image for drawn in draw_many(KINDS + 1)]
     images = (1, 1, 2, 0)[number % 4] if sees else 0
     prompt = texts.CAPTION_PROMPTS[number % len(texts.CAPTION_PROMPTS)] if images == 1 else "Describe both images."
@@ -82,7 +82,7 @@ def make_row(number: int, *, sees: bool) -> tuple[Request, list[Image.Image]]:
 
 @pytest.fixture(scope="module")
 def guests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Guests]:
-    """By model. The third has random weights, which forgive nothing."""
+    """Guests by model. The third model has random weights, which forgive nothing."""
     folders: dict[str, str | Path] = {"qwen3_vl": save_model("qwen3_vl", tmp_path_factory.mktemp("models"))}
     found = {}
     for model in MODELS:
@@ -94,7 +94,7 @@ def guests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Guests]:
 
 
 def visits() -> st.SearchStrategy[list[Visit]]:
-    """Up to a dozen rows, of which some are cancelled."""
+    """Draw up to a dozen sequences, some of which are cancelled."""
     visit = st.builds(
         Visit,
         kind=st.integers(0, KINDS - 1),
@@ -105,9 +105,9 @@ def visits() -> st.SearchStrategy[list[Visit]]:
     return st.lists(visit, min_size=2, max_size=12)
 
 
-def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, EndedSequence]:
-    """Let the rows come and go; returns those that came to their end."""
-    finished: dict[str, EndedSequence] = {}
+def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str, Outcome]:
+    """Let the sequences come and go; return the outcomes of those that ended."""
+    finished: dict[str, Outcome] = {}
     step = 0
     while engine.busy or step <= max(visit.arrives + (visit.leaves or 0) for visit in visits):
         for number, visit in enumerate(visits):
@@ -125,7 +125,7 @@ def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str,
 @pytest.mark.parametrize("model", MODELS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(visits=visits(), slots=st.integers(1, 12), group=st.integers(1, 8), chunk=st.sampled_from([8, 64, 2048]))
-def test_whoever_comes_and_goes_every_row_gets_what_it_gets_alone(
+def test_a_sequence_of_a_changing_batch_gets_the_tokens_it_gets_by_itself(
     guests: dict[str, Guests],
     monkeypatch: pytest.MonkeyPatch,
     model: str,
@@ -134,7 +134,7 @@ def test_whoever_comes_and_goes_every_row_gets_what_it_gets_alone(
     group: int,
     chunk: int,
 ) -> None:
-    """The ids, the text, the reason of its end, and the log-probabilities; those that were cancelled leave no trace."""
+    """Ids, text, finish reason and log-probabilities are equal; cancelled sequences leave no trace."""
     monkeypatch.setattr("worker.engine.prefill_group.MOST_TOKENS", chunk)
     given_rows = host(Engine(guests[model].backend, slots, group), guests[model].rows, visits)
     for number, visit in enumerate(visits):
@@ -143,14 +143,18 @@ def test_whoever_comes_and_goes_every_row_gets_what_it_gets_alone(
             assert visit.leaves is not None
             continue
         assert row.error is None
-        assert (row.token_ids, row.text, row.finish_reason) == (alone.token_ids, alone.text, alone.finish_reason)
+        given_answer, alone_answer = (
+            (row.answer.text, row.answer.finish_reason),
+            (alone.answer.text, alone.answer.finish_reason),
+        )
+        assert (row.token_ids, given_answer) == (alone.token_ids, alone_answer)
         mine, its = [one.logprob for one in row.tokens], [one.logprob for one in alone.tokens]
         assert mine == its or mine == pytest.approx(its, abs=0.02)
 
 
-def test_the_rows_are_worth_telling_apart(guests: dict[str, Guests]) -> None:
-    """Rows that are alike would hide a swap; and each rule does something."""
+def test_the_sequences_are_worth_telling_apart(guests: dict[str, Guests]) -> None:
+    """Equal answers would hide a swap, and each rule changes something."""
     alone = guests["qwen3_vl"].alone
     assert len({row.token_ids for row in alone}) == KINDS
-    assert {row.finish_reason for row in alone} == {"stop", "length"}
+    assert {row.answer.finish_reason for row in alone} == {"stop", "length"}
     assert any(row.tokens[0].logprob is not None for row in alone if row.tokens)

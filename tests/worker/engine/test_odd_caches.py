@@ -1,4 +1,4 @@
-"""Models whose layers remember their rows in ways that know no company: such rows run alone, as the model means them to."""
+"""Models whose caches cannot be joined: their sequences run one at a time, on the caches that the model makes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from worker.models.backends import VisionBackend
 from worker.models.kv_cache import can_join
 from worker.models.loader import LoadedModel, load
 
-#: transformers says so of arguments that mlx-vlm gives it.
+#: Warnings of transformers about arguments of mlx-vlm.
 pytestmark = pytest.mark.filterwarnings("ignore:.*use_fast.*")
 
-#: The first, Llama 4's, has no `merge`; the second inherits one that would make a plain cache of it, which forgets nothing.
+#: Kinds of caches. The first, Llama 4's, has no `merge`; the second inherits a `merge` that would make a plain cache of it, which
+#: forgets nothing.
 KINDS: dict[str, Callable[[], Any]] = {
     "chunked": lambda: vlm_cache.ChunkedKVCache(4096),
     "ring": lambda: RingSlidingKVCache(4),
@@ -34,7 +35,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 
 def odd_model(folder: Path, kind: str) -> LoadedModel:
-    """A model with random weights whose layers have caches of this kind."""
+    """Make a model with random weights whose layers have caches of this kind."""
     loaded = load(str(save_model("qwen2_vl", folder)))
     language_model = loaded.model.language_model
     language_model.make_cache = lambda: [KINDS[kind]() for _ in language_model.layers]
@@ -42,8 +43,8 @@ def odd_model(folder: Path, kind: str) -> LoadedModel:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_whose_caches_cannot_be_joined_run_alone(kind: str, tmp_path: Path) -> None:
-    """With the answers of mlx-vlm's own loop; and it is known next time."""
+def test_sequences_whose_caches_cannot_be_joined_run_by_themselves(kind: str, tmp_path: Path) -> None:
+    """Answers equal those of mlx-vlm's own loop, and the verdict is remembered."""
     loaded = odd_model(tmp_path / "model", kind)
     settings = Settings(data_dir=tmp_path / "data")
     settings.make_folders()
@@ -60,10 +61,10 @@ def test_rows_whose_caches_cannot_be_joined_run_alone(kind: str, tmp_path: Path)
 
 @pytest.mark.parametrize("library", [vlm_cache, lm_cache])
 def test_which_caches_can_be_joined(library: Any) -> None:
-    """Those whose own class says how, and whose parts' classes do."""
+    """A cache can be joined if its own class, and the classes of its parts, define `merge`."""
 
     class Inherits(library.KVCache):  # type: ignore[misc]
-        """Has a `merge` that knows nothing of it."""
+        """A cache with an inherited `merge` that knows nothing of this class."""
 
     def joins(*caches: Any) -> bool:
         return can_join(SimpleNamespace(make_cache=lambda: list(caches)))

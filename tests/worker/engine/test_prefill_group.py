@@ -1,4 +1,4 @@
-"""Rows on their way into the batch: who goes in together, and what the device is given between two decode steps."""
+"""Prefill groups: which sequences share one, and how much work the device gets between two decode steps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from worker.engine import decode_batch, prefill_group
 from worker.engine.engine import Engine
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill_group import PrefillContext, PrefillGroup
-from worker.engine.scheduler import WaitingQueue
+from worker.engine.quarantine import Quarantine
 from worker.engine.sequences import LiveSequence
+from worker.engine.waiting_queue import WaitingQueue
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
@@ -26,14 +27,14 @@ from worker.models.vision_tower import ImageFeatures, _Memory
 
 @pytest.fixture(scope="module")
 def backend() -> VisionBackend:
-    """The built-in vision model's."""
+    """The backend of the built-in vision model."""
     return VisionBackend(load("demo"))
 
 
 def prepared(
     backend: VisionBackend, *pictures: Image.Image, prompt: str = "Describe this image.", **more: Any
 ) -> Prepared:
-    """A question about these pictures."""
+    """Prepare a question about these pictures."""
     return backend.prepare(ask(prompt, len(pictures), **more), list(pictures))
 
 
@@ -48,15 +49,15 @@ class Counting:
         return getattr(self._backend, name)
 
     def encode(self, rows: Iterable[Prepared]) -> ImageFeatures:
-        """As the backend does."""
+        """Encode as the backend does, and count."""
         seen = self._backend.encode(rows)
         self.encoded += len(seen)
         return seen
 
 
-def test_a_group_is_the_longest_waiting_row_and_those_of_its_length(backend: VisionBackend) -> None:
-    """Shorter rows are padded to the longest one: what is alike goes in together, and nobody waits for ever."""
-    room = WaitingQueue(3, KVMemory())
+def test_a_group_is_the_longest_waiting_sequence_and_those_of_its_length(backend: VisionBackend) -> None:
+    """Shorter prompts are padded to the longest, so similar lengths share a group, and no sequence waits for ever."""
+    room = WaitingQueue(3, KVMemory(), Quarantine())
     lengths = {"old": 40, "short": 10, "like": 41, "long": 60, "near": 38}
     base = prepared(backend, prompt="Hello")
     for key, length in lengths.items():
@@ -69,8 +70,8 @@ def test_a_group_is_the_longest_waiting_row_and_those_of_its_length(backend: Vis
 def test_neighbours_that_ask_about_one_image_encode_it_once(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while the device is still at the image for the first of them."""
-    monkeypatch.setattr(prefill_group, "MOST_PATCHES", 1)  # a pass of the tower for each row
+    """The second question does not encode an image that the device is still encoding for the first."""
+    monkeypatch.setattr(prefill_group, "MOST_PATCHES", 1)  # a pass of the tower for each sequence
     backend.forget()
     counting: Any = Counting(backend)
     picture, other = (drawn.image for drawn in draw_many(2))
@@ -85,10 +86,10 @@ def test_neighbours_that_ask_about_one_image_encode_it_once(
     assert counting.encoded == 2
 
 
-def test_rows_whose_embedding_takes_long_are_embedded_one_a_step(
+def test_sequences_whose_embedding_takes_long_are_embedded_one_a_step(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some families let their tower look at the images then: rows that decode are not to wait for a whole group of them."""
+    """Some families run their vision tower in the embedding: decoding must not wait for a whole group."""
     monkeypatch.setattr(prefill_group, "PAUSE", 0.0)
     rows = [LiveSequence(str(number), prepared(backend, drawn.image)) for number, drawn in enumerate(draw_many(3))]
     going_in = PrefillGroup(rows, PrefillContext(backend))
@@ -102,7 +103,7 @@ def test_rows_whose_embedding_takes_long_are_embedded_one_a_step(
 
 
 def test_the_next_group_is_begun_before_the_ended_one_is_handed_over(backend: VisionBackend) -> None:
-    """The device is at work while the worker writes down what has ended."""
+    """The device is at work while the worker records the outcomes."""
     engine = Engine(backend, slots=4, group=4)
     for number, drawn in enumerate(draw_many(8)):
         engine.admit(str(number), prepared(backend, drawn.image, max_tokens=4))
@@ -113,10 +114,8 @@ def test_the_next_group_is_begun_before_the_ended_one_is_handed_over(backend: Vi
     assert engine.working
 
 
-def test_what_is_put_off_does_not_grow_with_a_long_answer(
-    backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody asks for the positions of the deeper layers while no row joins or leaves."""
+def test_pending_work_does_not_grow_with_a_long_answer(backend: VisionBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The positions of the deeper layers are not needed while no sequence joins or leaves."""
     monkeypatch.setattr(decode_batch, "SETTLE_EVERY", 8)
     engine = Engine(backend, slots=2)
     row = prepared(backend, prompt="Hello", max_tokens=100, logit_bias=dict.fromkeys(backend.stops, -100.0))
@@ -134,7 +133,7 @@ def test_what_is_put_off_does_not_grow_with_a_long_answer(
 
 
 def test_features_are_remembered_while_they_are_small_and_lately_used() -> None:
-    """One image's that would push out all others' are not kept."""
+    """Features of an image that would push out all others' are not kept."""
     memory = _Memory(limit=1000)
     for number in range(5):
         memory.add(bytes([number]), mx.zeros(50, mx.float32))

@@ -1,4 +1,4 @@
-"""Beginnings that prompts share: what is reused is what would have been computed. With random weights, which forgive nothing."""
+"""The prefix cache: reused keys and values equal computed ones. Random weights forgive nothing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded
 from worker.models.loader import load
 
-#: What the prompts begin with, besides what their template puts before it.
+#: The common beginning of the prompts, after the beginning of their template.
 BEGINNING = "Look here, and tell me: "
 
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> VisionBackend:
-    """Of a model with deepstack features and positions of three axes."""
+    """The backend of a model with deepstack features and positions of three axes."""
     return VisionBackend(load(str(save_model("qwen3_vl", tmp_path_factory.mktemp("models")))))
 
 
 @pytest.fixture(scope="module")
 def rows(backend: VisionBackend) -> list[Embedded]:
-    """One beginning, and four ends of several lengths: text, a picture, and both."""
+    """Prompts with one beginning and four ends of several lengths: text, a picture, and both."""
     picture = draw_many(1)[0].image.reduce(2)
     asked = [
         (request(BEGINNING + "what is it?"), []),
@@ -45,7 +45,7 @@ def rows(backend: VisionBackend) -> list[Embedded]:
 def logits_of(
     backend: VisionBackend, rows: Sequence[Embedded], prefix: Prefix | None = None, tokens: int = 0
 ) -> np.ndarray[Any, Any]:
-    """Of each row (rows, 2, V): after its prompt, and after one more token."""
+    """Return logits (prompts, 2, V): after each prompt, and after one more token."""
     prefill = Prefill(backend.language_model, rows, prefix, tokens)
     while not prefill.finished:
         prefill.step(16)
@@ -56,7 +56,7 @@ def logits_of(
 
 
 def learnt(backend: VisionBackend, rows: Sequence[Embedded]) -> PrefixCache:
-    """What is known after these rows."""
+    """Return a prefix cache that has learnt these prompts."""
     prefixes = PrefixCache()
     prefill = Prefill(backend.language_model, rows)
     while not prefill.finished:
@@ -66,12 +66,12 @@ def learnt(backend: VisionBackend, rows: Sequence[Embedded]) -> PrefixCache:
 
 
 def off(given: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
-    """How far the rows are from what they should be, as a share of their spread: the farthest one."""
+    """Return the largest distance of the given logits from the right ones, as a share of their spread."""
     return float((np.sqrt(np.mean((given - right) ** 2, axis=-1)) / right.std(axis=-1)).max())
 
 
-def test_what_rows_share_is_found_again(backend: VisionBackend, rows: list[Embedded]) -> None:
-    """As far as all of them share it, and not where they do not."""
+def test_what_sequences_share_is_found_again(backend: VisionBackend, rows: list[Embedded]) -> None:
+    """A prefix is found as far as all prompts share it."""
     prefixes = learnt(backend, rows[:2])
     known = prefixes.find(rows[2:])
     common = next(at for at, ids in enumerate(zip(*(row.ids for row in rows), strict=False)) if len(set(ids)) > 1)
@@ -85,7 +85,7 @@ def test_what_rows_share_is_found_again(backend: VisionBackend, rows: list[Embed
 def test_a_prompt_whose_beginning_was_known_comes_out_as_if_it_were_not(
     backend: VisionBackend, rows: list[Embedded], which: list[int]
 ) -> None:
-    """One row, and several of several lengths; also in the next step. A beginning that is off by a token would be noticed."""
+    """One prompt, and several of several lengths, also in the next step. A prefix that is off by a token would be noticed."""
     chosen = [rows[at] for at in which]
     known = learnt(backend, rows[:2]).find(chosen)
     assert known.prefix is not None
@@ -96,5 +96,5 @@ def test_a_prompt_whose_beginning_was_known_comes_out_as_if_it_were_not(
 
 
 def _later(array: Any) -> Any:
-    """Without its first token, and with its last one twice."""
+    """Return the array without its first token, and with its last token twice."""
     return mx.concatenate([array[:, :, 1:], array[:, :, -1:]], axis=2)

@@ -29,7 +29,7 @@ def test_without_a_gpu_half_precision_becomes_float32() -> None:
         str(n): backend.prepare(ask("Describe this image."), [drawn.image]) for n, drawn in enumerate(pictures)
     }
     finished = run(Engine(backend), sequences)
-    assert [finished[str(n)].text for n in range(6)] == [drawn.caption for drawn in pictures]
+    assert [finished[str(n)].answer.text for n in range(6)] == [drawn.caption for drawn in pictures]
 
 
 def test_weights_that_would_not_fit_keep_their_type(monkeypatch: pytest.MonkeyPatch) -> None:

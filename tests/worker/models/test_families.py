@@ -22,8 +22,8 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE, AskedSequence, ids_of, mixed_rows, request, run
 from worker.engine.batching_check import examine
 from worker.engine.engine import Engine
-from worker.engine.finished import EndedSequence
 from worker.engine.prefill_group import MOST_TOKENS
+from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
 from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
@@ -120,7 +120,7 @@ def test_a_config_that_leaves_out_the_vocabulary_takes_structured_output(tmp_pat
         update={"response_format": None, "sampling": Sampling(max_tokens=4, logit_bias={width - 1: 100.0})}
     )
     finished = run(Engine(backend), {"json": backend.prepare(asked, []), "plain": backend.prepare(plain, [])})
-    assert json.loads(finished["json"].text).keys() == {"ok"}
+    assert json.loads(finished["json"].answer.text).keys() == {"ok"}
     assert finished["plain"].token_ids == (width - 1,) * 4
     beyond = plain.model_copy(update={"sampling": Sampling(logit_bias={width: 1.0})})
     with pytest.raises(InvalidRequestError, match=f"ends at {width - 1}"):
@@ -133,19 +133,19 @@ def test_tokens_are_counted_as_they_are_computed(models: dict[str, LoadedModel],
     backend = VisionBackend(models[family])
     picture = draw_many(1)[0].image
 
-    def answer(words: int) -> tuple[Prepared, EndedSequence]:
+    def answer(words: int) -> tuple[Prepared, Outcome]:
         asked = request(IMAGE, "red " * words, max_tokens=400)
         prepared = prepared_elsewhere(backend, {"only": (asked, [picture])})
         return prepared["only"], run(Engine(backend, slots=2), prepared)["only"]
 
     before, short = answer(1)
-    more = short.prompt_tokens - len(before.ids)
-    assert short.image_tokens == before.image_tokens + more
+    more = short.answer.prompt_tokens - len(before.ids)
+    assert short.answer.image_tokens == before.image_tokens + more
     assert more > 0
     # The computed columns leave room for a part of the answer, and the sequence ends at the end of the context.
-    words = 2048 - short.prompt_tokens - 8
+    words = 2048 - short.answer.prompt_tokens - 8
     _, long = answer(words)
-    assert long.prompt_tokens + long.completion_tokens == 2048
+    assert long.answer.prompt_tokens + long.answer.completion_tokens == 2048
     # The processor's ids would fit, but the computed columns do not.
     too_long, refused = answer(words + 10)
     assert len(too_long.ids) < 2048
@@ -210,7 +210,7 @@ def test_positions_that_a_model_keeps_belong_to_their_sequence(
     backend.whole_prompts, backend.shares_prefixes = True, False
     prepared = prepared_elsewhere(backend, sequences_for("glm4v"))
     engine = Engine(backend, slots=1 if verdict.batching is Batching.ALONE else 8, group=1)
-    finished: dict[str, EndedSequence] = {}
+    finished: dict[str, Outcome] = {}
     for number, (key, sequence) in enumerate(prepared.items()):
         engine.admit(key, sequence, urgent=number % 2 == 1)
         finished |= {ended.key: ended for ended in engine.step()}

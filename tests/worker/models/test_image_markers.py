@@ -16,9 +16,9 @@ from jobs.requests import ImagePart, Message, Request, TextPart
 from tests.support.families import save_model
 from tests.worker.engine.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
-from worker.engine.finished import failed
 from worker.models.backends import VisionBackend
 from worker.models.chat_template import ChatTemplate
+from worker.models.failures import as_captionq_error
 from worker.models.loader import load
 from worker.models.processor_inputs import as_numpy, ids_of_one_prompt
 
@@ -135,10 +135,9 @@ def test_a_prompt_for_each_image_is_refused() -> None:
 
 def test_an_error_without_a_text_has_its_name() -> None:
     """Many asserts have no message."""
-    sequence: Any = SimpleNamespace(key="sequence")
     assert in_words(AssertionError()) == "AssertionError"
     assert in_words(ValueError("wrong")) == "ValueError: wrong"
-    assert str(failed(sequence, AssertionError()).error) == "Generation failed: AssertionError"
+    assert str(as_captionq_error(AssertionError())) == "Generation failed: AssertionError"
 
 
 def test_a_processor_that_fails_without_a_message_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.Monke
         engine = Engine(backend, slots=4)
         sequences = {question: backend.prepare(ask(question), [first.image]) for question in questions}
         answers = run(engine, sequences)
-        assert answers["Describe this image."].text == first.caption
+        assert answers["Describe this image."].answer.text == first.caption
     assert len(encoded) == 1
     run(Engine(backend), {"other": backend.prepare(ask("Describe this image."), [second.image])})
     assert len(encoded) == 2

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.errors import OutOfMemoryError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
 from jobs.settings import Settings
 from tests.support.odd_pictures import scanned_jpeg
 from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving
 from worker.engine.engine import GROUP
+from worker.engine.sequences import Outcome
 from worker.pipeline.decoder import Decoder
-from worker.pipeline.pipeline import Outcome, Pipeline
+from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.preparation import NET_THREADS
 from worker.pipeline.preprocess import decode_if_quick
 
@@ -101,7 +103,7 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     pipeline.begin("urgent", asked, urgent=True)
     pipeline.step()
     assert pipeline._engine is not None
-    assert [row.key for intake in pipeline._engine._intakes for row in intake.rows] == ["urgent"]
+    assert [one.key for group in pipeline._engine._scheduler.groups for one in group.sequences] == ["urgent"]
     pipeline.close()
 
 
@@ -230,4 +232,22 @@ def test_a_slow_picture_of_several_keeps_its_place(tmp_path: Path) -> None:
         for outcome in pipeline.step():
             assert outcome.error is None
     assert seen == [[(64, 64), (1000, 1000), (64, 64)]]
+    pipeline.close()
+
+
+def test_preparation_that_runs_out_of_memory_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such an error is transient, as an out-of-memory of the engine is."""
+    pipeline = Pipeline(settings)
+    pipeline.load("demo")
+
+    def cramped(request: Request, images: list[Image.Image]) -> None:
+        raise RuntimeError("[metal::malloc] Attempting to allocate 99 bytes")
+
+    assert pipeline._resident is not None
+    monkeypatch.setattr(pipeline._resident.engine.backend, "prepare", cramped)
+    pipeline.begin("large", about())
+    ended: list[Outcome] = []
+    while pipeline.in_flight:
+        ended += pipeline.step()
+    assert [type(outcome.error) for outcome in ended] == [OutOfMemoryError]
     pipeline.close()

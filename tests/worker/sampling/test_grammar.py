@@ -1,4 +1,4 @@
-"""Structured output: what random choices under the mask make, with the tokenizers of both kinds of model."""
+"""Structured output: random choices under the mask give valid answers, with the tokenizers of both kinds of model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat,
 from worker.models.loader import LoadedModel, load
 from worker.sampling.grammar import Constraint, Grammars
 
-#: Wider than the tokenizers' 666: models pad their logits.
+#: A vocabulary wider than the tokenizers' 666: models pad their logits.
 VOCABULARY = 700
 
 PICTURE = {
@@ -31,7 +31,7 @@ PICTURE = {
 
 
 def schema_format(schema: dict[str, Any]) -> JSONSchemaFormat:
-    """The response format of a schema."""
+    """Make the response format of a schema."""
     return JSONSchemaFormat(json_schema=JSONSchema(name="answer", schema=schema))
 
 
@@ -43,7 +43,7 @@ def loaded(request: pytest.FixtureRequest) -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def tokenizer(loaded: LoadedModel) -> Any:
-    """What the backends decode with."""
+    """The tokenizer that the backends decode with."""
     return getattr(loaded.processor, "tokenizer", loaded.processor)
 
 
@@ -54,14 +54,14 @@ def grammars(loaded: LoadedModel, tokenizer: Any) -> Grammars:
 
 
 def constraint_of(grammars: Grammars, response_format: ResponseFormat) -> Constraint:
-    """A fresh one."""
+    """Make a new constraint."""
     constraint = grammars.constraint(response_format)
     assert constraint is not None
     return constraint
 
 
 def allowed(constraint: Constraint) -> list[int]:
-    """The ids that may come next."""
+    """Return the ids that may come next."""
     mask = constraint.allowed()
     assert mask.shape == (VOCABULARY,)
     assert mask.dtype == bool
@@ -69,7 +69,7 @@ def allowed(constraint: Constraint) -> list[int]:
 
 
 def generate(constraint: Constraint, seed: int, closers: frozenset[int] = frozenset(), patience: int = 40) -> list[int]:
-    """Random choices until nothing but the end may follow; after `patience` tokens those that close come first."""
+    """Choose at random until only the end may follow; after `patience` tokens prefer tokens that close."""
     choices = random.Random(seed)
     ids: list[int] = []
     while not constraint.finished:
@@ -83,12 +83,12 @@ def generate(constraint: Constraint, seed: int, closers: frozenset[int] = frozen
 
 
 def closers_of(tokenizer: Any) -> frozenset[int]:
-    """The ids of what ends strings, arrays and objects."""
+    """Return the ids of tokens that end strings, arrays and objects."""
     return frozenset(tokenizer.convert_tokens_to_ids(text) for text in '"}]')
 
 
 def test_random_answers_follow_their_schema(grammars: Grammars, loaded: LoadedModel, tokenizer: Any) -> None:
-    """Forty of them: JSON on one line, its keys in order, no special token inside, and an end that is allowed."""
+    """Forty answers are JSON on one line, with keys in order, no special token inside, and an end that is allowed."""
     specials = set(tokenizer.all_special_ids)
     assert len(specials) > 5
     for seed in range(40):
@@ -112,7 +112,7 @@ def test_random_answers_follow_their_schema(grammars: Grammars, loaded: LoadedMo
 
 
 def test_a_json_object_is_an_object(grammars: Grammars, tokenizer: Any) -> None:
-    """Whatever is in it."""
+    """An object may hold any JSON."""
     sizes = set()
     for seed in range(20):
         ids = generate(constraint_of(grammars, JSONObjectFormat()), seed, closers_of(tokenizer))
@@ -125,7 +125,7 @@ def test_a_json_object_is_an_object(grammars: Grammars, tokenizer: Any) -> None:
 def test_the_end_is_allowed_as_soon_as_the_answer_may_end(
     grammars: Grammars, loaded: LoadedModel, tokenizer: Any
 ) -> None:
-    """A number may go on or end; it has not finished until the end was chosen."""
+    """A number may go on or end; the answer has not finished until the end was chosen."""
     constraint = constraint_of(grammars, schema_format({"type": "integer"}))
     (seven,) = tokenizer.encode("7", add_special_tokens=False)
     assert not loaded.eos & set(allowed(constraint))
@@ -139,23 +139,21 @@ def test_the_end_is_allowed_as_soon_as_the_answer_may_end(
 
 
 def test_an_answer_is_taken_up_again_where_it_was(grammars: Grammars) -> None:
-    """From its tokens, and from a copy, which goes its own way."""
+    """A constraint that has accepted the first tokens allows the next one, and accepts the rest."""
     first = constraint_of(grammars, schema_format(PICTURE))
     ids = generate(first, seed=1)
     for cut in range(len(ids)):
         again = constraint_of(grammars, schema_format(PICTURE))
         again.accept_all(ids[:cut])
-        copy = again.copy()
-        assert ids[cut] in allowed(copy)
-        copy.accept_all(ids[cut:])
-        assert copy.finished
         assert not again.finished
         assert ids[cut] in allowed(again)
+        again.accept_all(ids[cut:])
+        assert again.finished
 
 
 @pytest.mark.parametrize("token", [50, -1, VOCABULARY])
 def test_a_token_that_is_not_allowed_is_refused(grammars: Grammars, token: int) -> None:
-    """By name, at the beginning and after the end."""
+    """The error names the token, at the beginning and after the end."""
     constraint = constraint_of(grammars, JSONObjectFormat())
     with pytest.raises(EngineError, match=f"token {token} "):
         constraint.accept(token)
@@ -166,13 +164,13 @@ def test_a_token_that_is_not_allowed_is_refused(grammars: Grammars, token: int) 
 
 
 def test_free_text_has_no_constraint(grammars: Grammars) -> None:
-    """Nothing is made for it."""
+    """Free text gets no constraint."""
     assert grammars.constraint(None) is None
     assert grammars.constraint(TextFormat()) is None
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named() -> None:
-    """The way out too."""
+    """The error names the culprit and the way out."""
     grammars = Grammars(object(), VOCABULARY, frozenset({0}))
     with pytest.raises(ModelError, match=r"is a object.*without response_format"):
         grammars.constraint(JSONObjectFormat())

@@ -1,4 +1,4 @@
-"""Sampling rows of a shared batch."""
+"""The sampler: each sequence of a batch by its own rules."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LOGITS = mx.log(mx.array(SHARES))[None]
 
 
 def drawn(**sampling: Any) -> Counter[int]:
-    """How often each of the five tokens is chosen."""
+    """Count the choices of each of the five tokens."""
     sampler = Sampler()
     sampler.add(Sampling(**{"temperature": 1.0, "seed": 5, **sampling}), [])
     return Counter(token for _ in range(4000) for token in sampler(LOGITS).tokens.tolist())
 
 
 def chosen(rows: dict[str, Sampling], logits: Any, steps: int = 6) -> dict[str, list[int]]:
-    """What each row chooses in some steps over the same logits."""
+    """Return the choices of each sequence in some steps over the same logits."""
     sampler = Sampler()
     for sampling in rows.values():
         sampler.add(sampling, [1, 2])
@@ -43,8 +43,8 @@ def chosen(rows: dict[str, Sampling], logits: Any, steps: int = 6) -> dict[str, 
     return {key: [column[at] for column in columns] for at, key in enumerate(rows)}
 
 
-def test_greedy_rows_take_the_likeliest_token_beside_others_that_do_not() -> None:
-    """Also in half precision, where arithmetic on their logits would make ties."""
+def test_greedy_sequences_take_the_likeliest_token_beside_others_that_do_not() -> None:
+    """Greedy logits are not touched, also in half precision, in which arithmetic would make ties."""
     logits = mx.random.normal((3, 700), key=mx.random.key(1)).astype(mx.float16)
     sampler = Sampler()
     for sampling in (Sampling(), Sampling(temperature=2.0, seed=1), Sampling()):
@@ -81,14 +81,14 @@ def test_a_low_temperature_sharpens() -> None:
     ],
 )
 def test_excluded_tokens_are_never_drawn(sampling: dict[str, Any], possible: set[int]) -> None:
-    """top_k, top_p, min_p and bias, alone and together."""
+    """top_k, top_p, min_p and bias are tested one at a time and combined."""
     assert set(drawn(**sampling)) == possible
 
 
 @given(order=st.permutations(range(6)), leaving=st.sets(st.integers(0, 5), max_size=3), at=st.integers(0, 5))
 @settings(max_examples=30, deadline=None)
-def test_a_row_chooses_the_same_in_any_company(order: list[int], leaving: set[int], at: int) -> None:
-    """Whoever is beside it, in whatever order, and whoever leaves at some step."""
+def test_a_sequence_chooses_the_same_in_any_batch(order: list[int], leaving: set[int], at: int) -> None:
+    """The other sequences, their order, and those that leave at some step change nothing."""
     rules = [
         Sampling(temperature=1.5, seed=1),
         Sampling(temperature=0.7, seed=2, top_p=0.9),
@@ -115,7 +115,7 @@ def test_a_row_chooses_the_same_in_any_company(order: list[int], leaving: set[in
         assert tokens == alone[row][: len(tokens)]
 
 
-def test_a_row_that_is_taken_up_again_chooses_as_it_would_have() -> None:
+def test_a_sequence_that_is_taken_up_again_chooses_as_it_would_have() -> None:
     """Noise and penalties go on from the tokens that had come out."""
     logits = mx.random.normal((1, 60), key=mx.random.key(3))
     sampling = Sampling(temperature=1.5, seed=7, presence_penalty=1.0, frequency_penalty=0.5, repetition_penalty=1.2)
@@ -126,7 +126,7 @@ def test_a_row_that_is_taken_up_again_chooses_as_it_would_have() -> None:
 
 
 def test_penalties_are_what_their_papers_say() -> None:
-    """Against the same arithmetic in numpy: repetition counts the prompt in, the other two only the answer."""
+    """Against the same arithmetic in numpy: repetition_penalty also counts the prompt, the other two only the answer."""
     sampling = Sampling(
         repetition_penalty=1.5, presence_penalty=0.7, frequency_penalty=0.3, logit_bias={7: 1.25, 9999: 5.0}
     )
@@ -142,7 +142,7 @@ def test_penalties_are_what_their_papers_say() -> None:
 
 
 def test_log_probabilities_are_the_models_own() -> None:
-    """Whatever temperature and bias do to the choice; rows that did not ask have none."""
+    """Temperature and bias change only the choice; sequences that did not ask have no log-probabilities."""
     logits = mx.random.normal((3, 50), key=mx.random.key(4)).astype(mx.float16)
     sampler = Sampler()
     sampler.add(Sampling(temperature=2.0, seed=1, logit_bias={3: 50.0}, logprobs=True, top_logprobs=2), [])
@@ -161,8 +161,8 @@ def test_log_probabilities_are_the_models_own() -> None:
     assert tokens[1].top == ()
 
 
-def test_reports_stay_with_their_rows_when_rows_join_and_leave() -> None:
-    """The choice of two batches joined, then filtered, reads as each row's own."""
+def test_reports_stay_with_their_sequences_when_sequences_join_and_leave() -> None:
+    """The choice of two batches joined, then filtered, gives each sequence its own token."""
     logits = mx.random.normal((2, 50), key=mx.random.key(4))
     first, second = Sampler(), Sampler()
     for sampler in (first, second):
@@ -174,8 +174,8 @@ def test_reports_stay_with_their_rows_when_rows_join_and_leave() -> None:
     assert joined.kept([3, 2, 0]).read() == [other.read()[1], other.read()[0], one.read()[0]]
 
 
-def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
-    """Alone, and among greedy and other sampled rows that join before and after it; the greedy ones stay greedy."""
+def test_a_seeded_sequence_is_the_same_whatever_its_neighbours_are() -> None:
+    """A seeded sequence is the same by itself and among others that join before and after; greedy ones stay greedy."""
     backend = VisionBackend(load("demo"))
     pictures = draw_many(6)
     hot: dict[str, Any] = {"temperature": 2.0, "seed": 3, "max_tokens": 24}
@@ -192,13 +192,13 @@ def test_a_seeded_row_is_the_same_whatever_its_neighbours_are() -> None:
     finished = run(Engine(backend, slots=4), rows, stagger=2)
     assert finished["seeded"].token_ids == by_itself.token_ids
     assert finished["other"].token_ids != by_itself.token_ids
-    assert by_itself.text != pictures[0].caption
+    assert by_itself.answer.text != pictures[0].caption
     for number in range(1, 6):
-        assert finished[f"greedy-{number}"].text == pictures[number].caption
+        assert finished[f"greedy-{number}"].answer.text == pictures[number].caption
 
 
-def test_rows_that_follow_a_grammar_do_so_among_others() -> None:
-    """JSON comes out of theirs, greedy and sampled; the others are what they are alone."""
+def test_sequences_that_follow_a_grammar_do_so_among_others() -> None:
+    """Constrained sequences give JSON, greedy and sampled; the others are unchanged."""
     model = load("demo")
     tokenizer = model.processor.tokenizer
     grammars = Grammars(tokenizer, 666, model.eos)
@@ -227,17 +227,17 @@ def test_rows_that_follow_a_grammar_do_so_among_others() -> None:
     assert not tokenizer.decode(answers[0]).startswith("{")
 
 
-def test_as_many_logits_as_rows_are_wanted() -> None:
-    """A batch that lost count would give a row another's rules."""
+def test_as_many_logits_as_sequences_are_wanted() -> None:
+    """A batch that lost count would give a sequence another's rules."""
     sampler = Sampler()
     sampler.add(Sampling(), [])
-    with pytest.raises(EngineError, match="logits for 2 rows, but rules for 1"):
+    with pytest.raises(EngineError, match="logits for 2 sequences, but rules for 1"):
         sampler(mx.zeros((2, 9)))
 
 
 @pytest.mark.parametrize("width", [600, 720])
 def test_a_grammar_bears_more_or_fewer_logits_than_it_knows_tokens(width: int) -> None:
-    """What it does not know is not allowed, however likely it is."""
+    """A token that the grammar does not know is not allowed, however likely."""
     model = load("demo")
     sampler = Sampler()
     sampler.add(Sampling(), [], (), Grammars(model.processor.tokenizer, 666, model.eos).constraint(JSONObjectFormat()))

@@ -1,4 +1,4 @@
-"""The prompts that a model is tried out on, prepared as requests are: in another thread."""
+"""The prompts of the batching check, prepared in another thread, as requests are."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextP
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
 
-#: Tokens that each row may decode.
+#: Tokens that each sequence may decode.
 MAX_TOKENS = 8
 _IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
 
 @dataclass(frozen=True)
-class Trial:
+class CheckPrompts:
     """Prepared prompts."""
 
-    rows: list[Prepared]
-    #: One with two images; None: it is a text-only model, or cannot prepare it.
+    prompts: list[Prepared]
+    #: A prompt with two images; None: the model is text-only, or cannot prepare such a prompt.
     two_images: Prepared | None
 
 
-def prepare_trial(backend: Backend, *, sees: bool) -> Trial:
-    """Prompts of several lengths; with pictures of several sizes, before and after the text, two of them, and none.
+def prepare_prompts(backend: Backend, *, sees: bool) -> CheckPrompts:
+    """Prepare prompts of several lengths; for a vision model with images of several sizes, before and after the text.
 
-    mlx arrays belong to the thread that made them: what a processor leaves of them fails here as it would in a job.
-    Raises what goes wrong with any but that of two images.
+    mlx arrays belong to the thread that made them: arrays that a processor leaves in its output fail here as they would in a
+    job. Raises any error, except those of the prompt with two images.
     """
     with ThreadPoolExecutor(1) as thread:
-        rows = [thread.submit(backend.prepare, *row).result() for row in _rows(sees)]
+        prompts = [thread.submit(backend.prepare, *one).result() for one in _requests(sees)]
         if not sees:
-            return Trial(rows, None)
+            return CheckPrompts(prompts, None)
         two = thread.submit(backend.prepare, *_two_images())
-        return Trial(rows, None if two.exception() is not None else two.result())
+        return CheckPrompts(prompts, None if two.exception() is not None else two.result())
 
 
-def _rows(sees: bool) -> Iterator[tuple[Request, list[Image.Image]]]:
+def _requests(sees: bool) -> Iterator[tuple[Request, list[Image.Image]]]:
     yield _request("Name three colours."), []
     yield _request("What is the capital of France? Answer in one short sentence, and say why it is so."), []
     if not sees:
@@ -65,7 +65,7 @@ def _request(*content: str | ImagePart) -> Request:
 
 
 def _picture(seed: int, width: int, height: int) -> Image.Image:
-    """Some shapes of some colours on a slope of colour."""
+    """Draw some shapes of some colours on a gradient."""
     rng = np.random.default_rng(seed)
     image = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     draw = ImageDraw.Draw(image)

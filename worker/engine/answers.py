@@ -1,0 +1,106 @@
+"""From a sequence's next token to its text, its text deltas and its outcome."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jobs.store.store import Result
+from worker.engine.answer_quality import judge
+from worker.engine.sequences import LiveSequence, Outcome, TextDelta
+from worker.models.backends import Backend
+from worker.models.detokenizer import TextStream
+from worker.models.failures import as_captionq_error
+from worker.sampling.tokens import Token, openai_logprobs
+
+logger = logging.getLogger("captionq.engine")
+
+
+class Answers:
+    """The answers of one model's sequences."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def stream(self, stop: Sequence[str], *, followed: bool) -> TextStream | None:
+        """Return the stream in which stop strings are found and text deltas collected; None: neither is needed."""
+        return TextStream(self._backend.tokenizer, stop) if stop or followed else None
+
+    def advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
+        """Add the token to the answer. Return the outcome of a sequence that ends with this token.
+
+        A token that cannot be read fails only its own sequence.
+        """
+        try:
+            return self._advance(sequence, token)
+        except Exception as error:
+            logger.exception("The answer of %s could not be read.", sequence.key)
+            return failed(sequence, error)
+
+    def deltas(self, sequences: Iterable[LiveSequence]) -> tuple[list[TextDelta], list[Outcome]]:
+        """Return the new text of the followed sequences, and the outcomes of those whose text cannot be made."""
+        deltas, failures = [], []
+        for sequence in sequences:
+            try:
+                delta = self._delta(sequence) if sequence.followed else None
+            except Exception as error:
+                logger.exception("The text of %s cannot be published.", sequence.key)
+                failures.append(failed(sequence, error))
+            else:
+                deltas += [delta] if delta is not None else []
+        return deltas, failures
+
+    def _delta(self, sequence: LiveSequence) -> TextDelta | None:
+        """Return the text since the last delta; None: there is none yet."""
+        text = sequence.stream.take() if sequence.stream is not None else ""
+        if not text:
+            return None
+        tokens, at = sequence.tokens[sequence.published_tokens :], sequence.published_characters
+        sequence.published_tokens, sequence.published_characters = len(sequence.tokens), at + len(text)
+        return TextDelta(sequence.key, text, at, self._logprobs(sequence, tokens))
+
+    def _advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
+        now = time.perf_counter()
+        sequence.first_token = sequence.first_token or now
+        if token.id in self._backend.stops:
+            return self._finish(sequence, "stop", now)
+        sequence.tokens.append(token)
+        if sequence.stream is not None and sequence.stream.add(token.id):
+            return self._finish(sequence, "stop", now)
+        if sequence.tokens_left <= 0:
+            return self._finish(sequence, "length", now)
+        return None
+
+    def _finish(self, sequence: LiveSequence, reason: str, now: float) -> Outcome:
+        stream, first_token = sequence.stream, sequence.first_token or now
+        text = self._backend.text(sequence.ids) if stream is None else stream.finish()
+        if stream is not None and stream.stopped:
+            # Also when the limit came while another, longer stop string might still have begun before this one.
+            reason = "stop"
+        result = Result(
+            text=text,
+            finish_reason=reason,
+            prompt_tokens=len(sequence.prepared.ids),
+            image_tokens=sequence.prepared.image_tokens,
+            completion_tokens=len(sequence.tokens),
+            # The pipeline knows the seconds of the preparation.
+            preprocess_seconds=0.0,
+            prefill_seconds=first_token - sequence.admitted,
+            decode_seconds=now - first_token,
+            quality=judge(text, sequence.ids, reason),
+            logprobs=self._logprobs(sequence, sequence.tokens),
+        )
+        return Outcome(sequence.key, result, tokens=tuple(sequence.tokens))
+
+    def _logprobs(self, sequence: LiveSequence, tokens: Sequence[Token]) -> list[dict[str, Any]] | None:
+        sampling = sequence.prepared.sampling
+        if not sampling.logprobs:
+            return None
+        return openai_logprobs(self._backend.tokenizer, tokens, sampling.top_logprobs)
+
+
+def failed(sequence: LiveSequence, error: Exception) -> Outcome:
+    """Return the outcome of a sequence that ends with an error."""
+    return Outcome(sequence.key, error=as_captionq_error(error))
