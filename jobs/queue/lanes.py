@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -27,7 +27,6 @@ from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
-from jobs.store.store import Store
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
@@ -251,20 +250,3 @@ def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) ->
     """Let an entry wait in rq's scheduled registry before it enters its lane again."""
     entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
-
-
-def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
-    """Give every queued row that has no entry one, and return how many had none.
-
-    Args:
-        older_than: seconds; leaves out rows whose writer may be about to push them.
-        begun: ids of jobs that a worker had taken. They go ahead of what waits; all others go behind.
-    """
-    present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
-    missing: dict[tuple[str, bool], list[str]] = {}
-    for job_id, lane in store.queued(older_than):
-        if job_id not in present:
-            missing.setdefault((lane, job_id in begun), []).append(job_id)
-    for (lane, at_front), ids in missing.items():
-        push(connection, lane, ids, at_front=at_front)
-    return sum(map(len, missing.values()))

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.queue import broker
 from jobs.queue.append_only_file import KEPT, NAME
-from jobs.queue.lanes import lanes, push, reconcile
+from jobs.queue.lanes import lanes, push
+from jobs.queue.reconcile import reconcile
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane

@@ -8,7 +8,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.errors import InvalidRequestError
-from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
+from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, take, withdraw
+from jobs.queue.reconcile import reconcile
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.rows import add_batch
