@@ -27,6 +27,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
+from jobs.queue.scripts import TAKE, WITHDRAW
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
@@ -39,33 +40,6 @@ CHUNK = 1000
 
 #: Seconds between two looks into empty lanes.
 POLL = 0.05
-
-# KEYS: each lane and its intermediate list; ARGV: how many, and what an entry's key begins with. An id without an entry stays
-# in the intermediate list: the worker sweeps it.
-_TAKE = """
-local taken = {}
-for lane = 1, #KEYS / 2 do
-  while #taken < tonumber(ARGV[1]) do
-    local id = redis.call('LMOVE', KEYS[2 * lane - 1], KEYS[2 * lane], 'LEFT', 'RIGHT')
-    if not id then break end
-    if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
-      table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
-    end
-  end
-end
-return taken
-"""
-
-# KEYS: a set of ids, and the lanes that are turned round once, without those ids.
-_WITHDRAW = """
-for lane = 2, #KEYS do
-  for _ = 1, redis.call('LLEN', KEYS[lane]) do
-    local id = redis.call('LPOP', KEYS[lane])
-    if redis.call('SISMEMBER', KEYS[1], id) == 0 then redis.call('RPUSH', KEYS[lane], id) end
-  end
-end
-redis.call('DEL', KEYS[1])
-"""
 
 #: Ids that are taken out of their lane one by one: each LREM reads the lane from its beginning. More than these are taken out
 #: together, in one walk through the lane.
@@ -161,7 +135,7 @@ def lanes(connection: Redis) -> list[LaneQueue]:
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
     """The next entries of the lanes, `most` at most, in one round trip: from the first lane as long as it has some."""
     keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
-    found: Any = connection.eval(_TAKE, len(keys), *keys, most, Entry.key_for(""))
+    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""))
     taken: list[tuple[Entry, Queue]] = []
     for lane, job_id, fields in found:
         entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)
@@ -229,7 +203,7 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
                 pipeline.expire(withdrawn, _MINUTES)
             pipeline.execute()
     if not few:
-        connection.eval(_WITHDRAW, 1 + len(keys), withdrawn, *keys)
+        connection.eval(WITHDRAW, 1 + len(keys), withdrawn, *keys)
 
 
 def stop(connection: Redis, worker: str, job_id: str) -> None:
