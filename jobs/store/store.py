@@ -7,23 +7,22 @@ other learns from the row count that it lost. Terminal states are final: no meth
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
-from jobs.errors import CaptionqError, PoisonError
+from jobs.errors import CaptionqError
 from jobs.store.connection import writing
 from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
 from jobs.store.queries import CHUNK, JobQueries, as_job
-from jobs.store.statements import CLAIM, ending
+from jobs.store.recovery import Recovered, take_back
+from jobs.store.state_changes import end_jobs, update_jobs
+from jobs.store.statements import CLAIM
 from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
 from jobs.store.webhook_rows import add_webhooks
-
-#: A job whose worker died this often while it ran has killed it, and is given up.
-MAX_DEATHS = 3
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -47,14 +46,6 @@ class Result:
     quality: str | None = None
     #: JSON in OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = None
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """What a dead worker left behind."""
-
-    requeued: list[str]
-    poisoned: list[str]
 
 
 class Store(JobQueries):
@@ -97,10 +88,10 @@ class Store(JobQueries):
         with writing(self._engine) as connection:
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
-            self._end(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            self._update(connection, taken.resumed, OPEN, batch_id=batch_id)
+            end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
+            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
             for job_id, before in taken.texts.items():
-                self._update(connection, [job_id], OPEN, output_before=before)
+                update_jobs(connection, [job_id], OPEN, output_before=before)
             if taken.new:
                 connection.execute(insert(_job), [job.model_dump() for job in taken.new])
                 self._end_refused(connection, taken.new)
@@ -114,7 +105,7 @@ class Store(JobQueries):
         moved = 0
         for chunk in chunked(ids, CHUNK):
             with writing(self._engine) as connection:
-                moved += self._update(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
+                moved += update_jobs(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
         return moved
 
     def cancel_abandoned(
@@ -127,7 +118,7 @@ class Store(JobQueries):
                 left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
                 query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
                 ids = list(connection.execute(query).scalars())
-                self._end(connection, ids, tuple(leaving), JobStatus.CANCELLED)
+                end_jobs(connection, ids, tuple(leaving), JobStatus.CANCELLED)
                 cancelled += ids
         return cancelled
 
@@ -170,7 +161,7 @@ class Store(JobQueries):
             with writing(self._engine) as connection:
                 query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
                 open_ids = list(connection.execute(query).scalars())
-                self._end(connection, open_ids, OPEN, JobStatus.CANCELLED)
+                end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
                 cancelled.extend(open_ids)
         return cancelled
 
@@ -180,30 +171,12 @@ class Store(JobQueries):
         To be called by the one process that holds that name now. `died`: whether the jobs may have been the cause.
         """
         with writing(self._engine) as connection:
-            query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
-            deaths = {row.id: row.deaths for row in connection.execute(query)}
-            poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
-            requeued = [job_id for job_id in deaths if job_id not in poisoned]
-            error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
-            values = {"error_code": error.code, "error_message": error.message}
-            for job_id in poisoned:
-                count = deaths[job_id] + 1
-                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=count, **values)
-            for chunk in chunked(requeued, CHUNK):
-                self._update(
-                    connection,
-                    chunk,
-                    (JobStatus.RUNNING,),
-                    status=JobStatus.QUEUED,
-                    worker=None,
-                    deaths=_job.c.deaths + int(died),
-                )
-        return Recovered(requeued=requeued, poisoned=poisoned)
+            return take_back(connection, worker, died=died)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
         """queued → failed, for new jobs that carry an error."""
         refused = [job.id for job in jobs if job.error_code is not None]
-        self._end(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
+        end_jobs(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
 
     def _complete(self, connection: Connection, batch_id: str, **values: object) -> bool:
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
@@ -213,42 +186,8 @@ class Store(JobQueries):
 
     def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
         with writing(self._engine) as connection:
-            return self._update(connection, ids, leaving, **values)
+            return update_jobs(connection, ids, leaving, **values)
 
     def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
         with writing(self._engine) as connection:
-            return self._end(connection, ids, leaving, status, **values)
-
-    def _end(
-        self,
-        connection: Connection,
-        ids: Sequence[str],
-        leaving: tuple[JobStatus, ...],
-        status: JobStatus,
-        **values: object,
-    ) -> int:
-        """To a terminal status; numbers each job within its batch in the order of their ends."""
-        changed = 0
-        for job_id in ids:
-            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
-            changed += connection.execute(ending(leaving), end).rowcount
-        return changed
-
-    def _update(
-        self,
-        connection: Connection,
-        ids: Sequence[str],
-        leaving: Sequence[JobStatus],
-        *guards: ColumnElement[bool],
-        **values: object,
-    ) -> int:
-        guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
-        return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
-
-
-def _storable(values: Mapping[str, object]) -> dict[str, object]:
-    """Without NUL characters, which a model may well say: Postgres cannot hold them, so SQLite is given none either."""
-    return {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+            return end_jobs(connection, ids, leaving, status, **values)

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
 from jobs.store.queries import CHUNK
-from jobs.store.store import MAX_DEATHS, Store
+from jobs.store.recovery import MAX_DEATHS
+from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, JobStatus
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
