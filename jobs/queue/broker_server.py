@@ -28,7 +28,7 @@ START_SECONDS = 30.0
 #: Seconds until a server that was asked to end is left to itself.
 STOP_SECONDS = 30.0
 #: Seconds between two looks at a server that starts.
-LOOK_EVERY = 0.02
+START_CHECK_PAUSE = 0.02
 #: A process that one of these ended had nothing against its file.
 _KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 #: What Valkey and Redis put in front of their words: process, role, time and weight.
@@ -138,7 +138,7 @@ class _Start:
             while (status := self.keeper.poll()) is None and time.monotonic() < deadline:
                 if answers(connection):
                     return True
-                time.sleep(LOOK_EVERY)
+                time.sleep(START_CHECK_PAUSE)
         self._status = status
         self.last_words = self._read_last_words()
         end(self.keeper)
@@ -180,7 +180,7 @@ def _server_lock(settings: Settings) -> Iterator[IO[bytes]]:
                     f"The queue's server (PID {pid}) runs but does not answer at {socket_path(settings)}. "
                     "End that process and try again."
                 )
-            time.sleep(LOOK_EVERY)
+            time.sleep(START_CHECK_PAUSE)
         lock.truncate(0)
         yield lock
 

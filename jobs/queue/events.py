@@ -25,24 +25,16 @@ KEPT_ENDED = 300
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job."""
-
-    #: The stream's own id: what `read` goes on after.
-    id: str
-    name: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class NewEvent:
-    """An event that is to be published."""
+    """One step in a job's life."""
 
     job_id: str
     name: str
     data: dict[str, Any]
+    #: The id in the stream, after which `read` goes on; empty until the event is published.
+    id: str = ""
 
 
-def publish(connection: Redis, news: Iterable[NewEvent]) -> None:
+def publish(connection: Redis, news: Iterable[Event]) -> None:
     """Add events, all in one round trip. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
         for one in news:
@@ -62,17 +54,18 @@ def read_many(connection: Redis, positions: dict[str, str], *, wait: float = 0.0
     block = round(wait * 1000) or None
     found: Any = connection.xread({_key(job_id): after for job_id, after in positions.items()}, block=block)
     return {
-        key.decode().removeprefix(_PREFIX): [
-            Event(id=number.decode(), name=fields[b"event"].decode(), data=json.loads(fields[b"data"]))
-            for number, fields in entries
-        ]
-        for key, entries in (found or [])
+        (job_id := key.decode().removeprefix(_PREFIX)): [_event(job_id, *entry) for entry in entries]
+        for key, entries in found or []
     }
+
+
+def _event(job_id: str, number: bytes, fields: dict[bytes, bytes]) -> Event:
+    return Event(job_id, fields[b"event"].decode(), json.loads(fields[b"data"]), number.decode())
 
 
 def wake(connection: Redis, key: str) -> None:
     """End the wait of whoever reads this key among those of jobs. Raises RedisError."""
-    publish(connection, [NewEvent(key, "wake", {})])
+    publish(connection, [Event(key, "wake", {})])
 
 
 def _key(job_id: str) -> str:

@@ -36,16 +36,16 @@ logger = logging.getLogger("captionq.queue")
 FUNCTION = "captionq.generate"
 
 #: Entries that go to Redis in one round trip.
-CHUNK = 1000
+ENTRIES_A_ROUND_TRIP = 1000
 
 #: Seconds between two looks into empty lanes.
-POLL = 0.05
+EMPTY_LANES_PAUSE = 0.05
 
 #: Ids that are taken out of their lane one by one: each LREM reads the lane from its beginning. More than these are taken out
 #: together, in one walk through the lane.
-FEW = 16
+REMOVED_ONE_BY_ONE = 16
 #: Seconds after which Redis forgets a set of ids whose maker died.
-_MINUTES = 600
+_IDS_KEPT = 600
 
 # A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
 # back into its lane; without, rq would call it failed.
@@ -118,7 +118,7 @@ class LaneQueue(Queue):
                 return None
             if time.monotonic() >= deadline:
                 raise DequeueTimeout(timeout, [queue.key for queue in queues])
-            time.sleep(POLL)
+            time.sleep(EMPTY_LANES_PAUSE)
 
     def ids(self) -> set[str]:
         """Every job that has an entry here: waiting, just taken, running or put off."""
@@ -148,7 +148,7 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
     """Give rows that are committed their queue entries, in this order; `at_front`: ahead of what waits already."""
     queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
     # Each entry that goes to the front goes ahead of the one before it.
-    for chunk in chunked(reversed(ids) if at_front else ids, CHUNK):
+    for chunk in chunked(reversed(ids) if at_front else ids, ENTRIES_A_ROUND_TRIP):
         queue.enqueue_many(
             Queue.prepare_data(
                 FUNCTION,
@@ -190,9 +190,9 @@ def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
 def withdraw(connection: Redis, ids: Sequence[str]) -> None:
     """Take the entries of rows that ended (were cancelled) out again. The worker notices those that it runs."""
     keys = [queue.key for queue in lanes(connection)]
-    few = len(ids) <= FEW
+    few = len(ids) <= REMOVED_ONE_BY_ONE
     withdrawn = f"captionq:withdrawn:{token_hex(8)}"
-    for chunk in chunked(ids, CHUNK):
+    for chunk in chunked(ids, ENTRIES_A_ROUND_TRIP):
         with connection.pipeline() as pipeline:
             pipeline.delete(*map(Entry.key_for, chunk))
             if few:
@@ -200,7 +200,7 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
                     pipeline.lrem(key, 1, job_id)
             else:
                 pipeline.sadd(withdrawn, *chunk)
-                pipeline.expire(withdrawn, _MINUTES)
+                pipeline.expire(withdrawn, _IDS_KEPT)
             pipeline.execute()
     if not few:
         connection.eval(WITHDRAW, 1 + len(keys), withdrawn, *keys)

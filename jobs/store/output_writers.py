@@ -14,10 +14,8 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import ConflictError
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, BatchKind, Job
-
-#: Outputs a statement.
-CHUNK = 500
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -70,7 +68,7 @@ def writers_of(connection: Connection, outputs: Iterable[str]) -> dict[str, Writ
     columns = (_job.c.id, _job.c.output, _job.c.digest, _job.c.batch_id, _batch.c.kind)
     query = select(*columns).join_from(_job, _batch, isouter=True)
     found: dict[str, Writer] = {}
-    for chunk in chunked(outputs, CHUNK):
+    for chunk in chunked(outputs, ROWS_A_STATEMENT):
         rows = connection.execute(query.where(_job.c.output.in_(chunk), _IS_OPEN))
         found.update((row.output, Writer(*row)) for row in rows)
     return found

@@ -8,7 +8,7 @@ from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
 
 #: Jobs that ended last, whose times tell the speed.
-RECENT = 50
+RECENT_JOBS = 50
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Progress:
 def progress_of(store: Store, batch: Batch) -> Progress:
     """Of the jobs that are in the store by now."""
     counts = store.counts(batch.id)
-    ends = store.last_ends(batch.id, RECENT + 1)
+    ends = store.last_ends(batch.id, RECENT_JOBS + 1)
     # The one before the recent ones ended when they began; before the first ones there was nothing.
-    since = ends.pop() if len(ends) > RECENT else batch.created_at
+    since = ends.pop() if len(ends) > RECENT_JOBS else batch.created_at
     rate = len(ends) / (ends[0] - since) if ends and ends[0] > since else None
     waiting = sum(counts[status] for status in OPEN)
     left = waiting / rate if waiting and rate else None

@@ -14,11 +14,8 @@ from jobs.errors import NotFoundError
 from jobs.settings import Settings
 from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
-from jobs.store.statements import SUMMARY
+from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
-
-#: Rows a statement: far below SQLite's limit of 32,766 variables a statement.
-CHUNK = 500
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -79,7 +76,7 @@ class JobQueries:
         query = select(_job.c.id, _job.c.status)
         found: dict[str, JobStatus] = {}
         with reading(self._engine) as connection:
-            for chunk in chunked(ids, CHUNK):
+            for chunk in chunked(ids, ROWS_A_STATEMENT):
                 rows = connection.execute(query.where(_job.c.id.in_(chunk)))
                 found.update((job_id, JobStatus(status)) for job_id, status in rows)
         return found
@@ -172,7 +169,7 @@ class JobQueries:
         return counts
 
     def finished_after(
-        self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = CHUNK
+        self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = ROWS_A_STATEMENT
     ) -> list[Job]:
         """The batch's jobs that ended after the one with this `finished_order` (0: from the first), in that order."""
         query = select(_job).where(_job.c.batch_id == batch_id, _job.c.finished_order > order)

@@ -9,8 +9,8 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import PoisonError
-from jobs.store.queries import CHUNK
 from jobs.store.state_changes import end_jobs, update_jobs
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import JobStatus
 
 #: A job whose worker died this often while it ran has killed it, and is given up.
@@ -38,7 +38,7 @@ def take_back(connection: Connection, worker: str, *, died: bool) -> Recovered:
     for job_id in poisoned:
         count = deaths[job_id] + 1
         end_jobs(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=count, **values)
-    for chunk in chunked(requeued, CHUNK):
+    for chunk in chunked(requeued, ROWS_A_STATEMENT):
         update_jobs(
             connection,
             chunk,

@@ -13,6 +13,9 @@ from sqlmodel import SQLModel
 
 from jobs.store.tables import JobStatus
 
+#: Rows that one statement names: far below SQLite's limit of 32,766 variables.
+ROWS_A_STATEMENT = 500
+
 _job: Table = SQLModel.metadata.tables["job"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 

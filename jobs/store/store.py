@@ -17,10 +17,10 @@ from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.store.connection import writing
 from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
-from jobs.store.queries import CHUNK, JobQueries, as_job
+from jobs.store.queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.state_changes import end_jobs, update_jobs
-from jobs.store.statements import CLAIM
+from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
 from jobs.store.webhook_rows import add_webhooks
 
@@ -103,7 +103,7 @@ class Store(JobQueries):
         Not those that another run has taken over before.
         """
         moved = 0
-        for chunk in chunked(ids, CHUNK):
+        for chunk in chunked(ids, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
                 moved += update_jobs(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
         return moved
@@ -113,7 +113,7 @@ class Store(JobQueries):
     ) -> list[str]:
         """queued (or running, see `leaving`) → cancelled, for jobs of dead runs that write these files. Returns their ids."""
         cancelled: list[str] = []
-        for chunk in chunked(outputs, CHUNK):
+        for chunk in chunked(outputs, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
                 left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
                 query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
@@ -157,7 +157,7 @@ class Store(JobQueries):
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
         cancelled: list[str] = []
-        for chunk in chunked(ids, CHUNK):
+        for chunk in chunked(ids, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
                 query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
                 open_ids = list(connection.execute(query).scalars())

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.store.connection import reading, writing
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Webhook
 
 #: Seconds after a failed attempt until the next one, as Standard Webhooks proposes; then it is given up.
@@ -19,8 +20,6 @@ SCHEDULE = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3
 CLAIM_SECONDS = 60
 #: Rows that are looked at together: many, so that those for one slow receiver do not hide the others.
 DUE_LIMIT = 10_000
-#: Rows a statement.
-CHUNK = 500
 
 _webhook: Table = SQLModel.metadata.tables["webhook"]
 _job: Table = SQLModel.metadata.tables["job"]
@@ -31,7 +30,7 @@ def add_webhooks(connection: Connection, webhooks: Sequence[Webhook]) -> None:
 
     A batch without open jobs has ended, so a webhook that is there before the jobs would tell of an end too early.
     """
-    for chunk in chunked(webhooks, CHUNK):
+    for chunk in chunked(webhooks, ROWS_A_STATEMENT):
         connection.execute(insert(_webhook), [webhook.model_dump() for webhook in chunk])
 
 

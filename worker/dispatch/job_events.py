@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
 
-from jobs.queue.events import NewEvent, publish
+from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Result
 from jobs.store.tables import Job
@@ -42,13 +42,13 @@ class JobEvents:
         self._kept = kept
         self._rates: dict[str, Rate] = {}
         #: What could not be published while the broker was away.
-        self._unsent: deque[NewEvent] = deque(maxlen=MOST_UNSENT)
+        self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tokens_told = 0.0
         self._state_told = 0.0
 
     def publish(self, job_id: str, event: str, **data: object) -> None:
         """Something happened to a job."""
-        self._publish([NewEvent(job_id, event, data)])
+        self._publish([Event(job_id, event, data)])
 
     def began(self, job: Job) -> None:
         """A job was claimed. What an earlier attempt has said is void."""
@@ -102,7 +102,7 @@ class JobEvents:
             metrics=self.metrics.text(rows=rows, slots=slots),
         )
 
-    def _publish(self, news: Sequence[NewEvent]) -> None:
+    def _publish(self, news: Sequence[Event]) -> None:
         self._unsent.extend(news)
         try:
             publish(self._connection, self._unsent)
@@ -112,7 +112,7 @@ class JobEvents:
             self._unsent.clear()
 
 
-def _news(said: TextDelta, attempt: int) -> NewEvent:
+def _news(said: TextDelta, attempt: int) -> Event:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
     logprobs = {} if said.logprobs is None else {"logprobs": json.loads(said.logprobs)}
-    return NewEvent(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+    return Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})

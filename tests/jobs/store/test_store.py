@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
-from jobs.store.queries import CHUNK
 from jobs.store.recovery import MAX_DEATHS
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, JobStatus
 from tests.support.postgres import both_databases
@@ -160,14 +160,14 @@ def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> Non
 
 def test_jobs_without_an_answer_come_in_pages_of_their_own(store: Store) -> None:
     """As many a page as there are rows for it, however many others ended between them."""
-    batch, jobs = add_batch(store, 2 * CHUNK + 3)
+    batch, jobs = add_batch(store, 2 * ROWS_A_STATEMENT + 3)
     ids = [job.id for job in jobs]
     store.claim(ids[::2], "worker")
     for job_id in ids[:2000:200]:
         assert store.succeed(job_id, RESULT)
     store.cancel(ids)
     pages = list(store.ended_pages(batch.id, statuses=UNANSWERED))
-    assert [len(page) for page in pages] == [CHUNK, 2 * CHUNK + 3 - 6 - CHUNK]
+    assert [len(page) for page in pages] == [ROWS_A_STATEMENT, 2 * ROWS_A_STATEMENT + 3 - 6 - ROWS_A_STATEMENT]
     assert {job.status for page in pages for job in page} == {JobStatus.CANCELLED}
     assert sum(map(len, store.ended_pages(batch.id))) == len(ids)
 
