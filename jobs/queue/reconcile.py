@@ -11,11 +11,11 @@ from jobs.store.store import Store
 
 
 def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
-    """Give every queued row that has no entry one, and return how many had none.
+    """Push an entry for each queued row that has none. Returns the number of such rows.
 
     Args:
-        older_than: seconds; leaves out rows whose writer may be about to push them.
-        begun: ids of jobs that a worker had taken. They go ahead of what waits; all others go behind.
+        older_than: seconds. Younger rows are left out: their writer may be about to push them.
+        begun: ids of jobs that a worker had taken. They go to the front of their lane, all others to its end.
     """
     present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
     missing: dict[tuple[str, bool], list[str]] = {}

@@ -1,7 +1,7 @@
-"""Lua scripts that the server runs as one step each."""
+"""Lua scripts, each of which the server runs as one step."""
 
-# KEYS: each lane and its intermediate list; ARGV: how many, and what an entry's key begins with. An id without an entry stays
-# in the intermediate list: the worker sweeps it.
+# KEYS: each lane, followed by its intermediate list. ARGV: the most entries to take, and the prefix of an entry's key.
+# An id without an entry stays in the intermediate list, from which the worker sweeps it.
 TAKE = """
 local taken = {}
 for lane = 1, #KEYS / 2 do
@@ -16,7 +16,7 @@ end
 return taken
 """
 
-# KEYS: a set of ids, and the lanes that are turned round once, without those ids.
+# KEYS: a set of ids, followed by the lanes. Each lane is rotated once, and loses those ids on the way.
 WITHDRAW = """
 for lane = 2, #KEYS do
   for _ = 1, redis.call('LLEN', KEYS[lane]) do
