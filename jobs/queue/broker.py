@@ -70,7 +70,7 @@ def find_or_start(settings: Settings) -> Broker:
     with exclusive(settings.broker_dir / "start.lock"):
         users = (settings.broker_dir / "users.lock").open("ab")
         try:
-            # The wait is for the last user of a server without a keeper, who ends that server.
+            # Waits for a process that ends a server without a keeper as its last user.
             lock(users, fcntl.LOCK_SH)
             connection = find(settings)
             if connection is not None:

@@ -1,4 +1,4 @@
-"""Jobs that a dead worker was running: back to the queue, or failed as poison."""
+"""Recovery of jobs that a dead worker was running: back to the queue, or failed as poison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import JobStatus
 
-#: A job whose worker died this often while it ran has killed it, and is given up.
+#: Number of worker deaths at which the job that was running each time fails as `poison`: it has killed its workers.
 MAX_DEATHS = 3
 
 _job: Table = SQLModel.metadata.tables["job"]
@@ -21,19 +21,19 @@ _job: Table = SQLModel.metadata.tables["job"]
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a dead worker left behind."""
+    """Ids of the jobs that a dead worker was running."""
 
     requeued: list[str]
     poisoned: list[str]
 
 
 def take_back(connection: Connection, worker: str, *, died: bool) -> Recovered:
-    """See `Store.recover`."""
+    """Bring the jobs that the dead worker was running back to queued, or to failed; see `Store.recover`."""
     query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
     deaths = {row.id: row.deaths for row in connection.execute(query)}
     poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
     requeued = [job_id for job_id in deaths if job_id not in poisoned]
-    error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
+    error = PoisonError(f"The worker died {MAX_DEATHS} times while running this job, so the job was given up.")
     values = {"error_code": error.code, "error_message": error.message}
     for job_id in poisoned:
         count = deaths[job_id] + 1

@@ -1,4 +1,4 @@
-"""The guarded UPDATEs that every change of a job's state consists of, within a write transaction."""
+"""Guarded UPDATEs, within a write transaction, that every change of a job's state consists of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def end_jobs(
     status: JobStatus,
     **values: object,
 ) -> int:
-    """To a terminal status; numbers each job within its batch in the order of their ends."""
+    """Bring the jobs whose status is one of `leaving` to a terminal status. Returns how many ended.
+
+    Each job is numbered within its batch in the order of the ends (`finished_order`).
+    """
     changed = 0
     for job_id in ids:
         end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
@@ -42,7 +45,7 @@ def update_jobs(
 
 
 def _storable(values: Mapping[str, object]) -> dict[str, object]:
-    """Without NUL characters, which a model may well say: Postgres cannot hold them, so SQLite is given none either."""
+    """Replace NUL characters, which a model may generate: Postgres cannot hold them, so SQLite gets none either."""
     return {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
         for name, value in values.items()

@@ -1,7 +1,8 @@
 """The system of record: every change of a job's state is one method and one transaction.
 
-Each change is an `UPDATE … WHERE status IN (…)` guarded by the states it may leave, so of two that race one wins and the
-other learns from the row count that it lost. Terminal states are final: no method leaves them. Nothing here deletes a row.
+Each change is an `UPDATE … WHERE status IN (…)`, guarded by the states that the change may leave. Of two changes that race, one
+wins, and the other learns from the row count that it lost. Terminal states are final: no method leaves them, and none deletes a
+row.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _batch: Table = SQLModel.metadata.tables["batch"]
 
 @dataclass(frozen=True)
 class Result:
-    """What a generation gave: the text, its usage in tokens and where the time went in seconds."""
+    """Result of a generation: the text, its usage in tokens and its timings in seconds."""
 
     text: str
     #: `stop` or `length`.
@@ -42,7 +43,7 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: What was noticed about the text: `empty`, `repetition`.
+    #: A flaw of the text: `empty`, `repetition`; None: none was found.
     quality: str | None = None
     #: JSON in OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = None
@@ -51,14 +52,18 @@ class Result:
 class Store(JobQueries):
     """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
 
-    # -- making -------------------------------------------------------------------------------------
+    # -- batches and new jobs -----------------------------------------------------------------------
 
     def add_batch(self, batch: Batch) -> None:
+        """Insert a batch, before its jobs."""
         with writing(self._engine) as connection:
             connection.execute(insert(_batch).values(batch.model_dump()))
 
     def complete(self, batch_id: str, webhooks: Sequence[Webhook] = ()) -> bool:
-        """All jobs of the batch are there, and somebody may be told of its end. False: it was given up meanwhile."""
+        """Mark a batch complete, now that all its jobs are there, and add the webhooks for its end.
+
+        Returns False, and adds none, if the batch was given up meanwhile.
+        """
         with writing(self._engine) as connection:
             if not self._complete(connection, batch_id):
                 return False
@@ -66,24 +71,27 @@ class Store(JobQueries):
             return True
 
     def give_up(self, batch_id: str) -> bool:
-        """No more jobs will come to a batch that is not complete, and its key is free for another one."""
+        """Close an incomplete batch to further jobs, and free its idempotency key. Returns False if it was complete."""
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile.
+        """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
-        A job with an error has failed before it could begin, and ends at once.
+        A job that carries an error ends at once, as failed. Raises ConflictError if another open job writes the file of one.
         """
         with writing(self._engine) as connection:
             insert_jobs(connection, jobs)
             self._end_refused(connection, jobs)
 
     def take_up(self, jobs: Sequence[Job], batch_id: str, dead: Collection[str]) -> TakenUp:
-        """Write those of these jobs whose files no open job writes; take over or cancel what dead runs left of the others.
+        """Insert the jobs whose files no open job writes; for the others, take over or cancel the open jobs of dead runs.
 
-        One transaction, so of two commands that come at the same moment one queues a job and the other finds it. `jobs` are
-        some hundreds, of the batch `batch_id`. `dead`: ids of batches whose command has ended.
+        This is one transaction, so of two commands that come at the same moment one queues a job and the other finds it.
+
+        Args:
+            jobs: at most some hundreds, of the batch `batch_id`.
+            dead: ids of batches whose command has ended.
         """
         with writing(self._engine) as connection:
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
@@ -98,9 +106,9 @@ class Store(JobQueries):
         return taken
 
     def adopt(self, ids: Sequence[str], batch_id: str, dead: Collection[str]) -> int:
-        """Move open jobs of runs that are dead into the batch of the run that takes them over. Returns how many moved.
+        """Move open jobs from dead runs into the batch of the run that takes them over. Returns how many moved.
 
-        Not those that another run has taken over before.
+        Jobs that another run has taken over before stay there. `dead`: ids of batches whose command has ended.
         """
         moved = 0
         for chunk in chunked(ids, ROWS_A_STATEMENT):
@@ -111,21 +119,28 @@ class Store(JobQueries):
     def cancel_abandoned(
         self, outputs: Iterable[str], dead: Collection[str], leaving: Sequence[JobStatus] = OPEN
     ) -> list[str]:
-        """queued (or running, see `leaving`) → cancelled, for jobs of dead runs that write these files. Returns their ids."""
+        """Cancel the jobs of dead runs that write these files. Returns the ids of the cancelled jobs.
+
+        Args:
+            outputs: addresses of the files.
+            dead: ids of batches whose command has ended.
+            leaving: only jobs in one of these states.
+        """
         cancelled: list[str] = []
         for chunk in chunked(outputs, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
-                left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
+                writers = writers_of(connection, chunk).values()
+                left = [writer.job_id for writer in writers if writer.batch_id in dead]
                 query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
                 ids = list(connection.execute(query).scalars())
                 end_jobs(connection, ids, tuple(leaving), JobStatus.CANCELLED)
                 cancelled += ids
         return cancelled
 
-    # -- a job's way --------------------------------------------------------------------------------
+    # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """queued → running, for those of the ids whose rows are still queued: these jobs, by their ids."""
+        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
@@ -133,29 +148,35 @@ class Store(JobQueries):
         return {row["id"]: as_job(row) for row in rows}
 
     def keep_answer(self, job_id: str, text: str, previous_text: bytes | None) -> bool:
-        """Keep the answer of a running job before its file is written. False: it was cancelled meanwhile.
+        """Store the answer of a running job before its file is written. Returns False if the job was cancelled meanwhile.
 
-        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is what the file held.
+        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is the file's content.
         """
         return self._change([job_id], (JobStatus.RUNNING,), text=text, previous_text=previous_text) == 1
 
     def succeed(self, job_id: str, result: Result) -> bool:
-        """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
+        """Store the result: running → succeeded. Returns False if the job was cancelled meanwhile: the result is dropped."""
         return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
 
     def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
-        """queued or running → failed, with the error (and the result, when only writing it out failed)."""
+        """Store the error: queued or running → failed. Returns False if the job had ended.
+
+        `result` is stored too, for a job of which only the writing of the file failed.
+        """
         values = {} if result is None else asdict(result)
         error_values = {"error_code": error.code, "error_message": error.message}
         return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
 
     def release(self, job_id: str, error: CaptionqError | None = None) -> bool:
-        """running → queued: the worker stops before it is done, or a transient `error` is to be tried again."""
+        """Return a job to the queue: running → queued. Returns False if the job was not running.
+
+        The worker stops before the job is done, or tries it again after a transient `error`, which is stored.
+        """
         values = {} if error is None else {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
-        """queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
+        """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
         cancelled: list[str] = []
         for chunk in chunked(ids, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
@@ -166,15 +187,18 @@ class Store(JobQueries):
         return cancelled
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
-        """What a dead worker of this name still ran goes back: running → queued, or → failed as `poison`.
+        """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.
 
-        To be called by the one process that holds that name now. `died`: whether the jobs may have been the cause.
+        Only the process that holds this name now may call it.
+
+        Args:
+            died: whether the jobs may have caused the worker's death, which then counts as one of each job's deaths.
         """
         with writing(self._engine) as connection:
             return take_back(connection, worker, died=died)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
-        """queued → failed, for new jobs that carry an error."""
+        """End new jobs that carry an error: queued → failed."""
         refused = [job.id for job in jobs if job.error_code is not None]
         end_jobs(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
 
@@ -182,7 +206,7 @@ class Store(JobQueries):
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
         return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
 
-    # -- the one guarded UPDATE -----------------------------------------------------------------------
+    # -- the guarded UPDATE in a transaction of its own ---------------------------------------------
 
     def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
         with writing(self._engine) as connection:
