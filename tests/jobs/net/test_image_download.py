@@ -1,4 +1,4 @@
-"""Images from the net: what is fetched, what is refused, and that no server can hold a fetch up."""
+"""Downloads of images: fetched or refused, and never held up by a server."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ IMAGE = b"\x89PNG and so on"
 
 @pytest.fixture
 def local(tmp_path: Path) -> Settings:
-    """Settings that allow the servers of these tests, and make them wait for little."""
+    """Settings that allow the servers of these tests, with a low limit on an image's size."""
     return Settings.model_validate(
         {
             "data_dir": tmp_path / "data",
-            # Both, because a name of this machine may lead to both.
+            # Both networks, because a name of this machine may lead to both.
             "allowed_networks": ("127.0.0.1/32", "::1/128"),
             "fetch_seconds": 60.0,
             "max_image_bytes": 100_000,
@@ -59,7 +59,7 @@ def fetched(answer: Answer, settings: Settings) -> bytes:
 
 
 def redirects(status: int, targets: list[str]) -> Answer:
-    """Leads from one target to the next, and to the image after the last one."""
+    """Answer with a redirect to each target in turn, and with the image after the last."""
     left = iter(targets)
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -71,7 +71,7 @@ def redirects(status: int, targets: list[str]) -> Answer:
 
 
 def test_an_image_is_fetched_whole(local: Settings) -> None:
-    """And the server learns who asks, and that nothing may be compressed."""
+    """The request names captionq, and forbids compression."""
     seen: dict[str, str] = {}
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -93,7 +93,7 @@ def test_an_image_is_fetched_whole(local: Settings) -> None:
     "host", ["localhost", "127.0.0.1", "127.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[::]"]
 )
 def test_the_machine_itself_is_not_contacted(host: str, settings: Settings) -> None:
-    """Unless the settings allow it; not even a connection is made."""
+    """Without permission in the settings, not even a connection is made."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.2)
         with pytest.raises(AddressForbiddenError, match="CAPTIONQ_ALLOWED_NETWORKS"):
@@ -104,7 +104,7 @@ def test_the_machine_itself_is_not_contacted(host: str, settings: Settings) -> N
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(status: int, local: Settings) -> None:
-    """Relative ones too."""
+    """Relative redirects are followed too."""
     assert fetched(redirects(status, ["/b.png", "c.png?x=1", "?y=2"]), local) == IMAGE
 
 
@@ -113,7 +113,7 @@ def test_redirects_are_followed(status: int, local: Settings) -> None:
     ["https://127.0.0.2:9/", "https://169.254.169.254/latest/meta-data", "//127.0.0.2:9/a.png", "http://[::]:9/"],
 )
 def test_a_redirect_leads_to_no_forbidden_address(target: str, local: Settings) -> None:
-    """An allowed server may be told by anybody where to send its visitors."""
+    """A stranger may control the redirects of an allowed server."""
     with pytest.raises(AddressForbiddenError, match="may not be contacted"):
         fetched(redirects(302, [target]), local)
 
@@ -122,37 +122,37 @@ def test_a_redirect_leads_to_no_forbidden_address(target: str, local: Settings) 
     "target", ["file:///etc/passwd", "ftp://127.0.0.1/a.png", "data:image/png;base64,AAAA", "http://["]
 )
 def test_a_redirect_leads_nowhere_but_to_the_web(target: str, local: Settings) -> None:
-    """Least of all to a file of this machine."""
+    """A redirect to a file of this machine is refused too."""
     with pytest.raises(ImageError):
         fetched(redirects(302, [target]), local)
 
 
 def test_redirects_end(local: Settings) -> None:
-    """A loop is one that is too long."""
+    """A loop is a chain of redirects that is too long."""
     asked: list[str] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         asked.append(handler.path)
         reply(302, {"Location": "/again"})(handler)
 
-    with pytest.raises(ImageDownloadError, match=r"127\.0\.0\.1 redirects once more, after 3 redirects"):
+    with pytest.raises(ImageDownloadError, match=r"127\.0\.0\.1 redirects again after 3 redirects"):
         fetched(answer, local)
     assert len(asked) == MAX_REDIRECTS + 1
-    with pytest.raises(ImageDownloadError, match="leads nowhere"):
+    with pytest.raises(ImageDownloadError, match="a redirect without an address"):
         fetched(reply(302), local)
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 403, 404])
 def test_refusals_are_final(status: int, local: Settings) -> None:
-    """Asking once more would give the same."""
+    """A second request would give the same answer."""
     with pytest.raises(ImageDownloadError, match=f"127.0.0.1 answered {status}") as caught:
         fetched(reply(status), local)
     assert not caught.value.transient
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_server_in_trouble_is_asked_again_later(status: int, local: Settings) -> None:
-    """By the worker, which tries transient errors again."""
+def test_errors_of_a_server_in_trouble_are_transient(status: int, local: Settings) -> None:
+    """The worker tries again after transient errors."""
     with pytest.raises(ImageUnavailableError, match=f"127.0.0.1 answered {status}") as caught:
         fetched(reply(status), local)
     assert (caught.value.transient, caught.value.code) == (True, "failed_to_download_image")
@@ -172,7 +172,7 @@ def speak_no_http(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.parametrize("answer", [hang_up, say_nothing, speak_no_http])
 def test_broken_answers_are_transient(answer: Answer, local: Settings) -> None:
-    """Half an image is none; and no message repeats the query, which may hold a secret."""
+    """Half an image is not an image. No message repeats the query, which may hold a secret."""
     with pytest.raises(ImageUnavailableError) as caught:
         fetched(answer, local)
     assert "127.0.0.1" in caught.value.message
@@ -188,7 +188,7 @@ def test_a_closed_port_is_transient(local: Settings) -> None:
 
 
 def drip(start: bytes, piece: bytes) -> Answer:
-    """Sends a piece ten times a second, for ever: no single read ever waits for long."""
+    """Answer with a piece ten times a second, for ever: no single read waits for long."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(start)
@@ -211,7 +211,7 @@ def drip(start: bytes, piece: bytes) -> Answer:
     ids=["body", "chunks", "header", "continue"],
 )
 def test_a_server_that_drips_is_left_at_the_deadline(start: bytes, piece: bytes, local: Settings) -> None:
-    """The limit holds for the whole, not for a read."""
+    """The limit holds for the whole exchange, not for a read."""
     begun = time.monotonic()
     with pytest.raises(ImageUnavailableError, match="did not answer in time"):
         fetched(drip(start, piece), local.model_copy(update={"fetch_seconds": 0.5}))
@@ -219,7 +219,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(start: bytes, piece: bytes,
 
 
 def test_the_deadline_is_one_for_all_redirects(local: Settings) -> None:
-    """Each hop alone would be in time."""
+    """Each redirect by itself would be in time."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.4)
@@ -230,7 +230,7 @@ def test_the_deadline_is_one_for_all_redirects(local: Settings) -> None:
 
 
 def test_a_server_that_never_shakes_hands_is_left_at_the_deadline(local: Settings) -> None:
-    """TLS begins before HTTP does."""
+    """The deadline holds for the TLS handshake too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begun = time.monotonic()
         with pytest.raises(ImageUnavailableError, match="did not answer in time"):
@@ -242,7 +242,7 @@ def test_a_server_that_never_shakes_hands_is_left_at_the_deadline(local: Setting
 
 @pytest.mark.parametrize("headers", [{"Content-Length": "100001"}, {}, {"Transfer-Encoding": "chunked"}])
 def test_images_that_are_too_large_are_refused(headers: dict[str, str], local: Settings) -> None:
-    """By what the server says, and by what it sends."""
+    """The stated length and the bytes sent both count."""
     sent: list[int] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -255,37 +255,37 @@ def test_images_that_are_too_large_are_refused(headers: dict[str, str], local: S
 
     with pytest.raises(ImageTooLargeError, match="CAPTIONQ_MAX_IMAGE_BYTES"):
         fetched(answer, local)
-    # What buffers hold is sent, but not all of it.
+    # The server fills the buffers on the way, and then stops.
     assert sum(sent) < 15_000_000
 
 
 def test_a_length_beyond_the_limit_is_enough(local: Settings) -> None:
-    """Nothing of the image is waited for."""
+    """The image itself is not waited for."""
     with pytest.raises(ImageTooLargeError):
         fetched(reply(headers={"Content-Length": "100001"}), local)
 
 
-def test_what_comes_after_the_stated_length_is_not_read(local: Settings) -> None:
-    """A length that lies downwards cannot go beyond the limit either."""
+def test_bytes_after_the_stated_length_are_not_read(local: Settings) -> None:
+    """A stated length that is too small does not get around the limit either."""
     assert fetched(reply(headers={"Content-Length": "5"}, body=bytes(200_000)), local) == bytes(5)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip"])
 def test_compressed_answers_are_refused(encoding: str, local: Settings) -> None:
-    """A small one may be a large image, or a bomb."""
+    """A small compressed answer may be a large image, or a bomb."""
     with pytest.raises(ImageDownloadError, match="compressed"):
         fetched(reply(headers={"Content-Encoding": encoding}, body=IMAGE), local)
     assert fetched(reply(headers={"Content-Encoding": "identity"}, body=IMAGE), local) == IMAGE
 
 
 def test_an_empty_answer_is_an_empty_image(local: Settings) -> None:
-    """It has the error of an empty file."""
+    """The error is that of an empty file."""
     with pytest.raises(EmptyImageError, match=r"127\.0\.0\.1"):
         fetched(reply(headers={"Content-Length": "0"}), local)
 
 
 def test_no_proxy_of_the_environment_is_used(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy would connect to whatever it is told to, unchecked."""
+    """A proxy would connect to any address, unchecked."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
@@ -294,7 +294,7 @@ def test_no_proxy_of_the_environment_is_used(local: Settings, monkeypatch: pytes
 
 
 def make_certificate(folder: Path, name: x509.GeneralName) -> Path:
-    """A self-signed certificate and its key, in one file."""
+    """Write a self-signed certificate and its key into one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -315,14 +315,14 @@ def make_certificate(folder: Path, name: x509.GeneralName) -> Path:
 
 @pytest.fixture
 def fresh_certificates() -> Iterator[None]:
-    """No certificates of one test are trusted in another."""
+    """An empty cache of certificates: no test trusts another test's certificate."""
     http_client.ssl_context.cache_clear()
     yield
     http_client.ssl_context.cache_clear()
 
 
 def serve_tls(listener: socket.socket, certificate: Path, *, dripping: bool = False) -> None:
-    """Answer one connection with the image, at once or for ever a byte more."""
+    """Answer one connection with the image. `dripping`: go on with a byte ten times a second."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     listener.settimeout(PATIENCE)
@@ -340,7 +340,7 @@ def serve_tls(listener: socket.socket, certificate: Path, *, dripping: bool = Fa
 def test_tls_is_checked_against_the_name(
     case: str, tmp_path: Path, local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection goes to an address, the certificate is for the host; a bad one is no better at the next try."""
+    """The connection goes to an address, and the certificate is for the host. An error of the certificate is final."""
     host = "other.example" if case == "of another host" else "localhost"
     certificate = make_certificate(tmp_path, x509.DNSName(host))
     if case != "unknown":
@@ -360,7 +360,7 @@ def test_tls_is_checked_against_the_name(
 
 @pytest.mark.usefixtures("fresh_certificates")
 def test_the_deadline_holds_within_tls(tmp_path: Path, local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where most images come from."""
+    """Most images come over TLS."""
     certificate = make_certificate(tmp_path, x509.DNSName("localhost"))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -378,13 +378,13 @@ def test_the_deadline_holds_within_tls(tmp_path: Path, local: Settings, monkeypa
     "url", ["https://", "http://a.example/a.png", "https://u:p@a.example/", "https://a.example:99999/"]
 )
 def test_addresses_that_are_not_valid_have_their_own_error(url: str, settings: Settings) -> None:
-    """The caller can mend them."""
+    """The caller can correct such an address."""
     with pytest.raises(InvalidImageURLError):
         image_source(url, settings)
 
 
 def test_a_job_finds_its_image_on_the_net_and_among_the_blobs(local: Settings) -> None:
-    """Through the one function that knows where images are."""
+    """One function finds both, and refuses a malformed address of a blob."""
     local.make_folders()
     with serving(reply(body=IMAGE)) as url:
         assert image_source(f"{url}/a.png", local, roots=[]) == IMAGE
@@ -397,7 +397,7 @@ def test_a_job_finds_its_image_on_the_net_and_among_the_blobs(local: Settings) -
 
 
 def test_a_list_of_roots_takes_the_place_of_the_settings(tmp_path: Path, settings: Settings) -> None:
-    """Of an empty one nothing lies below."""
+    """No file lies below an empty list of roots."""
     inside, outside = tmp_path / "inside" / "a.png", tmp_path / "outside" / "a.png"
     for path in (inside, outside):
         path.parent.mkdir()
