@@ -1,4 +1,4 @@
-"""Webhooks: their signature, who is told when, and that no receiver holds up another."""
+"""Webhooks: their signature, when they are due, and that no receiver holds up another."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def local(settings: Settings) -> Settings:
 
 @pytest.fixture
 def hooks(local: Settings, store: Store) -> Iterator[WebhookStore]:
-    """The webhooks of the test's own database, which has a job store too."""
+    """The store of webhooks in the test's own database."""
     engine = open_database(local)
     yield WebhookStore(engine)
     engine.dispose()
@@ -60,7 +60,7 @@ def hooks(local: Settings, store: Store) -> Iterator[WebhookStore]:
 
 @pytest.fixture
 def deliverer(hooks: WebhookStore, local: Settings) -> Iterator[Deliverer]:
-    """A loop that is stopped at the end."""
+    """A deliverer that is closed at the end."""
     deliverer = Deliverer(hooks, local)
     yield deliverer
     deliverer.close()
@@ -75,7 +75,7 @@ def ended_job(store: Store) -> str:
 
 
 def add_hook(store: Store, hooks: WebhookStore, url: str = "https://a.example/hook") -> Webhook:
-    """One for a job that has ended."""
+    """Add a webhook for a job that has ended."""
     webhook = Webhook(url=url, job_id=ended_job(store))
     hooks.add([webhook])
     return webhook
@@ -88,7 +88,7 @@ def render(webhook: Webhook) -> bytes:
 def wait_for(condition: Callable[[], Any]) -> None:
     until = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < until, "it did not come to that"
+        assert time.monotonic() < until, "the condition did not become true in time"
         time.sleep(0.01)
 
 
@@ -102,7 +102,7 @@ def found(hooks: WebhookStore, webhook: Webhook) -> Webhook:
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
-    """Their published example, which every receiver's library is tested with."""
+    """Their published example, which the libraries of receivers are tested with."""
     signature = sign(SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, BODY)
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -121,7 +121,7 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
     ],
 )
 def test_a_malformed_secret_is_named_and_not_shown(secret: str, settings: Settings) -> None:
-    """It is found at the start, not at the first message."""
+    """The check at the start finds it, not the first message."""
     with pytest.raises(SettingsError, match="CAPTIONQ_WEBHOOK_SECRET") as caught:
         check_webhook_secret(settings.model_copy(update={"webhook_secret": SecretStr(secret)}))
     assert "!!!" not in caught.value.message
@@ -129,7 +129,7 @@ def test_a_malformed_secret_is_named_and_not_shown(secret: str, settings: Settin
 
 
 def test_good_secrets_and_none_pass(settings: Settings) -> None:
-    """Without one there are no webhooks."""
+    """Without a secret there are no webhooks."""
     check_webhook_secret(settings)
     for size in (24, 32, 64):
         secret = "whsec_" + base64.b64encode(bytes(size)).decode()
@@ -140,7 +140,7 @@ def test_good_secrets_and_none_pass(settings: Settings) -> None:
 
 
 def test_a_message_arrives_signed(local: Settings) -> None:
-    """Checked as a receiver checks it: over the bytes that arrived."""
+    """The test checks the signature as a receiver does: over the bytes that arrived."""
     got: dict[str, Any] = {}
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -163,7 +163,7 @@ def test_a_message_arrives_signed(local: Settings) -> None:
 
 @pytest.mark.parametrize("status", [302, 400, 404, 500])
 def test_every_answer_but_a_good_one_is_a_failure(status: int, local: Settings) -> None:
-    """A redirect is not followed: it might lead anywhere, and a message is for whoever was named."""
+    """A redirect is not followed: it might lead anywhere, and a message is only for the receiver that was named."""
     asked: list[str] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -177,8 +177,8 @@ def test_every_answer_but_a_good_one_is_a_failure(status: int, local: Settings) 
     assert "secret" not in caught.value.message
 
 
-def test_gone_is_gone(local: Settings) -> None:
-    """The receiver says that it wants no more."""
+def test_status_410_is_final(local: Settings) -> None:
+    """The receiver wants no more messages."""
     with serving(reply(410)) as url, pytest.raises(WebhookGoneError) as caught:
         deliver(Webhook(url=url), BODY, local)
     assert not caught.value.transient
@@ -188,13 +188,13 @@ def test_gone_is_gone(local: Settings) -> None:
     "url", ["https://localhost:9/", "https://10.0.0.1/", "http://169.254.169.254/", "file:///etc/passwd"]
 )
 def test_messages_go_to_no_forbidden_address(url: str, local: Settings) -> None:
-    """The same rules as for images."""
+    """The rules are those for images."""
     with pytest.raises(WebhookError, match=r"contacted|begin with https"):
         deliver(Webhook(url=url), BODY, local.model_copy(update={"allowed_networks": ()}))
 
 
-def test_a_receiver_has_so_many_seconds(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it sends a byte of a header now and then."""
+def test_a_receiver_has_a_limited_time(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending a byte of a header now and then does not extend the time."""
     monkeypatch.setattr(message, "ANSWER_SECONDS", 0.4)
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -208,7 +208,7 @@ def test_a_receiver_has_so_many_seconds(local: Settings, monkeypatch: pytest.Mon
 
 
 def test_a_long_or_slow_answer_is_not_waited_for(local: Settings) -> None:
-    """Its status says that the message has arrived."""
+    """The status shows that the message has arrived."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         reply(200)(handler)
@@ -223,17 +223,17 @@ def test_a_long_or_slow_answer_is_not_waited_for(local: Settings) -> None:
 
 
 def test_without_a_secret_nothing_is_sent(settings: Settings) -> None:
-    """A message that cannot be checked is worse than none."""
+    """A message that a receiver cannot check is worse than no message."""
     with pytest.raises(SettingsError, match="CAPTIONQ_WEBHOOK_SECRET"):
         deliver(Webhook(url="https://a.example/"), BODY, settings)
 
 
-# -- whose turn it is -----------------------------------------------------------------------------
+# -- due webhooks and claims ----------------------------------------------------------------------
 
 
 @both_databases
-def test_a_job_is_told_of_when_it_has_ended(store: Store, hooks: WebhookStore) -> None:
-    """Whichever way."""
+def test_a_jobs_webhook_is_due_when_the_job_has_ended(store: Store, hooks: WebhookStore) -> None:
+    """A success and a cancellation both count."""
     jobs = [make_job(str(number)) for number in range(3)]
     store.add(jobs)
     webhooks = [Webhook(url="https://a.example/", job_id=job.id) for job in jobs]
@@ -247,8 +247,8 @@ def test_a_job_is_told_of_when_it_has_ended(store: Store, hooks: WebhookStore) -
 
 
 @both_databases
-def test_a_batch_is_told_of_when_its_last_job_has_ended(store: Store, hooks: WebhookStore) -> None:
-    """And not before; other batches do not matter."""
+def test_a_batchs_webhook_is_due_when_its_last_job_has_ended(store: Store, hooks: WebhookStore) -> None:
+    """It is not due before; other batches do not matter."""
     (batch, jobs), (_, others) = add_batch(store, 3), add_batch(store, 1)
     webhook = Webhook(url="https://a.example/hook", batch_id=batch.id)
     hooks.add([webhook])
@@ -261,7 +261,7 @@ def test_a_batch_is_told_of_when_its_last_job_has_ended(store: Store, hooks: Web
 
 @both_databases
 def test_webhooks_are_written_with_their_jobs_or_not_at_all(store: Store, hooks: WebhookStore, local: Settings) -> None:
-    """In the transaction of whoever makes the jobs."""
+    """Webhooks are inserted in the transaction that inserts their jobs."""
     job_id, engine = ended_job(store), open_database(local)
     webhook = Webhook(url="https://a.example/", job_id=job_id)
     with engine.connect() as connection, connection.begin() as transaction:
@@ -276,8 +276,8 @@ def test_webhooks_are_written_with_their_jobs_or_not_at_all(store: Store, hooks:
 
 
 @both_databases
-def test_a_claim_keeps_others_off_until_it_runs_out(store: Store, hooks: WebhookStore) -> None:
-    """If the process that has it dies, another one makes the next attempt."""
+def test_a_claim_excludes_others_until_it_runs_out(store: Store, hooks: WebhookStore) -> None:
+    """If the claiming process dies, another process makes the next attempt."""
     webhook, now = add_hook(store, hooks), time.time()
     claimed = hooks.claim(webhook.id, now)
     assert claimed is not None
@@ -292,7 +292,7 @@ def test_a_claim_keeps_others_off_until_it_runs_out(store: Store, hooks: Webhook
 
 @both_databases
 def test_of_many_claims_at_once_one_wins(store: Store, hooks: WebhookStore, local: Settings) -> None:
-    """From as many connections."""
+    """The claims come from as many connections."""
     webhook, now = add_hook(store, hooks), time.time()
     engines = [open_database(local) for _ in range(6)]
     won: list[Webhook] = []
@@ -336,7 +336,7 @@ def test_failures_follow_the_schedule_and_end(store: Store, hooks: WebhookStore)
 
 @both_databases
 def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks: WebhookStore) -> None:
-    """Neither what a later attempt has delivered nor its claim."""
+    """Neither a later claim nor its delivery is changed."""
     webhook, now = add_hook(store, hooks), time.time()
     first = hooks.claim(webhook.id, now)
     second = hooks.claim(webhook.id, now + CLAIM_SECONDS)
@@ -355,10 +355,10 @@ def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks:
 
 
 @both_databases
-def test_what_is_due_is_delivered_once(
+def test_due_webhooks_are_delivered_once(
     store: Store, hooks: WebhookStore, local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With two processes' loops at it over and over."""
+    """Two deliverers try them over and over."""
     monkeypatch.setattr(message, "ANSWER_SECONDS", PATIENCE)
     got: list[bytes] = []
 
@@ -384,8 +384,8 @@ def test_what_is_due_is_delivered_once(
     assert {found(hooks, webhook).attempts for webhook in added} == {1}
 
 
-def test_a_slow_receiver_holds_up_nobody_else(store: Store, hooks: WebhookStore, deliverer: Deliverer) -> None:
-    """Not even with more messages than there are threads."""
+def test_a_slow_receiver_does_not_hold_up_others(store: Store, hooks: WebhookStore, deliverer: Deliverer) -> None:
+    """It does not even with more messages than there are threads."""
     release = threading.Event()
 
     def wait(handler: BaseHTTPRequestHandler) -> None:
@@ -414,7 +414,7 @@ def test_a_slow_receiver_holds_up_nobody_else(store: Store, hooks: WebhookStore,
 
 
 def test_a_receiver_that_is_gone_is_given_up_at_once(store: Store, hooks: WebhookStore, deliverer: Deliverer) -> None:
-    """410 says so."""
+    """Status 410 ends the attempts."""
     with serving(reply(410)) as url:
         webhook = add_hook(store, hooks, url)
         deliverer.run_once(render)
@@ -439,7 +439,7 @@ def test_failures_are_logged_without_secrets_and_survived(
     deliverer: Deliverer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One failure keeps nobody from the next message, and the log may be read by others."""
+    """The next message is delivered after a failure. The log may be read by others, so it holds no secret."""
     begun = time.time()
     with serving(answer) as url, caplog.at_level(logging.DEBUG):
         failing = add_hook(store, hooks, f"{url}/hook?token=hush")
@@ -466,7 +466,7 @@ def test_failures_are_logged_without_secrets_and_survived(
 def test_a_database_that_cannot_be_read_does_not_end_the_loop(
     hooks: WebhookStore, local: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may be back the next second."""
+    """The database may be back the next second."""
     engine = open_database(local)
     with writing(engine) as connection:
         connection.exec_driver_sql("ALTER TABLE webhook RENAME TO away")
