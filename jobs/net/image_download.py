@@ -38,7 +38,7 @@ def fetch_image(url: str, settings: Settings) -> bytes:
     deadline = Deadline(settings.fetch_seconds)
     for _ in range(MAX_REDIRECTS + 1):
         checked = check_image_url(url, settings)
-        answer = _asked(checked, settings, deadline)
+        answer = _request(checked, settings, deadline)
         if isinstance(answer, bytes):
             return answer
         try:
@@ -50,7 +50,7 @@ def fetch_image(url: str, settings: Settings) -> bytes:
     )
 
 
-def _asked(url: httpcore2.URL, settings: Settings, deadline: Deadline) -> bytes | str:
+def _request(url: httpcore2.URL, settings: Settings, deadline: Deadline) -> bytes | str:
     """Send one request. Returns the image, or the address that the server redirects to."""
     host = host_of(url)
     try:

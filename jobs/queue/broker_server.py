@@ -85,7 +85,7 @@ def start(settings: Settings, users: IO[bytes]) -> subprocess.Popen[bytes]:
     first = _Start(settings, users)
     if first.succeeds():
         return first.keeper
-    aside = append_only_file.set_aside(settings.broker_dir) if first.gave_up else None
+    aside = append_only_file.set_aside(settings.broker_dir) if first.ended_by_itself else None
     if aside is None:
         raise first.failure()
     # Only a second start shows whether the file was the cause: servers report damage in different words.
@@ -148,7 +148,7 @@ class _Start:
         return False
 
     @property
-    def gave_up(self) -> bool:
+    def ended_by_itself(self) -> bool:
         """Whether the server ended by itself: an error or a crash, which its file may have caused."""
         return self._status is not None and self._status not in _KILLED
 

@@ -84,17 +84,17 @@ class Deliverer:
         try:
             deliver(webhook, render(webhook), self._settings)
         except WebhookError as error:
-            self._note(webhook, host, error)
+            self._record_failure(webhook, host, error)
         except CaptionqError as error:
-            self._note(webhook, host, WebhookError(error.message))
+            self._record_failure(webhook, host, WebhookError(error.message))
         except Exception as error:
-            self._note(
+            self._record_failure(
                 webhook, host, WebhookError(f"The message could not be rendered or sent: {type(error).__name__}.")
             )
         else:
             self._store.delivered(webhook)
 
-    def _note(self, webhook: Webhook, host: str, error: WebhookError) -> None:
+    def _record_failure(self, webhook: Webhook, host: str, error: WebhookError) -> None:
         now = time.time()
         again = self._store.failed(webhook, error, now)
         then = "There are no more attempts" if again is None else f"The next attempt is in {again - now:.0f} s"
