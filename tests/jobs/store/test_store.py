@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
-from jobs.store.recovery import MAX_DEATHS
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, JobStatus
@@ -121,29 +120,6 @@ def test_a_released_job_can_be_claimed_again_and_keeps_its_count(store: Store) -
     assert store.job(job.id).error_code == "broker_unavailable"
     again = store.claim([job.id], "worker")
     assert again[job.id].attempts == 2
-
-
-def test_recovery_takes_back_only_the_dead_workers_jobs(store: Store) -> None:
-    """Another worker's jobs and ended jobs are not touched."""
-    mine, theirs, ended = make_job("1"), make_job("2"), make_job("3")
-    store.add([mine, theirs, ended])
-    store.claim([mine.id], "worker")
-    store.claim([theirs.id], "other")
-    end(store, ended.id, JobStatus.SUCCEEDED)
-    assert store.recover("worker").requeued == [mine.id]
-    assert [store.job(job.id).status for job in (mine, theirs, ended)] == ["queued", "running", "succeeded"]
-
-
-def test_a_job_that_kills_its_worker_again_and_again_is_given_up(store: Store) -> None:
-    """At the third death the job fails as poison."""
-    job = make_job()
-    store.add([job])
-    for _ in range(MAX_DEATHS - 1):
-        store.claim([job.id], "worker")
-        assert store.recover("worker").requeued == [job.id]
-    store.claim([job.id], "worker")
-    assert store.recover("worker").poisoned == [job.id]
-    assert (store.job(job.id).status, store.job(job.id).error_code) == ("failed", "poison")
 
 
 def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> None:
