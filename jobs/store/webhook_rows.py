@@ -35,7 +35,7 @@ def add_webhooks(connection: Connection, webhooks: Sequence[Webhook]) -> None:
 
 
 class WebhookStore:
-    """Reads and changes webhooks. Safe to use from several processes and threads at once."""
+    """Store of webhooks. Safe to use from several processes and threads at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -44,12 +44,6 @@ class WebhookStore:
         """Insert webhooks in a transaction of their own; see `add_webhooks`."""
         with writing(self._engine) as connection:
             add_webhooks(connection, webhooks)
-
-    def find(self, webhook_id: str) -> Webhook | None:
-        """Return a webhook, or None if it does not exist."""
-        with reading(self._engine) as connection:
-            row = connection.execute(select(_webhook).where(_webhook.c.id == webhook_id)).mappings().one_or_none()
-        return None if row is None else Webhook(**row)
 
     def due(self, now: float) -> list[tuple[str, str]]:
         """Return (id, URL) of the webhooks whose job or whole batch has ended and whose time has come, the longest due first."""

@@ -14,7 +14,7 @@ from jobs.store.webhook_rows import CLAIM_SECONDS, SCHEDULE, WebhookStore, add_w
 from jobs.webhooks import message
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
-from tests.support.webhooks import add_hook, ended_job, found
+from tests.support.webhooks import add_hook, ended_job, find_hook, found
 
 pytestmark = both_databases
 
@@ -54,12 +54,12 @@ def test_webhooks_are_written_with_their_jobs_or_not_at_all(
     with engine.connect() as connection, connection.begin() as transaction:
         add_webhooks(connection, [webhook])
         transaction.rollback()
-    assert hooks.find(webhook.id) is None
+    assert find_hook(store, webhook.id) is None
     with writing(engine) as connection:
         add_webhooks(connection, [webhook])
         add_webhooks(connection, [])
     engine.dispose()
-    assert found(hooks, webhook) == webhook
+    assert found(store, webhook) == webhook
 
 
 def test_a_claim_excludes_others_until_it_runs_out(store: Store, hooks: WebhookStore) -> None:
@@ -106,14 +106,14 @@ def test_failures_follow_the_schedule_and_end(store: Store, hooks: WebhookStore)
         claimed = hooks.claim(webhook.id, now)
         assert claimed is not None
         again = hooks.failed(claimed, WebhookError(f"failure {claimed.attempts}"), now)
-        assert found(hooks, webhook).next_attempt_at == again
+        assert found(store, webhook).next_attempt_at == again
         if again is None:
             break
         waits.append(round(again - now))
         assert hooks.claim(webhook.id, again - 1) is None
         now = again
     assert waits == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400] == list(SCHEDULE)
-    row = found(hooks, webhook)
+    row = found(store, webhook)
     assert (row.attempts, row.last_error, row.delivered_at) == (10, "failure 10", None)
     assert hooks.due(now + 1e6) == []
 
@@ -126,9 +126,9 @@ def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks:
     assert first is not None
     assert second is not None
     assert hooks.failed(first, WebhookError(), now) is None
-    assert found(hooks, webhook).next_attempt_at == second.next_attempt_at
+    assert found(store, webhook).next_attempt_at == second.next_attempt_at
     hooks.delivered(second)
     assert hooks.failed(second, WebhookError(), now) is None
-    row = found(hooks, webhook)
+    row = found(store, webhook)
     assert (row.next_attempt_at, row.last_error) == (None, None)
     assert row.delivered_at is not None

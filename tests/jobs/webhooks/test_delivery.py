@@ -64,14 +64,14 @@ def test_due_webhooks_are_delivered_once(
         def all_delivered() -> bool:
             for loop in loops:
                 loop.run_once(render)
-            return all(found(hooks, webhook).delivered_at for webhook in added)
+            return all(found(store, webhook).delivered_at for webhook in added)
 
         wait_for(all_delivered)
         for loop in loops:
             loop.close()
     engine.dispose()
     assert sorted(got) == sorted(render(webhook) for webhook in added)
-    assert {found(hooks, webhook).attempts for webhook in added} == {1}
+    assert {found(store, webhook).attempts for webhook in added} == {1}
 
 
 def test_a_slow_receiver_does_not_hold_up_others(store: Store, hooks: WebhookStore, deliverer: Deliverer) -> None:
@@ -90,15 +90,15 @@ def test_a_slow_receiver_does_not_hold_up_others(store: Store, hooks: WebhookSto
 
         def other_delivered() -> float | None:
             deliverer.run_once(render)
-            return found(hooks, other).delivered_at
+            return found(store, other).delivered_at
 
         wait_for(other_delivered)
-        assert not any(found(hooks, webhook).delivered_at for webhook in stuck)
+        assert not any(found(store, webhook).delivered_at for webhook in stuck)
         release.set()
 
         def all_delivered() -> bool:
             deliverer.run_once(render)
-            return all(found(hooks, webhook).delivered_at for webhook in stuck)
+            return all(found(store, webhook).delivered_at for webhook in stuck)
 
         wait_for(all_delivered)
 
@@ -108,8 +108,8 @@ def test_a_receiver_that_is_gone_is_given_up_at_once(store: Store, hooks: Webhoo
     with serving(reply(410)) as url:
         webhook = add_hook(store, hooks, url)
         deliverer.run_once(render)
-        wait_for(lambda: found(hooks, webhook).next_attempt_at is None)
-    row = found(hooks, webhook)
+        wait_for(lambda: found(store, webhook).next_attempt_at is None)
+    row = found(store, webhook)
     assert (row.attempts, row.delivered_at) == (1, None)
     assert "410" in (row.last_error or "")
 
@@ -134,9 +134,9 @@ def test_failures_are_logged_without_secrets_and_survived(
     with serving(answer) as url, caplog.at_level(logging.DEBUG):
         failing = add_hook(store, hooks, f"{url}/hook?token=hush")
         deliverer.run_once(rendering)
-        wait_for(lambda: found(hooks, failing).last_error)
+        wait_for(lambda: found(store, failing).last_error)
         wait_for(lambda: failing.id in caplog.text)
-    row = found(hooks, failing)
+    row = found(store, failing)
     assert row.next_attempt_at is not None
     assert begun < row.next_attempt_at <= time.time() + SCHEDULE[0]
     assert "127.0.0.1" in caplog.text
@@ -148,7 +148,7 @@ def test_failures_are_logged_without_secrets_and_survived(
 
         def good_delivered() -> float | None:
             deliverer.run_once(render)
-            return found(hooks, good).delivered_at
+            return found(store, good).delivered_at
 
         wait_for(good_delivered)
 
