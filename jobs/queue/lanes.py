@@ -90,7 +90,7 @@ class Entry(RQJob):
 
 
 class LaneQueue(Queue):
-    """One lane in Redis."""
+    """rq queue of one lane."""
 
     job_class = Entry
 
@@ -190,9 +190,9 @@ def waiting(connection: Redis, lane: str) -> int:
 
 
 def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
-    """Return the number of entries, in all lanes, that go before this job's entry. Raises RedisError.
+    """Return the number of entries, in all lanes, that go before this job's entry.
 
-    Returns None if the job does not wait in the lane.
+    Returns None if the job does not wait in the lane. Raises RedisError.
     """
     order = list(Lane)
     queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
@@ -203,9 +203,9 @@ def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
 
 
 def withdraw(connection: Redis, ids: Sequence[str]) -> None:
-    """Remove the entries of rows that have ended, such as cancelled ones, from all lanes.
+    """Remove the entries of these jobs from all lanes: jobs that were cancelled, or that will be pushed again.
 
-    Jobs that run have left their lane; the worker notices their end by itself.
+    Jobs that run have left their lane; the worker notices by itself that they were cancelled.
     """
     keys = [queue.key for queue in lanes(connection)]
     few = len(ids) <= REMOVED_ONE_BY_ONE

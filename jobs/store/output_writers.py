@@ -19,7 +19,7 @@ from jobs.store.tables import OPEN, BatchKind, Job
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-#: With an operator, so that SQLite does not choose the index on the status: that one leads to all open jobs there are.
+#: The condition has an operator so that SQLite does not choose the index on the status, which leads to all open jobs.
 _IS_OPEN = (_job.c.status + "").in_(OPEN)
 
 
@@ -118,6 +118,6 @@ def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[s
 def busy_error(busy: Sequence[Writer]) -> ConflictError:
     """Return the error of a request some of whose files other open jobs will write."""
     return ConflictError(
-        f"{len(busy)} of these images have open jobs already, the first of them queued by {busy[0].maker}. Wait until these jobs "
-        "have ended, or cancel them."
+        f"Open jobs exist already for {len(busy)} of these images, the first of them queued by {busy[0].maker}. "
+        "Wait until these jobs have ended, or cancel them."
     )

@@ -32,7 +32,7 @@ class JobSummary:
 
 
 class JobQueries:
-    """Reads jobs and batches. Safe to use from several processes and threads at once."""
+    """Queries of jobs and batches. Safe to use from several processes and threads at once."""
 
     def __init__(self, settings: Settings) -> None:
         self._engine = open_database(settings)

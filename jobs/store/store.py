@@ -50,7 +50,7 @@ class Result:
 
 
 class Store(JobQueries):
-    """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
+    """Store of jobs and batches. Safe to use from several processes and threads at once."""
 
     # -- batches and new jobs -----------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Store(JobQueries):
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
-        A job that carries an error ends at once, as failed. Raises ConflictError if another open job writes the file of one.
+        A job that carries an error ends at once, as failed. Raises ConflictError if two open jobs would write one file.
         """
         with writing(self._engine) as connection:
             insert_jobs(connection, jobs)
