@@ -1,6 +1,6 @@
 """The connection to the system of record: SQLite in WAL, or Postgres through the database URL.
 
-On both, only one transaction writes at a time: a writer's rows do not change between its read and its write, and no two writers
+On both, only one transaction writes at a time: rows do not change between a writer's read and its write, and writers do not
 deadlock.
 """
 
