@@ -1,4 +1,4 @@
-"""What many tests need: a data folder of their own, a store and a broker in it; and what keeps a run like every other."""
+"""Fixtures that many tests use: a data folder, a store and a broker of the test's own. The settings here make runs repeatable."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
+from fakeredis import FakeRedis, FakeServer
 from redis import Redis
 
-# The built-in models are local; nothing here may ask a hub, or hang where there is no network.
+# The built-in models are local; no test may ask a hub, or hang without a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from jobs.queue import broker
@@ -21,12 +22,12 @@ from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.processes import DATA_FOLDER
 
-# Nor may tests write into a developer's own database, or ask a proxy for what is on this machine.
+# No test may write into a developer's own database, or reach this machine's servers through a proxy.
 for _name in [name for name in os.environ if name.startswith("CAPTIONQ_") and not name.startswith("CAPTIONQ_TEST_")]:
     del os.environ[_name]
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
-# The gate says the same of the same code, on a slow machine too.
+# The gate gives the same result for the same code, on a slow machine too.
 hypothesis.settings.register_profile(
     "gate",
     deadline=None,
@@ -36,10 +37,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("gate")
 
-#: The slowest first, so that at the end no process works on one of them while the others have nothing left to do.
+#: Test files in the order of their durations, the slowest first, so that no process is left working while the others idle.
 SLOWEST = (
     "test_caption",
-    "test_two_runs",
     "test_two_runs",
     "test_serve",
     "test_openapi",
@@ -58,21 +58,21 @@ SLOWEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole files, in the order in which `--dist loadfile` hands them out; within one the order stays random."""
+    """Sort the files into the order in which `--dist loadfile` hands them out. Within a file the order stays random."""
     places = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A Postgres for those tests that want one."""
+    """A Postgres server for the tests that use one."""
     with postgres_server() as server:
         yield server
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str | None:
-    """The URL of a database of the test's own; None: the one in its data folder. Tests that ask for both run on each."""
+    """The URL of the test's own Postgres database; None: SQLite in its data folder. `both_databases` runs a test on each."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return None
     server: Postgres = request.getfixturevalue("postgres")
@@ -89,7 +89,7 @@ def settings(tmp_path: Path, database: str | None) -> Settings:
 
 @pytest.fixture
 def known_models(settings: Settings) -> None:
-    """Workers of the test's data folder need not try the built-in models out."""
+    """Verdicts on the built-in models in the test's data folder, so that its workers need no batching check."""
     know_built_in_models(settings)
 
 
@@ -103,7 +103,14 @@ def store(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[Redis]:
-    """A connection to a broker of the test's own."""
+    """A connection to the test's own broker, a real server."""
     running = broker.find_or_start(settings)
     yield running.connection
     running.stop()
+
+
+@pytest.fixture
+def fake_connection() -> Iterator[Redis]:
+    """A Redis in memory, for tests that only put values there: it has no Lua scripts, no blocking and no persistence."""
+    with FakeRedis(server=FakeServer()) as connection:
+        yield connection

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from jobs.chunks import chunked
 from jobs.creation.live_runs import Runs
 from jobs.store.output_writers import Writer
-from jobs.store.queries import CHUNK
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job
 
@@ -63,7 +63,7 @@ class Followed:
             self._place(left)
 
     def _place(self, job_ids: Iterable[str]) -> None:
-        for chunk in chunked(job_ids, CHUNK):
+        for chunk in chunked(job_ids, ROWS_A_STATEMENT):
             for job in self._store.those(chunk):
                 if job.batch_id == self._own:
                     continue

@@ -8,7 +8,7 @@ from redis import Redis
 
 from jobs.chunks import chunked
 from jobs.queue import lanes
-from jobs.queue.events import NewEvent, publish
+from jobs.queue.events import Event, publish
 from jobs.store.store import Store
 from jobs.store.tables import Job
 
@@ -38,4 +38,4 @@ def _tell(connection: Redis, jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.worker is not None:
             lanes.stop(connection, job.worker, job.id)
-    publish(connection, [NewEvent(job.id, "ended", {}) for job in jobs if job.streamed])
+    publish(connection, [Event(job.id, "ended", {}) for job in jobs if job.streamed])

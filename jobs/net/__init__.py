@@ -1,4 +1,4 @@
 """Which addresses may be contacted, and how: checked, pinned, timed and bounded.
 
-What is done with an answer belongs to the callers.
+The callers decide how to use an answer.
 """

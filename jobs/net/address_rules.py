@@ -1,7 +1,7 @@
-"""Which addresses on the net may be contacted: public ones over https, and those that the settings allow.
+"""Rules for the addresses that may be contacted: public ones over https, and those that the settings allow.
 
-What somebody else names may lead into the network that this machine stands in. A name is therefore resolved once, all that it
-resolves to is judged, and the connection goes to the very address that was judged: asked again, the name might lead elsewhere.
+A name that a client sends may lead into the network that this machine stands in. A name is therefore resolved once, each address
+found is checked, and the connection goes to a checked address: resolved again, the name might lead elsewhere (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from jobs.settings import Settings
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Characters of an address; longer ones serve no honest purpose.
+#: Maximum number of characters in an address: longer addresses serve no honest purpose.
 MAX_URL = 8192
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
-#: Stays as it is in a path or a query: what has a meaning there, and what is quoted already.
+#: Characters that stay unquoted in a path or query: those with a meaning there, and `%`, which begins a quoted one.
 _SAFE = "%/:?@!$&'()*+,;=~-._[]"
 
-#: The only part of IPv6 that is given out for the public.
+#: The only part of IPv6 that is assigned for the public net.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-#: NAT64: the last 32 bits are the IPv4 address that it leads to.
+#: NAT64: the last 32 bits are the IPv4 address that the IPv6 address leads to.
 _NAT64 = IPv6Network("64:ff9b::/96")
-#: Not for the public, but `is_global` to one version of Python or another.
+#: Networks that are not public, although some version of Python calls them `is_global`.
 _SPECIAL: tuple[Network, ...] = (
     IPv4Network("100.64.0.0/10"),  # shared by a carrier's customers
     IPv4Network("168.63.129.16/32"),  # Azure's host, from inside of its guests
@@ -46,7 +46,7 @@ _SPECIAL: tuple[Network, ...] = (
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public net, and with it the IPv4 address that may be embedded in it."""
+    """Return whether an address is public. An IPv4 address embedded in an IPv6 address counts in its place."""
     address = _embedded(address)
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
@@ -57,31 +57,32 @@ def is_public(address: Address) -> bool:
 
 
 def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether an address lies in one of these networks, or the IPv4 address that is embedded in it."""
+    """Return whether an address, or the IPv4 address embedded in it, lies in one of these networks."""
     return any(_embedded(address) in network for network in networks)
 
 
 def check_url(url: str, settings: Settings) -> httpcore2.URL:
-    """What may be asked for, as far as can be said without the net: the rest is checked by `PinnedBackend`.
+    """Check an address as far as possible without the net, and parse it. `PinnedBackend` checks the rest.
 
-    Raises InvalidRequestError, and AddressForbiddenError for a host that is an address itself; messages name the host at most.
+    Raises InvalidRequestError, and AddressForbiddenError for a forbidden numeric host. Messages hold no more than the host.
     """
     if len(url) > MAX_URL or not url.isprintable() or any(character in url for character in " \\"):
-        raise InvalidRequestError("The address is not valid: it is too long, or holds a blank or a backslash.")
+        raise InvalidRequestError("The address is not valid: it is too long, or contains a space or a backslash.")
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http"):
-            raise InvalidRequestError("The address is not valid: it has to begin with https://.")
+            raise InvalidRequestError("The address is not valid: it must begin with https://.")
         port, host = parts.port, _ascii_host(parts)
     except ValueError:
-        raise InvalidRequestError("The address is not valid: there is no host in it, or no valid one.") from None
+        raise InvalidRequestError("The address is not valid: its host is missing or not valid.") from None
     if parts.username is not None or parts.password is not None:
-        raise InvalidRequestError(f"The address holds a user's name or password for {host}. Leave them out.")
+        raise InvalidRequestError(f"The address contains a user name or password for {host}. Leave it out.")
     if port == 0:
-        raise InvalidRequestError(f"The address names port 0 of {host}, which nobody listens at.")
+        raise InvalidRequestError(f"Port 0 of {host} cannot be contacted. Use another port.")
     if parts.scheme == "http" and not settings.allowed_networks:
         raise InvalidRequestError(
-            f"{host} is contacted over https:// alone, unless CAPTIONQ_ALLOWED_NETWORKS holds it."
+            f"Only https:// addresses can be contacted at {host}. To allow http:// on your network, add it to "
+            "CAPTIONQ_ALLOWED_NETWORKS."
         )
     for address in _numeric(host):
         _check_address(address, host, settings.allowed_networks, plain=parts.scheme == "http")
@@ -90,9 +91,12 @@ def check_url(url: str, settings: Settings) -> httpcore2.URL:
 
 
 class PinnedBackend(httpcore2.NetworkBackend):
-    """Connects to public addresses and to those in `allowed`; `plain`, without TLS, to the latter alone.
+    """Network backend that connects only to public addresses and to those in `allowed`.
 
-    Resolving a name is limited by the system's resolver, everything else by the deadline.
+    The system's resolver limits the time to resolve a name; the deadline limits everything else.
+
+    Args:
+        plain: connections are without TLS, and therefore only to addresses in `allowed`.
     """
 
     def __init__(self, allowed: Sequence[Network], deadline: Deadline, *, plain: bool) -> None:
@@ -108,12 +112,15 @@ class PinnedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Raises AddressForbiddenError, or what httpcore's own backend raises."""
+        """Connect to the host's first address that answers.
+
+        Raises AddressForbiddenError if any of its addresses is forbidden, and the errors of httpcore's own backend.
+        """
         addresses = _resolved(host, port)
-        # All of them: a name that leads to one forbidden address leads there at the next try.
+        # Each address is checked: a name with one forbidden address would lead there at the next try.
         for address in addresses:
             _check_address(address, host, self._allowed, plain=self._plain)
-        # Shares, so that an address that never answers leaves time for the next one.
+        # Each address gets a share of the time, so that an address that never answers leaves time for the next.
         share = self._deadline.left(httpcore2.ConnectTimeout) / len(addresses)
         failure: Exception = httpcore2.ConnectError()
         for address in addresses:
@@ -129,10 +136,10 @@ class PinnedBackend(httpcore2.NetworkBackend):
 def _check_address(address: Address, host: str, allowed: Sequence[Network], *, plain: bool) -> None:
     if is_allowed(address, allowed):
         return
-    # The message says nothing about the address: it would tell strangers how the network here is laid out.
+    # The message does not name the address: strangers could learn from it how the network here is laid out.
     if not is_public(address):
         raise AddressForbiddenError(
-            f"{host} may not be contacted: it is not on the public net, nor in CAPTIONQ_ALLOWED_NETWORKS."
+            f"{host} may not be contacted: it is neither a public address nor in CAPTIONQ_ALLOWED_NETWORKS."
         )
     if plain:
         raise AddressForbiddenError(
@@ -141,7 +148,7 @@ def _check_address(address: Address, host: str, allowed: Sequence[Network], *, p
 
 
 def _numeric(host: str) -> list[Address]:
-    """The address that a host is itself, in any of the ways in which the system reads one (`127.1`, `2130706433`)."""
+    """Return the address that a numeric host stands for, in any notation that the system reads (`127.1`, `2130706433`)."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -150,7 +157,7 @@ def _numeric(host: str) -> list[Address]:
 
 
 def _embedded(address: Address) -> Address:
-    """The IPv4 address that traffic to this one ends at, if it is such a one; else the address itself."""
+    """Return the IPv4 address embedded in an IPv6 address, at which its traffic ends; else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -170,10 +177,10 @@ def _resolved(host: str, port: int) -> list[Address]:
 
 
 def _ascii_host(parts: SplitResult) -> str:
-    """The host as it is resolved. Raises ValueError."""
+    """Return the host in ASCII, as it is resolved. Raises ValueError."""
     host = parts.hostname or ""
     if ":" in host:
-        # Without a scope (`%eth0`): it would choose one of this machine's interfaces.
+        # A scope (`%eth0`) is refused: it would choose one of this machine's interfaces.
         if "%" in host:
             raise ValueError
         return str(IPv6Address(host))

@@ -1,4 +1,4 @@
-"""A limit on the whole of an exchange: timeouts of single reads do not stop a server that sends a byte now and then."""
+"""Deadline of a whole exchange: timeouts of single reads do not stop a server that sends a byte now and then."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import httpcore2
 
 
 class Deadline:
-    """So many seconds from now."""
+    """Deadline some seconds from now."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self, error: type[httpcore2.TimeoutException]) -> float:
-        """The seconds that are left, more than 0. Raises `error` when there are none."""
+        """Return the seconds left, more than 0. Raises `error` when the time is over."""
         seconds = self._end - time.monotonic()
         if seconds <= 0:
             raise error
@@ -24,7 +24,7 @@ class Deadline:
 
 
 class TimedStream(httpcore2.NetworkStream):
-    """A stream whose every operation ends at the deadline, whatever timeout it is given."""
+    """Stream whose operations all end at the deadline; their own timeouts are ignored."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream

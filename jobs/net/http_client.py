@@ -1,4 +1,4 @@
-"""One HTTP request to an address that somebody else named, and its answer."""
+"""HTTP requests to addresses that clients send, one at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.net.address_rules import PinnedBackend
 from jobs.net.deadline import Deadline
 from jobs.settings import Settings
 
-#: What `exchange` raises besides AddressForbiddenError; also while the answer is read.
+#: Errors of `exchange` other than AddressForbiddenError; reading the answer raises them too.
 EXCHANGE_ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError)
 
 
@@ -28,7 +28,10 @@ def exchange(
     headers: Mapping[str, str],
     content: bytes | None = None,
 ) -> Iterator[httpcore2.Response]:
-    """Send one request to a `check_url`ed address; no redirect is followed and no proxy used.
+    """Send one request, and open its answer for the block. No redirect is followed, and no proxy is used.
+
+    Args:
+        url: an address that `check_url` returned.
 
     Raises AddressForbiddenError and EXCHANGE_ERRORS.
     """
@@ -50,27 +53,27 @@ def exchange(
 
 
 def header_of(response: httpcore2.Response, name: str) -> str | None:
-    """The first header of this name, which is in lower case."""
+    """Return the value of the first header of this name (in lower case), or None."""
     return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name.encode()), None)
 
 
 def host_of(url: httpcore2.URL) -> str:
-    """What a message may say of an address: paths and queries can hold secrets."""
+    """Return the host, the only part of an address for messages: paths and queries can hold secrets."""
     return url.host.decode()
 
 
 def has_bad_certificate(error: Exception) -> bool:
-    """Whether one of EXCHANGE_ERRORS is about the server's certificate, which will not be better at the next try."""
+    """Return whether one of EXCHANGE_ERRORS is about the server's certificate: another try would end the same."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)
 
 
 def reason_of(error: Exception) -> str:
-    """One of EXCHANGE_ERRORS as the end of a sentence that begins with the host."""
+    """Describe one of EXCHANGE_ERRORS, as the end of a sentence that begins with the host."""
     match error:
         case httpcore2.TimeoutException():
             return "did not answer in time"
         case httpcore2.ProtocolError():
-            return "broke off its answer, or does not speak HTTP"
+            return "broke off its answer or does not speak HTTP"
         case _ if has_bad_certificate(error):
             return "has no valid certificate"
         case _:
@@ -85,6 +88,6 @@ def _host_header(url: httpcore2.URL) -> str:
 
 @cache
 def ssl_context() -> ssl.SSLContext:
-    """Trusts what the system trusts."""
-    # Made once: reading the system's certificates takes longer than many an exchange.
+    """Return a context that trusts the system's certificates."""
+    # Made once: reading the system's certificates can take longer than an exchange.
     return httpcore2.default_ssl_context()

@@ -1,7 +1,7 @@
 """The queue's server: the configured one, the one that runs for this data folder, or one started for it.
 
-It listens on a unix socket that only its owner can open, and on no port. It appends to a file (AOF), so a killed server loses
-at most the last second, and `reconcile` brings that back from the database.
+The server listens on a unix socket that only its owner can open, and on no port. It appends to a file (AOF), so a killed server
+loses at most the last second, and `reconcile` brings that second back from the database.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from jobs.settings import Settings
 
 @dataclass
 class Broker:
-    """A connection to the queue's server, and the server itself if this process started it."""
+    """A connection to the queue's server, and the server's keeper if this process started the server."""
 
     connection: Redis
-    #: Holds the standard input of the server's keeper: when it closes, the server ends.
+    #: The server's keeper. When its standard input closes, the server ends.
     process: subprocess.Popen[bytes] | None = None
-    #: Locked (shared) by each process that uses the data folder's server, and by the server's keeper.
+    #: The lock file that each process using the data folder's server, and the server's keeper, hold a shared lock on.
     users: IO[bytes] | None = None
 
     def stop(self) -> None:
-        """End the server if this process started it, or if its keeper was killed and no other process uses it.
+        """Close the connection, and end the server if this process started it.
 
-        Nothing is lost: the server's file is complete.
+        A server whose keeper was killed ends with its last user. Nothing is lost: the server's file is complete.
         """
         if self.process is not None:
             end(self.process)
@@ -50,13 +50,13 @@ class Broker:
 def find(settings: Settings) -> Redis | None:
     """Connect to the configured server, or to the one that runs for this data folder.
 
-    Raises BrokerError when the configured server is away.
+    Returns None if no server runs for the data folder. Raises BrokerError when the configured server is away.
     """
     connection = connect(settings)
     if answers(connection):
         return connection
     if settings.redis_url:
-        raise BrokerError("No Redis answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
+        raise BrokerError("No Redis server answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
     return None
 
 
@@ -70,7 +70,7 @@ def find_or_start(settings: Settings) -> Broker:
     with exclusive(settings.broker_dir / "start.lock"):
         users = (settings.broker_dir / "users.lock").open("ab")
         try:
-            # Waits while the last user of a server without a keeper ends that server.
+            # Waits for a process that ends a server without a keeper as its last user.
             lock(users, fcntl.LOCK_SH)
             connection = find(settings)
             if connection is not None:

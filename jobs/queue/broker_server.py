@@ -1,4 +1,4 @@
-"""The data folder's own queue server as a process: started under a keeper, and its last words if it dies at once."""
+"""The process of the data folder's own queue server: started under a keeper, and its last words if it dies at once."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from jobs.settings import Settings
 
 logger = logging.getLogger("captionq.broker")
 
-#: Seconds until the server answers: it reads its file first.
+#: Seconds that a starting server has until it answers: it reads its file first.
 START_SECONDS = 30.0
-#: Seconds until a server that was asked to end is left to itself.
+#: Seconds that a server has to end before its keeper is killed.
 STOP_SECONDS = 30.0
-#: Seconds between two looks at a server that starts.
-LOOK_EVERY = 0.02
-#: A process that one of these ended had nothing against its file.
+#: Seconds between two checks of a server that starts.
+START_CHECK_PAUSE = 0.02
+#: Exit statuses of servers that a signal ended: their file was not the cause.
 _KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-#: What Valkey and Redis put in front of their words: process, role, time and weight.
+#: The prefix of log lines of Valkey and Redis: process, role, time and level.
 _PREFIX = re.compile(r"^\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ [.\-*#] ")
 
-# The keeper ends with the server, and asks the server to end when the process that started it has ended, even by kill −9: its
-# standard input closes then. It holds the lock of the users (its standard output); the server holds the server's lock (the
-# keeper's standard error), which gets its PID.
+# The keeper ends with the server. It asks the server to end when the process that started it has ended, even by kill −9: the
+# keeper's standard input closes then. The keeper holds the lock of the users (its standard output); the server holds the
+# server's lock (the keeper's standard error), and the keeper writes the server's PID into that file.
 _KEEPER = """
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 log=$1; shift
@@ -55,9 +55,9 @@ exit $status
 
 
 def server_binary() -> Path:
-    """Return the server that is to be started. Raises BrokerError if there is none.
+    """Return the path of the server to start. Raises BrokerError if there is none.
 
-    The one from the pinned package comes first: it is the version that everything is tested with.
+    The pinned package's server comes first: it is the version that captionq is tested with.
     """
     # The package's server class turns the append-only file off and kills at exit, so only the path of its binary is used.
     with contextlib.suppress(ImportError):
@@ -70,29 +70,32 @@ def server_binary() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise BrokerError(
-        "There is no Redis. Install one (`brew install valkey`), or set CAPTIONQ_REDIS_URL to one that runs."
+        "No Redis server was found. Install one (`brew install valkey`), or set CAPTIONQ_REDIS_URL to a running one."
     )
 
 
 def start(settings: Settings, users: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a server that answers, and return its keeper. `users`: the lock that the keeper holds as well.
+    """Start the server, wait until it answers, and return its keeper.
 
     A file that keeps the server from starting is set aside. Raises BrokerError, with the server's last words.
+
+    Args:
+        users: the lock file of the server's users; the keeper holds it too.
     """
     first = _Start(settings, users)
     if first.succeeds():
         return first.keeper
-    aside = append_only_file.set_aside(settings.broker_dir) if first.gave_up else None
+    aside = append_only_file.set_aside(settings.broker_dir) if first.ended_by_itself else None
     if aside is None:
         raise first.failure()
-    # Only a second start can tell whether it was the file: what servers say of a damaged one differs.
+    # Only a second start shows whether the file was the cause: servers report damage in different words.
     second = _Start(settings, users)
     if not second.succeeds():
         append_only_file.put_back(settings.broker_dir, aside)
         raise first.failure()
     append_only_file.forget_old_ones(settings.broker_dir)
     logger.warning(
-        "The queue's file was damaged and is now in %s. The queue is made again from the database. %s",
+        "The queue's file was damaged and is now in %s. The queue is restored from the database. %s",
         aside,
         first.last_words,
     )
@@ -119,7 +122,7 @@ class _Start:
         self._said_before = self._log.stat().st_size if self._log.exists() else 0
         #: The keeper's exit status, which is the server's. None: the server did not end by itself.
         self._status: int | None = None
-        #: What a server that did not start said in the end, as a sentence.
+        #: The last line that a server that did not start wrote to its log, as a sentence.
         self.last_words = ""
         command = _command(settings)
         with _server_lock(settings) as lock:
@@ -132,30 +135,30 @@ class _Start:
             )
 
     def succeeds(self) -> bool:
-        """Wait until the server answers. False: it has died, or takes too long and is ended."""
+        """Wait until the server answers. Returns False if it has died, or takes too long and is ended."""
         deadline = time.monotonic() + START_SECONDS
         with connect(self._settings) as connection:
             while (status := self.keeper.poll()) is None and time.monotonic() < deadline:
                 if answers(connection):
                     return True
-                time.sleep(LOOK_EVERY)
+                time.sleep(START_CHECK_PAUSE)
         self._status = status
         self.last_words = self._read_last_words()
         end(self.keeper)
         return False
 
     @property
-    def gave_up(self) -> bool:
+    def ended_by_itself(self) -> bool:
         """Whether the server ended by itself: an error or a crash, which its file may have caused."""
         return self._status is not None and self._status not in _KILLED
 
     def failure(self) -> BrokerError:
-        """Return the error that tells why there is no server."""
+        """Return the error that says why there is no server."""
         if self._status is None:
-            what = f"did not answer within {START_SECONDS:.0f} s"
+            failure = f"did not answer within {START_SECONDS:.0f} s"
         else:
-            what = f"ended at its start with status {self._status}"
-        return BrokerError(f"The queue's server {what}. {self.last_words} Its log is {self._log}.")
+            failure = f"ended at its start with status {self._status}"
+        return BrokerError(f"The queue's server {failure}. {self.last_words} Its log is {self._log}.")
 
     def _read_last_words(self) -> str:
         with contextlib.suppress(FileNotFoundError), self._log.open("rb") as log:
@@ -168,7 +171,7 @@ class _Start:
 
 @contextlib.contextmanager
 def _server_lock(settings: Settings) -> Iterator[IO[bytes]]:
-    """Hold the lock that the server is to inherit: two servers would write into one file. Raises BrokerError."""
+    """Hold the lock that the server inherits, so that no two servers write into one file. Raises BrokerError."""
     with (settings.broker_dir / "server.lock").open("a+b") as lock:
         deadline = time.monotonic() + START_SECONDS
         # A server that was asked to end still writes its file.
@@ -180,7 +183,7 @@ def _server_lock(settings: Settings) -> Iterator[IO[bytes]]:
                     f"The queue's server (PID {pid}) runs but does not answer at {socket_path(settings)}. "
                     "End that process and try again."
                 )
-            time.sleep(LOOK_EVERY)
+            time.sleep(START_CHECK_PAUSE)
         lock.truncate(0)
         yield lock
 

@@ -16,15 +16,15 @@ from jobs.settings import Settings
 
 #: The shortest limit of `sun_path` (macOS: 104 bytes with its closing zero).
 SOCKET_PATH_LIMIT = 103
-#: The place of sockets whose data folder has too long a path. TMPDIR would not do: a terminal, launchd and ssh have
-#: different ones, and macOS empties it.
+#: The place of sockets whose data folder has too long a path. TMPDIR would not do: it differs between a terminal, launchd
+#: and ssh, and macOS empties it.
 SHORT_FOLDER = Path("/tmp")  # noqa: S108 — the folder that is made in it is private
 
 
 def socket_path(settings: Settings) -> Path:
-    """Return the path that the server listens at: in the data folder, or in a private folder in /tmp if that is too long.
+    """Return the socket's path: in the data folder, or in a private folder in /tmp if that path is too long.
 
-    It is the same for every spelling of the data folder's path that leads through links.
+    All spellings of the data folder's path, through links too, give the same socket.
     """
     folder = Path(os.path.realpath(settings.broker_dir))
     path = folder / "redis.sock"
@@ -35,18 +35,18 @@ def socket_path(settings: Settings) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make the socket's folder and close it to other users. Raises BrokerError if it is another user's."""
+    """Make the socket's folder and close it to other users. Raises BrokerError if another user owns it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(folder)
     folder.chmod(0o700)
 
 
 def connect(settings: Settings) -> Redis:
-    """Make a connection to the configured server or to the data folder's own. Raises BrokerError.
+    """Make a connection to the configured server or to the data folder's own.
 
-    The latter is refused if its socket lies in another user's folder.
+    Raises BrokerError if the configured URL is not valid, or if the data folder's socket lies in another user's folder.
     """
-    # `retry` is always given: without it the client of a URL retries never and the plain client for five seconds.
+    # `retry` is always given: without it a client made from a URL never retries, and a plain one retries for five seconds.
     retry = Retry(ExponentialBackoff(base=0.02, cap=0.2), 3)
     if settings.redis_url:
         try:
@@ -68,7 +68,7 @@ def answers(connection: Redis) -> bool:
 
 
 def _check_owner(folder: Path) -> None:
-    # Not the target of a link, which another user may have left in /tmp.
+    # The owner of the path itself: another user may have left a link in /tmp.
     if folder.lstat().st_uid != os.getuid():
         raise BrokerError(
             f"{folder} belongs to another user. Set CAPTIONQ_DATA_DIR to a folder of your own with a short path."

@@ -1,6 +1,7 @@
-"""The events of a job while it is under way, on a Redis Stream: what happens to it, for whoever watches.
+"""Events of a job under way, on a Redis Stream, for clients that follow the job.
 
-The row says what became of a job; the stream only tells sooner. It may be lost with the broker, and nothing depends on it.
+The row holds the job's result; the stream only brings news of it earlier. It may be lost with the broker: nothing depends on
+the stream.
 """
 
 from __future__ import annotations
@@ -15,64 +16,70 @@ from redis import Redis
 from jobs.limits import MAX_TOKENS
 
 _PREFIX = "captionq:events:"
-#: Events of a job at most, the oldest forgotten first: more than an answer has tokens.
+#: Maximum number of events kept per job, more than an answer has tokens. The oldest go first.
 LENGTH = MAX_TOKENS + 1024
-#: Seconds that a stream is kept after its last event: a job that is killed never says its last word.
+#: Seconds that a stream is kept after its last event: a killed job never publishes its end.
 KEPT = 3600
-#: And after the one that ends it: the row has the result, and whoever comes back later is told that.
+#: Seconds that a stream is kept after the event that ends the job. Clients that come later get the result from the row.
 KEPT_ENDED = 300
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job."""
-
-    #: The stream's own id: what `read` goes on after.
-    id: str
-    name: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class NewEvent:
-    """An event that is to be published."""
+    """One step in a job's life."""
 
     job_id: str
     name: str
     data: dict[str, Any]
+    #: The id in the stream, after which `read` goes on; empty until the event is published.
+    id: str = ""
 
 
-def publish(connection: Redis, news: Iterable[NewEvent]) -> None:
-    """Add events, all in one round trip. Raises RedisError."""
+def publish(connection: Redis, events: Iterable[Event]) -> None:
+    """Add events to the streams of their jobs in one round trip. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
-        for one in news:
-            fields = {"event": one.name, "data": json.dumps(one.data)}
-            pipeline.xadd(_key(one.job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
-            pipeline.expire(_key(one.job_id), KEPT_ENDED if one.name == "ended" else KEPT)
+        for event in events:
+            fields = {"event": event.name, "data": json.dumps(event.data)}
+            pipeline.xadd(_key(event.job_id), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]  # dict is invariant
+            pipeline.expire(_key(event.job_id), KEPT_ENDED if event.name == "ended" else KEPT)
         pipeline.execute()
 
 
 def read(connection: Redis, job_id: str, after: str = "0", *, wait: float = 0.0) -> list[Event]:
-    """The events after the one of this id, in order; waits up to so many seconds for the first. Raises RedisError."""
+    """Read a job's events after the given id, in order.
+
+    Args:
+        wait: seconds to wait for the first event if there is none yet.
+
+    Raises RedisError.
+    """
     return read_many(connection, {job_id: after}, wait=wait).get(job_id, [])
 
 
 def read_many(connection: Redis, positions: dict[str, str], *, wait: float = 0.0) -> dict[str, list[Event]]:
-    """The events of several jobs, of each those after the given id; waits for the first of any of them. Raises RedisError."""
+    """Read the events of several jobs; jobs without new events are left out.
+
+    Args:
+        positions: for each job's id, the event id to read after.
+        wait: seconds to wait for the first event of any of the jobs.
+
+    Raises RedisError.
+    """
     block = round(wait * 1000) or None
-    found: Any = connection.xread({_key(job_id): after for job_id, after in positions.items()}, block=block)
-    return {
-        key.decode().removeprefix(_PREFIX): [
-            Event(id=number.decode(), name=fields[b"event"].decode(), data=json.loads(fields[b"data"]))
+    streams: Any = connection.xread({_key(job_id): after for job_id, after in positions.items()}, block=block)
+    found: dict[str, list[Event]] = {}
+    for key, entries in streams or []:
+        job_id = key.decode().removeprefix(_PREFIX)
+        found[job_id] = [
+            Event(job_id, fields[b"event"].decode(), json.loads(fields[b"data"]), number.decode())
             for number, fields in entries
         ]
-        for key, entries in (found or [])
-    }
+    return found
 
 
 def wake(connection: Redis, key: str) -> None:
-    """End the wait of whoever reads this key among those of jobs. Raises RedisError."""
-    publish(connection, [NewEvent(key, "wake", {})])
+    """End the wait of a reader that has this key among its positions. Raises RedisError."""
+    publish(connection, [Event(key, "wake", {})])
 
 
 def _key(job_id: str) -> str:

@@ -1,14 +1,14 @@
 """The lanes: rq queues whose entries carry a job's id and nothing else.
 
-The row is the job; an entry only brings it to the worker. So an entry may be lost (`reconcile` makes it anew), may come twice
-(the second finds the row claimed) and is never trusted: it is read as JSON, and the worker calls nothing that it names.
+The row is the job; an entry only brings the job to the worker. So an entry may be lost (`reconcile` pushes another), may come
+twice (the second finds the row claimed) and is never trusted: it is read as JSON, and the worker calls nothing that it names.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -27,65 +27,38 @@ from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
-from jobs.store.store import Store
+from jobs.queue.scripts import TAKE, WITHDRAW
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
 
-#: What an entry names as its function. It exists nowhere: the worker compares the name and calls its engine.
+#: The function that entries name. No such function exists: the worker compares the name and calls its engine.
 FUNCTION = "captionq.generate"
 
-#: Entries that go to Redis in one round trip.
-CHUNK = 1000
+#: Maximum number of entries that go to Redis in one round trip.
+ENTRIES_A_ROUND_TRIP = 1000
 
-#: Seconds between two looks into empty lanes.
-POLL = 0.05
+#: Seconds between two looks at empty lanes.
+EMPTY_LANES_PAUSE = 0.05
 
-# KEYS: each lane and its intermediate list; ARGV: how many, and what an entry's key begins with. An id without an entry stays
-# in the intermediate list: the worker sweeps it.
-_TAKE = """
-local taken = {}
-for lane = 1, #KEYS / 2 do
-  while #taken < tonumber(ARGV[1]) do
-    local id = redis.call('LMOVE', KEYS[2 * lane - 1], KEYS[2 * lane], 'LEFT', 'RIGHT')
-    if not id then break end
-    if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
-      table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
-    end
-  end
-end
-return taken
-"""
-
-# KEYS: a set of ids, and the lanes that are turned round once, without those ids.
-_WITHDRAW = """
-for lane = 2, #KEYS do
-  for _ = 1, redis.call('LLEN', KEYS[lane]) do
-    local id = redis.call('LPOP', KEYS[lane])
-    if redis.call('SISMEMBER', KEYS[1], id) == 0 then redis.call('RPUSH', KEYS[lane], id) end
-  end
-end
-redis.call('DEL', KEYS[1])
-"""
-
-#: Ids that are taken out of their lane one by one: each LREM reads the lane from its beginning. More than these are taken out
+#: Maximum number of ids that are removed one by one: each LREM reads the lane from its beginning. More ids are removed
 #: together, in one walk through the lane.
-FEW = 16
-#: Seconds after which Redis forgets a set of ids whose maker died.
-_MINUTES = 600
+REMOVED_ONE_BY_ONE = 16
+#: Seconds after which Redis forgets a set of ids whose process died.
+_IDS_KEPT = 600
 
-# A lease that ran out is noticed by whoever cleans rq's registries, `rq info` among them. With retries left the entry goes
-# back into its lane; without, rq would call it failed.
+# Every rq process that cleans the registries, `rq info` among them, notices a lease that has run out. An entry with retries
+# left goes back into its lane; without retries rq would call the entry failed.
 _RETRY = Retry(max=1000)
 
 
 class Entry(RQJob):
-    """An rq job that cannot be called: what it names is data."""
+    """An rq job that cannot be called: the function that it names is only data."""
 
     def restore(self, raw_data: dict[Any, Any]) -> None:
-        """Read the entry. Callbacks and webhooks are dropped: rq would import and call what they name.
+        """Read the entry, and drop its callbacks and webhooks: rq would import and call the functions that they name.
 
-        Groups and rate limits are rq's own books about its jobs, which an entry of captionq is in none of.
+        An entry with any of these, or in one of rq's groups or rate limits, is marked `foreign`: captionq uses none of them.
         """
         super().restore(raw_data)
         self.foreign = bool(
@@ -104,20 +77,20 @@ class Entry(RQJob):
         self.repeats_left = None
 
     def check(self) -> None:
-        """Raises InvalidRequestError unless captionq made this entry."""
+        """Raise InvalidRequestError unless captionq made this entry."""
         try:
             function = self.func_name
         except DeserializationError:
             raise InvalidRequestError(f"The queue entry '{self.id}' cannot be read as JSON and is refused.") from None
         if self.foreign or function != FUNCTION:
-            raise InvalidRequestError(f"The queue entry '{self.id}' asks for '{function}', which is refused.")
+            raise InvalidRequestError(f"The queue entry '{self.id}' names the function '{function}' and is refused.")
 
     def perform(self) -> None:
-        raise InvalidRequestError("A queue entry is not to be called.")
+        raise InvalidRequestError("A queue entry cannot be called.")
 
 
 class LaneQueue(Queue):
-    """One lane in Redis."""
+    """rq queue of one lane."""
 
     job_class = Entry
 
@@ -131,10 +104,15 @@ class LaneQueue(Queue):
         serializer: Any = None,
         death_penalty_class: Any = None,
     ) -> tuple[RQJob, Queue] | None:
-        """The next entry of the first lane that has one; `timeout` in seconds, None: do not wait.
+        """Take the next entry from the first lane that has one.
 
         rq waits at several queues with BLPOP, which hands an id out and keeps no trace of it: a kill at that moment loses
-        the job. Each lane is asked in its turn here, and LMOVE leaves the id in the lane's intermediate list.
+        the job. Here the lanes are asked in turn, and LMOVE leaves the id in the lane's intermediate list.
+
+        Args:
+            timeout: seconds to wait. None: do not wait, and return None if all lanes are empty.
+
+        Raises DequeueTimeout when the time is over.
         """
         queues = list(queues)
         deadline = time.monotonic() + (timeout or 0)
@@ -145,24 +123,27 @@ class LaneQueue(Queue):
                 return None
             if time.monotonic() >= deadline:
                 raise DequeueTimeout(timeout, [queue.key for queue in queues])
-            time.sleep(POLL)
+            time.sleep(EMPTY_LANES_PAUSE)
 
     def ids(self) -> set[str]:
-        """Every job that has an entry here: waiting, just taken, running or put off."""
+        """Return the id of every job with an entry in this lane: waiting, just taken, running or put off."""
         started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
         scheduled = set(self.scheduled_job_registry.get_job_ids(cleanup=False))
         return {*self.get_job_ids(), *self.intermediate_queue.get_job_ids(), *started, *scheduled}
 
 
 def lanes(connection: Redis) -> list[LaneQueue]:
-    """All lanes, in the order in which the worker empties them."""
+    """Return all lanes, in the order in which the worker empties them."""
     return [LaneQueue(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
 
 
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
-    """The next entries of the lanes, `most` at most, in one round trip: from the first lane as long as it has some."""
+    """Take up to `most` entries in one round trip: from the first lane as long as it has any, then from the next.
+
+    The ids stay in their lanes' intermediate lists. An id without an entry is left there and not returned.
+    """
     keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
-    found: Any = connection.eval(_TAKE, len(keys), *keys, most, Entry.key_for(""))
+    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""))
     taken: list[tuple[Entry, Queue]] = []
     for lane, job_id, fields in found:
         entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)
@@ -172,10 +153,14 @@ def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[En
 
 
 def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = False) -> None:
-    """Give rows that are committed their queue entries, in this order; `at_front`: ahead of what waits already."""
+    """Push entries for committed rows, in this order.
+
+    Args:
+        at_front: put them ahead of the entries that wait already.
+    """
     queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
-    # Each entry that goes to the front goes ahead of the one before it.
-    for chunk in chunked(reversed(ids) if at_front else ids, CHUNK):
+    # Each entry that goes to the front goes ahead of the previous one.
+    for chunk in chunked(reversed(ids) if at_front else ids, ENTRIES_A_ROUND_TRIP):
         queue.enqueue_many(
             Queue.prepare_data(
                 FUNCTION,
@@ -192,20 +177,23 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
 
 @contextmanager
 def rows_first() -> Iterator[None]:
-    """Go on when the broker is away: the rows are written, and `reconcile` brings the lanes to agree with them later."""
+    """Survive a broker that is away: the rows are written, and `reconcile` pushes their entries later."""
     try:
         yield
     except RedisError as error:
-        logger.warning("The broker is away (%s): the jobs wait for it.", error)
+        logger.warning("The broker is away (%s). The jobs are stored and wait for it.", error)
 
 
 def waiting(connection: Redis, lane: str) -> int:
-    """How many entries wait in a lane. Raises RedisError."""
+    """Return the number of entries that wait in a lane. Raises RedisError."""
     return LaneQueue(lane, connection=connection, serializer=JSONSerializer).count
 
 
 def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
-    """How many entries go before this one, in all lanes; None: it does not wait. Raises RedisError."""
+    """Return the number of entries, in all lanes, that go before this job's entry.
+
+    Returns None if the job does not wait in the lane. Raises RedisError.
+    """
     order = list(Lane)
     queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
     position = queue.get_job_position(job_id)
@@ -215,11 +203,14 @@ def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
 
 
 def withdraw(connection: Redis, ids: Sequence[str]) -> None:
-    """Take the entries of rows that ended (were cancelled) out again. The worker notices those that it runs."""
+    """Remove the entries of these jobs from all lanes: jobs that were cancelled, or that will be pushed again.
+
+    Jobs that run have left their lane; the worker notices by itself that they were cancelled.
+    """
     keys = [queue.key for queue in lanes(connection)]
-    few = len(ids) <= FEW
+    few = len(ids) <= REMOVED_ONE_BY_ONE
     withdrawn = f"captionq:withdrawn:{token_hex(8)}"
-    for chunk in chunked(ids, CHUNK):
+    for chunk in chunked(ids, ENTRIES_A_ROUND_TRIP):
         with connection.pipeline() as pipeline:
             pipeline.delete(*map(Entry.key_for, chunk))
             if few:
@@ -227,19 +218,19 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
                     pipeline.lrem(key, 1, job_id)
             else:
                 pipeline.sadd(withdrawn, *chunk)
-                pipeline.expire(withdrawn, _MINUTES)
+                pipeline.expire(withdrawn, _IDS_KEPT)
             pipeline.execute()
     if not few:
-        connection.eval(_WITHDRAW, 1 + len(keys), withdrawn, *keys)
+        connection.eval(WITHDRAW, 1 + len(keys), withdrawn, *keys)
 
 
 def stop(connection: Redis, worker: str, job_id: str) -> None:
-    """Tell the worker that runs a job at once that it was cancelled; by itself it would look after a moment."""
+    """Notify the worker at once that a job it runs was cancelled; by itself it would notice a moment later."""
     send_command(connection, worker, "stop-job", job_id=job_id)
 
 
 def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
-    """Take a stale id out of the lane's intermediate list, and delete its entry unless it is to be kept."""
+    """Remove a stale id from the lane's intermediate list, and delete its entry unless `keep`."""
     with connection.pipeline() as pipeline:
         pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
         if not keep:
@@ -248,23 +239,6 @@ def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> Non
 
 
 def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
-    """Let an entry wait in rq's scheduled registry before it enters its lane again."""
+    """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
     entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
-
-
-def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
-    """Give every queued row that has no entry one, and return how many had none.
-
-    Args:
-        older_than: seconds; leaves out rows whose writer may be about to push them.
-        begun: ids of jobs that a worker had taken. They go ahead of what waits; all others go behind.
-    """
-    present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
-    missing: dict[tuple[str, bool], list[str]] = {}
-    for job_id, lane in store.queued(older_than):
-        if job_id not in present:
-            missing.setdefault((lane, job_id in begun), []).append(job_id)
-    for (lane, at_front), ids in missing.items():
-        push(connection, lane, ids, at_front=at_front)
-    return sum(map(len, missing.values()))

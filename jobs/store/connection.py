@@ -1,6 +1,7 @@
 """The connection to the system of record: SQLite in WAL, or Postgres through the database URL.
 
-On both, one writes at a time: who changes rows has read them before, and no two wait for each other's.
+On both, only one transaction writes at a time: rows do not change between a writer's read and its write, and writers do not
+deadlock.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.file_locks import exclusive
 from jobs.settings import Settings
 
-#: The newest migration in `migrations/versions`. A test holds it true.
+#: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0005"
 
-#: Seconds that a writer waits for another one.
+#: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30
-#: The turn of a writer on Postgres, held to the end of its transaction. One that falls silent, such as a Mac whose lid is
-#: closed, is cut off.
+#: A writer's lock on Postgres, held to the end of its transaction. The server cuts off a writer that falls silent, such as a
+#: Mac whose lid is closed.
 _WRITERS_TURN = text(
     "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
 )
 
 
 def open_database(settings: Settings) -> Engine:
-    """Connect, and bring the tables up to date. Raises DatabaseError, DataFolderError."""
+    """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError."""
     settings.make_folders()
     try:
-        # Connections to a server break with it: each is tried before it is used.
+        # Connections to a server break when the server does: each is tested before use.
         engine = create_engine(settings.database, hide_parameters=True, pool_pre_ping=settings.database_url is not None)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
-        # Alone from the first look on: a switch to WAL fails at once, whatever the busy_timeout, while another process so much
-        # as reads.
+        # Exclusive from the first read on: a switch to WAL fails at once, despite the busy_timeout, while another process even
+        # reads.
         with exclusive(settings.data_dir / "migration.lock"):
             if engine.dialect.name == "sqlite":
                 _set_wal(engine)
@@ -54,7 +55,7 @@ def open_database(settings: Settings) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: committed at the end, rolled back by an exception."""
+    """Open a write transaction: committed at the end of the block, rolled back by an exception."""
     with engine.connect().execution_options(captionq_writes=True) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(_WRITERS_TURN)
@@ -63,22 +64,22 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent view; takes no lock that a writer would wait for.
+    """Open a read transaction: one consistent view, without a lock that a writer would wait for.
 
-    Raises InvalidRequestError when something is looked for that Postgres cannot hold: a text with a NUL character.
+    Raises InvalidRequestError when the query holds a text that Postgres cannot hold, one with a NUL character.
     """
     try:
         with engine.connect() as connection, connection.begin():
             yield connection
     except DataError as error:
-        raise InvalidRequestError("A name holds a NUL character; no name here does.") from error
+        raise InvalidRequestError("A name contains a NUL character, which is not allowed.") from error
 
 
 def is_away(error: Exception) -> bool:
-    """Whether it means that a database server cannot be reached for now; a file always can."""
+    """Return whether the error means that the database server cannot be reached for now. A file always can."""
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
-    # Who fell silent in the middle of a transaction is cut off with an InternalError.
+    # A client that fell silent in the middle of a transaction is cut off with an InternalError.
     return isinstance(error, OperationalError) or error.connection_invalidated
 
 
@@ -94,15 +95,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail at once with SQLITE_BUSY, whatever the busy_timeout: a
+    # A transaction that reads first and writes later can fail at once with SQLITE_BUSY, despite the busy_timeout: a
     # writer therefore takes the lock at its beginning.
     writes = connection.get_execution_options().get("captionq_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _set_wal(engine: Engine) -> None:
-    """Write-ahead logging, once and for all: the file remembers it."""
-    # Outside of any transaction, where alone it is possible.
+    """Switch to write-ahead logging. The file remembers the switch."""
+    # The switch is only possible outside of a transaction.
     with closing(engine.raw_connection()) as connection:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
 
@@ -115,7 +116,7 @@ def _schema_version(engine: Engine) -> str | None:
 
 
 def _migrate(engine: Engine) -> None:
-    # Imported here: nearly every start finds the schema up to date and saves the time.
+    # Imported here: nearly every start finds the schema up to date, and saves the time of the import.
     from alembic import command
     from alembic.config import Config
 

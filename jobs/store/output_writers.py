@@ -1,6 +1,6 @@
-"""Of all open jobs at most one is going to write a text file. Two would leave the text of whichever ends last.
+"""The rule that at most one open job writes a text file. Of two, the job that ends last would overwrite the other's text.
 
-The functions here take the connection of a write transaction: what they find stays so until its end.
+The functions here take the connection of a write transaction, so that the rows they read do not change until its end.
 """
 
 from __future__ import annotations
@@ -14,82 +14,82 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import ConflictError
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, BatchKind, Job
-
-#: Outputs a statement.
-CHUNK = 500
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-#: With an operator, so that SQLite does not choose the index on the status: that one leads to all open jobs there are.
+#: The condition has an operator so that SQLite does not choose the index on the status, which leads to all open jobs.
 _IS_OPEN = (_job.c.status + "").in_(OPEN)
 
 
 @dataclass(frozen=True)
 class Writer:
-    """An open job that is going to write a file."""
+    """An open job that will write a file."""
 
     job_id: str
     output: str
     digest: str
     batch_id: str | None
-    #: The `BatchKind`; None: it has no batch.
+    #: The `BatchKind`; None: the job has no batch.
     kind: str | None
 
     @property
     def maker(self) -> str:
-        """Names the request or the command that queued the job."""
+        """The name of the request or command that queued the job, for messages."""
         made_by = {BatchKind.RUN: "another run", BatchKind.FOLDER: "POST /v1/folders", BatchKind.LIST: "POST /v1/jobs"}
         return f"{made_by[BatchKind(self.kind)]} ({self.batch_id})" if self.kind else self.job_id
 
 
 @dataclass
 class TakenUp:
-    """What became of jobs that were to be queued."""
+    """Outcome of an attempt to queue the jobs of a run."""
 
     new: list[Job] = field(default_factory=list)
-    #: Ids of a dead run's open jobs that asked the same; they are in the batch of this run now.
+    #: Ids of a dead run's open jobs with the same request; they are in the batch of this run now.
     resumed: list[str] = field(default_factory=list)
-    #: The fingerprints of the texts that resumed jobs are to replace, as these are now, by the jobs' ids.
+    #: For resumed jobs, by id: the SHA-256 of the text that the job is to replace, as the text is now.
     texts: dict[str, str] = field(default_factory=dict)
-    #: Ids of a dead run's open jobs that asked something else, to be cancelled.
+    #: Ids of a dead run's open jobs with another request, to be cancelled.
     superseded: list[str] = field(default_factory=list)
-    #: Open jobs of others that ask the same.
+    #: Open jobs of other runs and requests with the same request.
     followed: list[Writer] = field(default_factory=list)
-    #: Open jobs of others that ask something else and write the same file.
+    #: Open jobs of other runs and requests with another request and the same file.
     refused: list[Writer] = field(default_factory=list)
 
     @property
     def queued(self) -> list[str]:
-        """Ids of the new jobs that wait: one that carries an error has ended at once."""
+        """Ids of the new jobs that wait. A new job that carries an error has ended at once."""
         return [job.id for job in self.new if job.error_code is None]
 
 
 def writers_of(connection: Connection, outputs: Iterable[str]) -> dict[str, Writer]:
-    """The open jobs that write these files, by the files' addresses."""
+    """Find the open jobs that write these files, by the files' addresses."""
     columns = (_job.c.id, _job.c.output, _job.c.digest, _job.c.batch_id, _batch.c.kind)
     query = select(*columns).join_from(_job, _batch, isouter=True)
     found: dict[str, Writer] = {}
-    for chunk in chunked(outputs, CHUNK):
+    for chunk in chunked(outputs, ROWS_A_STATEMENT):
         rows = connection.execute(query.where(_job.c.output.in_(chunk), _IS_OPEN))
         found.update((row.output, Writer(*row)) for row in rows)
     return found
 
 
 def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
-    """Write queued jobs. Raises ConflictError when an open job writes the file of one of them, or two write one file."""
+    """Insert queued jobs. Raises ConflictError if an open job writes the file of a new job, or if two new jobs write one file."""
     outputs = Counter(job.output for job in jobs if job.output is not None)
     if busy := writers_of(connection, outputs):
         raise busy_error(list(busy.values()))
     if twice := [output for output, count in outputs.items() if count > 1]:
-        raise ConflictError(f"Two of these jobs write one file: {twice[0]}. Ask about one of their images only.")
+        raise ConflictError(f"Two of these jobs would write the same file: {twice[0]}. Leave out one of their images.")
     connection.execute(insert(_job), [job.model_dump() for job in jobs])
 
 
 def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[str]) -> TakenUp:
-    """Decide about jobs of one run that is to queue them. `dead`: ids of batches whose command has ended.
+    """Decide for each job of a run: queue it, or resume, replace, follow or refuse the open job that writes its file.
 
-    `writers` of the jobs' files; what is decided here is added.
+    Args:
+        writers: the open jobs that write the jobs' files, by address. The decisions made here are added.
+        dead: ids of batches whose command has ended.
     """
     taken = TakenUp()
     for job in jobs:
@@ -116,7 +116,8 @@ def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[s
 
 
 def busy_error(busy: Sequence[Writer]) -> ConflictError:
-    """Some of the files of a request are going to be written by others."""
+    """Return the error of a request some of whose files other open jobs will write."""
     return ConflictError(
-        f"{len(busy)} of these images are being asked about already, by {busy[0].maker} first. Wait for its end, or cancel it."
+        f"Open jobs exist already for {len(busy)} of these images, the first of them queued by {busy[0].maker}. "
+        "Wait until these jobs have ended, or cancel them."
     )

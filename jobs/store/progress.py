@@ -1,4 +1,4 @@
-"""How far a batch is: counts, speed and the time that is left."""
+"""Progress of a batch: counts, speed and the time that is left."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
 
-#: Jobs that ended last, whose times tell the speed.
-RECENT = 50
+#: Number of jobs, the last that ended, from whose times the speed is computed.
+RECENT_JOBS = 50
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One batch at one moment."""
+    """State of a batch at one moment."""
 
     counts: dict[JobStatus, int]
-    #: Jobs that end a second, by those that ended last; None: too few have.
+    #: Jobs ended per second, by the jobs that ended last; None: too few have ended.
     rate: float | None
-    #: Until the last open job has ended, at that rate; None: not known.
+    #: Seconds until the last open job has ended, at that rate; None: unknown.
     seconds_left: float | None
-    #: When the last job ended, in seconds since the epoch; None: some are open, or there are none.
+    #: The time when the last job ended, in seconds since the epoch; None: some jobs are open, or the batch has none.
     finished_at: float | None
 
     @property
@@ -29,11 +29,11 @@ class Progress:
 
 
 def progress_of(store: Store, batch: Batch) -> Progress:
-    """Of the jobs that are in the store by now."""
+    """Compute the progress of a batch from the jobs that are in the store by now."""
     counts = store.counts(batch.id)
-    ends = store.last_ends(batch.id, RECENT + 1)
-    # The one before the recent ones ended when they began; before the first ones there was nothing.
-    since = ends.pop() if len(ends) > RECENT else batch.created_at
+    ends = store.last_ends(batch.id, RECENT_JOBS + 1)
+    # The speed counts from the end before the recent ones, or from the batch's creation if there are no more.
+    since = ends.pop() if len(ends) > RECENT_JOBS else batch.created_at
     rate = len(ends) / (ends[0] - since) if ends and ends[0] > since else None
     waiting = sum(counts[status] for status in OPEN)
     left = waiting / rate if waiting and rate else None

@@ -1,6 +1,6 @@
-"""The statements that the worker executes for every job, built once: to build one takes longer than to execute it.
+"""Statements that the worker executes for every job, built once: building a statement takes longer than executing it.
 
-Columns without an expression of their own are set to the parameters of their name.
+Columns without an expression of their own are set to the parameters of the same name.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from sqlmodel import SQLModel
 
 from jobs.store.tables import JobStatus
 
+#: Maximum number of rows that one statement names: far below SQLite's limit of 32,766 variables.
+ROWS_A_STATEMENT = 500
+
 _job: Table = SQLModel.metadata.tables["job"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
-#: What decides about a job's turn.
+#: The columns that decide when a job begins (`JobSummary`).
 SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
     _job.c.id.in_(_ids)
 )
@@ -32,7 +35,7 @@ CLAIM: ReturningUpdate[tuple[object, ...]] = (
 
 @cache
 def ending(leaving: tuple[JobStatus, ...]) -> Update:
-    """To a terminal status; numbers the job `job_id` within its batch in the order of the ends."""
+    """Build the UPDATE that ends the job `job_id`, and numbers it within its batch in the order of the ends."""
     ended = _job.alias()
     last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(ended.c.batch_id == _job.c.batch_id)
     return (

@@ -1,31 +1,30 @@
 """The system of record: every change of a job's state is one method and one transaction.
 
-Each change is an `UPDATE … WHERE status IN (…)` guarded by the states it may leave, so of two that race one wins and the
-other learns from the row count that it lost. Terminal states are final: no method leaves them. Nothing here deletes a row.
+Each change is an `UPDATE … WHERE status IN (…)`, guarded by the states that the change may leave. Of two changes that race, one
+wins, and the other learns from the row count that it lost. Terminal states are final: no method leaves them, and none deletes a
+row.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
-from jobs.errors import CaptionqError, PoisonError
+from jobs.errors import CaptionqError
 from jobs.store.connection import writing
 from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
-from jobs.store.queries import CHUNK, JobQueries, as_job
-from jobs.store.statements import CLAIM, ending
+from jobs.store.queries import JobQueries, as_job
+from jobs.store.recovery import Recovered, take_back
+from jobs.store.state_changes import end_jobs, update_jobs
+from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
 from jobs.store.webhook_rows import add_webhooks
-
-#: A job whose worker died this often while it ran has killed it, and is given up.
-MAX_DEATHS = 3
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -33,7 +32,7 @@ _batch: Table = SQLModel.metadata.tables["batch"]
 
 @dataclass(frozen=True)
 class Result:
-    """What a generation gave: the text, its usage in tokens and where the time went in seconds."""
+    """Result of a generation: the text, its usage in tokens and its timings in seconds."""
 
     text: str
     #: `stop` or `length`.
@@ -45,31 +44,27 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: What was noticed about the text: `empty`, `repetition`.
+    #: A flaw of the text: `empty`, `repetition`; None: none was found.
     quality: str | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What a dead worker left behind."""
-
-    requeued: list[str]
-    poisoned: list[str]
-
-
 class Store(JobQueries):
-    """Reads and changes jobs and batches. Safe to use from several processes and threads at once."""
+    """Store of jobs and batches. Safe to use from several processes and threads at once."""
 
-    # -- making -------------------------------------------------------------------------------------
+    # -- batches and new jobs -----------------------------------------------------------------------
 
     def add_batch(self, batch: Batch) -> None:
+        """Insert a batch, before its jobs."""
         with writing(self._engine) as connection:
             connection.execute(insert(_batch).values(batch.model_dump()))
 
     def complete(self, batch_id: str, webhooks: Sequence[Webhook] = ()) -> bool:
-        """All jobs of the batch are there, and somebody may be told of its end. False: it was given up meanwhile."""
+        """Mark a batch complete, now that all its jobs are there, and add the webhooks for its end.
+
+        Returns False, and adds none, if the batch was given up meanwhile.
+        """
         with writing(self._engine) as connection:
             if not self._complete(connection, batch_id):
                 return False
@@ -77,66 +72,76 @@ class Store(JobQueries):
             return True
 
     def give_up(self, batch_id: str) -> bool:
-        """No more jobs will come to a batch that is not complete, and its key is free for another one."""
+        """Close an incomplete batch to further jobs, and free its idempotency key. Returns False if it was complete."""
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Write queued jobs in one transaction. Keep them to some hundreds: the worker cannot write meanwhile.
+        """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
-        A job with an error has failed before it could begin, and ends at once.
+        A job that carries an error ends at once, as failed. Raises ConflictError if two open jobs would write one file.
         """
         with writing(self._engine) as connection:
             insert_jobs(connection, jobs)
             self._end_refused(connection, jobs)
 
     def take_up(self, jobs: Sequence[Job], batch_id: str, dead: Collection[str]) -> TakenUp:
-        """Write those of these jobs whose files no open job writes; take over or cancel what dead runs left of the others.
+        """Insert the jobs whose files no open job writes; for the others, take over or cancel the open jobs of dead runs.
 
-        One transaction, so of two commands that come at the same moment one queues a job and the other finds it. `jobs` are
-        some hundreds, of the batch `batch_id`. `dead`: ids of batches whose command has ended.
+        This is one transaction, so of two commands that come at the same moment one queues a job and the other finds it.
+
+        Args:
+            jobs: at most some hundreds, of the batch `batch_id`.
+            dead: ids of batches whose command has ended.
         """
         with writing(self._engine) as connection:
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
-            self._end(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            self._update(connection, taken.resumed, OPEN, batch_id=batch_id)
+            end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
+            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
             for job_id, before in taken.texts.items():
-                self._update(connection, [job_id], OPEN, output_before=before)
+                update_jobs(connection, [job_id], OPEN, output_before=before)
             if taken.new:
                 connection.execute(insert(_job), [job.model_dump() for job in taken.new])
                 self._end_refused(connection, taken.new)
         return taken
 
     def adopt(self, ids: Sequence[str], batch_id: str, dead: Collection[str]) -> int:
-        """Move open jobs of runs that are dead into the batch of the run that takes them over. Returns how many moved.
+        """Move open jobs from dead runs into the batch of the run that takes them over. Returns how many moved.
 
-        Not those that another run has taken over before.
+        Jobs that another run has taken over before stay there. `dead`: ids of batches whose command has ended.
         """
         moved = 0
-        for chunk in chunked(ids, CHUNK):
+        for chunk in chunked(ids, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
-                moved += self._update(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
+                moved += update_jobs(connection, chunk, OPEN, _job.c.batch_id.in_(dead), batch_id=batch_id)
         return moved
 
     def cancel_abandoned(
         self, outputs: Iterable[str], dead: Collection[str], leaving: Sequence[JobStatus] = OPEN
     ) -> list[str]:
-        """queued (or running, see `leaving`) → cancelled, for jobs of dead runs that write these files. Returns their ids."""
+        """Cancel the jobs of dead runs that write these files. Returns the ids of the cancelled jobs.
+
+        Args:
+            outputs: addresses of the files.
+            dead: ids of batches whose command has ended.
+            leaving: only jobs in one of these states.
+        """
         cancelled: list[str] = []
-        for chunk in chunked(outputs, CHUNK):
+        for chunk in chunked(outputs, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
-                left = [one.job_id for one in writers_of(connection, chunk).values() if one.batch_id in dead]
+                writers = writers_of(connection, chunk).values()
+                left = [writer.job_id for writer in writers if writer.batch_id in dead]
                 query = select(_job.c.id).where(_job.c.id.in_(left), _job.c.status.in_(leaving))
                 ids = list(connection.execute(query).scalars())
-                self._end(connection, ids, tuple(leaving), JobStatus.CANCELLED)
+                end_jobs(connection, ids, tuple(leaving), JobStatus.CANCELLED)
                 cancelled += ids
         return cancelled
 
-    # -- a job's way --------------------------------------------------------------------------------
+    # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """queued → running, for those of the ids whose rows are still queued: these jobs, by their ids."""
+        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
@@ -144,116 +149,70 @@ class Store(JobQueries):
         return {row["id"]: as_job(row) for row in rows}
 
     def keep_answer(self, job_id: str, text: str, previous_text: bytes | None) -> bool:
-        """Keep the answer of a running job before its file is written. False: it was cancelled meanwhile.
+        """Store the answer of a running job before its file is written. Returns False if the job was cancelled meanwhile.
 
-        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is what the file held.
+        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is the file's content.
         """
         return self._change([job_id], (JobStatus.RUNNING,), text=text, previous_text=previous_text) == 1
 
     def succeed(self, job_id: str, result: Result) -> bool:
-        """running → succeeded, with the result. False: it was cancelled meanwhile, and the result is dropped."""
+        """Store the result: running → succeeded. Returns False if the job was cancelled meanwhile: the result is dropped."""
         return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
 
     def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
-        """queued or running → failed, with the error (and the result, when only writing it out failed)."""
+        """Store the error: queued or running → failed. Returns False if the job had ended.
+
+        `result` is stored too, for a job of which only the writing of the file failed.
+        """
         values = {} if result is None else asdict(result)
         error_values = {"error_code": error.code, "error_message": error.message}
         return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
 
     def release(self, job_id: str, error: CaptionqError | None = None) -> bool:
-        """running → queued: the worker stops before it is done, or a transient `error` is to be tried again."""
+        """Return a job to the queue: running → queued. Returns False if the job was not running.
+
+        The worker stops before the job is done, or tries it again after a transient `error`, which is stored.
+        """
         values = {} if error is None else {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
-        """queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
+        """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
         cancelled: list[str] = []
-        for chunk in chunked(ids, CHUNK):
+        for chunk in chunked(ids, ROWS_A_STATEMENT):
             with writing(self._engine) as connection:
                 query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
                 open_ids = list(connection.execute(query).scalars())
-                self._end(connection, open_ids, OPEN, JobStatus.CANCELLED)
+                end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
                 cancelled.extend(open_ids)
         return cancelled
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
-        """What a dead worker of this name still ran goes back: running → queued, or → failed as `poison`.
+        """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.
 
-        To be called by the one process that holds that name now. `died`: whether the jobs may have been the cause.
+        Only the process that holds this name now may call it.
+
+        Args:
+            died: whether the jobs may have caused the worker's death, which then counts as one of each job's deaths.
         """
         with writing(self._engine) as connection:
-            query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
-            deaths = {row.id: row.deaths for row in connection.execute(query)}
-            poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
-            requeued = [job_id for job_id in deaths if job_id not in poisoned]
-            error = PoisonError(f"The worker died {MAX_DEATHS} times while it ran this job; it was given up.")
-            values = {"error_code": error.code, "error_message": error.message}
-            for job_id in poisoned:
-                count = deaths[job_id] + 1
-                self._end(connection, [job_id], (JobStatus.RUNNING,), JobStatus.FAILED, deaths=count, **values)
-            for chunk in chunked(requeued, CHUNK):
-                self._update(
-                    connection,
-                    chunk,
-                    (JobStatus.RUNNING,),
-                    status=JobStatus.QUEUED,
-                    worker=None,
-                    deaths=_job.c.deaths + int(died),
-                )
-        return Recovered(requeued=requeued, poisoned=poisoned)
+            return take_back(connection, worker, died=died)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
-        """queued → failed, for new jobs that carry an error."""
+        """End new jobs that carry an error: queued → failed."""
         refused = [job.id for job in jobs if job.error_code is not None]
-        self._end(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
+        end_jobs(connection, refused, (JobStatus.QUEUED,), JobStatus.FAILED)
 
     def _complete(self, connection: Connection, batch_id: str, **values: object) -> bool:
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
         return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
 
-    # -- the one guarded UPDATE -----------------------------------------------------------------------
+    # -- the guarded UPDATE in a transaction of its own ---------------------------------------------
 
     def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
         with writing(self._engine) as connection:
-            return self._update(connection, ids, leaving, **values)
+            return update_jobs(connection, ids, leaving, **values)
 
     def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
         with writing(self._engine) as connection:
-            return self._end(connection, ids, leaving, status, **values)
-
-    def _end(
-        self,
-        connection: Connection,
-        ids: Sequence[str],
-        leaving: tuple[JobStatus, ...],
-        status: JobStatus,
-        **values: object,
-    ) -> int:
-        """To a terminal status; numbers each job within its batch in the order of their ends."""
-        changed = 0
-        for job_id in ids:
-            end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
-            changed += connection.execute(ending(leaving), end).rowcount
-        return changed
-
-    def _update(
-        self,
-        connection: Connection,
-        ids: Sequence[str],
-        leaving: Sequence[JobStatus],
-        *guards: ColumnElement[bool],
-        **values: object,
-    ) -> int:
-        guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
-        return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
-
-
-def _storable(values: Mapping[str, object]) -> dict[str, object]:
-    """Turn lists into JSON, and replace NUL characters, which a model may generate: Postgres cannot store them."""
-    return {name: _stored(value) for name, value in values.items()}
-
-
-def _stored(value: object) -> object:
-    if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+            return end_jobs(connection, ids, leaving, status, **values)

@@ -1,4 +1,4 @@
-"""The rows of the system of record."""
+"""Tables of the system of record."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from jobs.requests import Request
 
 
 class JobStatus(StrEnum):
-    """Where a job is. `queued → running → succeeded | failed | cancelled`; only recovery and retries lead back to queued."""
+    """State of a job. `queued → running → succeeded | failed | cancelled`; only recovery and retries lead back to queued."""
 
-    QUEUED = "queued"  #: a row that waits; it has a queue entry, or `reconcile` gives it one
+    QUEUED = "queued"  #: waits; has a queue entry, or `reconcile` pushes one
     RUNNING = "running"  #: claimed by a worker
     SUCCEEDED = "succeeded"  #: final: its text and usage are stored
     FAILED = "failed"  #: final: its error is stored
-    CANCELLED = "cancelled"  #: final: somebody did not want it any more
+    CANCELLED = "cancelled"  #: final: a client or command cancelled it
 
 
+#: States of jobs that have not ended.
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
-#: Ended without an answer: what may be asked again.
+#: States of jobs that ended without an answer, which may be run again.
 UNANSWERED = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Lane(StrEnum):
-    """The queues, in the order in which the worker empties them."""
+    """Name of a lane. The worker empties the lanes in this order."""
 
-    INTERACTIVE = "interactive"  #: somebody waits for the answer
+    INTERACTIVE = "interactive"  #: urgent: a client waits for the answer
     BULK = "bulk"  #: folders and batches
 
 
 def new_id(kind: str) -> str:
-    """An id that sorts by the time it was made: `job_` + 11 hex digits of milliseconds + 10 random ones."""
+    """Make an id that sorts by its time: `<kind>_`, 11 hex digits of milliseconds, 10 random hex digits."""
     return f"{kind}_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
 
 
 class BatchKind(StrEnum):
-    """What made a batch."""
+    """Kind of request or command that made a batch."""
 
     RUN = "run"  #: the command line
     FOLDER = "folder"  #: `POST /v1/folders`
@@ -50,30 +51,30 @@ class BatchKind(StrEnum):
 
 
 class Batch(SQLModel, table=True):
-    """The jobs of one run."""
+    """Batch: the jobs of one command or request."""
 
     __tablename__ = "batch"
     __table_args__ = (Index("batch_idempotency_key", "idempotency_key", unique=True),)
 
     id: str = Field(default_factory=lambda: new_id("batch"), primary_key=True)
-    #: What it was made from, for people: the paths of the command.
+    #: Description for people: the paths that the command was given.
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
-    #: The data folder whose `runs/` holds the lock file of the command that made it (`jobs/creation/live_runs.py`); None: no
-    #: command lives as long as its jobs.
+    #: The data folder whose `runs/` holds the lock file of the command that made the batch (`jobs/creation/live_runs.py`);
+    #: None: no command has to live for its jobs.
     maker: str | None = None
-    #: What makes a repeated creation the same one, and a digest of what was asked with it.
+    #: The client's scoped `Idempotency-Key`, by which a repeated request is recognized, and the digest of the request.
     idempotency_key: str | None = None
     digest: str | None = None
-    #: Whether all of its jobs are there.
+    #: Whether all jobs of the batch are in the database.
     complete: bool = True
     #: Seconds since the epoch, as every `*_at`.
     created_at: float = Field(default_factory=time.time)
 
 
 class Job(SQLModel, table=True):
-    """One generation: what was asked, where it is, and what came of it."""
+    """Job: one generation, with its request, its state and its result."""
 
     __tablename__ = "job"
     __table_args__ = (
@@ -81,7 +82,7 @@ class Job(SQLModel, table=True):
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
         Index("job_idempotency_key", "idempotency_key", unique=True),
-        # Hashes on Postgres: its trees hold no text of the length that a path may have.
+        # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
         Index("job_output", "output", postgresql_using="hash"),
     )
 
@@ -96,42 +97,42 @@ class Job(SQLModel, table=True):
     request: str = Field(sa_column=Column(Text, nullable=False))
     #: Equal for equal requests (`Request.digest`).
     digest: str
-    #: The image, as a file address (`file:///…`): unlike a path, it can hold every file name.
+    #: The image's file address (`file:///…`): unlike a path, an address can hold every file name.
     source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    #: The file that is to hold the text besides this row, as a file address.
+    #: The address of the file that the text is also written to.
     output: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    #: SHA-256 in hex digits of that file's content when the job was queued; None: there was no file. What was written since
-    #: then is left alone.
+    #: SHA-256, in hex digits, of that file's content when the job was queued; None: there was no file. A file that has changed
+    #: since then is not overwritten.
     output_before: str | None = None
-    #: The content that the job's text replaced.
+    #: The file's content that the job's text replaced.
     previous_text: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    #: Whether its events are published as they happen, tokens among them.
+    #: Whether the job's events, tokens among them, are published as they happen.
     streamed: bool = False
-    #: The folders from below which its images may be read, as a JSON list; None: what the worker allows.
+    #: The folders below which the job's images may be read, as a JSON list; None: the folders that the worker allows.
     roots: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    #: What makes a repeated creation the same one.
+    #: The client's scoped `Idempotency-Key`, by which a repeated request is recognized.
     idempotency_key: str | None = None
 
-    #: The worker that claimed it.
+    #: The name of the worker that claimed the job.
     worker: str | None = None
-    #: How often it was claimed.
+    #: Number of claims.
     attempts: int = 0
-    #: How often its worker died while it ran.
+    #: Number of worker deaths while the job ran.
     deaths: int = 0
     created_at: float = Field(default_factory=time.time)
     started_at: float | None = None
     finished_at: float | None = None
-    #: 1, 2, 3 … within the batch, in the order in which its jobs ended: a cursor for whoever follows.
+    #: 1, 2, 3 … within the batch, in the order in which its jobs ended: a cursor for clients that follow the batch.
     finished_order: int | None = None
 
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: `stop` or `length`.
     finish_reason: str | None = None
-    #: `empty`, `repetition`; None: nothing was noticed.
+    #: A flaw of the text: `empty`, `repetition`; None: none was found.
     quality: str | None = None
-    #: JSON in OpenAI's shape, if asked for: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
+    #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    #: Ids of the prompt, image tokens included.
+    #: Number of token ids in the prompt, image tokens included.
     prompt_tokens: int | None = None
     image_tokens: int | None = None
     completion_tokens: int | None = None
@@ -143,37 +144,38 @@ class Job(SQLModel, table=True):
     error_message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
     def parsed_roots(self) -> list[Path] | None:
-        """The folders from below which its images may be read; None: what the worker allows."""
+        """Return the folders below which the job's images may be read; None: the folders that the worker allows."""
         return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
 
     def parsed_request(self) -> Request:
+        """Return the request."""
         return Request.model_validate_json(self.request)
 
 
 class StoredFile(SQLModel, table=True):
-    """An upload: a name for bytes that lie among the blobs."""
+    """Upload: a name for bytes that are stored as a blob."""
 
     __tablename__ = "stored_file"
 
     id: str = Field(default_factory=lambda: new_id("file"), primary_key=True)
-    #: Of its bytes, as 64 hex digits.
+    #: Hash of the bytes, as 64 hex digits.
     sha256: str = Field(index=True)
     bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
     filename: str = Field(sa_column=Column(Text, nullable=False))
-    #: OpenAI's word: `vision`.
+    #: OpenAI's purpose: `vision`.
     purpose: str
-    #: What makes a repeated upload the same one.
+    #: The client's scoped `Idempotency-Key`, by which a repeated upload is recognized.
     idempotency_key: str | None = Field(default=None, unique=True)
     created_at: float = Field(default_factory=time.time)
 
 
 class Webhook(SQLModel, table=True):
-    """Somebody who wants to be told when a job, or all of a batch, has ended."""
+    """Webhook: a message to be sent to a receiver when a job, or all of a batch, has ended."""
 
     __tablename__ = "webhook"
     __table_args__ = (Index("webhook_next_attempt", "next_attempt_at"),)
 
-    #: The same at every attempt: the receiver knows a repeated message by it.
+    #: The same at every attempt: the receiver recognizes a repeated message by its id.
     id: str = Field(default_factory=lambda: new_id("msg"), primary_key=True)
     url: str = Field(sa_column=Column(Text, nullable=False))
     job_id: str | None = Field(
@@ -183,7 +185,7 @@ class Webhook(SQLModel, table=True):
         default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
     )
     attempts: int = 0
-    #: None: there is nothing left to do, it was delivered or given up.
+    #: Seconds since the epoch; None: the message was delivered or given up.
     next_attempt_at: float | None = Field(default_factory=time.time)
     delivered_at: float | None = None
     last_error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))

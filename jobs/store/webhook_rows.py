@@ -1,4 +1,4 @@
-"""Who wants to be told of an end, and how often it was tried: rows that several processes may serve at once."""
+"""Rows of webhooks: receivers and attempts. Several processes may deliver them at once."""
 
 from __future__ import annotations
 
@@ -11,49 +11,42 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.store.connection import reading, writing
+from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Webhook
 
-#: Seconds after a failed attempt until the next one, as Standard Webhooks proposes; then it is given up.
+#: Seconds from each failed attempt to the next, as Standard Webhooks proposes. After the last one the webhook is given up.
 SCHEDULE = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-#: Seconds that a claim holds: longer than an attempt, so that nobody else makes the same one, unless this process dies.
+#: Seconds that a claim holds: longer than an attempt, so that another process makes the same attempt only if this one dies.
 CLAIM_SECONDS = 60
-#: Rows that are looked at together: many, so that those for one slow receiver do not hide the others.
+#: Maximum number of due rows read at once: large, so that the rows of one slow receiver do not hide the others.
 DUE_LIMIT = 10_000
-#: Rows a statement.
-CHUNK = 500
 
 _webhook: Table = SQLModel.metadata.tables["webhook"]
 _job: Table = SQLModel.metadata.tables["job"]
 
 
 def add_webhooks(connection: Connection, webhooks: Sequence[Webhook]) -> None:
-    """Write webhooks within a transaction: the one that writes the last of their jobs, or a later one.
+    """Insert webhooks, in the transaction that inserts the last of their jobs, or in a later transaction.
 
-    A batch without open jobs has ended, so a webhook that is there before the jobs would tell of an end too early.
+    A batch without open jobs counts as ended, so a webhook inserted before the jobs would be sent too early.
     """
-    for chunk in chunked(webhooks, CHUNK):
+    for chunk in chunked(webhooks, ROWS_A_STATEMENT):
         connection.execute(insert(_webhook), [webhook.model_dump() for webhook in chunk])
 
 
 class WebhookStore:
-    """Reads and changes webhooks. Safe to use from several processes and threads at once."""
+    """Store of webhooks. Safe to use from several processes and threads at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def add(self, webhooks: Sequence[Webhook]) -> None:
-        """In a transaction of its own; see `add_webhooks`."""
+        """Insert webhooks in a transaction of their own; see `add_webhooks`."""
         with writing(self._engine) as connection:
             add_webhooks(connection, webhooks)
 
-    def find(self, webhook_id: str) -> Webhook | None:
-        """The webhook, if there is such a one."""
-        with reading(self._engine) as connection:
-            row = connection.execute(select(_webhook).where(_webhook.c.id == webhook_id)).mappings().one_or_none()
-        return None if row is None else Webhook(**row)
-
     def due(self, now: float) -> list[tuple[str, str]]:
-        """(id, URL) of those whose job, or all of whose batch, has ended, and whose time has come; the longest due first."""
+        """Return (id, URL) of the webhooks whose job or whole batch has ended and whose time has come, the longest due first."""
         of_job = select(_job.c.id).where(_job.c.id == _webhook.c.job_id, _job.c.status.in_(OPEN))
         of_batch = select(_job.c.id).where(_job.c.batch_id == _webhook.c.batch_id, _job.c.status.in_(OPEN))
         query = (
@@ -66,7 +59,7 @@ class WebhookStore:
             return [(row.id, row.url) for row in connection.execute(query)]
 
     def claim(self, webhook_id: str, now: float) -> Webhook | None:
-        """Take one that is due for CLAIM_SECONDS, and count the attempt. None: somebody else has taken it."""
+        """Claim a due webhook for CLAIM_SECONDS, and count the attempt. Returns None if another process has claimed it."""
         claim = (
             update(_webhook)
             .where(_webhook.c.id == webhook_id, _webhook.c.next_attempt_at <= now)
@@ -78,16 +71,19 @@ class WebhookStore:
         return None if row is None else Webhook(**row)
 
     def delivered(self, webhook: Webhook) -> None:
-        """The receiver has it: nothing is left to do."""
+        """Mark a webhook as delivered."""
         done = update(_webhook).where(_webhook.c.id == webhook.id)
         with writing(self._engine) as connection:
             connection.execute(done.values(delivered_at=time.time(), next_attempt_at=None, last_error=None))
 
     def failed(self, webhook: Webhook, error: CaptionqError, now: float) -> float | None:
-        """What became of a claimed one. Returns when it is tried again; None: it is given up, or out of this claim's hands."""
+        """Store the error of a claimed webhook's attempt.
+
+        Returns the time of the next attempt. None: the webhook is given up, or the claim has run out and another took its place.
+        """
         wait = SCHEDULE[webhook.attempts - 1] if error.transient and webhook.attempts <= len(SCHEDULE) else None
         again = None if wait is None else now + wait
-        # An attempt that outlived its claim says nothing about the one after it.
+        # An attempt that outlived its claim must not change the later attempt.
         guard = (_webhook.c.id == webhook.id) & (_webhook.c.attempts == webhook.attempts)
         with writing(self._engine) as connection:
             changed = connection.execute(

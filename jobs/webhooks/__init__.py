@@ -1,4 +1,4 @@
 """Webhooks: signed messages and their delivery.
 
-Their rows stand in the store.
+Their rows are in the store.
 """

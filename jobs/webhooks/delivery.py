@@ -1,4 +1,4 @@
-"""The loop that delivers webhooks: one thread a receiver, so that a slow one holds nobody up but itself."""
+"""Delivery of due webhooks: one thread per receiver, so that a slow receiver delays only its own messages."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from jobs.store.tables import Webhook
 from jobs.store.webhook_rows import WebhookStore
 from jobs.webhooks.message import deliver
 
-#: Receivers that are served at the same time.
+#: Maximum number of receivers that are served at the same time.
 THREADS = 8
 
-#: The body of a message, in JSON.
+#: Function that renders the body of a message as JSON.
 Render = Callable[[Webhook], bytes]
 
 logger = logging.getLogger("captionq.webhooks")
 
 
 class Deliverer:
-    """Delivers what is due. Several processes may have one each."""
+    """Deliverer of due webhooks. Several processes may have one each."""
 
     def __init__(self, store: WebhookStore, settings: Settings) -> None:
         self._store = store
@@ -34,11 +34,11 @@ class Deliverer:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        #: The hosts that a thread is at.
+        #: Hosts that a thread is delivering to.
         self._busy: set[str] = set()
 
     def run_once(self, render: Render) -> None:
-        """Set threads to deliver what is due, and return without waiting for them. Raises nothing."""
+        """Start threads that deliver the due webhooks, and return without waiting for them. Raises nothing."""
         try:
             due = self._store.due(time.time())
         except Exception as error:
@@ -51,7 +51,7 @@ class Deliverer:
             self._start(host, ids, render)
 
     def close(self) -> None:
-        """Wait for the messages that are on their way; those that are not stay due."""
+        """Wait for the messages that are on their way. All others stay due."""
         with self._lock:
             self._stopping.set()
         self._threads.shutdown()
@@ -70,32 +70,34 @@ class Deliverer:
                     break
                 self._try(webhook_id, host, render)
         except Exception as error:
-            # By its type alone, here and below: what an unforeseen error says may hold the address, and that a secret.
+            # Only the type is logged, here and below: the text of an unforeseen error may hold the address, and thus a secret.
             logger.error("Webhooks for %s could not be served: %s.", host, type(error).__name__)  # noqa: TRY400
         finally:
             with self._lock:
                 self._busy.discard(host)
 
     def _try(self, webhook_id: str, host: str, render: Render) -> None:
-        # Claimed one by one: a claim must not run out while others of the same receiver are on their way.
+        # Claimed one by one: a claim must not run out while other messages to the same receiver are on their way.
         webhook = self._store.claim(webhook_id, time.time())
         if webhook is None:
             return
         try:
             deliver(webhook, render(webhook), self._settings)
         except WebhookError as error:
-            self._note(webhook, host, error)
+            self._record_failure(webhook, host, error)
         except CaptionqError as error:
-            self._note(webhook, host, WebhookError(error.message))
+            self._record_failure(webhook, host, WebhookError(error.message))
         except Exception as error:
-            self._note(webhook, host, WebhookError(f"The message could not be made or sent: {type(error).__name__}."))
+            self._record_failure(
+                webhook, host, WebhookError(f"The message could not be rendered or sent: {type(error).__name__}.")
+            )
         else:
             self._store.delivered(webhook)
 
-    def _note(self, webhook: Webhook, host: str, error: WebhookError) -> None:
+    def _record_failure(self, webhook: Webhook, host: str, error: WebhookError) -> None:
         now = time.time()
         again = self._store.failed(webhook, error, now)
-        then = "It is not tried again" if again is None else f"The next attempt is in {again - now:.0f} s"
+        then = "There are no more attempts" if again is None else f"The next attempt is in {again - now:.0f} s"
         logger.warning("Webhook %s for %s was not delivered. %s %s.", webhook.id, host, error.message, then)
 
 

@@ -1,4 +1,4 @@
-"""Telling receivers that something has ended, as Standard Webhooks says (https://www.standardwebhooks.com)."""
+"""Messages to receivers of webhooks, signed and sent as Standard Webhooks specifies (https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from jobs.net.http_client import EXCHANGE_ERRORS, exchange, host_of, reason_of
 from jobs.settings import Settings
 from jobs.store.tables import Webhook
 
-#: Seconds that a receiver has to answer; the standard proposes 15 to 30.
+#: Seconds that a receiver has to answer. The standard proposes 15 to 30.
 ANSWER_SECONDS = 15.0
 _PREFIX = "whsec_"
 
 
 def check_webhook_secret(settings: Settings) -> None:
-    """Whether webhooks can be signed, to be asked at the start. Raises SettingsError, which does not repeat the secret."""
+    """Check the secret for signing webhooks, if there is one. Raises SettingsError, whose message does not hold the secret."""
     if settings.webhook_secret is not None:
         _key(settings.webhook_secret.get_secret_value())
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """The signature of a message: version 1, HMAC-SHA-256. `timestamp` is in seconds since the epoch. Raises SettingsError."""
+    """Sign a message: version 1, HMAC-SHA-256. `timestamp` is in seconds since the epoch. Raises SettingsError."""
     signed = b"%b.%d.%b" % (message_id.encode(), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
@@ -35,17 +35,17 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 def deliver(webhook: Webhook, body: bytes, settings: Settings) -> None:
     """Post the body, which is JSON, once. No redirect is followed.
 
-    Raises WebhookError, WebhookGoneError when nobody wants it any more, and SettingsError when there is no valid secret.
+    Raises WebhookError, WebhookGoneError when the receiver wants no more messages, and SettingsError without a valid secret.
     """
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_signature(webhook, body, settings)}
     try:
         url = check_url(webhook.url, settings)
         deadline = Deadline(ANSWER_SECONDS)
         with exchange("POST", url, settings, deadline, headers=headers, content=body) as response:
-            # The answer itself is not read: were it slow, a message that has arrived would be sent again.
+            # The body of the answer is not read: if it were slow, a message that has arrived would be sent again.
             _check_status(response.status, host_of(url))
     except (AddressForbiddenError, InvalidRequestError) as error:
-        # Tried again all the same: names resolve to other addresses later, and settings are mended.
+        # The error is transient all the same: names may resolve to other addresses later, and settings may be corrected.
         raise WebhookError(error.message) from None
     except EXCHANGE_ERRORS as error:
         raise WebhookError(f"{host_of(url)} {reason_of(error)}.") from error
@@ -53,7 +53,7 @@ def deliver(webhook: Webhook, body: bytes, settings: Settings) -> None:
 
 def _signature(webhook: Webhook, body: bytes, settings: Settings) -> dict[str, str]:
     if settings.webhook_secret is None:
-        raise SettingsError("Webhooks cannot be signed. Set CAPTIONQ_WEBHOOK_SECRET to whsec_ and base64.")
+        raise SettingsError("Webhooks cannot be signed. Set CAPTIONQ_WEBHOOK_SECRET to whsec_ followed by base64.")
     timestamp = int(time.time())
     return {
         "webhook-id": webhook.id,
@@ -64,7 +64,7 @@ def _signature(webhook: Webhook, body: bytes, settings: Settings) -> dict[str, s
 
 def _check_status(status: int, host: str) -> None:
     if status == 410:
-        raise WebhookGoneError(f"{host} answered 410: it wants no more messages.")
+        raise WebhookGoneError(f"{host} answered 410: the receiver wants no more messages.")
     if not 200 <= status < 300:
         raise WebhookError(f"{host} answered {status}.")
 
@@ -76,7 +76,7 @@ def _key(secret: str) -> bytes:
         key = b""
     if not 24 <= len(key) <= 64:
         raise SettingsError(
-            "CAPTIONQ_WEBHOOK_SECRET is not valid. It is whsec_ and the base64 of 24 to 64 random bytes: "
-            'echo "whsec_$(openssl rand -base64 32)" makes one.'
+            "CAPTIONQ_WEBHOOK_SECRET is not valid. It must be whsec_ followed by the base64 of 24 to 64 random bytes. "
+            'Make one with: echo "whsec_$(openssl rand -base64 32)"'
         )
     return key

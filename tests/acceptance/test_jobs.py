@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.queue.events import KEPT_ENDED, NewEvent, publish
+from jobs.queue.events import KEPT_ENDED, Event, publish
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
@@ -225,7 +225,7 @@ def test_a_second_attempt_begins_with_restart(served: Served) -> None:
     with closing(Store(served.captionq.settings)) as store, served.broker() as connection:
         store.add([job])
         store.claim([job.id], "another")
-        publish(connection, [NewEvent(job.id, name, data) for name, data in said])
+        publish(connection, [Event(job.id, name, data) for name, data in said])
     events = []
     with served.client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         for event in events_of(response.iter_lines()):

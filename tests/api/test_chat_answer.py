@@ -21,7 +21,7 @@ from api.middleware.request_metrics import RequestMetrics
 from api.runtime.event_hub import Subscription
 from api.runtime.resources import Resources, open_resources
 from api.streaming.job_follower import follow
-from jobs.queue.events import Event, NewEvent, publish
+from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
 from jobs.settings import Settings
 from jobs.store.store import Result, Store
@@ -150,7 +150,7 @@ def test_a_model_in_a_folder_is_called_by_its_name_alone(
 ) -> None:
     """Where it lies is nobody's business."""
     job = a_job(store)
-    publish(connection, [NewEvent(job.id, name, {"model": "/Users/me/models/mine"}) for name in ("loading", "loaded")])
+    publish(connection, [Event(job.id, name, {"model": "/Users/me/models/mine"}) for name in ("loading", "loaded")])
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         events = events_of(response.iter_lines())
         told = [next(event for event in events if event["event"] == name) for name in ("loading", "loaded")]
@@ -169,11 +169,11 @@ def test_a_database_that_fails_under_a_stream_is_told(client: httpx2.Client, sto
         chat = pool.submit(read, "chat", "POST", CHAT, {**HELLO, "stream": True})
         job = the_only_job(store)
         events = pool.submit(read, "events", "GET", f"/v1/jobs/{job.id}/events", None)
-        publish(connection, [NewEvent(job.id, "tokens", {"text": "He", "at": 0, "attempt": 1})])
+        publish(connection, [Event(job.id, "tokens", {"text": "He", "at": 0, "attempt": 1})])
         until(lambda: "captionq_streams 2.0" in client.get("/metrics").text, "both streams")
         with store.engine.begin() as database:
             database.execute(text("ALTER TABLE job RENAME TO elsewhere"))
-        publish(connection, [NewEvent(job.id, "ended", {})])
+        publish(connection, [Event(job.id, "ended", {})])
         chat.result(PATIENCE)
         events.result(PATIENCE)
     for name, told in answers.items():
@@ -205,7 +205,7 @@ def test_odd_ends_of_lines_do_not_break_an_event(client: httpx2.Client, store: S
     """There are clients that split lines as Python's `str.splitlines` does."""
     said = "one\u2028two\u0085three"
     job = a_job(store)
-    publish(connection, [NewEvent(job.id, "tokens", {"text": said, "at": 0, "attempt": 1})])
+    publish(connection, [Event(job.id, "tokens", {"text": said, "at": 0, "attempt": 1})])
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         event = next(event for event in events_of(response.iter_lines()) if event["event"] == "tokens")
     assert event["data"]["text"] == said

@@ -238,7 +238,7 @@ def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: 
     """No traceback, status 1, and where to look."""
     result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
     assert result.exit_code == 1
-    assert result.output == "Error: There is no job 'job_nowhere'. `captionq jobs list` shows the newest.\n"
+    assert result.output == "Error: Job 'job_nowhere' does not exist. `captionq jobs list` shows the newest.\n"
 
 
 def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:

@@ -9,7 +9,8 @@ from rq.executions import Execution
 from rq.worker import BaseWorker
 
 from jobs.captions.temporary_files import sweep_own
-from jobs.queue.lanes import Entry, LaneQueue, lanes, reconcile
+from jobs.queue.lanes import Entry, LaneQueue, lanes
+from jobs.queue.reconcile import reconcile
 from jobs.requests import path_of
 from jobs.store.store import Store
 

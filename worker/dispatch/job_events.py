@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
 
-from jobs.queue.events import NewEvent, publish
+from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Result
 from jobs.store.tables import Job
@@ -41,13 +41,13 @@ class JobEvents:
         self._kept = kept
         self._rates: dict[str, JobRate] = {}
         #: Events that could not be published while the broker was away.
-        self._unsent: deque[NewEvent] = deque(maxlen=MOST_UNSENT)
+        self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tokens_published = 0.0
         self._state_published = 0.0
 
     def publish(self, job_id: str, event: str, **data: object) -> None:
         """Publish an event of a job."""
-        self._publish([NewEvent(job_id, event, data)])
+        self._publish([Event(job_id, event, data)])
 
     def began(self, job: Job) -> None:
         """Publish that a job was claimed. The text of an earlier attempt is void."""
@@ -59,7 +59,7 @@ class JobEvents:
         now = time.monotonic()
         if now - self._tokens_published < TOKENS_EVERY:
             return
-        news = [_news(one, attempt(one.key)) for one in said()]
+        news = [_text_event(one, attempt(one.key)) for one in said()]
         if news:
             self._tokens_published = now
             self._publish(news)
@@ -101,7 +101,7 @@ class JobEvents:
             metrics=self.metrics.text(rows=rows, slots=slots),
         )
 
-    def _publish(self, news: Sequence[NewEvent]) -> None:
+    def _publish(self, news: Sequence[Event]) -> None:
         self._unsent.extend(news)
         try:
             publish(self._connection, self._unsent)
@@ -111,7 +111,7 @@ class JobEvents:
             self._unsent.clear()
 
 
-def _news(said: TextDelta, attempt: int) -> NewEvent:
+def _text_event(said: TextDelta, attempt: int) -> Event:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
     logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
-    return NewEvent(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+    return Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})

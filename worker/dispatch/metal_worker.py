@@ -24,7 +24,8 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from jobs.queue.lanes import Entry, reconcile
+from jobs.queue.lanes import Entry
+from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
 from jobs.settings import Settings
 from jobs.store.connection import is_away

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `jobs.store.connection` hands over."""
+"""Run the migrations on the connection that `jobs.store.connection` hands over."""
 
 from alembic import context
 from sqlmodel import SQLModel

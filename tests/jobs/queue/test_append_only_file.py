@@ -1,4 +1,4 @@
-"""A damaged file of the queue's server: set aside, and the queue made again from the database."""
+"""A damaged file of the queue's server: set aside, and the queue restored from the database."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from jobs.queue import broker
-from jobs.queue.append_only_file import KEPT, NAME
-from jobs.queue.lanes import lanes, push, reconcile
+from jobs.queue.append_only_file import KEPT, NAME, set_aside
+from jobs.queue.lanes import lanes, push
+from jobs.queue.reconcile import reconcile
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
@@ -19,25 +20,25 @@ from tests.support.rows import add_batch
 
 
 def piece(file: Path, pattern: str) -> Path:
-    """One of the files that the append-only file is made of."""
+    """Return the one file of the append-only file that matches the pattern."""
     [found] = file.glob(pattern)
     return found
 
 
 def zeros_at_the_end(file: Path) -> None:
-    """As after a power failure."""
+    """Append zeros, as a power failure does."""
     with piece(file, "*.incr.aof").open("ab") as log:
         log.write(bytes(4096))
 
 
 def cut_short(file: Path) -> None:
-    """In the middle of a command: the server reads what is whole."""
+    """Cut the file in the middle of a command: the server reads all whole commands."""
     log = piece(file, "*.incr.aof")
     log.write_bytes(log.read_bytes()[:-7])
 
 
 def garbled_middle(file: Path) -> None:
-    """A bad block."""
+    """Overwrite a block in the middle."""
     log = piece(file, "*.incr.aof")
     data = log.read_bytes()
     middle = len(data) // 2
@@ -45,37 +46,37 @@ def garbled_middle(file: Path) -> None:
 
 
 def missing_piece(file: Path) -> None:
-    """The manifest names a file that is not there."""
+    """Delete the log that the manifest names."""
     piece(file, "*.incr.aof").unlink()
 
 
 def missing_base(file: Path) -> None:
-    """The manifest names a file that is not there."""
+    """Delete the base that the manifest names."""
     piece(file, "*.base.rdb").unlink()
 
 
 def garbled_base(file: Path) -> None:
-    """A file of another kind."""
+    """Overwrite the base with data of another kind."""
     piece(file, "*.base.rdb").write_bytes(b"\xff" * 64)
 
 
 def missing_manifest(file: Path) -> None:
-    """The server begins with nothing then."""
+    """Delete the manifest: the server then begins with an empty queue."""
     piece(file, "*.manifest").unlink()
 
 
 def empty_manifest(file: Path) -> None:
-    """As after a power failure."""
+    """Empty the manifest, as a power failure does."""
     piece(file, "*.manifest").write_bytes(b"")
 
 
 def no_folder(file: Path) -> None:
-    """A file in the folder's place."""
+    """Put a file in the folder's place."""
     shutil.rmtree(file)
     file.write_text("")
 
 
-#: Damages, and whether the server cannot start with them.
+#: Kinds of damage, and whether each keeps the server from starting.
 DAMAGES: list[tuple[Callable[[Path], None], bool]] = [
     (zeros_at_the_end, True),
     (cut_short, False),
@@ -90,7 +91,7 @@ DAMAGES: list[tuple[Callable[[Path], None], bool]] = [
 
 
 def damaged(settings: Settings) -> list[Path]:
-    """What was set aside."""
+    """Return the files that were set aside, oldest first."""
     return sorted(settings.broker_dir.glob("damaged-*"))
 
 
@@ -102,7 +103,7 @@ def test_every_job_is_queued_again_after_its_file_was_damaged(
     damage: Callable[[Path], None],
     stops_the_server: bool,
 ) -> None:
-    """The database is the truth; what the server cannot read is kept for who wants to look at it, and the log names it."""
+    """The database is the truth. A file that the server cannot read is kept for a later look, and the log names it."""
     _, jobs = add_batch(store, 50)
     ids = [job.id for job in jobs]
     running = broker.find_or_start(settings)
@@ -120,19 +121,22 @@ def test_every_job_is_queued_again_after_its_file_was_damaged(
 
 
 def test_only_the_newest_damaged_files_are_kept(settings: Settings) -> None:
-    """They would fill the disk one day."""
+    """Otherwise they would fill the disk one day."""
     seen: list[Path] = []
-    for _ in range(KEPT + 2):
-        broker.find_or_start(settings).stop()
-        empty_manifest(settings.broker_dir / NAME)
-        broker.find_or_start(settings).stop()
-        seen += [path for path in damaged(settings) if path not in seen]
+    for _ in range(KEPT + 1):
+        (settings.broker_dir / NAME).mkdir()
+        seen += filter(None, [set_aside(settings.broker_dir)])
+    assert damaged(settings) == seen
+    broker.find_or_start(settings).stop()
+    empty_manifest(settings.broker_dir / NAME)
+    broker.find_or_start(settings).stop()
+    seen += [path for path in damaged(settings) if path not in seen]
     assert len(seen) == KEPT + 2
     assert damaged(settings) == seen[-KEPT:]
 
 
-def test_a_worker_goes_on_after_the_file_was_damaged(settings: Settings, store: Store, known_models: None) -> None:
-    """The real command finds the rows that the queue lost, and says what happened."""
+def test_a_worker_goes_on_after_the_file_was_damaged(settings: Settings, store: Store) -> None:
+    """The real command finds the rows that the queue lost, and reports the damage."""
     add_batch(store, 2)
     broker.find_or_start(settings).stop()
     zeros_at_the_end(settings.broker_dir / NAME)

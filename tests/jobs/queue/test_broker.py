@@ -28,7 +28,8 @@ from jobs.store.store import Store
 from tests.support.processes import kill, until
 from worker.dispatch.queue_worker import QueueWorker
 
-#: Names of data folders: macOS' own kind, NFC and NFD, and what URLs, shells and configuration files take for their own.
+#: Names of data folders: as macOS has them, in NFC and NFD, and with characters special to URLs, shells and configuration
+#: files.
 NAMES = [
     "Application Support",
     "it's dätä",
@@ -40,8 +41,8 @@ NAMES = [
 ]
 
 
-def test_a_running_broker_is_used_by_whoever_comes_second(settings: Settings) -> None:
-    """Only the one who started it holds its process."""
+def test_a_running_broker_is_used_by_a_second_caller(settings: Settings) -> None:
+    """Only the first caller, which started the server, holds its process."""
     first = broker.find_or_start(settings)
     second = broker.find_or_start(settings)
     assert first.process is not None
@@ -53,8 +54,8 @@ def test_a_running_broker_is_used_by_whoever_comes_second(settings: Settings) ->
     until(lambda: broker.find(settings) is None, "its end")
 
 
-def test_what_it_held_is_there_after_it_was_killed(settings: Settings) -> None:
-    """kill −9 of the server itself: what is in its file comes back, and that is all but the last second."""
+def test_a_killed_server_comes_back_with_its_values(settings: Settings) -> None:
+    """After kill −9 of the server itself, its file brings back all but the last second."""
     first = broker.find_or_start(settings)
     first.connection.set("kept", "yes")
     first.connection.waitaof(1, 0, 0)
@@ -65,8 +66,8 @@ def test_what_it_held_is_there_after_it_was_killed(settings: Settings) -> None:
     second.stop()
 
 
-def test_it_ends_when_its_owner_is_killed(settings: Settings) -> None:
-    """kill −9 of the process that started it: the server ends too."""
+def test_a_server_ends_when_its_owner_is_killed(settings: Settings) -> None:
+    """kill −9 of the process that started the server ends the server too."""
     code = (
         "import os, signal, sys; from pathlib import Path; from jobs.queue import broker; from jobs.settings import Settings\n"
         "broker.find_or_start(Settings(data_dir=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
@@ -77,7 +78,7 @@ def test_it_ends_when_its_owner_is_killed(settings: Settings) -> None:
 
 
 def test_a_server_whose_keeper_was_killed_ends_with_its_last_user(settings: Settings) -> None:
-    """kill −9 of everything but the server: later runs use it, and the last one to leave ends it."""
+    """After kill −9 of everything but the server, later runs use the server, and the last run to leave ends it."""
     owner = broker.find_or_start(settings)
     assert owner.process is not None
     server = psutil.Process(owner.connection.info("server")["process_id"])
@@ -100,7 +101,7 @@ def test_a_data_folder_may_have_any_name(name: str) -> None:
         assert socket_path(settings).parent == settings.broker_dir.resolve()
         running = broker.find_or_start(settings)
         QueueWorker("worker", running.connection).register_and_leave()
-        # As rq's own workers and tools ask, which cannot read a path with a space or an equals sign.
+        # rq's own workers and tools ask in this way, and cannot read a path with a space or an equals sign.
         assert "redis.sock" in str(running.connection.client_info()["addr"])
         assert get_version(running.connection) >= (7, 0, 0)
         running.stop()
@@ -110,7 +111,7 @@ def test_a_data_folder_may_have_any_name(name: str) -> None:
 
 
 def test_a_worker_starts_with_a_configured_server_whose_socket_has_a_space_in_its_path() -> None:
-    """Such a server has the path in its clients' addresses, and redis-py cannot read those."""
+    """Such a server puts the path into its clients' addresses, which redis-py cannot read."""
     with TemporaryDirectory(dir="/tmp", prefix="a socket's = ") as folder:
         path = Path(folder) / "s"
         command = [str(server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", folder, "--save", ""]
@@ -136,10 +137,10 @@ def test_a_worker_starts_with_a_configured_server_whose_socket_has_a_space_in_it
         (None, "not found"),
     ],
 )
-def test_a_server_that_dies_at_its_start_is_told_at_once_and_its_file_stays(
+def test_a_server_that_dies_at_its_start_is_reported_at_once_and_its_file_stays(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, reason: str
 ) -> None:
-    """With its last words; the time that a start may take is not waited for."""
+    """The error holds the server's last words, and does not wait for the time that a start may take."""
     running = broker.find_or_start(settings)
     running.stop()
     before = (settings.broker_dir / NAME).stat().st_ino
@@ -156,7 +157,7 @@ def test_a_server_that_dies_at_its_start_is_told_at_once_and_its_file_stays(
 
 
 def test_its_socket_is_private_and_it_listens_on_no_port(settings: Settings, connection: Redis) -> None:
-    """Whoever can reach Redis can queue work: nobody else can."""
+    """A process that can reach Redis can queue work, so no other user's process can reach it."""
     path = socket_path(settings)
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -176,7 +177,7 @@ def test_a_long_data_folder_gets_a_short_socket(tmp_path: Path) -> None:
 def test_the_short_socket_is_the_same_for_every_environment_and_spelling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A terminal and launchd have different TMPDIRs: two servers would write into one file."""
+    """A terminal and launchd have different TMPDIRs: with two sockets, two servers would write into one file."""
     settings = Settings(data_dir=tmp_path / ("long" * 40))
     path = socket_path(settings)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -187,7 +188,7 @@ def test_the_short_socket_is_the_same_for_every_environment_and_spelling(
 
 
 def test_there_is_no_second_server_for_a_data_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the socket is gone, the server that nobody can reach still writes its file: it is named, and no other starts."""
+    """A server whose socket is gone still writes its file: the error names that server, and no other server starts."""
     first = broker.find_or_start(settings)
     pid = first.connection.info("server")["process_id"]
     socket_path(settings).unlink()
@@ -198,7 +199,7 @@ def test_there_is_no_second_server_for_a_data_folder(settings: Settings, monkeyp
 
 
 def test_a_configured_redis_that_is_away_is_named(tmp_path: Path) -> None:
-    """No server of our own is started in its place."""
+    """The data folder's own server is not started in its place."""
     settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
     with pytest.raises(BrokerError, match="CAPTIONQ_REDIS_URL"):
         broker.find_or_start(settings)
@@ -212,9 +213,9 @@ def test_a_configured_redis_is_used(settings: Settings, connection: Redis, tmp_p
     assert running.connection.info("server")["process_id"] == connection.info("server")["process_id"]
 
 
-def test_a_keeper_that_does_not_end_is_ended(connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And waited for: it is no zombie afterwards."""
+def test_a_keeper_that_does_not_end_is_ended(fake_connection: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper is also waited for, so that it leaves no zombie."""
     monkeypatch.setattr(broker_server, "STOP_SECONDS", 0.01)
     keeper = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
-    broker.Broker(connection, keeper).stop()
+    broker.Broker(fake_connection, keeper).stop()
     assert keeper.returncode == -signal.SIGKILL

@@ -8,27 +8,28 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.errors import InvalidRequestError
-from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, reconcile, take, withdraw
+from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, take, withdraw
+from jobs.queue.reconcile import reconcile
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.rows import add_batch
 
 
 def waiting(connection: Redis, lane: Lane = Lane.BULK) -> list[str]:
-    """The ids in a lane, in order."""
+    """Return the ids in a lane, in order."""
     ids: list[str] = LaneQueue(lane, connection=connection, serializer=JSONSerializer).get_job_ids()
     return ids
 
 
 def fetched(connection: Redis) -> Entry:
-    """The entry `evil` as the worker reads it."""
+    """Read the entry `evil` as the worker does."""
     entry = Entry.fetch("evil", connection=connection, serializer=JSONSerializer)
     assert isinstance(entry, Entry)
     return entry
 
 
 def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> None:
-    """Died between the commit and the push: reconcile pushes what is missing, in the order of the rows."""
+    """A process died between the commit and the push: reconcile pushes the missing entries, in the order of the rows."""
     _, jobs = add_batch(store, 5)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids[:2])
@@ -37,8 +38,8 @@ def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> Non
     assert reconcile(store, connection) == 0
 
 
-def test_what_was_begun_goes_ahead_and_the_rest_behind(store: Store, connection: Redis) -> None:
-    """What an interrupted run wrote without pushing it does not go ahead of the run that is watched."""
+def test_begun_jobs_go_ahead_and_the_rest_behind(store: Store, connection: Redis) -> None:
+    """Rows that an interrupted run wrote and did not push do not go ahead of the run that is watched."""
     _, jobs = add_batch(store, 6)
     ids = [job.id for job in sorted(jobs, key=lambda job: (job.created_at, job.id))]
     push(connection, Lane.BULK, ids[2:4])
@@ -47,7 +48,7 @@ def test_what_was_begun_goes_ahead_and_the_rest_behind(store: Store, connection:
 
 
 def test_a_row_that_was_just_written_is_left_to_its_writer(store: Store, connection: Redis) -> None:
-    """With an age given, reconcile does not race whoever is about to push."""
+    """With an age given, reconcile does not race a process that is about to push."""
     add_batch(store, 1)
     assert reconcile(store, connection, older_than=60) == 0
 
@@ -63,7 +64,7 @@ def test_entries_that_are_taken_or_put_off_are_not_made_again(store: Store, conn
 
 
 def test_a_taken_id_stays_in_the_intermediate_list(store: Store, connection: Redis) -> None:
-    """A kill right after the dequeue loses nothing: this is what BLPOP on several queues would not give."""
+    """A kill right after the dequeue loses nothing, unlike with BLPOP on several queues."""
     _, jobs = add_batch(store, 1)
     push(connection, Lane.BULK, [jobs[0].id])
     LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
@@ -81,7 +82,7 @@ def test_the_interactive_lane_comes_first(store: Store, connection: Redis) -> No
 
 
 def test_several_are_taken_at_once_in_the_order_of_their_lanes(store: Store, connection: Redis) -> None:
-    """As many as are wanted, each with its entry; an id without one is left in the intermediate list."""
+    """Up to the wanted number, each with its entry; an id without an entry is left in the intermediate list."""
     _, jobs = add_batch(store, 5)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids[:4])
@@ -100,8 +101,8 @@ def test_several_are_taken_at_once_in_the_order_of_their_lanes(store: Store, con
     assert take(connection, lanes(connection), 3) == []
 
 
-def test_what_goes_to_the_front_keeps_its_order(store: Store, connection: Redis) -> None:
-    """First of the new ones first, and all of them ahead of the old ones."""
+def test_entries_pushed_to_the_front_keep_their_order(store: Store, connection: Redis) -> None:
+    """All new entries go ahead of the old ones, the first new entry first."""
     _, jobs = add_batch(store, 4)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids[:2])
@@ -110,7 +111,7 @@ def test_what_goes_to_the_front_keeps_its_order(store: Store, connection: Redis)
 
 
 def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis) -> None:
-    """Neither in the lane nor as a hash, be they few or many; the others keep their order."""
+    """Few or many withdrawn entries leave neither an id nor a hash, and the others keep their order."""
     _, jobs = add_batch(store, 60)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids)
@@ -124,7 +125,7 @@ def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis)
 
 
 def test_an_entry_that_names_another_function_is_refused(connection: Redis) -> None:
-    """Whoever can write to Redis must not be able to run code."""
+    """A process that can write to Redis must not be able to run code here."""
     Queue(Lane.BULK, connection=connection, serializer=JSONSerializer).enqueue("os.system", "true", job_id="evil")
     entry = fetched(connection)
     with pytest.raises(InvalidRequestError, match=r"os\.system"):
@@ -134,7 +135,7 @@ def test_an_entry_that_names_another_function_is_refused(connection: Redis) -> N
 
 
 def test_an_entry_with_a_callback_is_refused_and_the_callback_forgotten(connection: Redis) -> None:
-    """rq's own clean-up would import and call it."""
+    """rq's own clean-up would import and call the callback."""
     queue = Queue(Lane.BULK, connection=connection, serializer=JSONSerializer)
     queue.enqueue(FUNCTION, job_id="evil")
     connection.hset(Entry.key_for("evil"), "failure_callback_name", "os.getcwd")

@@ -1,4 +1,4 @@
-"""The database itself: how it is opened, made and brought up to date."""
+"""The database itself: opened, made and brought up to date."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(settings: Setting
         indexes = {
             (index["name"], tuple(index["column_names"]))
             for index in inspector.get_indexes(table.name)
-            # Postgres lists what makes a column unique among them.
+            # Postgres lists unique constraints among the indexes.
             if "duplicates_constraint" not in index
         }
         assert indexes == {(index.name, tuple(index.columns.keys())) for index in table.indexes}
@@ -58,7 +58,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(settings: Setting
 
 @both_databases
 def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings: Settings) -> None:
-    """Its rows stay as they are, and results may hold what is new."""
+    """Its rows stay as they are, and new results may use the new columns."""
     engine = create_engine(settings.database)
     config = Config()
     config.set_main_option("script_location", "jobs/store/migrations")
@@ -79,8 +79,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings
     store.close()
 
 
-def test_a_new_database_is_touched_by_one_at_a_time(settings: Settings) -> None:
-    """Not even a look: while anybody reads it, SQLite refuses to switch it to WAL, and waits for nobody."""
+def test_a_new_database_is_touched_by_one_process_at_a_time(settings: Settings) -> None:
+    """Not even a read is allowed: while a process reads the file, SQLite refuses at once to switch it to WAL."""
     settings.make_folders()
     with ThreadPoolExecutor(1) as threads, (settings.data_dir / "migration.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,7 +93,7 @@ def test_a_new_database_is_touched_by_one_at_a_time(settings: Settings) -> None:
 
 @both_databases
 def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path) -> None:
-    """The first one makes it, the others wait for it; those that share a Postgres from machines of their own, too."""
+    """The first process makes it, and the others wait; so do machines that share a Postgres."""
     together = threading.Barrier(6)
 
     def open_one(number: int) -> Store:
@@ -109,8 +109,8 @@ def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path
 
 
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_who_is_cut_off_within_a_transaction_has_lost_the_server_for_now(store: Store) -> None:
-    """It may come back; a row that is there already is another matter."""
+def test_a_connection_cut_off_within_a_transaction_counts_as_away(store: Store) -> None:
+    """The server may come back; a violated constraint is another kind of error."""
     with pytest.raises(DBAPIError) as silent, writing(store.engine) as connection:
         fall_silent(connection, store.engine)
     assert is_away(silent.value)
@@ -122,7 +122,7 @@ def test_who_is_cut_off_within_a_transaction_has_lost_the_server_for_now(store: 
 
 
 def test_a_file_is_never_away(store: Store) -> None:
-    """What SQLite complains of does not pass by itself."""
+    """Errors of SQLite do not pass by themselves."""
     with pytest.raises(OperationalError) as error, writing(store.engine) as connection:
         connection.execute(text("SELECT * FROM nothing"))
     assert not is_away(error.value)

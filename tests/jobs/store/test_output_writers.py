@@ -15,7 +15,7 @@ from tests.support.rows import add_batch, make_job
 
 
 def test_no_second_job_about_a_file_is_stored(store: Store) -> None:
-    """The refusal names who has it; when that job has ended, the file is free."""
+    """The refusal names the request that queued the first job. When that job has ended, the file is free."""
     batch = Batch(description="x", model="demo", kind=BatchKind.FOLDER)
     store.add_batch(batch)
     first = make_job(batch=batch)
@@ -30,8 +30,8 @@ def test_no_second_job_about_a_file_is_stored(store: Store) -> None:
 
 
 @both_databases
-def test_what_dead_runs_left_about_texts_that_are_there_is_cancelled(store: Store) -> None:
-    """Not what a live run has, and not what a worker is at."""
+def test_jobs_of_dead_runs_about_existing_texts_are_cancelled(store: Store) -> None:
+    """Jobs of a live run are not, and running jobs only on request."""
     dead, left = add_batch(store, 600)
     _, live = add_batch(store, 1)
     store.claim([left[0].id], "worker")
@@ -44,7 +44,7 @@ def test_what_dead_runs_left_about_texts_that_are_there_is_cancelled(store: Stor
 
 
 def test_writers_are_found_by_the_file_and_not_among_all_open_jobs(store: Store) -> None:
-    """SQLite would choose the index on the status, and read a million rows for each chunk of a folder."""
+    """With the index on the status SQLite would read a million rows for each chunk of a folder."""
     asked: list[tuple[str, Any]] = []
     event.listen(store.engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
     jobs: list[Job] = add_batch(store, 3)[1]

@@ -1,4 +1,4 @@
-"""How far a batch is, by its rows."""
+"""The progress of a batch, by its rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 
 
-def test_the_time_that_is_left_follows_from_the_speed_of_the_last_ones(store: Store) -> None:
-    """Nothing is known before the first end, and nothing is left after the last one."""
+def test_the_time_left_follows_from_the_speed_of_the_last_jobs(store: Store) -> None:
+    """Before the first end it is unknown, and after the last end no time is left."""
     batch = Batch(description="a folder", model="demo")
     store.add_batch(batch)
     jobs = [Job(model="demo", request="{}", digest="x", batch_id=batch.id) for _ in range(4)]

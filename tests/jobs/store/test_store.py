@@ -1,4 +1,4 @@
-"""The store: guarded state changes, and what each call reads."""
+"""The store: guarded state changes, and queries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
-from jobs.store.queries import CHUNK
-from jobs.store.store import MAX_DEATHS, Store
+from jobs.store.statements import ROWS_A_STATEMENT
+from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, JobStatus
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
@@ -21,7 +21,7 @@ TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 def end(store: Store, job_id: str, status: JobStatus) -> None:
-    """Bring a queued job to a terminal state the way the worker does."""
+    """Bring a queued job to a terminal state as the worker does."""
     store.claim([job_id], "worker")
     match status:
         case JobStatus.SUCCEEDED:
@@ -72,7 +72,7 @@ def test_terminal_states_are_final(store: Store, status: JobStatus) -> None:
 
 
 def test_a_result_is_stored_with_its_usage_and_timings(store: Store) -> None:
-    """What a generation gave is in the row, whole."""
+    """The row holds the whole result of a generation."""
     job = make_job()
     store.add([job])
     store.claim([job.id], "worker")
@@ -85,16 +85,16 @@ def test_a_result_is_stored_with_its_usage_and_timings(store: Store) -> None:
     assert row.queue_seconds >= 0
 
 
-def test_several_are_claimed_at_once(store: Store) -> None:
-    """Those that are still queued; a glance shows where they are and what their turns depend on."""
+def test_several_jobs_are_claimed_at_once(store: Store) -> None:
+    """Only queued jobs are claimed. Summaries show the state, the model and the deaths of each."""
     waiting, running, cancelled = jobs = [make_job(name) for name in "123"]
     store.add(jobs)
     store.claim([running.id], "other")
     store.cancel([cancelled.id])
     ids = [*(job.id for job in jobs), "job_unknown"]
-    glance = store.summaries(ids)
-    assert [glance[job.id].status for job in jobs] == ["queued", "running", "cancelled"]
-    assert (len(glance), glance[waiting.id].model, glance[waiting.id].deaths) == (3, "demo", 0)
+    summaries = store.summaries(ids)
+    assert [summaries[job.id].status for job in jobs] == ["queued", "running", "cancelled"]
+    assert (len(summaries), summaries[waiting.id].model, summaries[waiting.id].deaths) == (3, "demo", 0)
     claimed = store.claim(ids, "worker")
     assert list(claimed) == [waiting.id]
     assert (claimed[waiting.id].worker, claimed[waiting.id].attempts) == ("worker", 1)
@@ -102,7 +102,7 @@ def test_several_are_claimed_at_once(store: Store) -> None:
 
 
 def test_a_result_of_a_cancelled_job_is_dropped(store: Store) -> None:
-    """Cancelled while it ran: the result comes too late, and its sender learns it."""
+    """The job was cancelled while it ran: its result comes too late, and the worker learns so."""
     job = make_job()
     store.add([job])
     store.claim([job.id], "worker")
@@ -122,31 +122,8 @@ def test_a_released_job_can_be_claimed_again_and_keeps_its_count(store: Store) -
     assert again[job.id].attempts == 2
 
 
-def test_recovery_takes_back_what_the_dead_worker_ran_and_nothing_else(store: Store) -> None:
-    """Another worker's jobs and ended ones are not touched."""
-    mine, theirs, ended = make_job("1"), make_job("2"), make_job("3")
-    store.add([mine, theirs, ended])
-    store.claim([mine.id], "worker")
-    store.claim([theirs.id], "other")
-    end(store, ended.id, JobStatus.SUCCEEDED)
-    assert store.recover("worker").requeued == [mine.id]
-    assert [store.job(job.id).status for job in (mine, theirs, ended)] == ["queued", "running", "succeeded"]
-
-
-def test_a_job_that_kills_its_worker_again_and_again_is_given_up(store: Store) -> None:
-    """At the third death it fails as poison."""
-    job = make_job()
-    store.add([job])
-    for _ in range(MAX_DEATHS - 1):
-        store.claim([job.id], "worker")
-        assert store.recover("worker").requeued == [job.id]
-    store.claim([job.id], "worker")
-    assert store.recover("worker").poisoned == [job.id]
-    assert (store.job(job.id).status, store.job(job.id).error_code) == ("failed", "poison")
-
-
 def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> None:
-    """The number is a cursor: whoever follows sees every job once, whatever its end."""
+    """The number is a cursor: a client that follows the batch sees every job once, however it ended."""
     batch, jobs = add_batch(store, 3)
     end(store, jobs[2].id, JobStatus.SUCCEEDED)
     end(store, jobs[0].id, JobStatus.FAILED)
@@ -158,21 +135,21 @@ def test_ended_jobs_are_numbered_in_the_order_of_their_ends(store: Store) -> Non
 
 
 def test_jobs_without_an_answer_come_in_pages_of_their_own(store: Store) -> None:
-    """As many a page as there are rows for it, however many others ended between them."""
-    batch, jobs = add_batch(store, 2 * CHUNK + 3)
+    """Each page is full, however many other jobs ended between its own."""
+    batch, jobs = add_batch(store, 2 * ROWS_A_STATEMENT + 3)
     ids = [job.id for job in jobs]
     store.claim(ids[::2], "worker")
     for job_id in ids[:2000:200]:
         assert store.succeed(job_id, RESULT)
     store.cancel(ids)
     pages = list(store.ended_pages(batch.id, statuses=UNANSWERED))
-    assert [len(page) for page in pages] == [CHUNK, 2 * CHUNK + 3 - 6 - CHUNK]
+    assert [len(page) for page in pages] == [ROWS_A_STATEMENT, 2 * ROWS_A_STATEMENT + 3 - 6 - ROWS_A_STATEMENT]
     assert {job.status for page in pages for job in page} == {JobStatus.CANCELLED}
     assert sum(map(len, store.ended_pages(batch.id))) == len(ids)
 
 
 def test_counts_name_every_status(store: Store) -> None:
-    """Statuses without jobs are 0, and a batch counts its own."""
+    """Statuses without jobs are 0, and the counts of a batch are its own."""
     batch, jobs = add_batch(store, 3)
     store.add([make_job("elsewhere")])
     end(store, jobs[0].id, JobStatus.SUCCEEDED)
@@ -187,7 +164,7 @@ def test_counts_name_every_status(store: Store) -> None:
 
 
 def test_open_jobs_move_to_the_batch_that_takes_them_up(store: Store) -> None:
-    """A dead run's rows become the next run's, and not those of a third one; what has ended stays where it was."""
+    """A dead run's open jobs move to the next run, and not on to a third; ended jobs stay in their batch."""
     batch, jobs = add_batch(store, 2)
     other, third = add_batch(store, 1)[0], add_batch(store, 1)[0]
     ids = [job.id for job in jobs]
@@ -199,13 +176,13 @@ def test_open_jobs_move_to_the_batch_that_takes_them_up(store: Store) -> None:
 
 
 def test_a_missing_job_is_named(store: Store) -> None:
-    """The error quotes the id and says where to look."""
+    """The error quotes the id, and names the command that lists jobs."""
     with pytest.raises(NotFoundError, match=r"'job_nowhere'.*jobs list"):
         store.job("job_nowhere")
 
 
-def test_whoever_follows_a_batch_sees_every_end_although_many_end_at_once(store: Store) -> None:
-    """Numbers are given once, and none appears behind one that was seen."""
+def test_a_follower_of_a_batch_sees_every_end_although_many_jobs_end_at_once(store: Store) -> None:
+    """Each number is given once, and no number appears behind one that was seen."""
     batch, jobs = add_batch(store, 80)
     store.claim([job.id for job in jobs], "worker")
     followed: list[str] = []
@@ -222,8 +199,8 @@ def test_whoever_follows_a_batch_sees_every_end_although_many_end_at_once(store:
     assert [job.finished_order for job in store.finished_after(batch.id, 0)] == list(range(1, 81))
 
 
-def test_those_that_change_the_same_jobs_at_once_agree(store: Store) -> None:
-    """In whatever order they name them: nobody waits for ever, and each job is claimed or cancelled by one of them."""
+def test_concurrent_changes_of_the_same_jobs_agree(store: Store) -> None:
+    """The callers name the jobs in different orders. None deadlocks, and each job is cancelled by one of them."""
     for _ in range(10):
         batch, jobs = add_batch(store, 60)
         ids = [job.id for job in jobs]
@@ -236,13 +213,13 @@ def test_those_that_change_the_same_jobs_at_once_agree(store: Store) -> None:
 
         with ThreadPoolExecutor(4) as threads:
             first, second, third, _claimed = threads.map(change, range(4))
-        # Who was claimed first was cancelled after.
+        # Jobs that were claimed first were cancelled after.
         assert sorted(first + second + third) == sorted(ids)
         assert store.counts(batch.id)[JobStatus.CANCELLED] == 60
 
 
-def test_what_a_model_says_can_be_stored(store: Store) -> None:
-    """A NUL character cannot, on Postgres: another one stands for it."""
+def test_every_text_of_a_model_can_be_stored(store: Store) -> None:
+    """Postgres cannot hold a NUL character, so another character replaces it."""
     job, failed = make_job("1"), make_job("2")
     store.add([job, failed])
     store.claim([job.id, failed.id], "worker")
@@ -254,6 +231,6 @@ def test_what_a_model_says_can_be_stored(store: Store) -> None:
 
 
 def test_a_name_with_a_nul_character_names_nothing(store: Store) -> None:
-    """Postgres refuses to look for it, and says so in an error of ours."""
+    """Postgres refuses to search for it, which becomes one of captionq's errors."""
     with pytest.raises((NotFoundError, InvalidRequestError)):
         store.job("job_\0")

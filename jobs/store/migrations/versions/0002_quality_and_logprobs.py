@@ -1,4 +1,4 @@
-"""What was noticed about an answer, and the log-probabilities of its tokens."""
+"""Columns for a flaw of an answer, and for the log-probabilities of its tokens."""
 
 import sqlalchemy as sa
 from alembic import op

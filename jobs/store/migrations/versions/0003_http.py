@@ -1,4 +1,4 @@
-"""What the HTTP front keeps: uploads, webhooks, idempotency keys, and which jobs' tokens are told as they come."""
+"""Tables and columns of the HTTP API: uploads, webhooks, idempotency keys, and the mark of jobs whose events are streamed."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which data folder's command made a batch, and an index for finding the jobs that write a file."""
+"""The data folder whose command made a batch, and an index to find the jobs that write a file."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ down_revision = "0003"
 
 def upgrade() -> None:
     op.add_column("batch", sa.Column("maker", sa.String()))
-    # Hashes on Postgres: its trees hold no text of the length that a path may have.
+    # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
     op.create_index("job_output", "job", ["output"], postgresql_using="hash")
 
 

@@ -1,4 +1,4 @@
-"""What becomes of text files: how each was when its job was queued, and the text that a job replaced."""
+"""Columns for text files: the file's hash when its job was queued, and the text that the job replaced."""
 
 import sqlalchemy as sa
 from alembic import op
