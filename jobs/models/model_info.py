@@ -1,20 +1,18 @@
 """Models: what one is before it is loaded, and where it lies.
 
-Known from its `config.json` alone. The hub's client is imported inside functions: most commands never need it.
+Known from its `config.json` alone.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, ModelUnavailableError
+from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
+from jobs.models.hub import cache_dir, fetch_config
 from jobs.settings import DEFAULT_MODEL
 
 Modality = Literal["vision", "text"]
@@ -67,7 +65,7 @@ def describe(name: str) -> ModelInfo:
     Raises ModelNotFoundError, ModelUnavailableError, ModelError.
     """
     path = _local_path(name)
-    config = _read_config(name, _remote_config(name) if path is None else path)
+    config = _read_config(name, fetch_config(name) if path is None else path)
     if "model_file" in config:
         # mlx-vlm would import the file, whoever wrote it.
         raise ModelError(
@@ -100,14 +98,6 @@ def list_models() -> list[ModelInfo]:
     ]
     cached = [info for name in names if (info := _usable(name)) is not None]
     return [describe(name) for name in built_in_models()] + cached
-
-
-def cache_dir() -> Path:
-    """Where Hugging Face models lie: what its own client looks at, without the time its import takes."""
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(home).expanduser() / "hub"
 
 
 def _local_path(name: str) -> Path | None:
@@ -160,38 +150,6 @@ def _has_chat_template(folder: Path) -> bool:
         return False
 
 
-def _remote_config(name: str) -> Path:
-    """The folder of the config of a model that is not here. A few kilobytes tell what gigabytes would be."""
-    from huggingface_hub import hf_hub_download
-
-    with hub_errors(name):
-        return Path(hf_hub_download(name, "config.json")).parent
-
-
-@contextmanager
-def hub_errors(name: str) -> Iterator[None]:
-    """What the hub's client raises, in our words."""
-    import httpx2
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"'{name}' wants its licence accepted: do so on its page, then `hf auth login`."
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelNotFoundError(f"There is no model '{name}', neither as a folder nor on Hugging Face.") from error
-    except errors.RemoteEntryNotFoundError as error:
-        raise ModelNotFoundError(f"'{name}' on Hugging Face is no model: it has no config.json.") from error
-    except (httpx2.HTTPError, OSError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
-        raise ModelUnavailableError(
-            f"'{name}' could not be fetched ({first_line(error)}). {hint}; `captionq models` shows what is here."
-        ) from error
-
-
 def _read_config(name: str, path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text())
@@ -232,9 +190,3 @@ def ids_of(*sources: int | Iterable[int] | None) -> frozenset[int]:
     for source in sources:
         ids.update([source] if isinstance(source, int) else (source or []))
     return frozenset(ids)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the rest of what it says: the system's errors say a path besides."""
-    said = getattr(error, "strerror", None) or str(error)
-    return (said.strip().splitlines() or [type(error).__name__])[0][:300]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobs.models.model_info import hub_errors
+from jobs.models.hub import hub_errors
 
 #: What mlx-vlm and mlx-lm read of a repository, but for programs, which are not run here.
 FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
