@@ -1,8 +1,12 @@
-"""The presets: prompts that people of this field write again and again."""
+"""Defaults and limits that the command line shows and the requests enforce: presets, and the longest answer."""
 
 from __future__ import annotations
 
 from jobs.errors import InvalidRequestError
+
+#: Maximum number of tokens of one answer: a longer answer would keep a slot busy for hours. The worker checks the model's own
+#: context also.
+MAX_TOKENS = 32_768
 
 DEFAULT_PRESET = "describe"
 

@@ -13,9 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.limits import MAX_TOKENS
-from jobs.parts import Part
-from jobs.response_format import ResponseFormat, TextFormat
+from jobs.request_defaults import MAX_TOKENS
+from jobs.response_format import Part, ResponseFormat, TextFormat
 
 #: OpenAI's limit.
 MAX_STOPS = 4

@@ -16,15 +16,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, field_validator
-
-from jobs.parts import Part
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 #: Bytes of a schema as JSON. One of this size compiles in under a second.
 MAX_SCHEMA_BYTES = 32_768
 #: Objects and arrays within each other; llguidance's parser ends at 128.
 MAX_SCHEMA_DEPTH = 64
 _LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
+class Part(BaseModel):
+    """A part of a request. Unknown fields are refused, so that a misspelt field is not silently ignored."""
+
+    # By alias: a stored request has OpenAI's names.
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class JSONSchema(Part):

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis import Redis
 
-from jobs.limits import MAX_TOKENS
+from jobs.request_defaults import MAX_TOKENS
 
 _PREFIX = "captionq:events:"
 #: Events of a job at most, the oldest forgotten first: more than an answer has tokens.
