@@ -11,7 +11,7 @@ from functools import partial
 from api.runtime.resources import Resources
 from api.schemas.folder import folder_object
 from api.schemas.job import job_object
-from jobs.creation.large_batch import end_dead
+from jobs.creation.abandoned_batches import end_dead
 from jobs.images.blob_sweep import sweep_blobs
 from jobs.store.tables import Webhook
 from jobs.store.webhook_rows import WebhookStore

@@ -14,9 +14,12 @@ from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
 from jobs.chunks import chunked
-from jobs.creation.create import Created, check_room
-from jobs.creation.folder_run import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text
-from jobs.creation.large_batch import find_made, make_batch
+from jobs.creation.backpressure import check_room
+from jobs.creation.create import JOBS_A_TRANSACTION, Created
+from jobs.creation.existing import Existing, Skipped, Wanted, without_text
+from jobs.creation.idempotency import find_made
+from jobs.creation.large_batch import make_batch
+from jobs.creation.question import Question, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.blobs import blob_address, put_image_file
 from jobs.images.folder_walk import find_images
@@ -88,7 +91,7 @@ class FolderIntake:
         check_room(self._resources.connection, Lane.BULK, count, self._resources.settings)
 
     def _made(self, batch: Batch, items: Sequence[T], job_of: Callable[[T], Job], hooks: Sequence[Webhook]) -> Created:
-        chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, CHUNK))
+        chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, JOBS_A_TRANSACTION))
         return make_batch(batch, chunks, hooks, store=self._resources.store, connection=self._resources.connection)
 
     def _batch(self, description: str, asked: str) -> Batch:

@@ -12,11 +12,14 @@ from api.intake.images import take_images
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat_request import CompletionBody
+from jobs.creation.backpressure import check_room
 from jobs.creation.cancel import announce
-from jobs.creation.create import Created, Creation, check_room, create
-from jobs.creation.folder_run import CHUNK, copy_of, look_again
-from jobs.creation.large_batch import find_made, make_batch
+from jobs.creation.create import JOBS_A_TRANSACTION, Created, Creation, create
+from jobs.creation.idempotency import find_made
+from jobs.creation.large_batch import make_batch
 from jobs.creation.live_runs import Runs
+from jobs.creation.question import copy_of
+from jobs.creation.retry import look_again
 from jobs.errors import ForbiddenError
 from jobs.images.folder_walk import is_below
 from jobs.models.model_info import check_sees
@@ -81,7 +84,7 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     check_free(outputs, resources)
     roots = roots_of(resources)
     chunks = (look_again([copy_of(job, batch, roots) for job in page], store) for page in asked())
-    if count <= CHUNK:
+    if count <= JOBS_A_TRANSACTION:
         # All at once: who sends the same key at the same moment is given it too.
         whole = Creation([job for chunk in chunks for job in chunk], batch)
         return create(whole, store=store, connection=connection, settings=resources.settings)

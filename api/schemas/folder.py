@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from api.runtime.resources import Resources
 from api.schemas.chat_request import Wire
-from jobs.creation.folder_run import Question
+from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import public_name
 from jobs.request_defaults import DEFAULT_PRESET, MAX_TOKENS, preset

@@ -18,7 +18,9 @@ from typing import Any
 
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
-from jobs.creation.folder_run import Question, Wanted, submit
+from jobs.creation.existing import Wanted
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
 from jobs.requests import Sampling

@@ -127,8 +127,8 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     Example:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
-    from jobs.creation.folder_run import resubmit
     from jobs.creation.live_runs import Runs
+    from jobs.creation.retry import resubmit
     from jobs.store.tables import UNANSWERED, Batch
 
     with _store() as store:

@@ -14,8 +14,10 @@ from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
-from jobs.creation.folder_run import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
+from jobs.creation.existing import Existing, Skipped, Wanted, WrittenByHand, without_text
+from jobs.creation.folder_run import submit
 from jobs.creation.live_runs import Runs
+from jobs.creation.question import Question
 from jobs.errors import BrokerError
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe

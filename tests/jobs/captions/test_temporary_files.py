@@ -13,7 +13,7 @@ from redis import Redis
 
 from jobs.captions.temporary_files import STALE_AFTER, sweep_own, temporary_name
 from jobs.captions.text_files import text_bytes, write_output
-from jobs.creation.folder_run import Existing, without_text
+from jobs.creation.existing import Existing, without_text
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus

@@ -9,7 +9,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.creation.create import Creation, check_room, create, queue_jobs
+from jobs.creation.backpressure import check_room
+from jobs.creation.create import Creation, create, queue_jobs
 from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, publish_state

@@ -11,17 +11,10 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
-from jobs.creation.folder_run import (
-    Existing,
-    Question,
-    Skipped,
-    Wanted,
-    WrittenByHand,
-    job_about,
-    resubmit,
-    submit,
-    without_text,
-)
+from jobs.creation.existing import Existing, Skipped, Wanted, WrittenByHand, without_text
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question, job_about
+from jobs.creation.retry import resubmit
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus

@@ -13,7 +13,10 @@ from redis import Redis
 from rq.serializers import JSONSerializer
 
 from jobs.creation import folder_run
-from jobs.creation.folder_run import Question, Submission, Wanted, resubmit, submit
+from jobs.creation.existing import Wanted
+from jobs.creation.folder_run import Submission, submit
+from jobs.creation.question import Question
+from jobs.creation.retry import resubmit
 from jobs.queue.lanes import LaneQueue, push
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
@@ -116,7 +119,7 @@ def test_runs_that_begin_at_the_same_moment_queue_each_image_once(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever comes first with a chunk has it; the others follow."""
-    monkeypatch.setattr(folder_run, "CHUNK", 3)
+    monkeypatch.setattr(folder_run, "JOBS_A_TRANSACTION", 3)
     wanted = pictures(tmp_path, 24)
     together = threading.Barrier(4)
 
@@ -151,7 +154,7 @@ def test_a_run_that_somebody_watches_goes_ahead_of_what_was_left(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of its images, whatever the size of the chunks; what it takes over comes first."""
-    monkeypatch.setattr(folder_run, "CHUNK", 2)
+    monkeypatch.setattr(folder_run, "JOBS_A_TRANSACTION", 2)
     _, left = add_batch(store, 2)
     push(connection, Lane.BULK, [job.id for job in left])
     wanted = pictures(tmp_path, 5)

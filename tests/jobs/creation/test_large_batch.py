@@ -10,8 +10,10 @@ import pytest
 from redis import Redis
 from sqlalchemy.exc import IntegrityError
 
+from jobs.creation.abandoned_batches import DIED_AFTER, end_dead
 from jobs.creation.create import queue_jobs
-from jobs.creation.large_batch import DIED_AFTER, end_dead, find_made, make_batch
+from jobs.creation.idempotency import find_made
+from jobs.creation.large_batch import make_batch
 from jobs.errors import ConflictError, IdempotencyError
 from jobs.queue import lanes
 from jobs.store.store import Store

@@ -18,7 +18,9 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.creation.folder_run import Question, Wanted, submit
+from jobs.creation.existing import Wanted
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
