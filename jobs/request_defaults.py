@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.errors import InvalidRequestError
 
-#: Maximum number of tokens of one answer: a longer answer would keep a slot busy for hours. The worker checks the model's own
-#: context also.
+#: Maximum number of tokens of one answer: a longer answer would keep a slot busy for hours. The worker
+#: also checks the model's own context.
 MAX_TOKENS = 32_768
 
 DEFAULT_PRESET = "describe"
@@ -23,7 +23,7 @@ PRESETS = {
 
 
 def preset(name: str) -> str:
-    """The prompt of a preset. Raises InvalidRequestError."""
+    """Return the prompt of a preset. Raises InvalidRequestError."""
     try:
         return PRESETS[name]
     except KeyError:
