@@ -43,15 +43,15 @@ def hub_errors(name: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise ModelNotFoundError(
-            f"'{name}' wants its licence accepted: do so on its page, then `hf auth login`."
+            f"'{name}' requires accepting its licence: do so on its page, then run `hf auth login`."
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelNotFoundError(f"There is no model '{name}', neither as a folder nor on Hugging Face.") from error
     except errors.RemoteEntryNotFoundError as error:
-        raise ModelNotFoundError(f"'{name}' on Hugging Face is no model: it has no config.json.") from error
+        raise ModelNotFoundError(f"'{name}' on Hugging Face is not a model: it has no config.json.") from error
     except (httpx2.HTTPError, OSError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
         raise ModelUnavailableError(
-            f"'{name}' could not be fetched ({first_line(error)}). {hint}; `captionq models` shows what is here."
+            f"'{name}' could not be downloaded ({first_line(error)}). {hint}; `captionq models` lists the models on this machine."
         ) from error

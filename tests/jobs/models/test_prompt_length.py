@@ -67,7 +67,7 @@ def test_characters_are_counted_over_all_texts() -> None:
     """Many short messages are as long as a long one."""
     texts = texts_of(asking(*["a" * TOKEN_CHARACTERS] * 11))
     check_characters(texts[:10], 10)
-    with pytest.raises(ContextLengthError, match="1408 characters, which are more than the 10 tokens"):
+    with pytest.raises(ContextLengthError, match="1408 characters, which is more than the 10 tokens"):
         check_characters(texts, 10)
 
 
