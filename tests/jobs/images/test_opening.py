@@ -110,11 +110,11 @@ def test_an_error_calls_the_image_by_the_name_that_is_given(tmp_path: Path, sett
     """A blob's own name says nothing to anybody."""
     path = tmp_path / "0123abcd"
     path.write_bytes(b"rubbish")
-    with pytest.raises(ImageError, match=r"^holiday\.png is no image"):
+    with pytest.raises(ImageError, match=r"^holiday.png is not a supported image"):
         check_image(path, settings, name="holiday.png")
-    with pytest.raises(ImageError, match=r"^0123abcd is no image"):
+    with pytest.raises(ImageError, match=r"^0123abcd is not a supported image"):
         check_image(path, settings)
-    with pytest.raises(ImageError, match=r"^The image is no image"):
+    with pytest.raises(ImageError, match=r"^The data is not a supported image"):
         check_image(b"rubbish", settings)
     path.unlink()
     assert code_of(path, settings) == "image_file_not_found"

@@ -325,7 +325,7 @@ def test_a_zip_without_an_image_is_refused(settings: Settings) -> None:
 )
 def test_what_is_no_zip_is_refused(settings: Settings, content: bytes) -> None:
     """Whatever it is."""
-    refused(io.BytesIO(content), settings, ArchiveError, "no zip, or a damaged one")
+    refused(io.BytesIO(content), settings, ArchiveError, "not a zip, or is damaged")
 
 
 def test_a_zip_that_is_cut_off_anywhere_is_refused(settings: Settings) -> None:
@@ -340,14 +340,14 @@ def test_a_zip_that_is_cut_off_anywhere_is_refused(settings: Settings) -> None:
 def test_a_record_that_is_none_is_refused(settings: Settings, magic: bytes) -> None:
     """Of the directory, of an entry and of the end."""
     whole = make_zip([Member(b"a.png", b"one")]).getvalue()
-    refused(io.BytesIO(whole.replace(magic, b"KP??")), settings, ArchiveError, "no zip, or a damaged one")
+    refused(io.BytesIO(whole.replace(magic, b"KP??")), settings, ArchiveError, "not a zip, or is damaged")
 
 
 def test_an_entry_that_goes_on_behind_the_directory_is_refused(settings: Settings) -> None:
     """Its comment is said to."""
     whole = bytearray(make_zip([Member(b"a.png", b"one")]).getvalue())
     whole[whole.index(b"PK\1\2") + 32] = 1
-    refused(io.BytesIO(whole), settings, ArchiveError, "no zip, or a damaged one")
+    refused(io.BytesIO(whole), settings, ArchiveError, "not a zip, or is damaged")
 
 
 def test_a_comment_and_a_program_in_front_are_passed_over(settings: Settings) -> None:
