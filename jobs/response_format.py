@@ -91,9 +91,7 @@ def _as_text(schema: dict[str, Any]) -> str:
         raise ValueError(f"The schema is not valid JSON: {error}.") from error
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_SCHEMA_BYTES:
-        raise ValueError(
-            f"The schema has {size:,} bytes; the limit is {MAX_SCHEMA_BYTES:,}. Use a smaller schema."
-        )
+        raise ValueError(f"The schema has {size:,} bytes; the limit is {MAX_SCHEMA_BYTES:,}. Use a smaller schema.")
     return text
 
 
