@@ -86,7 +86,7 @@ def name_of(source: Path | bytes) -> str:
 
 
 def _unsupported(source: Path | bytes, name: str) -> str:
-    if isinstance(source, bytes):
+    if isinstance(source, bytes) and name == name_of(source):
         return "The data is not a supported image (JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or AVIF)."
     return f"{name} is not a supported image, or is damaged."
 

@@ -1,4 +1,4 @@
-"""Batches that are made in chunks: all of their jobs or none, whatever becomes of who makes them."""
+"""Batches that are made in chunks: all of their jobs or none, even if their maker dies."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LONG_AGO = time.time() - DIED_AFTER - 1
 
 
 def job(batch: Batch, **more: Any) -> Job:
-    """A row of it."""
+    """Make a row of the batch."""
     return Job(model="demo", request="{}", digest="x", batch_id=batch.id, lane=Lane.BULK, **more)
 
 
 def batch(digest: str = "x", **more: Any) -> Batch:
-    """A folder with a key."""
+    """Make a folder with a key."""
     return Batch(
         description="a folder", kind=BatchKind.FOLDER, model="demo", digest=digest, idempotency_key="k", **more
     )
 
 
 def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Redis) -> None:
-    """Another question with it is refused."""
+    """The same key with another question is refused."""
     one = batch()
     made = make_batch(one, ([job(one)] for _ in range(3)), (), store=store, connection=connection)
     assert not made.repeated
@@ -49,7 +49,7 @@ def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Re
 
 
 def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Redis) -> None:
-    """What was queued is cancelled, the batch has ended, and its key is free."""
+    """Queued jobs are cancelled, the batch has ended, and its key is free."""
     one = batch()
     first = job(one)
     with pytest.raises(IntegrityError):
@@ -62,7 +62,7 @@ def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Re
 
 
 def test_nobody_is_given_a_part_of_a_batch(store: Store, connection: Redis) -> None:
-    """While it is being made, its key is refused; when its maker has died, it is made anew."""
+    """While a batch is being made, its key is refused; after its maker has died, the batch is made again."""
     living = batch(complete=False)
     store.add_batch(living)
     with pytest.raises(ConflictError, match="still being queued"):
@@ -79,7 +79,7 @@ def test_nobody_is_given_a_part_of_a_batch(store: Store, connection: Redis) -> N
 
 
 def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:
-    """A creation of many minutes lives as long as jobs come, also in another process; without a key too."""
+    """A creation of many minutes lives as long as jobs come, in any process, with a key or without."""
     slow, dead = (
         batch(complete=False, created_at=LONG_AGO),
         Batch(description="", model="demo", complete=False, created_at=LONG_AGO),
@@ -96,7 +96,7 @@ def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:
 
 
 def test_a_maker_that_was_given_up_learns_it(store: Store, connection: Redis) -> None:
-    """It had stood still for too long: what it has queued since then does not run."""
+    """The maker had stood still for too long: jobs that it queued since then do not run."""
     one = batch()
 
     def chunks() -> Iterator[list[Job]]:

@@ -1,4 +1,4 @@
-"""Which runs live: told by lock files that the system lets go of."""
+"""Live runs, known by lock files that the system releases."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ with Runs(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], descr
 
 
 def a_batch(**more: Any) -> Batch:
-    """As the command line makes it."""
+    """Make a batch as the command line does."""
     return Batch(description="pictures", model="demo", **more)
 
 
 def test_a_run_lives_while_it_holds_its_batch(settings: Settings) -> None:
-    """However often it is asked; and not a moment longer."""
+    """The answer stays the same when asked again, and changes when the lock is released."""
     runs, batch = Runs(settings), a_batch()
     with runs.hold(batch):
         assert [Runs(settings).dead([batch]) for _ in range(3)] == [set()] * 3
@@ -43,7 +43,7 @@ def test_a_run_lives_while_it_holds_its_batch(settings: Settings) -> None:
 
 
 def test_a_killed_run_is_dead(settings: Settings) -> None:
-    """The system lets go of its lock."""
+    """The system releases the lock."""
     runs = Runs(settings)
     batch = a_batch(maker=runs.maker)
     command = [sys.executable, "-c", HOLD, str(settings.data_dir), batch.id]
@@ -67,7 +67,7 @@ def test_neither_requests_nor_runs_of_other_machines_are_taken_for_dead(settings
 
 
 def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
-    """Those of live runs stay, and those of dead ones that left jobs."""
+    """The files of live runs stay, and the files of dead runs that left jobs."""
     runs, live, ended, left = Runs(settings), a_batch(), a_batch(), a_batch()
     for batch in (ended, left):
         with runs.hold(batch):
@@ -79,7 +79,7 @@ def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
 
 
 def test_only_batches_with_open_jobs_are_asked_about(store: Store) -> None:
-    """A cancelled job is none."""
+    """A cancelled job is not open."""
     batch, _ = add_batch(store, 2)
     _, ended = add_batch(store, 1)
     store.cancel([job.id for job in ended])
