@@ -54,7 +54,7 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
-    from jobs.creation.existing import Existing
+    from jobs.creation.existing_texts import Existing
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 

@@ -51,7 +51,7 @@ def digest_names(image: str) -> list[str]:
     return [_cut(image, NAME_BYTES - len(ending)) + ending for ending in endings]
 
 
-class Claims:
+class NameClaims:
     """The names that the images of one folder claim. Names are compared folded."""
 
     def __init__(self, images: Sequence[str], texts: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
-from jobs.captions.output_names import Claims, digest_names, fold, is_text_name, whole_name
+from jobs.captions.output_names import NameClaims, digest_names, fold, is_text_name, whole_name
 from jobs.captions.text_owners import find_owners
 from jobs.images.folder_walk import has_image_extension
 
@@ -48,7 +48,7 @@ class FolderTexts:
         images = sorted(name for name in names if has_image_extension(name))
         # Of two texts that only one image can have, the longer name is the surer sign of its owner.
         texts = sorted((name for name in names if is_text_name(name)), key=lambda name: (-len(name), name))
-        self._claims = Claims(images, texts)
+        self._claims = NameClaims(images, texts)
         self._owned = find_owners(path, self._claims, texts, self.names)
         self._texts = {fold(text) for text in texts}
 

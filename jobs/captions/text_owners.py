@@ -8,11 +8,11 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.captions.output_names import SUFFIX, Claims, fold
+from jobs.captions.output_names import SUFFIX, NameClaims, fold
 from jobs.images.folder_walk import has_image_extension
 
 
-def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:
+def find_owners(folder: Path, claims: NameClaims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:
     """Find the text of each image that owns one, by the image's name.
 
     1. A text that only one image can have belongs to that image, and an image owns at most one text.
@@ -22,7 +22,7 @@ def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: froze
     A file without an image's extension (`p` beside `p.jpg`) may own a text only by the times: nothing tells whether the file is
     an image. Only files whose texts are in doubt after the first step are looked up on the disk.
     """
-    owners = _Owners(claims, texts, names)
+    owners = _OwnerSearch(claims, texts, names)
     owners.settle(texts)
     if doubtful := owners.in_doubt():
         for text in doubtful:
@@ -33,10 +33,10 @@ def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: froze
     return owners.found
 
 
-class _Owners:
+class _OwnerSearch:
     """The owners found so far, and the possible owners of each other text."""
 
-    def __init__(self, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> None:
+    def __init__(self, claims: NameClaims, texts: Sequence[str], names: frozenset[str]) -> None:
         self.found: dict[str, str] = {}
         self._claims = claims
         #: The possible owners of each text, and the texts that each possible owner could own.

@@ -15,12 +15,12 @@ logger = logging.getLogger("captionq.creation")
 #: Seconds without a new job after which an incomplete batch counts as abandoned. A chunk is written within a moment; only
 #: another writer can hold a chunk up, for at most `database.BUSY_TIMEOUT` (30 s). Decided by the rows only, for the maker may be
 #: a process of another machine. A maker that was stopped for longer learns at its end that its batch was given up.
-DIED_AFTER = 120.0
+ABANDONED_AFTER = 120.0
 
 
-def end_dead(*, store: Store, connection: Redis, now: float) -> int:
+def end_abandoned(*, store: Store, connection: Redis, now: float) -> int:
     """Give up the batches that are abandoned at `now`, in seconds since the epoch. Returns how many."""
-    dead = store.incomplete(now - DIED_AFTER)
+    dead = store.incomplete(now - ABANDONED_AFTER)
     for batch_id in dead:
         logger.warning("%s was never completed: it is given up.", batch_id)
         give_up(batch_id, store=store, connection=connection)

@@ -13,7 +13,7 @@ from redis import Redis
 from jobs.chunks import chunked
 from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
-from jobs.creation.existing import Wanted
+from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.queue import lanes
 from jobs.store.output_writers import TakenUp, Writer
@@ -42,7 +42,7 @@ class Submission:
 
 
 def submit(
-    wanted: Sequence[Wanted],
+    pending: Sequence[PendingImage],
     question: Question,
     batch: Batch,
     *,
@@ -55,14 +55,14 @@ def submit(
 
     Args:
         batch: of this run only; it is added to the store.
-        dead: ids of batches whose command has ended (`Runs.dead`). Their open jobs are taken over when they ask the same, and
+        dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same, and
             cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they are.
         at_front: queue ahead of all jobs that wait already.
     """
     store.add_batch(batch)
     submission = Submission()
     resumed: list[list[str]] = []
-    chunks = list(chunked(wanted, JOBS_A_TRANSACTION))
+    chunks = list(chunked(pending, JOBS_A_TRANSACTION))
     if at_front:
         # Each chunk goes ahead of the chunk before it.
         chunks.reverse()

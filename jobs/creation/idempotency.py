@@ -8,7 +8,7 @@ from redis import Redis
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
-from jobs.creation.abandoned_batches import DIED_AFTER, give_up
+from jobs.creation.abandoned_batches import ABANDONED_AFTER, give_up
 from jobs.errors import ConflictError, IdempotencyError
 from jobs.store.connection import reading
 from jobs.store.store import Store
@@ -38,7 +38,7 @@ def find_repeated(store: Store, keyed: Job | Batch) -> Job | Batch | None:
     return earlier
 
 
-def find_made(batch: Batch, *, store: Store, connection: Redis) -> Batch | None:
+def find_repeated_batch(batch: Batch, *, store: Store, connection: Redis) -> Batch | None:
     """Find the complete batch that was made with the same key. An abandoned one is given up, and None is returned.
 
     Raises IdempotencyError when the key was used for another request; ConflictError while the batch is being made.
@@ -47,7 +47,7 @@ def find_made(batch: Batch, *, store: Store, connection: Redis) -> Batch | None:
     assert earlier is None or isinstance(earlier, Batch)
     if earlier is None or earlier.complete:
         return earlier
-    if earlier.id not in store.incomplete(time.time() - DIED_AFTER):
+    if earlier.id not in store.incomplete(time.time() - ABANDONED_AFTER):
         raise ConflictError("The first request with this Idempotency-Key is still being queued. Try again in a moment.")
     give_up(earlier.id, store=store, connection=connection)
     return None

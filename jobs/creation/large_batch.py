@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jobs.creation.abandoned_batches import give_up
 from jobs.creation.create import Created, queue_jobs
-from jobs.creation.idempotency import find_made
+from jobs.creation.idempotency import find_repeated_batch
 from jobs.errors import ConflictError
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Webhook
@@ -27,7 +27,7 @@ def make_batch(
 ) -> Created:
     """Queue the jobs, some hundreds a chunk, as the chunks come. An error on the way ends the batch: all jobs or none.
 
-    To be called when `find_made` has found none. Raises the errors of `find_made` and of `chunks`, and ConflictError when the
+    To be called when `find_repeated_batch` has found none. Raises its errors, the errors of `chunks`, and ConflictError when the
     batch was given up meanwhile.
     """
     batch.created_at, batch.complete = time.time(), False
@@ -35,7 +35,7 @@ def make_batch(
         store.add_batch(batch)
     except IntegrityError:
         # Of two requests with the same key at the same moment, one wins.
-        if (earlier := find_made(batch, store=store, connection=connection)) is None:
+        if (earlier := find_repeated_batch(batch, store=store, connection=connection)) is None:
             raise
         return Created(earlier, repeated=True)
     try:
@@ -44,7 +44,7 @@ def make_batch(
         try:
             give_up(batch.id, store=store, connection=connection)
         except SQLAlchemyError as error:
-            logger.warning("%s could not be ended (%s): `end_dead` will do it.", batch.id, error)
+            logger.warning("%s could not be ended (%s): `end_abandoned` will do it.", batch.id, error)
         raise
     batch.complete = True
     return Created(batch, repeated=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.creation.existing import Wanted
+from jobs.creation.existing_texts import PendingImage
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
 from jobs.store.tables import Batch, Job, Lane
@@ -32,21 +32,21 @@ class Question:
         )
 
 
-def job_about(wanted: Wanted, question: Question, batch: Batch, roots: str | None = None) -> Job:
+def job_about(pending: PendingImage, question: Question, batch: Batch, roots: str | None = None) -> Job:
     """Make the row of one image of a batch. `roots`: see `Job.roots`."""
-    request = question.about(wanted.image)
+    request = question.about(pending.image)
     return Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
         request=request.model_dump_json(),
         digest=request.digest,
-        source=wanted.image.as_uri(),
-        output=wanted.output.as_uri(),
-        output_before=wanted.before,
+        source=pending.image.as_uri(),
+        output=pending.output.as_uri(),
+        output_before=pending.before,
         roots=roots,
-        error_code=None if wanted.refusal is None else wanted.refusal.code,
-        error_message=None if wanted.refusal is None else wanted.refusal.message,
+        error_code=None if pending.refusal is None else pending.refusal.code,
+        error_message=None if pending.refusal is None else pending.refusal.message,
     )
 
 

@@ -37,12 +37,12 @@ def resubmit(
         store: gets the rows.
         connection: None: only the rows are written, and the next worker gives them their entries.
         dead: see `submit`.
-        force: see `look_again`.
+        force: see `expect_current_texts`.
     """
     store.add_batch(batch)
     submission = Submission()
     for chunk in chunked(jobs, JOBS_A_TRANSACTION):
-        new = look_again([copy_of(job, batch, job.roots) for job in chunk], store, force=force)
+        new = expect_current_texts([copy_of(job, batch, job.roots) for job in chunk], store, force=force)
         taken = store.take_up(new, batch.id, dead)
         submission.count(taken)
         if connection is not None:
@@ -54,7 +54,7 @@ def resubmit(
     return submission
 
 
-def look_again(jobs: list[Job], store: Store, *, force: bool = False) -> list[Job]:
+def expect_current_texts(jobs: list[Job], store: Store, *, force: bool = False) -> list[Job]:
     """Let new jobs replace the texts that exist now, if captionq wrote them; with `force` any text. Returns the jobs.
 
     If a person wrote or changed the text, its job expects the text that the job before it expected, and leaves the text as it is.

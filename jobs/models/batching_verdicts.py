@@ -14,7 +14,7 @@ from pathlib import Path
 from jobs.settings import Settings
 
 #: The version of the batching check: verdicts of an older version do not count.
-EXAMINATION = 3
+CHECK_VERSION = 3
 
 
 class Batching(StrEnum):
@@ -67,7 +67,7 @@ def key_of(model: Path) -> str:
     files = sorted(file for file in model.iterdir() if file.suffix in (".json", ".safetensors"))
     found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     libraries = [f"{name} {version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
-    known = repr((EXAMINATION, found, libraries))
+    known = repr((CHECK_VERSION, found, libraries))
     return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobs.creation.abandoned_batches import DIED_AFTER
+from jobs.creation.abandoned_batches import ABANDONED_AFTER
 from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -125,7 +125,7 @@ def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
 
 def test_a_folder_whose_maker_died_ends(settings: Settings) -> None:
     """With the next API: its events do too."""
-    long_ago = time.time() - DIED_AFTER - 1
+    long_ago = time.time() - ABANDONED_AFTER - 1
     dead = Batch(description="x", kind=BatchKind.FOLDER, model="demo", complete=False, created_at=long_ago)
     store = Store(settings)
     store.add_batch(dead)

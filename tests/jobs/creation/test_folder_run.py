@@ -13,7 +13,7 @@ from redis import Redis
 from rq.serializers import JSONSerializer
 
 from jobs.creation import folder_run
-from jobs.creation.existing import Wanted
+from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import Submission, submit
 from jobs.creation.question import Question
 from jobs.creation.retry import resubmit
@@ -29,16 +29,16 @@ QUESTION = Question("demo", "Describe this image.", Sampling())
 OTHER_QUESTION = Question("demo", "What is this?", Sampling())
 
 
-def pictures(folder: Path, count: int) -> list[Wanted]:
+def pictures(folder: Path, count: int) -> list[PendingImage]:
     """Make empty files: nothing opens them here."""
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
         path.touch()
-    return [Wanted(path, path.with_suffix(".txt")) for path in paths]
+    return [PendingImage(path, path.with_suffix(".txt")) for path in paths]
 
 
 def queue_up(
-    wanted: list[Wanted],
+    wanted: list[PendingImage],
     store: Store,
     connection: Redis,
     question: Question = QUESTION,

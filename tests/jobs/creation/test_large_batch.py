@@ -10,16 +10,16 @@ import pytest
 from redis import Redis
 from sqlalchemy.exc import IntegrityError
 
-from jobs.creation.abandoned_batches import DIED_AFTER, end_dead
+from jobs.creation.abandoned_batches import ABANDONED_AFTER, end_abandoned
 from jobs.creation.create import queue_jobs
-from jobs.creation.idempotency import find_made
+from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
 from jobs.errors import ConflictError, IdempotencyError
 from jobs.queue import lanes
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job, JobStatus, Lane
 
-LONG_AGO = time.time() - DIED_AFTER - 1
+LONG_AGO = time.time() - ABANDONED_AFTER - 1
 
 
 def job(batch: Batch, **more: Any) -> Job:
@@ -45,7 +45,7 @@ def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Re
     again = make_batch(two, [[job(two)]], (), store=store, connection=connection)
     assert (again.repeated, again.made.id) == (True, one.id)
     with pytest.raises(IdempotencyError):
-        find_made(batch("y"), store=store, connection=connection)
+        find_repeated_batch(batch("y"), store=store, connection=connection)
 
 
 def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Redis) -> None:
@@ -66,13 +66,13 @@ def test_nobody_is_given_a_part_of_a_batch(store: Store, connection: Redis) -> N
     living = batch(complete=False)
     store.add_batch(living)
     with pytest.raises(ConflictError, match="still being queued"):
-        find_made(batch(), store=store, connection=connection)
+        find_repeated_batch(batch(), store=store, connection=connection)
     store.give_up(living.id)
     dead = batch(complete=False, created_at=LONG_AGO)
     store.add_batch(dead)
     queue_jobs([job(dead, created_at=LONG_AGO)], store=store, connection=connection)
     anew = batch()
-    assert find_made(anew, store=store, connection=connection) is None
+    assert find_repeated_batch(anew, store=store, connection=connection) is None
     assert not make_batch(anew, [[job(anew)]], (), store=store, connection=connection).repeated
     assert store.counts(dead.id)[JobStatus.CANCELLED] == 1
     assert lanes.waiting(connection, Lane.BULK) == 1
@@ -89,7 +89,7 @@ def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:
     queue_jobs(
         [job(slow, created_at=LONG_AGO), job(slow), job(dead, created_at=LONG_AGO)], store=store, connection=connection
     )
-    assert end_dead(store=store, connection=connection, now=time.time()) == 1
+    assert end_abandoned(store=store, connection=connection, now=time.time()) == 1
     assert store.batch(dead.id).complete
     assert not store.batch(slow.id).complete
     assert store.counts()[JobStatus.CANCELLED] == 1
@@ -101,7 +101,7 @@ def test_a_maker_that_was_given_up_learns_it(store: Store, connection: Redis) ->
 
     def chunks() -> Iterator[list[Job]]:
         yield [job(one)]
-        assert end_dead(store=store, connection=connection, now=time.time() + DIED_AFTER + 1) == 1
+        assert end_abandoned(store=store, connection=connection, now=time.time() + ABANDONED_AFTER + 1) == 1
         yield [job(one)]
 
     with pytest.raises(ConflictError, match="given up"):

@@ -20,7 +20,7 @@ from jobs.store.tables import Batch, BatchKind
 _SUFFIX = ".lock"
 
 
-class Runs:
+class RunLocks:
     """The lock files in `runs/` of a data folder, one for each batch whose command has not tidied up."""
 
     def __init__(self, settings: Settings) -> None:

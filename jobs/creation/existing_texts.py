@@ -29,7 +29,7 @@ class Existing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PendingImage:
     """An image that needs a text, and the file that is to hold the text."""
 
     image: Path
@@ -41,7 +41,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedImage:
     """An image that has its text, and keeps it."""
 
     image: Path
@@ -49,13 +49,13 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class WrittenByHand(Skipped):
+class WrittenByHand(SkippedImage):
     """An image whose text was to be replaced, but a person wrote or changed the text."""
 
 
-def without_text(
+def plan_images(
     images: Iterable[Path], existing: Existing, *, store: Store, force: bool = False, named: Sequence[Path] = ()
-) -> Iterator[Wanted | Skipped]:
+) -> Iterator[PendingImage | SkippedImage]:
     """Decide for each image whether it needs a text, or is skipped because of the text that it has.
 
     Args:
@@ -66,23 +66,23 @@ def without_text(
         named: files and folders that the user named; none of these is ever taken for a text.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
-    for chunk in chunked(_placed(images), IMAGES_A_LOOKUP):
+    for chunk in chunked(_with_outputs(images), IMAGES_A_LOOKUP):
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
             if not is_there:
-                yield Wanted(image, output)
+                yield PendingImage(image, output)
                 continue
             own = written.get(output.as_uri(), set())
             if own and existing is Existing.SKIP:
-                yield Skipped(image, output)
+                yield SkippedImage(image, output)
                 continue
             try:
                 if _identity(output) in sources:
                     raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
                 content = _content(output, existing)
             except OutputError as error:
-                yield Wanted(image, output, refusal=error)
+                yield PendingImage(image, output, refusal=error)
                 continue
             yield _judge(image, output, content, own, existing, force=force)
 
@@ -97,13 +97,13 @@ def _content(output: Path, existing: Existing) -> bytes | None:
 
 def _judge(
     image: Path, output: Path, content: bytes | None, own: Collection[str], existing: Existing, *, force: bool
-) -> Wanted | Skipped:
+) -> PendingImage | SkippedImage:
     if content is None or force or (existing is Existing.REPLACE and is_own(content, own)):
-        return Wanted(image, output, before=fingerprint(content))
-    return Skipped(image, output) if existing is Existing.SKIP else WrittenByHand(image, output)
+        return PendingImage(image, output, before=fingerprint(content))
+    return SkippedImage(image, output) if existing is Existing.SKIP else WrittenByHand(image, output)
 
 
-def _placed(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
+def _with_outputs(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
     """Yield each image once, with its text file and whether the text file exists."""
     sidecars, given = Sidecars(), set[Path]()
     folder = None

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
-from jobs.creation.existing import Existing, Skipped, Wanted, WrittenByHand, without_text
+from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question, job_about
 from jobs.creation.retry import resubmit
@@ -35,7 +35,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
 def caption(store: Store, image: Path, text: str) -> Job:
     """Caption a picture as captionq does."""
     batch = Batch(description="test", model="demo")
-    job = job_about(Wanted(image, image.with_suffix(".txt")), QUESTION, batch)
+    job = job_about(PendingImage(image, image.with_suffix(".txt")), QUESTION, batch)
     store.add_batch(batch)
     store.add([job])
     store.claim([job.id], "worker")
@@ -46,15 +46,15 @@ def caption(store: Store, image: Path, text: str) -> Job:
 
 def judged(
     images: Sequence[Path], existing: Existing, store: Store, *, force: bool = False, named: Sequence[Path] = ()
-) -> list[Wanted | Skipped]:
+) -> list[PendingImage | SkippedImage]:
     """Decide about the images."""
-    return list(without_text(images, existing, store=store, force=force, named=named))
+    return list(plan_images(images, existing, store=store, force=force, named=named))
 
 
 def refused(store: Store, image: Path, existing: Existing, *, named: Sequence[Path] = ()) -> str:
     """Return the reason why an image can have no text."""
     [found] = judged([image], existing, store, force=existing is Existing.REPLACE, named=named)
-    assert isinstance(found, Wanted)
+    assert isinstance(found, PendingImage)
     assert found.refusal is not None
     assert found.refusal.code == "output_occupied"
     return found.refusal.message
@@ -68,10 +68,10 @@ def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -
     found = judged(images, Existing.SKIP, store)
     texts = [image.with_suffix(".txt") for image in images]
     assert found == [
-        Skipped(images[0], texts[0]),
-        Wanted(images[1], texts[1]),
-        Skipped(images[2], texts[2]),
-        Wanted(images[3], texts[3]),
+        SkippedImage(images[0], texts[0]),
+        PendingImage(images[1], texts[1]),
+        SkippedImage(images[2], texts[2]),
+        PendingImage(images[3], texts[3]),
     ]
 
 
@@ -86,13 +86,13 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     texts[2].write_text("an answer\n")
     found = judged(images, Existing.REPLACE, store)
     assert found == [
-        Wanted(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
+        PendingImage(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
         WrittenByHand(images[1], texts[1]),
         WrittenByHand(images[2], texts[2]),
-        Wanted(images[3], texts[3]),
+        PendingImage(images[3], texts[3]),
     ]
     forced = judged(images, Existing.REPLACE, store, force=True)
-    assert [one.before for one in forced if isinstance(one, Wanted)] == [
+    assert [one.before for one in forced if isinstance(one, PendingImage)] == [
         fingerprint(b"a newer answer\n"),
         fingerprint(b"an answer!\n"),
         fingerprint(b"an answer\n"),
@@ -127,7 +127,7 @@ def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Stor
     (tmp_path / "texts" / "0.txt").write_text("by hand")
     texts[0].symlink_to(tmp_path / "texts" / "0.txt")
     texts[1].symlink_to(tmp_path / "nowhere")
-    assert judged(images[:1], Existing.SKIP, store) == [Skipped(images[0], texts[0])]
+    assert judged(images[:1], Existing.SKIP, store) == [SkippedImage(images[0], texts[0])]
     assert refused(store, images[0], Existing.REPLACE).startswith("0.txt is a link")
     assert refused(store, images[1], Existing.SKIP).startswith("1.txt is a link")
 
@@ -143,7 +143,7 @@ def test_an_image_that_was_named_is_never_taken_for_a_text(store: Store, tmp_pat
     assert (
         refused(store, image, existing, named=named) == "0.txt is one of the images, so no text can be written there."
     )
-    assert judged([source], existing, store, named=named) == [Wanted(source, tmp_path / "0.txt.txt")]
+    assert judged([source], existing, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
 
 
 def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
     """The row has the reason, and an end that followers see; the other image waits for the worker."""
     images = pictures(tmp_path, 2)
     images[0].with_suffix(".txt").mkdir()
-    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, Wanted)]
+    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, PendingImage)]
     batch = Batch(description="test", model="demo")
     submit(wanted, QUESTION, batch, store=store, connection=connection)
     rows = store.jobs(batch_id=batch.id)
@@ -174,7 +174,7 @@ def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store,
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
     store.add_batch(batch)
     jobs = [
-        job_about(Wanted(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
+        job_about(PendingImage(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
         for image in images
     ]
     store.add(jobs)
