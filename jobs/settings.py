@@ -18,7 +18,7 @@ from jobs.errors import DataFolderError, SettingsError
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
 #: A number with a unit; without a unit it is a share.
-BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
+_BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
 _UNITS = {"GB": 1e9, "MB": 1e6}
 #: The form of an API key: it fits into a header, and is hard to guess.
 _API_KEY = re.compile(r"[!-~]{8,}")
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     slots: int = Field(default=32, ge=1, le=256)
     #: Memory for models: a share of what the device has (`0.6`, `60%`) or an amount (`24GB`). Without it, one model is in memory
     #: at a time; with it, as many as fit, and the least recently used model is unloaded first.
-    memory_budget: str | None = Field(default=None, pattern=BUDGET.pattern)
+    memory_budget: str | None = None
     #: Models that stay in memory after they are loaded.
     pinned_models: tuple[str, ...] = ()
     #: Threads that decode images while the model generates.
@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("memory_budget")
+    @classmethod
+    def _amount_or_share(cls, value: str | None) -> str | None:
+        if value is not None and not _BUDGET.fullmatch(value):
+            raise ValueError("Write a share of the memory (0.6 or 60%) or an amount (24GB)")
+        return value
+
     @field_validator("api_keys")
     @classmethod
     def _keys_that_protect(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
@@ -130,7 +137,7 @@ class Settings(BaseSettings):
         """Return the memory budget in bytes; None: there is none. `device`: the device's memory in bytes."""
         if self.memory_budget is None:
             return None
-        found = BUDGET.fullmatch(self.memory_budget)
+        found = _BUDGET.fullmatch(self.memory_budget)
         assert found is not None
         number, unit = float(found[1]), found[2].upper()
         if unit in _UNITS:
@@ -187,4 +194,7 @@ def read_settings(**given: Any) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"CAPTIONQ_{field.upper()} has {shown}. {message}.") from None
     except pydantic_settings.SettingsError as error:
-        raise SettingsError(f'{str(error).splitlines()[0]}. Lists are written as JSON: ["/pictures"].') from error
+        # The library's message names the field only: error parsing value for field "api_keys" from source …
+        field = str(error).split('"')[1]
+        example = '{"laptop": "a-long-secret"}' if field == "api_keys" else '["/pictures"]'
+        raise SettingsError(f"CAPTIONQ_{field.upper()} is not valid JSON. Write it like {example}.") from error

@@ -35,3 +35,22 @@ def test_a_value_that_cannot_be_read_is_shown_with_its_variable(monkeypatch: pyt
     monkeypatch.setenv("CAPTIONQ_ALLOWED_NETWORKS", '["here"]')
     with pytest.raises(SettingsError, match="CAPTIONQ_ALLOWED_NETWORKS has value 'here'"):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("CAPTIONQ_API_KEYS", "secret", '{"laptop": '),
+        ("CAPTIONQ_SERVED_ROOTS", "/pictures", '["/pictures"]'),
+        ("CAPTIONQ_MEMORY_BUDGET", "lots", "24GB"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, way_out: str
+) -> None:
+    """The message names the variable and shows the right form."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    assert refused.value.message.startswith(name)
+    assert way_out in refused.value.message
