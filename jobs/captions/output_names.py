@@ -30,22 +30,22 @@ def fold(name: str) -> str:
 
 
 def is_text_name(name: str) -> bool:
-    """Whether a file of this name may be an image's text."""
+    """Check whether a file of this name may be an image's text."""
     return name[-len(SUFFIX) :].lower() == SUFFIX
 
 
 def plain_name(image: str) -> str:
-    """`photo.jpg` → `photo.txt`."""
+    """Replace the extension: `photo.jpg` → `photo.txt`."""
     return os.path.splitext(image)[0] + SUFFIX  # noqa: PTH122
 
 
 def whole_name(image: str) -> str | None:
-    """`photo.jpg` → `photo.jpg.txt`; None: the name would be too long."""
+    """Append the suffix: `photo.jpg` → `photo.jpg.txt`; None: the name would be too long."""
     return image + SUFFIX if len(os.fsencode(image)) + len(SUFFIX) <= NAME_BYTES else None
 
 
 def digest_names(image: str) -> list[str]:
-    """`photo.jpg` → `photo.jpg.1a2b3c4d.txt`, and a name with more digits. A long name is cut between two characters."""
+    """Make `photo.jpg.1a2b3c4d.txt` of `photo.jpg`, and a name with more digits. A long name is cut between two characters."""
     digest = hashlib.sha256(os.fsencode(image)).hexdigest()
     endings = [f".{digest[:digits]}{SUFFIX}" for digits in DIGEST_DIGITS]
     return [_cut(image, NAME_BYTES - len(ending)) + ending for ending in endings]
@@ -67,7 +67,7 @@ class NameClaims:
             self._by_digest = {name: image for image in images for name in digest_names(image)}
 
     def is_claimed(self, name: str, *, by_others_than: str | None = None) -> bool:
-        """Whether a name is the plain or the whole name of an image."""
+        """Check whether a name is the plain or the whole name of an image."""
         folded = fold(name)
         return _holds_another(self._plain, folded, by_others_than) or _holds_another(
             self._whole, folded, by_others_than

@@ -29,7 +29,7 @@ class Sidecars:
         return image.with_name(self.folder_of(image).text_of(image.name))
 
     def is_there(self, output: Path) -> bool:
-        """Whether the text file existed when the folder was read."""
+        """Check whether the text file existed when the folder was read."""
         return output.name in self.folder_of(output).names
 
     def folder_of(self, image: Path) -> FolderTexts:

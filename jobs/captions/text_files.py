@@ -32,7 +32,7 @@ def fingerprint(content: bytes | None) -> str | None:
 
 
 def is_own(content: bytes, texts: Collection[str]) -> bool:
-    """Whether the content of a file is one of these answers, as captionq writes them."""
+    """Check whether the content of a file is one of these answers, as captionq writes them."""
     return any(content == text_bytes(text) for text in texts)
 
 

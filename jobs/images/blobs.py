@@ -102,7 +102,7 @@ def remove_unfinished(settings: Settings, *, before: float) -> int:
 
 
 def _is_before(time: float, path: Path) -> bool:
-    """Whether the file is older than `time`; False if it is gone, for several processes may sweep at the same time."""
+    """Check whether the file is older than `time`; False if it is gone, for several processes may sweep at the same time."""
     try:
         return path.stat().st_mtime < time
     except FileNotFoundError:

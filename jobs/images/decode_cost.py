@@ -44,7 +44,7 @@ class Cost:
     scans: int = 1
 
     def is_quick(self, settings: Settings) -> bool:
-        """Whether the image can be decoded beside others: in a moment, and in a part of the memory limit."""
+        """Check whether the image can be decoded beside others: in a moment, and in a part of the memory limit."""
         return self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
 
 

@@ -15,17 +15,17 @@ EXTENSIONS = frozenset(
 
 
 def has_image_extension(name: str) -> bool:
-    """Whether the name has an image's extension."""
+    """Check whether the name has an image's extension."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
+    """Check whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
     return not name.startswith(".") and has_image_extension(name)
 
 
 def is_below(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether a path lies below one of these folders, links resolved: the rule for every path that a client may name."""
+    """Check whether a path lies below one of these folders, links resolved: the rule for every path that a client may name."""
     # `Path.resolve` raises if links lead in a circle.
     real = Path(os.path.realpath(path))
     return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
@@ -106,7 +106,7 @@ class _Walk:
 
 
 def _leads_into_package(folder: Path) -> bool:
-    """Whether it is a package or system folder, or a link to one."""
+    """Check whether a folder is a package or system folder, or a link to one."""
     return package_kind(folder.name) is not None or (
         folder.is_symlink() and package_kind(os.path.basename(os.path.realpath(folder))) is not None  # noqa: PTH119
     )

@@ -72,7 +72,7 @@ def describe(name: str) -> ModelInfo:
 
 
 def is_here(name: str) -> bool:
-    """Whether this model can be described and loaded without the network."""
+    """Check whether this model can be described and loaded without the network."""
     try:
         return _local_path(name) is not None
     except ModelError:
@@ -120,7 +120,7 @@ def _local_path(name: str) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
-    """Whether all files of weights exist: a download may have been interrupted."""
+    """Check whether all files of weights exist: a download may have been interrupted."""
     try:
         index = json.loads((folder / "model.safetensors.index.json").read_text())
         return all((folder / name).exists() for name in set(index["weight_map"].values()))

@@ -1,4 +1,4 @@
-"""The length of prompts: refuses by their characters, before they are queued or tokenised, those too long for the context."""
+"""The length of prompts: a prompt with too many characters for the context is refused before it is queued or tokenised."""
 
 from __future__ import annotations
 

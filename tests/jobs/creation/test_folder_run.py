@@ -91,7 +91,7 @@ def test_what_a_dead_run_left_is_taken_over(store: Store, connection: Redis, tmp
 
 
 def test_a_new_question_replaces_the_one_that_a_dead_run_left(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """Two jobs that write one file would leave the text of whichever ends last."""
+    """Two jobs that write one file would leave the text of the job that ends last."""
     wanted = pictures(tmp_path, 2)
     first, _ = queue_up(wanted, store, connection)
     second, made = queue_up(wanted, store, connection, OTHER_QUESTION, dead=[first])
