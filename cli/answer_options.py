@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs.limits import MAX_TOKENS
+from jobs.request_defaults import MAX_TOKENS
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

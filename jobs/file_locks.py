@@ -1,4 +1,4 @@
-"""Locks between processes, on files (flock). The system lets go of a process' locks when it ends, even by kill −9."""
+"""Locks between processes, on files (flock). The system releases the locks of a process that ends, even by kill −9."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.errors import DataFolderError
 
 
 def lock(file: IO[Any], kind: int) -> None:
-    """Take a lock (`fcntl.LOCK_SH` or `fcntl.LOCK_EX`), after waiting for processes that hold another one.
+    """Take a lock (`fcntl.LOCK_SH` or `fcntl.LOCK_EX`), after waiting for processes that hold another lock.
 
     Raises DataFolderError if the file system has no locks.
     """

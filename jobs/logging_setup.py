@@ -1,4 +1,4 @@
-"""Where a process' words go: a file and the terminal, as text or as one JSON object a line."""
+"""The log of a process: a file and the terminal, as text or as one JSON object a line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from logging.handlers import RotatingFileHandler
 
 from jobs.settings import Settings
 
-#: Two files of this size (bytes) at most.
+#: Maximum size of a log file in bytes; at most two files are kept.
 FILE_SIZE = 10_000_000
 
 
 class JSONLines(logging.Formatter):
-    """One object a line: time, level, logger, message, and the fields that came along."""
+    """A formatter that writes one object a line: time, level, logger, message, and the record's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
@@ -31,7 +31,7 @@ class JSONLines(logging.Formatter):
 
 
 def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False) -> None:
-    """Log to a file in the logs folder, and to the terminal; `quiet`: there only what went wrong."""
+    """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors to the terminal."""
     settings.make_folders()
     file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
     file.setFormatter(JSONLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -41,6 +41,6 @@ def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False,
     terminal.addFilter(lambda record: record.name.startswith("captionq"))
     logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
     logging.getLogger("captionq").setLevel(logging.DEBUG)
-    # rq says four lines a job at INFO.
+    # rq logs four lines a job at INFO.
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)

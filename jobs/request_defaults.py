@@ -1,8 +1,12 @@
-"""The presets: prompts that people of this field write again and again."""
+"""Defaults and limits that the command line shows and the requests enforce: presets, and the longest answer."""
 
 from __future__ import annotations
 
 from jobs.errors import InvalidRequestError
+
+#: Maximum number of tokens of one answer: a longer answer would keep a slot busy for hours. The worker
+#: also checks the model's own context.
+MAX_TOKENS = 32_768
 
 DEFAULT_PRESET = "describe"
 
@@ -19,7 +23,7 @@ PRESETS = {
 
 
 def preset(name: str) -> str:
-    """The prompt of a preset. Raises InvalidRequestError."""
+    """Return the prompt of a preset. Raises InvalidRequestError."""
     try:
         return PRESETS[name]
     except KeyError:

@@ -1,6 +1,6 @@
-"""What is asked: messages, image references and sampling. Validated once, here.
+"""A request: messages, image references and sampling. Validated once, here.
 
-The shapes are OpenAI's chat completion request, of which this is the part that a local model can honour.
+The shapes are the part of OpenAI's chat completion request that a local model can honour.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.limits import MAX_TOKENS
-from jobs.parts import Part
-from jobs.response_format import ResponseFormat, TextFormat
+from jobs.request_defaults import MAX_TOKENS
+from jobs.response_format import Part, ResponseFormat, TextFormat
 
 #: OpenAI's limit.
 MAX_STOPS = 4
-#: Characters of a stop string: what may be its beginning is held back from a stream.
+#: Characters of a stop string. A stream holds back text that may be the beginning of one.
 MAX_STOP = 256
 #: OpenAI's limit on the entries of `logit_bias`.
 MAX_BIASES = 1024
@@ -30,7 +29,7 @@ Bias = Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]
 
 
 def path_of(address: str) -> Path:
-    """The path of a file address (`file:///…`), of names that are no valid UTF-8 too: the inverse of `Path.as_uri`."""
+    """Return the path of a file address (`file:///…`), the inverse of `Path.as_uri`. Names need not be valid UTF-8."""
     return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
 
 
@@ -52,7 +51,7 @@ class ImagePart(Part):
     @field_validator("image_url", mode="before")
     @classmethod
     def _accept_bare_string(cls, value: object) -> object:
-        # Some clients send the address itself where OpenAI's document has an object.
+        # Some clients send the address itself instead of the object of OpenAI's document.
         return {"url": value} if isinstance(value, str) else value
 
 
@@ -69,7 +68,7 @@ class Message(Part):
 
 
 class Sampling(Part):
-    """How the next token is chosen. The defaults are greedy decoding: the same input gives the same answer."""
+    """The choice of the next token. The defaults are greedy decoding: the same input gives the same answer."""
 
     max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0, allow_inf_nan=False)
@@ -79,17 +78,17 @@ class Sampling(Part):
     min_p: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     #: With a seed, a sampled answer is the same whatever else is in the batch.
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    #: The answer ends before the first of these.
+    #: The answer ends before the first of these strings.
     stop: Annotated[tuple[StopString, ...], Field(max_length=MAX_STOPS)] = ()
     #: Divides the positive logits of the tokens of the prompt and the answer, and multiplies the negative ones (Keskar et al.
-    #: 2019, arXiv 1909.05858, as in transformers). The limits are what float32 bears.
+    #: 2019, arXiv 1909.05858, as in transformers). Outside the limits float32 overflows.
     repetition_penalty: float = Field(default=1.0, ge=0.01, le=100.0, allow_inf_nan=False)
-    #: Taken off the logit of a token that is in the answer: once, and once for every time it is there. OpenAI's meaning.
+    #: Subtracted from the logit of a token of the answer: once, and once for each time the token occurs. OpenAI's meaning.
     presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
     frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0, allow_inf_nan=False)
-    #: Added to the logits of tokens, by their ids.
+    #: Added to the logits of tokens, by the tokens' ids.
     logit_bias: dict[TokenId, Bias] = Field(default_factory=dict, max_length=MAX_BIASES)
-    #: Report the log-probability of each token of the answer, and of so many that were the likeliest in its place.
+    #: Report the log-probability of each token of the answer, and of the `top_logprobs` most likely tokens at its position.
     logprobs: bool = False
     top_logprobs: int = Field(default=0, ge=0, le=20)
 
@@ -101,7 +100,7 @@ class Sampling(Part):
     @field_validator("logit_bias")
     @classmethod
     def _put_biases_in_order(cls, value: dict[int, float]) -> dict[int, float]:
-        # Equal requests have equal digests: the order says nothing, nor does a bias of 0.
+        # Equal requests have equal digests: neither the order nor a bias of 0 makes a difference.
         return {token: bias for token, bias in sorted(value.items()) if bias}
 
     @model_validator(mode="after")
@@ -112,7 +111,7 @@ class Sampling(Part):
 
     @property
     def is_penalized(self) -> bool:
-        """Whether the logits depend on the tokens that are there."""
+        """Whether the logits depend on earlier tokens."""
         return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1.0, 0.0, 0.0)
 
 
@@ -142,7 +141,7 @@ class Request(Part):
     @field_validator("response_format")
     @classmethod
     def _make_text_the_default(cls, value: ResponseFormat | None) -> ResponseFormat | None:
-        # They ask the same, so they are equal.
+        # Both ask the same, so both have the same digest.
         return None if isinstance(value, TextFormat) else value
 
     @property
@@ -152,9 +151,9 @@ class Request(Part):
 
     @property
     def digest(self) -> str:
-        """64 bits (16 hex digits) that are equal for equal requests."""
-        # What came later is left out where it says nothing: a row that an older version queued keeps its digest, so a run that
-        # takes it up still recognises it.
+        """Hash of the request: 64 bits in 16 hex digits, equal for equal requests."""
+        # Later fields are left out at their defaults: a row that an older version queued keeps its digest, so a run that takes
+        # the row up still recognises it.
         unused = {name for name in _LATER if getattr(self.sampling, name) == getattr(_DEFAULTS, name)}
         excluded: dict[str, bool | set[str]] = {"sampling": unused}
         if self.response_format is None:

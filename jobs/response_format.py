@@ -1,12 +1,12 @@
 """Structured output: OpenAI's `response_format`, and the grammar that holds an answer to it.
 
-What an answer may be is decided by llguidance (https://github.com/guidance-ai/llguidance, docs/json_schema.md lists the
-keywords it knows). A schema with another keyword of the standard is refused when the request is validated, before anything
-is queued: an answer that ignores half of what was asked for is worse than none. `strict` is accepted and makes no
-difference: the schema always holds.
+llguidance decides which answers a schema allows (https://github.com/guidance-ai/llguidance, docs/json_schema.md lists the
+keywords that llguidance knows). A schema with another keyword of the standard is refused when the request is validated, before
+anything is queued: an answer that ignores half of the schema is worse than none. `strict` is accepted and makes no difference:
+the schema always holds.
 
-The JSON is on one line, spaced as `json.dumps` does it and as models have seen it most. Free to choose, a model may emit white
-space until its tokens are used up. The keys of an object come in the order of the schema's `properties`.
+The JSON is on one line, spaced as `json.dumps` does and as models have seen most. Free to choose, a model may emit white space
+until its tokens are used up. The keys of an object come in the order of the schema's `properties`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,24 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
-from jobs.parts import Part
-
-#: Bytes of a schema as JSON. One of this size compiles in under a second.
+#: Maximum bytes of a schema as JSON. A schema of this size compiles in under a second.
 MAX_SCHEMA_BYTES = 32_768
 #: Objects and arrays within each other; llguidance's parser ends at 128.
 MAX_SCHEMA_DEPTH = 64
 _LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
+class Part(BaseModel):
+    """A part of a request. Unknown fields are refused, so that a misspelt field is not silently ignored."""
+
+    # By alias: a stored request has OpenAI's names.
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
 class JSONSchema(Part):
-    """A schema with its name. Raises ValueError, within pydantic's error, for one that cannot be followed."""
+    """A schema with its name. A schema that cannot be followed raises ValueError, within pydantic's error."""
 
     #: OpenAI's rule for names.
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
@@ -46,6 +51,8 @@ class JSONSchema(Part):
 
 
 class TextFormat(Part):
+    """Free text."""
+
     type: Literal["text"] = "text"
 
 
@@ -66,7 +73,7 @@ ResponseFormat = Annotated[TextFormat | JSONObjectFormat | JSONSchemaFormat, Fie
 
 
 def grammar(response_format: ResponseFormat | None) -> str | None:
-    """The grammar of the answer, as llguidance reads it. None: it is free text."""
+    """Return the grammar of the answer, as llguidance reads it; None: free text."""
     match response_format:
         case JSONObjectFormat():
             return _grammar_of('{"type":"object"}')
@@ -81,12 +88,10 @@ def _as_text(schema: dict[str, Any]) -> str:
     try:
         text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The schema is no JSON: {error}.") from error
+        raise ValueError(f"The schema is not valid JSON: {error}.") from error
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_SCHEMA_BYTES:
-        raise ValueError(
-            f"The schema has {size:,} bytes; at most {MAX_SCHEMA_BYTES:,} are taken. Ask for less at once."
-        )
+        raise ValueError(f"The schema has {size:,} bytes; the limit is {MAX_SCHEMA_BYTES:,}. Use a smaller schema.")
     return text
 
 
@@ -96,7 +101,7 @@ def _check_depth(schema: object) -> None:
         level = [child for value in level for child in _children(value)]
         if not level:
             return
-    raise ValueError(f"The schema is more than {MAX_SCHEMA_DEPTH} levels deep. Take a flatter one, or `$ref`.")
+    raise ValueError(f"The schema is more than {MAX_SCHEMA_DEPTH} levels deep. Use a flatter one, or `$ref`.")
 
 
 def _children(value: object) -> list[Any]:
@@ -108,12 +113,12 @@ def _children(value: object) -> list[Any]:
 # Every job of a folder asks with the same schema.
 @lru_cache(maxsize=64)
 def _grammar_of(schema: str) -> str:
-    """Raises ValueError, naming what is not supported."""
+    """Compile a schema. Raises ValueError, which names the part that is not supported."""
     # Imported here: most requests have no schema, and the command line shows its help without it.
     from llguidance import LLMatcher, LLParserLimits
 
     if "x-guidance" in json.loads(schema):
-        raise ValueError("The schema has 'x-guidance', which would change how it is read. Leave it out.")
+        raise ValueError("The schema has 'x-guidance', which is not supported. Leave it out.")
     limits = LLParserLimits(verbose_errors=False)
     try:
         made: str = LLMatcher.grammar_from_json_schema(schema, overrides=_LAYOUT)
@@ -122,13 +127,13 @@ def _grammar_of(schema: str) -> str:
     reason = LLMatcher.validate_grammar(made, limits=limits) or _dead_end(made)
     if reason:
         raise ValueError(
-            f"The schema cannot be followed: {' '.join(reason.split())}. Leave it out, or say it in the prompt."
+            f"The schema cannot be followed: {' '.join(reason.split())}. Leave that part out, or ask for it in the prompt."
         )
     return made
 
 
 def _dead_end(made: str) -> str:
-    """Why no answer can even begin: schemas that are valid, and mean nothing, as one that refers to itself."""
+    """Say why no answer can even begin, if so: some valid schemas match nothing, such as one that refers to itself."""
     from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
     tokenizer = LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
@@ -138,7 +143,7 @@ def _dead_end(made: str) -> str:
 
 
 class _Bytes:
-    """What llguidance calls a tokenizer, for one whose tokens are the bytes: enough to begin with, and made in no time."""
+    """A tokenizer in llguidance's sense whose tokens are the 256 bytes: enough to try a beginning, and made in no time."""
 
     eos_token_id = 256
     bos_token_id = None

@@ -15,8 +15,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from jobs.errors import CaptionqError, WorkerError
-from jobs.models.model_info import first_line
+from jobs.errors import CaptionqError, WorkerError, first_line
 from jobs.queue import broker
 from jobs.settings import Settings
 from jobs.store.connection import is_away

@@ -14,9 +14,12 @@ from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
 from jobs.chunks import chunked
-from jobs.creation.create import Created, check_room
-from jobs.creation.folder_run import CHUNK, Existing, Question, Skipped, Wanted, job_about, without_text
-from jobs.creation.large_batch import find_made, make_batch
+from jobs.creation.backpressure import check_room
+from jobs.creation.create import JOBS_A_TRANSACTION, Created
+from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, plan_images
+from jobs.creation.idempotency import find_repeated_batch
+from jobs.creation.large_batch import make_batch
+from jobs.creation.question import Question, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.blobs import blob_address, put_image_file
 from jobs.images.folder_walk import find_images
@@ -56,10 +59,10 @@ class FolderIntake:
         hooks = self._hooks(batch)
         images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
         found = list(
-            without_text(images, Existing(body.existing), store=self._resources.store, force=body.force, named=[real])
+            plan_images(images, Existing(body.existing), store=self._resources.store, force=body.force, named=[real])
         )
-        wanted = [one for one in found if isinstance(one, Wanted)]
-        skipped = [one.output.as_uri() for one in found if isinstance(one, Skipped)]
+        wanted = [one for one in found if isinstance(one, PendingImage)]
+        skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
         check_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
         roots = roots_of(self._resources)
@@ -81,14 +84,14 @@ class FolderIntake:
 
     def _earlier(self, batch: Batch) -> Created | None:
         """What was made with the same key: found whether there is room for it or not."""
-        earlier = find_made(batch, store=self._resources.store, connection=self._resources.connection)
+        earlier = find_repeated_batch(batch, store=self._resources.store, connection=self._resources.connection)
         return None if earlier is None else Created(earlier, repeated=True)
 
     def _check_room(self, count: int) -> None:
         check_room(self._resources.connection, Lane.BULK, count, self._resources.settings)
 
     def _made(self, batch: Batch, items: Sequence[T], job_of: Callable[[T], Job], hooks: Sequence[Webhook]) -> Created:
-        chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, CHUNK))
+        chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, JOBS_A_TRANSACTION))
         return make_batch(batch, chunks, hooks, store=self._resources.store, connection=self._resources.connection)
 
     def _batch(self, description: str, asked: str) -> Batch:

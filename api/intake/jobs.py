@@ -12,11 +12,14 @@ from api.intake.images import take_images
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat_request import CompletionBody
+from jobs.creation.backpressure import check_room
 from jobs.creation.cancel import announce
-from jobs.creation.create import Created, Creation, check_room, create
-from jobs.creation.folder_run import CHUNK, copy_of, look_again
-from jobs.creation.large_batch import find_made, make_batch
-from jobs.creation.live_runs import Runs
+from jobs.creation.create import JOBS_A_TRANSACTION, Created, Creation, create
+from jobs.creation.idempotency import find_repeated_batch
+from jobs.creation.large_batch import make_batch
+from jobs.creation.question import copy_of
+from jobs.creation.retry import expect_current_texts
+from jobs.creation.run_locks import RunLocks
 from jobs.errors import ForbiddenError
 from jobs.images.folder_walk import is_below
 from jobs.models.model_info import check_sees
@@ -70,7 +73,7 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
     files are not served: it was made on the command line.
     """
     store, connection = resources.store, resources.connection
-    if (earlier := find_made(batch, store=store, connection=connection)) is not None:
+    if (earlier := find_repeated_batch(batch, store=store, connection=connection)) is not None:
         return Created(earlier, repeated=True)
     check_room(connection, Lane(next(iter(asked()))[0].lane), count, resources.settings)
     outputs: list[str] = []
@@ -80,8 +83,8 @@ def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resource
         outputs += [job.output for job in page if job.output is not None]
     check_free(outputs, resources)
     roots = roots_of(resources)
-    chunks = (look_again([copy_of(job, batch, roots) for job in page], store) for page in asked())
-    if count <= CHUNK:
+    chunks = (expect_current_texts([copy_of(job, batch, roots) for job in page], store) for page in asked())
+    if count <= JOBS_A_TRANSACTION:
         # All at once: who sends the same key at the same moment is given it too.
         whole = Creation([job for chunk in chunks for job in chunk], batch)
         return create(whole, store=store, connection=connection, settings=resources.settings)
@@ -94,7 +97,7 @@ def check_free(outputs: Sequence[str], resources: Resources, *, skipped: Sequenc
     Jobs that a dead run left open are cancelled, also those of `skipped`, the files that are there already.
     """
     store = resources.store
-    dead = Runs(resources.settings).dead(store.open_batches())
+    dead = RunLocks(resources.settings).dead(store.open_batches())
     if busy := [writer for writer in store.writers(outputs).values() if writer.batch_id not in dead]:
         raise busy_error(busy)
     if dead:

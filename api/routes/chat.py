@@ -15,7 +15,8 @@ from api.schemas.chat_request import ChatCompletionBody
 from api.schemas.chat_response import ChatCompletion
 from api.schemas.strict_json import JSONRoute
 from api.streaming.chat_answer import Answer
-from jobs.creation.create import Created, Creation, create, find_repeated
+from jobs.creation.create import Created, Creation, create
+from jobs.creation.idempotency import find_repeated
 from jobs.store.tables import OPEN, Job, Lane
 
 router = APIRouter(tags=["chat"], route_class=JSONRoute)

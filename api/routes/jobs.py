@@ -23,7 +23,8 @@ from api.schemas.strict_json import JSONRoute
 from api.streaming.job_events import END, EVENT_ID, job_events
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
-from jobs.creation.create import Creation, check_room, create
+from jobs.creation.backpressure import check_room
+from jobs.creation.create import Creation, create
 from jobs.errors import ConflictError, InvalidRequestError
 from jobs.store.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from jobs.errors import InvalidRequestError
-from jobs.limits import MAX_TOKENS
+from jobs.request_defaults import MAX_TOKENS
 from jobs.requests import (
     MAX_STOPS,
     Bias,

@@ -9,11 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from api.runtime.resources import Resources
 from api.schemas.chat_request import Wire
-from jobs.creation.folder_run import Question
+from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
-from jobs.limits import MAX_TOKENS
 from jobs.models.model_info import public_name
-from jobs.request_defaults import DEFAULT_PRESET, preset
+from jobs.request_defaults import DEFAULT_PRESET, MAX_TOKENS, preset
 from jobs.requests import MAX_STOPS, Sampling, StopString
 from jobs.response_format import ResponseFormat
 from jobs.store.progress import progress_of

@@ -14,7 +14,7 @@ from api.runtime.resources import Resources
 from api.schemas.job import job_object
 from api.streaming.job_follower import HEARTBEAT, JobEvent, follow
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
-from jobs.creation.create import rate_of
+from jobs.creation.backpressure import rate_of
 from jobs.models.model_info import public_name
 from jobs.queue import lanes
 from jobs.queue.events import Event

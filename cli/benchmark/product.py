@@ -18,7 +18,9 @@ from typing import Any
 
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
-from jobs.creation.folder_run import Question, Wanted, submit
+from jobs.creation.existing_texts import PendingImage
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
 from jobs.requests import Sampling
@@ -60,7 +62,7 @@ class Product:
         """Load the model, and let it answer about the first pictures. Raises BenchmarkError."""
         task = self._task
         question = Question(task.model, task.prompt, Sampling(max_tokens=task.max_tokens))
-        wanted = [Wanted(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
+        wanted = [PendingImage(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
         connection = broker.find(self.settings)
         if connection is None:
             raise BenchmarkError("The broker has gone.")

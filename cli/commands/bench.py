@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jobs.limits import MAX_TOKENS
+from jobs.request_defaults import MAX_TOKENS
 
 
 @click.command()

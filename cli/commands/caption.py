@@ -54,7 +54,8 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
-    from jobs.creation.folder_run import Existing, Question
+    from jobs.creation.existing_texts import Existing
+    from jobs.creation.question import Question
     from jobs.settings import read_settings
 
     if prompt is not None and preset_name is not None:

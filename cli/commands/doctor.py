@@ -141,7 +141,8 @@ def _worker(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
-    from jobs.models.model_info import cache_dir, list_models
+    from jobs.models.hub import cache_dir
+    from jobs.models.model_info import list_models
 
     if any(model.name == settings.model for model in list_models()):
         return f"{settings.model} is there"

@@ -127,8 +127,8 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     Example:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
-    from jobs.creation.folder_run import resubmit
-    from jobs.creation.live_runs import Runs
+    from jobs.creation.retry import resubmit
+    from jobs.creation.run_locks import RunLocks
     from jobs.store.tables import UNANSWERED, Batch
 
     with _store() as store:
@@ -137,7 +137,7 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
             click.echo("None of them failed or was cancelled.")
             return
         batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
-        dead = Runs(_settings()).dead(store.open_batches())
+        dead = RunLocks(_settings()).dead(store.open_batches())
         made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead, force=force)
     click.echo(f"{made.queued + made.resumed} queued as {batch.id}.")
     if busy := made.followed + made.refused:

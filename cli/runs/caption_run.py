@@ -14,8 +14,10 @@ from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
-from jobs.creation.folder_run import Existing, Question, Skipped, Wanted, WrittenByHand, submit, without_text
-from jobs.creation.live_runs import Runs
+from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
+from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe
@@ -42,7 +44,7 @@ class CaptionRun:
     def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing, force: bool = False) -> int:
         """Returns the exit status. Raises CaptionqError when the run itself cannot go on."""
         self._check_model()
-        store, runs = Store(self._settings), Runs(self._settings)
+        store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             wanted, skipped = self._find(paths, store, recursive=recursive, existing=existing, force=force)
             self._cancel_abandoned(skipped, store, runs)
@@ -68,12 +70,12 @@ class CaptionRun:
 
     def _find(
         self, paths: Sequence[Path], store: Store, *, recursive: bool, existing: Existing, force: bool
-    ) -> tuple[list[Wanted], list[Skipped]]:
-        wanted: list[Wanted] = []
-        skipped: list[Skipped] = []
+    ) -> tuple[list[PendingImage], list[SkippedImage]]:
+        wanted: list[PendingImage] = []
+        skipped: list[SkippedImage] = []
         images = find_images(paths, recursive=recursive, left_out=self._report.left_out)
-        for one in without_text(images, existing, store=store, force=force, named=paths):
-            if isinstance(one, Wanted):
+        for one in plan_images(images, existing, store=store, force=force, named=paths):
+            if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
                 skipped.append(one)
@@ -81,7 +83,7 @@ class CaptionRun:
         self._report.skipped = len(skipped)
         return wanted, skipped
 
-    def _cancel_abandoned(self, skipped: Sequence[Skipped], store: Store, runs: Runs) -> None:
+    def _cancel_abandoned(self, skipped: Sequence[SkippedImage], store: Store, runs: RunLocks) -> None:
         """End the jobs that a dead run left about images that have their texts now: the next worker would write these again."""
         if not skipped or not (dead := runs.dead(store.open_batches())):
             return
@@ -93,7 +95,7 @@ class CaptionRun:
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
 
-    def _queue_and_follow(self, wanted: list[Wanted], batch: Batch, store: Store, runs: Runs) -> bool:
+    def _queue_and_follow(self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks) -> bool:
         """Returns False after Ctrl-C."""
         # Held until our own worker has put back what it ran: then another run may take it over.
         with runs.hold(batch), services(self._settings) as running:
@@ -106,7 +108,9 @@ class CaptionRun:
                 return False
         return True
 
-    def _submit(self, wanted: list[Wanted], batch: Batch, store: Store, runs: Runs, running: Services) -> Followed:
+    def _submit(
+        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
+    ) -> Followed:
         """Queue the images that nobody has queued. Returns those that this run waits for with others."""
         submission = submit(
             wanted,

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from jobs.chunks import chunked
-from jobs.creation.live_runs import Runs
+from jobs.creation.run_locks import RunLocks
 from jobs.store.output_writers import Writer
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
@@ -20,7 +20,7 @@ LOOK_EVERY = 1.0
 class Followed:
     """Open jobs of live runs and of HTTP. When the run that has them dies, they are taken over."""
 
-    def __init__(self, writers: Sequence[Writer], batch: Batch, store: Store, runs: Runs) -> None:
+    def __init__(self, writers: Sequence[Writer], batch: Batch, store: Store, runs: RunLocks) -> None:
         """`batch`: of the run that follows."""
         self._own = batch.id
         self._store = store

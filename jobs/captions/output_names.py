@@ -1,7 +1,7 @@
-"""The names that a text file beside an image may have, and which images of a folder claim the same name.
+"""The names that a text file beside an image may have, and the images of a folder that claim the same name.
 
-Of each image `IMG_1.HEIC` there are three: plain (`IMG_1.txt`), whole (`IMG_1.HEIC.txt`), and with a digest of the image's exact
-name (`IMG_1.HEIC.1a2b3c4d.txt`). `sidecars.py` decides which of them the image gets.
+The text of `IMG_1.HEIC` has three possible names: plain (`IMG_1.txt`), whole (`IMG_1.HEIC.txt`), and with a digest of the image's
+exact name (`IMG_1.HEIC.1a2b3c4d.txt`). `sidecars.py` decides which name the text gets.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 SUFFIX = ".txt"
-#: Bytes of a file's name that every usual file system takes.
+#: Maximum bytes of a file's name on all usual file systems.
 NAME_BYTES = 255
-#: Hex digits of the digest in a name; the longer one where another image claims the shorter one.
+#: Hex digits of the digest in a name; the longer digest if another image claims the name with the shorter one.
 DIGEST_DIGITS = (8, 32)
 
 _HAS_DIGEST = re.compile(rf"\.[0-9a-f]{{{DIGEST_DIGITS[0]},}}{re.escape(SUFFIX)}$")
 
 
 def fold(name: str) -> str:
-    """The name as those file systems compare it that ignore case and the form of accents, as a Mac's do."""
+    """Fold a name as file systems compare it that ignore case and the form of accents, such as a Mac's."""
     if name.isascii():
         return name.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_text_name(name: str) -> bool:
-    """Whether a file of this name may be an image's text."""
+    """Check whether a file of this name may be an image's text."""
     return name[-len(SUFFIX) :].lower() == SUFFIX
 
 
 def plain_name(image: str) -> str:
-    """`photo.jpg` → `photo.txt`."""
+    """Replace the extension: `photo.jpg` → `photo.txt`."""
     return os.path.splitext(image)[0] + SUFFIX  # noqa: PTH122
 
 
 def whole_name(image: str) -> str | None:
-    """`photo.jpg` → `photo.jpg.txt`; None: the name would be too long."""
+    """Append the suffix: `photo.jpg` → `photo.jpg.txt`; None: the name would be too long."""
     return image + SUFFIX if len(os.fsencode(image)) + len(SUFFIX) <= NAME_BYTES else None
 
 
 def digest_names(image: str) -> list[str]:
-    """`photo.jpg` → `photo.jpg.1a2b3c4d.txt`, and one with more digits. A long name is cut between two characters."""
+    """Make `photo.jpg.1a2b3c4d.txt` of `photo.jpg`, and a name with more digits. A long name is cut between two characters."""
     digest = hashlib.sha256(os.fsencode(image)).hexdigest()
     endings = [f".{digest[:digits]}{SUFFIX}" for digits in DIGEST_DIGITS]
     return [_cut(image, NAME_BYTES - len(ending)) + ending for ending in endings]
 
 
-class Claims:
-    """Which images of one folder claim which names. Names are compared folded."""
+class NameClaims:
+    """The names that the images of one folder claim. Names are compared folded."""
 
     def __init__(self, images: Sequence[str], texts: Sequence[str]) -> None:
         self._plain: defaultdict[str, list[str]] = defaultdict(list)
@@ -61,22 +61,22 @@ class Claims:
             self._plain[fold(plain_name(image))].append(image)
             if (whole := whole_name(image)) is not None:
                 self._whole[fold(whole)].append(image)
-        #: The images of exact names with digests: worked out only where there is such a text.
+        #: The images by their names with digests: computed only if the folder has such a text.
         self._by_digest: dict[str, str] = {}
         if any(_HAS_DIGEST.search(text) for text in texts):
             self._by_digest = {name: image for image in images for name in digest_names(image)}
 
     def is_claimed(self, name: str, *, by_others_than: str | None = None) -> bool:
-        """Whether it is the plain or the whole name of an image."""
+        """Check whether a name is the plain or the whole name of an image."""
         folded = fold(name)
         return _holds_another(self._plain, folded, by_others_than) or _holds_another(
             self._whole, folded, by_others_than
         )
 
     def holders(self, text: str) -> list[str]:
-        """The images that could have a text that exists.
+        """Return the images that may own a text that exists.
 
-        Where the file system tells names apart that fold to one, the images whose names are exactly right come before others.
+        If the file system distinguishes names that fold to the same name, images with exactly this name take precedence.
         """
         folded = fold(text)
         images = [*self._plain.get(folded, ()), *self._whole.get(folded, ())]
@@ -85,12 +85,12 @@ class Claims:
         return [image for image in images if text in (plain_name(image), image + SUFFIX)] or images
 
     def usual_name(self, image: str) -> str | None:
-        """The name that an image gets where no text exists and no other name is equal to the image's but for its case."""
+        """Return the name that an image gets if no text exists and no other image's name differs only by case."""
         plain = plain_name(image)
         return whole_name(image) if self.is_claimed(plain, by_others_than=image) else plain
 
     def fresh_names(self, image: str) -> Iterator[str]:
-        """The names that an image may get without sharing one with another image, the best first."""
+        """Yield the names that an image may get without sharing a name with another image, the best first."""
         if not self.is_claimed(plain_name(image), by_others_than=image):
             yield plain_name(image)
         whole = whole_name(image)
@@ -104,13 +104,13 @@ class Claims:
 
 
 def _holds_another(claims: defaultdict[str, list[str]], folded: str, image: str | None) -> bool:
-    # At most one of them is the image itself.
+    # The image itself is among them at most once.
     found = claims.get(folded, ())
     return len(found) > 1 or (len(found) == 1 and found[0] != image)
 
 
 def _cut(name: str, size: int) -> str:
-    """As many characters of the name as fit into `size` bytes."""
+    """Cut the name to as many characters as fit into `size` bytes."""
     while len(os.fsencode(name)) > size:
         name = name[: min(len(name) - 1, size)]
     return name

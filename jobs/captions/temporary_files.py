@@ -1,4 +1,4 @@
-"""Temporary files beside texts: their names tell whose they are, and those of killed workers are removed."""
+"""Temporary files beside texts. Their names tell which worker made them, and files of killed workers are removed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from jobs.captions.output_names import is_text_name
 
 logger = logging.getLogger("captionq.outputs")
 
-#: Seconds after which no worker still writes a temporary file. One that was frozen for longer fails, and tries again.
+#: Seconds after which no worker still writes a temporary file. A worker that was frozen for longer fails, and tries again.
 STALE_AFTER = 120.0
 _NAME = re.compile(r"\.captionq-[0-9a-f]{8}-[0-9a-f]{8}\.tmp")
-#: What the first version wrote: `.photo.txt.1a2b3c4d.tmp`.
+#: The first version's names: `.photo.txt.1a2b3c4d.tmp`.
 _FIRST_NAME = re.compile(r"\.(?P<text>.+)\.[0-9a-f]{8}\.tmp")
 
 
 def temporary_name(writer: str) -> str:
-    """A new name, short enough for every file system. `writer` is the worker's name."""
+    """Make a new name, short enough for every file system. `writer` is the worker's name."""
     return f".captionq-{_tag(writer)}-{secrets.token_hex(4)}.tmp"
 
 
@@ -42,7 +42,7 @@ def sweep_own(folders: Iterable[Path], writer: str) -> int:
 
 def _is_temporary(name: str) -> bool:
     first = _FIRST_NAME.fullmatch(name)
-    # Other programs may use the first form of names: it is captionq's where the name in it is a text's.
+    # Other programs may use the first form of names: a file is captionq's if the name in it is a text's.
     return _NAME.fullmatch(name) is not None or (first is not None and is_text_name(first["text"]))
 
 
@@ -57,7 +57,7 @@ def _remove(path: Path) -> bool:
     try:
         path.unlink()
     except OSError as error:
-        # In a folder that may not be written to it harms nobody.
+        # In a read-only folder the file does no harm.
         logger.info("A temporary file stays: %s", error)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Reading and writing text files beside images: a reader finds the old text or the whole new one, and no other file is harmed."""
+"""Reading and writing text files beside images: readers find the old text or the whole new text, and no other file is harmed."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from jobs.captions.temporary_files import temporary_name
 from jobs.errors import ForbiddenError, OutputError, OutputOccupiedError
 from jobs.images.folder_walk import is_below
 
-#: Bytes of a text; a larger file is something else.
+#: Maximum bytes of a text; a larger file is not a text.
 LARGEST_TEXT = 4_000_000
-#: How files begin that are pictures. Most hold NUL bytes as well, as other binary files do.
+#: The first bytes of pictures. Most pictures also hold NUL bytes, as other binary files do.
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF")
-#: How texts in UTF-16 begin, which hold NUL bytes.
+#: The first bytes of texts in UTF-16, which hold NUL bytes.
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def text_bytes(text: str) -> bytes:
-    """A file's content for an answer, with one line end. As in the database, a NUL character becomes a replacement character."""
+    """Encode an answer as a file's content, with one line end. As in the database, NUL becomes the replacement character."""
     return (text.replace("\0", "\N{REPLACEMENT CHARACTER}").rstrip("\n") + "\n").encode()
 
 
 def fingerprint(content: bytes | None) -> str | None:
-    """SHA-256 in hex digits of a file's content; None: there is no file."""
+    """Return the SHA-256 of a file's content in hex digits; None: there is no file."""
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def is_own(content: bytes, texts: Collection[str]) -> bool:
-    """Whether the content of a file is one of these answers, as captionq writes them."""
+    """Check whether the content of a file is one of these answers, as captionq writes them."""
     return any(content == text_bytes(text) for text in texts)
 
 
 def check_place(path: Path, roots: Sequence[Path] | None) -> None:
-    """Its folder has to lie below one of the `roots`, if there are any. Raises ForbiddenError."""
+    """Check that the file's folder lies below one of the `roots`; None: anywhere. Raises ForbiddenError."""
     if roots is not None and not is_below(path.parent, roots):
-        raise ForbiddenError("The text's file would lie outside the folders that are served.")
+        raise ForbiddenError("The text file would lie outside the folders that are served.")
 
 
 def read_output(path: Path) -> bytes | None:
-    """The content of the text file that is there; None: there is none.
+    """Read the text file; None: there is none.
 
-    Raises OutputOccupiedError when something is there that is not a text, and OutputError when the text cannot be read.
+    Raises OutputOccupiedError when the path holds something that is not a text, and OutputError when the text cannot be read.
     """
     name = shown(path)
     try:
@@ -66,9 +66,15 @@ def read_output(path: Path) -> bytes | None:
 
 
 def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: str) -> bool:
-    """Write the file in place of the content that it has now; `replaces` None: it does not exist.
+    """Write the file, and return whether it was written: another file that is there by now stays.
 
-    False: something else is there by now, and stays. `writer` is the worker's name. Raises OutputError.
+    Args:
+        path: of the text file.
+        content: its new content.
+        replaces: the content that the file has now; None: the file does not exist.
+        writer: the worker's name.
+
+    Raises OutputError.
     """
     temporary = path.with_name(temporary_name(writer))
     try:
@@ -93,19 +99,19 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
 
 
 def shown(path: Path) -> str:
-    """The file's name for people, with ? for what is no text."""
+    """Return the file's name for people, with ? for bytes that are not text."""
     return path.name.encode(errors="replace").decode()
 
 
 def _publish(temporary: Path, path: Path) -> bool:
-    """Give a new file its name. False: the name is taken."""
+    """Give a new file its name, and return whether that succeeded. False: the name is taken."""
     try:
         # Unlike a rename, a link never replaces a file that came into being a moment ago.
         os.link(temporary, path)
     except FileExistsError:
         return False
     except OSError:
-        # No hard links here (SMB, exFAT); whatever else is wrong, the rename will say.
+        # No hard links here (SMB, exFAT); any other error will come from the rename.
         if os.path.lexists(path):
             return False
         temporary.replace(path)
@@ -113,7 +119,7 @@ def _publish(temporary: Path, path: Path) -> bool:
 
 
 def _kind(mode: int) -> str | None:
-    """What is there besides a regular file."""
+    """Name the kind of anything but a regular file."""
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISDIR(mode):
@@ -126,5 +132,5 @@ def _occupied(name: str, kind: str) -> OutputOccupiedError:
 
 
 def _open_file(path: str, flags: int) -> int:
-    # Since its state was read, a link or a named pipe may have been put in its place: neither is followed or waited for.
+    # Since the file's state was read, a link or a named pipe may have taken its place: neither is followed or waited for.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

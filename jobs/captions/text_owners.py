@@ -1,4 +1,4 @@
-"""Which image a text that exists belongs to: told by the names and the times of the files, without any record."""
+"""The image that owns a text that exists: decided by the names and the times of the files, without any record."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.captions.output_names import SUFFIX, Claims, fold
+from jobs.captions.output_names import SUFFIX, NameClaims, fold
 from jobs.images.folder_walk import has_image_extension
 
 
-def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:
-    """The text of each image that has one, by the image's name.
+def find_owners(folder: Path, claims: NameClaims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:
+    """Find the text of each image that owns one, by the image's name.
 
-    1. A text that only one image can have is that image's, and an image with a text is no owner of another one.
-    2. An image that came after the text was written is not its owner: twins that are added later change nothing.
-    3. What is left is the image's that would get this name if no text were there, or nobody's.
+    1. A text that only one image can have belongs to that image, and an image owns at most one text.
+    2. An image that is newer than the text is not its owner: twins that are added later change nothing.
+    3. A remaining text belongs to the image that would get this name if no text existed, or to no image.
 
-    A file without an image's extension (`p` beside `p.jpg`) may own a text by the times only: nothing tells whether it is
-    an image. Only files whose texts are in doubt after the first step are looked at.
+    A file without an image's extension (`p` beside `p.jpg`) may own a text only by the times: nothing tells whether the file is
+    an image. Only files whose texts are in doubt after the first step are looked up on the disk.
     """
-    owners = _Owners(claims, texts, names)
+    owners = _OwnerSearch(claims, texts, names)
     owners.settle(texts)
     if doubtful := owners.in_doubt():
         for text in doubtful:
@@ -33,17 +33,19 @@ def find_owners(folder: Path, claims: Claims, texts: Sequence[str], names: froze
     return owners.found
 
 
-class _Owners:
-    def __init__(self, claims: Claims, texts: Sequence[str], names: frozenset[str]) -> None:
+class _OwnerSearch:
+    """The owners found so far, and the possible owners of each other text."""
+
+    def __init__(self, claims: NameClaims, texts: Sequence[str], names: frozenset[str]) -> None:
         self.found: dict[str, str] = {}
         self._claims = claims
-        #: The possible owners of each text, and the texts that each of them could own.
+        #: The possible owners of each text, and the texts that each possible owner could own.
         self._holders: dict[str, list[str]] = {}
         self._texts: defaultdict[str, list[str]] = defaultdict(list)
         for text in texts:
             holders = claims.holders(text)
             bare = text[: -len(SUFFIX)]
-            # A file that may be an image's text is no image: `a.txt` of `a.jpg` has no `a.txt.txt`.
+            # A file that may be an image's text is not an image: `a.txt` of `a.jpg` has no `a.txt.txt`.
             is_odd = bare in names and not has_image_extension(bare) and not claims.is_claimed(bare)
             if holders and is_odd:
                 holders.append(bare)
@@ -55,7 +57,7 @@ class _Owners:
         return [text for text, holders in self._holders.items() if len(holders) > 1]
 
     def settle(self, texts: Sequence[str]) -> None:
-        """Step 1, for as long as it gives another text its owner."""
+        """Take step 1 until no other text gets an owner."""
         waiting = deque(text for text in texts if len(self._holders[text]) == 1)
         while waiting:
             text = waiting.popleft()
@@ -63,7 +65,7 @@ class _Owners:
                 waiting += self._own(self._holders[text][0], text)
 
     def leave_out_newer(self, folder: Path, text: str) -> None:
-        """Step 2. When all of them are newer the folder was copied, and times say nothing."""
+        """Take step 2. If all possible owners are newer, the folder was copied, and times say nothing."""
         states = {name: _lstat(folder / name) for name in (text, *self._holders[text])}
         written = states[text]
         if written is None:
@@ -73,14 +75,14 @@ class _Owners:
         self._holders[text] = older or holders
 
     def decide_as_fresh(self, text: str) -> None:
-        """Step 3."""
+        """Take step 3."""
         images = [name for name in self._holders[text] if has_image_extension(name)]
         right = [image for image in images if fold(self._claims.usual_name(image) or "") == fold(text)]
         if len(self._holders[text]) > 1 and len(right) == 1:
             self.settle(self._own(right[0], text))
 
     def _own(self, owner: str, text: str) -> list[str]:
-        """Returns the texts that only one image can have now."""
+        """Record an owner; return the texts that only one image can have now."""
         self.found[owner] = text
         self._holders[text] = []
         changed = []

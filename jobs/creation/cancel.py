@@ -1,4 +1,4 @@
-"""Cancelling: rows first, then their entries, then whoever runs or watches them is told."""
+"""Cancelling: rows first, then their queue entries, then the worker and the clients are notified."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jobs.queue.events import Event, publish
 from jobs.store.store import Store
 from jobs.store.tables import Job
 
-#: Rows a statement.
-CHUNK = 500
+#: Jobs that are read from the store by one statement.
+JOBS_A_STATEMENT = 500
 
 
 def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> list[str]:
-    """Cancel what has not ended; a running one frees its row of the batch at the next step. Returns the ids that were open.
+    """Cancel the jobs that have not ended, and return their ids. A running job frees its slot at the next decode step.
 
-    Without a connection the rows alone change: a worker looks at those that it runs every second. Raises RedisError.
+    Without a connection only the rows change: a worker checks the rows of its jobs every second. Raises RedisError.
     """
     cancelled = store.cancel(ids)
     if connection is not None:
@@ -28,13 +28,13 @@ def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> lis
 
 
 def announce(cancelled: Sequence[str], *, store: Store, connection: Redis) -> None:
-    """Withdraw the entries of rows that were cancelled, and tell the worker and the clients. Raises RedisError."""
+    """Withdraw the entries of rows that were cancelled, and notify the worker and the clients. Raises RedisError."""
     lanes.withdraw(connection, cancelled)
-    for chunk in chunked(cancelled, CHUNK):
-        _tell(connection, [job for job in store.those(chunk) if job.worker is not None or job.streamed])
+    for chunk in chunked(cancelled, JOBS_A_STATEMENT):
+        _notify(connection, [job for job in store.those(chunk) if job.worker is not None or job.streamed])
 
 
-def _tell(connection: Redis, jobs: Sequence[Job]) -> None:
+def _notify(connection: Redis, jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.worker is not None:
             lanes.stop(connection, job.worker, job.id)

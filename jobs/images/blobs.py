@@ -1,7 +1,7 @@
-"""Bytes that came with a request, kept by their content: the same picture sent twice is there once.
+"""Blobs: bytes that came with a request, stored by their content, so that a picture sent twice is stored once.
 
-A blob lies in `blobs/ab/cdef…`, named by the SHA-256 of its bytes, and is whole or not there. A request refers to it as
-`blob:<sha256>`, an address that is made here alone and refused from outside.
+A blob is the file `blobs/ab/cdef…`, named by the SHA-256 of its bytes, and is whole or missing. A request refers to a blob as
+`blob:<sha256>`, an address that only this module makes, and that requests from outside may not use.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from jobs.errors import CaptionqError, ImageError, ImageNotFoundError, ImageTooL
 from jobs.settings import Settings
 
 SCHEME = "blob:"
-#: Bytes that are read of an upload at a time.
+#: Bytes of an upload that are read at a time.
 PIECE = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}")
 _NEW = "new-"
 
 
 def blob_address(sha256: str) -> str:
-    """How a request refers to a blob."""
+    """Return the address by which a request refers to a blob."""
     return f"{SCHEME}{sha256}"
 
 
 def blob_path(sha256: str, settings: Settings) -> Path:
-    """Where a blob lies, or would."""
+    """Return the path of a blob, whether it exists or not."""
     return settings.blob_dir / sha256[:2] / sha256[2:]
 
 
 def put_blob(
     pieces: Iterable[bytes], settings: Settings, *, most: int, too_large: type[CaptionqError]
 ) -> tuple[str, int]:
-    """Keep these bytes, and return their SHA-256 and their number. Raises `too_large` beyond `most` bytes."""
+    """Store bytes as a blob; return their SHA-256 and their number. Raises `too_large` beyond `most` bytes."""
     digest, size = hashlib.sha256(), 0
     descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=settings.blob_dir)
     new = Path(name)
@@ -49,13 +49,13 @@ def put_blob(
             for piece in pieces:
                 size += len(piece)
                 if size > most:
-                    raise too_large(f"The file has more than the {most / 1e6:.0f} MB that are allowed.")
+                    raise too_large(f"The file is larger than the {most / 1e6:.0f} MB that are allowed.")
                 digest.update(piece)
                 file.write(piece)
         path = blob_path(digest.hexdigest(), settings)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with _locked(path.parent, fcntl.LOCK_SH):
-            # Also when it is there already: its time says when it was last used.
+            # Also when the blob exists already: its time says when it was last used.
             new.replace(path)
     finally:
         new.unlink(missing_ok=True)
@@ -63,24 +63,24 @@ def put_blob(
 
 
 def put_image_file(file: BinaryIO, settings: Settings) -> tuple[str, int]:
-    """Keep what a client has sent as an image, and return its SHA-256 and its size. Raises ImageTooLargeError."""
+    """Store an image that a client sent; return its SHA-256 and its size in bytes. Raises ImageTooLargeError."""
     pieces = iter(partial(file.read, PIECE), b"")
     return put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
 
 
 def find_blob(address: str, settings: Settings) -> Path:
-    """The file behind a `blob:` address. Raises ImageError, ImageNotFoundError."""
+    """Find the file of a `blob:` address. Raises ImageError, ImageNotFoundError."""
     sha256 = address.removeprefix(SCHEME)
     if not _NAME.fullmatch(sha256):
         raise ImageError("The reference to the uploaded image is not valid.")
     path = blob_path(sha256, settings)
     if not path.exists():
-        raise ImageNotFoundError("The uploaded image is not kept any more. Send it again.")
+        raise ImageNotFoundError("The uploaded image is no longer stored. Send it again.")
     return path
 
 
 def blobs_before(time: float, settings: Settings) -> Iterator[str]:
-    """The SHA-256 of each blob that was last put before `time`, in seconds since the epoch."""
+    """Yield the SHA-256 of each blob that was last put before `time`, in seconds since the epoch."""
     for path in settings.blob_dir.glob("[0-9a-f][0-9a-f]/*"):
         sha256 = path.parent.name + path.name
         if _NAME.fullmatch(sha256) and _is_before(time, path):
@@ -88,21 +88,21 @@ def blobs_before(time: float, settings: Settings) -> Iterator[str]:
 
 
 def remove_blob(sha256: str, settings: Settings, *, before: float) -> bool:
-    """Remove the blob unless it was put again meanwhile, at or after `before`. Returns whether it is gone by this call."""
+    """Remove a blob, unless it was put again at or after `before`. Returns whether this call removed it."""
     path = blob_path(sha256, settings)
-    # Who puts it at this moment does so before the look at its time, or after the removal.
+    # A writer puts the blob either before its time is read, or after the removal.
     with _locked(path.parent, fcntl.LOCK_EX):
         return _is_before(before, path) and _removed(path)
 
 
 def remove_unfinished(settings: Settings, *, before: float) -> int:
-    """Remove what a killed process left half written, untouched since `before`. Returns how many files."""
+    """Remove blobs that a killed process left half written, untouched since `before`. Returns how many files."""
     unfinished = [path for path in settings.blob_dir.glob(f"{_NEW}*") if _is_before(before, path)]
     return sum(_removed(path) for path in unfinished)
 
 
 def _is_before(time: float, path: Path) -> bool:
-    """False also when it is gone: others may sweep at the same time."""
+    """Check whether the file is older than `time`; False if it is gone, for several processes may sweep at the same time."""
     try:
         return path.stat().st_mtime < time
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The memory and the time that decoding an image takes, estimated from its header and, for JPEGs, from the number of scans."""
+"""The memory and the time for decoding an image, estimated from its header and, for JPEGs, from the number of scans."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, also for an empty one.
+#: Maximum scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, even an empty one.
 MAX_SCANS = 500
 #: Pixels times scans that take a second or two.
 _QUICK_WORK = 500_000_000
-#: The share of the memory bound that an image may take beside others.
+#: The share of the memory limit that an image may take when it is decoded beside others.
 _QUICK_SHARE = 1 / 4
 
 #: Bytes a pixel in Pillow; 4 for modes that are not listed.
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-#: Bytes a pixel of decoders that hold the image several times over: as YUV or RGBA of their own, as bytes, and Pillow's copy.
+#: Bytes a pixel of decoders that hold the image several times: as their own YUV or RGBA, as bytes, and as Pillow's copy.
 _FORMAT_BYTES = {"WEBP": 16, "HEIF": 14, "AVIF": 14}
 #: Bytes of a JPEG that hold its header in most cases.
 _HEAD = 1 << 18
@@ -44,12 +44,12 @@ class Cost:
     scans: int = 1
 
     def is_quick(self, settings: Settings) -> bool:
-        """Whether the image can be decoded beside others: in a moment, and in a part of the memory bound."""
+        """Check whether the image can be decoded beside others: in a moment, and in a part of the memory limit."""
         return self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
 
 
 def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
-    """The cost of an opened image; `file` holds its bytes, and keeps its position."""
+    """Estimate the cost of an opened image. `file` holds its bytes, and keeps its position."""
     pixels = image.width * image.height
     bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
     if image.format != "JPEG":
@@ -63,13 +63,13 @@ def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
 
 
 def fitted_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
-    """The width and height of the image scaled down to at most `max_pixels`."""
+    """Return the width and height of the image scaled down to at most `max_pixels`."""
     scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def _draft_scale(image: Image.Image, settings: Settings) -> int:
-    """The part of the size (1/1, 1/2, 1/4 or 1/8) at which Pillow's draft mode decodes."""
+    """Return the divisor of the size (1, 2, 4 or 8) at which Pillow's draft mode decodes."""
     if not settings.jpeg_draft or image.mode not in ("L", "RGB", "YCbCr"):
         return 1
     width, height = fitted_size(image, settings.max_pixels)
@@ -79,7 +79,7 @@ def _draft_scale(image: Image.Image, settings: Settings) -> int:
 
 
 def _samples_per_pixel(image: Image.Image) -> float:
-    """3 for colours in full resolution, 1.5 for the common 4:2:0."""
+    """Return the samples a pixel: 3 for colours in full resolution, 1.5 for the common 4:2:0."""
     factors: list[tuple[int, int]] = [
         (horizontal, vertical) for _, horizontal, vertical, _ in getattr(image, "layer", [])
     ]
@@ -90,7 +90,7 @@ def _samples_per_pixel(image: Image.Image) -> float:
 
 
 def _scans(file: BinaryIO, pixels: int) -> int:
-    """The number of scans of a JPEG, or a larger one that is harmless too: large files are not searched through for less."""
+    """Count the scans of a JPEG. For a large file a higher number may be returned, if that is still harmless: it is faster."""
     position = file.tell()
     file.seek(0)
     data = file.read(_HEAD)
@@ -105,7 +105,7 @@ def _scans(file: BinaryIO, pixels: int) -> int:
 
 
 def _count_scans(data: bytes) -> tuple[int, bool]:
-    """The number of scans in the data, and whether no more can follow. Decoders stop after one that holds all components."""
+    """Count the scans in the data, and say whether the count is final. Decoders stop after a scan with all components."""
     scans, components, sequential, position = 0, 0, True, 2
     while (marker := _MARKER.search(data, position)) is not None:
         kind, position = data[marker.end() - 1], marker.end()

@@ -8,25 +8,25 @@ from pathlib import Path
 
 from jobs.images.packages import package_kind
 
-#: What a file is called that is taken for an image inside a folder. A file that is named itself is always taken.
+#: Extensions of files in folders that are taken for images. A file that the user names is always taken.
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()  # noqa: SIM905
 )
 
 
 def has_image_extension(name: str) -> bool:
-    """Whether the name ends as an image's."""
+    """Check whether the name has an image's extension."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
+    """Check whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
     return not name.startswith(".") and has_image_extension(name)
 
 
 def is_below(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether it lies below one of these, the links of both resolved: the rule for every path that others may name."""
-    # `Path.resolve` raises where links lead in a circle.
+    """Check whether a path lies below one of these folders, links resolved: the rule for every path that a client may name."""
+    # `Path.resolve` raises if links lead in a circle.
     real = Path(os.path.realpath(path))
     return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
@@ -38,12 +38,12 @@ def find_images(
     roots: Sequence[Path] | None = None,
     left_out: list[Path] | None = None,
 ) -> Iterator[Path]:
-    """Absolute paths of the images among and below `paths`, each once, in the order of their names.
+    """Yield absolute paths of the images among and below `paths`, each once, in the order of their names.
 
-    Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out as if it were an image, and
-    its own job then says what is wrong with it. Hidden folders are left out; linked ones are followed, but never in a circle,
-    and never out of the `roots`, if there are any: neither names from there nor texts beside them are wanted then. Packages and
-    system folders are entered only if they are named; the others are added to `left_out`.
+    Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out like an image, and its own job
+    then reports the error. Hidden folders are left out. Links to folders are followed, but never in a circle, and never out of
+    the `roots`, if there are any. Packages and system folders are entered only if they are named; all others are added to
+    `left_out`.
     """
     walk = _Walk(roots, recursive=recursive, left_out=[] if left_out is None else left_out)
     seen: set[tuple[object, str]] = set()
@@ -61,7 +61,7 @@ def find_images(
 
 
 def _identity(folder: Path) -> object:
-    """What is the same for a folder under all of its names."""
+    """Return the folder's device and inode, which are equal under all of its names."""
     try:
         status = folder.stat()
     except OSError:
@@ -70,7 +70,7 @@ def _identity(folder: Path) -> object:
 
 
 class _Walk:
-    """Goes through folders; enters none twice."""
+    """A walk through folders that enters none twice."""
 
     def __init__(self, roots: Sequence[Path] | None, *, recursive: bool, left_out: list[Path]) -> None:
         self._roots = roots
@@ -79,7 +79,7 @@ class _Walk:
         self._visited: set[tuple[int, int]] = set()
 
     def images(self, folder: Path) -> Iterator[Path]:
-        """The images in a folder, then those below it."""
+        """Yield the images in a folder, then the images below it."""
         try:
             if self._roots is not None and not is_below(folder, self._roots):
                 return
@@ -106,7 +106,7 @@ class _Walk:
 
 
 def _leads_into_package(folder: Path) -> bool:
-    """Whether it is a package or system folder, or a link to one."""
+    """Check whether a folder is a package or system folder, or a link to one."""
     return package_kind(folder.name) is not None or (
         folder.is_symlink() and package_kind(os.path.basename(os.path.realpath(folder))) is not None  # noqa: PTH119
     )

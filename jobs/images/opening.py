@@ -1,4 +1,4 @@
-"""Opening an image: what its header says, and whether anybody will look at it. No pixel is decoded here."""
+"""Opening an image: its header, and whether it is within the limits. No pixel is decoded here."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from jobs.errors import (
     ImageTooLargeError,
     ImageTooSlowError,
     UnsupportedImageError,
+    first_line,
 )
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
 from jobs.settings import Settings
@@ -24,14 +25,14 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Pillow's names of what is decoded; every other format is refused unopened.
+#: Pillow's names of the formats that are decoded; every other format is refused unopened.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
-#: Longer images than this (long side : short side) have rows of pixels thinner than a patch; the models' processors refuse them.
+#: Maximum of long side : short side. Scaled down, a longer image is thinner than a patch; the models' processors refuse it.
 MAX_ASPECT = 100
 
 
 def check_image(source: Path | bytes, settings: Settings, *, name: str | None = None) -> None:
-    """Raise what `open_image` raises. A file that passes may still be damaged further on."""
+    """Check an image by its header, and raise the errors of `open_image`. A file that passes may still have damaged pixels."""
     with open_image(source, settings, name=name):
         pass
 
@@ -40,10 +41,14 @@ def check_image(source: Path | bytes, settings: Settings, *, name: str | None = 
 def open_image(
     source: Path | bytes, settings: Settings, *, name: str | None = None
 ) -> Iterator[tuple[Image.Image, Cost]]:
-    """Open an image of a known format and within the limits of the settings, and estimate what decoding it costs.
+    """Open an image of a known format and within the limits of the settings, and estimate the cost of decoding it.
 
-    `name` is what the errors call it; the file's own name without one. Raises ImageError or a subclass, whatever is wrong with
-    the file, and makes one of whatever the caller stumbles over in it.
+    Args:
+        source: a file, or the bytes themselves.
+        settings: hold the limits.
+        name: of the image in errors; None: the file's own name.
+
+    Raises ImageError or a subclass for any fault of the file, and turns errors of the block into one.
     """
     # Imported here: most processes never look at an image.
     from PIL import Image, UnidentifiedImageError
@@ -63,36 +68,45 @@ def open_image(
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise UnsupportedImageError(f"{name} is no image of a known format, or is damaged.") from None
+        raise UnsupportedImageError(_unsupported(source, name)) from None
     except FileNotFoundError:
         raise ImageNotFoundError(f"{name} does not exist.") from None
     except PermissionError:
-        raise ImageError(f"{name} may not be read: permission denied.") from None
+        raise ImageError(refusal_to_read(name)) from None
     except MemoryError:
         refuse_memory(name, settings)
     except Exception as error:
-        # Decoders raise whatever they stumble over: OSError, SyntaxError, struct.error, IndexError …
-        # The system's errors name the path besides.
-        words = str(getattr(error, "strerror", None) or error).strip().splitlines()
-        raise ImageError(f"{name} is damaged: {words[0] if words else type(error).__name__}.") from error
+        # Decoders raise many kinds of errors for damaged files: OSError, SyntaxError, struct.error, IndexError …
+        raise ImageError(f"{name} is damaged: {first_line(error)}.") from error
 
 
 def name_of(source: Path | bytes) -> str:
-    """The name of an image in errors, where no other is known."""
+    """Return the name of an image in errors, if no better name is known."""
     return source.name.encode(errors="replace").decode() if isinstance(source, Path) else "The image"
+
+
+def _unsupported(source: Path | bytes, name: str) -> str:
+    if isinstance(source, bytes) and name == name_of(source):
+        return "The data is not a supported image (JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or AVIF)."
+    return f"{name} is not a supported image, or is damaged."
+
+
+def refusal_to_read(name: str) -> str:
+    """Word the refusal of a file that this process may not read."""
+    return f"Cannot read {name}: permission denied. Check its permissions (on a Mac: Full Disk Access)."
 
 
 def refuse_memory(name: str, settings: Settings) -> NoReturn:
     """Raise ImageTooLargeError for an image whose decoder ran out of memory."""
     raise ImageTooLargeError(
-        f"{name} takes more memory to decode than is allowed: {settings.decode_memory / 1e9:.1f} GB (CAPTIONQ_DECODE_MEMORY)."
+        f"{name} takes too much memory to decode; the limit is {settings.decode_memory / 1e9:.1f} GB (CAPTIONQ_DECODE_MEMORY)."
     )
 
 
 class _Unmapped(io.BufferedReader):
-    """A file that is never mapped into memory: cut short by another program meanwhile, a mapped file kills its readers (SIGBUS).
+    """A file that is never mapped into memory: if another program cuts a mapped file short, its readers are killed (SIGBUS).
 
-    Pillow maps files that it opens by their paths, and libtiff those that have a descriptor.
+    Pillow maps files that it opens by their paths, and libtiff maps files that have a descriptor.
     """
 
     def fileno(self) -> int:
@@ -119,7 +133,7 @@ def _check_length(source: Path | bytes, name: str) -> None:
 
 
 def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
-    """From the header alone: a file of a few kilobytes can hold gigabytes of pixels."""
+    """Check the size by the header only: a file of a few kilobytes can hold gigabytes of pixels."""
     width, height = image.size
     if width * height > settings.max_image_pixels:
         raise ImageTooLargeError(
@@ -127,12 +141,12 @@ def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
             "(CAPTIONQ_MAX_IMAGE_PIXELS)."
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{name} has {width}×{height} pixels: too long and thin to look at.")
+        raise ImageError(f"{name} has {width}×{height} pixels: it is too long and thin for the model.")
 
 
 def _check_cost(cost: Cost, image: Image.Image, name: str, settings: Settings) -> None:
     if cost.scans > MAX_SCANS:
-        raise ImageTooSlowError(f"{name} has more than {MAX_SCANS} scans; save it again as an ordinary JPEG.")
+        raise ImageTooSlowError(f"{name} has more than {MAX_SCANS} scans. Save it again as an ordinary JPEG.")
     if cost.memory > settings.decode_memory:
         raise ImageTooLargeError(
             f"{name} ({image.width}×{image.height} {image.format}) takes {cost.memory / 1e9:.1f} GB to decode; "

@@ -1,11 +1,11 @@
-"""Folders that are not a person's folders: libraries of photo programs, bundles of macOS, and what servers and systems keep.
+"""Folders that a walk leaves out: libraries of photo programs, bundles of macOS, and folders of servers and systems.
 
-Programs show a package as one file. What lies in it belongs to its program: originals, thumbnails and copies of one photo.
+Programs show a package as one file. Its files belong to its program: originals, thumbnails and copies of one photo.
 """
 
 from __future__ import annotations
 
-#: What the names of packages end with, and what people call them.
+#: Endings of packages' names, and the words for these packages.
 _PACKAGES = {
     ".photoslibrary": "Photos library",
     ".photolibrary": "iPhoto library",
@@ -27,7 +27,7 @@ SYSTEM_FOLDER = "system folder"
 
 
 def package_kind(name: str) -> str | None:
-    """What kind of package or system folder a folder of this name is; None: an ordinary folder."""
+    """Return the kind of package or system folder that a folder of this name is; None: an ordinary folder."""
     folded = name.casefold()
     if folded in _SYSTEM:
         return SYSTEM_FOLDER

@@ -1,4 +1,4 @@
-"""Whether an image may be used, and where its bytes are: a file below an allowed root, the request itself, or the net."""
+"""The source of an image's bytes: a file below an allowed root, the request itself, a blob, or the net."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from jobs.errors import (
 )
 from jobs.images.blobs import find_blob
 from jobs.images.folder_walk import is_below
+from jobs.images.opening import refusal_to_read
 from jobs.net.image_download import fetch_image
 from jobs.requests import path_of
 from jobs.settings import Settings
@@ -31,10 +32,10 @@ _DATA = re.compile(
 
 
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
-    """The file to open, or the bytes themselves. Nothing of the image is decoded.
+    """Return the file to open, or the bytes themselves. Nothing of the image is decoded.
 
-    A file has to lie below one of the `roots`; below none, if there are none. Without a list the settings' `allowed_roots` hold.
-    Raises ImageError, or the subclass that says what is wrong, and AddressForbiddenError.
+    A file has to lie below one of the `roots`; an empty list allows no file, and None means the settings' `allowed_roots`.
+    Raises ImageError or one of its subclasses, and AddressForbiddenError.
     """
     scheme, separator, _ = url.partition(":")
     match scheme.lower():
@@ -47,42 +48,45 @@ def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = No
         case "blob" if separator:
             return find_blob(url, settings)
         case _:
-            raise InvalidImageURLError(
-                "An image is referred to by a data:, https: or file: address; this is none of them."
-            )
+            raise InvalidImageURLError("The image's url must begin with https:, data: or file:.")
 
 
 def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
     if not url.lower().startswith("file:///"):
-        raise InvalidImageURLError("A file: address has three slashes and an absolute path: file:///folder/photo.jpg.")
+        raise InvalidImageURLError(
+            "A file: address needs three slashes and an absolute path, such as file:///folder/photo.jpg."
+        )
     path = path_of(url[:5].lower() + url[5:])
-    # The name alone, for whoever asks over HTTP is not to learn where files lie; the command line shows the path beside it.
+    # Only the name: an HTTP client must not learn the paths of files. The command line shows the path beside the error.
     name = path.name.encode(errors="replace").decode()
     try:
         real = path.resolve(strict=True)
-        # Checked before the file is opened: opening a named pipe would wait for somebody to write into it.
+        # Checked before the file is opened: opening a named pipe would wait for a writer.
         status = real.stat()
     except FileNotFoundError:
         reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ImageNotFoundError(f"{name} {reason}.") from None
     except PermissionError:
-        raise ImageForbiddenError(f"{name} may not be read: permission denied.") from None
+        raise ImageForbiddenError(refusal_to_read(name)) from None
     except (OSError, RuntimeError, ValueError) as error:
-        # What the system says of an error that is none of its own, names the path.
-        reason = getattr(error, "strerror", None) or "its path leads nowhere"
+        # The text of an error without `strerror` names the path. Links in a circle raise RuntimeError in Python 3.11 and 3.12.
+        circle = isinstance(error, RuntimeError)
+        reason = getattr(error, "strerror", None) or (
+            "its link leads in a circle" if circle else "its path is not valid"
+        )
         raise ImageError(f"{name} cannot be opened: {reason}.") from None
     _check_place(real, name, settings, roots)
     if stat.S_ISDIR(status.st_mode):
         if not os.access(real, os.R_OK | os.X_OK):
-            raise ImageForbiddenError(f"{name} may not be read: permission denied.")
+            raise ImageForbiddenError(refusal_to_read(name))
         raise ImageError(f"{name} is a folder, not an image.")
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{name} is no regular file.")
+        raise ImageError(f"{name} is not a regular file.")
     if status.st_size == 0:
         raise EmptyImageError(f"{name} is empty.")
     _check_size(status.st_size, name, settings)
     if not os.access(real, os.R_OK):
-        raise ImageForbiddenError(f"{name} may not be read: permission denied.")
+        raise ImageForbiddenError(refusal_to_read(name))
     return real
 
 
@@ -95,10 +99,12 @@ def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path
 
 
 def decoded_data(url: str, settings: Settings) -> bytes:
-    """The bytes of a data: address. Raises ImageError or the subclass that says what is wrong."""
+    """Decode the bytes of a data: address. Raises ImageError or one of its subclasses."""
     header = _DATA.match(url)
     if header is None or not header["base64"]:
-        raise InvalidImageURLError("A data: address of an image begins like data:image/jpeg;base64,")
+        raise InvalidImageURLError(
+            "A data: address of an image must begin with data:, a media type and ;base64, such as data:image/jpeg;base64,…"
+        )
     encoded = url[header.end() :]
     _check_size(len(encoded) * 3 // 4, "The image", settings)
     try:

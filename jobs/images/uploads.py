@@ -1,4 +1,4 @@
-"""Uploads: names for bytes that lie among the blobs. Several uploads may share a blob."""
+"""Uploads: ids and names for blobs. Several uploads may share a blob."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _file: Table = SQLModel.metadata.tables["stored_file"]
 
 
 class Uploads:
-    """Reads and changes the uploads. Safe to use from several processes and threads at once."""
+    """The table of uploads. Safe to use from several processes and threads at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def add(self, filename: str, sha256: str, size: int, purpose: str, key: str | None = None) -> StoredFile:
-        """Name a blob of `size` bytes that was put before. The name is kept as a clean label.
+        """Add an upload of a blob of `size` bytes that was put before. The file's name is stored as a clean label.
 
-        The same `key` gives the same upload again. Raises IdempotencyError when it was used for other bytes.
+        The same `key` gives the same upload again. Raises IdempotencyError when the key was used for other bytes.
         """
         stored = StoredFile(
             sha256=sha256, bytes=size, filename=clean_label(filename), purpose=purpose, idempotency_key=key
@@ -39,11 +39,11 @@ class Uploads:
         with reading(self._engine) as connection:
             row = connection.execute(select(_file).where(_file.c.idempotency_key == key)).mappings().one()
         if row["sha256"] != sha256:
-            raise IdempotencyError("This Idempotency-Key was used for another file. Take a new one for each.")
+            raise IdempotencyError("This Idempotency-Key was used for another file. Use a new key for each file.")
         return StoredFile(**row)
 
     def get(self, file_id: str) -> StoredFile:
-        """Raises NotFoundError."""
+        """Find an upload. Raises NotFoundError."""
         with reading(self._engine) as connection:
             row = connection.execute(select(_file).where(_file.c.id == file_id)).mappings().one_or_none()
         if row is None:
@@ -51,10 +51,10 @@ class Uploads:
         return StoredFile(**row)
 
     def page(self, *, after: str | None = None, limit: int, purpose: str | None = None) -> list[StoredFile]:
-        """The newest first, from the one behind the id `after`; that one may be deleted by now."""
+        """List uploads, newest first, from the upload behind the id `after`, which may be deleted by now."""
         query = select(_file)
         if after is not None:
-            # Ids sort by the time they were made.
+            # Ids sort by the time of their creation.
             query = query.where(_file.c.id < after)
         if purpose is not None:
             query = query.where(_file.c.purpose == purpose)
@@ -63,7 +63,7 @@ class Uploads:
             return [StoredFile(**row) for row in rows]
 
     def delete(self, file_id: str) -> None:
-        """Forget the name. The bytes stay until they are swept: jobs may need them. Raises NotFoundError."""
+        """Delete an upload. Its blob stays until the sweep: jobs may need it. Raises NotFoundError."""
         with writing(self._engine) as connection:
             if not connection.execute(delete(_file).where(_file.c.id == file_id)).rowcount:
                 raise _not_found(file_id)
@@ -71,4 +71,4 @@ class Uploads:
 
 def _not_found(file_id: str) -> NotFoundError:
     shown = clean_label(file_id)
-    return NotFoundError(f"There is no file '{shown}'. It was deleted, or never uploaded; upload it again.")
+    return NotFoundError(f"There is no file '{shown}'. It was deleted or never uploaded; upload it again.")

@@ -1,7 +1,7 @@
-"""What a zip says it holds: the directory at its end, and the header before each entry's bytes.
+"""The directory at the end of a zip, and the header before each entry's bytes.
 
-Not by `zipfile`: it takes the whole directory into memory however large it is, gives up at a name that is no UTF-8, reads the
-names that macOS writes in another code page, and finds entries that overlap in the newest versions of Python alone.
+`zipfile` is not used: it reads the whole directory into memory however large, fails at names that are not UTF-8, decodes the
+names that macOS writes by another code page, and only its newest versions find entries that overlap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobs.errors import ArchiveError, UploadTooLargeError
 
 _END = struct.Struct("<4s4H2LH")
 _END_MAGIC = b"PK\x05\x06"
-#: Its last field, the comment's length, has two bytes.
+#: The last field of the end record, the comment's length, has two bytes.
 _LONGEST_COMMENT = 0xFFFF
 _LOCATOR = struct.Struct("<4sLQL")
 _LOCATOR_MAGIC = b"PK\x06\x07"
@@ -30,40 +30,40 @@ _ZIP64_FIELD = 0x0001
 #: A number that does not fit into its four bytes is in the zip64 field instead.
 _ELSEWHERE = 0xFFFF_FFFF
 _UTF8 = 0x0800
-_DAMAGED = "The file is no zip, or a damaged one. Send it again, or make it anew."
+_DAMAGED = "The file is not a zip, or is damaged. Send it again, or make a new zip."
 
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the directory lies. All are offsets and sizes in bytes."""
+    """The place of the directory: offsets and sizes in bytes."""
 
     start: int
     size: int
-    #: What stands before the zip itself, such as a program that unpacks it: it is to be added to the entries' offsets.
+    #: Bytes before the zip itself, such as a program that unpacks it: to be added to the entries' offsets.
     before: int
-    #: Of the whole archive.
+    #: Bytes of the whole archive.
     archive_bytes: int
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the directory says of an entry. Nothing of it is known to be true."""
+    """An entry as the directory describes it. None of the fields is known to be true."""
 
     name: str
     flags: int
     method: int
     crc: int
-    #: Bytes in the archive, and unpacked.
+    #: Bytes in the archive, and bytes unpacked.
     packed: int
     size: int
-    #: Where its header begins, in bytes from the beginning of the archive.
+    #: The beginning of the entry's header, in bytes from the beginning of the archive.
     offset: int
-    #: The mode of Unix; 0 where the archive comes from another system.
+    #: The mode of Unix; 0 if the archive comes from another system.
     mode: int
 
 
 def find_directory(archive: IO[bytes]) -> Directory:
-    """Raises ArchiveError."""
+    """Find the directory of a zip. Raises ArchiveError."""
     archive.seek(0, os.SEEK_END)
     length = archive.tell()
     tail_start = max(0, length - _END.size - _LONGEST_COMMENT)
@@ -77,7 +77,7 @@ def find_directory(archive: IO[bytes]) -> Directory:
     if large := _end_64(archive, end):
         end, size, offset = large
     elif disk:
-        raise ArchiveError("The zip is one part of several. Make it anew in one piece.")
+        raise ArchiveError("The zip is one part of several. Make it again in one piece.")
     start = end - size
     if start < 0 or start < offset:
         raise ArchiveError(_DAMAGED)
@@ -85,7 +85,7 @@ def find_directory(archive: IO[bytes]) -> Directory:
 
 
 def _end_64(archive: IO[bytes], end: int) -> tuple[int, int, int] | None:
-    """Of a zip64: the end of its directory, its size and its offset."""
+    """Return the end, the size and the offset of a zip64's directory; None: it is not a zip64."""
     start = end - _LOCATOR.size - _END_64.size
     if start < 0:
         return None
@@ -98,7 +98,7 @@ def _end_64(archive: IO[bytes], end: int) -> tuple[int, int, int] | None:
 
 
 def read_entries(archive: IO[bytes], directory: Directory, most: int) -> Iterator[Entry]:
-    """One after the other. Raises ArchiveError, and UploadTooLargeError when there are more than `most`."""
+    """Yield the entries, reading one at a time. Raises ArchiveError, and UploadTooLargeError beyond `most` entries."""
     position, end = directory.start, directory.start + directory.size
     count = 0
     while position < end:
@@ -122,7 +122,7 @@ def _as_entry(fixed: bytes, name: bytes, extra: bytes, before: int) -> Entry:
     _, _, _, flags, method, _, _, crc, packed, size, *_, attributes, offset = _ENTRY.unpack(fixed)
     large = _zip64_numbers(extra)
     try:
-        # In this order, and only those that are needed.
+        # In this order, and only the numbers that do not fit into their own fields.
         size = next(large) if size == _ELSEWHERE else size
         packed = next(large) if packed == _ELSEWHERE else packed
         offset = next(large) if offset == _ELSEWHERE else offset
@@ -152,7 +152,7 @@ def _zip64_numbers(extra: bytes) -> Iterator[int]:
 
 
 def _decoded(name: bytes, flags: int) -> str:
-    """macOS writes UTF-8 and does not say so; what is no UTF-8 is by the standard in the code page of the IBM PC."""
+    """Decode a name. macOS writes UTF-8 without the flag for it; other names without the flag use the IBM PC's code page."""
     try:
         return name.decode()
     except UnicodeDecodeError:
@@ -160,7 +160,7 @@ def _decoded(name: bytes, flags: int) -> str:
 
 
 def data_start(archive: IO[bytes], entry: Entry) -> int:
-    """Where the entry's bytes begin, behind its own header. Raises ArchiveError."""
+    """Return the offset of the entry's bytes, behind the entry's own header. Raises ArchiveError."""
     archive.seek(entry.offset)
     header = _exactly(archive, _LOCAL.size)
     if not header.startswith(_LOCAL_MAGIC):

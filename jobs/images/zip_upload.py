@@ -1,7 +1,7 @@
-"""The images of a zip, as blobs. Its names become labels; nothing is ever written under one.
+"""The images of a zip, as blobs. The names of its entries become labels; no file is ever written by such a name.
 
-Everything that the zip says of itself is checked before anything is unpacked: how many files, how large, how tightly packed,
-and that no two share their bytes. Then each entry is held to what was said of it, so that what was checked is true.
+The zip's directory is checked before anything is unpacked: the number of files, their sizes, how tightly they are packed, and
+that no two share bytes. Then each entry must unpack to just the size and checksum of the directory, so that the checks hold.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from jobs.settings import Settings
 _STORED, _DEFLATED = 0, 8
 #: The method of entries that are encrypted with AES.
 _AES = 99
-#: Encrypted; strongly; with its header masked.
+#: Flags of entries that are encrypted, strongly encrypted, or have a masked header.
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
-#: Unpacked bytes for each packed one that nobody but a bomb needs, beyond so many bytes: deflate can pack 1032 into one.
+#: Maximum unpacked bytes for each packed byte, beyond so many bytes: more is a bomb. Deflate can pack 1032 bytes into one.
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 10_000_000
-#: Entries for each file that is allowed: Finder adds a `__MACOSX/._a.jpg` to each, and there are folders.
+#: Entries for each file of the limit: Finder adds a `__MACOSX/._a.jpg` to each file, and folders are entries too.
 ENTRIES_PER_FILE = 4
-#: What macOS keeps its own notes in.
+#: The folder of macOS' own notes.
 _NOTES = "__MACOSX"
 #: Bytes that are read, and unpacked, at a time.
 _PIECE = 1 << 18
@@ -37,7 +37,7 @@ _PIECE = 1 << 18
 
 @dataclass(frozen=True)
 class UnpackedImage:
-    """An image that is among the blobs now: its label within the zip, its SHA-256 and its size in bytes."""
+    """An image that is a blob now: its label within the zip, its SHA-256 and its size in bytes."""
 
     name: str
     sha256: str
@@ -46,7 +46,7 @@ class UnpackedImage:
 
 @dataclass(frozen=True)
 class _Placed:
-    """An entry, and where its bytes begin and end in the archive."""
+    """An entry, and the beginning and end of its bytes in the archive."""
 
     entry: Entry
     start: int
@@ -57,11 +57,11 @@ class _Placed:
 
 
 def unpack_images(archive: IO[bytes], settings: Settings, taken: Sequence[UnpackedImage] = ()) -> list[UnpackedImage]:
-    """Keep every image of the zip as a blob, and list them in the zip's order.
+    """Store every image of the zip as a blob, and list the images in the zip's order.
 
-    Folders, hidden files and what is not called as an image are left out; whether an image is one is not looked at.
-    What the same upload has brought before (`taken`) counts towards its limits: many zips are no larger than one.
-    Raises ArchiveError, and UploadTooLargeError for too many files or bytes. Blobs that an error leaves behind are swept.
+    Folders, hidden files and files without an image's extension are left out; no image is opened. Images of the same upload that
+    were stored before (`taken`) count towards the limits: many zips may hold no more than one zip. Raises ArchiveError, and
+    UploadTooLargeError for too many files or bytes. The sweep removes blobs that an error leaves behind.
     """
     directory = find_directory(archive)
     entries = _images(archive, directory, settings, settings.max_upload_files - len(taken))
@@ -79,7 +79,7 @@ def unpack_images(archive: IO[bytes], settings: Settings, taken: Sequence[Unpack
 
 
 def too_many_files(settings: Settings) -> UploadTooLargeError:
-    """Of an upload, however many zips they come in."""
+    """Make the error for an upload with too many files, in one zip or several."""
     return UploadTooLargeError(
         f"The upload has more than {settings.max_upload_files} images (CAPTIONQ_MAX_UPLOAD_FILES). "
         "Send several smaller ones."
@@ -87,7 +87,7 @@ def too_many_files(settings: Settings) -> UploadTooLargeError:
 
 
 def _images(archive: IO[bytes], directory: Directory, settings: Settings, most: int) -> list[Entry]:
-    """The entries that are images, with labels for names."""
+    """List the entries that are images, with labels for names."""
     images: list[Entry] = []
     for entry in read_entries(archive, directory, settings.max_upload_files * ENTRIES_PER_FILE):
         if not _is_image(entry):
@@ -96,12 +96,12 @@ def _images(archive: IO[bytes], directory: Directory, settings: Settings, most: 
             raise too_many_files(settings)
         images.append(replace(entry, name=clean_label(entry.name)))
     if not images:
-        raise ArchiveError("There is no image in the zip: no file that is called .jpg, .png, .webp, .heic or the like.")
+        raise ArchiveError("The zip has no images: no file ends with .jpg, .png, .webp, .heic or the like.")
     return images
 
 
 def _is_image(entry: Entry) -> bool:
-    # A link's bytes are the path that it leads to.
+    # The bytes of a link are the path of its target.
     if entry.name.endswith(("/", "\\")) or stat.S_ISLNK(entry.mode):
         return False
     parts = clean_parts(entry.name)
@@ -114,7 +114,7 @@ def _check_entry(entry: Entry, settings: Settings) -> None:
         raise ArchiveError(f"{entry.name} is encrypted. Make the zip without a password.")
     if entry.method not in (_STORED, _DEFLATED):
         raise ArchiveError(
-            f"{entry.name} is packed by method {entry.method}, which is not known here. Make the zip with deflate."
+            f"{entry.name} is packed by method {entry.method}, which is not supported. Make the zip with deflate."
         )
     if entry.size > settings.max_image_bytes:
         raise UploadTooLargeError(
@@ -122,49 +122,51 @@ def _check_entry(entry: Entry, settings: Settings) -> None:
             "(CAPTIONQ_MAX_IMAGE_BYTES)."
         )
     if entry.size > RATIO_FREE_BYTES and entry.size > MAX_RATIO * entry.packed:
-        raise ArchiveError(f"{entry.name} is packed more than {MAX_RATIO} to 1, as no picture is. Send it by itself.")
+        raise ArchiveError(
+            f"{entry.name} is packed more than {MAX_RATIO} to 1, which no picture is. Send the image itself."
+        )
 
 
 def _check_sum(entries: Sequence[Entry], archive_bytes: int, settings: Settings, taken: int) -> None:
-    """`taken`: bytes that the upload has brought before."""
+    """Check all entries together. `taken`: bytes of the same upload that were stored before."""
     size = sum(entry.size for entry in entries)
     if taken + size > settings.max_upload_bytes:
         raise UploadTooLargeError(
             f"The upload unpacks to {(taken + size) / 1e6:.0f} MB; the limit is {settings.max_upload_bytes / 1e6:.0f} MB "
             "(CAPTIONQ_MAX_UPLOAD_BYTES). Send several smaller ones."
         )
-    # Many entries of which none is large can be a bomb together.
+    # Many small entries can be a bomb together.
     if size > RATIO_FREE_BYTES and size > MAX_RATIO * archive_bytes:
         raise ArchiveError(
-            f"The zip is packed more than {MAX_RATIO} to 1, as no pictures are. Send them by themselves."
+            f"The zip is packed more than {MAX_RATIO} to 1, which no pictures are. Send the images themselves."
         )
 
 
 def _check_apart(placed: Sequence[_Placed], directory_start: int) -> None:
-    """No two entries share bytes: a bomb would unpack the same kernel of a few megabytes for each of thousands."""
+    """Check that no two entries share bytes: a bomb would unpack the same few megabytes for each of thousands of entries."""
     in_place = sorted(placed, key=lambda one: one.entry.offset)
     following = [one.entry.offset for one in in_place[1:]] + [directory_start]
     for one, next_offset in zip(in_place, following, strict=True):
         if one.end > next_offset:
-            raise ArchiveError(f"{one.entry.name} shares bytes with what follows it in the zip. Make the zip anew.")
+            raise ArchiveError(f"{one.entry.name} shares bytes with the next part of the zip. Make a new zip.")
 
 
 def _content(archive: IO[bytes], placed: _Placed) -> Iterator[bytes]:
-    """The entry unpacked, piece by piece. Raises ArchiveError unless it is just what the directory says."""
+    """Yield the unpacked entry in pieces. Raises ArchiveError unless size and checksum are those of the directory."""
     entry, size, crc = placed.entry, 0, 0
     packed = _packed(archive, placed)
     try:
         for piece in packed if entry.method == _STORED else _inflated(packed):
             size += len(piece)
             crc = zlib.crc32(piece, crc)
-            # Before it is handed on: what is said was checked, and no byte beyond it is written.
+            # Before the piece is handed on: no byte is written beyond the size that was checked.
             if size > entry.size:
                 break
             yield piece
     except zlib.error:
         size = -1
     if size != entry.size or crc != entry.crc:
-        raise ArchiveError(f"{entry.name} is damaged in the zip. Make the zip anew, or send the image by itself.")
+        raise ArchiveError(f"{entry.name} is damaged in the zip. Make a new zip, or send the image itself.")
 
 
 def _packed(archive: IO[bytes], placed: _Placed) -> Iterator[bytes]:
@@ -179,14 +181,14 @@ def _packed(archive: IO[bytes], placed: _Placed) -> Iterator[bytes]:
 
 
 def _inflated(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Raises zlib.error, also when the end is missing."""
+    """Unpack by deflate. Raises zlib.error, also when the end is missing."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     for piece in packed:
         rest = piece
         while rest and not stream.eof:
             yield stream.decompress(rest, _PIECE)
             rest = stream.unconsumed_tail
-    # A few bytes may wait inside although all that was packed is taken.
+    # A few bytes may wait in the stream although all packed bytes were read.
     yield stream.flush()
     if not stream.eof:
         raise zlib.error

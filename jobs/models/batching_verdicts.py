@@ -1,4 +1,4 @@
-"""What was found out about a model's batches, kept in the data folder: the worker writes it, everybody reads it."""
+"""Verdicts of the batching check, kept in the data folder: the worker writes them, all floors read them."""
 
 from __future__ import annotations
 
@@ -13,66 +13,66 @@ from pathlib import Path
 
 from jobs.settings import Settings
 
-#: Of the examination: what an older one has found counts no more.
-EXAMINATION = 3
+#: The version of the batching check: verdicts of an older version do not count.
+CHECK_VERSION = 3
 
 
 class Batching(StrEnum):
-    """How much company the rows of a model can bear."""
+    """The batching that a model's sequences allow without changing each other's answers."""
 
     TOGETHER = "together"  #: prompts are prefilled together, and decode together
     ONE_BY_ONE = "one by one"  #: prompts are prefilled one at a time, and decode together
-    ALONE = "alone"  #: one row at a time: in company, rows of this model change each other's answers
-    REFUSED = "refused"  #: not at all: even by themselves, rows come out otherwise than the library computes them
+    ALONE = "alone"  #: one sequence at a time: batched together, sequences of this model change each other's answers
+    REFUSED = "refused"  #: not at all: even a single sequence gives other logits than the library computes
 
 
 @dataclass(frozen=True)
 class BatchingVerdict:
-    """What came of the examination of one model."""
+    """The result of the batching check of one model."""
 
     batching: Batching
-    #: By how much a row's logits differed from the library's own, as a share of their spread: at this level of company, and at
-    #: the one that was refused.
+    #: The difference between a sequence's logits and the library's own, as a share of their spread: with this batching, and with
+    #: the next one, which was refused.
     difference: float = 0.0
     refused: float | None = None
-    #: What went wrong, when it was not the logits: in more company than this, or before there was anything to compare.
+    #: The error that ended the check, if the logits were not the reason.
     reason: str | None = None
-    #: Whether that may be otherwise next time: another program held the memory.
+    #: Whether the next check may end otherwise: another program held the memory.
     passing: bool = False
-    #: Whether prompts have to be prefilled in one go: in parts they come out differently.
+    #: Whether prompts have to be prefilled in one go: prefilled in parts, they give other logits.
     whole_prompts: bool = False
-    #: Whether a request may have one image at most: the model cannot take two.
+    #: Whether a request may have only one image: the model cannot take two.
     one_image: bool = False
-    #: Rows of a full batch when it was tried out.
+    #: Sequences of a full batch during the check.
     slots: int = 0
 
     @property
     def explained(self) -> str:
-        """Why it is no better, to be put after it."""
+        """Say in brackets why there is no better batching, to be put after the verdict."""
         if self.reason is not None:
-            return f" (more company could not be tried out: {self.reason})"
+            return f" (larger batches could not be checked: {self.reason})"
         if self.batching is Batching.REFUSED:
             return ""
         if self.refused == float("inf"):
-            return " (in more company the logits of a row were no numbers)"
+            return " (in larger batches the logits of a sequence were not numbers)"
         if self.refused is not None:
-            return f" (in more company the logits of a row were off by {self.refused:.0%} of their spread)"
+            return f" (in larger batches the logits of a sequence were off by {self.refused:.0%} of their spread)"
         if self.batching is Batching.ALONE:
-            return " (what its layers remember of several rows cannot be joined)"
+            return " (the caches of its layers cannot be joined for several sequences)"
         return ""
 
 
 def key_of(model: Path) -> str:
-    """What a verdict hangs on: the model's files, the libraries that run it, and the kind of machine."""
+    """Return the key of a model's verdict, made of the model's files, the libraries that run it, and the kind of machine."""
     files = sorted(file for file in model.iterdir() if file.suffix in (".json", ".safetensors"))
     found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     libraries = [f"{name} {version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
-    known = repr((EXAMINATION, found, libraries))
+    known = repr((CHECK_VERSION, found, libraries))
     return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
 
 
 def read_verdicts(settings: Settings) -> dict[str, BatchingVerdict]:
-    """All that is known, by key. Nothing is known where the file cannot be read."""
+    """Read all verdicts, by key; none if the file cannot be read."""
     try:
         entries = json.loads(_path(settings).read_text())
         return {
@@ -83,7 +83,7 @@ def read_verdicts(settings: Settings) -> dict[str, BatchingVerdict]:
 
 
 def remember(settings: Settings, key: str, verdict: BatchingVerdict) -> None:
-    """Add what was found out. Raises OSError."""
+    """Add a verdict. Raises OSError."""
     entries = {known: asdict(one) for known, one in read_verdicts(settings).items()} | {key: asdict(verdict)}
     with tempfile.NamedTemporaryFile("w", dir=settings.data_dir, delete=False) as file:
         json.dump(entries, file, indent=1)

@@ -1,29 +1,24 @@
-"""Models: what one is before it is loaded, and where it lies.
-
-Known from its `config.json` alone. The hub's client is imported inside functions: most commands never need it.
-"""
+"""A model before it is loaded, as its `config.json` describes it: name, folder, modality, context and end tokens."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, ModelUnavailableError
+from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
+from jobs.models.hub import cache_dir, fetch_config
 from jobs.settings import DEFAULT_MODEL
 
 Modality = Literal["vision", "text"]
 
-#: Where the built-in models lie. These are files, not a module: all floors are installed side by side.
+#: The folder of the built-in models. They are files, not a module: all floors are installed side by side.
 _BUILT_IN = Path(__file__).parent / "built_in"
-#: Where families note how many tokens their context holds.
+#: Keys under which families note how many tokens their context holds.
 _CONTEXT_KEYS = ("max_position_embeddings", "model_max_length", "n_positions", "max_seq_len", "seq_length")
-#: Names that a config has only where there are images.
+#: Keys that only configs of vision models have.
 _IMAGE_KEYS = (
     "vision_config",
     "image_token_id",
@@ -33,51 +28,51 @@ _IMAGE_KEYS = (
     "img_processor",
     "thinker_config",
 )
-#: Where a vision model's config keeps what is about its language model.
+#: Keys under which a vision model's config describes its language model.
 _TEXT_PARTS = ("text_config", "llm_config", "language_config")
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model before it is loaded."""
+    """A model's description before it is loaded."""
 
     name: str
     modality: Modality
-    #: None: it has to be fetched first.
+    #: None: the model has to be downloaded first.
     path: Path | None
-    #: Tokens; None: its config does not say.
+    #: In tokens; None: the config does not say.
     context_length: int | None = None
-    #: Ids that end an answer, by its config; its tokenizer may know more.
+    #: Ids that end an answer, by the config; the tokenizer may know more.
     eos: frozenset[int] = frozenset()
 
 
 def public_name(name: str) -> str:
-    """What a model is called outside, and in errors: the path of a folder says too much."""
+    """Return the name of a model for clients and errors: of a local folder only the name, for its path says too much."""
     return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
 
 
 def built_in_models() -> dict[str, Path]:
-    """The folders of the models that come with captionq, by name."""
+    """Return the folders of the models that come with captionq, by name."""
     return {name: _BUILT_IN / name for name in ("demo", "demo-text")}
 
 
 def describe(name: str) -> ModelInfo:
-    """What `name` is: a built-in model, a local folder, or a Hugging Face id, whose config alone is fetched if it is not here.
+    """Describe a built-in model, a local folder, or a Hugging Face id. Only the config is downloaded if the model is not here.
 
     Raises ModelNotFoundError, ModelUnavailableError, ModelError.
     """
     path = _local_path(name)
-    config = _read_config(name, _remote_config(name) if path is None else path)
+    config = _read_config(name, fetch_config(name) if path is None else path)
     if "model_file" in config:
-        # mlx-vlm would import the file, whoever wrote it.
+        # mlx-vlm would import the file, from any author.
         raise ModelError(
-            f"'{public_name(name)}' brings program code of its own ({config['model_file']}), which captionq does not run."
+            f"'{public_name(name)}' needs its own program code ({config['model_file']}), which captionq does not run."
         )
     return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
 
 
 def is_here(name: str) -> bool:
-    """Whether this model can be described and loaded without the network."""
+    """Check whether this model can be described and loaded without the network."""
     try:
         return _local_path(name) is not None
     except ModelError:
@@ -85,29 +80,21 @@ def is_here(name: str) -> bool:
 
 
 def check_sees(info: ModelInfo) -> None:
-    """Raises ImagesNotSupportedError for a model that cannot look at images."""
+    """Check that a model can look at images. Raises ImagesNotSupportedError."""
     if info.modality == "text":
         raise ImagesNotSupportedError(
             f"'{public_name(info.name)}' is a text-only model and cannot look at images. Use a vision model, such as "
-            f"'{DEFAULT_MODEL}'; `captionq models` lists what is here."
+            f"'{DEFAULT_MODEL}'; `captionq models` lists the models on this machine."
         )
 
 
 def list_models() -> list[ModelInfo]:
-    """The built-in models, and those of the Hugging Face cache that are complete and have a chat template."""
+    """List the built-in models, and the models of the Hugging Face cache that are complete and have a chat template."""
     names = [
         folder.name.removeprefix("models--").replace("--", "/") for folder in sorted(cache_dir().glob("models--*"))
     ]
     cached = [info for name in names if (info := _usable(name)) is not None]
     return [describe(name) for name in built_in_models()] + cached
-
-
-def cache_dir() -> Path:
-    """Where Hugging Face models lie: what its own client looks at, without the time its import takes."""
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(home).expanduser() / "hub"
 
 
 def _local_path(name: str) -> Path | None:
@@ -120,7 +107,8 @@ def _local_path(name: str) -> Path | None:
     if name.startswith(("/", "~", ".")) or name.count("/") != 1:
         names = ", ".join(built_in_models())
         raise ModelNotFoundError(
-            f"There is no model '{public_name(name)}': it is no folder, no Hugging Face id (owner/name) and not {names}."
+            f"There is no model '{public_name(name)}'. It is neither a folder, a Hugging Face id (owner/name), "
+            f"nor a built-in model ({names})."
         )
     repository = cache_dir() / f"models--{name.replace('/', '--')}"
     try:
@@ -132,7 +120,7 @@ def _local_path(name: str) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
-    """Whether all weights are there: a download may have been interrupted."""
+    """Check whether all files of weights exist: a download may have been interrupted."""
     try:
         index = json.loads((folder / "model.safetensors.index.json").read_text())
         return all((folder / name).exists() for name in set(index["weight_map"].values()))
@@ -147,7 +135,7 @@ def _usable(name: str) -> ModelInfo | None:
         path = _local_path(name)
         return describe(name) if path is not None and _has_chat_template(path) else None
     except ModelError:
-        # The cache holds what other programs put there: datasets' encoders, speech models, broken ones.
+        # The cache also holds the files of other programs: datasets' encoders, speech models, broken models.
         return None
 
 
@@ -160,48 +148,16 @@ def _has_chat_template(folder: Path) -> bool:
         return False
 
 
-def _remote_config(name: str) -> Path:
-    """The folder of the config of a model that is not here. A few kilobytes tell what gigabytes would be."""
-    from huggingface_hub import hf_hub_download
-
-    with hub_errors(name):
-        return Path(hf_hub_download(name, "config.json")).parent
-
-
-@contextmanager
-def hub_errors(name: str) -> Iterator[None]:
-    """What the hub's client raises, in our words."""
-    import httpx2
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"'{name}' wants its licence accepted: do so on its page, then `hf auth login`."
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelNotFoundError(f"There is no model '{name}', neither as a folder nor on Hugging Face.") from error
-    except errors.RemoteEntryNotFoundError as error:
-        raise ModelNotFoundError(f"'{name}' on Hugging Face is no model: it has no config.json.") from error
-    except (httpx2.HTTPError, OSError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
-        raise ModelUnavailableError(
-            f"'{name}' could not be fetched ({first_line(error)}). {hint}; `captionq models` shows what is here."
-        ) from error
-
-
 def _read_config(name: str, path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text())
     except FileNotFoundError:
-        raise ModelNotFoundError(f"'{public_name(name)}' is no model: it has no config.json.") from None
+        raise ModelNotFoundError(f"'{public_name(name)}' is not a model: it has no config.json.") from None
     except (OSError, ValueError) as error:
         reason = first_line(error)
         raise ModelError(f"'{public_name(name)}' cannot be used: its config.json cannot be read ({reason}).") from error
     if not isinstance(config, dict):
-        raise ModelError(f"'{public_name(name)}' cannot be used: its config.json holds no JSON object.")
+        raise ModelError(f"'{public_name(name)}' cannot be used: its config.json is not a JSON object.")
     return config
 
 
@@ -222,19 +178,13 @@ def _config_eos(config: dict[str, Any]) -> frozenset[int]:
 
 
 def config_parts(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The part of a vision model's config that is about its language model, then the whole."""
+    """Return the part of a vision model's config that describes its language model, then the whole config."""
     return [part for key in _TEXT_PARTS if isinstance(part := config.get(key), dict)] + [config]
 
 
 def ids_of(*sources: int | Iterable[int] | None) -> frozenset[int]:
-    """The token ids of places that hold one, several or none."""
+    """Collect token ids from sources that hold one id, several or none."""
     ids: set[int] = set()
     for source in sources:
         ids.update([source] if isinstance(source, int) else (source or []))
     return frozenset(ids)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the rest of what it says: the system's errors say a path besides."""
-    said = getattr(error, "strerror", None) or str(error)
-    return (said.strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,4 @@
-"""Prompts that are too long for a model's context, known by their characters: before anything is queued or tokenised."""
+"""The length of prompts: a prompt with too many characters for the context is refused before it is queued or tokenised."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from jobs.errors import ContextLengthError
 from jobs.requests import Message, Request, TextPart
 from jobs.settings import Settings
 
-#: Characters that a token stands for at most. The longest ones known are 128 spaces, in OpenAI's cl100k and the vocabularies
-#: made from it (Llama 3, Qwen); the longest words are shorter than 40 letters.
+#: Maximum number of characters that one token stands for. The longest known tokens are 128 spaces, in OpenAI's cl100k and the
+#: vocabularies made from it (Llama 3, Qwen); the longest words are shorter than 40 letters.
 TOKEN_CHARACTERS = 128
-#: Tokens that a model holds whose config does not say.
+#: Tokens of context of a model whose config does not say.
 UNKNOWN_CONTEXT = 262_144
 
 
 def prompt_limit(context: int | None, settings: Settings) -> int:
-    """The most tokens of a prompt: of the model's context and the setting the smaller one."""
+    """Return the maximum number of prompt tokens: the smaller of the model's context and the setting."""
     limits = [limit for limit in (context, settings.max_prompt_tokens) if limit is not None]
     return min(limits, default=UNKNOWN_CONTEXT)
 
@@ -26,12 +26,12 @@ def check_characters(texts: Iterable[str], limit: int) -> None:
     characters = sum(map(len, texts))
     if characters > limit * TOKEN_CHARACTERS:
         raise ContextLengthError(
-            f"The prompt has {characters} characters, which are more than the {limit} tokens that are allowed. Send less text."
+            f"The prompt has {characters} characters, which is more than the {limit} tokens that are allowed. Send less text."
         )
 
 
 def texts_of(request: Request) -> list[str]:
-    """All texts of a request's messages."""
+    """Collect all texts of a request's messages."""
     return [text for message in request.messages for text in _texts(message)]
 
 

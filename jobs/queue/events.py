@@ -13,7 +13,7 @@ from typing import Any
 
 from redis import Redis
 
-from jobs.limits import MAX_TOKENS
+from jobs.request_defaults import MAX_TOKENS
 
 _PREFIX = "captionq:events:"
 #: Maximum number of events kept per job, more than an answer has tokens. The oldest go first.

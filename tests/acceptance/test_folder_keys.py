@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.creation.folder_run import CHUNK
-from jobs.creation.large_batch import DIED_AFTER
+from jobs.creation.abandoned_batches import ABANDONED_AFTER
+from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job
@@ -83,7 +83,7 @@ def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
     """All that was cancelled, each once, with its name."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
-        for number in range(2 * CHUNK + 1):
+        for number in range(2 * JOBS_A_TRANSACTION + 1):
             opened.writestr(f"{number}.png", b"not looked at yet")
     with serving(settings, "--no-worker", ready=False) as served:
         folder = served.client.post("/v1/folders", files={"files": ("a.zip", archive.getvalue())}).json()
@@ -91,9 +91,11 @@ def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
         statuses, ids = twice(served, f"/v1/folders/{folder['id']}/retry")
         assert statuses == [201, 200]
         (again,) = ids
-        assert served.client.delete(f"/v1/folders/{again}").json()["counts"]["cancelled"] == 2 * CHUNK + 1
+        assert served.client.delete(f"/v1/folders/{again}").json()["counts"]["cancelled"] == 2 * JOBS_A_TRANSACTION + 1
         lines = served.client.get(f"/v1/folders/{again}/results").text.splitlines()
-    assert sorted(json.loads(line)["source"] for line in lines) == sorted(f"{n}.png" for n in range(2 * CHUNK + 1))
+    assert sorted(json.loads(line)["source"] for line in lines) == sorted(
+        f"{n}.png" for n in range(2 * JOBS_A_TRANSACTION + 1)
+    )
 
 
 def test_the_detail_of_an_image_reaches_its_job(served: Served) -> None:
@@ -123,7 +125,7 @@ def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
 
 def test_a_folder_whose_maker_died_ends(settings: Settings) -> None:
     """With the next API: its events do too."""
-    long_ago = time.time() - DIED_AFTER - 1
+    long_ago = time.time() - ABANDONED_AFTER - 1
     dead = Batch(description="x", kind=BatchKind.FOLDER, model="demo", complete=False, created_at=long_ago)
     store = Store(settings)
     store.add_batch(dead)

@@ -6,7 +6,7 @@ import pytest
 
 from cli.runs import followed_jobs
 from cli.runs.followed_jobs import Followed
-from jobs.creation.live_runs import Runs
+from jobs.creation.run_locks import RunLocks
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
@@ -14,10 +14,10 @@ from tests.support.rows import RESULT, add_batch
 
 
 @pytest.fixture
-def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RunLocks:
     """Looked at whenever it is asked for."""
     monkeypatch.setattr(followed_jobs, "LOOK_EVERY", 0.0)
-    return Runs(settings)
+    return RunLocks(settings)
 
 
 def succeed(store: Store, job: Job) -> None:
@@ -26,7 +26,7 @@ def succeed(store: Store, job: Job) -> None:
     store.succeed(job.id, RESULT)
 
 
-def follow(jobs: list[Job], own: Batch, store: Store, runs: Runs) -> Followed:
+def follow(jobs: list[Job], own: Batch, store: Store, runs: RunLocks) -> Followed:
     """A run that waits for these jobs."""
     return Followed(list(store.writers([job.output or "" for job in jobs]).values()), own, store, runs)
 
@@ -36,7 +36,7 @@ def ids(jobs: list[Job]) -> list[str]:
     return [job.id for job in jobs]
 
 
-def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: Runs) -> None:
+def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: RunLocks) -> None:
     """Also what ends between the decision to follow and the first look, and nothing else of that run."""
     _, jobs = add_batch(store, 5)
     own = add_batch(store, 0)[0]
@@ -54,7 +54,7 @@ def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: Runs) -
     assert not following
 
 
-def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: Store, runs: Runs) -> None:
+def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: Store, runs: RunLocks) -> None:
     """The rest ends in the run's own batch, where it is reported."""
     leader, own = Batch(description="leader", model="demo"), add_batch(store, 0)[0]
     with runs.hold(leader):
@@ -69,7 +69,7 @@ def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: S
     assert [store.job(job.id).batch_id for job in jobs] == [leader.id, own.id, own.id]
 
 
-def test_of_two_that_follow_the_slower_one_follows_the_faster_one(store: Store, runs: Runs) -> None:
+def test_of_two_that_follow_the_slower_one_follows_the_faster_one(store: Store, runs: RunLocks) -> None:
     """And is told of what ends there, before and after it looked."""
     leader, jobs = add_batch(store, 3)
     faster, own = Batch(description="faster", model="demo"), add_batch(store, 0)[0]

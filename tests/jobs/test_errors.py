@@ -1,4 +1,4 @@
-"""Errors on their way out: what of them is written down."""
+"""Errors on their way out: the log and the message."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from worker.models.failures import as_captionq_error
 def test_an_orderly_end_is_no_error_in_the_log(
     error: CaptionqError, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each answer that is too late says so to its client; whoever reads the log has nothing to mend."""
+    """The client of each late answer gets the error; the operator has nothing to fix."""
     caplog.set_level(logging.INFO, logger="captionq.api")
     assert outward(error) is error
     assert [record.levelno for record in caplog.records] == [level]
 
 
 def wordless() -> None:
-    """Raise an error that says nothing."""
+    """Raise an error without a message."""
     raise AssertionError
 
 
 def test_an_error_is_never_an_empty_message() -> None:
-    """One without words is told by its kind and its place."""
+    """An error without a message is described by its class and its place."""
     with pytest.raises(AssertionError) as caught:
         wordless()
     said = "AssertionError in wordless of test_errors.py"

@@ -14,7 +14,7 @@ from jobs.file_locks import exclusive, try_lock
 
 
 def test_a_lock_is_held_once_or_shared(tmp_path: Path) -> None:
-    """A second holder is refused, unless both share it."""
+    """A second holder is refused, unless both share the lock."""
     with (tmp_path / "lock").open("w") as first, (tmp_path / "lock").open("w") as second:
         assert try_lock(first, fcntl.LOCK_EX)
         assert not try_lock(second, fcntl.LOCK_SH)
@@ -24,7 +24,7 @@ def test_a_lock_is_held_once_or_shared(tmp_path: Path) -> None:
 
 
 def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Network shares have none."""
+    """Some network shares have no locks."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))

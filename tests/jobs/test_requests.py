@@ -14,12 +14,12 @@ from jobs.response_format import JSONObjectFormat
 
 
 def ask(path: Path = Path("/a.jpg"), prompt: str = "Describe this image.", **sampling: Any) -> Request:
-    """A question about one image."""
+    """Make a question about one image."""
     return Request.about_image(path, model="demo", prompt=prompt, sampling=Sampling(**sampling))
 
 
 def test_a_request_survives_the_way_through_its_row() -> None:
-    """As JSON and back it is the same request."""
+    """As JSON and back, the request is the same."""
     request = ask(temperature=0.5, seed=7)
     assert Request.model_validate_json(request.model_dump_json()) == request
 
@@ -48,13 +48,13 @@ def test_requests_that_differ_have_different_digests(other: Request) -> None:
 
 @pytest.mark.parametrize("name", ["plain.jpg", "two words.jpg", "münchen.jpg", "100%.jpg", "a#b?.jpg", "bad\udcff.jpg"])
 def test_every_file_name_survives_as_an_address(name: str) -> None:
-    """Names that are no valid UTF-8 too."""
+    """Also a name that is not valid UTF-8."""
     path = Path("/pictures") / name
     assert path_of(ask(path).images[0].url) == path
 
 
 def test_the_order_of_text_and_images_is_kept() -> None:
-    """Clients put the text before the image as often as after it."""
+    """Clients put the text before the image as often as after the image."""
     message = Message.model_validate(
         {
             "role": "user",
@@ -102,13 +102,13 @@ def test_sampling_outside_its_limits_is_refused(sampling: dict[str, Any]) -> Non
 
 
 def test_a_misspelt_field_is_refused() -> None:
-    """Ignored silently it would give another answer than was asked for."""
+    """Silently ignored, the field would give another answer than the client asked for."""
     with pytest.raises(ValidationError, match="temprature"):
         Sampling.model_validate({"temprature": 0.5})
 
 
 def test_a_row_of_the_first_version_still_parses_and_keeps_its_digest() -> None:
-    """Its run recognises what it queued, after captionq was updated in between."""
+    """After an update of captionq, a run still recognises the jobs that it queued before."""
     row = (
         '{"model":"demo","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///a.jpg",'
         '"detail":"auto"}},{"type":"text","text":"Describe this image."}]}],"sampling":{"max_tokens":256,'

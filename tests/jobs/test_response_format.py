@@ -1,4 +1,4 @@
-"""Structured output: what is refused before it is queued, and what comes through."""
+"""Structured output: schemas that are refused before they are queued, and schemas that pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PARSER: TypeAdapter[ResponseFormat] = TypeAdapter(ResponseFormat)
 
 
 def with_schema(schema: Any, **fields: Any) -> dict[str, Any]:
-    """As OpenAI's clients send it."""
+    """Make a response format as OpenAI's clients send it."""
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, **fields}}
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """A schema whose objects and arrays are so deep."""
+    """Make a schema with objects and arrays of this depth."""
     schema: dict[str, Any] = {}
     for _ in range(depth - 1):
         schema = {"items": schema}
@@ -42,7 +42,7 @@ PICTURE = {
 
 
 def test_a_schema_survives_the_way_through_a_row() -> None:
-    """Under OpenAI's names, with its properties in their order."""
+    """The names are OpenAI's, and the properties keep their order."""
     asked = {"model": "demo", "messages": [{"role": "user", "content": "?"}]}
     request = Request.model_validate({**asked, "response_format": with_schema(PICTURE, strict=True)})
     row = request.model_dump_json()
@@ -79,7 +79,7 @@ def test_a_schema_survives_the_way_through_a_row() -> None:
     ids=lambda value: value if isinstance(value, str) else "schema",
 )
 def test_a_schema_that_cannot_be_followed_is_refused(schema: Any, culprit: str) -> None:
-    """Before it is queued, and the message names what it is about."""
+    """The refusal comes before queueing, and the message names the culprit."""
     with pytest.raises(ValidationError, match=culprit):
         PARSER.validate_python(with_schema(schema))
 
@@ -90,7 +90,7 @@ def test_a_schema_that_cannot_be_followed_is_refused(schema: Any, culprit: str) 
     ids=["anything", "object", "deep", "array"],
 )
 def test_a_schema_that_can_be_followed_has_a_grammar(schema: dict[str, Any]) -> None:
-    """The deepest one that is taken, too."""
+    """So has the deepest schema that is allowed."""
     assert grammar(PARSER.validate_python(with_schema(schema)))
 
 
@@ -104,13 +104,13 @@ def test_a_schema_that_can_be_followed_has_a_grammar(schema: dict[str, Any]) -> 
     ],
 )
 def test_a_broken_response_format_is_refused(response_format: Any, culprit: str) -> None:
-    """What is not OpenAI's shape is named."""
+    """The error names the part that is not in OpenAI's shape."""
     with pytest.raises(ValidationError, match=culprit):
         PARSER.validate_python(response_format)
 
 
 def test_text_is_what_is_asked_for_when_nothing_is_said() -> None:
-    """So both are equal, and neither has a grammar."""
+    """Both requests are equal, and neither has a grammar."""
     asked: dict[str, Any] = {"model": "demo", "messages": [{"role": "user", "content": "?"}]}
     spoken = Request.model_validate({**asked, "response_format": {"type": "text"}})
     assert spoken == Request.model_validate(asked)
@@ -119,7 +119,7 @@ def test_text_is_what_is_asked_for_when_nothing_is_said() -> None:
 
 
 def test_only_schemas_load_the_grammars_library() -> None:
-    """A run without one does not wait for it."""
+    """A run without a schema does not wait for the library."""
     code = (
         "import sys; from jobs.requests import Message, Request\n"
         "Request(model='demo', messages=[Message(role='user', content='?')])\n"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobs.models.model_info import hub_errors
+from jobs.models.hub import hub_errors
 
 #: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run.
 FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import ModelError, ModelUnavailableError
+from jobs.errors import ModelError, ModelUnavailableError, first_line
+from jobs.models.hub import cache_dir
 from jobs.models.model_info import (
     Modality,
     ModelInfo,
-    cache_dir,
     config_parts,
     describe,
-    first_line,
     ids_of,
     public_name,
 )

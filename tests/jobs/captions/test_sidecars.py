@@ -1,4 +1,4 @@
-"""The names of text files: unique in a folder, told by the folder alone, and stable when images are added."""
+"""The names of text files: unique in a folder, derived only from the folder, and stable when images are added."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from jobs.captions.output_names import NAME_BYTES, digest_names, fold, is_text_n
 from jobs.captions.sidecars import FolderTexts, Sidecars
 from jobs.images.folder_walk import has_image_extension
 
-#: Seconds since the epoch: before the texts, when they are written, and after them.
+#: Seconds since the epoch: before the texts are written, at that time, and after it.
 OLD, WRITTEN = 1_000, 2_000
 
 
 @contextmanager
 def told_times() -> Iterator[dict[str, int]]:
-    """The times of changes (`st_ctime`) of files by their names, in seconds: no call of the system can set them."""
+    """Fake the times of changes (`st_ctime`) of files by their names, in seconds: no system call can set them."""
     changed: dict[str, int] = {}
     lstat = Path.lstat
 
@@ -38,26 +38,26 @@ def told_times() -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def times() -> Iterator[dict[str, int]]:
-    """The same, for a whole test."""
+    """Fake the times for a whole test."""
     with told_times() as changed:
         yield changed
 
 
 def touch(folder: Path, names: Iterable[str]) -> None:
-    """Images: files with no content."""
+    """Make images: files with no content."""
     for name in names:
         (folder / name).touch()
 
 
 def write(folder: Path, *names: str) -> None:
-    """Texts of a known age."""
+    """Write texts of a known age."""
     for name in names:
         (folder / name).write_text("a text\n")
         os.utime(folder / name, (WRITTEN, WRITTEN))
 
 
 def texts(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """The texts of these images, by their names."""
+    """Return the names of the images' texts, by the images' names."""
     sidecars = Sidecars()
     return {name: sidecars.path_for(folder / name).name for name in names}
 
@@ -84,12 +84,12 @@ def test_the_text_stands_beside_the_image(tmp_path: Path) -> None:
     ],
 )
 def test_images_that_could_share_a_text_do_not(tmp_path: Path, names: list[str], expected: list[str]) -> None:
-    """Phones export IMG_1.HEIC beside IMG_1.JPG: one text would overwrite the other's."""
+    """Phones export IMG_1.HEIC beside IMG_1.JPG: one image's text would overwrite the other's."""
     assert [FolderTexts(tmp_path, names).text_of(name) for name in names] == expected
 
 
 def test_a_text_stays_with_its_image_when_a_twin_comes(tmp_path: Path, times: dict[str, int]) -> None:
-    """The twin gets a text of its own; both stay as they are once it is written."""
+    """The twin gets another text; both names stay after that text is written."""
     touch(tmp_path, ["IMG_1.HEIC", "IMG_1.jpg"])
     write(tmp_path, "IMG_1.txt")
     times["IMG_1.jpg"] = WRITTEN + 1
@@ -101,14 +101,14 @@ def test_a_text_stays_with_its_image_when_a_twin_comes(tmp_path: Path, times: di
 
 
 def test_a_text_whose_image_cannot_be_told_is_nobodys(tmp_path: Path, times: dict[str, int]) -> None:
-    """Both images were there before it: neither is skipped because of it, and neither overwrites it."""
+    """Both images are older than the text: neither is skipped because of the text, and neither overwrites it."""
     touch(tmp_path, ["IMG_1.HEIC", "IMG_1.jpg"])
     write(tmp_path, "IMG_1.txt")
     assert set(texts(tmp_path, ["IMG_1.HEIC", "IMG_1.jpg"]).values()) == {"IMG_1.HEIC.txt", "IMG_1.jpg.txt"}
 
 
 def test_a_file_without_an_ending_owns_a_text_by_the_times_only(tmp_path: Path, times: dict[str, int]) -> None:
-    """README beside README.png: the image's, unless the image came after the text."""
+    """The text of README beside README.png belongs to the image, unless the image is newer than the text."""
     touch(tmp_path, ["README", "README.png"])
     write(tmp_path, "README.txt")
     assert texts(tmp_path, ["README.png"]) == {"README.png": "README.txt"}
@@ -117,7 +117,7 @@ def test_a_file_without_an_ending_owns_a_text_by_the_times_only(tmp_path: Path, 
 
 
 def test_a_copied_folder_keeps_the_texts_of_its_images(tmp_path: Path, times: dict[str, int]) -> None:
-    """All images are newer than the texts then: the names alone tell."""
+    """All images are newer than the texts, so only the names decide."""
     names = ["IMG_1.HEIC", "IMG_1.jpg", "IMG_1.HEIC.jpg", "IMG_2.jpg"]
     touch(tmp_path, names)
     expected = texts(tmp_path, names)
@@ -127,7 +127,7 @@ def test_a_copied_folder_keeps_the_texts_of_its_images(tmp_path: Path, times: di
 
 
 def test_a_long_name_is_cut_by_its_bytes(tmp_path: Path) -> None:
-    """84 letters of three bytes: the plain name fits; where it is taken, the digest keeps the cut names apart."""
+    """84 letters of three bytes: the plain name fits; if another image has it, the digest keeps the cut names apart."""
     long = "字" * 83
     names = [f"{long}.jpg", f"{long}.png", f"{'字' * 80}.jpeg", "字" * 84]
     touch(tmp_path, names)
@@ -146,7 +146,7 @@ NAMES = st.builds(str.__add__, STEMS, st.sampled_from([".jpg", ".JPG", ".png", "
 
 @given(st.lists(NAMES, unique=True, max_size=8))
 def test_no_two_images_share_a_text(names: list[str]) -> None:
-    """Whatever the names are, also for file systems that ignore case and accents; the order of the names does not matter."""
+    """This holds for any names, also on file systems that ignore case and accents, and for any order of the names."""
     found = {name: FolderTexts(Path("/nowhere"), names).text_of(name) for name in names}
     assert len({fold(text) for text in found.values()}) == len(names)
     assert found == {name: FolderTexts(Path("/nowhere"), names[::-1]).text_of(name) for name in names}
@@ -156,7 +156,7 @@ def test_no_two_images_share_a_text(names: list[str]) -> None:
 def test_texts_stay_with_their_images_when_another_image_is_added(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], added: str, data: st.DataObject
 ) -> None:
-    """Some of the images have their texts already: these stay, and no image gets a text that is another's."""
+    """Texts that exist stay with their images, and no image gets the text of another image."""
     folder = tmp_path_factory.mktemp("pictures")
     images = [name for name in names if has_image_extension(name) and name != added]
     touch(folder, images)

@@ -1,4 +1,4 @@
-"""Temporary files of killed workers: removed where they lie, and never while a worker may be writing them."""
+"""Temporary files of killed workers: removed in place, and never while a worker may be writing them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from redis import Redis
 
 from jobs.captions.temporary_files import STALE_AFTER, sweep_own, temporary_name
 from jobs.captions.text_files import text_bytes, write_output
-from jobs.creation.folder_run import Existing, without_text
+from jobs.creation.existing_texts import Existing, plan_images
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.worker.dispatch.test_metal_worker import queue_scenes
 from worker import service
 
-#: A worker that is killed when a text has been written, and has not got its name yet.
+#: A worker that is killed after a text is written, and before the file gets its name.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -32,7 +32,7 @@ service.run(Settings(data_dir=Path(sys.argv[1])), burst=True)
 
 
 def left(folder: Path) -> list[str]:
-    """What lies in the folder and is neither an image nor a text."""
+    """List the files of the folder that are neither images nor texts."""
     return [path.name for path in folder.iterdir() if path.is_file() and path.suffix not in (".png", ".txt")]
 
 
@@ -41,7 +41,7 @@ def left(folder: Path) -> list[str]:
 def test_what_a_killed_worker_left_is_gone_when_the_next_one_begins(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """In the folders that it wrote to; the texts are written after all."""
+    """The next worker sweeps the folders that the killed one wrote to, and writes the texts."""
     folder = tmp_path / "pictures"
     batch, captions = queue_scenes(folder, 3, store, connection)
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
@@ -56,7 +56,7 @@ def test_what_a_killed_worker_left_is_gone_when_the_next_one_begins(
 
 
 def test_a_run_removes_old_ones_from_the_folders_that_it_walks(store: Store, tmp_path: Path) -> None:
-    """Of any worker, and of the first version; not young ones, nor files of other programs."""
+    """Old files of any worker and of the first version go; young files and files of other programs stay."""
     (tmp_path / "a.png").touch()
     old = [temporary_name("gone"), ".a.txt.0123abcd.tmp"]
     others = [".a.png.0123abcd.tmp", ".a.txt.tmp", "captionq-0123abcd-0123abcd.tmp", ".a.txt.abc.tmp"]
@@ -65,12 +65,12 @@ def test_a_run_removes_old_ones_from_the_folders_that_it_walks(store: Store, tmp
         os.utime(tmp_path / name, (0, time.time() - STALE_AFTER - 1))
     young = temporary_name("alive")
     (tmp_path / young).touch()
-    list(without_text([tmp_path / "a.png"], Existing.SKIP, store=store))
+    list(plan_images([tmp_path / "a.png"], Existing.SKIP, store=store))
     assert sorted(left(tmp_path)) == sorted([*others, young])
 
 
 def test_a_worker_removes_only_its_own(tmp_path: Path) -> None:
-    """Another one, of another data folder, may be writing beside it."""
+    """A worker of another data folder may be writing in the same folder."""
     own, other = temporary_name("this worker"), temporary_name("another worker")
     for name in (own, other):
         (tmp_path / name).touch()
@@ -79,7 +79,7 @@ def test_a_worker_removes_only_its_own(tmp_path: Path) -> None:
 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
-    """255 bytes: the temporary name does not grow with it."""
+    """The text's name has 255 bytes: the temporary name does not grow with it."""
     path = tmp_path / ("字" * 83 + "ab.txt")
     assert write_output(path, text_bytes("a text"), replaces=None, writer="worker")
     assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""Text files beside images: written whole or not at all, and never over what is not the text that was expected."""
+"""Text files beside images: written whole or not at all, and never over an unexpected file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.scenes import draw
 
 
 def write(path: Path, text: str, replaces: bytes | None = None) -> bool:
-    """As a worker writes an answer."""
+    """Write an answer as a worker does."""
     return write_output(path, text_bytes(text), replaces=replaces, writer="worker")
 
 
 @pytest.fixture(params=["links", "no links"])
 def _file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One with hard links, and one without, as SMB and exFAT are; the latter refuse to change modes, too."""
+    """Run a test on a file system with hard links, and on one without, like SMB and exFAT, which also refuse to change modes."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOTSUP, "Operation not supported")
@@ -33,7 +33,7 @@ def _file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("_file_system")
 def test_a_new_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    """With one line end, as a text without NUL characters."""
+    """The text has one line end and no NUL characters."""
     path = tmp_path / "photo.txt"
     assert write(path, "Ein Kreis\0 – schön.\n\n")
     assert path.read_text(encoding="utf-8") == "Ein Kreis\N{REPLACEMENT CHARACTER} – schön.\n"
@@ -42,7 +42,7 @@ def test_a_new_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path
 
 @pytest.mark.usefixtures("_file_system")
 def test_a_file_that_came_into_being_meanwhile_stays(tmp_path: Path) -> None:
-    """Also one that was changed since it was read, or a link; the text itself may be there already."""
+    """So do a file that was changed since it was read, and a link; if the file holds the same text, writing succeeds."""
     path, precious = tmp_path / "photo.txt", tmp_path / "precious"
     path.write_text("by hand\n")
     assert not write(path, "an answer")
@@ -60,7 +60,7 @@ def test_a_file_that_came_into_being_meanwhile_stays(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_file_system")
 def test_replacing_keeps_the_mode_where_it_can_be_set(tmp_path: Path) -> None:
-    """A refusal to set it (SMB, exFAT) fails nothing."""
+    """A refusal to set the mode (SMB, exFAT) is no failure."""
     path = tmp_path / "photo.txt"
     path.write_bytes(b"an old and longer text")
     os.chmod(path, 0o640)  # noqa: PTH101  (Path.chmod may be out of order)
@@ -75,7 +75,7 @@ def test_replacing_keeps_the_mode_where_it_can_be_set(tmp_path: Path) -> None:
 def test_a_text_that_appears_at_the_last_moment_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rename over it would lose it: the file comes into being between the last look and the naming."""
+    """The file appears between the last check and the rename, which would overwrite it."""
     path = tmp_path / "photo.txt"
     fsync = os.fsync
 
@@ -90,7 +90,7 @@ def test_a_text_that_appears_at_the_last_moment_is_not_replaced(
 
 
 def test_what_is_no_text_is_named(tmp_path: Path) -> None:
-    """A folder, a link, a pipe, pictures, other binary files and huge ones; texts of other programs are texts."""
+    """Folders, links, pipes, pictures, other binary files and huge files are named; texts of other programs are texts."""
     path = tmp_path / "photo.txt"
     (tmp_path / "folder.txt").mkdir()
     (tmp_path / "link.txt").symlink_to("elsewhere")
@@ -109,7 +109,7 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_outside_the_roots(tmp_path: Path) -> None:
-    """Also when the folder has become a link to one outside since the job was made."""
+    """Also when the folder has become a link to a folder outside since the job was made."""
     for name in ("root/real", "outside"):
         (tmp_path / name).mkdir(parents=True)
     roots = [tmp_path / "root"]
@@ -120,7 +120,7 @@ def test_nothing_is_written_outside_the_roots(tmp_path: Path) -> None:
 
 
 def test_a_text_that_cannot_be_written_is_named_and_leaves_no_rest(tmp_path: Path) -> None:
-    """A folder that is not there."""
+    """Here the folder does not exist."""
     with pytest.raises(OutputError, match=r"^photo\.txt could not be written: No such file"):
         write(tmp_path / "gone" / "photo.txt", "text")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Making jobs once: keys and rooms."""
+"""Making jobs once: keys, and the limits of lanes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.creation.create import Creation, check_room, create, queue_jobs
+from jobs.creation.backpressure import check_room
+from jobs.creation.create import Creation, create, queue_jobs
 from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, publish_state
@@ -22,12 +23,12 @@ pytestmark = both_databases
 
 
 def job(key: str | None = None, digest: str = "x") -> Job:
-    """A row."""
+    """Make a row."""
     return Job(model="demo", request="{}", digest=digest, idempotency_key=key, lane=Lane.BULK)
 
 
 def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection: Redis, settings: Settings) -> None:
-    """Another question with it is refused, and nothing more is queued."""
+    """The same key with another question is refused, and nothing more is queued."""
     first = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
     second = create(Creation([job(key="k")]), store=store, connection=connection, settings=settings)
     assert (first.repeated, second.repeated) == (False, True)
@@ -40,7 +41,7 @@ def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection
 def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
     store: Store, connection: Redis, settings: Settings
 ) -> None:
-    """Two percent of its places at two jobs a second."""
+    """The wait is the time for two percent of the lane's places at two jobs a second."""
     small = settings.model_copy(update={"max_waiting_bulk": 200})
     queue_jobs([job() for _ in range(200)], store=store, connection=connection)
     with pytest.raises(LaneFullError) as unknown:
@@ -54,7 +55,7 @@ def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
 
 
 def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: Settings) -> None:
-    """Not even into an empty lane."""
+    """The jobs do not even fit into an empty lane."""
     small = settings.model_copy(update={"max_waiting_bulk": 2})
     check_room(connection, Lane.BULK, 2, small)
     with pytest.raises(InvalidRequestError, match="CAPTIONQ_MAX_WAITING_BULK"):
@@ -62,7 +63,7 @@ def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: S
 
 
 def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:
-    """`reconcile` gives them their entries."""
+    """`reconcile` gives the rows their entries later."""
     nowhere = Redis(port=1, retry=Retry(NoBackoff(), 0))
     row = job()
     queue_jobs([row], store=store, connection=nowhere)

@@ -13,7 +13,10 @@ from redis import Redis
 from rq.serializers import JSONSerializer
 
 from jobs.creation import folder_run
-from jobs.creation.folder_run import Question, Submission, Wanted, resubmit, submit
+from jobs.creation.existing_texts import PendingImage
+from jobs.creation.folder_run import Submission, submit
+from jobs.creation.question import Question
+from jobs.creation.retry import resubmit
 from jobs.queue.lanes import LaneQueue, push
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
@@ -26,16 +29,16 @@ QUESTION = Question("demo", "Describe this image.", Sampling())
 OTHER_QUESTION = Question("demo", "What is this?", Sampling())
 
 
-def pictures(folder: Path, count: int) -> list[Wanted]:
-    """Empty files: nobody opens them here."""
+def pictures(folder: Path, count: int) -> list[PendingImage]:
+    """Make empty files: nothing opens them here."""
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
         path.touch()
-    return [Wanted(path, path.with_suffix(".txt")) for path in paths]
+    return [PendingImage(path, path.with_suffix(".txt")) for path in paths]
 
 
 def queue_up(
-    wanted: list[Wanted],
+    wanted: list[PendingImage],
     store: Store,
     connection: Redis,
     question: Question = QUESTION,
@@ -43,7 +46,7 @@ def queue_up(
     dead: Sequence[Batch] = (),
     at_front: bool = False,
 ) -> tuple[Batch, Submission]:
-    """Submit as a batch of its own. `dead`: batches whose command has ended."""
+    """Submit a new batch. `dead`: batches whose command has ended."""
     batch = Batch(description="test", model="demo")
     ids = {one.id for one in dead}
     made = submit(wanted, question, batch, store=store, connection=connection, dead=ids, at_front=at_front)
@@ -51,13 +54,13 @@ def queue_up(
 
 
 def lane(connection: Redis) -> list[str]:
-    """The ids that wait, in order."""
+    """Return the ids that wait, in order."""
     ids: list[str] = LaneQueue(Lane.BULK, connection=connection, serializer=JSONSerializer).get_job_ids()
     return ids
 
 
 def test_the_rows_ask_for_the_format_of_the_answer(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """Each of them."""
+    """Every row does."""
     question = Question("demo", "Describe this image.", Sampling(), JSONObjectFormat())
     batch, _ = queue_up(pictures(tmp_path, 2), store, connection, question)
     asked = [row.parsed_request().response_format for row in store.jobs(batch_id=batch.id)]
@@ -65,7 +68,7 @@ def test_the_rows_ask_for_the_format_of_the_answer(store: Store, connection: Red
 
 
 def test_every_image_gets_a_row_and_an_entry(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """In the order of the images."""
+    """Rows and entries have the order of the images."""
     batch, made = queue_up(pictures(tmp_path, 5), store, connection)
     rows = store.jobs(batch_id=batch.id)
     assert (made.queued, made.resumed) == (5, 0)
@@ -74,7 +77,7 @@ def test_every_image_gets_a_row_and_an_entry(store: Store, connection: Redis, tm
 
 
 def test_what_a_dead_run_left_is_taken_over(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """Its open jobs move to the new batch when they ask the same; what has ended does not."""
+    """The open jobs of a dead run move to the new batch if they ask the same; ended jobs stay."""
     wanted = pictures(tmp_path, 4)
     first, _ = queue_up(wanted, store, connection)
     ended = store.jobs(batch_id=first.id)[0]
@@ -88,7 +91,7 @@ def test_what_a_dead_run_left_is_taken_over(store: Store, connection: Redis, tmp
 
 
 def test_a_new_question_replaces_the_one_that_a_dead_run_left(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """Two jobs that write one file would leave the text of whichever ends last."""
+    """Two jobs that write one file would leave the text of the job that ends last."""
     wanted = pictures(tmp_path, 2)
     first, _ = queue_up(wanted, store, connection)
     second, made = queue_up(wanted, store, connection, OTHER_QUESTION, dead=[first])
@@ -98,7 +101,7 @@ def test_a_new_question_replaces_the_one_that_a_dead_run_left(store: Store, conn
 
 
 def test_a_live_runs_jobs_stay_where_they_are(store: Store, connection: Redis, tmp_path: Path) -> None:
-    """The same question is followed, another one is refused, and only what nobody has queued is."""
+    """The same question is followed, another question is refused, and only images without a job are queued."""
     wanted = pictures(tmp_path, 3)
     first, _ = queue_up(wanted[:2], store, connection)
     before = store.jobs(batch_id=first.id)
@@ -115,8 +118,8 @@ def test_a_live_runs_jobs_stay_where_they_are(store: Store, connection: Redis, t
 def test_runs_that_begin_at_the_same_moment_queue_each_image_once(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever comes first with a chunk has it; the others follow."""
-    monkeypatch.setattr(folder_run, "CHUNK", 3)
+    """The first run with a chunk queues it; the others follow."""
+    monkeypatch.setattr(folder_run, "JOBS_A_TRANSACTION", 3)
     wanted = pictures(tmp_path, 24)
     together = threading.Barrier(4)
 
@@ -133,7 +136,7 @@ def test_runs_that_begin_at_the_same_moment_queue_each_image_once(
 def test_of_several_failed_jobs_about_one_image_one_is_asked_again(
     store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """And none about an image that a live run has."""
+    """An image that a live run has queued is not asked about again."""
     wanted = pictures(tmp_path, 2)
     failed: list[Job] = []
     for _ in range(2):
@@ -150,8 +153,8 @@ def test_of_several_failed_jobs_about_one_image_one_is_asked_again(
 def test_a_run_that_somebody_watches_goes_ahead_of_what_was_left(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the order of its images, whatever the size of the chunks; what it takes over comes first."""
-    monkeypatch.setattr(folder_run, "CHUNK", 2)
+    """The order is that of the images, for any size of chunks; jobs that are taken over come first."""
+    monkeypatch.setattr(folder_run, "JOBS_A_TRANSACTION", 2)
     _, left = add_batch(store, 2)
     push(connection, Lane.BULK, [job.id for job in left])
     wanted = pictures(tmp_path, 5)

@@ -1,4 +1,4 @@
-"""Batches that are made in chunks: all of their jobs or none, whatever becomes of who makes them."""
+"""Batches that are made in chunks: all of their jobs or none, even if their maker dies."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ import pytest
 from redis import Redis
 from sqlalchemy.exc import IntegrityError
 
+from jobs.creation.abandoned_batches import ABANDONED_AFTER, end_abandoned
 from jobs.creation.create import queue_jobs
-from jobs.creation.large_batch import DIED_AFTER, end_dead, find_made, make_batch
+from jobs.creation.idempotency import find_repeated_batch
+from jobs.creation.large_batch import make_batch
 from jobs.errors import ConflictError, IdempotencyError
 from jobs.queue import lanes
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job, JobStatus, Lane
 
-LONG_AGO = time.time() - DIED_AFTER - 1
+LONG_AGO = time.time() - ABANDONED_AFTER - 1
 
 
 def job(batch: Batch, **more: Any) -> Job:
-    """A row of it."""
+    """Make a row of the batch."""
     return Job(model="demo", request="{}", digest="x", batch_id=batch.id, lane=Lane.BULK, **more)
 
 
 def batch(digest: str = "x", **more: Any) -> Batch:
-    """A folder with a key."""
+    """Make a folder with a key."""
     return Batch(
         description="a folder", kind=BatchKind.FOLDER, model="demo", digest=digest, idempotency_key="k", **more
     )
 
 
 def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Redis) -> None:
-    """Another question with it is refused."""
+    """The same key with another question is refused."""
     one = batch()
     made = make_batch(one, ([job(one)] for _ in range(3)), (), store=store, connection=connection)
     assert not made.repeated
@@ -43,11 +45,11 @@ def test_the_same_key_finds_the_batch_that_is_whole(store: Store, connection: Re
     again = make_batch(two, [[job(two)]], (), store=store, connection=connection)
     assert (again.repeated, again.made.id) == (True, one.id)
     with pytest.raises(IdempotencyError):
-        find_made(batch("y"), store=store, connection=connection)
+        find_repeated_batch(batch("y"), store=store, connection=connection)
 
 
 def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Redis) -> None:
-    """What was queued is cancelled, the batch has ended, and its key is free."""
+    """Queued jobs are cancelled, the batch has ended, and its key is free."""
     one = batch()
     first = job(one)
     with pytest.raises(IntegrityError):
@@ -60,24 +62,24 @@ def test_what_breaks_on_the_way_leaves_nothing_open(store: Store, connection: Re
 
 
 def test_nobody_is_given_a_part_of_a_batch(store: Store, connection: Redis) -> None:
-    """While it is being made, its key is refused; when its maker has died, it is made anew."""
+    """While a batch is being made, its key is refused; after its maker has died, the batch is made again."""
     living = batch(complete=False)
     store.add_batch(living)
     with pytest.raises(ConflictError, match="still being queued"):
-        find_made(batch(), store=store, connection=connection)
+        find_repeated_batch(batch(), store=store, connection=connection)
     store.give_up(living.id)
     dead = batch(complete=False, created_at=LONG_AGO)
     store.add_batch(dead)
     queue_jobs([job(dead, created_at=LONG_AGO)], store=store, connection=connection)
     anew = batch()
-    assert find_made(anew, store=store, connection=connection) is None
+    assert find_repeated_batch(anew, store=store, connection=connection) is None
     assert not make_batch(anew, [[job(anew)]], (), store=store, connection=connection).repeated
     assert store.counts(dead.id)[JobStatus.CANCELLED] == 1
     assert lanes.waiting(connection, Lane.BULK) == 1
 
 
 def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:
-    """A creation of many minutes lives as long as jobs come, also in another process; without a key too."""
+    """A creation of many minutes lives as long as jobs come, in any process, with a key or without."""
     slow, dead = (
         batch(complete=False, created_at=LONG_AGO),
         Batch(description="", model="demo", complete=False, created_at=LONG_AGO),
@@ -87,19 +89,19 @@ def test_only_the_dead_are_ended(store: Store, connection: Redis) -> None:
     queue_jobs(
         [job(slow, created_at=LONG_AGO), job(slow), job(dead, created_at=LONG_AGO)], store=store, connection=connection
     )
-    assert end_dead(store=store, connection=connection, now=time.time()) == 1
+    assert end_abandoned(store=store, connection=connection, now=time.time()) == 1
     assert store.batch(dead.id).complete
     assert not store.batch(slow.id).complete
     assert store.counts()[JobStatus.CANCELLED] == 1
 
 
 def test_a_maker_that_was_given_up_learns_it(store: Store, connection: Redis) -> None:
-    """It had stood still for too long: what it has queued since then does not run."""
+    """The maker had stood still for too long: jobs that it queued since then do not run."""
     one = batch()
 
     def chunks() -> Iterator[list[Job]]:
         yield [job(one)]
-        assert end_dead(store=store, connection=connection, now=time.time() + DIED_AFTER + 1) == 1
+        assert end_abandoned(store=store, connection=connection, now=time.time() + ABANDONED_AFTER + 1) == 1
         yield [job(one)]
 
     with pytest.raises(ConflictError, match="given up"):

@@ -1,4 +1,4 @@
-"""What decoding an image costs, known before a pixel is decoded."""
+"""The cost of decoding an image, known before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.scenes import draw
 
 
 def cost(content: bytes | Path, settings: Settings) -> Cost:
-    """Of an image that is not refused."""
+    """Return the cost of an image that is not refused."""
     with open_image(content, settings) as (_, found):
         return found
 
 
 def jpeg(size: tuple[int, int], **options: object) -> bytes:
-    """A picture as a JPEG."""
+    """Encode a picture as a JPEG."""
     file = io.BytesIO()
     draw(3, size).image.save(file, "JPEG", **options)
     return file.getvalue()
@@ -31,21 +31,21 @@ def jpeg(size: tuple[int, int], **options: object) -> bytes:
 
 @pytest.mark.parametrize("scans", [9, 200, MAX_SCANS])
 def test_the_scans_of_a_progressive_jpeg_are_counted(settings: Settings, scans: int) -> None:
-    """Decoders go over the whole image for each of them."""
+    """Decoders go over the whole image for each scan."""
     found = cost(scanned_jpeg((64, 48), scans), settings)
     assert found.scans == scans
     assert found.work == scans * 64 * 48
 
 
 def test_too_many_scans_are_refused_undecoded(settings: Settings) -> None:
-    """Where the request comes in, and with the figure."""
+    """The refusal comes with the request, and has the figure."""
     with pytest.raises(ImageTooSlowError, match=rf"^The image has more than {MAX_SCANS} scans") as raised:
         check_image(scanned_jpeg((64, 48), MAX_SCANS + 1), settings)
     assert raised.value.code == "image_too_slow"
 
 
 def test_scans_that_no_decoder_comes_to_are_not_counted(settings: Settings) -> None:
-    """Those of a thumbnail in the metadata, those behind the image's end, and those after a scan that holds everything."""
+    """Scans of a thumbnail in the metadata, behind the image's end, or after a scan with all components do not count."""
     many = scanned_jpeg((64, 48), MAX_SCANS + 1)
     exif = Image.Exif()
     exif[0x010E] = "\xff\xda" * 900
@@ -56,7 +56,7 @@ def test_scans_that_no_decoder_comes_to_are_not_counted(settings: Settings) -> N
 
 
 def test_the_scans_of_a_large_file_are_counted_where_they_matter(settings: Settings) -> None:
-    """What follows the image may hold the bytes of a scan's beginning by chance, as a motion photograph's film does."""
+    """Bytes behind the image may look like a scan by chance, such as the film of a motion photograph."""
     content = scanned_jpeg((4000, 4000), 9)
     start = content.rindex(b"\xff\xda")
     comments = b"".join(b"\xff\xfe\xff\xff" + bytes(65533) for _ in range(8))
@@ -66,7 +66,7 @@ def test_the_scans_of_a_large_file_are_counted_where_they_matter(settings: Setti
 
 
 def test_scans_behind_a_comment_that_looks_like_the_end_are_counted(settings: Settings) -> None:
-    """A comment's bytes are no markers."""
+    """The bytes of a comment are not markers."""
     content = scanned_jpeg((64, 48), 30)
     last = content.rindex(b"\xff\xda")
     comment = b"\xff\xfe\x00\x06\xff\xd9\xff\xda"
@@ -74,7 +74,7 @@ def test_scans_behind_a_comment_that_looks_like_the_end_are_counted(settings: Se
 
 
 def test_a_file_is_read_from_its_beginning_and_decoded_all_the_same(tmp_path: Path, settings: Settings) -> None:
-    """Counting moves the file's position, which the decoder goes on from."""
+    """Counting moves the file's position, from which the decoder continues."""
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg((640, 480), progressive=True))
     with open_image(path, settings) as (image, _), Image.open(path) as other:
@@ -82,21 +82,21 @@ def test_a_file_is_read_from_its_beginning_and_decoded_all_the_same(tmp_path: Pa
 
 
 def test_ordinary_photographs_are_quick(tmp_path: Path, settings: Settings) -> None:
-    """A camera's 24 megapixels, and what a phone's format holds."""
+    """Tried with a camera's 24 megapixels, and a phone's format."""
     assert cost(jpeg((6000, 4000), quality=30), settings).is_quick(settings)
     write_png(tmp_path / "a.png", (6000, 4000), depth=8, colour=2, pixel=b"abc")
     assert cost(tmp_path / "a.png", settings).is_quick(settings)
 
 
 def test_large_pictures_and_many_scans_are_not_quick(tmp_path: Path, settings: Settings) -> None:
-    """A hundred passes over 25 megapixels; 400 MB of pixels."""
+    """Tried with a hundred passes over 25 megapixels, and with 400 MB of pixels."""
     assert not cost(scanned_jpeg((5000, 5000), 100), settings).is_quick(settings)
     write_png(tmp_path / "a.png", (10_000, 10_000), depth=8, colour=2, pixel=b"abc")
     assert not cost(tmp_path / "a.png", settings).is_quick(settings)
 
 
 def test_an_image_that_cannot_fit_is_refused_from_its_header(settings: Settings) -> None:
-    """The canvas of an animated WebP is held four times over, however small the file is."""
+    """The canvas of an animated WebP is held four times in memory, even if the file is small."""
     frames = [Image.new("RGB", (640, 480), colour) for colour in ("red", "blue")]
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])

@@ -8,43 +8,43 @@ from jobs.images.folder_walk import find_images, is_below
 
 
 def touch(root: Path, *names: str) -> None:
-    """Files with no content."""
+    """Make files with no content."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
 def names(root: Path, *paths: Path, recursive: bool = True) -> list[str]:
-    """What is found, from the root on."""
+    """Return the images that are found, relative to the root."""
     return [str(path.relative_to(root)) for path in find_images(paths or (root,), recursive=recursive)]
 
 
 def test_images_are_found_by_their_endings_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """Whatever the case of the ending; what is no image or hidden is left out."""
+    """The case of the ending does not matter; hidden files and other files are left out."""
     touch(tmp_path, "b.JPG", "a.heic", "c.txt", ".hidden.png", "._a.jpg", "sub/d.webp", ".thumbs/e.png")
     assert names(tmp_path) == ["a.heic", "b.JPG", "sub/d.webp"]
 
 
 def test_folders_below_can_be_left_out(tmp_path: Path) -> None:
-    """--no-recursive."""
+    """As with --no-recursive."""
     touch(tmp_path, "a.png", "sub/b.png")
     assert names(tmp_path, recursive=False) == ["a.png"]
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_ending(tmp_path: Path) -> None:
-    """Its content will tell."""
+    """Its content will show whether it is an image."""
     touch(tmp_path, "photo", "a.png")
     assert names(tmp_path, tmp_path / "photo") == ["photo"]
 
 
 def test_every_image_comes_once(tmp_path: Path) -> None:
-    """Named twice, or named and in a folder that is named."""
+    """Also if it is named twice, or named and in a folder that is named."""
     touch(tmp_path, "a.png", "b.png")
     assert names(tmp_path, tmp_path / "b.png", tmp_path, tmp_path / "a.png") == ["b.png", "a.png"]
 
 
 def test_an_image_comes_once_by_whatever_path_its_folder_is_named(tmp_path: Path) -> None:
-    """Its two jobs would write one file."""
+    """Two jobs would write one file."""
     touch(tmp_path, "real/a.png")
     (tmp_path / "link").symlink_to("real")
     assert names(tmp_path, tmp_path / "link" / "a.png", tmp_path / "real" / "a.png", tmp_path / "real") == [
@@ -53,7 +53,7 @@ def test_an_image_comes_once_by_whatever_path_its_folder_is_named(tmp_path: Path
 
 
 def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
-    """A linked folder's images are found, a link to the folder itself ends."""
+    """The images of a linked folder are found; a link to the folder itself is not followed."""
     touch(tmp_path, "real/a.png", "other/b.png")
     (tmp_path / "real" / "up").symlink_to(tmp_path)
     (tmp_path / "real" / "linked").symlink_to(tmp_path / "other")
@@ -61,7 +61,7 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
 
 
 def test_no_link_is_followed_out_of_the_roots(tmp_path: Path) -> None:
-    """Below them it is; a loop of links ends nothing but itself."""
+    """Links below the roots are followed; a loop of links only ends itself."""
     touch(tmp_path, "root/a/a.png", "root/b/b.png", "outside/c.png")
     (tmp_path / "root" / "a" / "in").symlink_to(tmp_path / "root" / "b")
     (tmp_path / "root" / "a" / "out").symlink_to(tmp_path / "outside")
@@ -71,14 +71,14 @@ def test_no_link_is_followed_out_of_the_roots(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_an_image_comes_out_all_the_same(tmp_path: Path) -> None:
-    """A dangling link and a folder called x.png: their jobs say what is wrong with them."""
+    """The jobs of a dangling link and a folder called x.png will report the errors."""
     touch(tmp_path, "a.png", "x.png/inside.jpg")
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
     assert names(tmp_path) == ["a.png", "dangling.png", "x.png"]
 
 
 def test_links_are_resolved_on_both_sides_before_a_path_is_judged(tmp_path: Path) -> None:
-    """A root may be a link as well; a name that only begins like one is outside, and so is what leads nowhere."""
+    """A root may be a link; a name that only begins like a root is outside, and so is a dangling link."""
     touch(tmp_path, "root/a.png", "root-2/b.png")
     (tmp_path / "link").symlink_to("root")
     (tmp_path / "root" / "out.png").symlink_to(tmp_path / "root-2" / "b.png")
@@ -113,7 +113,7 @@ PACKAGES = (
 
 
 def test_packages_and_system_folders_are_not_entered(tmp_path: Path) -> None:
-    """Nor through a link; a folder that is only called like an ending is an ordinary one."""
+    """A link does not lead into them either; a folder whose whole name is an ending is ordinary."""
     touch(tmp_path, *(f"{name}/below/a.jpg" for name in PACKAGES), "my app/b.jpg", "app/c.jpg", ".Trashes/d.jpg")
     (tmp_path / "link").symlink_to(tmp_path / PACKAGES[0])
     left_out: list[Path] = []
@@ -123,7 +123,7 @@ def test_packages_and_system_folders_are_not_entered(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_named_is_entered(tmp_path: Path) -> None:
-    """Itself, and not another one that lies in it; without going below, none is in the way."""
+    """Only the named package is entered, not a package in it; a walk without subfolders leaves none out."""
     touch(tmp_path, "My.photoslibrary/originals/a.heic", "My.photoslibrary/Tool.app/icon.png")
     left_out: list[Path] = []
     found = list(find_images([tmp_path / "My.photoslibrary"], recursive=True, left_out=left_out))

@@ -1,4 +1,4 @@
-"""The look at an image's header: it refuses what the worker would refuse, and decodes nothing."""
+"""The check of an image's header: it refuses images that the worker would refuse, and decodes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
 
 @cache
 def picture(kind: str) -> bytes:
-    """A small picture of this format, with metadata where it has such."""
+    """Make a small picture of this format, with metadata if the format has any."""
     pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -38,7 +38,7 @@ def picture(kind: str) -> bytes:
 
 
 def code_of(content: bytes | Path, settings: Settings) -> str:
-    """The code of the error that a look at it ends with; `ok` if there is none."""
+    """Return the code of the error that the check raises; `ok` if there is none."""
     try:
         check_image(content, settings)
     except ImageError as error:
@@ -50,7 +50,7 @@ def code_of(content: bytes | Path, settings: Settings) -> str:
 def test_a_good_image_passes_and_is_not_decoded(
     settings: Settings, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From memory and from a file, whatever it is called."""
+    """From memory and from a file with any name."""
 
     path = tmp_path / "a.txt"
     path.write_bytes(picture(kind))
@@ -70,7 +70,7 @@ def test_a_good_image_passes_and_is_not_decoded(
 def test_every_bad_file_that_its_header_gives_away_has_the_reason_of_the_worker(
     tmp_path: Path, settings: Settings
 ) -> None:
-    """What is only cut off further on is left to the worker."""
+    """A file that is cut off behind the header is left to the worker."""
     expected = write_bad_images(tmp_path / "bad")
     found = {name: code_of(tmp_path / "bad" / name, settings) for name in expected}
     assert {name: code for name, code in found.items() if code != "ok"}.items() <= expected.items()
@@ -79,7 +79,7 @@ def test_every_bad_file_that_its_header_gives_away_has_the_reason_of_the_worker(
 
 
 def test_formats_that_nobody_decodes_are_refused_unopened(settings: Settings) -> None:
-    """Pillow knows dozens; some of them start other programs."""
+    """Pillow knows dozens of formats; some start other programs."""
     assert code_of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", settings) == "unsupported_image_media_type"
     for kind in ("PPM", "TGA", "ICO", "PCX"):
         file = io.BytesIO()
@@ -88,7 +88,7 @@ def test_formats_that_nobody_decodes_are_refused_unopened(settings: Settings) ->
 
 
 def test_nothing_is_an_empty_image(settings: Settings) -> None:
-    """With the code of an empty file."""
+    """The code is that of an empty file."""
     assert code_of(b"", settings) == "empty_image_file"
 
 
@@ -100,34 +100,34 @@ def test_too_many_pixels_are_refused_from_the_header(settings: Settings, kind: s
 
 
 def test_the_limit_of_pixels_is_ours_and_not_pillows(settings: Settings) -> None:
-    """Which warns at 89 megapixels and raises at 179."""
+    """Pillow warns at 89 megapixels and raises at 179."""
     file = io.BytesIO()
     Image.new("1", (19_000, 10_000)).save(file, format="PNG")
     assert code_of(file.getvalue(), settings) == "ok"
 
 
 def test_an_error_calls_the_image_by_the_name_that_is_given(tmp_path: Path, settings: Settings) -> None:
-    """A blob's own name says nothing to anybody."""
+    """The name of a blob's file means nothing to a client."""
     path = tmp_path / "0123abcd"
     path.write_bytes(b"rubbish")
-    with pytest.raises(ImageError, match=r"^holiday\.png is no image"):
+    with pytest.raises(ImageError, match=r"^holiday\.png is not a supported image"):
         check_image(path, settings, name="holiday.png")
-    with pytest.raises(ImageError, match=r"^0123abcd is no image"):
+    with pytest.raises(ImageError, match=r"^0123abcd is not a supported image"):
         check_image(path, settings)
-    with pytest.raises(ImageError, match=r"^The image is no image"):
+    with pytest.raises(ImageError, match=r"^The data is not a supported image"):
         check_image(b"rubbish", settings)
     path.unlink()
     assert code_of(path, settings) == "image_file_not_found"
 
 
 def test_pillow_is_not_loaded_before_an_image_is_looked_at() -> None:
-    """Most processes never do."""
+    """Most processes never look at an image."""
     code = "import sys, jobs.images.opening; sys.exit('PIL' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_warning_about_metadata_refuses_no_image(settings: Settings) -> None:
-    """Not even here, where warnings are errors."""
+    """Not even in tests, which turn warnings into errors."""
     content = bytearray(picture("TIFF"))
     fields = int.from_bytes(content[4:8], "little") + 2
     number = int.from_bytes(content[fields - 2 : fields], "little")
@@ -140,7 +140,7 @@ def test_a_warning_about_metadata_refuses_no_image(settings: Settings) -> None:
 
 
 def mutations() -> st.SearchStrategy[bytes]:
-    """A picture of any format with some bytes of its header changed, or cut off."""
+    """Make a picture of any format with some bytes of its header changed, or cut off."""
 
     def changed(kind: str, changes: list[tuple[int, bytes]], end: int | None) -> bytes:
         content = picture(kind)
@@ -158,7 +158,7 @@ def mutations() -> st.SearchStrategy[bytes]:
 def test_rubbish_ends_with_an_image_error_and_never_with_another_than_the_workers(
     settings: Settings, content: bytes
 ) -> None:
-    """What the worker can use passes; what does not pass, the worker refuses for the same reason."""
+    """Images that the worker can use pass; the worker refuses all others for the same reason."""
     small = settings.model_copy(update={"max_image_pixels": 1_000_000})
     code = code_of(content, small)
     if code != "ok":
@@ -168,7 +168,7 @@ def test_rubbish_ends_with_an_image_error_and_never_with_another_than_the_worker
 
 
 def test_no_file_that_is_opened_can_be_mapped_into_memory(tmp_path: Path, settings: Settings) -> None:
-    """Pillow maps files by their names, libtiff by their descriptors; one that is cut short meanwhile kills who has mapped it."""
+    """Pillow maps files by their names, libtiff by their descriptors; a mapped file that is cut short kills the process."""
     for kind in FORMATS:
         path = tmp_path / f"a.{kind}"
         path.write_bytes(picture(kind))

@@ -1,4 +1,4 @@
-"""Which images may be read, and that bad ones end with their own error."""
+"""Images that may be read, and the errors of bad images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from worker.pipeline.preprocess import decode
 
 
 def code_of(address: str, settings: Settings) -> str:
-    """The code of the error that an image ends with; `ok` if it can be used."""
+    """Return the code of an image's error; `ok` if the image can be used."""
     try:
         decode(image_source(address, settings), settings)
     except CaptionqError as error:
@@ -33,14 +33,14 @@ def code_of(address: str, settings: Settings) -> str:
 
 
 def test_every_bad_file_has_its_own_reason(tmp_path: Path, settings: Settings) -> None:
-    """Empty, cut off, text, a bomb, a folder, a dangling link: one line each, and the right code."""
+    """Empty, cut off, text, a bomb, a folder, a dangling link: each error has one line and the right code."""
     expected = write_bad_images(tmp_path / "bad")
     found = {name: code_of((tmp_path / "bad" / name).as_uri(), settings) for name in expected}
     assert found == expected
 
 
 def test_errors_name_the_file_and_not_where_it_lies(tmp_path: Path, settings: Settings) -> None:
-    """Messages are shown over HTTP, too."""
+    """HTTP clients see the messages, too."""
     folder = tmp_path / "private"
     names = write_bad_images(folder)
     long = "x" * 300 + ".png"
@@ -57,14 +57,14 @@ def test_errors_name_the_file_and_not_where_it_lies(tmp_path: Path, settings: Se
 
 
 def test_a_named_pipe_is_refused_without_waiting_for_it(tmp_path: Path, settings: Settings) -> None:
-    """Opening it would block the thread for good."""
+    """Opening the pipe would block the thread for good."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     assert code_of(pipe.as_uri(), settings) == "image_parse_error"
 
 
 def test_a_file_without_permission_is_named(tmp_path: Path, settings: Settings) -> None:
-    """Asked as a user who may not read it, in a process of its own."""
+    """A separate process of another user asks for the file."""
     path = tmp_path / "secret.png"
     draw(1, (64, 64)).image.save(path)
     path.chmod(0)
@@ -81,7 +81,7 @@ def test_a_file_without_permission_is_named(tmp_path: Path, settings: Settings) 
 
 
 def test_files_outside_the_allowed_roots_are_refused(tmp_path: Path) -> None:
-    """A link inside that leads outside is outside."""
+    """The target of a link inside that leads outside is outside."""
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     inside.mkdir()
     outside.mkdir()
@@ -112,12 +112,12 @@ def test_files_outside_the_allowed_roots_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_addresses_that_lead_to_no_image_are_refused(address: str, code: str, settings: Settings) -> None:
-    """A server that fetches or opens whatever it is told to is a hole in a network."""
+    """A server that opens any address that clients name is a hole in a network."""
     assert code_of(address, settings) == code
 
 
 def test_an_image_in_the_request_itself_is_decoded(tmp_path: Path, settings: Settings) -> None:
-    """The usual way of clients."""
+    """Most clients send images like this."""
     path = tmp_path / "a.png"
     draw(1, (64, 48)).image.save(path)
     address = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
@@ -140,6 +140,6 @@ def test_data_is_measured_before_it_is_decoded(tmp_path: Path) -> None:
 )
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rubbish_never_raises_anything_but_an_image_error(settings: Settings, content: bytes, magic: bytes) -> None:
-    """Whatever a decoder stumbles over, the job ends with one typed error."""
+    """The job ends with one typed error, for any error of a decoder."""
     with contextlib.suppress(ImageError):
         decode(magic + content, settings)

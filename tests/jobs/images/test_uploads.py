@@ -1,4 +1,4 @@
-"""Uploads and the sweep: what is needed stays, and what nobody needs goes."""
+"""Uploads and the sweep: blobs that are needed stay, and all others go."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ DAY = 86_400
 
 @pytest.fixture
 def uploads(store: Store) -> Uploads:
-    """None yet."""
+    """Make an empty table of uploads."""
     return Uploads(store.engine)
 
 
 def put(content: bytes, settings: Settings, *, days: float = 0) -> str:
-    """A blob that was put so many days ago; its SHA-256."""
+    """Put a blob, dated `days` ago; return its SHA-256."""
     sha256, _ = put_blob([content], settings, most=1000, too_large=ImageTooLargeError)
     age(blob_path(sha256, settings), days)
     return sha256
 
 
 def age(path: Path, days: float) -> None:
-    """Make the file so many days old."""
+    """Make the file `days` old."""
     os.utime(path, (time.time() - days * DAY,) * 2)
 
 
 def asking_about(sha256: str) -> Job:
-    """A job whose only image is this blob."""
+    """Make a job whose only image is this blob."""
     image = ImagePart(image_url=ImageURL(url=blob_address(sha256)))
     request = Request(model="demo", messages=[Message(role="user", content=[image])])
     return Job(model="demo", request=request.model_dump_json(), digest=request.digest)
@@ -59,7 +59,7 @@ def end(job: Job, status: JobStatus, store: Store) -> None:
 
 
 def test_an_upload_is_found_again_until_it_is_deleted(uploads: Uploads) -> None:
-    """Twice deleted is once too often."""
+    """A second deletion is an error."""
     stored = uploads.add("trip/a.png", "ab" * 32, 5_000_000_000, "vision")
     assert stored.id.startswith("file_")
     assert uploads.get(stored.id) == stored
@@ -71,13 +71,13 @@ def test_an_upload_is_found_again_until_it_is_deleted(uploads: Uploads) -> None:
 
 
 def test_a_name_is_kept_as_a_clean_label(uploads: Uploads) -> None:
-    """A half of a character could not even be written."""
+    """Half a character could not even be written."""
     stored = uploads.add("../\ud800\0a.png", "ab" * 32, 1, "vision")
     assert uploads.get(stored.id).filename == "��a.png"
 
 
 def test_uploads_are_listed_page_by_page_with_the_newest_first(uploads: Uploads) -> None:
-    """The cursor may be deleted meanwhile, and newer ones may come."""
+    """The cursor's upload may be deleted meanwhile, and newer uploads may come."""
     ids = []
     for number in range(5):
         ids.append(uploads.add(f"{number}.png", "ab" * 32, 1, "vision" if number % 2 else "batch").id)
@@ -93,7 +93,7 @@ def test_uploads_are_listed_page_by_page_with_the_newest_first(uploads: Uploads)
 
 
 def test_only_what_is_old_and_not_needed_is_swept(uploads: Uploads, store: Store, settings: Settings) -> None:
-    """An upload keeps its blob for good, another of the same bytes too; without either it goes when it is old."""
+    """Each upload of the same bytes keeps the blob; without any, an old blob goes."""
     young, old, named = (
         put(b"young", settings, days=6.9),
         put(b"old", settings, days=7.1),
@@ -112,7 +112,7 @@ def test_only_what_is_old_and_not_needed_is_swept(uploads: Uploads, store: Store
 
 @pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED])
 def test_an_open_job_keeps_its_images(store: Store, settings: Settings, status: JobStatus) -> None:
-    """And no longer than it is open."""
+    """The images stay only while the job is open."""
     sha256 = put(b"image", settings, days=30)
     job = asking_about(sha256)
     store.add([job, asking_about(hashlib.sha256(b"another").hexdigest())])
@@ -123,7 +123,7 @@ def test_an_open_job_keeps_its_images(store: Store, settings: Settings, status: 
 
 
 def test_thousands_of_blobs_are_swept_at_once(uploads: Uploads, store: Store, settings: Settings) -> None:
-    """More than a statement has variables for."""
+    """A single statement has too few variables for so many."""
     blobs = [put(str(number).encode(), settings, days=8) for number in range(1201)]
     for sha256 in blobs[::100]:
         uploads.add("a.png", sha256, 1, "vision")
@@ -131,7 +131,7 @@ def test_thousands_of_blobs_are_swept_at_once(uploads: Uploads, store: Store, se
 
 
 def test_a_blob_that_is_put_again_is_young_again(store: Store, settings: Settings) -> None:
-    """Its time says when it was last used."""
+    """A blob's time says when it was last used."""
     sha256 = put(b"image", settings, days=30)
     put_blob([b"image"], settings, most=1000, too_large=ImageTooLargeError)
     assert sweep_blobs(store.engine, settings, time.time()) == 0
@@ -140,7 +140,7 @@ def test_a_blob_that_is_put_again_is_young_again(store: Store, settings: Setting
 
 
 def test_what_was_just_put_is_there_while_others_sweep(settings: Settings) -> None:
-    """Between the look at an old blob's time and its removal nobody can put it anew."""
+    """Between the check of an old blob's time and its removal, no process can put the blob again."""
     sha256 = put(b"image", settings)
     path = blob_path(sha256, settings)
     stop = threading.Event()
@@ -170,7 +170,7 @@ def test_what_was_just_put_is_there_while_others_sweep(settings: Settings) -> No
 
 
 def test_what_a_killed_process_left_half_written_is_swept_after_a_day(store: Store, settings: Settings) -> None:
-    """Whoever wrote within a day may still be writing. Files of others are nobody's business."""
+    """A file that was written within a day may still be in use. Files of other programs stay."""
     left = [settings.blob_dir / "new-old", settings.blob_dir / "new-young", settings.blob_dir / "README"]
     (settings.blob_dir / "ab").mkdir()
     left.append(settings.blob_dir / "ab" / "notes.txt")

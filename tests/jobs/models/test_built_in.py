@@ -1,4 +1,4 @@
-"""The built-in models and the example pictures are what the model card says."""
+"""The built-in models and the example pictures agree with the model card."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ EXAMPLES = Path("examples")
 
 @pytest.fixture(scope="module")
 def backend() -> VisionBackend:
-    """The built-in vision model's."""
+    """Load the built-in vision model."""
     return VisionBackend(load("demo"))
 
 
 @pytest.mark.parametrize(("name", "parameters", "megabytes"), [("demo", 1_191_360, 2.4), ("demo-text", 116_800, 0.24)])
 def test_the_models_are_as_small_as_they_are_said_to_be(name: str, parameters: int, megabytes: float) -> None:
-    """In half precision, two bytes a parameter."""
+    """They are in half precision: two bytes a parameter."""
     path = built_in_models()[name] / "model.safetensors"
     weights = mx.load(str(path))
     assert isinstance(weights, dict)
@@ -44,13 +44,13 @@ def test_the_models_are_as_small_as_they_are_said_to_be(name: str, parameters: i
 
 
 def test_what_they_are_is_known_before_they_are_loaded() -> None:
-    """From the config alone."""
+    """The config is enough."""
     assert (describe("demo").modality, describe("demo").context_length) == ("vision", 2048)
     assert (describe("demo-text").modality, describe("demo-text").context_length) == ("text", 2048)
 
 
 def test_every_example_gets_its_right_caption(backend: VisionBackend, settings: Settings) -> None:
-    """Through the same decoding that the worker uses: formats, sizes and orientations."""
+    """The worker's own decoding handles all formats, sizes and orientations."""
     expected = json.loads((EXAMPLES / "expected.json").read_text())
     assert len(expected) == 12
     images = {name: decode(EXAMPLES / name, settings) for name in expected}
@@ -61,7 +61,7 @@ def test_every_example_gets_its_right_caption(backend: VisionBackend, settings: 
 
 
 def test_a_seed_draws_the_same_scene_again() -> None:
-    """Tests and figures rest on it."""
+    """Tests and figures rely on equal scenes."""
     first, again, other = draw(7), draw(7), draw(8)
     assert first.scene == again.scene
     assert np.array_equal(np.asarray(first.image), np.asarray(again.image))
@@ -72,14 +72,14 @@ def test_a_seed_draws_the_same_scene_again() -> None:
 def test_training_sees_the_patches_that_the_image_processor_makes(
     backend: VisionBackend, size: tuple[int, int]
 ) -> None:
-    """The same numbers in the same order: otherwise a trained model would look at something else."""
+    """Numbers and order are the same: otherwise a trained model would see other pictures in use than in training."""
     image = draw(5, size).image
     prepared = backend.prepare(ask("Describe this image."), [image])
     assert np.allclose(patchify(np.asarray(image)), prepared.inputs["pixel_values"], atol=1e-5)
 
 
 def test_training_places_tokens_where_the_model_does() -> None:
-    """Positions of a row with one turn equal those that the model computes from its ids."""
+    """The positions of a sequence with one turn equal those that the model computes from the ids."""
     loaded = load("demo")
     rng = random.Random(3)
     tokenizer = Tokenizer.from_file(str(built_in_models()["demo"] / "tokenizer.json"))
@@ -98,7 +98,7 @@ def test_training_places_tokens_where_the_model_does() -> None:
 
 
 def test_the_tokenizer_can_be_made_again() -> None:
-    """It speaks every text there is, whatever the language."""
+    """The tokenizer encodes any text in any language."""
     tokenizer = train_tokenizer(1)
     assert [tokenizer.token_to_id(token) for token in SPECIAL] == list(range(len(SPECIAL)))
     for text in ("A small red star.", "système 日本 🙂", '{"shapes": []}'):
@@ -106,7 +106,7 @@ def test_the_tokenizer_can_be_made_again() -> None:
 
 
 def test_the_pictures_are_no_larger_than_a_repository_likes() -> None:
-    """A dozen of them in less than a megabyte."""
+    """All dozen have less than a megabyte."""
     files = [path for path in EXAMPLES.rglob("*") if path.is_file() and path.suffix != ".txt"]
     assert sum(path.stat().st_size for path in files) < 1_000_000
     with Image.open(EXAMPLES / "turned" / "scene-09.jpg") as image:

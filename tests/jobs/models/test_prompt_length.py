@@ -1,4 +1,4 @@
-"""Prompts that are too long: refused before they are queued or tokenised, and nobody waits for them."""
+"""Prompts that are too long: refused before they are queued or tokenised, without delaying other requests."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from worker.models.backends import TextBackend
 from worker.models.prompt_tokens import PIECE_CHARACTERS, SHORT_TEXT
 from worker.pipeline.pipeline import Pipeline
 
-#: Tokens that the built-in models hold.
+#: The context of the built-in models in tokens.
 CONTEXT = 2048
 
 
 def asking(*texts: str) -> Request:
-    """Texts as the parts of one message."""
+    """Make a request with the texts as parts of one message."""
     message = Message(role="user", content=[TextPart(text=text) for text in texts])
     return Request(model="demo-text", messages=[message], sampling=Sampling(max_tokens=4))
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Any:
-    """A pipeline with the text model."""
+    """Make a pipeline with the text model."""
     pipeline = Pipeline(Settings(data_dir=tmp_path))
     pipeline.load("demo-text")
     yield pipeline
@@ -41,7 +41,7 @@ def pipeline(tmp_path: Path) -> Any:
 
 
 def backend_of(pipeline: Pipeline) -> TextBackend:
-    """Its model."""
+    """Return the pipeline's loaded model."""
     assert pipeline._resident is not None
     backend = pipeline._resident.engine.backend
     assert isinstance(backend, TextBackend)
@@ -49,7 +49,7 @@ def backend_of(pipeline: Pipeline) -> TextBackend:
 
 
 def outcomes(pipeline: Pipeline) -> list[Outcome]:
-    """Of all that is in flight."""
+    """Collect the outcomes of all requests in the pipeline."""
     ended: list[Outcome] = []
     while pipeline.in_flight:
         ended += pipeline.step()
@@ -57,7 +57,7 @@ def outcomes(pipeline: Pipeline) -> list[Outcome]:
 
 
 def test_the_smaller_limit_holds(settings: Settings) -> None:
-    """Of the model's and the operator's; without any there is one all the same."""
+    """The smaller of the model's limit and the operator's holds; without either there still is a limit."""
     small = settings.model_copy(update={"max_prompt_tokens": 100})
     assert prompt_limit(None, settings) == UNKNOWN_CONTEXT
     assert prompt_limit(4096, settings) == 4096
@@ -66,10 +66,10 @@ def test_the_smaller_limit_holds(settings: Settings) -> None:
 
 
 def test_characters_are_counted_over_all_texts() -> None:
-    """Many short messages are as long as a long one."""
+    """Many short messages count as much as one long message."""
     texts = texts_of(asking(*["a" * TOKEN_CHARACTERS] * 11))
     check_characters(texts[:10], 10)
-    with pytest.raises(ContextLengthError, match="1408 characters, which are more than the 10 tokens"):
+    with pytest.raises(ContextLengthError, match="1408 characters, which is more than the 10 tokens"):
         check_characters(texts, 10)
 
 
@@ -77,7 +77,7 @@ def test_characters_are_counted_over_all_texts() -> None:
 def test_a_prompt_that_is_far_too_long_is_not_tokenised(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, parts: int
 ) -> None:
-    """Not even templated."""
+    """The chat template does not run either."""
     backend = backend_of(pipeline)
     for name in ("refuse_long", "prepare"):
         monkeypatch.setattr(backend, name, lambda *_: pytest.fail("it came to the tokenizer"))
@@ -90,7 +90,7 @@ def test_a_prompt_that_is_far_too_long_is_not_tokenised(
 def test_a_long_prompt_is_tokenised_no_further_than_the_context(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest of it cannot make it shorter."""
+    """The rest of the prompt cannot make it shorter."""
     backend = backend_of(pipeline)
     tokenised: list[int] = []
     encode = backend.tokenizer.encode
@@ -109,7 +109,7 @@ def test_a_long_prompt_is_tokenised_no_further_than_the_context(
 def test_others_are_tokenised_between_the_pieces_of_a_long_prompt(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tokenizer is let go of after each piece: here another request is prepared to its end before the second."""
+    """The tokenizer's lock is released after each piece: here another request is prepared completely before the second piece."""
     backend = backend_of(pipeline)
     encode = backend.tokenizer.encode
     begun, others = threading.Event(), threading.Event()
@@ -125,7 +125,7 @@ def test_others_are_tokenised_between_the_pieces_of_a_long_prompt(
     lock = backend._lock
 
     class Released:
-        """The backend's lock; tells when it is free between two pieces."""
+        """The backend's lock, which signals that it is free between two pieces."""
 
         def __enter__(self) -> None:
             if len(pieces) == 1 and not begun.is_set():
@@ -149,7 +149,7 @@ def test_others_are_tokenised_between_the_pieces_of_a_long_prompt(
 
 @pytest.mark.parametrize("text", ["word " * 30_000, "a" * 150_000, " " * 150_000, "é😀" * 40_000])
 def test_no_prompt_that_fits_is_refused_for_its_pieces(pipeline: Pipeline, text: str) -> None:
-    """Cuts between pieces may make tokens, and do not count."""
+    """Cuts between pieces may add tokens, which do not count."""
     backend = backend_of(pipeline)
     tokens = len(backend.tokenizer.encode(text, add_special_tokens=False))
     backend.refuse_long([text], tokens)
@@ -160,7 +160,7 @@ def test_no_prompt_that_fits_is_refused_for_its_pieces(pipeline: Pipeline, text:
 def test_control_tokens_that_are_spelt_out_are_refused_untokenised(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each becomes as many stand-ins as it has tokens, which take the tokenizer a hundred times longer than a word."""
+    """Each control token becomes as many stand-ins as it has tokens, which take the tokenizer 100 times longer than a word."""
     backend = backend_of(pipeline)
     monkeypatch.setattr(backend, "_loaded", replace(backend._loaded, processor=None))
     with pytest.raises(ContextLengthError, match="spells out control tokens"):
@@ -168,7 +168,7 @@ def test_control_tokens_that_are_spelt_out_are_refused_untokenised(
 
 
 def test_the_parts_of_all_messages_together_are_limited() -> None:
-    """A list in each of thousands of messages would be millions, and each takes a kilobyte once it is validated."""
+    """A list in each of thousands of messages would make millions of parts, and a validated part takes a kilobyte."""
     part = {"type": "text", "text": "a"}
 
     def body(messages: int, parts: int) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.creation.folder_run import Question, Wanted, submit
+from jobs.creation.existing_texts import PendingImage
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
@@ -62,7 +64,7 @@ def queue_scenes(
     """Queue questions about pictures. Returns the right caption by the picture's address."""
     captions = save_scenes(folder, count)
     question = Question("demo", prompt, Sampling(max_tokens=64))
-    wanted = [Wanted(path, path.with_suffix(".txt")) for path in captions]
+    wanted = [PendingImage(path, path.with_suffix(".txt")) for path in captions]
     batch = Batch(description="test", model="demo")
     submit(wanted, question, batch, store=store, connection=connection)
     return batch, {path.as_uri(): caption for path, caption in captions.items()}

@@ -14,7 +14,8 @@ import mlx.core as mx
 import pytest
 
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from jobs.models.model_info import ModelInfo, built_in_models, describe, hub_errors, list_models
+from jobs.models.hub import hub_errors
+from jobs.models.model_info import ModelInfo, built_in_models, describe, list_models
 from tests.support.families import FAMILIES, save_model
 from worker.models.device import free_memory
 from worker.models.download import fetch

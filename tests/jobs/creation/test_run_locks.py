@@ -1,4 +1,4 @@
-"""Which runs live: told by lock files that the system lets go of."""
+"""Live runs, known by lock files that the system releases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.creation.live_runs import Runs
+from jobs.creation.run_locks import RunLocks
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind
@@ -20,31 +20,31 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from jobs.creation.live_runs import Runs
+from jobs.creation.run_locks import RunLocks
 from jobs.settings import Settings
 from jobs.store.tables import Batch
-with Runs(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
+with RunLocks(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
     print("held", flush=True)
     time.sleep(600)
 """
 
 
 def a_batch(**more: Any) -> Batch:
-    """As the command line makes it."""
+    """Make a batch as the command line does."""
     return Batch(description="pictures", model="demo", **more)
 
 
 def test_a_run_lives_while_it_holds_its_batch(settings: Settings) -> None:
-    """However often it is asked; and not a moment longer."""
-    runs, batch = Runs(settings), a_batch()
+    """The answer stays the same when asked again, and changes when the lock is released."""
+    runs, batch = RunLocks(settings), a_batch()
     with runs.hold(batch):
-        assert [Runs(settings).dead([batch]) for _ in range(3)] == [set()] * 3
+        assert [RunLocks(settings).dead([batch]) for _ in range(3)] == [set()] * 3
     assert runs.dead([batch]) == {batch.id}
 
 
 def test_a_killed_run_is_dead(settings: Settings) -> None:
-    """The system lets go of its lock."""
-    runs = Runs(settings)
+    """The system releases the lock."""
+    runs = RunLocks(settings)
     batch = a_batch(maker=runs.maker)
     command = [sys.executable, "-c", HOLD, str(settings.data_dir), batch.id]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -57,18 +57,18 @@ def test_a_killed_run_is_dead(settings: Settings) -> None:
 
 def test_neither_requests_nor_runs_of_other_machines_are_taken_for_dead(settings: Settings, tmp_path: Path) -> None:
     """Their lock files are not here. A batch without a maker was left to the worker by a command that ended at once."""
-    elsewhere = Runs(Settings(data_dir=tmp_path / "elsewhere"))
+    elsewhere = RunLocks(Settings(data_dir=tmp_path / "elsewhere"))
     other, left = a_batch(maker=elsewhere.maker), a_batch()
     posted = [a_batch(kind=BatchKind.FOLDER), a_batch(kind=BatchKind.LIST)]
-    runs = Runs(settings)
-    assert elsewhere.maker != runs.maker == Runs(settings).maker
+    runs = RunLocks(settings)
+    assert elsewhere.maker != runs.maker == RunLocks(settings).maker
     assert runs.dead([other, left, *posted]) == {left.id}
     assert elsewhere.dead([other]) == {other.id}
 
 
 def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
-    """Those of live runs stay, and those of dead ones that left jobs."""
-    runs, live, ended, left = Runs(settings), a_batch(), a_batch(), a_batch()
+    """The files of live runs stay, and the files of dead runs that left jobs."""
+    runs, live, ended, left = RunLocks(settings), a_batch(), a_batch(), a_batch()
     for batch in (ended, left):
         with runs.hold(batch):
             pass
@@ -79,7 +79,7 @@ def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
 
 
 def test_only_batches_with_open_jobs_are_asked_about(store: Store) -> None:
-    """A cancelled job is none."""
+    """A cancelled job is not open."""
     batch, _ = add_batch(store, 2)
     _, ended = add_batch(store, 1)
     store.cancel([job.id for job in ended])

@@ -11,17 +11,10 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
-from jobs.creation.folder_run import (
-    Existing,
-    Question,
-    Skipped,
-    Wanted,
-    WrittenByHand,
-    job_about,
-    resubmit,
-    submit,
-    without_text,
-)
+from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question, job_about
+from jobs.creation.retry import resubmit
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
@@ -32,7 +25,7 @@ QUESTION = Question("demo", "Describe this image.", Sampling())
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
-    """Empty files: nobody opens them here."""
+    """Make empty files: nothing opens them here."""
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
         path.touch()
@@ -40,9 +33,9 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 def caption(store: Store, image: Path, text: str) -> Job:
-    """A picture that captionq has captioned."""
+    """Caption a picture as captionq does."""
     batch = Batch(description="test", model="demo")
-    job = job_about(Wanted(image, image.with_suffix(".txt")), QUESTION, batch)
+    job = job_about(PendingImage(image, image.with_suffix(".txt")), QUESTION, batch)
     store.add_batch(batch)
     store.add([job])
     store.claim([job.id], "worker")
@@ -53,37 +46,37 @@ def caption(store: Store, image: Path, text: str) -> Job:
 
 def judged(
     images: Sequence[Path], existing: Existing, store: Store, *, force: bool = False, named: Sequence[Path] = ()
-) -> list[Wanted | Skipped]:
-    """What becomes of the images."""
-    return list(without_text(images, existing, store=store, force=force, named=named))
+) -> list[PendingImage | SkippedImage]:
+    """Decide about the images."""
+    return list(plan_images(images, existing, store=store, force=force, named=named))
 
 
 def refused(store: Store, image: Path, existing: Existing, *, named: Sequence[Path] = ()) -> str:
-    """Why an image can have no text."""
+    """Return the reason why an image can have no text."""
     [found] = judged([image], existing, store, force=existing is Existing.REPLACE, named=named)
-    assert isinstance(found, Wanted)
+    assert isinstance(found, PendingImage)
     assert found.refusal is not None
     assert found.refusal.code == "output_occupied"
     return found.refusal.message
 
 
 def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -> None:
-    """Whoever wrote it, and whether it can be read or not."""
+    """The author of the text does not matter, nor whether the text can be read."""
     images = pictures(tmp_path, 4)
     caption(store, images[0], "an answer")
     images[2].with_suffix(".txt").write_text("by hand")
     found = judged(images, Existing.SKIP, store)
     texts = [image.with_suffix(".txt") for image in images]
     assert found == [
-        Skipped(images[0], texts[0]),
-        Wanted(images[1], texts[1]),
-        Skipped(images[2], texts[2]),
-        Wanted(images[3], texts[3]),
+        SkippedImage(images[0], texts[0]),
+        PendingImage(images[1], texts[1]),
+        SkippedImage(images[2], texts[2]),
+        PendingImage(images[3], texts[3]),
     ]
 
 
 def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> None:
-    """A text that a person wrote, or changed by one letter, stays; by force it goes."""
+    """A text that a person wrote, or changed by one letter, stays; with force it is replaced."""
     images = pictures(tmp_path, 4)
     texts = [image.with_suffix(".txt") for image in images]
     for image in images[:2]:
@@ -93,13 +86,13 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     texts[2].write_text("an answer\n")
     found = judged(images, Existing.REPLACE, store)
     assert found == [
-        Wanted(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
+        PendingImage(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
         WrittenByHand(images[1], texts[1]),
         WrittenByHand(images[2], texts[2]),
-        Wanted(images[3], texts[3]),
+        PendingImage(images[3], texts[3]),
     ]
     forced = judged(images, Existing.REPLACE, store, force=True)
-    assert [one.before for one in forced if isinstance(one, Wanted)] == [
+    assert [one.before for one in forced if isinstance(one, PendingImage)] == [
         fingerprint(b"a newer answer\n"),
         fingerprint(b"an answer!\n"),
         fingerprint(b"an answer\n"),
@@ -109,7 +102,7 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("existing", list(Existing))
 def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, existing: Existing) -> None:
-    """A folder, a link, a special file or a picture in the text's place; also by force."""
+    """A folder, a link, a special file or a picture is in the text's place; force makes no difference."""
     image = pictures(tmp_path, 1)[0]
     draw(1).image.save(image)
     text = image.with_suffix(".txt")
@@ -127,21 +120,21 @@ def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, 
 
 
 def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Store, tmp_path: Path) -> None:
-    """Collections of texts are often linked from elsewhere; one that leads nowhere is reported."""
+    """Collections of texts are often linked from elsewhere; a dangling link is reported."""
     images = pictures(tmp_path, 2)
     texts = [image.with_suffix(".txt") for image in images]
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "0.txt").write_text("by hand")
     texts[0].symlink_to(tmp_path / "texts" / "0.txt")
     texts[1].symlink_to(tmp_path / "nowhere")
-    assert judged(images[:1], Existing.SKIP, store) == [Skipped(images[0], texts[0])]
+    assert judged(images[:1], Existing.SKIP, store) == [SkippedImage(images[0], texts[0])]
     assert refused(store, images[0], Existing.REPLACE).startswith("0.txt is a link")
     assert refused(store, images[1], Existing.SKIP).startswith("1.txt is a link")
 
 
 @pytest.mark.parametrize("existing", list(Existing))
 def test_an_image_that_was_named_is_never_taken_for_a_text(store: Store, tmp_path: Path, existing: Existing) -> None:
-    """Whatever it holds, and by whatever path it was named; a picture called .txt has a text of its own."""
+    """Neither its content nor the form of its path matters; a picture called .txt gets its own text."""
     image = pictures(tmp_path, 1)[0]
     source = tmp_path / "0.txt"
     source.write_text("no picture")
@@ -150,11 +143,11 @@ def test_an_image_that_was_named_is_never_taken_for_a_text(store: Store, tmp_pat
     assert (
         refused(store, image, existing, named=named) == "0.txt is one of the images, so no text can be written there."
     )
-    assert judged([source], existing, store, named=named) == [Wanted(source, tmp_path / "0.txt.txt")]
+    assert judged([source], existing, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
 
 
 def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: Path) -> None:
-    """Its two jobs would write one file."""
+    """Two jobs would write one file."""
     image = pictures(tmp_path, 1)[0]
     assert len(judged([image, image], Existing.SKIP, store)) == 1
 
@@ -162,10 +155,10 @@ def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: P
 def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
     store: Store, connection: Redis, tmp_path: Path
 ) -> None:
-    """Its row has the reason, and an end that followers see; its neighbour waits for the worker."""
+    """The row has the reason, and an end that followers see; the other image waits for the worker."""
     images = pictures(tmp_path, 2)
     images[0].with_suffix(".txt").mkdir()
-    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, Wanted)]
+    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, PendingImage)]
     batch = Batch(description="test", model="demo")
     submit(wanted, QUESTION, batch, store=store, connection=connection)
     rows = store.jobs(batch_id=batch.id)
@@ -176,12 +169,12 @@ def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store, tmp_path: Path, force: bool) -> None:
-    """One that captionq wrote meanwhile is expected, and so is none where the old one was moved away."""
+    """A text that captionq wrote meanwhile is replaced without force, and a text that was moved away is written again."""
     images = pictures(tmp_path, 3)
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
     store.add_batch(batch)
     jobs = [
-        job_about(Wanted(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
+        job_about(PendingImage(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
         for image in images
     ]
     store.add(jobs)

@@ -1,0 +1,54 @@
+"""Back-pressure: the 429 of a full lane, and its `Retry-After`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis import Redis
+
+from jobs.errors import InvalidRequestError, LaneFullError
+from jobs.queue import lanes
+from jobs.queue.worker_state import WorkerState, live_workers
+from jobs.settings import Settings
+from jobs.store.tables import Lane
+
+#: `Retry-After` in seconds while the workers' speed is unknown.
+UNKNOWN_WAIT = 10.0
+#: Maximum of `Retry-After` in seconds.
+LONGEST_WAIT = 600.0
+#: The share of a full lane that should be free before a client tries again.
+WORTHWHILE = 0.02
+
+
+def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
+    """Check that `count` more jobs fit into a lane.
+
+    Raises LaneFullError, with `retry_after` in seconds, while the lane is too full; InvalidRequestError when `count` is more than
+    the lane ever holds.
+    """
+    limit = settings.max_waiting_interactive if lane is Lane.INTERACTIVE else settings.max_waiting_bulk
+    if count > limit:
+        raise InvalidRequestError(
+            f"{count} jobs are more than the {lane} lane ever holds: {limit} (CAPTIONQ_MAX_WAITING_{lane.upper()}). "
+            "Send fewer at a time."
+        )
+    waiting = lanes.waiting(connection, lane)
+    if waiting + count <= limit:
+        return
+    places = max(waiting + count - limit, limit * WORTHWHILE)
+    wait = retry_after(places, rate_of(live_workers(connection), lane))
+    raise LaneFullError(
+        f"The {lane} lane is full: {waiting} jobs wait, and the limit is {limit}. Try again in {wait:.0f} s.",
+        retry_after=wait,
+    )
+
+
+def retry_after(places: float, rate: float | None) -> float:
+    """Compute `Retry-After`: seconds until so many places of a lane are free. `rate`: see `rate_of`."""
+    return UNKNOWN_WAIT if rate is None else min(LONGEST_WAIT, max(1.0, places / rate))
+
+
+def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:
+    """Add up the jobs of a lane that end per second on all workers; None: no worker has measured its rate."""
+    rates = [state.rates[lane] for state in workers if lane in state.rates]
+    return sum(rates) or None

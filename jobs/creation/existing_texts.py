@@ -1,0 +1,126 @@
+"""Images that have a text file already: skipped, replaced, or refused before anything is generated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from jobs.captions.output_names import is_text_name
+from jobs.captions.sidecars import Sidecars
+from jobs.captions.temporary_files import sweep_stale
+from jobs.captions.text_files import fingerprint, is_own, read_output, shown
+from jobs.chunks import chunked
+from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
+from jobs.store.store import Store
+
+#: Images whose texts are looked up in the store by one query.
+IMAGES_A_LOOKUP = 500
+
+
+class Existing(StrEnum):
+    """The treatment of an image that has its text file already."""
+
+    SKIP = "skip"  #: the image is left out, at no cost
+    REPLACE = "replace"  #: the image is captioned again, and the new text replaces a file that captionq wrote
+
+
+@dataclass(frozen=True)
+class PendingImage:
+    """An image that needs a text, and the file that is to hold the text."""
+
+    image: Path
+    output: Path
+    #: The fingerprint of the text that is to be replaced; None: there is none.
+    before: str | None = None
+    #: The reason why no text can be written: the image's job fails at once.
+    refusal: CaptionqError | None = None
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """An image that has its text, and keeps it."""
+
+    image: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class WrittenByHand(SkippedImage):
+    """An image whose text was to be replaced, but a person wrote or changed the text."""
+
+
+def plan_images(
+    images: Iterable[Path], existing: Existing, *, store: Store, force: bool = False, named: Sequence[Path] = ()
+) -> Iterator[PendingImage | SkippedImage]:
+    """Decide for each image whether it needs a text, or is skipped because of the text that it has.
+
+    Args:
+        images: in any order; an image that is named in two ways comes out once.
+        existing: with REPLACE only texts that captionq wrote are replaced.
+        store: knows the texts that captionq wrote.
+        force: with REPLACE, also replace texts that a person wrote or changed.
+        named: files and folders that the user named; none of these is ever taken for a text.
+    """
+    sources = {_identity(path) for path in named if is_text_name(path.name)}
+    for chunk in chunked(_with_outputs(images), IMAGES_A_LOOKUP):
+        there = [output.as_uri() for _, output, is_there in chunk if is_there]
+        written = store.written(there) if there else {}
+        for image, output, is_there in chunk:
+            if not is_there:
+                yield PendingImage(image, output)
+                continue
+            own = written.get(output.as_uri(), set())
+            if own and existing is Existing.SKIP:
+                yield SkippedImage(image, output)
+                continue
+            try:
+                if _identity(output) in sources:
+                    raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
+                content = _content(output, existing)
+            except OutputError as error:
+                yield PendingImage(image, output, refusal=error)
+                continue
+            yield _judge(image, output, content, own, existing, force=force)
+
+
+def _content(output: Path, existing: Existing) -> bytes | None:
+    if existing is Existing.SKIP and output.is_symlink() and output.exists():
+        # Nothing will be written there, so a link to a text counts as a text.
+        with suppress(OutputOccupiedError):
+            return read_output(Path(os.path.realpath(output)))
+    return read_output(output)
+
+
+def _judge(
+    image: Path, output: Path, content: bytes | None, own: Collection[str], existing: Existing, *, force: bool
+) -> PendingImage | SkippedImage:
+    if content is None or force or (existing is Existing.REPLACE and is_own(content, own)):
+        return PendingImage(image, output, before=fingerprint(content))
+    return SkippedImage(image, output) if existing is Existing.SKIP else WrittenByHand(image, output)
+
+
+def _with_outputs(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
+    """Yield each image once, with its text file and whether the text file exists."""
+    sidecars, given = Sidecars(), set[Path]()
+    folder = None
+    for image in images:
+        if sidecars.folder_of(image) is not folder:
+            folder = sidecars.folder_of(image)
+            sweep_stale(folder.path, folder.names)
+        output = sidecars.path_for(image)
+        if output not in given:
+            given.add(output)
+            yield image, output, sidecars.is_there(output)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return the file's device and inode, which are equal for all names of a file; None: no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

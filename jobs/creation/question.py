@@ -1,0 +1,56 @@
+"""The question of a run, and the rows that ask it: one job an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.creation.existing_texts import PendingImage
+from jobs.requests import Request, Sampling
+from jobs.response_format import ResponseFormat
+from jobs.store.tables import Batch, Job, Lane
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that is asked about every image of a run."""
+
+    model: str
+    prompt: str
+    sampling: Sampling
+    #: None: free text.
+    response_format: ResponseFormat | None = None
+
+    def about(self, image: Path | str) -> Request:
+        """Ask the question about an image file, or about the image at an address."""
+        return Request.about_image(
+            image,
+            model=self.model,
+            prompt=self.prompt,
+            sampling=self.sampling,
+            response_format=self.response_format,
+        )
+
+
+def job_about(pending: PendingImage, question: Question, batch: Batch, roots: str | None = None) -> Job:
+    """Make the row of one image of a batch. `roots`: see `Job.roots`."""
+    request = question.about(pending.image)
+    return Job(
+        batch_id=batch.id,
+        lane=Lane.BULK,
+        model=question.model,
+        request=request.model_dump_json(),
+        digest=request.digest,
+        source=pending.image.as_uri(),
+        output=pending.output.as_uri(),
+        output_before=pending.before,
+        roots=roots,
+        error_code=None if pending.refusal is None else pending.refusal.code,
+        error_message=None if pending.refusal is None else pending.refusal.message,
+    )
+
+
+def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
+    """Make a new job that asks the same. `roots`: see `Job.roots`."""
+    asked = {"model", "request", "digest", "source", "output", "output_before", "lane", "streamed"}
+    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))

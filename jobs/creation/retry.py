@@ -1,0 +1,70 @@
+"""Retries by hand: jobs that ended are asked again as new jobs, for terminal states are final."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from redis import Redis
+
+from jobs.captions.text_files import fingerprint, is_own, read_output
+from jobs.chunks import chunked
+from jobs.creation.cancel import announce
+from jobs.creation.create import JOBS_A_TRANSACTION
+from jobs.creation.folder_run import Submission
+from jobs.creation.question import copy_of
+from jobs.errors import OutputError
+from jobs.queue import lanes
+from jobs.requests import path_of
+from jobs.store.store import Store
+from jobs.store.tables import Batch, Job, Lane
+
+
+def resubmit(
+    batch: Batch,
+    jobs: Sequence[Job],
+    *,
+    store: Store,
+    connection: Redis | None,
+    dead: Collection[str] = (),
+    force: bool = False,
+) -> Submission:
+    """Queue new jobs that ask the same as `jobs`.
+
+    Args:
+        batch: of the new jobs; it is added to the store.
+        jobs: that have ended.
+        store: gets the rows.
+        connection: None: only the rows are written, and the next worker gives them their entries.
+        dead: see `submit`.
+        force: see `expect_current_texts`.
+    """
+    store.add_batch(batch)
+    submission = Submission()
+    for chunk in chunked(jobs, JOBS_A_TRANSACTION):
+        new = expect_current_texts([copy_of(job, batch, job.roots) for job in chunk], store, force=force)
+        taken = store.take_up(new, batch.id, dead)
+        submission.count(taken)
+        if connection is not None:
+            for lane in Lane:
+                lanes.push(
+                    connection, lane, [job.id for job in taken.new if job.lane == lane and job.error_code is None]
+                )
+            announce(taken.superseded, store=store, connection=connection)
+    return submission
+
+
+def expect_current_texts(jobs: list[Job], store: Store, *, force: bool = False) -> list[Job]:
+    """Let new jobs replace the texts that exist now, if captionq wrote them; with `force` any text. Returns the jobs.
+
+    If a person wrote or changed the text, its job expects the text that the job before it expected, and leaves the text as it is.
+    """
+    written = store.written([job.output for job in jobs if job.output is not None])
+    for job in jobs:
+        if job.output is not None:
+            # A file that is not a text ends the job when its answer is there.
+            with suppress(OutputError):
+                content = read_output(path_of(job.output))
+                if content is None or force or is_own(content, written.get(job.output, ())):
+                    job.output_before = fingerprint(content)
+    return jobs

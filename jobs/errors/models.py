@@ -1,0 +1,58 @@
+"""Errors of models, and of the engine that runs them."""
+
+from __future__ import annotations
+
+from jobs.errors.base import CaptionqError
+
+
+class ModelError(CaptionqError):
+    """The model cannot be used."""
+
+    code = "model_error"
+    status = 400
+
+
+class ModelNotFoundError(ModelError):
+    """There is no such model."""
+
+    code = "model_not_found"
+    status = 404
+
+
+class ModelUnavailableError(ModelError):
+    """The model could not be downloaded or loaded at the moment. Try again later."""
+
+    code = "model_unavailable"
+    status = 503
+    transient = True
+
+
+class ModelTooLargeError(ModelError):
+    """The model does not fit into memory."""
+
+    code = "model_too_large"
+
+
+class ImagesNotSupportedError(ModelError):
+    """The model is text-only and cannot look at images."""
+
+    code = "images_not_supported"
+
+
+class EngineError(CaptionqError):
+    """Generation failed."""
+
+    code = "engine_error"
+    transient = True
+
+
+class OutOfMemoryError(EngineError):
+    """There is too little memory for this request."""
+
+    code = "out_of_memory"
+
+
+class PoisonError(CaptionqError):
+    """The job was given up: its worker died each time it ran the job."""
+
+    code = "poison"

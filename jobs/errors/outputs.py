@@ -1,0 +1,41 @@
+"""Errors of results on their way out: text files and webhooks."""
+
+from __future__ import annotations
+
+from jobs.errors.base import CaptionqError
+
+
+class OutputError(CaptionqError):
+    """The result could not be written."""
+
+    code = "output_error"
+    transient = True
+
+
+class OutputOccupiedError(OutputError):
+    """The path of the text file is taken by something that is not a text."""
+
+    code = "output_occupied"
+    status = 409
+    transient = False
+
+
+class OutputChangedError(OutputError):
+    """The text file was written or changed after the job was queued."""
+
+    code = "output_changed"
+    status = 409
+    transient = False
+
+
+class WebhookError(CaptionqError):
+    """The webhook could not be delivered."""
+
+    code = "webhook_failed"
+    transient = True
+
+
+class WebhookGoneError(WebhookError):
+    """The receiver wants no more webhooks."""
+
+    transient = False

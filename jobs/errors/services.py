@@ -1,0 +1,53 @@
+"""Errors of the parts that captionq runs on: settings, data folder, database, broker, worker and benchmark."""
+
+from __future__ import annotations
+
+from jobs.errors.base import CaptionqError
+
+
+class SettingsError(CaptionqError):
+    """A setting is not valid."""
+
+    code = "invalid_settings"
+
+
+class DataFolderError(CaptionqError):
+    """The data folder cannot be used."""
+
+    code = "data_folder_unusable"
+
+
+class DatabaseError(CaptionqError):
+    """The database cannot be used."""
+
+    code = "database_unavailable"
+    status = 503
+    transient = True
+
+
+class BrokerError(CaptionqError):
+    """The queue's server (Redis or Valkey) cannot be reached."""
+
+    code = "broker_unavailable"
+    status = 503
+    transient = True
+
+
+class WorkerError(CaptionqError):
+    """The worker cannot run."""
+
+    code = "worker_unavailable"
+    status = 503
+
+
+class AlreadyRunningError(WorkerError):
+    """A worker is already running for this data folder."""
+
+    code = "worker_already_running"
+    status = 409
+
+
+class BenchmarkError(CaptionqError):
+    """The benchmark could not be completed."""
+
+    code = "benchmark_failed"
