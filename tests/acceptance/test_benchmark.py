@@ -17,7 +17,7 @@ from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, wrong_rows
 from cli.benchmark.pictures import save_pictures
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
-from cli.benchmark.stack_sampler import metered
+from cli.benchmark.stack_sampler import run_sampled
 from jobs.settings import Settings
 from tests.support.processes import PATIENCE, Captionq, ended, kill, processes_with, until
 
@@ -176,7 +176,7 @@ def test_the_meter_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(stack_sampler, "_place", look)
 
     with pytest.raises(RuntimeError, match="broken"):
-        metered(fail)
+        run_sampled(fail)
     looks = json.loads(report.read_text())["looks"]
     assert len(looks) >= 2
     assert not any(inside for *_, inside, _ in looks)

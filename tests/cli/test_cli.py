@@ -1,4 +1,4 @@
-"""The command line: help that shows how, and quick answers."""
+"""The command line: help with examples, quick answers, errors in one line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from redis import Redis
 from rq import Worker
 
-from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
+from cli.options import AnswerOptions, answer_options
 from cli.output.report import make_report
 from jobs.errors import ImageError
 from jobs.queue import broker_server
@@ -46,7 +46,7 @@ HEAVY = (
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command, as it is typed."""
+    """Yield every command, as it is typed."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -57,19 +57,19 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 @pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    """Commands in the test's own data folder."""
+    """A runner of commands in the test's own data folder."""
     monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
     return CliRunner()
 
 
 def output(result: Result) -> str:
-    """What a command printed that ended well."""
+    """Return the output of a command that succeeded."""
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """It has to answer at once: the modules that take time are imported by the commands that need them."""
+    """Help answers at once: slow modules are imported only by the commands that need them."""
     code = (
         "import sys; from click.testing import CliRunner; from cli.main import captionq\n"
         "assert CliRunner().invoke(captionq, ['--help']).exit_code == 0\n"
@@ -80,8 +80,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("command", list(commands(captionq)), ids=" ".join)
 def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str, ...]) -> None:
-    """Imperative, with an example that begins like the command, and the default of every option that has one."""
-    help_text = output(CliRunner().invoke(captionq, [*command, "--help"]))
+    """Help has an example that begins like the command, names the default of every option, and fits 80 columns."""
+    help_text = output(CliRunner().invoke(captionq, [*command, "--help"], terminal_width=80))
+    assert max(map(len, help_text.splitlines())) <= 80, help_text
     assert re.search(rf"^ +captionq {' '.join(command)}\b", help_text, re.MULTILINE), help_text
     context = click.Context(captionq)
     found: click.Command | None = captionq
@@ -101,13 +102,13 @@ def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    """Whoever reads it finds all there is."""
+    """The README leaves out no command."""
     readme = Path("README.md").read_text()
     assert [name for name in COMMANDS if f"captionq {name}" not in readme] == []
 
 
 def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, store: Store) -> None:
-    """Whatever reads it has no width: a long answer takes no room from its neighbours."""
+    """A pipe has no width: a long answer takes no room from its neighbours."""
     job = make_job()
     store.add([job])
     store.claim([job.id], "worker")
@@ -121,7 +122,7 @@ def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, s
 
 
 def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
-    """One batch with a job of each kind, through all four commands."""
+    """All four commands work on one batch with an answered job and two queued ones."""
     batch, jobs = add_batch(store, 3)
     store.claim([jobs[0].id], "worker")
     store.succeed(jobs[0].id, RESULT)
@@ -132,8 +133,12 @@ def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Stor
     assert "40 prompt (16 image) + 9 completion tokens" in shown
     assert "/pictures/0.jpg" in shown
     assert "2 queued" in output(run.invoke(captionq, ["jobs", "show", batch.id]))
-    assert "2 cancelled" in output(run.invoke(captionq, ["jobs", "cancel", batch.id]))
-    assert "2 queued as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
+    nothing = output(run.invoke(captionq, ["jobs", "retry", batch.id]))
+    assert nothing == f"Nothing to retry: no job of {batch.id} failed or was cancelled.\n"
+    assert output(run.invoke(captionq, ["jobs", "cancel", batch.id])) == "Cancelled 2 jobs.\n"
+    nothing = output(run.invoke(captionq, ["jobs", "cancel", batch.id]))
+    assert nothing == f"Nothing to cancel: all jobs of {batch.id} have ended.\n"
+    assert "Queued 2 jobs as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
     assert store.counts()[JobStatus.QUEUED] == 2
     assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
 
@@ -141,7 +146,7 @@ def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Stor
 def test_the_summary_names_a_command_that_lists_what_it_counted(
     run: CliRunner, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Failed and cancelled jobs alike, of each batch that they are in."""
+    """The command lists failed and cancelled jobs alike, for each batch of the run."""
     report = make_report(as_json=False)
     for size in (24, 3):
         batch, jobs = add_batch(store, size)
@@ -158,7 +163,7 @@ def test_the_summary_names_a_command_that_lists_what_it_counted(
 
 
 def test_programs_read_json(run: CliRunner, store: Store) -> None:
-    """An object a line, with the usage and the times."""
+    """A program gets one object a line, with the usage and the times."""
     _, jobs = add_batch(store, 1)
     store.claim([jobs[0].id], "worker")
     store.succeed(jobs[0].id, RESULT)
@@ -170,8 +175,8 @@ def test_programs_read_json(run: CliRunner, store: Store) -> None:
     assert (row["quality"], row["logprobs"]) == (None, None)
 
 
-def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store) -> None:
-    """In the list, for the job, and to programs; the log-probabilities are no string in a string."""
+def test_the_quality_of_an_answer_is_shown(run: CliRunner, store: Store) -> None:
+    """The list, the job and its JSON show the quality; the log-probabilities are not a string in a string."""
     _, jobs = add_batch(store, 1)
     store.claim([jobs[0].id], "worker")
     logprobs = [{"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}]
@@ -198,10 +203,10 @@ def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store)
     ],
     ids=["empty stop", "five stops", "broken", "impossible", "missing", "top-p", "seed"],
 )
-def test_an_answer_that_cannot_be_had_is_refused_before_anything_is_queued(
+def test_options_that_no_answer_can_meet_are_refused_before_anything_is_queued(
     run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
 ) -> None:
-    """The option or the file is named."""
+    """The error names the option or the file."""
     monkeypatch.chdir(tmp_path)
     Path("photo.jpg").touch()
     Path("broken.json").write_text("{")
@@ -212,8 +217,8 @@ def test_an_answer_that_cannot_be_had_is_refused_before_anything_is_queued(
     assert sum(store.counts().values()) == 0
 
 
-def test_what_an_answer_may_be_is_asked_for_with_options(tmp_path: Path) -> None:
-    """They reach the request, each under its own name."""
+def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
+    """Each option arrives under its own name."""
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "null"}}}')
     got: list[AnswerOptions] = []
@@ -233,21 +238,21 @@ def test_what_an_answer_may_be_is_asked_for_with_options(tmp_path: Path) -> None
 
 
 def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:
-    """No traceback, status 1, and where to look."""
+    """An unknown job ends with status 1, no traceback, and the command that lists jobs."""
     result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
     assert result.exit_code == 1
     assert result.output == "Error: There is no job 'job_nowhere'. `captionq jobs list` shows the newest.\n"
 
 
 def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
-    """The built-in ones always are."""
+    """The built-in models are always listed."""
     listed = output(run.invoke(captionq, ["models"]))
     assert re.search(r"^demo +vision +not tried +/.*demo$", listed, re.MULTILINE)
     assert re.search(r"^demo-text +text +not tried +/.*demo-text$", listed, re.MULTILINE)
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line ok; a full disk is named: the end is 1."""
+    """Every line says ok. A full disk is named, with status 1."""
     usage, free = shutil.disk_usage("/"), 1_000_000_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
     lines = output(run.invoke(captionq, ["doctor"])).splitlines()
@@ -256,12 +261,12 @@ def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch:
     free = 1_000_000
     full = run.invoke(captionq, ["doctor"])
     assert full.exit_code == 1
-    assert "make room" in full.output
+    assert "free up at least 10 GB" in full.output
 
 
 @pytest.mark.parametrize("folder", ["/dev/null/nowhere", "/proc/nowhere"])
 def test_the_doctor_says_in_words_that_a_data_folder_cannot_be_made(run: CliRunner, folder: str) -> None:
-    """Once, and what lies in the folder is not checked."""
+    """The folder is named once, and its contents are not checked."""
     sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": folder})
     assert sick.exit_code == 1
     assert f"!!  data folder  {folder} cannot be made or used" in sick.output
@@ -270,7 +275,7 @@ def test_the_doctor_says_in_words_that_a_data_folder_cannot_be_made(run: CliRunn
 
 
 def test_the_doctor_finds_a_broker_that_does_not_start(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By starting it; its last words are shown."""
+    """The doctor starts a broker, and shows its last output."""
     monkeypatch.setattr(broker_server, "server_binary", lambda: Path("/dev/null/valkey-server"))
     sick = run.invoke(captionq, ["doctor"])
     assert sick.exit_code == 1
@@ -278,7 +283,7 @@ def test_the_doctor_finds_a_broker_that_does_not_start(run: CliRunner, monkeypat
 
 
 def test_the_doctor_finds_a_worker_that_cannot_register(run: CliRunner, settings: Settings, connection: Redis) -> None:
-    """It does with the broker what a worker does at its start."""
+    """The doctor registers with the broker as a worker does at its start."""
     connection.set("rq:workers", "no set")
     sick = run.invoke(captionq, ["doctor"])
     assert sick.exit_code == 1
@@ -288,7 +293,7 @@ def test_the_doctor_finds_a_worker_that_cannot_register(run: CliRunner, settings
 def test_the_doctor_leaves_a_running_broker_and_its_workers_alone(
     run: CliRunner, connection: Redis, store: Store
 ) -> None:
-    """It registers under a name of its own and takes no job."""
+    """The doctor registers under a name of its own and takes no job."""
     push(connection, Lane.BULK, [job.id for job in add_batch(store, 2)[1]])
     worker = QueueWorker("worker", connection)
     worker.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
@@ -308,7 +313,7 @@ def test_the_doctor_is_colourful_on_a_terminal_only_and_not_with_no_color(run: C
     ("name", "value"), [("CAPTIONQ_SLOTS", "many"), ("CAPTIONQ_ALLOWED_ROOTS", "/pictures"), ("CAPTIONQ_GRACE", "-1")]
 )
 def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
-    """One line with the variable, and no traceback."""
+    """The error is one line with the variable, without a traceback."""
     result = run.invoke(captionq, ["jobs", "list"], env={name: value})
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
@@ -316,7 +321,7 @@ def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
 
 
 def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """By their kinds, with the first of each."""
+    """Folders are counted by kind, with the first path of each."""
     report = make_report(as_json=False)
     report.left_out = [Path("/pictures/A.photoslibrary"), *(Path(f"/nas/{name}/@eaDir") for name in ("a", "b"))]
     report.left_out.append(Path("/pictures/B.PhotosLibrary"))
@@ -331,7 +336,7 @@ def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixt
 
 
 def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are captions all the same, and are counted as such."""
+    """Such answers still count as captions."""
     report = make_report(as_json=False)
     for name, quality in (("fine", None), ("loops", "repetition"), ("silent", "empty")):
         job = Job(model="demo", request="{}", digest=name, source=f"file:///pictures/{name}.jpg")
