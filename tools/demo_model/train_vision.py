@@ -105,8 +105,8 @@ def build(folder: Path, init: Path | None, seed: int) -> Trainee:
     return Trainee(model, model.config.vision_config.out_hidden_size, leads_tower=init is None)
 
 
-def main() -> None:
-    """Parse the arguments and train."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     parser.add_argument("--init", type=Path, help="a model folder with the initial weights")
@@ -123,7 +123,12 @@ def main() -> None:
         help="share of one-picture questions that ask which colour belongs to which shape",
     )
     parser.add_argument("--seed", type=int, default=11)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse the arguments and train."""
+    arguments = parse_arguments()
     rng = random.Random(arguments.seed)
     pictures = draw_pictures(arguments.pictures, rng)
     trainee = build(arguments.out, arguments.init, arguments.seed)
