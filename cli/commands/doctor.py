@@ -142,7 +142,7 @@ def _model(settings: Settings) -> str:
     from jobs.models.model_info import cache_dir, list_models
 
     if any(model.name == settings.model for model in list_models()):
-        return f"{settings.model} is downloaded or built in"
+        return f"{settings.model} is ready to load"
     return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use"
 
 
