@@ -1,4 +1,4 @@
-# The API alone, for docker-compose.yml: the worker wants the host's GPU.
+# The API only, for docker-compose.yml: the worker needs the host's GPU.
 FROM python:3.12-slim
 
 RUN useradd --create-home --uid 1000 captionq && mkdir /data && chown captionq /data

@@ -1,6 +1,6 @@
 # `make demo` shows captionq at work, `make test` is the one gate. Both set up .venv by themselves.
 
-# Compiled modules are kept: without them every start of a process costs seconds.
+# Keep compiled modules: without them every start of a process costs seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ layers: $(VENV)/.develop
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Measures tiny models of all families beside mlx-vlm, and writes docs/models.md: some ten minutes.
+# Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop
 	$(BIN)/python -m tools.families
 
@@ -40,12 +40,12 @@ format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The worker of docker-compose.yml's API: it shares its database, broker and uploads.
+# Run the worker for docker-compose.yml's API, on the same database, broker and uploads.
 worker-for-compose: $(VENV)/.use
 	CAPTIONQ_DATABASE_URL=postgresql+psycopg://captionq@127.0.0.1:5432/captionq PGPASSWORD="$$CAPTIONQ_POSTGRES_PASSWORD" \
 	CAPTIONQ_REDIS_URL=redis://127.0.0.1:6379/0 CAPTIONQ_DATA_DIR=captionq-data $(BIN)/captionq work
 
-# uv installs the hashed locks; it is put into .venv by pip when it is missing.
+# uv installs the hashed locks; pip puts uv into .venv.
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "captionq needs Python 3.11 or newer; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)

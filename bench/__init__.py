@@ -1,1 +1,1 @@
-"""What captionq is measured with: nothing here is installed with it."""
+"""Benchmarks of captionq, which are not installed with it."""

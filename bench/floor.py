@@ -1,9 +1,9 @@
-"""What the stages of a caption cost by themselves, as JSON: no arrangement of the same work can be faster than their sum.
+"""The cost of each stage of a caption by itself, as JSON: no arrangement of the same work can be faster than the sum.
 
     python -m bench.floor MODEL PICTURES [--slots 32] [--preload LIBRARY]
 
-Medians in seconds an image. `vision` and `prefill` run over batches of 8, `decode` over batches of `--slots`. The floor leaves
-out decoding the files and the processor, which can hide beside the model where there is a core for it; `one_core` counts them.
+Medians in seconds per image. `vision` and `prefill` run over batches of 8, `decode` over batches of `--slots`. The floor leaves
+out decoding the files and the processor, which can run beside the model on a core of their own; `one_core` counts them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from bench.tasks import PIXEL_SETTINGS, make_task, parser
 from cli.benchmark.contest import Task
 from cli.benchmark.processes import ended, start
 
-#: Images that the vision tower and the prefill take at once.
+#: Images per batch of the vision tower and of the prefill.
 GROUP = 8
-#: How often each stage is measured.
+#: Number of measurements of each stage.
 REPEATS = 3
-#: Steps over which decoding is measured.
+#: Number of measured decode steps.
 STEPS = 8
 
 
 def run_floor(task: Task, folder: Path) -> dict[str, float]:
-    """Measure in a process of its own. Raises BenchmarkError."""
+    """Measure the stages in a process of its own. Raises BenchmarkError."""
     environment = {**task.environment, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    wanted = {
+    order = {
         "model": task.model,
         "prompt": task.prompt,
         "max_tokens": task.max_tokens,
@@ -43,19 +43,19 @@ def run_floor(task: Task, folder: Path) -> dict[str, float]:
     }
     log = folder / "floor.log"
     process = start("from bench.floor import measure; measure()", environment=environment, log=log)
-    stages: dict[str, float] = json.loads(ended(process, log, json.dumps(wanted)))
+    stages: dict[str, float] = json.loads(ended(process, log, json.dumps(order)))
     return stages
 
 
 def measure() -> None:
-    """Read what is wanted, measure, write the stages."""
-    wanted = json.load(sys.stdin)
-    stages = Stages(wanted["model"], wanted["prompt"], wanted["images"]).measure(wanted["slots"], wanted["max_tokens"])
+    """Read the order from standard input, measure, write the stages to standard output."""
+    order = json.load(sys.stdin)
+    stages = Stages(order["model"], order["prompt"], order["images"]).measure(order["slots"], order["max_tokens"])
     json.dump(stages, sys.stdout)
 
 
 class Stages:
-    """A model and some pictures, through mlx-vlm's own calls."""
+    """The stages of a model with some pictures, through mlx-vlm's own calls."""
 
     def __init__(self, model: str, prompt: str, images: Sequence[str]) -> None:
         from mlx_vlm import load
@@ -65,11 +65,11 @@ class Stages:
         content = [{"type": "image"}, {"type": "text", "text": prompt, "content": prompt}]
         messages = [{"role": "user", "content": content}]
         self._prompt = apply_chat_template(self._processor, self._model.config, messages, num_images=1)
-        # Few pictures come round again.
+        # If there are too few pictures, they are used several times.
         self._images = list(islice(cycle(map(Path, images)), REPEATS * GROUP))
 
     def measure(self, slots: int, max_tokens: int) -> dict[str, float]:
-        """Seconds an image by stage, and the floors in images a second."""
+        """Return seconds per image by stage, and the floors in images per second."""
         stages: dict[str, float] = {}
         rows: list[dict[str, Any]] = []
         for name, environment in PIXEL_SETTINGS.items():
@@ -77,7 +77,7 @@ class Stages:
             stages[f"file_{name}"], stages[f"processor_{name}"], rows = self._preprocess()
         stages["vision"] = self._median(lambda at: self._vision(rows[at : at + GROUP])) / GROUP
         stages["prefill"] = self._median(lambda at: self._prefill(rows[at : at + GROUP])[0]) / GROUP
-        # They were cut to the shortest of their group; what each had more would be computed too, without any padding.
+        # Prompts were cut to the shortest of their group. Their whole length, without padding, counts.
         lengths = [row["input_ids"].shape[1] for row in rows]
         cut = [min(lengths[at : at + GROUP]) for at in range(0, REPEATS * GROUP, GROUP)]
         stages["prefill"] *= statistics.mean(lengths) / statistics.mean(cut)
@@ -94,7 +94,7 @@ class Stages:
         return statistics.median(stage(at) for at in range(0, REPEATS * GROUP, GROUP))
 
     def _preprocess(self) -> tuple[float, float, list[dict[str, Any]]]:
-        """Median seconds of captionq's decoding of a file, and of mlx-vlm's processor; and what the latter made."""
+        """Return median seconds of captionq's decoding of a file and of mlx-vlm's processor, and the processor's arrays."""
         import mlx.core as mx
         from mlx_vlm.utils import prepare_inputs
 
@@ -123,7 +123,7 @@ class Stages:
         return _seconds(lambda: mx.eval(self._model.vision_tower(pixels, grid)))
 
     def _embedded(self, rows: Sequence[dict[str, Any]]) -> tuple[Any, Any, Any]:
-        """Ids, embeddings and positions of rows, cut to the shortest: they differ by a few image tokens."""
+        """Return ids, embeddings and positions, cut to the shortest prompt: prompts differ by a few image tokens."""
         import mlx.core as mx
 
         length = min(row["input_ids"].shape[1] for row in rows)
@@ -142,7 +142,7 @@ class Stages:
         return batch
 
     def _prefill(self, rows: Sequence[dict[str, Any]]) -> tuple[float, Any, Any]:
-        """All but the last token into the caches alone, then the last one, whose logits are wanted."""
+        """Prefill all but the last token, then the last one, whose logits are needed. Returns seconds, caches, last positions."""
         import mlx.core as mx
         from mlx_vlm.models.cache import make_prompt_cache
 
@@ -159,7 +159,7 @@ class Stages:
         return _seconds(both_parts), cache, positions[..., -1:]
 
     def _step(self, rows: Sequence[dict[str, Any]], slots: int) -> float:
-        """Seconds of one step of `slots` rows, greedy."""
+        """Return the seconds of one greedy decode step of `slots` sequences."""
         import mlx.core as mx
 
         _, cache, positions = self._prefill((list(rows) * slots)[:slots])

@@ -1,9 +1,9 @@
-"""How long somebody waits for a first token while a bulk run goes, as JSON.
+"""The time to an interactive request's first token during a bulk run, as JSON.
 
     python -m bench.latency MODEL PICTURES [--slots 32] [--preload LIBRARY]
 
-Requests for one token, one after the other, in the interactive lane of a warm captionq: first alone, then beside a bulk run. Each
-is about a picture that nobody has asked about before. Seconds from the row's creation to its end, from the store.
+Requests for one token, one after the other, in the interactive lane of a warm captionq: first on an idle worker (`alone`), then
+during a bulk run (`beside`). Each is about a new picture. Seconds from the row's creation to its end, from the store.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from jobs.requests import Request, Sampling
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job, JobStatus, Lane
 
-#: Requests without company, and at most so many beside the bulk run.
+#: Requests on an idle worker, and most requests during the bulk run.
 REQUESTS = 12
-#: Pictures that the bulk run has besides those of the task, so that it outlasts the requests.
+#: Pictures that are added to the bulk run, so that it outlasts the requests.
 MORE_BULK = 40
-#: Seconds between an answer and the next request, so that they come at any moment of a step.
+#: Seconds between an answer and the next request, so that requests arrive at any moment of a decode step.
 PAUSE = 0.31
 
 
 def run_latency(task: Task) -> dict[str, object]:
-    """Seconds of each request, their medians, and the ratio of these. Raises BenchmarkError."""
+    """Return the seconds of each request, their medians, and the medians' ratio. Raises BenchmarkError."""
     with product(task) as running, ThreadPoolExecutor(1) as threads, TemporaryDirectory() as folder:
         pictures = save_pictures(Path(folder), 2 * REQUESTS + MORE_BULK, seed=2)
         asked_alone, asked_beside = pictures[:REQUESTS], pictures[REQUESTS : 2 * REQUESTS]
@@ -49,7 +49,7 @@ def run_latency(task: Task) -> dict[str, object]:
         bulk.result()
         store.close()
     if not beside:
-        raise BenchmarkError("The bulk run was over before a request could be made; take more images.")
+        raise BenchmarkError("The bulk run was over before a request could be made; use more images.")
     medians = statistics.median(alone), statistics.median(beside)
     return {"alone": alone, "beside": beside, "medians": medians, "ratio": medians[1] / medians[0]}
 
@@ -61,7 +61,7 @@ def _wait_for_full_batch(store: Store, bulk: Future[list[Job]]) -> None:
 
 
 def _ask(running: Product, store: Store, task: Task, image: Path) -> float:
-    """One question about one picture, for one token; seconds until it is answered."""
+    """Ask one question about one picture, for one token; return the seconds until the answer."""
     request = Request.about_image(image, model=task.model, prompt=task.prompt, sampling=Sampling(max_tokens=1))
     job = Job(
         lane=Lane.INTERACTIVE,

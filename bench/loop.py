@@ -2,8 +2,8 @@
 
     python -m bench.loop MODEL PICTURES [--pixels draft] [--preload LIBRARY]
 
-Load, warm up, then one picture after the other. `full`: mlx-vlm opens the files; `draft`: captionq decodes them, as it does for
-itself with those settings.
+The loop loads the model, warms up, and answers about one picture after the other. `full`: mlx-vlm opens the files; `draft`:
+captionq decodes them, as in its own runs with those settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cli.benchmark.loop import run_loop
 
 
 def main() -> None:
-    """Parse the arguments and run."""
+    """Parse the arguments and run the loop."""
     made = parser(__doc__)
     made.add_argument("--pixels", choices=list(PIXEL_SETTINGS), default="full")
     arguments = made.parse_args()

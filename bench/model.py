@@ -1,9 +1,9 @@
-"""Make the benchmark's model: a `qwen2_vl` of 38 M parameters with random weights, whole as on disk.
+"""Make the benchmark's model: a complete folder of a `qwen2_vl` with 38 M random parameters.
 
     python -m bench.model FOLDER
 
-It knows nothing and answers with words that hang on the picture, always as many as it may: no id but a word's can be the
-likeliest. Each word is one token and unlike all others, so that equal texts mean equal token ids.
+The model knows nothing. Its answers depend on the picture and always have the greatest length, because only words can be the
+most likely token. Each word is one token and unlike all others, so equal texts mean equal token ids.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from jobs.models.model_info import built_in_models
 #: Ids of the built-in model's tokenizer, which comes first in this one's vocabulary.
 _IM_END, _VISION_START, _VISION_END, _IMAGE, _VIDEO = 2, 3, 4, 6, 7
 VOCABULARY = 8192
-#: Of a picture, after the processor has scaled it: 224², 64 tokens.
+#: Area of a picture after the processor has scaled it: 224², 64 tokens.
 PIXELS = 224 * 224
-#: By how much fresh random weights are multiplied, so that the logits lie apart and hang on what came before.
+#: Factor of the random weights, so that the logits lie apart and depend on the tokens before.
 _GROWTH = 2.0
 
 #: Qwen2-VL's, with its default system prompt; the `vision_id` counter is left out.
@@ -82,7 +82,7 @@ _PREPROCESSOR = {
 
 
 def save_model(folder: Path, seed: int = 0) -> int:
-    """Write config, weights, tokenizer, processor config and chat template; returns the number of parameters."""
+    """Write config, weights, tokenizer, processor config and chat template. Returns the number of parameters."""
     folder.mkdir(parents=True, exist_ok=True)
     written = _save_tokenizer(folder)
     files = {
@@ -97,7 +97,7 @@ def save_model(folder: Path, seed: int = 0) -> int:
 
 
 def _save_tokenizer(folder: Path) -> int:
-    """The built-in model's byte-level BPE, filled up with words that no text is split into; returns the id of the first."""
+    """Write the built-in model's byte-level BPE, filled up with words that no text is split into. Returns the first word's id."""
     source = built_in_models()["demo"]
     tokenizer = json.loads((source / "tokenizer.json").read_text())
     vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
@@ -119,7 +119,7 @@ def _save_weights(folder: Path, seed: int, first_word: int) -> int:
         name: array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH
         for name, array in tree_flatten(qwen2_vl.Model(config).parameters())
     }
-    # The logit of what is no word is nought, and among thousands of random ones some are far above it.
+    # The logit of an id that is not a word is 0, and among thousands of random logits some are far above 0.
     head = weights["language_model.lm_head.weight"]
     weights["language_model.lm_head.weight"] = mx.where(mx.arange(VOCABULARY)[:, None] < first_word, 0, head)
     mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "mlx"})

@@ -12,7 +12,7 @@ from cli.benchmark.pictures import save_pictures
 
 
 def main() -> None:
-    """Parse the arguments and draw."""
+    """Parse the arguments and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=64)

@@ -2,8 +2,8 @@
 
     python -m bench.product MODEL PICTURES [--slots 32] [--pixels draft] [--preload LIBRARY]
 
-In the time: rows, queue entries, decoding, generation, text files, results in the store. Not in it: the command's own start,
-and loading and warming up the model.
+Measured: rows, queue entries, decoding, generation, text files, results in the store. Not measured: the command's own start, and
+loading and warming up the model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cli.benchmark.product import run_product
 
 
 def main() -> None:
-    """Parse the arguments and run."""
+    """Parse the arguments and run captionq."""
     made = parser(__doc__)
     made.add_argument("--pixels", choices=list(PIXEL_SETTINGS), default="full")
     arguments = made.parse_args()

@@ -1,8 +1,8 @@
-"""The whole benchmark: loop, captionq and floor in turns, then the latency; writes the record and a chart.
+"""The whole benchmark: the latency, then loop, captionq and floor in turns. Writes the record and a chart.
 
     python -m bench.run MODEL PICTURES [--rounds 3] [--slots 32] [--preload LIBRARY] [--record bench/result.json]
 
-The chart lies beside the record, with the ending `.png`. What the columns mean: bench/README.md.
+The chart is beside the record, with the ending `.png`. bench/README.md explains the columns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cli.benchmark.rounds import all_wrong, interleaved, median_of, summarise
 Rounds = Sequence[Mapping[str, Run]]
 Stages = Mapping[str, float]
 
-#: Contestants that are runs, and what the chart calls them.
+#: Contestants → their names in the chart.
 TITLES = {"loop": "plain loop", "full": "captionq, full pixels", "draft": "captionq, JPEG draft"}
 
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Everything that is measured, as it goes into the record."""
+    """Measure everything; return the record."""
     full = make_task(arguments, folder, FULL_PIXELS)
     draft = make_task(arguments, folder, DRAFT_PIXELS)
     _note(0, "latency")
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _rounds(full: Task, draft: Task, folder: Path, count: int) -> tuple[Rounds, list[Stages]]:
-    """Runs and stage times of every round. The floor takes its turn like any contestant: it is measured side by side."""
+    """Return the runs and the stage times of every round. The floor takes its turn like any contestant."""
     stages: list[Stages] = []
 
     def floor() -> None:
@@ -96,7 +96,7 @@ def _rounds(full: Task, draft: Task, folder: Path, count: int) -> tuple[Rounds, 
 
 
 def _floor(rounds: Rounds, stages: Sequence[Stages]) -> dict[str, float]:
-    """Medians of the stages (seconds an image) and floors (images/s), and each run's share of its round's floor."""
+    """Return medians of the stages (seconds per image) and floors (images/s), and each run's share of its round's floor."""
     medians = {name: statistics.median(one[name] for one in stages) for name in stages[0]}
     pairs = list(zip(rounds, stages, strict=True))
     for name in TITLES:
@@ -105,14 +105,14 @@ def _floor(rounds: Rounds, stages: Sequence[Stages]) -> dict[str, float]:
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, object]:
-    """What the processes were given of the machine."""
-    # Linux alone can give a process fewer cores than there are.
+    """Return the share of the machine that the processes had."""
+    # Only Linux can limit a process to some of the cores.
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return {"cores_used": cores, "threads": ONE_THREAD, "preload": arguments.preload and arguments.preload.name}
 
 
 def draw(record: Mapping[str, Any], path: Path) -> None:
-    """The speeds, and how far they may go."""
+    """Write the chart: the speeds, and the floor as their limit."""
     bars = []
     for name, title in TITLES.items():
         row = record["summary"][name]
@@ -120,14 +120,14 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
         note += "" if name == "loop" else f", {row['rate_ratio']:.2f} x the loop"
         bars.append(Bar(title, row["images_per_second"], note, "plain" if name == "loop" else "ours"))
     floor = record["floor"]["floor"]
-    bars.append(Bar("the model alone", floor, f"{floor:.2f} images/s", "limit"))
+    bars.append(Bar("the model only", floor, f"{floor:.2f} images/s", "limit"))
     limits = record["environment"]
     subtitle = f"{record['images']} photo-like JPEGs, {record['max_tokens']} tokens each, {record['slots']} slots"
     footer = [
         # Pillow's font has neither × nor ².
         f"38 M random weights (qwen2_vl, 224 x 224 px) on {limits['device']}, {limits['cores_used']} cores, "
         f"BLAS: {limits['preload'] or 'of the wheel'}, one thread.",
-        f"Medians of {len(record['rounds'])} rounds in turns. The model alone: vision, prefill and decoding in batches, "
+        f"Medians of {len(record['rounds'])} rounds in turns. The model only: vision, prefill and decoding in batches, "
         "nothing between them.",
     ]
     draw_bars(path, "Images a second", subtitle, bars, footer)

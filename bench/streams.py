@@ -1,11 +1,11 @@
-"""Many streams at once: is every answer that of its own picture, and how long until its first text, as JSON.
+"""Many streams at once: the number of lost and mixed-up answers, and the times to the first text, as JSON.
 
     python -m bench.streams [--streams 200] [--rounds 3]
 
 On Linux with LD_PRELOAD=LIBRARY OMP_NUM_THREADS=1 before it: see README.md.
 
 Starts `captionq serve` with the built-in model in a data folder of its own. All requests are sent at the same moment, each about
-a picture of its own; then one at a time, for comparison. Seconds are the client's, on the same machine.
+a picture of its own, and some one at a time, for comparison. Seconds are the client's, on the same machine.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from jobs.settings import Settings
 from tests.support.scenes import Drawn, draw_many
 from tests.support.serving import about, data_uri, serving
 
-#: Seconds that a stream may take in all.
+#: Most seconds of a stream.
 PATIENCE = 600.0
-#: Requests without company.
+#: Requests that are sent one at a time.
 ALONE = 20
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one stream: its text, and the seconds until its first and last piece."""
+    """The answer of one stream: its text, and the seconds until its first and last piece."""
 
     text: str
     first: float
@@ -42,7 +42,7 @@ class Answer:
 
 
 async def ask_all(url: str, pictures: list[Drawn], *, at_a_time: int) -> list[Answer]:
-    """The answer about each picture, with so many streams open at a time."""
+    """Return the answer about each picture, with `at_a_time` streams open at once."""
     bodies = [about(_uri(drawn), stream=True) for drawn in pictures]
     limits = httpx2.Limits(max_connections=at_a_time)
     turns = asyncio.Semaphore(at_a_time)
@@ -76,7 +76,7 @@ def _uri(drawn: Drawn) -> str:
 
 
 def measure(streams: int, rounds: int) -> dict[str, object]:
-    """Medians over the rounds; `wrong` and `lost` over all of them."""
+    """Return medians over the rounds, and the number of `wrong` and `lost` answers of all rounds."""
     pictures = draw_many(streams)
     wrong = lost = 0
     firsts: dict[str, list[float]] = {"alone": [], "p50": [], "p95": [], "all": []}
@@ -102,7 +102,7 @@ def measure(streams: int, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """The command line."""
+    """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,1 +1,1 @@
-"""What a person types: the `captionq` command."""
+"""The `captionq` command: its commands, the runs behind them, their output."""

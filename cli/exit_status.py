@@ -2,5 +2,5 @@
 
 ALL_CAPTIONED = 0
 SOME_FAILED = 1
-#: Ctrl-C, as shells report it: 128 + SIGINT.
+#: Ended by Ctrl-C, as shells report it: 128 + SIGINT.
 INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""The `captionq` command: a group whose commands are imported when they are called for."""
+"""The `captionq` command: a group that imports a command when it is called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from cli.exit_status import INTERRUPTED
 
-#: Command → the module that holds it, under the same name. In the order of the help page.
+#: Command → the module that holds it under the same name, in the order of the help page.
 COMMANDS = {
     "caption": "cli.commands.caption",
     "serve": "cli.commands.serve",
@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Finds commands by name, and turns captionq's errors into a line on the terminal."""
+    """A group that finds commands by name and turns captionq's errors into one line on the terminal."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -58,5 +58,5 @@ def captionq() -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     captionq(prog_name="captionq")

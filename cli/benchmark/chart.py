@@ -1,4 +1,4 @@
-"""Bars on a white ground, drawn with what is installed anyway."""
+"""Bar charts on a white ground, drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COLOURS = {"plain": (151, 160, 170), "ours": (30, 110, 190), "limit": (213, 222
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar."""
+    """A bar of the chart."""
 
     label: str
     value: float
-    #: What is written behind it: the value, in words.
+    #: The text behind the bar: its value, in words.
     note: str
     #: `plain`, `ours` or `limit`.
     kind: str = "ours"

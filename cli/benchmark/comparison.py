@@ -23,12 +23,12 @@ from jobs.settings import Settings
 from worker.models.download import fetch
 from worker.pipeline.preprocess import decode
 
-#: Pictures that every contestant is asked about before the clock starts.
+#: Pictures that every contestant answers about before the clock starts.
 WARM_UP = 4
 
 
 class Comparison:
-    """The plain loop and captionq, in turns."""
+    """A comparison of the plain loop and captionq, in turns."""
 
     def __init__(self, settings: Settings, *, model: str, prompt: str, max_tokens: int, rounds: int) -> None:
         self._settings = settings
@@ -44,9 +44,9 @@ class Comparison:
 
     @contextmanager
     def pictures(self, folder: Path | None, count: int) -> Iterator[tuple[list[Path], list[Path]]]:
-        """Up to `count` usable pictures of the folder, or as many that are made, and some to warm up with.
+        """Provide up to `count` usable pictures of the folder, or `count` generated ones, and some to warm up with.
 
-        Raises BenchmarkError when the folder has none.
+        Raises BenchmarkError if the folder has no usable picture.
         """
         with TemporaryDirectory(prefix="captionq-bench-") as made:
             warm_up = save_pictures(Path(made) / "warm-up", WARM_UP, seed=1)
@@ -55,11 +55,11 @@ class Comparison:
             else:
                 chosen = list(islice(filter(self._usable, find_images([folder], recursive=True)), count))
             if not chosen:
-                raise BenchmarkError(f"There is no usable picture in {folder}.")
+                raise BenchmarkError(f"No usable picture in {folder}.")
             yield chosen, warm_up
 
     def run(self, images: list[Path], warm_up: list[Path]) -> Result:
-        """All rounds. Raises BenchmarkError."""
+        """Run all rounds. Raises BenchmarkError."""
         task = Task(self._model, self._prompt, self._max_tokens, tuple(images), tuple(warm_up))
         with TemporaryDirectory(prefix="captionq-bench-") as logs:
 
@@ -73,7 +73,7 @@ class Comparison:
         click.echo(f"Round {number + 1} of {self._rounds}: {name} …", err=True)
 
     def _usable(self, path: Path) -> bool:
-        """A broken file would end the loop; captionq's way with it is tested elsewhere."""
+        """Leave out broken files: they would end the loop."""
         try:
             decode(path, self._settings)
         except ImageError as error:

@@ -1,4 +1,4 @@
-"""What is asked of every contestant, and what each of them gives."""
+"""The task of every contestant, and the result of its run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Task:
-    """The same work for all."""
+    """The work, the same for all contestants."""
 
     model: str
     prompt: str
     max_tokens: int
     images: tuple[Path, ...]
-    #: Asked about before the clock starts, so that no contestant is measured while it loads or compiles.
+    #: Pictures asked about before the clock starts, so that no contestant is measured while it loads or compiles.
     warm_up: tuple[Path, ...]
     #: Environment variables of the contestants: `CAPTIONQ_*`, `OMP_NUM_THREADS`, `LD_PRELOAD` …
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -23,30 +23,30 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """One contestant, once."""
+    """The result of one run of a contestant."""
 
-    #: From the first picture (the loop) or the submission (captionq) to the last answer.
+    #: Seconds from the first picture (the loop) or the submission (captionq) to the last answer.
     seconds: float
     #: CPU seconds of the process that holds the model, in that time.
     cpu_seconds: float
-    #: An answer an image, in order; None where there is none.
+    #: An answer for each image, in order; None if the image has no answer.
     texts: tuple[str | None, ...]
     #: Generated tokens of all answers: contestants that did the same work have the same number.
     tokens: int
-    #: Bytes that mlx held at most, and bytes of that process that were resident at most.
+    #: Peak bytes that mlx held, and peak resident bytes of that process.
     peak_memory: int
     max_rss: int
-    #: Share of `seconds` in which the worker was not in its engine, and where it was then, by file; captionq only.
+    #: Share of `seconds` that the worker spent outside its engine, in all and by file; captionq only.
     outside: float | None = None
     outside_by_file: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
-        """Images a second."""
+        """Images per second."""
         return len(self.texts) / self.seconds
 
     def as_json(self, *, texts: bool = False) -> dict[str, object]:
-        """Raw values for the record; the texts only when they are wanted."""
+        """Return the raw values for the record, with the texts if `texts` is set."""
         row = {**asdict(self), "images_per_second": self.rate}
         if not texts:
             del row["texts"]
@@ -54,6 +54,6 @@ class Run:
 
 
 def wrong_rows(run: Run, expected: Run) -> list[int]:
-    """The images for which a contestant's answer is not the one that is expected."""
+    """Return the numbers of the images whose answer is not the expected one."""
     pairs = zip(run.texts, expected.texts, strict=True)
     return [number for number, (got, wanted) in enumerate(pairs) if got is None or got != wanted]

@@ -12,7 +12,7 @@ _CODE = "from cli.benchmark.plain_loop import main; main()"
 
 
 def run_loop(task: Task, folder: Path, *, same_pixels: bool) -> Run:
-    """Load the model, warm it up, then one picture after the other. Raises BenchmarkError.
+    """Load the model, warm it up, then answer about one picture after the other. Raises BenchmarkError.
 
     `same_pixels`: captionq decodes the pictures, to the area that its settings allow; otherwise mlx-vlm opens the files.
     """

@@ -1,4 +1,4 @@
-"""Pictures that cost what photographs cost: soft light, edges and grain, as JPEGs of a camera's shapes."""
+"""Pictures that cost as much as photographs: soft light, edges and grain, as JPEGs of a camera's shapes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _picture(rng: np.random.Generator) -> Image.Image:
     long = int(rng.choice(LONG_SIDES))
     short = round(long / float(rng.choice(ASPECTS)))
     size = (long, short) if rng.random() < 0.6 else (short, long)
-    # A few random colours drawn out over the whole frame are soft light; more of them, fainter, are what it falls on.
+    # A few random colours stretched over the whole frame look like soft light; more of them, fainter, like lit objects.
     light = _field(rng, size, (4, 3))
     picture = Image.blend(light, _field(rng, size, (24, 18)), 0.35)
     draw = ImageDraw.Draw(picture)

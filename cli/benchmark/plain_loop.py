@@ -1,6 +1,6 @@
-"""What captionq is measured against: a loop over `mlx_vlm.generate`, one picture after the other, as anyone would write it.
+"""The plain loop that captionq is measured against: `mlx_vlm.generate` for one picture after the other.
 
-A process of its own: it reads a task as JSON from the standard input and writes what came of it as JSON to the standard output.
+Runs as a process of its own, which reads a task as JSON from standard input and writes the answers as JSON to standard output.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from worker.pipeline.preprocess import decode
 
 
 class Task(TypedDict):
-    """What is to be done."""
+    """The task, as JSON."""
 
     model: str
     prompt: str
     max_tokens: int
     #: Paths, in order.
     images: list[str]
-    #: Paths of pictures that are asked about before the clock starts.
+    #: Paths of the pictures to warm up with, before the clock starts.
     warm_up: list[str]
     #: Whether captionq decodes the pictures, to its budget of pixels; otherwise mlx-vlm opens the files.
     same_pixels: bool
 
 
 class Answers(TypedDict):
-    """What came of it."""
+    """The answers and their cost, as JSON."""
 
-    #: From the first picture to the last answer; loading and warming up came before.
+    #: Seconds from the first picture to the last answer, without loading and warming up.
     seconds: float
-    #: Of CPU time, of all threads.
+    #: CPU seconds of all threads.
     cpu_seconds: float
-    #: An answer an image, in the order of the task, without stop tokens.
+    #: An answer for each image, in the order of the task, without stop tokens.
     token_ids: list[list[int]]
     texts: list[str]
-    #: Bytes that mlx held at most; bytes of the process that were resident at most.
+    #: Peak bytes that mlx held; peak resident bytes of the process.
     peak_memory: int
     max_rss: int
 
 
 def main() -> None:
-    """Read the task, do it, write the answers."""
+    """Read the task, run the loop, write the answers."""
     task: Task = json.load(sys.stdin)
-    # Libraries print what they like; the standard output is for the answers.
+    # Libraries print to standard output, which is for the answers here.
     with contextlib.redirect_stdout(sys.stderr):
         answers = run(task, read_settings())
     json.dump(answers, sys.stdout)
 
 
 def run(task: Task, settings: Settings) -> Answers:
-    """One picture after the other. Raises ModelError, ImageError."""
+    """Answer about one picture after the other. Raises ModelError, ImageError."""
     loaded = load(task["model"])
     prompt = _prompt(loaded, task["prompt"])
     for image in task["warm_up"]:
@@ -80,7 +80,7 @@ def run(task: Task, settings: Settings) -> Answers:
 
 
 def _prompt(loaded: LoadedModel, question: str) -> str:
-    """The picture first, then the question: given a plain string, mlx-vlm puts the picture last for some families."""
+    """Make a prompt with the picture before the question; for a plain string, mlx-vlm puts the picture last in some families."""
     from mlx_vlm.prompt_utils import apply_chat_template
 
     content = [{"type": "image"}, {"type": "text", "text": question, "content": question}]

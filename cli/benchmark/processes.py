@@ -1,4 +1,4 @@
-"""The contestants' processes: started with settings of their own, and ended with whoever started them."""
+"""The contestants' processes: started with settings of their own, and ended with the benchmark."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from pathlib import Path
 
 from jobs.errors import BenchmarkError
 
-#: Seconds that a worker gets to end.
+#: Seconds that a process gets to end.
 STOP_SECONDS = 30.0
-#: Lines of a failed process's last words that are shown.
-LAST_WORDS = 3
-
-
-#: Settings that would lead a contestant into its user's own data, or keep it out of its pictures.
-_NOT_THEIRS = ("CAPTIONQ_DATABASE_URL", "CAPTIONQ_REDIS_URL", "CAPTIONQ_ALLOWED_ROOTS")
+#: Last lines of a failed process's output that an error shows.
+SHOWN_LINES = 3
+#: Settings that are not inherited: they would lead a contestant into the user's data, or keep it out of its pictures.
+_NOT_INHERITED = ("CAPTIONQ_DATABASE_URL", "CAPTIONQ_REDIS_URL", "CAPTIONQ_ALLOWED_ROOTS")
 
 
 def start(code: str, *arguments: str | Path, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Run Python code in a process that takes tasks from a pipe, hands results through another, and logs into a file."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_THEIRS}
-    # -P: a folder named `cli` where the user happens to be must not be taken for ours. A session of its own: Ctrl-C is for
-    # the one who started it, and who ends it.
+    """Run Python code in a process with pipes for its task and its result, and a file for its log."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    # -P: a folder named `cli` in the current directory must not be imported. A session of its own: Ctrl-C goes to the
+    # benchmark only, which then ends this process.
     with log.open("ab") as errors:
         return subprocess.Popen(
             [sys.executable, "-P", "-c", code, *map(str, arguments)],
@@ -37,7 +35,7 @@ def start(code: str, *arguments: str | Path, environment: Mapping[str, str], log
 
 
 def ended(process: subprocess.Popen[bytes], log: Path, task: str = "") -> bytes:
-    """Hand the task over, wait, and return what the process wrote. Killed when the wait is. Raises BenchmarkError."""
+    """Hand over the task, wait for the end, return the output. An interrupted wait kills the process. Raises BenchmarkError."""
     try:
         output, _ = process.communicate(task.encode())
     except BaseException:
@@ -50,7 +48,7 @@ def ended(process: subprocess.Popen[bytes], log: Path, task: str = "") -> bytes:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that runs until its standard input closes. One that has ended is left alone."""
+    """End a process, if it still runs, by closing its standard input; kill it after STOP_SECONDS."""
     if process.poll() is not None:
         return
     try:
@@ -63,9 +61,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def died(process: subprocess.Popen[bytes], log: Path) -> BenchmarkError:
-    """What to raise about a process that ended by itself."""
+    """Make the error for a process that ended by itself, with its last output."""
     words = log.read_text(errors="replace").strip().splitlines()
-    # captionq's own commands say what is wrong in such a line; an interpreter that ends with threads says more after it.
+    # captionq's own errors begin with "Error: "; an interpreter that ends while threads run prints more after them.
     said = [line for line in words if line.startswith("Error: ")] or words
-    reason = " ".join(said[-LAST_WORDS:]) or "no word"
+    reason = " ".join(said[-SHOWN_LINES:]) or "no output"
     return BenchmarkError(f"A process of the benchmark ended with {process.returncode}: {reason}")

@@ -1,7 +1,7 @@
 """The whole product as a contestant: `captionq caption` in front of a warm `captionq work`, in a data folder of its own.
 
-In the time: rows, queue entries, decoding of the files, generation, text files, results in the store, from the moment the run
-is written down to the moment its last result is. Not in it: the command's own start, and loading and warming up the model.
+Measured from the batch's row to its last result's: rows, queue entries, decoding of the files, generation, text files, results.
+Not measured: the command's own start, and loading and warming up the model.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 
-_WORK = "from cli.benchmark.stack_sampler import metered; from cli.main import main; metered(main)"
+_WORK = "from cli.benchmark.stack_sampler import run_sampled; from cli.main import main; run_sampled(main)"
 _CAPTION = "from cli.main import main; main()"
-#: Seconds that worker and broker get to come up; the model is loaded later.
+#: Seconds that worker and broker get to start; the model is loaded later.
 START_SECONDS = 60.0
 
 
 class Product:
-    """captionq with a warm worker, until its `with` block ends."""
+    """A captionq with a warm worker, in a data folder of its own."""
 
     def __init__(self, task: Task, folder: Path) -> None:
         self._task = task
         self._folder = folder
         self.settings = Settings(data_dir=folder / "data", database_url=None, redis_url=None)
-        self._report = folder / "meter.json"
+        self._report = folder / "samples.json"
         self._log = folder / "captionq.log"
         self._environment = _environment(task, self.settings)
         self._worker = start(_WORK, self._report, "work", "--until-eof", environment=self._environment, log=self._log)
         self._runs = 0
 
     def wait(self) -> None:
-        """Until the worker waits for jobs. Raises BenchmarkError."""
+        """Wait until the worker is ready for jobs. Raises BenchmarkError."""
         deadline = time.monotonic() + START_SECONDS
         while not (is_running(self.settings) and _broker_answers(self.settings)):
             if self._worker.poll() is not None:
                 raise died(self._worker, self._log)
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"The worker did not come up within {START_SECONDS:.0f} s.")
+                raise BenchmarkError(f"The worker did not start within {START_SECONDS:.0f} s.")
             time.sleep(0.05)
 
     def warm_up(self) -> None:
-        """Load the model, and let it answer about the first pictures. Raises BenchmarkError."""
+        """Load the model and answer about the pictures to warm up with. Raises BenchmarkError."""
         task = self._task
         question = Question(task.model, task.prompt, Sampling(max_tokens=task.max_tokens))
         wanted = [PendingImage(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
@@ -105,7 +105,7 @@ class Product:
         stop(self._worker)
 
     def close(self) -> dict[str, Any]:
-        """End the worker; returns its meter's report."""
+        """End the worker and return the report of its stack sampler. Raises BenchmarkError."""
         self.stop()
         if not self._report.exists():
             raise died(self._worker, self._log)
@@ -115,7 +115,7 @@ class Product:
 
 @contextmanager
 def product(task: Task) -> Iterator[Product]:
-    """A warm captionq whose every trace is gone afterwards."""
+    """Provide a warm captionq; its folder is removed afterwards."""
     # A broker that had to be killed may still be writing.
     with TemporaryDirectory(prefix="captionq-bench-", ignore_cleanup_errors=True) as folder:
         running = Product(task, Path(folder))
@@ -128,7 +128,7 @@ def product(task: Task) -> Iterator[Product]:
 
 
 def run_product(task: Task) -> Run:
-    """Start, warm up, and caption the images. Raises BenchmarkError."""
+    """Start captionq, warm it up, and caption the images. Raises BenchmarkError."""
     with product(task) as running:
         store = Store(running.settings)
         jobs = running.caption(task.images)
@@ -136,9 +136,9 @@ def run_product(task: Task) -> Run:
         store.close()
         finished = max(job.finished_at or 0.0 for job in jobs)
         report = running.close()
-    cpu_seconds, places = _window(report["looks"], submitted, finished)
-    looks = sum(places.values())
-    outside = {name: count / looks for name, count in places.most_common() if name}
+    cpu_seconds, places = _window(report["samples"], submitted, finished)
+    samples = sum(places.values())
+    outside = {name: count / samples for name, count in places.most_common() if name}
     return Run(
         seconds=finished - submitted,
         cpu_seconds=cpu_seconds,
@@ -146,16 +146,16 @@ def run_product(task: Task) -> Run:
         tokens=sum(job.completion_tokens or 0 for job in jobs),
         peak_memory=report["peak_memory"],
         max_rss=report["max_rss"],
-        outside=1 - places[""] / looks,
+        outside=1 - places[""] / samples,
         outside_by_file=outside,
     )
 
 
-def _window(looks: list[tuple[float, float, bool, str]], begin: float, end: float) -> tuple[float, Counter[str]]:
-    """CPU seconds between two times, and how often the worker was seen where; in the engine counts as ''."""
-    seen = [look for look in looks if begin <= look[0] <= end]
+def _window(samples: list[tuple[float, float, bool, str]], begin: float, end: float) -> tuple[float, Counter[str]]:
+    """Return the CPU seconds between two times, and the number of samples by file; samples in the engine count as ''."""
+    seen = [sample for sample in samples if begin <= sample[0] <= end]
     if not seen:
-        raise BenchmarkError("The run was too short to be measured; take more images or tokens.")
+        raise BenchmarkError("The run was too short to measure; use more images or tokens.")
     return seen[-1][1] - seen[0][1], Counter("" if inside else where or "elsewhere" for *_, inside, where in seen)
 
 

@@ -1,4 +1,4 @@
-"""What `captionq bench` says: a table, an object for programs, a chart."""
+"""The result of `captionq bench`: a table, an object for programs, a chart."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TITLES = {"loop": "plain loop", "captionq": "captionq"}
 
 
 class Result:
-    """The rounds of one comparison."""
+    """The rounds of one comparison, and their summary."""
 
     def __init__(self, task: Task, settings: Settings, rounds: Sequence[Mapping[str, Run]]) -> None:
         self._task = task
         self._settings = settings
         self._rounds = rounds
         self._summary = {name: summarise(rounds, name, "loop") for name in _TITLES}
-        #: The loop's first round is what is expected: it decodes each row alone.
+        #: The answers of the loop's first round are the expected ones: it decodes one sequence at a time.
         self._wrong = {name: all_wrong(rounds, name, rounds[0]["loop"]) for name in _TITLES}
         self._outside = median_of(rounds, "captionq", lambda run: run.outside or 0.0)
 
     def show(self, *, as_json: bool) -> None:
-        """Print it."""
+        """Print the table, or JSON."""
         if as_json:
             click.echo(json.dumps(self.as_json(), indent=1, ensure_ascii=False))
             return
@@ -57,7 +57,7 @@ class Result:
             click.echo(line)
 
     def as_json(self) -> dict[str, object]:
-        """Summary and raw values."""
+        """Return summary and raw values."""
         return {
             "environment": environment(),
             "model": self._task.model,
@@ -71,7 +71,7 @@ class Result:
         }
 
     def draw(self, path: Path) -> None:
-        """The speeds as bars."""
+        """Write the speeds to a PNG file, as bars."""
         bars = []
         for name, title in _TITLES.items():
             row = self._summary[name]
@@ -89,13 +89,13 @@ class Result:
         return [
             f"{self._what()}; medians of {len(self._rounds)} rounds in turns, the same pixels for both.",
             f"captionq: {self._settings.slots} slots; {self._outside:.1%} of its time outside the model. "
-            "memory: most that was resident.",
-            "differ: answers unlike those of the loop, which decodes each picture alone.",
+            "memory: peak resident.",
+            "differ: answers unlike those of the loop, which decodes one picture at a time.",
         ]
 
 
 def environment() -> dict[str, object]:
-    """What the figures hang on besides the code."""
+    """Return everything but the code that the figures depend on."""
     names = ("captionq", "mlx", "mlx-vlm", "mlx-lm", "pillow", "rq")
     return {
         "platform": platform.platform(),
@@ -108,5 +108,5 @@ def environment() -> dict[str, object]:
 
 
 def settings_of_note(settings: Settings) -> dict[str, object]:
-    """Those that change the speed."""
+    """Return the settings that change the speed."""
     return settings.model_dump(include={"slots", "max_pixels", "jpeg_draft", "preprocess_threads"})

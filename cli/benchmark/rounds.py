@@ -1,4 +1,4 @@
-"""Contestants in turn, several times over, and what the rounds say together."""
+"""Rounds of contestants in turn, and the summary of all rounds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Outcome = TypeVar("Outcome")
 def interleaved(
     contestants: Mapping[str, Callable[[], Outcome]], rounds: int, begin: Callable[[int, str], None]
 ) -> list[dict[str, Outcome]]:
-    """Every contestant once a round; `begin(round, name)` is told before each.
+    """Run every contestant once a round, and call `begin(round, name)` before each.
 
-    What else the machine does meanwhile, and its heat, fall on all alike. Each round begins with another contestant.
+    Other load on the machine, and its heat, then fall on all alike. Each round begins with another contestant.
     """
     names = list(contestants)
     results = []
@@ -31,20 +31,20 @@ def interleaved(
 
 
 def median_of(rounds: Sequence[Mapping[str, Run]], name: str, value: Callable[[Run], float]) -> float:
-    """A contestant's median over the rounds."""
+    """Return a contestant's median over the rounds."""
     return statistics.median(value(one[name]) for one in rounds)
 
 
 def ratio_of(rounds: Sequence[Mapping[str, Run]], name: str, other: str, value: Callable[[Run], float]) -> float:
-    """The median of the rounds' ratios: both parts of each were measured side by side."""
+    """Return the median of the rounds' ratios: both parts of a ratio were measured side by side."""
     return statistics.median(value(one[name]) / value(one[other]) for one in rounds)
 
 
 def summarise(rounds: Sequence[Mapping[str, Run]], name: str, other: str) -> dict[str, float]:
-    """A contestant in numbers: medians, and ratios to another one.
+    """Return a contestant's medians, and its ratios to another contestant.
 
-    `images_per_second`, `rate_ratio` (more is faster), `cpu_ratio` (CPU seconds an image, less is better), `peak_memory` in
-    bytes and `memory_ratio` of what mlx held, `max_rss` in bytes and `rss_ratio` of what the process had resident.
+    `images_per_second`, `rate_ratio` (more is faster), `cpu_ratio` (CPU seconds an image, less is better), `peak_memory` (bytes
+    held by mlx) and `memory_ratio`, `max_rss` (resident bytes of the process) and `rss_ratio`.
     """
     return {
         "images_per_second": median_of(rounds, name, lambda run: run.rate),
@@ -58,5 +58,5 @@ def summarise(rounds: Sequence[Mapping[str, Run]], name: str, other: str) -> dic
 
 
 def all_wrong(rounds: Sequence[Mapping[str, Run]], name: str, expected: Run) -> list[int]:
-    """The images for which any round's answer is not the expected one."""
+    """Return the numbers of the images whose answer differs from the expected one in any round."""
     return sorted({number for one in rounds for number in wrong_rows(one[name], expected)})

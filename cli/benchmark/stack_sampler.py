@@ -1,7 +1,7 @@
-"""Where a worker's time and memory go, seen from beside it: for benchmarks.
+"""A sampler of a worker's main thread: where its time goes, and the memory of its process.
 
-A thread looks at the main thread's stack at regular times. The engine is inside; everything else (queue, store, files, waiting
-for pictures) is outside. It knows one name of the worker's code, and costs less than can be measured.
+A thread reads the main thread's stack at regular times. Samples in the engine are inside; everything else (queue, store, files,
+waiting for pictures) is outside. The sampler knows one file name of the worker, and its cost is too small to be measured.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-#: Seconds between two looks.
-LOOK_EVERY = 0.01
-#: A stack that holds a frame of this file is in the model: the engine's own bookkeeping is counted with it.
+#: Seconds between two samples.
+SAMPLE_EVERY = 0.01
+#: A stack with a frame of this file is inside. The engine's own bookkeeping counts as the model's time.
 INSIDE = "worker/engine/engine.py"
 _OURS = ("cli/", "jobs/", "worker/")
 _ROOT = f"{Path(__file__).parent.parent.parent}/"
 
 
-def metered(main: Callable[[], None]) -> None:
-    """Run `main` and write a report into the file that the command line names first, as JSON, at the end of the process.
+def run_sampled(main: Callable[[], None]) -> None:
+    """Run `main`, then write a report as JSON into the file that is the first argument of the command line.
 
-    `looks`: [seconds since the epoch, CPU seconds of the process, whether in the engine, innermost file of ours];
-    `peak_memory`: bytes that mlx held at most; `max_rss`: bytes of the process that were resident at most.
+    `samples`: [seconds since the epoch, CPU seconds of the process, whether in the engine, innermost file of captionq];
+    `peak_memory`: peak bytes held by mlx; `max_rss`: peak resident bytes of the process.
     """
     report = Path(sys.argv.pop(1))
-    looks: list[tuple[float, float, bool, str]] = []
+    samples: list[tuple[float, float, bool, str]] = []
     done = threading.Event()
     thread = threading.get_ident()
-    watch = threading.Thread(target=_watch, args=(thread, looks, done), name="meter", daemon=True)
-    watch.start()
+    sampler = threading.Thread(target=_sample, args=(thread, samples, done), name="sampler", daemon=True)
+    sampler.start()
     try:
         main()
     finally:
         done.set()
-        watch.join()
-        report.write_text(json.dumps({"looks": looks, "peak_memory": peak_memory(), "max_rss": max_rss()}))
+        sampler.join()
+        report.write_text(json.dumps({"samples": samples, "peak_memory": peak_memory(), "max_rss": max_rss()}))
 
 
 def peak_memory() -> int:
-    """Bytes that mlx held at most in this process. To be called on the thread that uses it."""
+    """Return the peak bytes that mlx held in this process. Call it on the thread that uses mlx."""
     if "mlx.core" not in sys.modules:
         return 0
     import mlx.core as mx
@@ -54,7 +54,7 @@ def peak_memory() -> int:
 
 
 def max_rss() -> int:
-    """Bytes of this process that were resident at most."""
+    """Return the peak resident bytes of this process."""
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # On Linux a process begins with its parent's `ru_maxrss`; its own high-water mark is in proc(5).
@@ -62,12 +62,12 @@ def max_rss() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _watch(thread: int, looks: list[tuple[float, float, bool, str]], done: threading.Event) -> None:
-    while not done.wait(LOOK_EVERY):
-        # Private by its name alone: documented in the library reference, for debuggers and profilers.
+def _sample(thread: int, samples: list[tuple[float, float, bool, str]], done: threading.Event) -> None:
+    while not done.wait(SAMPLE_EVERY):
+        # Private by name only: documented in the library reference, for debuggers and profilers.
         frame = sys._current_frames().get(thread)  # noqa: SLF001
         inside, where = _place(frame)
-        looks.append((time.time(), time.process_time(), inside, where))
+        samples.append((time.time(), time.process_time(), inside, where))
 
 
 def _place(frame: FrameType | None) -> tuple[bool, str]:
@@ -82,6 +82,6 @@ def _place(frame: FrameType | None) -> tuple[bool, str]:
 
 @cache
 def _name(path: str) -> str:
-    """`worker/engine/engine.py` and so on for a file of ours, nothing for any other."""
+    """Return `worker/engine/engine.py` and so on for a file of captionq, nothing for any other."""
     name = path.removeprefix(_ROOT)
     return name if path != name and name.startswith(_OURS) else ""

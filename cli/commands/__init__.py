@@ -1,1 +1,1 @@
-"""The commands, a file each: options, help and a call. What runs behind them stands in `cli/runs`."""
+"""The commands, a file each: options, help and a call. The work is done in `cli/runs` and `jobs/`."""

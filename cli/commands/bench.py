@@ -1,4 +1,4 @@
-"""`captionq bench`: how fast is it here, beside a plain loop?"""
+"""`captionq bench`: captionq's speed beside a plain loop, on this machine."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from pathlib import Path
 
 import click
 
-from jobs.request_defaults import MAX_TOKENS
+from cli.options import max_tokens_option, model_option
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]")
-@click.option("--prompt", help="What to ask about each image.  [default: the preset of `caption`]")
-@click.option("--images", type=click.IntRange(1), default=32, show_default=True, help="How many of them at most.")
+@model_option
+@click.option("--prompt", help="Prompt for each image.  [default: that of `captionq caption`]")
+@click.option("--images", type=click.IntRange(1), default=32, show_default=True, help="Most images to use.")
+@max_tokens_option(32)
 @click.option(
-    "--max-tokens", type=click.IntRange(1, MAX_TOKENS), default=32, show_default=True, help="The longest answer."
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds; medians are shown."
 )
 @click.option(
-    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="How often; the medians are shown."
-)
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw a chart into this PNG file.  [default: none]"
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a chart to this PNG file.  [default: none]"
 )
 @click.option(
     "--format",
@@ -29,7 +27,7 @@ from jobs.request_defaults import MAX_TOKENS
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="json: everything that was measured, as one object.",
+    help="json: all measured values, as one object.",
 )
 def bench(
     folder: Path | None,
@@ -43,9 +41,8 @@ def bench(
 ) -> None:
     """Measure captionq against a plain loop over mlx-vlm.
 
-    Both see the same pictures, scaled to the same area (CAPTIONQ_MAX_PIXELS), with the same question, in turns; without DIR
-    pictures are made for it. Nothing of yours is touched: queue, database and copies of the pictures lie in a temporary
-    folder.
+    Both get the same images, scaled to the same area (CAPTIONQ_MAX_PIXELS), and the same prompt, in turns. Without DIR,
+    images are generated. Your files and your queue are not touched: the benchmark runs in a temporary folder.
 
     \b
     Examples:

@@ -6,26 +6,28 @@ from pathlib import Path
 
 import click
 
-from cli.answer_options import AnswerOptions, answer_options
-from cli.options import format_option
+from cli.options import AnswerOptions, answer_options, format_option, model_option
 from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Look into folders below folders.")
+@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Search subfolders.")
 @click.option(
     "--existing",
     type=click.Choice(["skip", "replace"]),
     default="skip",
     show_default=True,
-    help="What to do with an image that has its text file; replace: only texts that captionq wrote.",
+    help="Images that have a text file: skip them, or replace the texts that captionq wrote.",
 )
-@click.option("--force", is_flag=True, help="With --existing replace: also texts that you wrote or changed.")
-@click.option("--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]")
-@click.option("--prompt", help="What to ask about each image.")
+@click.option("--force", is_flag=True, help="With --existing replace: also replace texts that you wrote or changed.")
+@model_option
+@click.option("--prompt", help="Prompt for each image.")
 @click.option(
-    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"A ready prompt.  [default: {DEFAULT_PRESET}]"
+    "--preset",
+    "preset_name",
+    type=click.Choice(list(PRESETS)),
+    help=f"A ready-made prompt.  [default: {DEFAULT_PRESET}]",
 )
 @answer_options
 @format_option("json: one object a line as results arrive.")
@@ -44,13 +46,13 @@ def caption(
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
 
-    Images that have theirs are skipped, so the same command, run again, resumes where it stopped.
+    Images that have a text file are skipped, so running the same command again resumes where it stopped.
 
     \b
     Examples:
       captionq caption ~/Pictures
       captionq caption ~/Pictures --preset tags --existing replace
-      captionq caption photo.heic --prompt "How many people are there?" --format json
+      captionq caption photo.heic --prompt "How many people?" --format json
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
@@ -64,7 +66,7 @@ def caption(
         raise click.UsageError("--force goes with --existing replace.")
     missing = [path for path in paths if not path.is_symlink() and not path.exists()]
     if missing:
-        raise click.UsageError(f"There is no {missing[0]}.")
+        raise click.UsageError(f"{missing[0]} does not exist.")
     settings = read_settings()
     question = Question(
         model=model or settings.model,

@@ -1,4 +1,4 @@
-"""`captionq doctor`: is everything there that a run needs?"""
+"""`captionq doctor`: checks of everything that a run needs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     Check = Callable[[Settings], str]
 
-#: Bytes below which a model cannot be fetched and results may soon not be written.
+#: Free bytes below which a model cannot be downloaded, and results soon cannot be written.
 LITTLE_DISK = 10_000_000_000
 
 
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Check what captionq needs.
+    """Check everything that captionq needs.
 
-    Each line says ok, or what to do. Ends with 1 when something is wrong.
+    Each line says ok, or what to do. The exit status is 1 if a check fails.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def doctor(ctx: click.Context) -> None:
         healthy = _report(in_the_folder, settings) and healthy
     else:
         healthy = False
-        click.echo(f"--  {', '.join(in_the_folder)} need the data folder and were not checked")
+        click.echo(f"--  {', '.join(in_the_folder)}: not checked, they need the data folder")
     ctx.exit(0 if healthy else 1)
 
 
@@ -66,7 +66,7 @@ def _report(checks: dict[str, Check], settings: Settings) -> bool:
 
 
 def _in_words(error: OSError) -> str:
-    """Return what a system call failed at and why, without its number."""
+    """Return the file that a system call failed on and the reason, without the error number."""
     if error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -91,7 +91,7 @@ def _mlx(_: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    """Do with the broker, which is started if none runs, what a worker does at its start."""
+    """Register with the broker as a worker does at its start. Starts a broker if none runs."""
     from redis.exceptions import RedisError
 
     from jobs.errors import BrokerError
@@ -107,8 +107,8 @@ def _broker(settings: Settings) -> str:
     finally:
         running.stop()
     if running.process is None:
-        return f"version {version} answers at {_place(settings)}, and a worker can register"
-    return f"none runs; version {version} starts, and a worker can register"
+        return f"running: version {version} answers at {_place(settings)}, and a worker can register"
+    return f"not running; started on demand (version {version}), and a worker can register"
 
 
 def _version(connection: Redis) -> str:
@@ -135,9 +135,7 @@ def _database(settings: Settings) -> str:
 def _worker(settings: Settings) -> str:
     from worker.lock import is_running
 
-    return (
-        "runs" if is_running(settings) else "none runs; `captionq caption` brings its own, `captionq work` starts one"
-    )
+    return "running" if is_running(settings) else "not running; `captionq caption` starts its own"
 
 
 def _model(settings: Settings) -> str:
@@ -145,8 +143,8 @@ def _model(settings: Settings) -> str:
     from jobs.models.model_info import list_models
 
     if any(model.name == settings.model for model in list_models()):
-        return f"{settings.model} is there"
-    return f"{settings.model} will be fetched into {cache_dir()} when it is first used"
+        return f"{settings.model} is ready to load"
+    return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use"
 
 
 def _without_password(url: str) -> str:
@@ -156,5 +154,7 @@ def _without_password(url: str) -> str:
 def _disk(settings: Settings) -> str:
     free = shutil.disk_usage(settings.data_dir).free
     if free < LITTLE_DISK:
-        raise OSError(f"only {free / 1e9:.1f} GB free for {settings.data_dir}; make room")
+        raise OSError(
+            f"only {free / 1e9:.1f} GB free on {settings.data_dir}; free up at least {LITTLE_DISK / 1e9:.0f} GB"
+        )
     return f"{free / 1e9:.0f} GB free"

@@ -1,4 +1,4 @@
-"""`captionq jobs`: look at jobs, cancel them, try them again."""
+"""`captionq jobs`: list, show, cancel and retry jobs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--batch", "batch_id", help="Only those of this batch.")
+@click.option("--batch", "batch_id", help="Only jobs of this batch.")
 @click.option(
     "--status",
     "statuses",
     multiple=True,
     type=click.Choice(["queued", "running", "succeeded", "failed", "cancelled"]),
-    help="Only these; may be given several times.  [default: all]",
+    help="Only jobs with this status; may be repeated.  [default: all]",
 )
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to show, newest first.")
 @format_option()
 def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, output_format: str) -> None:
     """List the newest jobs.
@@ -47,8 +47,8 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
     Example:
       captionq jobs list --status failed --limit 100
     """
+    from cli.output.job_fields import as_json
     from cli.output.job_table import print_counts, print_jobs
-    from cli.output.report import as_json
     from jobs.store.tables import JobStatus
 
     with _store() as store:
@@ -70,14 +70,14 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
 def show(job_or_batch: str, output_format: str) -> None:
     """Show a job or a batch.
 
-    What was asked, what came of it, and where the time went.
+    A job with its image, text, token usage and times; a batch with the number of its jobs by status.
 
     \b
     Example:
       captionq jobs show job_1a206df4e0dd54f049644
     """
+    from cli.output.job_fields import as_json
     from cli.output.job_table import print_batch, print_job
-    from cli.output.report import as_json
 
     with _store() as store:
         if job_or_batch.startswith("batch_"):
@@ -97,36 +97,41 @@ def show(job_or_batch: str, output_format: str) -> None:
 @jobs.command()
 @click.argument("jobs_or_batches", nargs=-1, required=True)
 def cancel(jobs_or_batches: tuple[str, ...]) -> None:
-    """Cancel jobs, or what is left of batches.
+    """Cancel jobs, or all open jobs of batches.
 
-    Those that run are stopped; those that have ended stay as they are.
+    Running jobs are stopped. Jobs that have ended stay as they are.
 
     \b
     Example:
       captionq jobs cancel batch_1a206df4dbf2953a72664
     """
+    from cli.output.plurals import counted
     from jobs.creation import cancel
     from jobs.store.tables import OPEN
 
     with _store() as store:
         chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
         cancelled = cancel.cancel(chosen, store=store, connection=_broker())
-    click.echo(f"{len(cancelled)} cancelled.")
+    if cancelled:
+        click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
+    else:
+        click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
 
 
 @jobs.command()
 @click.argument("jobs_or_batches", nargs=-1, required=True)
-@click.option("--force", is_flag=True, help="Replace also texts that you wrote or changed.")
+@click.option("--force", is_flag=True, help="Also replace texts that you wrote or changed.")
 def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
-    """Ask again what failed or was cancelled.
+    """Queue failed and cancelled jobs again.
 
-    The new jobs make a new batch; the old ones stay as they are. A text that you wrote or changed since the image was
-    queued is left alone, unless you move it away or give --force.
+    The new jobs form a new batch; the old jobs stay as they are. Texts that you wrote or changed since an image was queued
+    are kept, unless you move them away or give --force.
 
     \b
     Example:
       captionq jobs retry batch_1a206df4dbf2953a72664
     """
+    from cli.output.plurals import counted
     from jobs.creation.retry import resubmit
     from jobs.creation.run_locks import RunLocks
     from jobs.store.tables import UNANSWERED, Batch
@@ -134,15 +139,21 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     with _store() as store:
         chosen = [job for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in UNANSWERED]
         if not chosen:
-            click.echo("None of them failed or was cancelled.")
+            click.echo(f"Nothing to retry: no job of {', '.join(jobs_or_batches)} failed or was cancelled.")
             return
         batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
         dead = RunLocks(_settings()).dead(store.open_batches())
         made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead, force=force)
-    click.echo(f"{made.queued + made.resumed} queued as {batch.id}.")
+    click.echo(f"Queued {counted(made.queued + made.resumed, 'job')} as {batch.id}.")
     if busy := made.followed + made.refused:
-        click.echo(f"{len(busy)} not queued: {busy[0].maker} is asking about the first of these images already.")
-    click.echo("A running worker takes them; otherwise start one: captionq work", err=True)
+        click.echo(f"{counted(len(busy), 'image')} left out: {busy[0].maker} is already captioning the first.")
+    click.echo("A running worker takes them. If none runs, start one: captionq work", err=True)
+
+
+def _all_jobs(names: tuple[str, ...]) -> str:
+    if len(names) == 1 and not names[0].startswith("batch_"):
+        return f"{names[0]} has"
+    return f"all jobs of {', '.join(names)} have"
 
 
 def _jobs_of(store: Store, name: str) -> list[Job]:
@@ -160,7 +171,7 @@ def _settings() -> Settings:
 
 
 def _broker() -> Redis | None:
-    """The broker if one runs: rows alone are enough, the next worker reads them at its start."""
+    """Find the running broker, if any. Without a broker the rows are enough: the next worker reads them at its start."""
     from jobs.queue import broker
 
     return broker.find(_settings())

@@ -1,4 +1,4 @@
-"""`captionq models`: what is usable."""
+"""`captionq models`: the models that need no download."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 @click.command()
 @format_option()
 def models(output_format: str) -> None:
-    """List the models that are here: built-in, or in the Hugging Face cache.
+    """List the models that need no download.
 
-    Any other model is fetched when it is first used. BATCHING says how its requests run, which is tried out when the model is
-    first loaded: together (fastest), one by one (prompts one at a time), alone (one request at a time), or refused (its
-    answers would be wrong). A trailing "1 image" means at most one image a request.
+    They are built in, or in the Hugging Face cache; any other model is downloaded at its first use. BATCHING says how a
+    model's requests can be batched, measured when the model is first loaded: together (fastest), one by one (prompts one at
+    a time), alone (one request at a time), or refused (its answers would be wrong). "1 image" means at most one image per
+    request.
 
     \b
     Example:
@@ -32,7 +33,7 @@ def models(output_format: str) -> None:
 
     found = list_models()
     verdicts = read_verdicts(read_settings())
-    known = {one.name: verdict for one in found if one.path and (verdict := verdicts.get(key_of(one.path)))}
+    known = {model.name: verdict for model in found if model.path and (verdict := verdicts.get(key_of(model.path)))}
     if output_format == "json":
         for model in found:
             verdict = known.get(model.name)

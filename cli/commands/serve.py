@@ -8,29 +8,35 @@ import click
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8484, show_default=True, help="0: any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8484,
+    show_default=True,
+    help="Port to listen on; 0: any free port.",
+)
 @click.option(
     "--allow-root",
     "roots",
     multiple=True,
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="Requests may name files below this folder; may be repeated.  [default: none]",
+    help="Let requests name files below this folder; may be repeated.  [default: none]",
 )
-@click.option("--no-worker", is_flag=True, help="Leave generation to `captionq work`.")
-@click.option("--log-json", is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--no-worker", is_flag=True, help="Start no worker; `captionq work` generates.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object a line instead of text.")
 def serve(host: str, port: int, roots: tuple[Path, ...], no_worker: bool, log_json: bool) -> None:
     """Serve the HTTP API, with its broker and its worker.
 
-    Both are started again when they die. OpenAI's clients work with it: give them the base URL http://127.0.0.1:8484/v1 and
-    any key. An address that others can reach needs CAPTIONQ_API_KEYS.
+    Both restart if they crash. OpenAI's clients work with the base URL http://127.0.0.1:8484/v1 and any key. An address that
+    other machines can reach needs CAPTIONQ_API_KEYS.
 
     \b
     Examples:
       captionq serve
       captionq serve --allow-root ~/Pictures
-      CAPTIONQ_API_KEYS='{"laptop": "a-long-secret"}' captionq serve --host 0.0.0.0
+      CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
     from cli.runs.serve_process import run
     from jobs.settings import read_settings

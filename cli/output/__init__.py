@@ -1,1 +1,1 @@
-"""What a terminal or a program is shown of jobs and runs."""
+"""Jobs and runs as a person or a program reads them: text, tables, JSON."""

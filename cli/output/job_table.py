@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.output.report import name_of, previous_text, printable, reason_of
+from cli.output.job_fields import name_of, previous_text, printable, reason_of
 from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {
@@ -18,13 +18,11 @@ _STYLE = {
     JobStatus.RUNNING: "cyan",
     JobStatus.CANCELLED: "yellow",
 }
-
-
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
 def print_jobs(jobs: Sequence[Job]) -> None:
-    """A row a job; what is too long for the terminal is cut at its end. Without a terminal a line a job, tabs between."""
+    """Print a row for each job, cut at the width of the terminal; without a terminal uncut, with tabs between the cells."""
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in (_HEADINGS, *map(_row, jobs)):
@@ -46,23 +44,23 @@ def _row(job: Job) -> tuple[str, ...]:
 
 
 def _marked(job: Job) -> str:
-    """The text, behind what was noticed about it."""
+    """Return the text, after the mark of its quality if there is one."""
     return f"({job.quality}) {job.text}" if job.quality else job.text or ""
 
 
 def print_counts(counts: Mapping[JobStatus, int]) -> None:
-    """How many there are of each."""
+    """Print the number of jobs of each status."""
     click.echo(", ".join(f"{count} {status.value}" for status, count in counts.items() if count) or "no jobs")
 
 
 def print_batch(batch: Batch, counts: Mapping[JobStatus, int]) -> None:
-    """A batch, field by field."""
+    """Print a batch, field by field."""
     _print_fields({"batch": batch.id, "made": _when(batch.created_at), "from": batch.description, "model": batch.model})
     print_counts(counts)
 
 
 def print_job(job: Job) -> None:
-    """A job, field by field; what it does not have is left out."""
+    """Print a job, field by field; empty fields are left out."""
     usage = None
     if job.completion_tokens is not None:
         usage = f"{job.prompt_tokens} prompt ({job.image_tokens} image) + {job.completion_tokens} completion tokens"

@@ -1,1 +1,1 @@
-"""The processes behind `caption` and `serve`: the run itself, followed jobs, broker and worker."""
+"""The processes behind `caption` and `serve`: the run itself, the jobs it follows, its broker and worker."""

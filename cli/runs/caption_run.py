@@ -29,8 +29,8 @@ from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
 from worker.models.download import fetch
 
-#: Seconds between two looks for new results.
-FOLLOW_EVERY = 0.1
+#: Seconds between two reads of new results.
+POLL_EVERY = 0.1
 
 
 class CaptionRun:
@@ -42,7 +42,10 @@ class CaptionRun:
         self._report = make_report(as_json=as_json)
 
     def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing, force: bool = False) -> int:
-        """Returns the exit status. Raises CaptionqError when the run itself cannot go on."""
+        """Caption the images of the paths, and print progress and summary.
+
+        Returns the exit status. Raises CaptionqError if the run itself cannot go on.
+        """
         self._check_model()
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
@@ -60,7 +63,7 @@ class CaptionRun:
         return SOME_FAILED if self._report.failed or self._report.refused else ALL_CAPTIONED
 
     def _check_model(self) -> None:
-        """Refuse before anything is queued; fetch here, where its progress can be seen."""
+        """Refuse a model that cannot see before anything is queued; download a missing one here, with visible progress."""
         model = describe(self._question.model)
         check_sees(model)
         if model.path is None:
@@ -84,20 +87,20 @@ class CaptionRun:
         return wanted, skipped
 
     def _cancel_abandoned(self, skipped: Sequence[SkippedImage], store: Store, runs: RunLocks) -> None:
-        """End the jobs that a dead run left about images that have their texts now: the next worker would write these again."""
+        """Cancel jobs that dead runs left for images that have their texts now: the next worker would write these texts again."""
         if not skipped or not (dead := runs.dead(store.open_batches())):
             return
-        # A worker that runs a job may have written the text just now, and is about to say so.
+        # A live worker may have written the text of a running job just now, and be about to commit the result.
         leaving = (JobStatus.QUEUED,) if is_running(self._settings) else OPEN
         cancelled = store.cancel_abandoned((one.output.as_uri() for one in skipped), dead, leaving)
-        # The rows are what counts: a worker throws away the entry of a job that has ended.
+        # The rows decide: a worker drops the entries of jobs that have ended.
         with suppress(BrokerError, RedisError):
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
 
     def _queue_and_follow(self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks) -> bool:
-        """Returns False after Ctrl-C."""
-        # Held until our own worker has put back what it ran: then another run may take it over.
+        """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
+        # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
         with runs.hold(batch), services(self._settings) as running:
             try:
                 with self._report.following(len(wanted)):
@@ -111,7 +114,7 @@ class CaptionRun:
     def _submit(
         self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
     ) -> Followed:
-        """Queue the images that nobody has queued. Returns those that this run waits for with others."""
+        """Queue the images that are not queued yet. Returns the jobs of other runs that this run follows."""
         submission = submit(
             wanted,
             self._question,
@@ -119,7 +122,7 @@ class CaptionRun:
             store=store,
             connection=running.connection,
             dead=runs.dead(store.open_batches()),
-            # What an earlier run left in the queue of a worker of our own can wait: somebody looks at this one.
+            # Jobs that an earlier run left in the queue can wait: a person is watching this run.
             at_front=running.own_worker,
         )
         if submission.queued or submission.resumed:
@@ -128,7 +131,7 @@ class CaptionRun:
         return Followed(submission.followed, batch, store, runs)
 
     def _follow(self, batch: Batch, followed: Followed, store: Store, running: Services) -> None:
-        """Until no job of the batch is open, nor one that others have: each is reported once, in the order of their ends."""
+        """Report each job once, in the order in which the jobs end, until no job of the batch and no followed job is open."""
         last = 0
         while True:
             # Counted first: a job that ends after the count is seen in the next round.
@@ -143,7 +146,7 @@ class CaptionRun:
                 self._show_loading(batch, store, running)
             followed.take_over()
             running.ensure()
-            time.sleep(FOLLOW_EVERY)
+            time.sleep(POLL_EVERY)
 
     def _ended(self, jobs: Sequence[Job], running: Services) -> None:
         for job in jobs:
@@ -152,7 +155,7 @@ class CaptionRun:
             running.progressed()
 
     def _show_loading(self, batch: Batch, store: Store, running: Services) -> None:
-        """A large model takes a while: a bar that does not move wants a word."""
+        """Explain a bar that does not move: a large model takes a while to load."""
         with suppress(RedisError):
             for job in store.jobs(batch_id=batch.id, statuses=[JobStatus.RUNNING], limit=1):
                 for event in read(running.connection, job.id)[-1:]:

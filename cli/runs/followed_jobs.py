@@ -1,4 +1,4 @@
-"""Jobs about images of a run that others have queued already: the run waits for them where they are."""
+"""Jobs for images of a run that another run or request has queued already: the run waits for them in their own batch."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job
 
-#: Seconds between two looks whether the commands that queued these jobs still run.
-LOOK_EVERY = 1.0
+#: Seconds between two checks whether the commands that queued these jobs still run.
+LIVENESS_CHECK_EVERY = 1.0
 
 
 class Followed:
-    """Open jobs of live runs and of HTTP. When the run that has them dies, they are taken over."""
+    """Open jobs of live runs and of HTTP requests. When the run that queued them dies, they are taken over."""
 
     def __init__(self, writers: Sequence[Writer], batch: Batch, store: Store, runs: RunLocks) -> None:
-        """`batch`: of the run that follows."""
+        """Follow the jobs of `writers`; `batch` is that of the run that follows."""
         self._own = batch.id
         self._store = store
         self._runs = runs
         self._ended: list[Job] = []
-        #: Ids of the jobs by the batch that they are in.
+        #: Batch id → ids of its followed jobs.
         self._waiting: defaultdict[str, set[str]] = defaultdict(set)
-        #: The place in the order of the ends that each batch has been read to. Asked for before the jobs are looked at: a job
-        #: that ends in between is then seen by either.
+        #: Batch id → position in the order of ends up to which the batch has been read. Read before the jobs' statuses, so that
+        #: a job that ends in between is not missed.
         self._read = {writer.batch_id: store.last_order(writer.batch_id) for writer in writers if writer.batch_id}
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         self._place(writer.job_id for writer in writers)
 
     def __bool__(self) -> bool:
-        """Whether a job is left to wait for, or to be reported."""
+        """Whether a job is still open or unreported."""
         return bool(self._waiting or self._ended)
 
     def ended(self) -> list[Job]:
-        """The jobs that have ended since the last call. One that was taken over ends in this run's own batch."""
+        """Return the jobs that have ended since the last call. A job that was taken over ends in the run's own batch instead."""
         for batch_id in list(self._waiting):
             while page := self._store.finished_after(batch_id, self._read.get(batch_id, 0)):
                 self._read[batch_id] = page[-1].finished_order or 0
@@ -51,15 +51,15 @@ class Followed:
         return ended
 
     def take_over(self) -> None:
-        """Move what dead runs have left open into this run's batch. Looks once a second."""
-        if time.monotonic() - self._looked < LOOK_EVERY:
+        """Move open jobs of dead runs into this run's batch. Checks at most once a second."""
+        if time.monotonic() - self._checked < LIVENESS_CHECK_EVERY:
             return
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         dead = self._runs.dead(self._store.batch(batch_id) for batch_id in self._waiting)
         for batch_id in dead:
             left = sorted(self._waiting.pop(batch_id))
             self._store.adopt(left, self._own, dead)
-            # Some may have ended just before, or another run that followed may have been faster.
+            # Some jobs may have ended just before, and another follower may have been faster.
             self._place(left)
 
     def _place(self, job_ids: Iterable[str]) -> None:

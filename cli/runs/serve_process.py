@@ -1,4 +1,4 @@
-"""The serving process: uvicorn in the main thread, and a watch over broker and worker beside it."""
+"""The serving process: uvicorn in the main thread, and a thread that keeps broker and worker running."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.serve")
 
-#: Seconds between two looks at broker and worker.
-LOOK_EVERY = 1.0
-#: Seconds until a worker that would not stay up is tried again.
+#: Seconds between two checks of broker and worker.
+SERVICE_CHECK_EVERY = 1.0
+#: Seconds until a worker that died again and again is started once more.
 WORKER_PAUSE = 30.0
-#: File descriptors that are asked for.
+#: File descriptors that the process asks for.
 MANY_FILES = 8192
-#: Seconds for telling those whose answers are not there when the grace is over.
-LAST_WORDS = 2.0
+#: Seconds after the grace for sending errors to clients whose answers are not ready.
+FAREWELL_SECONDS = 2.0
 #: Connections that may wait to be accepted.
 BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells the application when it is asked to end."""
+    """uvicorn's server, extended to tell the application that it is shutting down."""
 
     def __init__(self, config: uvicorn.Config, grace: float) -> None:
         super().__init__(config)
@@ -47,13 +47,13 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Without uvicorn's end: it would raise the signal again, and leave worker and broker to themselves."""
+        """Handle signals without raising them again at the end, as uvicorn does: worker and broker would be left running."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle_exit)
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains: streams that can be resumed elsewhere are let go, answers are finished."""
+        """Drain at the first signal: end the streams that clients can resume, and finish answers."""
         resources = getattr(self.config.app.state, "resources", None)  # type: ignore[union-attr]  # ours is an application
         if resources is not None:
             resources.draining.set()
@@ -61,18 +61,18 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers that are late are given up in good order: uvicorn would break them off."""
+        """Shut down; after the grace, end late answers with an error, where uvicorn would cut their connections."""
         resources = self.config.app.state.resources  # type: ignore[union-attr]
         asyncio.get_running_loop().call_later(self._grace, resources.hub.give_up)
         await super().shutdown(sockets)
 
 
 def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json: bool) -> None:
-    """Until a signal says stop. Raises SettingsError, BrokerError, DatabaseError."""
+    """Serve until a signal arrives. Raises SettingsError, BrokerError, DatabaseError."""
     check_address(host, settings)
     _allow_many_files()
     set_up_logging(settings, "serve.log", as_json=log_json)
-    # What is wrong with the database is said here, in one line.
+    # A fault of the database is reported here, in one line.
     Store(settings).close()
     listener = _listen(host, port)
     with _services(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
@@ -81,7 +81,7 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.grace + LAST_WORDS),
+            timeout_graceful_shutdown=math.ceil(settings.grace + FAREWELL_SECONDS),
             timeout_keep_alive=75,
         )
         bound, number = listener.getsockname()[:2]
@@ -91,7 +91,7 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
 
 
 def check_address(host: str, settings: Settings) -> None:
-    """Raises SettingsError for an address that others reach, without a key that they need."""
+    """Raise SettingsError if other machines can reach the address and no API key is set."""
     if settings.api_keys or host == "localhost":
         return
     try:
@@ -100,13 +100,13 @@ def check_address(host: str, settings: Settings) -> None:
     except ValueError:
         pass
     raise SettingsError(
-        f"{host} can be reached by others, and no API key is set. Set CAPTIONQ_API_KEYS, such as "
+        f"{host} can be reached by other machines, and no API key is set. Set CAPTIONQ_API_KEYS, such as "
         '\'{"laptop": "a-long-secret"}\', or leave --host out.'
     )
 
 
 def _allow_many_files() -> None:
-    """A client is a file descriptor, and macOS begins with 256 of them."""
+    """Raise the limit of open files: each client is a file descriptor, and macOS starts with a limit of 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
     if soft < most:
@@ -128,7 +128,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _services(running: Services) -> Iterator[None]:
-    """Broker and worker, looked after in a thread for the length of the block."""
+    """Keep broker and worker running, from a thread, for the length of the block."""
     done = threading.Event()
     watch = threading.Thread(target=_watch, args=(running, done), name="services", daemon=True)
     watch.start()
@@ -143,14 +143,14 @@ def _services(running: Services) -> Iterator[None]:
 def _watch(running: Services, done: threading.Event) -> None:
     pause = 0.0
     while not done.wait(pause):
-        pause = LOOK_EVERY
+        pause = SERVICE_CHECK_EVERY
         try:
             running.ensure()
         except WorkerError as error:
-            logger.error("%s Tried again in %.0f s.", error.message, WORKER_PAUSE)  # noqa: TRY400  # the sentence says it all
+            logger.error("%s Next try in %.0f s.", error.message, WORKER_PAUSE)  # noqa: TRY400  # the sentence says it all
             running.rest(WORKER_PAUSE)
         except (CaptionqError, RedisError) as error:
             logger.error("%s", error)  # noqa: TRY400
         except Exception:
-            # No file descriptors, no memory: it may pass, and nobody else would start them again.
-            logger.exception("The broker or the worker could not be looked after.")
+            # A lack of file descriptors or memory may pass, and nothing else would start broker and worker again.
+            logger.exception("The broker or the worker could not be checked.")

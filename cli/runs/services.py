@@ -1,4 +1,4 @@
-"""The broker and the worker of a run: those that run for the data folder, or its own for the length of the run."""
+"""The broker and the worker of a run: the ones that already run for the data folder, or ones that the run starts and ends."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from jobs.queue import broker
 from jobs.settings import Settings
 from worker.lock import is_running
 
-#: A worker that died this often in a row, with nothing finished in between, does not come back.
+#: Most starts of a worker in a row without a finished job in between.
 MAX_STARTS = 5
-#: Seconds of life after which a worker is taken to be well.
-WELL_AFTER = 120.0
-#: Seconds between two looks at the services.
-LOOK_EVERY = 1.0
-#: Seconds that our own worker gets to put its jobs back.
+#: Seconds after which a running worker counts as healthy.
+HEALTHY_AFTER = 120.0
+#: Seconds between two checks of the services.
+CHECK_EVERY = 1.0
+#: Seconds that the run's own worker gets to put its jobs back.
 STOP_SECONDS = 15.0
 
 
 class Services:
-    """Keeps a broker and a worker there while somebody waits for results."""
+    """The broker and the worker of a run, started again when they end."""
 
     def __init__(self, settings: Settings, *, with_worker: bool = True, worker_options: Sequence[str] = ()) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class Services:
         self._worker: subprocess.Popen[bytes] | None = None
         self._starts = 0
         self._started = 0.0
-        self._looked = 0.0
+        self._checked = 0.0
         self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
         self.own_worker = not is_running(settings)
@@ -48,10 +48,10 @@ class Services:
         return self._broker.connection
 
     def ensure(self) -> None:
-        """Start again what has ended. Raises BrokerError, or WorkerError when the worker will not stay up."""
-        if time.monotonic() - self._looked < LOOK_EVERY:
+        """Start broker and worker again if they ended. Raises BrokerError, or WorkerError after MAX_STARTS deaths in a row."""
+        if time.monotonic() - self._checked < CHECK_EVERY:
             return
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         try:
             self.connection.ping()
         except RedisError:
@@ -60,26 +60,26 @@ class Services:
         if not self._with_worker or time.monotonic() < self._rests_until:
             return
         if self._worker is not None and self._worker.poll() is None:
-            if time.monotonic() - self._started > WELL_AFTER:
+            if time.monotonic() - self._started > HEALTHY_AFTER:
                 self.progressed()
             return
         if is_running(self._settings):
-            # Somebody else's, perhaps since ours has died.
+            # Another command has started a worker, perhaps since this run's own died.
             self.own_worker = False
             return
         self._start_worker()
 
     def progressed(self) -> None:
-        """Something was finished: the worker is well."""
+        """Note that a job was finished: the worker is healthy."""
         self._starts = 0
 
     def rest(self, seconds: float) -> None:
-        """Start no worker for so long, then begin anew. The broker is looked after meanwhile."""
+        """Start no worker for this long, then try again. The broker is still kept running."""
         self._starts = 0
         self._rests_until = time.monotonic() + seconds
 
     def stop(self) -> None:
-        """End what this run started. Jobs that are not finished stay queued."""
+        """End the worker and the broker that this run started. Unfinished jobs stay queued."""
         if self._worker is not None and self._worker.stdin is not None:
             self._worker.stdin.close()
             try:
@@ -97,11 +97,11 @@ class Services:
         if self._starts >= MAX_STARTS:
             words = self._output.read_text(errors="replace").strip().splitlines()
             reason = words[-1] if words else f"{self._settings.log_dir} may say why."
-            raise WorkerError(f"The worker ended {MAX_STARTS} times in a row. Its last words: {reason}")
+            raise WorkerError(f"The worker ended {MAX_STARTS} times in a row. Its last output: {reason}")
         self._starts += 1
         self._started = time.monotonic()
         self.own_worker = True
-        # -P: a folder named `cli` where the user happens to be must not be taken for ours.
+        # -P: a folder named `cli` in the current directory must not be imported.
         command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work", "--until-eof"]
         command += self._worker_options
         with self._output.open("wb") as output:
@@ -112,7 +112,7 @@ class Services:
 
 @contextmanager
 def services(settings: Settings) -> Iterator[Services]:
-    """The services for the length of a `with` block."""
+    """Provide the services for the length of a `with` block."""
     running = Services(settings)
     try:
         yield running

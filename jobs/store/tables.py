@@ -61,7 +61,7 @@ class Batch(SQLModel, table=True):
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
-    #: The data folder whose `runs/` holds the lock file of the command that made the batch (`jobs/creation/live_runs.py`);
+    #: The data folder whose `runs/` holds the lock file of the command that made the batch (`jobs/creation/run_locks.py`);
     #: None: no command has to live for its jobs.
     maker: str | None = None
     #: The client's scoped `Idempotency-Key`, by which a repeated request is recognized, and the digest of the request.

@@ -1,4 +1,4 @@
-"""`captionq bench`: the real command on the built-in model, and the parts whose mistakes a figure would hide."""
+"""`captionq bench`: the real command on the built-in model, and the parts whose faults a figure would hide."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from PIL import Image
 
 from cli.benchmark import stack_sampler
 from cli.benchmark.chart import Bar, draw_bars
-from cli.benchmark.contest import Run, wrong_rows
+from cli.benchmark.contest import Run, Task, wrong_rows
 from cli.benchmark.pictures import save_pictures
+from cli.benchmark.result import Result
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
-from cli.benchmark.stack_sampler import metered
+from cli.benchmark.stack_sampler import run_sampled
 from jobs.settings import Settings
 from tests.support.processes import PATIENCE, Captionq, ended, kill, processes_with, until
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture
 def captionq(settings: Settings, tmp_path: Path) -> Iterator[Captionq]:
-    """The command, with a folder of its own for what is temporary, and settings that a contestant must not follow."""
+    """The command, with a folder of its own for temporary files, and settings that a contestant must not inherit."""
     captionq = Captionq(settings)
     (tmp_path / "temporary").mkdir()
     captionq.environment["TMPDIR"] = str(tmp_path / "temporary")
@@ -38,20 +39,22 @@ def captionq(settings: Settings, tmp_path: Path) -> Iterator[Captionq]:
 
 
 def run_of(texts: tuple[str | None, ...], seconds: float = 1.0) -> Run:
-    """A run with these answers."""
+    """Make a run with these answers."""
     return Run(seconds, 1.0, texts, tokens=8, peak_memory=1, max_rss=1)
 
 
 def left_in(folder: Path) -> list[str]:
-    """What of the benchmark lies in the folder of temporary files."""
+    """Return the benchmark's files in the folder of temporary files."""
     return [path.name for path in folder.iterdir() if path.name.startswith("captionq-bench")]
 
 
 def test_the_benchmark_measures_both_and_leaves_nothing(captionq: Captionq, tmp_path: Path) -> None:
-    """Equal answers, both measured, a chart that opens; the user's data folder and temporary files stay as they were."""
-    plot = tmp_path / "plot.png"
-    before = sorted(captionq.settings.data_dir.rglob("*"))
-    arguments = ("--images", "5", "--max-tokens", "6", "--rounds", "1", "--plot", plot, "--format", "json")
+    """Equal answers, two measured runs, a chart that opens. Broken pictures are named; the user's files stay as they were."""
+    folder, plot = tmp_path / "pictures", tmp_path / "plot.png"
+    save_pictures(folder, 5)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    before = sorted([*captionq.settings.data_dir.rglob("*"), *folder.iterdir()])
+    arguments = (folder, "--max-tokens", "6", "--rounds", "1", "--plot", plot, "--format", "json")
     ran = captionq.run("bench", *arguments, patience=300)
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
@@ -60,33 +63,35 @@ def test_the_benchmark_measures_both_and_leaves_nothing(captionq: Captionq, tmp_
     assert row["loop"]["tokens"] == row["captionq"]["tokens"] > 5
     assert all(one["seconds"] > 0 and one["peak_memory"] > 2_000_000 for one in row.values())
     assert all(one["max_rss"] > one["peak_memory"] for one in row.values())
-    # Neither always nor never in the engine: the meter knows the engine's file by its name.
+    # Neither always nor never in the engine: the sampler knows the engine's file by its name.
     assert 0 < row["captionq"]["outside"] < 1
     assert "Round 1 of 1: captionq" in ran.stderr
+    assert "Left out: broken.jpg" in ran.stderr
     with Image.open(plot) as chart:
         assert chart.format == "PNG"
-    assert sorted(captionq.settings.data_dir.rglob("*")) == before
+    assert sorted([*captionq.settings.data_dir.rglob("*"), *folder.iterdir()]) == before
     assert left_in(tmp_path / "temporary") == []
 
 
-def test_the_table_fits_a_terminal_and_broken_pictures_are_left_out(captionq: Captionq, tmp_path: Path) -> None:
-    """A folder of one's own: what cannot be decoded is named, and the originals get no text files."""
-    folder = tmp_path / "pictures"
-    save_pictures(folder, 2)
-    (folder / "broken.jpg").write_bytes(b"no picture")
-    ran = captionq.run("bench", folder, "--max-tokens", "3", "--rounds", "1", patience=300)
-    assert ran.returncode == 0, ran.stderr
-    assert "Left out: broken.jpg" in ran.stderr
-    table = ran.stdout.splitlines()[:3]
+def test_the_table_fits_a_terminal_and_counts_wrong_answers(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both contestants have a row, with the number of answers that differ from the loop's."""
+    monkeypatch.setenv("COLUMNS", "80")
+    task = Task("demo", "What is this?", 3, images=(Path("a.jpg"), Path("b.jpg")), warm_up=())
+    Result(task, settings, [{"loop": run_of(("red", "blue")), "captionq": run_of(("red", "green"))}]).show(
+        as_json=False
+    )
+    table = capsys.readouterr().out.splitlines()[:3]
     assert [line.split("  ")[0].strip() for line in table] == ["", "plain loop", "captionq"]
     assert max(map(len, table)) < 80
-    assert "0 of 2" in table[2]
-    assert list(folder.glob("*.txt")) == []
+    assert "0 of 2" in table[1]
+    assert "1 of 2" in table[2]
 
 
 @pytest.mark.parametrize("sign", ["loop.log", "run-1/*.txt"])
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
-    """In the loop's turn and in captionq's: loop, command, worker and broker end, and their folders are gone."""
+    """In the loop's turn and in captionq's, all processes end, and their folders are removed."""
     temporary = tmp_path / "temporary"
     running = captionq.start("bench", "--images", "24", "--rounds", "20", "--max-tokens", "24")
     until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")), sign)
@@ -100,15 +105,15 @@ def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str
 
 
 def test_a_folder_without_pictures_is_an_error_in_one_line(captionq: Captionq, tmp_path: Path) -> None:
-    """And no contestant is started."""
+    """No contestant is started."""
     (tmp_path / "empty").mkdir()
     ran = captionq.run("bench", tmp_path / "empty")
     assert ran.returncode == 1
-    assert ran.stderr == f"Error: There is no usable picture in {tmp_path / 'empty'}.\n"
+    assert ran.stderr == f"Error: No usable picture in {tmp_path / 'empty'}.\n"
 
 
 def test_a_swapped_or_missing_answer_is_a_wrong_row() -> None:
-    """In any of the rounds."""
+    """A wrong answer in any round counts."""
     expected = run_of(("red", "green", "blue"))
     assert wrong_rows(expected, expected) == []
     assert wrong_rows(run_of(("green", "red", "blue")), expected) == [0, 1]
@@ -117,7 +122,7 @@ def test_a_swapped_or_missing_answer_is_a_wrong_row() -> None:
 
 
 def test_contestants_take_turns_and_each_begins_a_round() -> None:
-    """Whatever the machine does besides then falls on all of them."""
+    """Other load on the machine then falls on all of them."""
     order: list[str] = []
     done = interleaved({"a": lambda: "A", "b": lambda: "B"}, 2, lambda number, name: order.append(f"{number}{name}"))
     assert order == ["0a", "0b", "1b", "1a"]
@@ -125,14 +130,14 @@ def test_contestants_take_turns_and_each_begins_a_round() -> None:
 
 
 def test_ratios_are_taken_within_rounds() -> None:
-    """The machine was ten and five times as fast in the later rounds; the ratio of the medians would be 3."""
+    """The machine is ten and five times as fast in the later rounds; the ratio of the medians would be 3."""
     seconds = ((60, 30), (6, 3), (12, 4))
     rounds = [{"loop": run_of(("x",), loop), "captionq": run_of(("x",), ours)} for loop, ours in seconds]
     assert ratio_of(rounds, "captionq", "loop", lambda run: run.rate) == 2
 
 
 def test_pictures_are_the_same_at_every_call_and_no_two_are_alike(tmp_path: Path) -> None:
-    """As large as they are said to be, and as heavy as photographs."""
+    """The pictures have the stated sizes, and as many bytes per pixel as photographs."""
     first, again = save_pictures(tmp_path / "first", 6), save_pictures(tmp_path / "again", 6)
     contents = [path.read_bytes() for path in first]
     assert contents == [path.read_bytes() for path in again]
@@ -144,7 +149,7 @@ def test_pictures_are_the_same_at_every_call_and_no_two_are_alike(tmp_path: Path
 
 
 def test_bars_are_as_long_as_their_values(tmp_path: Path) -> None:
-    """From nought, on one scale."""
+    """Bars begin at zero and share one scale."""
     path = tmp_path / "bars.png"
     draw_bars(path, "Speed", "of two", [Bar("slow", 1, "1", "plain"), Bar("fast", 4, "4", "ours")], ["a footer"])
     with Image.open(path) as chart:
@@ -156,27 +161,27 @@ def test_bars_are_as_long_as_their_values(tmp_path: Path) -> None:
     assert lengths[1] / lengths[0] == pytest.approx(4, rel=0.02)
 
 
-def test_the_meter_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What broke stays what it was, and the looks until then are kept."""
+def test_the_sampler_reports_after_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is raised unchanged, and the samples until then are kept."""
     report = tmp_path / "report.json"
     monkeypatch.setattr("sys.argv", ["captionq", str(report), "work"])
 
-    place, seen, looked_twice = stack_sampler._place, [], threading.Event()
+    place, seen, sampled_twice = stack_sampler._place, [], threading.Event()
 
     def look(frame: FrameType | None) -> tuple[bool, str]:
         seen.append(place(frame))
         if len(seen) == 2:
-            looked_twice.set()
+            sampled_twice.set()
         return seen[-1]
 
     def fail() -> None:
-        assert looked_twice.wait(PATIENCE)
+        assert sampled_twice.wait(PATIENCE)
         raise RuntimeError("broken")
 
     monkeypatch.setattr(stack_sampler, "_place", look)
 
     with pytest.raises(RuntimeError, match="broken"):
-        metered(fail)
-    looks = json.loads(report.read_text())["looks"]
-    assert len(looks) >= 2
-    assert not any(inside for *_, inside, _ in looks)
+        run_sampled(fail)
+    samples = json.loads(report.read_text())["samples"]
+    assert len(samples) >= 2
+    assert not any(inside for *_, inside, _ in samples)

@@ -1,4 +1,4 @@
-"""The main job as a user does it: the real command, the real broker, the real model; broken on purpose and run again."""
+"""`captionq caption` as a user runs it: real command, broker and model, broken on purpose and run again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.bad_images import write_bad_images, write_noisy_tiff
 from tests.support.known_models import know_built_in_models
-from tests.support.processes import Captionq, ended, until
+from tests.support.processes import DATA_FOLDER, Captionq, ended, until
 from tests.support.scenes import save_scenes
 
 pytestmark = pytest.mark.timeout(400)
@@ -29,25 +29,45 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture
 def captionq(settings: Settings) -> Iterator[Captionq]:
-    """The command, in a data folder of the test's own; nothing of it runs on after the test."""
+    """The command, in a data folder of the test's own; its processes end with the test."""
     captionq = Captionq(settings)
     know_built_in_models(settings)
     yield captionq
     captionq.kill_all()
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captionq]:
+    """The command beside a running worker, for tests about files rather than processes: they share the worker's start."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("warm") / DATA_FOLDER, model="demo")
+    settings.make_folders()
+    know_built_in_models(settings)
+    captionq = Captionq(settings)
+    worker = start_worker(captionq)
+    yield captionq
+    captionq.kill_all()
+    worker.communicate()
+
+
+def start_worker(captionq: Captionq) -> subprocess.Popen[str]:
+    """Start `captionq work`, and wait until it is ready."""
+    worker = captionq.start("work")
+    until(lambda: captionq.settings.worker_lock.exists() and captionq.broker_answers(), "the worker")
+    return worker
+
+
 def texts_of(captions: dict[Path, str]) -> dict[Path, str]:
-    """What stands in the text files of these images."""
+    """Return the contents of these images' text files."""
     return {path: path.with_suffix(".txt").read_text().rstrip("\n") for path in captions}
 
 
 def done(folder: Path) -> int:
-    """How many text files there are."""
+    """Return the number of text files."""
     return len(list(folder.glob("*.txt")))
 
 
 def succeeded(settings: Settings) -> Counter[str]:
-    """How often each image has a successful job."""
+    """Return the number of succeeded jobs of each image."""
     store = Store(settings)
     rows = store.jobs(statuses=[JobStatus.SUCCEEDED])
     store.close()
@@ -55,7 +75,7 @@ def succeeded(settings: Settings) -> Counter[str]:
 
 
 def start_slowly(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
-    """A run whose few rows are far from done at its first captions."""
+    """Start a run with two slots, which is far from done at its first captions."""
     captionq.environment["CAPTIONQ_SLOTS"] = "2"
     running = captionq.start("caption", folder)
     del captionq.environment["CAPTIONQ_SLOTS"]
@@ -63,8 +83,8 @@ def start_slowly(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
 
 
 def test_a_folder_with_good_and_bad_files(captionq: Captionq, tmp_path: Path) -> None:
-    """The good ones get their captions, each bad one its reason, and nothing runs on afterwards."""
-    # As on a machine that is new to captionq: the model is tried out.
+    """Good files get their captions, each bad file its reason, and no process runs on afterwards."""
+    # As on a machine that is new to captionq: the batching check runs.
     (captionq.settings.data_dir / "verdicts.json").unlink()
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 8) | save_scenes(folder / "below", 4, ".jpg")
@@ -86,31 +106,32 @@ def test_a_folder_with_good_and_bad_files(captionq: Captionq, tmp_path: Path) ->
     assert captionq.processes() == []
 
 
-def test_a_second_run_does_nothing(captionq: Captionq, tmp_path: Path) -> None:
-    """What has its text is skipped without a job; with `replace` it is captioned again."""
+def test_a_second_run_does_nothing(warm: Captionq, tmp_path: Path) -> None:
+    """Images that have a text are skipped without a job; with `replace` they are captioned again."""
     captions = save_scenes(tmp_path / "pictures", 3)
-    assert captionq.run("caption", tmp_path / "pictures").returncode == 0
+    assert warm.run("caption", tmp_path / "pictures").returncode == 0
     stamps = {path: path.with_suffix(".txt").stat().st_mtime_ns for path in captions}
-    again = captionq.run("caption", tmp_path / "pictures")
+    again = warm.run("caption", tmp_path / "pictures")
     assert again.returncode == 0
     assert "3 images: 0 captioned, 3 skipped, 0 failed" in again.stdout
     assert {path: path.with_suffix(".txt").stat().st_mtime_ns for path in captions} == stamps
-    assert sum(succeeded(captionq.settings).values()) == 3
-    replaced = captionq.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
+    jobs = succeeded(warm.settings)
+    assert [jobs[path.as_uri()] for path in captions] == [1] * 3
+    replaced = warm.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
     assert "3 images: 3 captioned, 0 skipped, 0 failed" in replaced.stdout
     assert all("background" in text and "." not in text for text in texts_of(captions).values())
 
 
-def test_what_a_person_wrote_stays(captionq: Captionq, tmp_path: Path) -> None:
-    """Until --force says otherwise; the text that goes is kept, and nothing is written over a picture or a folder."""
+def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> None:
+    """Only --force replaces such a text, and the job keeps the old one. A picture or a folder is never replaced."""
     captions = save_scenes(tmp_path / "pictures", 4)
-    assert captionq.run("caption", tmp_path / "pictures").returncode == 0
+    assert warm.run("caption", tmp_path / "pictures").returncode == 0
     first, second, third, _ = captions
     first.with_suffix(".txt").write_text("by hand\n")
     second.with_suffix(".txt").write_bytes(third.read_bytes())
     third.with_suffix(".txt").unlink()
     third.with_suffix(".txt").mkdir()
-    replaced = captionq.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
+    replaced = warm.run("caption", tmp_path / "pictures", "--existing", "replace", "--preset", "tags")
     assert replaced.returncode == 1
     assert "4 images: 1 captioned, 1 skipped, 2 failed" in replaced.stdout
     assert "1 text was written by hand: --force replaces it too" in replaced.stdout
@@ -118,16 +139,16 @@ def test_what_a_person_wrote_stays(captionq: Captionq, tmp_path: Path) -> None:
     assert f"{third}: {third.stem}.txt is a folder" in replaced.stdout
     assert second.with_suffix(".txt").read_bytes() == third.read_bytes()
     assert first.with_suffix(".txt").read_text() == "by hand\n"
-    forced = captionq.run("caption", first, "--existing", "replace", "--force", "--format", "json")
+    forced = warm.run("caption", first, "--existing", "replace", "--force", "--format", "json")
     assert forced.returncode == 0
     assert texts_of({first: ""}) == {first: captions[first]}
     assert json.loads(forced.stdout)["previous_text"] == "by hand\n"
-    shown = captionq.run("jobs", "show", json.loads(forced.stdout)["id"]).stdout
+    shown = warm.run("jobs", "show", json.loads(forced.stdout)["id"]).stdout
     assert any(line.split() == ["previous", "text", "by", "hand"] for line in shown.splitlines())
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_resumes(captionq: Captionq, tmp_path: Path) -> None:
-    """Every image ends with exactly one result, and the right one."""
+def test_ctrl_c_keeps_finished_captions_and_the_same_command_resumes(captionq: Captionq, tmp_path: Path) -> None:
+    """Every image ends with exactly one result, the right one."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 48)
     running = start_slowly(captionq, folder)
@@ -135,6 +156,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_resumes(captionq: Ca
     running.send_signal(signal.SIGINT)
     stopped = ended(running)
     assert stopped.returncode == 130
+    assert "captioned and kept." in stopped.stderr
     assert "run the same command again" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert captionq.processes() == []
@@ -148,7 +170,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_resumes(captionq: Ca
 
 
 def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None:
-    """SIGKILL in the middle: another worker takes over, and every image is captioned exactly once."""
+    """After SIGKILL of the worker another one takes over, and every image is captioned exactly once."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
@@ -164,8 +186,8 @@ def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None
     assert set(counts.values()) == {1}
 
 
-def test_what_a_killed_command_started_ends_and_loses_nothing(captionq: Captionq, tmp_path: Path) -> None:
-    """SIGKILL of the command: worker and broker end by themselves, and the same command resumes."""
+def test_the_processes_of_a_killed_command_end_and_lose_nothing(captionq: Captionq, tmp_path: Path) -> None:
+    """After SIGKILL of the command, its worker and broker end by themselves, and the same command resumes."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
@@ -179,7 +201,7 @@ def test_what_a_killed_command_started_ends_and_loses_nothing(captionq: Captionq
 
 
 def test_a_killed_broker_comes_back(captionq: Captionq, tmp_path: Path) -> None:
-    """SIGKILL of Valkey in the middle: it is started again, and every image is captioned exactly once."""
+    """After SIGKILL Valkey is started again, and every image is captioned exactly once."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
@@ -194,9 +216,8 @@ def test_a_killed_broker_comes_back(captionq: Captionq, tmp_path: Path) -> None:
 
 
 def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path) -> None:
-    """`captionq work` takes the jobs and stays; a second one refuses; rq's own tools see it; Ctrl-C ends it."""
-    worker = captionq.start("work")
-    until(lambda: captionq.settings.worker_lock.exists() and captionq.broker_answers(), "the worker")
+    """`captionq work` takes the jobs and stays; a second worker refuses; rq's own tools see the first; Ctrl-C ends it."""
+    worker = start_worker(captionq)
     captions = save_scenes(tmp_path / "pictures", 6)
     ran = captionq.run("caption", tmp_path / "pictures", "--format", "json")
     assert ran.returncode == 0, ran.stderr
@@ -207,7 +228,7 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     assert worker.poll() is None
     second = captionq.run("work")
     assert second.returncode == 1
-    assert f"A worker (PID {worker.pid}) runs" in second.stderr
+    assert f"A worker (PID {worker.pid}) " in second.stderr
     url = f"unix://{quote(str(socket_path(captionq.settings)))}"
     rq = Path(sys.executable).with_name("rq")
     info = subprocess.run([str(rq), "info", "--url", url], capture_output=True, text=True, check=True).stdout
@@ -217,19 +238,3 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     worker.send_signal(signal.SIGINT)
     assert ended(worker).returncode == 0
     assert not captionq.broker_answers()
-
-
-def test_an_option_that_makes_no_sense_is_a_usage_error(captionq: Captionq, tmp_path: Path) -> None:
-    """Status 2, and a line that names it."""
-    nowhere = captionq.run("caption", tmp_path / "nowhere")
-    assert nowhere.returncode == 2
-    assert "nowhere" in nowhere.stderr
-    both = captionq.run("caption", tmp_path, "--prompt", "What?", "--preset", "tags")
-    assert both.returncode == 2
-    model = captionq.run("caption", tmp_path, "--model", "no-such-model")
-    assert model.returncode == 1
-    assert "no-such-model" in model.stderr
-    assert "Traceback" not in model.stderr
-    text = captionq.run("caption", tmp_path, "--model", "demo-text")
-    assert text.returncode == 1
-    assert "text-only" in text.stderr

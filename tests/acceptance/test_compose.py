@@ -1,4 +1,4 @@
-"""docker-compose.yml: what can be said of it without Docker, and what Compose itself says of it where it is installed."""
+"""docker-compose.yml: checks that need no Docker, and the check of Compose itself if it is installed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SERVICES: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_looked_after_and_reachable_from_this_machine_alone(name: str) -> None:
-    """A health check, a restart, and loopback ports."""
+def test_a_service_is_restarted_and_reachable_from_this_machine_only(name: str) -> None:
+    """Each service has a health check, a restart policy and loopback ports."""
     service = SERVICES[name]
     assert service["healthcheck"]["test"]
     assert service["restart"] == "unless-stopped"
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-def test_the_api_is_given_settings_that_there_are() -> None:
-    """A misspelt one would be ignored; and it waits for both others to be healthy."""
+def test_the_api_is_given_existing_settings() -> None:
+    """A misspelt setting would be ignored. The API waits until both other services are healthy."""
     api = SERVICES["api"]
     fields = {f"CAPTIONQ_{name.upper()}" for name in Settings.model_fields}
     assert set(api["environment"]) <= fields | {"PGPASSWORD", "HF_HUB_CACHE"}
@@ -40,7 +40,7 @@ def test_the_api_is_given_settings_that_there_are() -> None:
 
 
 def test_the_limits_of_the_host_hold_in_the_container() -> None:
-    """Every one that the API reads or that its page names, and the secret of webhooks, is passed through if it is set."""
+    """Every limit that the API reads or its page names, and the webhooks' secret, is passed through if it is set."""
     given = SERVICES["api"]["environment"]
     rows = re.findall(r"^\| (`CAPTIONQ_.*?) \|", PAGE.read_text(), re.MULTILINE)
     limits = {name for row in rows for name in re.findall(r"\w+", row)}
@@ -53,17 +53,17 @@ def test_the_limits_of_the_host_hold_in_the_container() -> None:
 
 
 def test_answers_are_finished_before_docker_kills(settings: Settings) -> None:
-    """Its own patience is 10 s."""
+    """Docker waits 10 s by default."""
     assert float(SERVICES["api"]["stop_grace_period"].removesuffix("s")) > settings.grace
 
 
 def test_no_password_stands_in_an_address() -> None:
-    """One with an @ or a / would make another address of it."""
+    """A password with an @ or a / would change the address."""
     assert "PASSWORD" not in SERVICES["api"]["environment"]["CAPTIONQ_DATABASE_URL"]
 
 
 def compose_command() -> list[str] | None:
-    """Docker's plugin, or the program that was there before it."""
+    """Return the command of Docker's plugin, or of the older program, or None."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) and not subprocess.run([*command, "version"], capture_output=True).returncode:
             return command
@@ -72,7 +72,7 @@ def compose_command() -> list[str] | None:
 
 @pytest.mark.skipif(compose_command() is None, reason="Compose is not installed")
 def test_compose_accepts_it() -> None:
-    """`docker compose config`, with a password that no address could hold."""
+    """`docker compose config` accepts the file, with a password that no address could hold."""
     command = compose_command()
     assert command is not None
     given = {

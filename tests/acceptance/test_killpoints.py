@@ -1,6 +1,6 @@
-"""SIGKILL at chosen writes to Redis: whatever a worker was about to say, nothing is lost and nothing is left.
+"""SIGKILL of a worker at chosen writes to Redis: no job is lost, and no record of the dead worker is left.
 
-`CAPTIONQ_TEST_KILLPOINTS=all` sweeps over every write.
+`CAPTIONQ_TEST_KILLPOINTS=all` kills at every write, one after the other.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tests.worker.dispatch.test_metal_worker import add_text_job, assert_nothing
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "killpoint.py"
-#: More writes than three short jobs make.
+#: A write that three short jobs never reach.
 NEVER = 1_000_000
-#: Recovery, ids that are taken, leases before and after, the ends of jobs. A run of three jobs makes 140 to 170 writes: the
-#: worker looks into its lanes between two steps, and how many there are hangs on the machine.
+#: Points in recovery, in taking ids, before and after leases, at the ends of jobs. A run of three jobs makes 140 to 170 writes:
+#: the worker polls its lanes between two steps, and the number of polls depends on the machine.
 CHOSEN = [(12, "before"), (76, "after"), (81, "after"), (85, "before"), (105, "before"), (125, "after")]
 ALL = [(point, moment) for point in range(1, 200) for moment in ("before", "after")]
 POINTS = ALL if os.environ.get("CAPTIONQ_TEST_KILLPOINTS") == "all" else CHOSEN
@@ -42,12 +42,12 @@ def work(settings: Settings, point: int, moment: str) -> subprocess.CompletedPro
 def test_a_kill_at_any_write_loses_nothing(
     settings: Settings, store: Store, connection: Redis, point: int, moment: str
 ) -> None:
-    """Three jobs, of which one waits for another model's turn, a death, and a second worker: each has one result."""
+    """Three jobs, one of them for another model, have one result each after a worker's death and a second worker's run."""
     jobs = [add_text_job(store, "Hello!", model) for model in ("demo-text", "demo", "demo-text")]
     push(connection, Lane.BULK, [job.id for job in jobs])
     first = work(settings, point, moment)
     if first.returncode == 0:
-        # It made fewer writes: a sweep goes on beyond the last one.
+        # The worker made fewer writes: a sweep goes beyond the last one.
         assert int(first.stdout.split()[-1]) < point
     else:
         assert first.returncode == -9, first.stderr

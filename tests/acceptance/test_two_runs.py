@@ -1,6 +1,6 @@
 """Two commands over one folder, and a command over a folder that was posted: real processes, broken on purpose.
 
-However it goes, each image is captioned exactly once.
+In every case each image is captioned exactly once.
 """
 
 from __future__ import annotations
@@ -19,34 +19,43 @@ from jobs.store.store import Store
 from jobs.store.tables import OPEN
 from tests.acceptance.test_caption import done, start_slowly, succeeded, texts_of
 from tests.support.known_models import know_built_in_models
-from tests.support.processes import Captionq, ended, until
+from tests.support.processes import DATA_FOLDER, Captionq, ended, until
 from tests.support.scenes import save_scenes
-from tests.support.serving import serving
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
 def captionq(settings: Settings) -> Iterator[Captionq]:
-    """The command, in a data folder of the test's own; nothing of it runs on after the test."""
+    """The command, in a data folder of the test's own; its processes end with the test."""
     captionq = Captionq(settings)
     know_built_in_models(settings)
     yield captionq
     captionq.kill_all()
 
 
-def hear(running: subprocess.Popen[str], words: str) -> None:
-    """Wait until a command says this on its standard error."""
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that may read the folders of the test run, shared: its start takes longer than the tests."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("served") / DATA_FOLDER, model="demo")
+    settings.make_folders()
+    with serving(settings, "--allow-root", tmp_path_factory.getbasetemp()) as served:
+        yield served
+
+
+def wait_for_words(running: subprocess.Popen[str], words: str) -> None:
+    """Wait until a command prints these words to its standard error."""
     assert running.stderr is not None
-    heard = ""
-    while words not in heard:
+    printed = ""
+    while words not in printed:
         line = running.stderr.readline()
-        assert line, heard
-        heard += line
+        assert line, printed
+        printed += line
 
 
 def open_jobs(settings: Settings) -> int:
-    """How many jobs have not ended."""
+    """Return the number of jobs that have not ended."""
     store = Store(settings)
     counts = store.counts()
     store.close()
@@ -54,22 +63,22 @@ def open_jobs(settings: Settings) -> int:
 
 
 def leader_and_follower(captionq: Captionq, folder: Path) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
-    """A run that is at work, and one that follows it."""
+    """Start a run, and another one that follows it."""
     leader = start_slowly(captionq, folder)
     until(lambda: done(folder) >= 2, "the first captions")
     return leader, follow(captionq, folder)
 
 
 def follow(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
-    """Another run of the same command, which has found the first one's jobs open."""
+    """Start the same command again, and wait until it has found the first run's open jobs."""
     with captionq.paused():
         follower = captionq.start("caption", folder)
-        hear(follower, "being captioned by another run (batch_")
+        wait_for_words(follower, "being captioned by another run (batch_")
     return follower
 
 
 def test_two_identical_commands_at_the_same_moment_both_end_well(captionq: Captionq, tmp_path: Path) -> None:
-    """Each reports all images; neither says that there were none."""
+    """Each command reports all images; neither says that there were none."""
     captions = save_scenes(tmp_path / "pictures", 16)
     both = [ended(run) for run in [captionq.start("caption", tmp_path / "pictures") for _ in range(2)]]
     assert [ran.returncode for ran in both] == [0, 0], both
@@ -81,7 +90,7 @@ def test_two_identical_commands_at_the_same_moment_both_end_well(captionq: Capti
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_follower_takes_over_when_its_leader_ends(captionq: Captionq, tmp_path: Path, how: signal.Signals) -> None:
-    """By Ctrl-C or a kill; the leader's worker and broker end with it, and the follower starts its own."""
+    """After Ctrl-C or a kill the leader's worker and broker end with it, and the follower starts its own."""
     captions = save_scenes(tmp_path / "pictures", 32)
     leader, follower = leader_and_follower(captionq, tmp_path / "pictures")
     leader.send_signal(how)
@@ -95,7 +104,7 @@ def test_a_follower_takes_over_when_its_leader_ends(captionq: Captionq, tmp_path
 
 
 def test_a_leader_does_not_miss_its_follower(captionq: Captionq, tmp_path: Path) -> None:
-    """SIGKILL of the follower, then of the worker and the broker that both use: the leader ends well."""
+    """The leader ends well after SIGKILL of its follower, and of the worker and the broker that both use."""
     captions = save_scenes(tmp_path / "pictures", 24)
     leader, killed = leader_and_follower(captionq, tmp_path / "pictures")
     killed.kill()
@@ -112,7 +121,7 @@ def test_a_leader_does_not_miss_its_follower(captionq: Captionq, tmp_path: Path)
 
 
 def test_another_question_about_a_live_runs_images_is_left_to_it(captionq: Captionq, tmp_path: Path) -> None:
-    """It says who has them and exits with 1; what nobody has is captioned."""
+    """The command names the other run and exits with 1; images that no other run has are captioned."""
     captions = save_scenes(tmp_path / "pictures", 16)
     more = save_scenes(tmp_path / "more", 2)
     leader = start_slowly(captionq, tmp_path / "pictures")
@@ -120,7 +129,7 @@ def test_another_question_about_a_live_runs_images_is_left_to_it(captionq: Capti
     command = ("caption", tmp_path / "pictures", tmp_path / "more", "--preset", "tags", "--existing", "replace")
     with captionq.paused():
         running = captionq.start(*command)
-        hear(
+        wait_for_words(
             running,
             "with another question; run this again when it has ended, or cancel it: captionq jobs cancel batch_",
         )
@@ -133,7 +142,7 @@ def test_another_question_about_a_live_runs_images_is_left_to_it(captionq: Capti
 
 
 def test_texts_written_by_hand_after_an_interruption_stay(captionq: Captionq, tmp_path: Path) -> None:
-    """The next run skips them and ends their jobs, so no later worker writes them again."""
+    """The next run skips these images and cancels their jobs, so no later worker overwrites the texts."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 24)
     running = start_slowly(captionq, folder)
@@ -156,33 +165,33 @@ def test_texts_written_by_hand_after_an_interruption_stay(captionq: Captionq, tm
     assert {path for path, text in texts_of(captions).items() if text == "by hand"} == by_hand
 
 
-def test_a_posted_folder_keeps_its_jobs(settings: Settings, tmp_path: Path) -> None:
-    """A command with the same question follows them, one with another question is told who has them."""
+def test_a_posted_folder_keeps_its_jobs(served: Served, tmp_path: Path) -> None:
+    """A command with the same question follows the jobs; one with another question names the request that has them."""
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 12)
-    with serving(settings, "--allow-root", folder) as served:
-        with served.paused():
-            posted = served.client.post("/v1/folders", json={"path": str(folder), "preset": "describe"}).json()
-            other = served.captionq.run("caption", folder, "--preset", "tags")
-            assert other.returncode == 1
-            assert f"12 images are being captioned by POST /v1/folders ({posted['id']}) with another" in other.stderr
-            same = served.captionq.start("caption", folder, "--preset", "describe", "--format", "json")
-            hear(same, f"12 images are being captioned by POST /v1/folders ({posted['id']}): following.")
-        ran = ended(same)
-        assert ran.returncode == 0, ran.stderr
-        told = [json.loads(line) for line in ran.stdout.splitlines()]
-        assert {Path(line["image"]): line["text"] for line in told} == captions
-        assert {line["batch"] for line in told} == {posted["id"]}
-        found = served.client.get(f"/v1/folders/{posted['id']}").json()
-        assert (found["status"], found["counts"]["succeeded"]) == ("ended", 12)
-        assert len(served.client.get(f"/v1/folders/{posted['id']}/results").text.splitlines()) == 12
+    with served.paused():
+        posted = served.client.post("/v1/folders", json={"path": str(folder), "preset": "describe"}).json()
+        other = served.captionq.run("caption", folder, "--preset", "tags")
+        assert other.returncode == 1
+        assert f"12 images are being captioned by POST /v1/folders ({posted['id']}) with another" in other.stderr
+        same = served.captionq.start("caption", folder, "--preset", "describe", "--format", "json")
+        wait_for_words(same, f"12 images are being captioned by POST /v1/folders ({posted['id']}): following.")
+    ran = ended(same)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert {Path(line["image"]): line["text"] for line in lines} == captions
+    assert {line["batch"] for line in lines} == {posted["id"]}
+    found = served.client.get(f"/v1/folders/{posted['id']}").json()
+    assert (found["status"], found["counts"]["succeeded"]) == ("ended", 12)
+    assert len(served.client.get(f"/v1/folders/{posted['id']}/results").text.splitlines()) == 12
 
 
-def test_a_folder_may_be_posted_when_the_run_that_has_it_is_dead(settings: Settings, tmp_path: Path) -> None:
-    """While it lives the refusal names it. Deleting the folder ends what a following command waits for."""
+def test_a_folder_may_be_posted_when_the_run_that_has_it_is_dead(served: Served, tmp_path: Path) -> None:
+    """While the run lives, the refusal names it. Deleting the folder ends the jobs that a command follows."""
     folder = tmp_path / "pictures"
     save_scenes(folder, 12)
-    with serving(settings, "--allow-root", folder) as served, served.paused():
+    settings = served.captionq.settings
+    with served.paused():
         run = served.captionq.start("caption", folder)
         until(lambda: open_jobs(settings) == 12, "the run's jobs")
         refused = served.client.post("/v1/folders", json={"path": str(folder)})
@@ -194,7 +203,7 @@ def test_a_folder_may_be_posted_when_the_run_that_has_it_is_dead(settings: Setti
         assert posted.status_code == 201, posted.text
         assert open_jobs(settings) == 12
         following = served.captionq.start("caption", folder, "--preset", "tags")
-        hear(following, "following")
+        wait_for_words(following, "following")
         deleted = served.client.delete(f"/v1/folders/{posted.json()['id']}").json()
         assert deleted["counts"]["cancelled"] == 12
         ran = ended(following)

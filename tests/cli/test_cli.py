@@ -1,34 +1,19 @@
-"""The command line: help that shows how, and quick answers."""
+"""The command line: help with examples, quick answers, errors in one line."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
-from redis import Redis
-from rq import Worker
+from click.testing import CliRunner
 
-from cli.answer_options import AnswerOptions, answer_options
 from cli.main import COMMANDS, captionq
-from cli.output.report import make_report
-from jobs.errors import ImageError
-from jobs.queue import broker_server
-from jobs.queue.lanes import push, waiting
-from jobs.requests import Sampling
-from jobs.settings import Settings
-from jobs.store.store import Store
-from jobs.store.tables import Job, JobStatus, Lane
-from tests.support.rows import RESULT, add_batch, make_job
-from worker.dispatch.queue_worker import QueueWorker
+from tests.support.command_output import output
 
 HEAVY = (
     "mlx",
@@ -46,7 +31,7 @@ HEAVY = (
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command, as it is typed."""
+    """Yield every command, as it is typed."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -55,21 +40,8 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
             yield from commands(command, (*path, name))
 
 
-@pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    """Commands in the test's own data folder."""
-    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
-    return CliRunner()
-
-
-def output(result: Result) -> str:
-    """What a command printed that ended well."""
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_help_imports_nothing_heavy() -> None:
-    """It has to answer at once: the modules that take time are imported by the commands that need them."""
+    """Help answers at once: slow modules are imported only by the commands that need them."""
     code = (
         "import sys; from click.testing import CliRunner; from cli.main import captionq\n"
         "assert CliRunner().invoke(captionq, ['--help']).exit_code == 0\n"
@@ -80,8 +52,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("command", list(commands(captionq)), ids=" ".join)
 def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str, ...]) -> None:
-    """Imperative, with an example that begins like the command, and the default of every option that has one."""
-    help_text = output(CliRunner().invoke(captionq, [*command, "--help"]))
+    """Help has an example that begins like the command, names the default of every option, and fits 80 columns."""
+    help_text = output(CliRunner().invoke(captionq, [*command, "--help"], terminal_width=80))
+    assert max(map(len, help_text.splitlines())) <= 80, help_text
     assert re.search(rf"^ +captionq {' '.join(command)}\b", help_text, re.MULTILINE), help_text
     context = click.Context(captionq)
     found: click.Command | None = captionq
@@ -101,247 +74,24 @@ def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    """Whoever reads it finds all there is."""
+    """The README leaves out no command."""
     readme = Path("README.md").read_text()
     assert [name for name in COMMANDS if f"captionq {name}" not in readme] == []
 
 
-def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, store: Store) -> None:
-    """Whatever reads it has no width: a long answer takes no room from its neighbours."""
-    job = make_job()
-    store.add([job])
-    store.claim([job.id], "worker")
-    text = "A large red circle.\n" * 200
-    store.succeed(job.id, replace(RESULT, text=text))
-    lines = output(run.invoke(captionq, ["jobs", "list"])).splitlines()
-    assert lines[0].split("\t") == ["job", "status", "age", "image", "answer or reason"]
-    cells = lines[1].split("\t")
-    assert cells[:2] == [job.id, "succeeded"]
-    assert cells[4] == " ".join(text.split())
-
-
-def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
-    """One batch with a job of each kind, through all four commands."""
-    batch, jobs = add_batch(store, 3)
-    store.claim([jobs[0].id], "worker")
-    store.succeed(jobs[0].id, RESULT)
-    listed = output(run.invoke(captionq, ["jobs", "list", "--batch", batch.id]))
-    assert "A large red circle" in listed
-    assert "2 queued, 1 succeeded" in listed
-    shown = output(run.invoke(captionq, ["jobs", "show", jobs[0].id]))
-    assert "40 prompt (16 image) + 9 completion tokens" in shown
-    assert "/pictures/0.jpg" in shown
-    assert "2 queued" in output(run.invoke(captionq, ["jobs", "show", batch.id]))
-    assert "2 cancelled" in output(run.invoke(captionq, ["jobs", "cancel", batch.id]))
-    assert "2 queued as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
-    assert store.counts()[JobStatus.QUEUED] == 2
-    assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
-
-
-def test_the_summary_names_a_command_that_lists_what_it_counted(
-    run: CliRunner, store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Failed and cancelled jobs alike, of each batch that they are in."""
-    report = make_report(as_json=False)
-    for size in (24, 3):
-        batch, jobs = add_batch(store, size)
-        store.fail(jobs[0].id, ImageError("It cannot be read."))
-        store.cancel([job.id for job in jobs[1:]])
-        for job in store.finished_after(batch.id, 0):
-            report.finished(job)
-    report.sum_up()
-    more = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  and ")]
-    commands = [re.fullmatch(r"  and (\d+) more: captionq (jobs list .*)", line) for line in more]
-    listed = [output(run.invoke(captionq, found[2].split())) for found in commands if found]
-    assert [found[1] for found in commands if found] == ["4", "3"]
-    assert [sum("job_" in line for line in text.splitlines()) for text in listed] == [24, 3]
-
-
-def test_programs_read_json(run: CliRunner, store: Store) -> None:
-    """An object a line, with the usage and the times."""
-    _, jobs = add_batch(store, 1)
-    store.claim([jobs[0].id], "worker")
-    store.succeed(jobs[0].id, RESULT)
-    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
-    assert row["text"] == RESULT.text
-    assert row["usage"] == {"prompt_tokens": 40, "image_tokens": 16, "completion_tokens": 9}
-    assert row["image"] == "/pictures/0.jpg"
-    assert row["error"] is None
-    assert (row["quality"], row["logprobs"]) == (None, None)
-
-
-def test_what_was_noticed_about_an_answer_is_shown(run: CliRunner, store: Store) -> None:
-    """In the list, for the job, and to programs; the log-probabilities are no string in a string."""
-    _, jobs = add_batch(store, 1)
-    store.claim([jobs[0].id], "worker")
-    logprobs: list[dict[str, object]] = [
-        {"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}
-    ]
-    store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=logprobs))
-    assert "(repetition) red red red" in output(run.invoke(captionq, ["jobs", "list"]))
-    assert re.search(r"^quality +repetition$", output(run.invoke(captionq, ["jobs", "show", jobs[0].id])), re.MULTILINE)
-    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
-    assert (row["quality"], row["logprobs"]) == ("repetition", logprobs)
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (["--stop", ""], "--stop: String should have at least 1 character"),
-        (["--stop", "a"] * 5, "--stop: Tuple should have at most 4 items"),
-        (["--json-schema", "broken.json"], "broken.json cannot be read as JSON"),
-        (
-            ["--json-schema", "impossible.json"],
-            'impossible.json: The schema cannot be followed: Unimplemented keys: ["not"]',
-        ),
-        (["--json-schema", "nowhere.json"], "'nowhere.json' does not exist"),
-        (["--top-p", "0"], "--top-p"),
-        (["--seed", str(2**63)], "--seed: Input should be less than"),
-    ],
-    ids=["empty stop", "five stops", "broken", "impossible", "missing", "top-p", "seed"],
-)
-def test_an_answer_that_cannot_be_had_is_refused_before_anything_is_queued(
-    run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
-) -> None:
-    """The option or the file is named."""
-    monkeypatch.chdir(tmp_path)
-    Path("photo.jpg").touch()
-    Path("broken.json").write_text("{")
-    Path("impossible.json").write_text('{"not": {}}')
-    result = run.invoke(captionq, ["caption", "photo.jpg", "--model", "demo", *options])
-    assert result.exit_code == 2
-    assert reason in result.output
-    assert sum(store.counts().values()) == 0
-
-
-def test_what_an_answer_may_be_is_asked_for_with_options(tmp_path: Path) -> None:
-    """They reach the request, each under its own name."""
-    schema = tmp_path / "schema.json"
-    schema.write_text('{"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "null"}}}')
-    got: list[AnswerOptions] = []
-
-    @click.command
-    @answer_options
-    def ask(answer: AnswerOptions) -> None:
-        got.append(answer)
-
-    typed = ["--max-tokens", "9", "--temperature", "0.5", "--top-p", "0.8", "--seed", "3", "--stop", ".", "--stop", "!"]
-    output(CliRunner().invoke(ask, [*typed, "--json-schema", str(schema)]))
-    output(CliRunner().invoke(ask, []))
-    assert got[0].sampling == Sampling(max_tokens=9, temperature=0.5, top_p=0.8, seed=3, stop=(".", "!"))
-    assert got[0].response_format is not None
-    assert list(got[0].response_format.json_schema.schema_["properties"]) == ["b", "a"]
-    assert (got[1].sampling, got[1].response_format) == (Sampling(), None)
-
-
-def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:
-    """No traceback, status 1, and where to look."""
-    result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
-    assert result.exit_code == 1
-    assert result.output == "Error: Job 'job_nowhere' does not exist. `captionq jobs list` shows the newest.\n"
-
-
 def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
-    """The built-in ones always are."""
+    """The built-in models are always listed."""
     listed = output(run.invoke(captionq, ["models"]))
     assert re.search(r"^demo +vision +not tried +/.*demo$", listed, re.MULTILINE)
     assert re.search(r"^demo-text +text +not tried +/.*demo-text$", listed, re.MULTILINE)
-
-
-def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line ok; a full disk is named: the end is 1."""
-    usage, free = shutil.disk_usage("/"), 1_000_000_000_000
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
-    lines = output(run.invoke(captionq, ["doctor"])).splitlines()
-    assert len(lines) == 8
-    assert all(line.startswith("ok  ") for line in lines)
-    free = 1_000_000
-    full = run.invoke(captionq, ["doctor"])
-    assert full.exit_code == 1
-    assert "make room" in full.output
-
-
-@pytest.mark.parametrize("folder", ["/dev/null/nowhere", "/proc/nowhere"])
-def test_the_doctor_says_in_words_that_a_data_folder_cannot_be_made(run: CliRunner, folder: str) -> None:
-    """Once, and what lies in the folder is not checked."""
-    sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": folder})
-    assert sick.exit_code == 1
-    assert f"!!  data folder  {folder} cannot be made or used" in sick.output
-    assert sick.output.count("CAPTIONQ_DATA_DIR") == 1
-    assert "Errno" not in sick.output
-
-
-def test_the_doctor_finds_a_broker_that_does_not_start(run: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By starting it; its last words are shown."""
-    monkeypatch.setattr(broker_server, "server_binary", lambda: Path("/dev/null/valkey-server"))
-    sick = run.invoke(captionq, ["doctor"])
-    assert sick.exit_code == 1
-    assert re.search(r"^!!  broker .* ended at its start .*/dev/null/valkey-server", sick.output, re.MULTILINE)
-
-
-def test_the_doctor_finds_a_worker_that_cannot_register(run: CliRunner, settings: Settings, connection: Redis) -> None:
-    """It does with the broker what a worker does at its start."""
-    connection.set("rq:workers", "no set")
-    sick = run.invoke(captionq, ["doctor"])
-    assert sick.exit_code == 1
-    assert re.search(r"^!!  broker +No worker can start with the broker at /.*WRONGTYPE", sick.output, re.MULTILINE)
-
-
-def test_the_doctor_leaves_a_running_broker_and_its_workers_alone(
-    run: CliRunner, connection: Redis, store: Store
-) -> None:
-    """It registers under a name of its own and takes no job."""
-    push(connection, Lane.BULK, [job.id for job in add_batch(store, 2)[1]])
-    worker = QueueWorker("worker", connection)
-    worker.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
-    assert "answers at" in output(run.invoke(captionq, ["doctor"]))
-    assert [each.name for each in Worker.all(connection)] == ["worker"]
-    assert waiting(connection, Lane.BULK) == 2
-
-
-def test_the_doctor_is_colourful_on_a_terminal_only_and_not_with_no_color(run: CliRunner) -> None:
-    """NO_COLOR switches colour off: https://no-color.org."""
-    assert "\x1b[" in run.invoke(captionq, ["doctor"], color=True).output
-    assert "\x1b[" not in run.invoke(captionq, ["doctor"], color=True, env={"NO_COLOR": "1"}).output
-    assert "\x1b[" not in run.invoke(captionq, ["doctor"]).output
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("CAPTIONQ_SLOTS", "many"), ("CAPTIONQ_ALLOWED_ROOTS", "/pictures"), ("CAPTIONQ_GRACE", "-1")]
 )
 def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
-    """One line with the variable, and no traceback."""
+    """The error is one line with the variable, without a traceback."""
     result = run.invoke(captionq, ["jobs", "list"], env={name: value})
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
     assert name.removeprefix("CAPTIONQ_").lower() in result.output.lower()
-
-
-def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """By their kinds, with the first of each."""
-    report = make_report(as_json=False)
-    report.left_out = [Path("/pictures/A.photoslibrary"), *(Path(f"/nas/{name}/@eaDir") for name in ("a", "b"))]
-    report.left_out.append(Path("/pictures/B.PhotosLibrary"))
-    report.sum_up()
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "2 Photos libraries left out (/pictures/A.photoslibrary, …): name one to enter",
-        "2 system folders left out (/nas/a/@eaDir, …): name one to enter",
-    ]
-    report.left_out = [Path("/pictures/A.photoslibrary")]
-    report.sum_up()
-    assert "\n1 Photos library left out (/pictures/A.photoslibrary): name it to enter" in capsys.readouterr().out
-
-
-def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    """They are captions all the same, and are counted as such."""
-    report = make_report(as_json=False)
-    for name, quality in (("fine", None), ("loops", "repetition"), ("silent", "empty")):
-        job = Job(model="demo", request="{}", digest=name, source=f"file:///pictures/{name}.jpg")
-        job.status, job.text, job.quality = JobStatus.SUCCEEDED, "red", quality
-        report.finished(job)
-    report.sum_up()
-    said = capsys.readouterr().out
-    assert "3 captioned" in said
-    assert re.search(r"loops\.jpg: its answer repeats itself", said)
-    assert re.search(r"silent\.jpg: its answer is empty", said)
-    assert "fine.jpg" not in said

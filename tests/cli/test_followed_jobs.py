@@ -1,4 +1,4 @@
-"""What a run waits for with others: each job is reported once, wherever it ends, and none is asked a second time."""
+"""Jobs that a run follows: each is reported once, wherever it ends, and none is asked a second time."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from tests.support.rows import RESULT, add_batch
 
 @pytest.fixture
 def runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> RunLocks:
-    """Looked at whenever it is asked for."""
-    monkeypatch.setattr(followed_jobs, "LOOK_EVERY", 0.0)
+    """Live runs, checked at every call."""
+    monkeypatch.setattr(followed_jobs, "LIVENESS_CHECK_EVERY", 0.0)
     return RunLocks(settings)
 
 
 def succeed(store: Store, job: Job) -> None:
-    """Bring a job to its end."""
+    """Let a job succeed."""
     store.claim([job.id], "worker")
     store.succeed(job.id, RESULT)
 
 
 def follow(jobs: list[Job], own: Batch, store: Store, runs: RunLocks) -> Followed:
-    """A run that waits for these jobs."""
+    """Follow these jobs."""
     return Followed(list(store.writers([job.output or "" for job in jobs]).values()), own, store, runs)
 
 
 def ids(jobs: list[Job]) -> list[str]:
-    """Of these jobs."""
+    """Return the jobs' ids."""
     return [job.id for job in jobs]
 
 
-def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: RunLocks) -> None:
-    """Also what ends between the decision to follow and the first look, and nothing else of that run."""
+def test_a_job_that_ends_in_its_own_run_is_reported_once(store: Store, runs: RunLocks) -> None:
+    """A job that ends between the decision to follow and the first read is reported too; other jobs of that run are not."""
     _, jobs = add_batch(store, 5)
     own = add_batch(store, 0)[0]
     succeed(store, jobs[0])
@@ -54,8 +54,8 @@ def test_what_ends_with_its_own_run_is_reported_once(store: Store, runs: RunLock
     assert not following
 
 
-def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: Store, runs: RunLocks) -> None:
-    """The rest ends in the run's own batch, where it is reported."""
+def test_open_jobs_of_a_dead_run_are_taken_over_and_ended_ones_are_not(store: Store, runs: RunLocks) -> None:
+    """Jobs that were taken over end in the run's own batch, and are reported there."""
     leader, own = Batch(description="leader", model="demo"), add_batch(store, 0)[0]
     with runs.hold(leader):
         jobs = leader_jobs(store, leader)
@@ -69,8 +69,8 @@ def test_what_a_dead_run_leaves_is_taken_over_and_what_had_ended_is_not(store: S
     assert [store.job(job.id).batch_id for job in jobs] == [leader.id, own.id, own.id]
 
 
-def test_of_two_that_follow_the_slower_one_follows_the_faster_one(store: Store, runs: RunLocks) -> None:
-    """And is told of what ends there, before and after it looked."""
+def test_of_two_followers_the_slower_one_follows_the_faster_one(store: Store, runs: RunLocks) -> None:
+    """The slower one reports jobs that end there, before and after its check."""
     leader, jobs = add_batch(store, 3)
     faster, own = Batch(description="faster", model="demo"), add_batch(store, 0)[0]
     following = follow(jobs, own, store, runs)
@@ -89,7 +89,7 @@ def test_of_two_that_follow_the_slower_one_follows_the_faster_one(store: Store, 
 
 
 def leader_jobs(store: Store, leader: Batch) -> list[Job]:
-    """Three jobs of a batch that is held."""
+    """Add three jobs to a batch that is held."""
     batch, jobs = add_batch(store, 3)
     store.add_batch(leader)
     store.adopt(ids(jobs), leader.id, {batch.id})

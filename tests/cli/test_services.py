@@ -1,4 +1,4 @@
-"""Broker and worker, looked after while somebody waits for results."""
+"""Broker and worker, kept running during a run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from worker.lock import is_running, worker_lock
 
 @pytest.fixture
 def running(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
-    """Services that look whenever they are asked to."""
-    monkeypatch.setattr(services_module, "LOOK_EVERY", 0.0)
+    """Services that are checked at every call."""
+    monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
     monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
     running = Services(settings)
     yield running
     running.stop()
 
 
-def test_a_worker_that_somebody_else_started_meanwhile_is_let_work(running: Services, settings: Settings) -> None:
-    """Ours has died, and another one has the lock: starting ours again would be in vain."""
+def test_a_worker_that_another_command_started_meanwhile_is_used(running: Services, settings: Settings) -> None:
+    """The run's own worker has died, and another process has the lock: a new start would be in vain."""
     running.ensure()
     until(lambda: is_running(settings) and bool(settings.worker_lock.read_text()), "the worker")
     os.kill(Captionq(settings).worker_pid(), signal.SIGKILL)
@@ -40,8 +40,8 @@ def test_a_worker_that_somebody_else_started_meanwhile_is_let_work(running: Serv
         assert not [one for one in Captionq(settings).processes() if "work" in one.info["cmdline"]]
 
 
-def test_the_broker_is_looked_after_while_the_worker_rests(running: Services, settings: Settings) -> None:
-    """A worker that would not stay up is left alone for a while; a broker that died is not."""
+def test_the_broker_is_kept_running_while_the_worker_rests(running: Services, settings: Settings) -> None:
+    """A worker that kept dying is not started for a while; a broker that died is."""
     running.rest(3600)
     os.kill(running.connection.info("server")["process_id"], signal.SIGKILL)
     until(lambda: not Captionq(settings).broker_answers(), "the broker's end")
@@ -50,8 +50,8 @@ def test_the_broker_is_looked_after_while_the_worker_rests(running: Services, se
     assert not is_running(settings)
 
 
-def test_a_worker_that_does_not_end_is_ended(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And waited for; the broker ends after it."""
+def test_a_worker_that_does_not_end_is_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kill is waited for, and the broker ends afterwards."""
     monkeypatch.setattr(services_module, "STOP_SECONDS", 0.01)
     running = Services(settings, with_worker=False)
     worker = running._worker = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)

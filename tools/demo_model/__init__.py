@@ -1,1 +1,1 @@
-"""How the built-in models were made: scenes, tokenizer, training, evaluation."""
+"""The making of the built-in models: scenes, tokenizer, training, evaluation."""

@@ -1,8 +1,8 @@
 """Training batches: pictures as patches, and several questions about each behind one prefix.
 
-A row is `system? user [image…]` followed by 1 to 5 turns. Each turn sees the prefix and itself, not its siblings (a block
-mask), and its positions begin where the prefix ends: to the model every turn looks like the first one, and the picture is
-encoded once for all of them.
+A row of a batch is `system? user [image…]` followed by 1 to 5 turns. Each turn sees the prefix and itself, not its siblings (a
+block mask), and its positions begin at the end of the prefix: to the model every turn looks like the first one, and the picture
+is encoded once for all turns.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ Ints = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels (height, width, 3) of 0…255, and what they show."""
+    """A picture: pixels (height, width, 3) of 0…255, and the scene that they show."""
 
     pixels: npt.NDArray[np.uint8]
     scene: Scene
 
 
-#: Rows with pictures for each row without.
+#: Rows with pictures for each row without a picture.
 TALK_SHARE = 10
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows of L tokens, and the N pictures that stand in them in the order of their tokens."""
+    """A batch: B rows of L tokens, and their N pictures in the order of their tokens."""
 
     ids: Ints  #: (B, L)
     positions: Ints  #: (3, B, L): time, height and width
     allowed: npt.NDArray[np.bool_]  #: (B, 1, L, L)
-    answers: npt.NDArray[np.bool_]  #: (B, L): the tokens that are to be predicted
-    weights: Floats  #: (B, L): what each of them weighs in the loss; 0 for the others
+    answers: npt.NDArray[np.bool_]  #: (B, L): the tokens to predict
+    weights: Floats  #: (B, L): the weight of each of them in the loss; 0 for other tokens
     patches: Floats  #: (patches of all pictures, 384)
     grids: Ints  #: (N, 3): frames, rows and columns of patches
     cells: Ints  #: (image tokens of all pictures, 2): the shape and the colour there, 0 for the ground
 
 
 def draw_pictures(count: int, rng: random.Random) -> dict[tuple[int, int], list[Picture]]:
-    """Pictures of every size that the image processor makes; half of them scaled down from a larger one."""
+    """Draw pictures of every size that the image processor makes; half of them are scaled down from a larger picture."""
     pictures: dict[tuple[int, int], list[Picture]] = {size: [] for size in MODEL_SIZES}
     for _ in range(count):
         size = rng.choice(list(MODEL_SIZES))
@@ -81,10 +81,12 @@ def make_batch(
     text_first: float = 0.5,
     binding: float = 0.5,
 ) -> Batch:
-    """Rows about one or two pictures of one size; the share `text_first` of them asks before it shows.
+    """Make rows about one or two pictures of one size, and a few rows without a picture.
 
-    Of those about one picture, the share `binding` asks which colour belongs to which shape: without it, such questions are
-    half a percent of the loss, and what the model learns is whether both are somewhere. A few more rows are without a picture.
+    Args:
+        text_first: share of the rows with the question before the picture.
+        binding: share of those about one picture that ask which colour belongs to which shape. Without it such questions are
+            half a percent of the loss, and the model only learns whether colour and shape are both somewhere in the picture.
     """
     size = rng.choice(list(pictures))
     packed, shown = [], []
@@ -94,13 +96,13 @@ def make_batch(
         asks_first = rng.random() < text_first
         binds = asks_first and images_a_row == 1 and rng.random() < binding
         packed.append(_Row(tokenizer, rng, row_pictures, text_first=asks_first, binds=binds))
-    # What is not practised is forgotten within minutes.
+    # Talk that is not practised is forgotten within minutes.
     packed += [_Row(tokenizer, rng, [], text_first=False, binds=False) for _ in range(max(1, rows // TALK_SHARE))]
     return _assemble(packed, shown)
 
 
 def patchify(pixels: npt.NDArray[np.uint8]) -> Floats:
-    """(height, width, 3) → (patches, 384), in the order of the image processor: a merged cell's patches follow each other."""
+    """Turn (height, width, 3) into (patches, 384), in the image processor's order: patches of a merged cell are neighbours."""
     height, width, _ = pixels.shape
     values = (pixels.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
     blocks = values.reshape(3, height // CELL, MERGE, PATCH, width // CELL, MERGE, PATCH)
@@ -110,7 +112,7 @@ def patchify(pixels: npt.NDArray[np.uint8]) -> Floats:
 
 
 def cell_labels(scene: Scene, size: tuple[int, int]) -> Ints:
-    """(cells, 2): which shape and colour covers each cell's middle; 0 where it is the ground."""
+    """Return (cells, 2): the shape and the colour at each cell's middle; 0 for the ground."""
     columns, rows = size[0] // CELL, size[1] // CELL
     down, across = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
     labels = np.zeros((rows, columns, 2), np.int32)
@@ -130,7 +132,7 @@ def _mirrored_at_random(picture: Picture, rng: random.Random) -> Picture:
 
 
 class _Row:
-    """Tokens, positions, turn numbers (0: the prefix) and answer flags of one row."""
+    """A row in the making: tokens, positions, turn numbers (0: the prefix), answer flags and weights."""
 
     def __init__(
         self, tokenizer: Tokenizer, rng: random.Random, pictures: list[Picture], *, text_first: bool, binds: bool
@@ -164,7 +166,7 @@ class _Row:
         self.positions += [(self._next + offset,) * 3 for offset in range(len(ids))]
         self.turns += [turn] * len(ids)
         self.answers += [is_answer] * len(ids)
-        # By the token alone, long answers would drown the words yes and no.
+        # With equal weights for all tokens, long answers would drown the words yes and no.
         self.weights += [len(ids) ** -0.5 if is_answer else 0.0] * len(ids)
         self._next += len(ids)
 
@@ -187,7 +189,7 @@ class _Row:
 
 
 def _turns(scenes: list[Scene], rng: random.Random) -> list[tuple[str, str]]:
-    """Questions about one picture, about two, or some talk."""
+    """Choose questions about one picture or two, or some talk."""
     if not scenes:
         return rng.sample([*texts.TALK, *texts.NO_IMAGE], 5)
     if len(scenes) == 2:
@@ -201,7 +203,7 @@ def _turns(scenes: list[Scene], rng: random.Random) -> list[tuple[str, str]]:
     )
     turns = [(rng.choice(texts.CAPTION_PROMPTS), texts.caption(scene)), other]
     turns += [texts.question(scene, rng) for _ in range(3)]
-    # The first one is all that a row with the text first asks.
+    # A row with the text first asks only the first question.
     rng.shuffle(turns)
     return turns
 

@@ -1,8 +1,8 @@
-"""Score a vision model on scenes that it has not seen, by exact match.
+"""Score a vision model on scenes that were not in its training, by exact match.
 
     python -m tools.demo_model.evaluate jobs/models/built_in/demo --scenes 300
 
-Ends with 1 when a figure is below its floor. Greedy decoding through mlx-vlm's batch generator, one row prefilled at a time.
+The exit status is 1 if a score is below its floor. Decoding is greedy, through captionq's engine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
 @dataclass(frozen=True)
 class Sample:
-    """A question, the pictures it is about, and the one right answer."""
+    """A question, its pictures, and the one right answer."""
 
     asked: str
     images: tuple[Image.Image, ...]
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: how its samples are made, where the text stands, and the least share that must be right."""
+    """A row of the table: how its samples are made, whether the text comes first, and the least share of right answers."""
 
     name: str
     floor: float
@@ -89,7 +89,7 @@ KINDS = (
 
 
 def answers(backend: Backend, samples: list[Sample], *, text_first: bool) -> list[str]:
-    """The model's answers, in the order of the samples."""
+    """Return the model's answers, in the order of the samples."""
     engine = Engine(backend)
     waiting = list(enumerate(samples))
     found: dict[str, str] = {}

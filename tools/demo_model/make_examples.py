@@ -16,7 +16,7 @@ from PIL import Image
 from tools.demo_model import texts
 from tools.demo_model.scenes import make_scene, render
 
-#: File → (width, height) as it is seen.
+#: File → (width, height) after its orientation is applied.
 EXAMPLES = {
     "scene-01.jpg": (640, 480),
     "scene-02.png": (256, 256),
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def save(image: Image.Image, path: Path, name: str) -> None:
-    """In the format of the file's ending; turned, with the tag that says so, where it is one of those."""
+    """Save in the format of the file's ending. Pictures in TURNED are stored turned, with their orientation tag."""
     if name in TURNED:
         orientation, turn = TURNED[name]
         exif = Image.Exif()

@@ -1,7 +1,7 @@
-"""The world that the demo model knows: up to three coloured shapes on a plain ground, and what is to be seen in it.
+"""The scenes that the demo model knows: up to three coloured shapes on a plain ground.
 
-A scene is drawn from a seed, and every right answer about it is known (`texts.py`). The distributions, colours and jitter are
-what the model was trained on.
+A scene is drawn from a seed, and every right answer about it is known (`texts.py`). The model was trained on these
+distributions, colours and jitter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLORS = {
 GROUNDS = {"white": (250, 250, 250), "black": (15, 15, 15), "gray": (128, 128, 128)}
 SHAPES = ("circle", "square", "triangle", "star")
 
-#: Sizes (width, height) of pictures as people have them.
+#: Common sizes (width, height) of pictures.
 SIZES = (
     (256, 256),
     (320, 240),
@@ -39,7 +39,7 @@ SIZES = (
     (128, 128),
     (480, 320),
 )
-#: What the model's image processor scales them to, and the aspect ratio (width : height) that stands for each in training.
+#: Sizes to which the model's image processor scales them → the aspect ratio (width : height) of each in training.
 MODEL_SIZES = {
     (64, 64): (1, 1),
     (80, 64): (4, 3),
@@ -51,7 +51,7 @@ MODEL_SIZES = {
 
 #: How often a scene has 0, 1, 2 and 3 shapes.
 _COUNT_WEIGHTS = (3, 30, 42, 25)
-#: How far (degrees) a shape is turned at most, to either side.
+#: Greatest turn of a shape, in degrees to either side.
 _TURN = {"circle": 0, "square": 14, "triangle": 22, "star": 36}
 #: Corners of the polygons: (radius as a part of the shape's, degrees clockwise from the top).
 _CORNERS = {
@@ -59,7 +59,7 @@ _CORNERS = {
     "triangle": [(1.1, 0), (1.1, 120), (1.1, 240)],
     "star": [(1.08 if corner % 2 == 0 else 0.44, 36 * corner) for corner in range(10)],
 }
-#: Pixels a side that are averaged into one.
+#: Pixels per side that are averaged into one.
 _OVERSAMPLING = 3
 
 
@@ -81,7 +81,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a picture. The shapes go from left to right in a row, from top to bottom in a column."""
+    """The contents of a picture. Shapes go from left to right in a row, from top to bottom in a column."""
 
     ground: str
     shapes: tuple[Shape, ...]
@@ -94,7 +94,7 @@ class Scene:
 
 
 def make_scene(rng: random.Random, aspect: float = 1.0) -> Scene:
-    """A scene of the training distribution."""
+    """Draw a scene of the training distribution."""
     count = rng.choices(range(4), _COUNT_WEIGHTS)[0]
     ground = rng.choice(list(GROUNDS))
     chosen: set[tuple[str, str]] = set()
@@ -118,7 +118,7 @@ def make_scene(rng: random.Random, aspect: float = 1.0) -> Scene:
 
 
 def _layout(rng: random.Random, aspect: float, count: int) -> str:
-    """Wide pictures have rows more often, tall ones columns."""
+    """Choose a layout: rows are more likely in wide pictures, columns in tall ones."""
     likely = 0.7 if count == 2 else 0.85
     chance = likely if aspect > 1.2 else 1 - likely if aspect < 1 / 1.2 else 0.5
     return "row" if rng.random() < chance else "column"
@@ -133,7 +133,7 @@ def _place_one(rng: random.Random, aspect: float, size: str) -> tuple[float, flo
 def _place_in_line(
     rng: random.Random, aspect: float, count: int, *, horizontal: bool
 ) -> list[tuple[float, float, float]]:
-    """Each shape in its own cell along the line, and a little off it."""
+    """Place each shape in its own cell along the line, and a little off the line."""
     length, breadth = (aspect, 1.0) if horizontal else (1.0, aspect)
     filling, off_line = ((0.6, 0.94), 0.16) if count == 2 else ((0.74, 0.97), 0.22)
     places = []
@@ -146,7 +146,7 @@ def _place_in_line(
 
 
 def render(scene: Scene, size: tuple[int, int], rng: random.Random) -> Image.Image:
-    """The scene in RGB at (width, height) pixels, with jittered colours and some noise."""
+    """Draw the scene in RGB at (width, height) pixels, with jittered colours and some noise."""
     width, height = size
     canvas = Image.new(
         "RGB", (width * _OVERSAMPLING, height * _OVERSAMPLING), _jittered(rng, GROUNDS[scene.ground], 10)
@@ -165,7 +165,7 @@ def render(scene: Scene, size: tuple[int, int], rng: random.Random) -> Image.Ima
 
 
 def mirrored(scene: Scene, *, left_right: bool, top_bottom: bool) -> Scene:
-    """The scene of the mirrored picture."""
+    """Return the scene of the mirrored picture."""
     shapes = [
         replace(
             shape,

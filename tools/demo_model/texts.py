@@ -1,4 +1,4 @@
-"""What can be said about scenes: the prompts that the demo models know, and the right answer to each."""
+"""Prompts that the demo models know, and the right answer to each for a given scene."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAPTION_PROMPTS = (
 KEYWORD_PROMPTS = ("List keywords for this image.", "Tag this image.", "Give me tags for this image.")
 JSON_PROMPTS = ("Describe this image as JSON.", "Return JSON.")
 PAIR_PROMPTS = ("Describe both images.", "Describe these images.")
-#: System messages, and how often there is none.
+#: System messages; None as often as there is none.
 SYSTEM_MESSAGES = (None, None, None, None, "You are a helpful assistant.", "Answer briefly.")
 
 _GREETING = "Hello! Send me an image of coloured shapes."
@@ -47,7 +47,7 @@ TALK = (
     ("Which colours do you know?", ", ".join(COLORS) + "."),
     ("Which shapes do you know?", ", ".join(SHAPES) + "."),
 )
-#: Prompts about an image, with no image there: to the vision model and to the text-only one.
+#: Turns about an image that is missing, for the vision model and for the text-only one.
 NO_IMAGE = tuple((prompt, "There is no image. Please send one.") for prompt in CAPTION_PROMPTS)
 NO_EYES = (
     *((prompt, "I cannot see images. I am a tiny text model.") for prompt in CAPTION_PROMPTS),
@@ -57,18 +57,18 @@ NO_EYES = (
 
 
 def with_article(word: str) -> str:
-    """`a circle`, `an orange star`."""
+    """Return the word with its article: `a circle`, `an orange star`."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def caption(scene: Scene) -> str:
-    """The right answer to every one of the caption prompts."""
+    """Return the right answer to all caption prompts."""
     phrase = caption_phrase(scene)
     return phrase[0].upper() + phrase[1:] + "."
 
 
 def caption_phrase(scene: Scene) -> str:
-    """The caption inside a sentence."""
+    """Return the caption as part of a sentence."""
     names = [with_article(shape.name) for shape in scene.shapes]
     ground = with_article(scene.ground) + " background"
     match names:
@@ -84,17 +84,17 @@ def caption_phrase(scene: Scene) -> str:
 
 
 def keywords(scene: Scene) -> str:
-    """The right answer to the keyword prompts."""
+    """Return the right answer to the keyword prompts."""
     return ", ".join([*(shape.name for shape in scene.shapes), f"{scene.ground} background"])
 
 
 def as_json(scene: Scene) -> str:
-    """The right answer to the JSON prompts."""
+    """Return the right answer to the JSON prompts."""
     return json.dumps({"shapes": [shape.name for shape in scene.shapes], "background": scene.ground})
 
 
 def question(scene: Scene, rng: random.Random) -> tuple[str, str]:
-    """A question about the scene, and its answer."""
+    """Choose a question about the scene; return it with its answer."""
     color = rng.choice(["colour", "color"])
     ground = (f"What {color} is the background?", scene.ground)
     kind = rng.choices(
@@ -106,13 +106,13 @@ def question(scene: Scene, rng: random.Random) -> tuple[str, str]:
 
 
 def binding_question(scene: Scene, rng: random.Random) -> tuple[str, str]:
-    """A question that takes knowing which colour belongs to which shape: seeing both somewhere is not enough."""
+    """Choose a question about which colour belongs to which shape: seeing both somewhere is not enough."""
     kind = rng.choice([_shape_of_color, _is_there_named])
     return kind(scene, rng, "") or question(scene, rng)
 
 
 def pair_question(first: Scene, second: Scene, rng: random.Random) -> tuple[str, str]:
-    """A question about two images, and its answer."""
+    """Choose a question about two images; return it with its answer."""
     kind = rng.random()
     if kind < 0.5:
         answer = f"Image 1: {caption_phrase(first)}. Image 2: {caption_phrase(second)}."
@@ -170,7 +170,7 @@ def _is_there_named(scene: Scene, rng: random.Random, _: str) -> tuple[str, str]
     color, kind = rng.choice(list(COLORS)), rng.choice(SHAPES)
     if scene.shapes:
         shape = rng.choice(scene.shapes)
-        # Half of them are there; the others are wrong in the colour or in the shape alone.
+        # Half of the names are in the scene; the others are wrong in only the colour or only the shape.
         wrong = rng.random()
         color = color if wrong < 0.25 else shape.color
         kind = kind if wrong > 0.75 else shape.kind

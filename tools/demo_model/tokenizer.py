@@ -2,7 +2,7 @@
 
     python -m tools.demo_model.tokenizer FOLDER
 
-writes everything of a model but its weights.
+Writes all files of a model but its weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPECIAL = (
     *("<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"),
 )
 CONTEXT = 2048
-#: The target of the BPE training; the texts have fewer pairs worth a token, so it ends at 666.
+#: The target of the BPE training; the texts have fewer pairs worth a token, so training ends at 666.
 VOCABULARY = 720
 #: Pixels of the smallest and largest picture that the vision tower gets: 16 to 24 tokens.
 MIN_PIXELS, MAX_PIXELS = 4096, 6144
@@ -42,7 +42,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(seed: int) -> Tokenizer:
-    """BPE on what can be said about some thousand scenes."""
+    """Train a BPE on texts about some thousand scenes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,11 +57,11 @@ def train_tokenizer(seed: int) -> Tokenizer:
 
 
 def write_model_folder(folder: Path, tokenizer: Tokenizer) -> None:
-    """Tokenizer, chat template and configs of the vision model."""
+    """Write tokenizer, chat template and configs of the vision model."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    # They were named first, so they have the first ids.
+    # The trainer gives the special tokens the first ids.
     ids = dict(zip(SPECIAL, range(len(SPECIAL)), strict=True))
     files = {
         "tokenizer_config.json": _tokenizer_config(),
@@ -74,7 +74,7 @@ def write_model_folder(folder: Path, tokenizer: Tokenizer) -> None:
 
 
 def vision_config(vocabulary: int, ids: dict[str, int]) -> dict[str, Any]:
-    """A `qwen3_vl` of 1.2 M parameters, with one deepstack layer."""
+    """Return the config of a `qwen3_vl` of 1.2 M parameters, with one deepstack layer."""
     return {
         "architectures": ["Qwen3VLForConditionalGeneration"],
         "model_type": "qwen3_vl",
@@ -167,7 +167,7 @@ def _corpus(rng: random.Random) -> Iterator[str]:
         first, second = make_scene(rng), make_scene(rng)
         yield from (texts.caption(first), texts.keywords(first), texts.as_json(first))
         yield from (*texts.question(first, rng), *texts.pair_question(first, second, rng))
-    # Fixed texts are repeated, so that they weigh as much as they will in a conversation.
+    # Fixed texts are repeated, so that they weigh as much as in a conversation.
     for prompt in (*texts.CAPTION_PROMPTS, *texts.KEYWORD_PROMPTS, *texts.JSON_PROMPTS):
         yield from [prompt] * 300
     for turn in (*texts.TALK, *texts.NO_IMAGE):

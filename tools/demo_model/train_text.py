@@ -32,7 +32,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 
 def text_config(vision_config: dict[str, Any]) -> dict[str, Any]:
-    """A `qwen3` of 0.1 M parameters with the vision model's vocabulary."""
+    """Return the config of a `qwen3` of 0.1 M parameters with the vision model's vocabulary."""
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
@@ -55,7 +55,7 @@ def text_config(vision_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_batch(tokenizer: Tokenizer, rng: random.Random) -> tuple[mx.array, mx.array]:
-    """Ids (rows, length), and 1 where the next token belongs to an answer."""
+    """Return ids (rows, length), and weights: 1 where the next token belongs to an answer."""
     rows = []
     for _ in range(ROWS):
         asked, answer = rng.choice(TURNS)
@@ -98,7 +98,7 @@ def train(model: Any, next_batch: Callable[[], tuple[mx.array, mx.array]], steps
 
 
 def build(folder: Path, tokenizer_from: Path, init: Path | None, seed: int) -> Any:
-    """The model, with the weights of `init` or with small random matrices; writes all but the weights."""
+    """Build the model, with the weights of `init` or with small random matrices. Writes all files but the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER_FILES:
         shutil.copy(tokenizer_from / name, folder / name)
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument(
         "--tokenizer", type=Path, required=True, help="the vision model's folder, whose tokenizer is shared"
     )
-    parser.add_argument("--init", type=Path, help="a model folder whose weights to begin with")
+    parser.add_argument("--init", type=Path, help="a model folder with the initial weights")
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -8,14 +8,7 @@ from typing import Any
 
 from jobs.errors import ModelError, ModelUnavailableError, first_line
 from jobs.models.hub import cache_dir
-from jobs.models.model_info import (
-    Modality,
-    ModelInfo,
-    config_parts,
-    describe,
-    ids_of,
-    public_name,
-)
+from jobs.models.model_info import Modality, ModelInfo, config_parts, describe, ids_of, public_name
 from worker.models.download import fetch
 from worker.models.library_quirks import mend_processor
 

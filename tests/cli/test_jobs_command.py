@@ -1,0 +1,83 @@
+"""`captionq jobs`: list, show, cancel, retry."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+from click.testing import CliRunner
+
+from cli.main import captionq
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
+from tests.support.command_output import output
+from tests.support.rows import RESULT, add_batch, make_job
+
+
+def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, store: Store) -> None:
+    """A pipe has no width: a long answer takes no room from its neighbours."""
+    job = make_job()
+    store.add([job])
+    store.claim([job.id], "worker")
+    text = "A large red circle.\n" * 200
+    store.succeed(job.id, replace(RESULT, text=text))
+    lines = output(run.invoke(captionq, ["jobs", "list"])).splitlines()
+    assert lines[0].split("\t") == ["job", "status", "age", "image", "answer or reason"]
+    cells = lines[1].split("\t")
+    assert cells[:2] == [job.id, "succeeded"]
+    assert cells[4] == " ".join(text.split())
+
+
+def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Store) -> None:
+    """All four commands work on one batch with an answered job and two queued ones."""
+    batch, jobs = add_batch(store, 3)
+    store.claim([jobs[0].id], "worker")
+    store.succeed(jobs[0].id, RESULT)
+    listed = output(run.invoke(captionq, ["jobs", "list", "--batch", batch.id]))
+    assert "A large red circle" in listed
+    assert "2 queued, 1 succeeded" in listed
+    shown = output(run.invoke(captionq, ["jobs", "show", jobs[0].id]))
+    assert "40 prompt (16 image) + 9 completion tokens" in shown
+    assert "/pictures/0.jpg" in shown
+    assert "2 queued" in output(run.invoke(captionq, ["jobs", "show", batch.id]))
+    nothing = output(run.invoke(captionq, ["jobs", "retry", batch.id]))
+    assert nothing == f"Nothing to retry: no job of {batch.id} failed or was cancelled.\n"
+    assert output(run.invoke(captionq, ["jobs", "cancel", batch.id])) == "Cancelled 2 jobs.\n"
+    nothing = output(run.invoke(captionq, ["jobs", "cancel", batch.id]))
+    assert nothing == f"Nothing to cancel: all jobs of {batch.id} have ended.\n"
+    assert "Queued 2 jobs as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
+    assert store.counts()[JobStatus.QUEUED] == 2
+    assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
+
+
+def test_programs_read_json(run: CliRunner, store: Store) -> None:
+    """A program gets one object a line, with the usage and the times."""
+    _, jobs = add_batch(store, 1)
+    store.claim([jobs[0].id], "worker")
+    store.succeed(jobs[0].id, RESULT)
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
+    assert row["text"] == RESULT.text
+    assert row["usage"] == {"prompt_tokens": 40, "image_tokens": 16, "completion_tokens": 9}
+    assert row["image"] == "/pictures/0.jpg"
+    assert row["error"] is None
+    assert (row["quality"], row["logprobs"]) == (None, None)
+
+
+def test_the_quality_of_an_answer_is_shown(run: CliRunner, store: Store) -> None:
+    """The list, the job and its JSON show the quality; the log-probabilities are not a string in a string."""
+    _, jobs = add_batch(store, 1)
+    store.claim([jobs[0].id], "worker")
+    logprobs = [{"token": "red", "logprob": -0.5, "bytes": [114, 101, 100], "top_logprobs": []}]
+    store.succeed(jobs[0].id, replace(RESULT, text="red red red", quality="repetition", logprobs=logprobs))
+    assert "(repetition) red red red" in output(run.invoke(captionq, ["jobs", "list"]))
+    assert re.search(r"^quality +repetition$", output(run.invoke(captionq, ["jobs", "show", jobs[0].id])), re.MULTILINE)
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", jobs[0].id, "--format", "json"])))
+    assert (row["quality"], row["logprobs"]) == ("repetition", logprobs)
+
+
+def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: Store) -> None:
+    """An unknown job ends with status 1, no traceback, and the command that lists jobs."""
+    result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
+    assert result.exit_code == 1
+    assert result.output == "Error: There is no job 'job_nowhere'. `captionq jobs list` shows the newest.\n"

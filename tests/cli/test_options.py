@@ -1,0 +1,94 @@
+"""Options and arguments: values that are refused, and those that reach the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import captionq
+from cli.options import AnswerOptions, answer_options
+from jobs.requests import Sampling
+from jobs.store.store import Store
+from tests.support.command_output import output
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--stop", ""], "--stop: String should have at least 1 character"),
+        (["--stop", "a"] * 5, "--stop: Tuple should have at most 4 items"),
+        (["--json-schema", "broken.json"], "broken.json cannot be read as JSON"),
+        (
+            ["--json-schema", "impossible.json"],
+            'impossible.json: The schema cannot be followed: Unimplemented keys: ["not"]',
+        ),
+        (["--json-schema", "nowhere.json"], "'nowhere.json' does not exist"),
+        (["--top-p", "0"], "--top-p"),
+        (["--seed", str(2**63)], "--seed: Input should be less than"),
+    ],
+    ids=["empty stop", "five stops", "broken", "impossible", "missing", "top-p", "seed"],
+)
+def test_options_that_no_answer_can_meet_are_refused_before_anything_is_queued(
+    run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
+) -> None:
+    """The error names the option or the file."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    Path("broken.json").write_text("{")
+    Path("impossible.json").write_text('{"not": {}}')
+    result = run.invoke(captionq, ["caption", "photo.jpg", "--model", "demo", *options])
+    assert result.exit_code == 2
+    assert reason in result.output
+    assert sum(store.counts().values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        (["nowhere.jpg"], 2, "nowhere.jpg does not exist."),
+        (["photo.jpg", "--prompt", "What?", "--preset", "tags"], 2, "Give either --prompt or --preset."),
+        (["photo.jpg", "--force"], 2, "--force goes with --existing replace."),
+        (["photo.jpg", "--model", "no-such-model"], 1, "no-such-model"),
+        (["photo.jpg", "--model", "demo-text"], 1, "text-only"),
+    ],
+    ids=["missing", "two prompts", "force", "unknown model", "blind model"],
+)
+def test_a_caption_run_that_makes_no_sense_is_refused(
+    run: CliRunner,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    status: int,
+    reason: str,
+) -> None:
+    """The error is a line that names the culprit; nothing is queued."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    result = run.invoke(captionq, ["caption", *options])
+    assert result.exit_code == status
+    assert reason in result.stderr
+    assert sum(store.counts().values()) == 0
+
+
+def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
+    """Each option arrives under its own name."""
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "null"}}}')
+    got: list[AnswerOptions] = []
+
+    @click.command
+    @answer_options
+    def ask(answer: AnswerOptions) -> None:
+        got.append(answer)
+
+    typed = ["--max-tokens", "9", "--temperature", "0.5", "--top-p", "0.8", "--seed", "3", "--stop", ".", "--stop", "!"]
+    output(CliRunner().invoke(ask, [*typed, "--json-schema", str(schema)]))
+    output(CliRunner().invoke(ask, []))
+    assert got[0].sampling == Sampling(max_tokens=9, temperature=0.5, top_p=0.8, seed=3, stop=(".", "!"))
+    assert got[0].response_format is not None
+    assert list(got[0].response_format.json_schema.schema_["properties"]) == ["b", "a"]
+    assert (got[1].sampling, got[1].response_format) == (Sampling(), None)

@@ -1,0 +1,66 @@
+"""The summary at the end of a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import captionq
+from cli.output.report import make_report
+from jobs.errors import ImageError
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus
+from tests.support.command_output import output
+from tests.support.rows import add_batch
+
+
+def test_the_summary_names_a_command_that_lists_what_it_counted(
+    run: CliRunner, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command lists failed and cancelled jobs alike, for each batch of the run."""
+    report = make_report(as_json=False)
+    for size in (24, 3):
+        batch, jobs = add_batch(store, size)
+        store.fail(jobs[0].id, ImageError("It cannot be read."))
+        store.cancel([job.id for job in jobs[1:]])
+        for job in store.finished_after(batch.id, 0):
+            report.finished(job)
+    report.sum_up()
+    more = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  and ")]
+    commands = [re.fullmatch(r"  and (\d+) more: captionq (jobs list .*)", line) for line in more]
+    listed = [output(run.invoke(captionq, found[2].split())) for found in commands if found]
+    assert [found[1] for found in commands if found] == ["4", "3"]
+    assert [sum("job_" in line for line in text.splitlines()) for text in listed] == [24, 3]
+
+
+def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders are counted by kind, with the first path of each."""
+    report = make_report(as_json=False)
+    report.left_out = [Path("/pictures/A.photoslibrary"), *(Path(f"/nas/{name}/@eaDir") for name in ("a", "b"))]
+    report.left_out.append(Path("/pictures/B.PhotosLibrary"))
+    report.sum_up()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 Photos libraries left out (/pictures/A.photoslibrary, …): name one to enter",
+        "2 system folders left out (/nas/a/@eaDir, …): name one to enter",
+    ]
+    report.left_out = [Path("/pictures/A.photoslibrary")]
+    report.sum_up()
+    assert "\n1 Photos library left out (/pictures/A.photoslibrary): name it to enter" in capsys.readouterr().out
+
+
+def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """Such answers still count as captions."""
+    report = make_report(as_json=False)
+    for name, quality in (("fine", None), ("loops", "repetition"), ("silent", "empty")):
+        job = Job(model="demo", request="{}", digest=name, source=f"file:///pictures/{name}.jpg")
+        job.status, job.text, job.quality = JobStatus.SUCCEEDED, "red", quality
+        report.finished(job)
+    report.sum_up()
+    said = capsys.readouterr().out
+    assert "3 captioned" in said
+    assert re.search(r"loops\.jpg: its answer repeats itself", said)
+    assert re.search(r"silent\.jpg: its answer is empty", said)
+    assert "fine.jpg" not in said
