@@ -9,7 +9,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api.background_tasks import BackgroundTasks
-from api.errors import ErrorBody, install_error_handlers
+from api.errors.body import ErrorBody
+from api.errors.handlers import install_error_handlers
 from api.middleware.api_keys import KeyCheck
 from api.middleware.body_limit import BodyLimit
 from api.middleware.request_log import RequestLog

@@ -9,7 +9,7 @@ from typing import NoReturn
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import send_error
+from api.errors.response import send_error
 from api.middleware.early_refusal import refuse
 from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
 from jobs.settings import Settings

@@ -8,7 +8,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
-from api.errors import send_error
+from api.errors.response import send_error
 from jobs.errors import CaptionqError
 
 #: Bytes of the body that are read before it is refused, and the seconds for it.

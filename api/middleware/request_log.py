@@ -10,7 +10,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import send_error
+from api.errors.response import send_error
 from api.middleware.request_metrics import RequestMetrics
 from jobs.errors import CaptionqError
 

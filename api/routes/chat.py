@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import ErrorBody
+from api.errors.body import ErrorBody
 from api.intake.jobs import make_job
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import IdempotencyKey, ResourcesDep

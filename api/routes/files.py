@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from api.errors import ErrorBody
+from api.errors.body import ErrorBody
 from api.intake.jobs import scoped
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import IdempotencyKey, ResourcesDep

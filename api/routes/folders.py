@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
-from api.errors import ErrorBody, not_found
+from api.errors.body import ErrorBody
+from api.errors.translation import not_found
 from api.intake.folders import FolderIntake
 from api.intake.jobs import ask_again, scoped
 from api.middleware.api_keys import Caller, CallerDep

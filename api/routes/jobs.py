@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import ErrorBody
+from api.errors.body import ErrorBody
 from api.intake.jobs import ask_again, job_for, make_job, scoped
 from api.intake.webhooks import webhook_for
 from api.middleware.api_keys import Caller, CallerDep

@@ -7,7 +7,8 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.errors import ErrorBody, not_found
+from api.errors.body import ErrorBody
+from api.errors.translation import not_found
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from api.errors import ErrorDetail, detail_of, stored_error
+from api.errors.body import ErrorDetail, detail_of
+from api.errors.translation import stored_error
 from api.schemas.chat_response import ChatCompletion, completion_of
 from jobs.models.model_info import public_name
 from jobs.requests import path_of

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import error_response, stored_error
+from api.errors.response import error_response
+from api.errors.translation import stored_error
 from api.runtime.resources import Resources
 from api.schemas.chat_response import Chunks, completion_of
 from api.streaming.job_follower import HEARTBEAT, JobEvent, Silence, ended, follow

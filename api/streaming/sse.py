@@ -10,7 +10,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.errors import detail_of, outward
+from api.errors.body import detail_of
+from api.errors.translation import translate_error
 
 #: What keeps proxies from holding events back.
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -58,4 +59,4 @@ async def _told_of_errors(events: AsyncIterator[bytes], error_name: str | None) 
         async for event in events:
             yield event
     except Exception as error:
-        yield event_bytes({"error": detail_of(outward(error)).model_dump()}, event=error_name)
+        yield event_bytes({"error": detail_of(translate_error(error)).model_dump()}, event=error_name)

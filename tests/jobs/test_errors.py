@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from api.errors import outward
+from api.errors.translation import translate_error
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
 from jobs.requests import Sampling
 from worker.engine.finished import failed
@@ -21,7 +21,7 @@ def test_an_orderly_end_is_no_error_in_the_log(
 ) -> None:
     """Each answer that is too late says so to its client; whoever reads the log has nothing to mend."""
     caplog.set_level(logging.INFO, logger="captionq.api")
-    assert outward(error) is error
+    assert translate_error(error) is error
     assert [record.levelno for record in caplog.records] == [level]
 
 
