@@ -40,6 +40,7 @@ async def _check_form(request: Request) -> None:
 @router.post(
     "/v1/files",
     response_model=FileObject,
+    response_description="The file",
     dependencies=[Depends(_check_form)],
     form_limits={"max_files": 1, "max_fields": MAX_FORM_FIELDS},
     responses={409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another file"}},
@@ -60,7 +61,7 @@ def create_file(
     return file_object(resources.uploads.add(name, sha256, size, purpose, key))
 
 
-@router.get("/v1/files", response_model=FileList, responses=_NOT_FOUND)
+@router.get("/v1/files", response_model=FileList, response_description="A page of files", responses=_NOT_FOUND)
 def list_files(
     resources: ResourcesDep,
     caller: CallerDep,
@@ -79,7 +80,7 @@ def list_files(
     )
 
 
-@router.get("/v1/files/{file_id}", response_model=FileObject, responses=_NOT_FOUND)
+@router.get("/v1/files/{file_id}", response_model=FileObject, response_description="The file", responses=_NOT_FOUND)
 def get_file(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> FileObject:
     """Get the description of an uploaded file."""
     return file_object(resources.uploads.get(file_id))
@@ -102,7 +103,9 @@ def get_content(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> 
     )
 
 
-@router.delete("/v1/files/{file_id}", response_model=FileDeleted, responses=_NOT_FOUND)
+@router.delete(
+    "/v1/files/{file_id}", response_model=FileDeleted, response_description="The file is deleted", responses=_NOT_FOUND
+)
 def delete_file(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> FileDeleted:
     """Delete an uploaded file. Queued jobs keep the image that they need."""
     resources.uploads.delete(file_id)

@@ -65,6 +65,7 @@ _BODIES = {
     "/v1/folders",
     status_code=201,
     response_model=Folder,
+    response_description="The folder",
     openapi_extra=_BODIES,
     responses={
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
@@ -83,7 +84,7 @@ async def create_folder(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Folder:
-    """Caption every image of a served folder, or of an upload. Returns as soon as all images are queued."""
+    """Queue every image of a served folder, or of an upload, with one question. Returns when all images are queued."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         created = await _create_from_upload(request, resources, caller, idempotency_key)
     else:
@@ -93,13 +94,15 @@ async def create_folder(
     return await run_in_threadpool(lambda: folder_object(resources.store.batch(created.made.id), resources))
 
 
-@router.get("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+@router.get("/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND)
 def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Get a folder: its counts, its speed and the estimated time left."""
     return folder_object(_find(folder_id, resources), resources)
 
 
-@router.delete("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+@router.delete(
+    "/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
+)
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel the images that have no result yet. Results are kept."""
     batch, store = _find(folder_id, resources), resources.store
@@ -111,6 +114,7 @@ def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDe
     "/v1/folders/{folder_id}/retry",
     status_code=201,
     response_model=Folder,
+    response_description="The new folder",
     responses={
         **_NOT_FOUND,
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},

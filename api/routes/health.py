@@ -17,14 +17,20 @@ logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", response_model=Alive)
+@router.get("/healthz", response_model=Alive, response_description="The process lives", summary="Check liveness")
 async def healthz() -> Alive:
     """Check that the process lives."""
     # On the event loop, so that the answer comes also when all threads are busy.
     return Alive()
 
 
-@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready"}})
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    response_description="The server can answer",
+    summary="Check readiness",
+    responses={503: {"model": Readiness, "description": "Not ready"}},
+)
 def readyz(response: Response, resources: ResourcesDep) -> Readiness:
     """Check that broker, database and a worker are available. A model is loaded at the first request for it."""
     workers: list[WorkerReady] = []

@@ -42,7 +42,13 @@ _CREATION: dict[int | str, dict[str, Any]] = {
 JobId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 
 
-@router.post("/v1/jobs", status_code=201, response_model=JobObject | JobList, responses=_CREATION)
+@router.post(
+    "/v1/jobs",
+    status_code=201,
+    response_model=JobObject | JobList,
+    response_description="The job, or the jobs of the list",
+    responses=_CREATION,
+)
 def create_jobs(
     body: JobBody | Annotated[list[JobBody], Field(min_length=1, max_length=MAX_LIST_ITEMS, fail_fast=True)],
     response: Response,
@@ -66,7 +72,7 @@ def create_jobs(
     return _page(jobs, has_more=False)
 
 
-@router.get("/v1/jobs", response_model=JobList, responses=_NOT_FOUND)
+@router.get("/v1/jobs", response_model=JobList, response_description="A page of jobs", responses=_NOT_FOUND)
 def list_jobs(
     resources: ResourcesDep,
     caller: CallerDep,
@@ -87,7 +93,7 @@ def list_jobs(
     return _page(jobs[:limit], has_more=len(jobs) > limit)
 
 
-@router.get("/v1/jobs/{job_id}", response_model=JobObject, responses=_NOT_FOUND)
+@router.get("/v1/jobs/{job_id}", response_model=JobObject, response_description="The job", responses=_NOT_FOUND)
 def get_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObject:
     """Get a job: its status, and its result if it has ended."""
     return job_object(resources.store.job(job_id))
@@ -96,6 +102,7 @@ def get_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObj
 @router.delete(
     "/v1/jobs/{job_id}",
     response_model=JobObject,
+    response_description="The cancelled job",
     responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "The job has ended already"}},
 )
 def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObject:
@@ -112,6 +119,7 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> Job
     "/v1/jobs/{job_id}/retry",
     status_code=201,
     response_model=JobObject,
+    response_description="The new job",
     responses={
         **_NOT_FOUND,
         200: {"model": JobObject, "description": "Repeated request: the job of the first one with this key"},

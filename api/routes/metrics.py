@@ -26,6 +26,7 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/metrics",
     response_class=Response,
+    summary="Get metrics",
     responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
 )
 def metrics(resources: ResourcesDep, caller: CallerDep) -> Response:

@@ -13,7 +13,7 @@ from api.schemas.model import Model, ModelList, model_object
 router = APIRouter(tags=["models"])
 
 
-@router.get("/v1/models", response_model=ModelList)
+@router.get("/v1/models", response_model=ModelList, response_description="The models")
 def list_models(resources: ResourcesDep, caller: CallerDep) -> ModelList:
     """List the models of this server, the default model first."""
     models = resources.catalogue.models()
@@ -23,6 +23,7 @@ def list_models(resources: ResourcesDep, caller: CallerDep) -> ModelList:
 @router.get(
     "/v1/models/{model:path}",
     response_model=Model,
+    response_description="The model",
     responses={404: {"model": ErrorBody, "description": "No such model"}},
 )
 def get_model(model: str, resources: ResourcesDep, caller: CallerDep) -> Model:
