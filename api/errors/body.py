@@ -11,7 +11,7 @@ _PUBLIC_SERVER_ERRORS = (DeadlineError, LeavingError, WorkerError)
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """A description of the error."""
 
     message: str = Field(description="A sentence for people")
     type: str = Field(description="The kind of error, by its status")

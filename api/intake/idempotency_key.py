@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` header: a repeated request gets what the first one made."""
+"""The `Idempotency-Key` header: a repeated request gets the jobs or files that the first one made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="A key of your choice. A repeated request with the same key and body returns what the first one made.",
+        description="A key of your choice. A repeated request with the same key and body returns the result of the first.",
     ),
 ]
 

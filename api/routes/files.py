@@ -25,7 +25,7 @@ _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "descri
 
 
 class WholeFile(FileResponse):
-    """A response with a whole file, whatever Range is asked for: Starlette's refusals have another shape than our errors."""
+    """A response with a whole file, for any Range: Starlette's refusals of an odd Range do not have the shape of our errors."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
