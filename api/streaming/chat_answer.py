@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from api.errors.response import error_response
 from api.errors.translation import stored_error
 from api.runtime.resources import Resources
-from api.schemas.chat_response import Chunks, completion_of
+from api.schemas.chat_response import completion_of
+from api.streaming.chat_chunks import Chunks
 from api.streaming.client_departure import unless_client_leaves
 from api.streaming.job_follower import HEARTBEAT, IdleTick, JobUpdate, follow_job, wait_for_end
 from api.streaming.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
@@ -100,7 +101,8 @@ class ChatAnswer:
     def _final(self, job: Job) -> Response:
         self._is_settled = True
         if job.status == JobStatus.SUCCEEDED:
-            return JSONResponse(completion_of(job).model_dump(), headers=self._headers)
+            body = completion_of(job).model_dump_json()
+            return Response(body, media_type="application/json", headers=self._headers)
         return self._failure(_error_of(job))
 
     def _failure(self, error: CaptionqError) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.schemas.chat_response import Chunks, DivergedError
+from api.streaming.chat_chunks import Chunks, DivergedError
 from jobs.store.tables import Job, JobStatus
 
 
