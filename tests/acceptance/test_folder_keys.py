@@ -18,6 +18,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job
 from tests.acceptance.test_chat import png
+from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw, save_scenes
 from tests.support.serving import Served, data_uri, events_of, serving
 
@@ -26,13 +27,34 @@ pytestmark = pytest.mark.timeout(300)
 HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}]}
 
 
-@pytest.fixture
-def served(settings: Settings, tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The served folder."""
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Served]:
     """A server whose bulk lane holds four jobs, and whose uploads hold three files."""
-    (tmp_path / "pictures").mkdir()
+    settings = Settings(data_dir=tmp_path_factory.mktemp("keys") / DATA_FOLDER)
+    settings.make_folders()
     limits = {"CAPTIONQ_MAX_WAITING_BULK": "4", "CAPTIONQ_MAX_UPLOAD_FILES": "3"}
-    with serving(settings, "--no-worker", "--allow-root", tmp_path / "pictures", ready=False, **limits) as running:
+    with serving(settings, "--no-worker", "--allow-root", root, ready=False, **limits) as running:
         yield running
+
+
+@pytest.fixture
+def served(shared: Served) -> Iterator[Served]:
+    """The server, with empty lanes for the next test."""
+    yield shared
+    for job in shared.client.get("/v1/jobs", params={"status": "queued"}).json()["data"]:
+        assert shared.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
+
+
+@pytest.fixture
+def pictures(root: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own below the served folder."""
+    return root / tmp_path.name
 
 
 def twice(served: Served, path: str, **request: Any) -> tuple[list[int], set[str]]:
@@ -41,10 +63,10 @@ def twice(served: Served, path: str, **request: Any) -> tuple[list[int], set[str
     return [answer.status_code for answer in answers], {str(answer.json().get("id")) for answer in answers}
 
 
-def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, tmp_path: Path) -> None:
+def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, pictures: Path) -> None:
     """The folder is found although its images have changed meanwhile. A new request finds no room."""
-    save_scenes(tmp_path / "pictures", 4)
-    body = {"path": str(tmp_path / "pictures")}
+    save_scenes(pictures, 4)
+    body = {"path": str(pictures)}
     statuses, ids = twice(served, "/v1/folders", json=body)
     assert statuses == [201, 200]
     assert len(ids) == 1
@@ -60,10 +82,10 @@ def test_a_list_is_found_by_its_key_on_a_full_lane(served: Served) -> None:
     assert served.client.post("/v1/jobs", json=[HELLO] * 5).status_code == 400
 
 
-def test_a_folder_is_retried_once(served: Served, tmp_path: Path) -> None:
+def test_a_folder_is_retried_once(served: Served, pictures: Path) -> None:
     """The retry is found by its key on a full lane. Without a key it is refused while the first retry writes the same files."""
-    save_scenes(tmp_path / "pictures", 2)
-    folder = served.client.post("/v1/folders", json={"path": str(tmp_path / "pictures")}).json()
+    save_scenes(pictures, 2)
+    folder = served.client.post("/v1/folders", json={"path": str(pictures)}).json()
     address = f"/v1/folders/{folder['id']}/retry"
     (job, _) = served.client.get("/v1/jobs", params={"batch": folder["id"]}).json()["data"]
     assert served.client.delete(f"/v1/folders/{folder['id']}").json()["counts"]["cancelled"] == 2

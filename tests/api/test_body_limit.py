@@ -13,15 +13,17 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.middleware.body_limit import MIN_RATE, BodyLimit
 from jobs.settings import Settings
-from tests.support.processes import PATIENCE
+from tests.support.processes import DATA_FOLDER, PATIENCE
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def hasty(settings: Settings) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that waits at most a second for the next piece of a body."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("hasty") / DATA_FOLDER)
+    settings.make_folders()
     with serving(settings, "--no-worker", ready=False, CAPTIONQ_BODY_PAUSE="1") as running:
         yield running
 
