@@ -93,14 +93,14 @@ def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Ser
     assert response.status_code == 200
     assert response.headers["x-request-id"] == "mine-1"
     # The line is written after the answer has been sent.
-    until(lambda: "mine-1" in keyed.said(), "the line")
-    lines = [json.loads(line) for line in keyed.said().splitlines()]
+    until(lambda: "mine-1" in keyed.log_text(), "the line")
+    lines = [json.loads(line) for line in keyed.log_text().splitlines()]
     line = next(line for line in lines if line.get("request") == "mine-1")
     assert line["caller"] == "laptop"
     assert line["job"].startswith("job_")
     assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/chat/completions", 200)
     for word in ("a-long-secret", "private words", response.json()["choices"][0]["message"]["content"]):
-        assert word not in keyed.said()
+        assert word not in keyed.log_text()
         assert word not in (keyed.captionq.settings.log_dir / "serve.log").read_text()
         assert word not in (keyed.captionq.settings.log_dir / "worker.log").read_text()
 
@@ -211,8 +211,8 @@ def test_prompts_are_logged_if_the_setting_is_on(open_server: Served) -> None:
     image = "data:image/png;base64,aaaabbbbccccddddeeee"
     open_server.client.post("/v1/jobs", json=about(image, text="my secret question"))
     job = open_server.client.post("/v1/jobs", json=HELLO).json()
-    until(lambda: "my private words" in open_server.said(), "the line")
-    assert "aaaabbbb" not in open_server.said()
+    until(lambda: "my private words" in open_server.log_text(), "the line")
+    assert "aaaabbbb" not in open_server.log_text()
     open_server.client.delete(f"/v1/jobs/{job['id']}")
 
 

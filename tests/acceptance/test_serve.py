@@ -71,7 +71,7 @@ def ask_and_listen(served: Served, body: dict[str, Any], **headers: str) -> tupl
     until(lambda: newest(served) != before, "the job")
     job_id = newest(served)
     assert job_id is not None
-    served.first_words(job_id)
+    served.first_text(job_id)
     return connection, job_id
 
 
@@ -90,9 +90,9 @@ def test_a_client_that_leaves_frees_its_slot(shared: Served, stream: bool) -> No
             connection.recv(4096)
         connection.close()
         until(lambda: job(shared, job_id)["status"] == "cancelled", "its end")
-    until(lambda: shared.rows() == 0, "the sequence's end")
+    until(lambda: shared.decoding() == 0, "the sequence's end")
     # The whole answer has at least a letter for each token.
-    assert len(shared.words(job_id)) < 1900
+    assert len(shared.text_of(job_id)) < 1900
 
 
 def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> None:
@@ -175,7 +175,7 @@ def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(served: Served) -> N
 
     def kill_the_broker_early(job_id: str) -> None:
         with served.paused():
-            received.append(served.words(job_id))
+            received.append(served.text_of(job_id))
             kill_the_broker(served)
 
     _, text = streamed(served, body, kill_the_broker_early)
@@ -210,7 +210,7 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     until(lambda: newest(served) is not None, "the request")
-    served.first_words(str(newest(served)))
+    served.first_text(str(newest(served)))
     with served.paused():
         # Another model, so the jobs wait; so many that the last ones would wait long.
         waiting = served.client.post("/v1/jobs", json=[endless(model="demo", max_tokens=100)] * 300).json()["data"][-1]

@@ -42,7 +42,8 @@ class Served:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def said(self) -> str:
+    def log_text(self) -> str:
+        """Return everything that the server has printed."""
         return self.log.read_text()
 
     @contextmanager
@@ -57,7 +58,7 @@ class Served:
         """Suspend the worker for the block (see `Captionq.paused`)."""
         return self.captionq.paused()
 
-    def first_words(self, job_id: str) -> str:
+    def first_text(self, job_id: str) -> str:
         """Wait for the first text of a job, and return it."""
         deadline = time.monotonic() + PATIENCE
         events: list[Event] = []
@@ -67,12 +68,12 @@ class Served:
                 events += read(connection, job_id, events[-1].id if events else "0", wait=1)
         return _text(events)
 
-    def words(self, job_id: str) -> str:
+    def text_of(self, job_id: str) -> str:
         """Return the text of a job so far."""
         with self.broker() as connection:
             return _text(read(connection, job_id))
 
-    def rows(self) -> int:
+    def decoding(self) -> int:
         """Return how many sequences decode, from the next state that the worker publishes, once a second."""
         now = time.time()
         with self.broker() as connection:
