@@ -1,1 +1,1 @@
-"""What a program calls: the HTTP API over the jobs."""
+"""The HTTP API that programs call: it makes jobs and shows their results, and never loads a model."""

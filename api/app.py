@@ -1,4 +1,4 @@
-"""The application: routes, what is around them, and what it holds while it runs."""
+"""The application: its routes, its middleware, and the resources that it holds while it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from api.background_tasks import BackgroundTasks
-from api.errors import ErrorBody, install_error_handlers
+from api.errors.body import ErrorBody
+from api.errors.handlers import install_error_handlers
 from api.middleware.api_keys import KeyCheck
 from api.middleware.body_limit import BodyLimit
 from api.middleware.request_log import RequestLog
@@ -21,39 +22,42 @@ from api.runtime.resources import open_resources
 from jobs.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
 
-#: On every route that asks for a key, takes a body or answers at all.
+#: Errors that any route may answer with.
 _ERRORS = {
     400: "The request is not valid",
-    401: "No valid API key",
-    403: "Not allowed",
-    408: "The body stopped coming",
-    413: "Too large",
-    503: "Broker, database or worker are away",
+    401: "The API key is missing or invalid",
+    403: "Forbidden: the host, an address or a path",
+    408: "The body arrived too slowly",
+    413: "The body or the upload is too large",
+    503: "The broker, the database or a worker is not available; see Retry-After",
 }
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The API on these settings. Raises SettingsError; opening it BrokerError, DatabaseError, DataFolderError."""
+    """Return the API with these settings.
+
+    Raises SettingsError. Its lifespan raises BrokerError, DatabaseError and DataFolderError.
+    """
     check_webhook_secret(settings)
-    seen = RequestMetrics()
+    request_metrics = RequestMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_resources(settings, seen) as resources:
+        with open_resources(settings, request_metrics) as resources:
             app.state.resources = resources
-            housekeeping = BackgroundTasks(resources)
-            housekeeping.start()
+            background_tasks = BackgroundTasks(resources)
+            background_tasks.start()
             try:
                 yield
             finally:
-                housekeeping.close()
+                background_tasks.close()
 
     app = FastAPI(
         title="captionq",
         version=version("captionq"),
-        summary="Captions and answers about images, through a queue that loses nothing.",
+        summary="Captions images and answers questions about them, through a durable queue.",
         lifespan=lifespan,
-        # Their pages fetch scripts from a CDN; the document itself is at /openapi.json.
+        # FastAPI's pages fetch scripts from a CDN. The document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
         responses={status: {"model": ErrorBody, "description": words} for status, words in _ERRORS.items()},
@@ -66,5 +70,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(KeyCheck, settings=settings)
     if not settings.api_keys:
         app.add_middleware(SameSite)
-    app.add_middleware(RequestLog, metrics=seen)
+    app.add_middleware(RequestLog, metrics=request_metrics)
     return app

@@ -1,4 +1,4 @@
-"""What the API does beside its requests: webhooks are sent, and images that nobody needs any more are swept away."""
+"""Background tasks of the API: sends webhooks, ends batches of dead makers, and deletes images that no job needs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from jobs.webhooks.delivery import Deliverer
 
 logger = logging.getLogger("captionq.api")
 
-#: Seconds between two looks for webhooks that are due.
+#: Seconds between two searches for webhooks that are due.
 DELIVER_EVERY = 1.0
-#: Seconds between two looks for batches whose makers have died.
-LOOK_EVERY = 30.0
-#: Seconds between two sweeps.
+#: Seconds between two searches for batches whose makers have died.
+END_DEAD_EVERY = 30.0
+#: Seconds between two sweeps of unneeded images.
 SWEEP_EVERY = 3600.0
 
 
@@ -45,12 +45,12 @@ class BackgroundTasks:
         self._deliverer.close()
 
     def _run(self) -> None:
-        swept, looked = 0.0, float("-inf")
+        swept, searched = 0.0, float("-inf")
         while not self._done.wait(DELIVER_EVERY):
             if self._resources.settings.webhook_secret is not None:
                 self._deliverer.run_once(partial(message_of, resources=self._resources))
-            if time.monotonic() - looked > LOOK_EVERY:
-                looked = time.monotonic()
+            if time.monotonic() - searched > END_DEAD_EVERY:
+                searched = time.monotonic()
                 self._end_dead()
             if time.monotonic() - swept > SWEEP_EVERY:
                 swept = time.monotonic()
@@ -66,13 +66,13 @@ class BackgroundTasks:
         try:
             swept = sweep_blobs(self._resources.store.engine, self._resources.settings, time.time())
         except Exception:
-            logger.exception("The images that nobody needs could not be swept away.")
+            logger.exception("Images that no job needs could not be deleted.")
         else:
-            logger.log(logging.INFO if swept else logging.DEBUG, "Swept away %d images.", swept)
+            logger.log(logging.INFO if swept else logging.DEBUG, "Deleted %d images that no job needs.", swept)
 
 
 def message_of(webhook: Webhook, resources: Resources) -> bytes:
-    """What a webhook is sent: the same object that polling shows, in Standard Webhooks' envelope."""
+    """Return the body of a webhook: the object that polling shows, in the envelope of Standard Webhooks."""
     store = resources.store
     if webhook.job_id is not None:
         job = job_object(store.job(webhook.job_id))

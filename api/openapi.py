@@ -1,4 +1,4 @@
-"""The OpenAPI document, where FastAPI cannot know all of it: a body that is JSON or a form."""
+"""The OpenAPI document, with the parts that FastAPI does not know: bodies that are JSON or a form, errors and headers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from pydantic.json_schema import models_json_schema
 from api.schemas.folder import FolderBody, FolderOptions
 
 _TEXT = {"type": "string"}
-_ANY = {"x-request-id": {"required": True, "schema": _TEXT, "description": "As it is in the log"}}
-_LATER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds until it may be worth trying again"}}
+#: Header of every response.
+_REQUEST_ID = {"x-request-id": {"required": True, "schema": _TEXT, "description": "The request's id in the log"}}
+_RETRY_AFTER = {
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the next attempt"}
+}
 #: Headers by status.
 _HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
-    "429": _LATER,
-    "503": _LATER,
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
 }
 _TEMPLATE = "#/components/schemas/{model}"
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Let the application describe itself in full."""
+    """Let the application describe itself completely."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -34,24 +37,24 @@ def install_openapi(app: FastAPI) -> None:
             document["components"]["schemas"] |= folders["$defs"]
             for path in document["paths"].values():
                 for operation in path.values():
-                    _tell_of_errors(operation["responses"])
-                    _tell_of_headers(operation["responses"])
+                    _describe_errors(operation["responses"])
+                    _describe_headers(operation["responses"])
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _tell_of_errors(responses: dict[str, Any]) -> None:
-    # Invalid requests are 400 here, as with OpenAI.
+def _describe_errors(responses: dict[str, Any]) -> None:
+    # Invalid requests are answered with 400, as by OpenAI.
     responses.pop("422", None)
     for status, response in responses.items():
         if int(status) >= 400:
-            # FastAPI writes down an error under the media type of the route's own answer.
+            # FastAPI documents an error under the media type of the route's own answer.
             (schema,) = response["content"].values()
             response["content"] = {"application/json": schema}
 
 
-def _tell_of_headers(responses: dict[str, Any]) -> None:
+def _describe_headers(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
-        response["headers"] = _ANY | _HEADERS.get(status, {})
+        response["headers"] = _REQUEST_ID | _HEADERS.get(status, {})

@@ -1,1 +1,1 @@
-"""From a body to queued jobs. Rules that the command line shares stand in `jobs/creation`."""
+"""From a body to queued jobs. Rules that the command line shares are in `jobs/creation`."""

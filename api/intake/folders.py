@@ -1,4 +1,4 @@
-"""From a path, or from uploaded files, to a batch of queued jobs."""
+"""From the path of a folder, or from uploaded files, to a batch of queued jobs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from api.intake.idempotency_key import scoped_key
 from api.intake.images import check_served
-from api.intake.jobs import check_free, roots_of, scoped
-from api.intake.webhooks import webhook_for
+from api.intake.jobs import served_roots, webhook_for
+from api.intake.output_conflicts import check_outputs_free
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
@@ -28,31 +29,31 @@ from jobs.images.zip_upload import UnpackedImage, too_many_files, unpack_images
 from jobs.models.model_info import check_sees
 from jobs.store.tables import Batch, BatchKind, Job, Lane, Webhook
 
-#: How a zip begins, also an empty one.
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+#: First bytes of a zip, and of an empty one.
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 T = TypeVar("T")
 
 
 class FolderIntake:
-    """One folder of one caller on its way into the queue."""
+    """A folder of one caller on its way into the queue."""
 
     def __init__(
         self, options: FolderOptions, resources: Resources, caller: Caller, idempotency_key: str | None
     ) -> None:
-        """Raises ModelError, InvalidRequestError."""
+        """Check the options. Raises ModelError, InvalidRequestError."""
         info = resources.catalogue.resolve(options.model)
         check_sees(info)
         self._options = options
         self._resources = resources
         self._question: Question = options.question(info.name)
-        self._key = scoped(idempotency_key, caller, BatchKind.FOLDER)
+        self._key = scoped_key(idempotency_key, caller, BatchKind.FOLDER)
 
-    def path(self, body: FolderBody) -> Created:
-        """Every image below a path. Raises ImageForbiddenError, NotFoundError, LaneFullError, ConflictError."""
+    def queue_path(self, body: FolderBody) -> Created:
+        """Queue every image below a path. Raises ImageForbiddenError, NotFoundError, LaneFullError, ConflictError."""
         real = check_served(Path(body.path), self._resources.settings)
         if not _exists(real):
-            raise NotFoundError(f"There is no {body.path}.")
+            raise NotFoundError(f"{body.path} does not exist.")
         batch = self._batch(str(real), body.model_dump_json())
         if (earlier := self._earlier(batch)) is not None:
             return earlier
@@ -64,15 +65,15 @@ class FolderIntake:
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
-        check_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
-        roots = roots_of(self._resources)
+        check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
+        roots = served_roots(self._resources)
         return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, roots), hooks)
 
-    def uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
-        """Every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""
-        images = self._taken(files)
+    def queue_uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
+        """Queue every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""
+        images = self._stored(files)
         if not images:
-            raise InvalidRequestError("There are no files in the upload: they are parts named 'files'.")
+            raise InvalidRequestError("The upload has no files. Send them as parts named 'files'.")
         names = ", ".join(clean_label(name) for name, _ in files[:3]) + (" …" if len(files) > 3 else "")
         asked = "".join(image.sha256 for image in images) + self._options.model_dump_json()
         batch = self._batch(names, asked)
@@ -83,7 +84,7 @@ class FolderIntake:
         return self._made(batch, images, lambda image: self._job(batch, image), hooks)
 
     def _earlier(self, batch: Batch) -> Created | None:
-        """What was made with the same key: found whether there is room for it or not."""
+        """Return the batch that was made earlier with the same key, whether the lane has room or not."""
         earlier = find_repeated_batch(batch, store=self._resources.store, connection=self._resources.connection)
         return None if earlier is None else Created(earlier, repeated=True)
 
@@ -105,23 +106,23 @@ class FolderIntake:
         )
 
     def _hooks(self, batch: Batch) -> list[Webhook]:
-        """To be added when all jobs are there: a batch without open jobs has ended."""
+        """Return the webhook, to be stored after all jobs: a batch without open jobs counts as ended."""
         return webhook_for(self._options.webhook, self._resources, batch_id=batch.id)
 
-    def _taken(self, files: Sequence[tuple[str, BinaryIO]]) -> list[UnpackedImage]:
+    def _stored(self, files: Sequence[tuple[str, BinaryIO]]) -> list[UnpackedImage]:
         settings = self._resources.settings
-        taken: list[UnpackedImage] = []
+        stored: list[UnpackedImage] = []
         for name, file in files:
             start = file.read(4)
             file.seek(0)
-            if start in ZIP:
-                taken += unpack_images(file, settings, taken)
+            if start in ZIP_SIGNATURES:
+                stored += unpack_images(file, settings, stored)
                 continue
-            if len(taken) >= settings.max_upload_files:
+            if len(stored) >= settings.max_upload_files:
                 raise too_many_files(settings)
             sha256, size = put_image_file(file, settings)
-            taken.append(UnpackedImage(clean_label(name), sha256, size))
-        return taken
+            stored.append(UnpackedImage(clean_label(name), sha256, size))
+        return stored
 
     def _job(self, batch: Batch, image: UnpackedImage) -> Job:
         request = self._question.about(blob_address(image.sha256))
@@ -139,5 +140,5 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # A name that is too long, or a folder that may not be searched.
+        # The name is too long, or a folder on the way may not be searched.
         return False

@@ -1,7 +1,7 @@
-"""The images of a request that comes over HTTP: what may be used, and where the worker finds it.
+"""The images of an HTTP request: checks whether they may be used, and returns the addresses under which the worker finds them.
 
-Bytes go to the blobs, so rows stay small; files are taken from below the folders that are served, by the path that is left
-when all links are resolved; addresses on the net are checked, and fetched by the worker.
+Bytes go to the blobs, so that rows stay small. Files must be below a served folder once all links are resolved. Addresses on
+the network are checked here, and fetched by the worker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api.runtime.resources import Resources
-from api.schemas.chat_request import ImageReference
+from api.schemas.chat_message import ImageReference
 from jobs.errors import (
     ImageForbiddenError,
     ImageTooLargeError,
@@ -27,21 +27,25 @@ from jobs.settings import Settings
 
 
 def take_images(references: Sequence[ImageReference], resources: Resources) -> list[str]:
-    """Their addresses, in the same order. Raises ImageError, TooManyImagesError, NotFoundError."""
+    """Return the addresses of these images, in the same order. Raises ImageError, TooManyImagesError, NotFoundError."""
     most = resources.settings.max_images
     if len(references) > most:
-        raise TooManyImagesError(f"The request has {len(references)} images; {most} are allowed (CAPTIONQ_MAX_IMAGES).")
+        raise TooManyImagesError(
+            f"The request has {len(references)} images; the limit is {most} (CAPTIONQ_MAX_IMAGES)."
+        )
     return [_address(reference, resources) for reference in references]
 
 
 def check_served(path: Path, settings: Settings) -> Path:
-    """The path with all links resolved. Whether it exists is told only below a folder that is served."""
+    """Return the path with all links resolved. Raises ImageForbiddenError, also for a path that does not exist elsewhere."""
     try:
         real = path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
         real = None
     if real is None or not is_below(real, settings.served_roots):
-        raise ImageForbiddenError("This path is not below a folder that is served (captionq serve --allow-root DIR).")
+        raise ImageForbiddenError(
+            "This path is not below a served folder. Serve one with: captionq serve --allow-root DIR"
+        )
     return real
 
 
@@ -65,7 +69,7 @@ def _address(reference: ImageReference, resources: Resources) -> str:
         case _ if url.startswith("/"):
             return _file_address(Path(url), settings)
         case _:
-            raise InvalidImageURLError("An image is referred to by an https:, data: or file: address; this is none.")
+            raise InvalidImageURLError("Image url must be https:, data: or file:.")
 
 
 def _file_address(path: Path, settings: Settings) -> str:

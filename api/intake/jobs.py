@@ -1,33 +1,22 @@
-"""From a body to a queued job."""
+"""From a body to a queued job, and its webhook."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
 
+from api.intake.idempotency_key import scoped_key
 from api.intake.images import take_images
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat_request import CompletionBody
 from jobs.creation.backpressure import check_room
-from jobs.creation.cancel import announce
-from jobs.creation.create import JOBS_A_TRANSACTION, Created, Creation, create
-from jobs.creation.idempotency import find_repeated_batch
-from jobs.creation.large_batch import make_batch
-from jobs.creation.question import copy_of
-from jobs.creation.retry import expect_current_texts
-from jobs.creation.run_locks import RunLocks
-from jobs.errors import ForbiddenError
-from jobs.images.folder_walk import is_below
+from jobs.errors import InvalidRequestError
 from jobs.models.model_info import check_sees
 from jobs.models.prompt_length import check_characters, prompt_limit
-from jobs.queue import lanes
-from jobs.requests import path_of
-from jobs.store.output_writers import busy_error
-from jobs.store.tables import Batch, Job, Lane
+from jobs.net.address_rules import check_url
+from jobs.store.tables import Job, Lane, Webhook
 
 logger = logging.getLogger("captionq.api")
 
@@ -35,15 +24,24 @@ logger = logging.getLogger("captionq.api")
 def make_job(
     body: CompletionBody, resources: Resources, *, lane: Lane, route: str, caller: Caller, idempotency_key: str | None
 ) -> Job:
-    """The row, not yet in the store; keys are those of a route. Raises CaptionqError where the request cannot be served."""
+    """Return the row of a request, not yet stored.
+
+    Args:
+        route: the name within which the key is unique.
+        idempotency_key: as the client sent it.
+
+    Raises:
+        CaptionqError: the request cannot be served.
+    """
     if idempotency_key is None:
-        # Before its images are kept. What was asked before is found whether there is room or not.
+        # Before the images are stored. A repeated request is answered whether there is room or not.
         check_room(resources.connection, lane, 1, resources.settings)
-    return job_for(body, resources, lane=lane, idempotency_key=scoped(idempotency_key, caller, f"{route} {lane}"))
+    key = scoped_key(idempotency_key, caller, f"{route} {lane}")
+    return job_for(body, resources, lane=lane, stored_key=key)
 
 
-def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempotency_key: str | None = None) -> Job:
-    """The same, whether there is room for it or not, and with a key that is scoped already."""
+def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, stored_key: str | None = None) -> Job:
+    """Return the row of a request without checking the lane's room. Raises CaptionqError."""
     info = resources.catalogue.resolve(body.model)
     limit = prompt_limit(info.context_length, resources.settings)
     check_characters((message.text for message in body.messages), limit)
@@ -57,8 +55,8 @@ def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempoten
         request=request.model_dump_json(),
         digest=request.digest,
         streamed=True,
-        roots=roots_of(resources),
-        idempotency_key=idempotency_key,
+        roots=served_roots(resources),
+        idempotency_key=stored_key,
     )
     if resources.settings.log_prompts:
         words = [message.text for message in body.messages]
@@ -66,60 +64,18 @@ def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, idempoten
     return job
 
 
-def ask_again(asked: Callable[[], Iterable[Sequence[Job]]], count: int, resources: Resources, batch: Batch) -> Created:
-    """The batch of new jobs that ask what these asked; the earlier one, where it was asked with the same key.
-
-    `asked` gives `count` jobs of one lane, in pages. Raises LaneFullError, ConflictError, and ForbiddenError for a job whose
-    files are not served: it was made on the command line.
-    """
-    store, connection = resources.store, resources.connection
-    if (earlier := find_repeated_batch(batch, store=store, connection=connection)) is not None:
-        return Created(earlier, repeated=True)
-    check_room(connection, Lane(next(iter(asked()))[0].lane), count, resources.settings)
-    outputs: list[str] = []
-    for page in asked():
-        for job in page:
-            _check_served(job, resources)
-        outputs += [job.output for job in page if job.output is not None]
-    check_free(outputs, resources)
-    roots = roots_of(resources)
-    chunks = (expect_current_texts([copy_of(job, batch, roots) for job in page], store) for page in asked())
-    if count <= JOBS_A_TRANSACTION:
-        # All at once: who sends the same key at the same moment is given it too.
-        whole = Creation([job for chunk in chunks for job in chunk], batch)
-        return create(whole, store=store, connection=connection, settings=resources.settings)
-    return make_batch(batch, chunks, (), store=store, connection=connection)
-
-
-def check_free(outputs: Sequence[str], resources: Resources, *, skipped: Sequence[str] = ()) -> None:
-    """Make sure that no open job writes these files. Raises ConflictError, which names who queued the first one that does.
-
-    Jobs that a dead run left open are cancelled, also those of `skipped`, the files that are there already.
-    """
-    store = resources.store
-    dead = RunLocks(resources.settings).dead(store.open_batches())
-    if busy := [writer for writer in store.writers(outputs).values() if writer.batch_id not in dead]:
-        raise busy_error(busy)
-    if dead:
-        cancelled = store.cancel_abandoned([*outputs, *skipped], dead)
-        with lanes.rows_first():
-            announce(cancelled, store=store, connection=resources.connection)
-
-
-def _check_served(job: Job, resources: Resources) -> None:
-    roots = resources.settings.served_roots
-    files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
-    if not all(is_below(file, roots) for file in files):
-        raise ForbiddenError(
-            f"The files of '{job.id}' are not below a folder that is served. Use `captionq jobs retry`."
-        )
-
-
-def roots_of(resources: Resources) -> str:
-    """The folders that are served, as a job keeps them: the worker looks again when it opens a file."""
+def served_roots(resources: Resources) -> str:
+    """Return the served folders as a job stores them: the worker checks them again when it opens a file."""
     return json.dumps([os.path.realpath(root) for root in resources.settings.served_roots])
 
 
-def scoped(key: str | None, caller: Caller, kind: str) -> str | None:
-    """An idempotency key among those of all callers and all kinds of things that are made with one."""
-    return None if key is None else hashlib.sha256("\0".join((caller.name, kind, key)).encode()).hexdigest()
+def webhook_for(
+    url: str | None, resources: Resources, *, job_id: str | None = None, batch_id: str | None = None
+) -> list[Webhook]:
+    """Return the row of the webhook, if the client wants one. Raises InvalidRequestError, AddressForbiddenError."""
+    if url is None:
+        return []
+    if resources.settings.webhook_secret is None:
+        raise InvalidRequestError("Webhooks are off: set CAPTIONQ_WEBHOOK_SECRET, or poll the job instead.")
+    check_url(url, resources.settings)
+    return [Webhook(url=url, job_id=job_id, batch_id=batch_id)]

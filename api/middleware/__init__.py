@@ -1,1 +1,1 @@
-"""Around every request: keys, limits, other sites, the log and the metrics."""
+"""Middleware around every request: API keys, limits, requests of other sites' pages, the log and the metrics."""

@@ -1,4 +1,4 @@
-"""Who calls: a named API key, or whoever sits at this machine when there are no keys."""
+"""API keys, and the caller that a key names. Without configured keys every caller is `local`."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.middleware.early_refusal import refuse
+from api.middleware.early_refusal import refuse_early
 from jobs.errors import AuthenticationError
 from jobs.settings import Settings
 
-#: The caller's name where there are no keys.
+#: The caller's name if no keys are configured.
 LOCAL = "local"
-#: Asked by machines, and by who wants to know what there is to ask.
+#: Paths that need no key: health checks, and the description of the API.
 OPEN_PATHS = ("/healthz", "/readyz", "/openapi.json")
 
-_bearer = HTTPBearer(auto_error=False, description="One of CAPTIONQ_API_KEYS. Without any, no key is asked for.")
+_bearer = HTTPBearer(
+    auto_error=False, description="A key from CAPTIONQ_API_KEYS. No key is needed if none is configured."
+)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is. Idempotency keys of two callers never meet."""
+    """The owner of an API key. Two callers never share an Idempotency-Key."""
 
     name: str
 
 
 def caller_of(key: str | None, settings: Settings) -> Caller:
-    """Raises AuthenticationError."""
+    """Return the caller with this key. Raises AuthenticationError."""
     if not settings.api_keys:
         return Caller(LOCAL)
     if not key:
-        raise AuthenticationError("An API key is needed: Authorization: Bearer KEY.")
-    # All of them are compared, each in constant time: how long it takes tells nothing.
+        raise AuthenticationError("An API key is required. Send it as: Authorization: Bearer KEY")
+    # Every key is compared, each in constant time, so that the duration reveals nothing.
     given = key.encode(errors="replace")
     known = [
         name
@@ -44,12 +46,12 @@ def caller_of(key: str | None, settings: Settings) -> Caller:
         if hmac.compare_digest(given, secret.get_secret_value().encode())
     ]
     if not known:
-        raise AuthenticationError("This API key is not known.")
+        raise AuthenticationError("Invalid API key.")
     return Caller(known[0])
 
 
 class KeyCheck:
-    """Asks for a key before anything is made of a body. Plain ASGI."""
+    """Plain ASGI middleware that refuses requests without a valid key before their body is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -64,12 +66,12 @@ class KeyCheck:
             scope["captionq.caller"] = caller_of(key if kind.lower() == "bearer" else None, self._settings).name
         except AuthenticationError as error:
             if scope["path"] not in OPEN_PATHS:
-                return await refuse(error, headers, receive, send)
+                return await refuse_early(error, headers, receive, send)
         return await self._app(scope, receive, send)
 
 
 def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:
-    """The caller of a request, as `KeyCheck` found it; the bearer stands here for the document alone."""
+    """Return the caller that `KeyCheck` found. The bearer scheme stands here only for the OpenAPI document."""
     return Caller(request.scope["captionq.caller"])
 
 

@@ -1,4 +1,4 @@
-"""How large a body may be, and how long it may be waited for: counted while it comes in, whatever was said of its length."""
+"""Limits on the size of a body and on the time it takes to arrive."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import NoReturn
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import send_error
-from api.middleware.early_refusal import refuse
+from api.errors.response import send_error
+from api.middleware.early_refusal import refuse_early
 from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
 from jobs.settings import Settings
 
-#: Bytes a second that a body has to come with, once its pauses together are longer than one may be.
-LEAST_RATE = 10_000
-#: Bytes of a form around the one file in it.
-FORM_ROOM = 100_000
+#: Bytes per second that a body must arrive with, once its pauses add up to more than one pause may last.
+MIN_RATE = 10_000
+#: Bytes of a form around its one file.
+FORM_OVERHEAD = 100_000
 
 
 class BodyLimit:
-    """Counts a body while it comes in: what is said of its length is only used to refuse early."""
+    """Plain ASGI middleware that counts a body while it arrives. Content-Length is only used to refuse early."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -32,10 +32,10 @@ class BodyLimit:
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
         limit, name = self._limit(scope["path"], headers)
-        error = BodyTooLargeError(f"The body is larger than the {limit / 1e6:.0f} MB that are allowed ({name}).")
+        error = BodyTooLargeError(f"The body is too large: the limit is {limit / 1e6:.0f} MB ({name}).")
         if _length(headers) > limit:
-            return await refuse(error, headers, receive, send)
-        counted = _Counted(receive, send, limit, error, self._settings.body_pause)
+            return await refuse_early(error, headers, receive, send)
+        counted = _CountedBody(receive, send, limit, error, self._settings.body_pause)
         try:
             await self._app(scope, counted.receive, counted.send)
         except (BodyTooLargeError, BodyTimeoutError):
@@ -43,22 +43,22 @@ class BodyLimit:
                 raise
         if counted.refusal is not None:
             if counted.refusal is error:
-                return await refuse(error, headers, receive, send)
+                return await refuse_early(error, headers, receive, send)
             await send_error(counted.refusal, send)
 
     def _limit(self, path: str, headers: Headers) -> tuple[int, str]:
-        """Bytes, and the variable that says so."""
+        """Return the limit in bytes, and the variable that sets it."""
         settings = self._settings
         if headers.get("content-type", "").startswith("multipart/"):
             if path == "/v1/folders":
                 return settings.max_upload_bytes, "CAPTIONQ_MAX_UPLOAD_BYTES"
             if path == "/v1/files":
-                return settings.max_image_bytes + FORM_ROOM, "CAPTIONQ_MAX_IMAGE_BYTES"
+                return settings.max_image_bytes + FORM_OVERHEAD, "CAPTIONQ_MAX_IMAGE_BYTES"
         return settings.max_body_bytes, "CAPTIONQ_MAX_BODY_BYTES"
 
 
-class _Counted:
-    """A body that is counted while it is read, and the answer, which is not the route's when the body was refused."""
+class _CountedBody:
+    """The two channels of a request: counts the body, and holds back the route's answer if the body was refused."""
 
     def __init__(self, receive: Receive, send: Send, limit: int, too_large: BodyTooLargeError, pause: float) -> None:
         self._receive = receive
@@ -67,15 +67,15 @@ class _Counted:
         self._left = limit
         self._too_large = too_large
         self._pause = pause
-        #: Seconds that were spent on waiting for the client.
+        #: Seconds spent waiting for the client.
         self._waited = 0.0
         self._is_whole = False
         self._has_begun = False
-        #: What was wrong with the body, where no answer had begun.
+        #: The error to send, if no answer had begun when the body was refused.
         self.refusal: InvalidRequestError | None = None
 
     async def receive(self) -> Message:
-        # Behind the end of the body routes wait here for the client to leave, for as long as it stays.
+        # After the end of the body, routes wait here for the client to disconnect: no limit applies.
         message = await (self._receive() if self._is_whole or self._has_begun else self._next_piece())
         self._is_whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
@@ -84,14 +84,14 @@ class _Counted:
         return message
 
     async def send(self, message: Message) -> None:
-        # What the framework makes of the error is not what is said.
+        # Drop the framework's answer to a refused body: the middleware sends its own.
         if self.refusal is None:
             self._has_begun = True
             await self._send(message)
 
     async def _next_piece(self) -> Message:
-        # A byte a minute would hold up the other uploads for as long as none.
-        earned = (self._limit - self._left) / LEAST_RATE
+        # Without a minimum rate, a byte a minute would block the other uploads as long as a pause without end.
+        earned = (self._limit - self._left) / MIN_RATE
         began = time.monotonic()
         try:
             async with asyncio.timeout(min(self._pause, self._pause + earned - self._waited)):
@@ -99,8 +99,8 @@ class _Counted:
         except TimeoutError:
             self._refuse(
                 BodyTimeoutError(
-                    f"The body came too slowly: it may pause for {self._pause:.0f} s (CAPTIONQ_BODY_PAUSE), and has to come with "
-                    f"{LEAST_RATE / 1000:.0f} kB/s."
+                    f"The body arrived too slowly: it may pause for {self._pause:.0f} s (CAPTIONQ_BODY_PAUSE), and must arrive "
+                    f"with at least {MIN_RATE / 1000:.0f} kB/s."
                 )
             )
         self._waited += time.monotonic() - began

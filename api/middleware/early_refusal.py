@@ -1,4 +1,4 @@
-"""Refusing a request whose body has not been read."""
+"""The early refusal of a request: before its body has been read."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
-from api.errors import send_error
+from api.errors.response import send_error
 from jobs.errors import CaptionqError
 
-#: Bytes of the body that are read before it is refused, and the seconds for it.
-READ_ON = 32_000_000
-READ_ON_SECONDS = 1.0
+#: Most bytes of the body that are read and dropped before the refusal, and the seconds for it.
+DRAINED_BYTES = 32_000_000
+DRAIN_SECONDS = 1.0
 
 
-async def refuse(error: CaptionqError, headers: Headers, receive: Receive, send: Send) -> None:
-    """Answer with the error, and close. A little of the body is read before, and dropped: a client that is still sending would
-    only see a broken connection.
+async def refuse_early(error: CaptionqError, headers: Headers, receive: Receive, send: Send) -> None:
+    """Send the error without waiting for the whole body.
+
+    A part of the body is read first and dropped: a client that is still sending would only see a broken connection.
     """
     if "expect" not in headers and ("content-length" in headers or "transfer-encoding" in headers):
-        await _read_on(receive)
+        await _drain(receive)
     await send_error(error, send)
 
 
-async def _read_on(receive: Receive) -> None:
-    left = READ_ON
-    # One that waits for the answer before it sends the rest gets it then.
+async def _drain(receive: Receive) -> None:
+    left = DRAINED_BYTES
+    # After that, a client that waits for the answer before it sends the rest gets the answer.
     with suppress(TimeoutError):
-        async with asyncio.timeout(READ_ON_SECONDS):
+        async with asyncio.timeout(DRAIN_SECONDS):
             while left > 0:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body"):

@@ -1,4 +1,4 @@
-"""Each request's id, and its line in the log. Plain ASGI: nothing stands between a route and a client that goes away."""
+"""The id of each request, and its line in the log."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import send_error
+from api.errors.response import send_error
 from api.middleware.request_metrics import RequestMetrics
 from jobs.errors import CaptionqError
 
 logger = logging.getLogger("captionq.access")
 
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
-#: Asked every few seconds by machines: not worth a line each.
+#: Routes that monitoring calls every few seconds: they are not logged.
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 
 class RequestLog:
-    """Gives each request an id and a line in the log."""
+    """Plain ASGI middleware, so that routes notice at once when a client disconnects."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
@@ -48,14 +48,14 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            logger.exception("%s broke.", request_id)
+            logger.exception("%s failed.", request_id)
             if has_begun:
                 raise
-            await send_error(CaptionqError("Something went wrong in captionq."), send_with_id)
+            await send_error(CaptionqError(), send_with_id)
         finally:
-            self._tell(scope, request_id, status, time.perf_counter() - begun)
+            self._log(scope, request_id, status, time.perf_counter() - begun)
 
-    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.answered(scope["method"], route, status, seconds)
         if route in _QUIET:

@@ -1,1 +1,1 @@
-"""The routes, a file each. A route reads its input, calls the core and shapes the answer."""
+"""The routes, one file for each resource. A route reads its input, calls the core and shapes the answer."""

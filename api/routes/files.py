@@ -1,23 +1,22 @@
-"""`/v1/files`: images that are uploaded once and asked about often."""
+"""`/v1/files`: images that are uploaded once and used in many requests."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, UploadFile
-from pydantic import BaseModel
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from api.errors import ErrorBody
-from api.intake.jobs import scoped
+from api.errors.body import ErrorBody
+from api.intake.idempotency_key import IdempotencyKey, scoped_key
 from api.middleware.api_keys import CallerDep
-from api.runtime.dependencies import IdempotencyKey, ResourcesDep
-from api.schemas.forms import MOST_FIELDS, check_form
+from api.runtime.dependencies import ResourcesDep
+from api.schemas.file import FileDeleted, FileList, FileObject, file_object
+from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from jobs.images.blobs import blob_address, blob_path, find_blob, put_image_file
 from jobs.images.opening import check_image
 from jobs.images.safe_names import clean_label
-from jobs.store.tables import StoredFile
 
 router = APIRouter(tags=["files"])
 
@@ -25,51 +24,25 @@ FileId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such file"}}
 
 
-class FileObject(BaseModel):
-    """OpenAI's `file`."""
-
-    id: str
-    object: Literal["file"] = "file"
-    bytes: int
-    created_at: int
-    filename: str
-    purpose: str
-    status: Literal["processed"] = "processed"
-    expires_at: None = None
-
-
 class WholeFile(FileResponse):
-    """A file, never a part of it: Starlette's refusals of an odd Range are no errors of our shape."""
+    """A response with a whole file, for any Range: Starlette's refusals of an odd Range do not have the shape of our errors."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
 
 
-class FileList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class FileDeleted(BaseModel):
-    id: str
-    object: Literal["file"] = "file"
-    deleted: Literal[True] = True
-
-
 async def _check_form(request: Request) -> None:
-    # FastAPI has read it by now, and takes what it knows of it.
+    # FastAPI has read the form by now, and ignores unknown fields.
     check_form(await request.form(), files="file", texts=("purpose",))
 
 
 @router.post(
     "/v1/files",
     response_model=FileObject,
+    response_description="The file",
     dependencies=[Depends(_check_form)],
-    form_limits={"max_files": 1, "max_fields": MOST_FIELDS},
+    form_limits={"max_files": 1, "max_fields": MAX_FORM_FIELDS},
     responses={409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another file"}},
 )
 def create_file(
@@ -79,26 +52,26 @@ def create_file(
     purpose: Annotated[Literal["vision"], Form()],
     idempotency_key: IdempotencyKey = None,
 ) -> FileObject:
-    """Upload an image; requests refer to it by `file_id`."""
+    """Upload an image. Requests refer to it by `file_id`."""
     settings = resources.settings
     sha256, size = put_image_file(file.file, settings)
     name = clean_label(file.filename or "image")
     check_image(blob_path(sha256, settings), settings, name=name)
-    key = scoped(idempotency_key, caller, "file")
-    return _object(resources.uploads.add(name, sha256, size, purpose, key))
+    key = scoped_key(idempotency_key, caller, "file")
+    return file_object(resources.uploads.add(name, sha256, size, purpose, key))
 
 
-@router.get("/v1/files", response_model=FileList, responses=_NOT_FOUND)
+@router.get("/v1/files", response_model=FileList, response_description="A page of files", responses=_NOT_FOUND)
 def list_files(
     resources: ResourcesDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(max_length=64)] = None,
+    after: Annotated[str | None, Query(max_length=64, description="The last_id of the previous page")] = None,
     purpose: Annotated[str | None, Query(max_length=32)] = None,
 ) -> FileList:
-    """The newest first, a page at a time."""
+    """List uploaded files, newest first."""
     files = resources.uploads.page(after=after, limit=limit + 1, purpose=purpose)
-    page = [_object(file) for file in files[:limit]]
+    page = [file_object(file) for file in files[:limit]]
     return FileList(
         data=page,
         first_id=page[0].id if page else None,
@@ -107,19 +80,19 @@ def list_files(
     )
 
 
-@router.get("/v1/files/{file_id}", response_model=FileObject, responses=_NOT_FOUND)
+@router.get("/v1/files/{file_id}", response_model=FileObject, response_description="The file", responses=_NOT_FOUND)
 def get_file(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> FileObject:
-    """What is known of it."""
-    return _object(resources.uploads.get(file_id))
+    """Get the description of an uploaded file."""
+    return file_object(resources.uploads.get(file_id))
 
 
 @router.get(
     "/v1/files/{file_id}/content",
     response_class=WholeFile,
-    responses={**_NOT_FOUND, 200: {"description": "Its bytes", "content": {"application/octet-stream": {}}}},
+    responses={**_NOT_FOUND, 200: {"description": "The file's bytes", "content": {"application/octet-stream": {}}}},
 )
 def get_content(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> WholeFile:
-    """Its bytes. Never shown by a browser: whoever uploaded it said what it is."""
+    """Download an uploaded file. Browsers save it and never show it, because its type is only the uploader's claim."""
     file = resources.uploads.get(file_id)
     path = find_blob(blob_address(file.sha256), resources.settings)
     return WholeFile(
@@ -130,18 +103,10 @@ def get_content(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> 
     )
 
 
-@router.delete("/v1/files/{file_id}", response_model=FileDeleted, responses=_NOT_FOUND)
+@router.delete(
+    "/v1/files/{file_id}", response_model=FileDeleted, response_description="The file is deleted", responses=_NOT_FOUND
+)
 def delete_file(file_id: FileId, resources: ResourcesDep, caller: CallerDep) -> FileDeleted:
-    """Forget it. Jobs that are queued keep what they need of it."""
+    """Delete an uploaded file. Queued jobs keep the image that they need."""
     resources.uploads.delete(file_id)
     return FileDeleted(id=file_id)
-
-
-def _object(file: StoredFile) -> FileObject:
-    return FileObject(
-        id=file.id,
-        bytes=file.bytes,
-        created_at=int(file.created_at),
-        filename=file.filename,
-        purpose=file.purpose,
-    )

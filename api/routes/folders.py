@@ -1,4 +1,4 @@
-"""`/v1/folders`: many images, one question."""
+"""`/v1/folders`: one question about many images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import StreamingResponse
 
-from api.errors import ErrorBody, not_found
+from api.errors.body import ErrorBody
+from api.errors.translation import not_found
 from api.intake.folders import FolderIntake
-from api.intake.jobs import ask_again, scoped
+from api.intake.idempotency_key import IdempotencyKey, scoped_key
+from api.intake.retry import retry_jobs
 from api.middleware.api_keys import Caller, CallerDep
-from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
-from api.schemas.forms import MOST_FIELDS, check_form
+from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from api.schemas.strict_json import check_values
 from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.streaming.sse import EventStream
@@ -30,8 +32,8 @@ from jobs.store.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
 
-#: Files of a form: small ones lie in memory until it is whole. A zip is one.
-MOST_PARTS = 1000
+#: Most files of a form; a zip is one file. Small files lie in memory until the form is whole.
+MAX_FORM_FILES = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
@@ -48,9 +50,9 @@ _BODIES = {
                         "files": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                            "description": "Images, or zips of them",
+                            "description": "Images, or zips of images",
                         },
-                        "options": {"type": "string", "description": "The JSON of FolderOptions"},
+                        "options": {"type": "string", "description": "FolderOptions as JSON"},
                     },
                 }
             },
@@ -63,12 +65,16 @@ _BODIES = {
     "/v1/folders",
     status_code=201,
     response_model=Folder,
+    response_description="The folder",
     openapi_extra=_BODIES,
     responses={
-        200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
+        200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
         404: {"model": ErrorBody, "description": "No such folder or model"},
-        409: {"model": ErrorBody, "description": "The key was used for another request, or this one is being queued"},
-        429: {"model": ErrorBody, "description": "The lane is full"},
+        409: {
+            "model": ErrorBody,
+            "description": "The key was used for another request, or these images are in work already",
+        },
+        429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
     },
 )
 async def create_folder(
@@ -78,7 +84,7 @@ async def create_folder(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Folder:
-    """Ask about every image of a folder that is served, or of an upload. Answers when all of them are queued."""
+    """Queue every image of a served folder, or of an upload, with one question. Returns when all images are queued."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         created = await _create_from_upload(request, resources, caller, idempotency_key)
     else:
@@ -88,15 +94,17 @@ async def create_folder(
     return await run_in_threadpool(lambda: folder_object(resources.store.batch(created.made.id), resources))
 
 
-@router.get("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+@router.get("/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND)
 def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
-    """How far it is, how fast it goes, and for how long it will."""
+    """Get a folder: its counts, its speed and the estimated time left."""
     return folder_object(_find(folder_id, resources), resources)
 
 
-@router.delete("/v1/folders/{folder_id}", response_model=Folder, responses=_NOT_FOUND)
+@router.delete(
+    "/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
+)
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
-    """Cancel what is left of it. What has its result keeps it."""
+    """Cancel the images that have no result yet. Results are kept."""
     batch, store = _find(folder_id, resources), resources.store
     cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
     return folder_object(batch, resources)
@@ -106,11 +114,12 @@ def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDe
     "/v1/folders/{folder_id}/retry",
     status_code=201,
     response_model=Folder,
+    response_description="The new folder",
     responses={
         **_NOT_FOUND,
-        200: {"model": Folder, "description": "The same request, with the same Idempotency-Key, came before"},
-        409: {"model": ErrorBody, "description": "Nothing of it has failed, or it is being asked again"},
-        429: {"model": ErrorBody, "description": "The lane is full"},
+        200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
+        409: {"model": ErrorBody, "description": "No image failed or was cancelled, or they are being retried already"},
+        429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
     },
 )
 def retry_folder(
@@ -120,20 +129,20 @@ def retry_folder(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Folder:
-    """Ask again about the images that failed or were cancelled, as a new folder."""
+    """Retry the images that failed or were cancelled, as a new folder."""
     batch, store = _find(folder_id, resources), resources.store
     counts = store.counts(batch.id)
     failed = sum(counts[status] for status in UNANSWERED)
     if not failed:
-        raise ConflictError("None of its images failed or was cancelled.")
+        raise ConflictError(f"Nothing to retry: no image of {folder_id} failed or was cancelled.")
     again = Batch(
         description=batch.description,
         kind=BatchKind.FOLDER,
         model=batch.model,
-        idempotency_key=scoped(idempotency_key, caller, "retry"),
+        idempotency_key=scoped_key(idempotency_key, caller, "retry"),
         digest=folder_id,
     )
-    created = ask_again(lambda: store.ended_pages(batch.id, statuses=UNANSWERED), failed, resources, again)
+    created = retry_jobs(lambda: store.ended_pages(batch.id, statuses=UNANSWERED), failed, resources, again)
     response.status_code = 200 if created.repeated else 201
     return folder_object(store.batch(created.made.id), resources)
 
@@ -143,8 +152,8 @@ def retry_folder(
     response_class=EventStream,
     responses={
         **_NOT_FOUND,
-        200: {"description": "Events: image for each that ends, progress, and result at last"},
-        204: {"description": "Everything has been told: do not come back"},
+        200: {"description": "Events: image for each image that ends, progress, and at the end result or error"},
+        204: {"description": "All events have been sent: do not reconnect"},
         429: {"model": ErrorBody, "description": "Too many streams are open"},
     },
 )
@@ -154,15 +163,18 @@ async def follow_folder(
     caller: CallerDep,
     last_event_id: Annotated[str | None, Header(pattern=EVENT_ID)] = None,
 ) -> Response:
-    """Each image as it ends. With Last-Event-ID: those that have ended since then."""
+    """Follow a folder by server-sent events, one for each image that ends.
+
+    With Last-Event-ID, only the events after that one are sent.
+    """
     batch = await run_in_threadpool(_find, folder_id, resources)
     if last_event_id == END:
         return Response(status_code=204)
-    held = ExitStack()
-    held.enter_context(resources.hub.place())
+    reserved = ExitStack()
+    reserved.enter_context(resources.hub.stream_slot())
 
     async def at_end() -> None:
-        held.close()
+        reserved.close()
 
     return EventStream(folder_events(batch, resources, int(last_event_id or 0)), at_end=at_end, error_name="error")
 
@@ -173,7 +185,7 @@ async def follow_folder(
     responses={
         **_NOT_FOUND,
         200: {
-            "description": "The images that have ended",
+            "description": "A line for each image that has ended",
             "content": {"application/x-ndjson": {}, "text/csv": {}},
         },
     },
@@ -184,7 +196,7 @@ def get_results(
     caller: CallerDep,
     format: Annotated[Literal["jsonl", "csv"], Query()] = "jsonl",  # noqa: A002  # the parameter's name on the wire
 ) -> StreamingResponse:
-    """What there is by now, in the order of the images' ends."""
+    """Download the results so far, in the order in which the images ended."""
     batch = _find(folder_id, resources)
     if format == "csv":
         return StreamingResponse(csv_lines(resources.store, batch), media_type="text/csv")
@@ -193,17 +205,19 @@ def get_results(
 
 def _create_from_path(text: bytes, resources: Resources, caller: Caller, idempotency_key: str | None) -> Created:
     body = _valid_body(text)
-    return FolderIntake(body, resources, caller, idempotency_key).path(body)
+    return FolderIntake(body, resources, caller, idempotency_key).queue_path(body)
 
 
 async def _create_from_upload(
     request: Request, resources: Resources, caller: Caller, idempotency_key: str | None
 ) -> Created:
-    async with resources.uploading, request.form(max_files=MOST_PARTS, max_fields=MOST_FIELDS) as form:
+    async with resources.uploading, request.form(max_files=MAX_FORM_FILES, max_fields=MAX_FORM_FIELDS) as form:
         check_form(form, files="files", texts=("options",))
         options = _valid_options(str(form.get("options", "{}")))
         files = [(part.filename or "", part.file) for part in form.getlist("files") if isinstance(part, UploadFile)]
-        return await run_in_threadpool(lambda: FolderIntake(options, resources, caller, idempotency_key).uploads(files))
+        return await run_in_threadpool(
+            lambda: FolderIntake(options, resources, caller, idempotency_key).queue_uploads(files)
+        )
 
 
 def _valid_body(text: bytes) -> FolderBody:

@@ -1,61 +1,38 @@
-"""Whether it lives, and whether it can work. Asked by machines, so without a key."""
+"""`/healthz` and `/readyz`: health checks for monitoring, without a key."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.runtime.dependencies import ResourcesDep
+from api.schemas.health import Alive, Readiness, WorkerReady
 from jobs.models.model_info import is_here, public_name
 
 logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])
 
 
-class Alive(BaseModel):
-    status: Literal["ok"] = "ok"
-
-
-class WorkerReady(BaseModel):
-    """A worker, as it said of itself lately."""
-
-    #: The model that it has loaded; null: none yet.
-    model: str | None
-    #: `together`, `one by one` or `alone`: the last one means that rows of this model change each other's answers in company.
-    batching: str | None
-    rows: int
-    slots: int
-
-
-class Readiness(BaseModel):
-    """What is there of what an answer needs."""
-
-    ready: bool
-    broker: bool
-    database: bool
-    draining: bool
-    #: The default model, and whether it is on this machine: one that is not is fetched at the first request for it.
-    model: str
-    model_is_here: bool
-    workers: list[WorkerReady]
-
-
-@router.get("/healthz", response_model=Alive)
+@router.get("/healthz", response_model=Alive, response_description="The process lives", summary="Check liveness")
 async def healthz() -> Alive:
-    """The process answers."""
-    # On the loop: it is alive also when all threads are busy.
+    """Check that the process lives."""
+    # On the event loop, so that the answer comes also when all threads are busy.
     return Alive()
 
 
-@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready"}})
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    response_description="The server can answer",
+    summary="Check readiness",
+    responses={503: {"model": Readiness, "description": "Not ready"}},
+)
 def readyz(response: Response, resources: ResourcesDep) -> Readiness:
-    """Broker, database and a worker are there; a model is loaded at the first request for it."""
+    """Check that broker, database and a worker are available. A model is loaded at the first request for it."""
     workers: list[WorkerReady] = []
 
     def ask_workers() -> None:

@@ -1,64 +1,64 @@
-"""`/v1/jobs`: requests that wait for nobody; poll them, follow them, cancel them, ask again."""
+"""`/v1/jobs`: requests that are answered later; clients poll, follow, cancel and retry them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import ErrorBody
-from api.intake.jobs import ask_again, job_for, make_job, scoped
-from api.intake.webhooks import webhook_for
-from api.middleware.api_keys import Caller, CallerDep
-from api.runtime.dependencies import IdempotencyKey, ResourcesDep
+from api.errors.body import ErrorBody
+from api.intake.idempotency_key import IdempotencyKey, scoped_key
+from api.intake.job_list import make_job_list
+from api.intake.jobs import make_job, webhook_for
+from api.intake.retry import retry_jobs
+from api.middleware.api_keys import CallerDep
+from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.schemas.chat_request import MOST_IN_BODY, CompletionBody
+from api.schemas.chat_request import JobBody
 from api.schemas.job import JobList, JobObject, job_object
 from api.schemas.strict_json import JSONRoute
+from api.schemas.wire import MAX_LIST_ITEMS
 from api.streaming.job_events import END, EVENT_ID, job_events
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
-from jobs.creation.backpressure import check_room
 from jobs.creation.create import Creation, create
-from jobs.errors import ConflictError, InvalidRequestError
+from jobs.errors import ConflictError
 from jobs.store.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
 
 router = APIRouter(tags=["jobs"], route_class=JSONRoute)
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such job"}}
 _CREATION: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The same request, with the same Idempotency-Key, came before", "model": JobObject | JobList},
+    200: {"model": JobObject | JobList, "description": "Repeated request: the jobs of the first one with this key"},
     404: {"model": ErrorBody, "description": "No such model or file"},
     409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
-    429: {"model": ErrorBody, "description": "The lane is full"},
+    429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
 }
 
 JobId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 
 
-class JobBody(CompletionBody):
-    """A chat completion that is asked for now and fetched later."""
-
-    lane: Literal["interactive", "bulk"] = Field(default="bulk", description="interactive: ahead of all bulk work")
-    webhook: str | None = Field(default=None, max_length=2048, description="Is sent the job when it has ended")
-
-
-@router.post("/v1/jobs", status_code=201, response_model=JobObject | JobList, responses=_CREATION)
+@router.post(
+    "/v1/jobs",
+    status_code=201,
+    response_model=JobObject | JobList,
+    response_description="The job, or the jobs of the list",
+    responses=_CREATION,
+)
 def create_jobs(
-    body: JobBody | Annotated[list[JobBody], Field(min_length=1, max_length=MOST_IN_BODY, fail_fast=True)],
+    body: JobBody | Annotated[list[JobBody], Field(min_length=1, max_length=MAX_LIST_ITEMS, fail_fast=True)],
     response: Response,
     resources: ResourcesDep,
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobObject | JobList:
-    """Queue one request, or a list of them, which becomes a batch: all of them or none."""
+    """Queue a request, or a list of requests: all of the list or nothing."""
     if isinstance(body, list):
-        creation = _list_creation(body, resources, caller, idempotency_key)
+        creation = make_job_list(body, resources, caller, idempotency_key)
     else:
         lane = Lane(body.lane)
         job = make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=idempotency_key)
@@ -72,16 +72,16 @@ def create_jobs(
     return _page(jobs, has_more=False)
 
 
-@router.get("/v1/jobs", response_model=JobList, responses=_NOT_FOUND)
+@router.get("/v1/jobs", response_model=JobList, response_description="A page of jobs", responses=_NOT_FOUND)
 def list_jobs(
     resources: ResourcesDep,
     caller: CallerDep,
-    status: Annotated[list[JobStatus] | None, Query()] = None,
-    batch: Annotated[str | None, Query(max_length=64)] = None,
+    status: Annotated[list[JobStatus] | None, Query(description="Only jobs with one of these statuses")] = None,
+    batch: Annotated[str | None, Query(max_length=64, description="Only jobs of this folder or list")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(max_length=64, description="The last_id of the page before")] = None,
+    after: Annotated[str | None, Query(max_length=64, description="The last_id of the previous page")] = None,
 ) -> JobList:
-    """The newest first, a page at a time."""
+    """List jobs, newest first."""
     store = resources.store
     jobs = store.jobs(
         batch_id=store.batch(batch).id if batch is not None else None,
@@ -93,24 +93,25 @@ def list_jobs(
     return _page(jobs[:limit], has_more=len(jobs) > limit)
 
 
-@router.get("/v1/jobs/{job_id}", response_model=JobObject, responses=_NOT_FOUND)
+@router.get("/v1/jobs/{job_id}", response_model=JobObject, response_description="The job", responses=_NOT_FOUND)
 def get_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObject:
-    """Where it is, and its result once it is there."""
+    """Get a job: its status, and its result if it has ended."""
     return job_object(resources.store.job(job_id))
 
 
 @router.delete(
     "/v1/jobs/{job_id}",
     response_model=JobObject,
-    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "It has ended already"}},
+    response_description="The cancelled job",
+    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "The job has ended already"}},
 )
 def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> JobObject:
-    """Cancel it, also while it runs. One that is cancelled stays cancelled."""
+    """Cancel a job, also while it runs. Cancelling it again changes nothing."""
     store = resources.store
     cancel.cancel([store.job(job_id).id], store=store, connection=resources.connection)
     job = store.job(job_id)
     if job.status != JobStatus.CANCELLED:
-        raise ConflictError(f"The job '{job_id}' has {job.status} already.")
+        raise ConflictError(f"The job '{job_id}' has already {job.status}.")
     return job_object(job)
 
 
@@ -118,11 +119,12 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, caller: CallerDep) -> Job
     "/v1/jobs/{job_id}/retry",
     status_code=201,
     response_model=JobObject,
+    response_description="The new job",
     responses={
         **_NOT_FOUND,
-        200: {"model": JobObject, "description": "The same request, with the same Idempotency-Key, came before"},
-        409: {"model": ErrorBody, "description": "It has not failed"},
-        429: {"model": ErrorBody, "description": "The lane is full"},
+        200: {"model": JobObject, "description": "Repeated request: the job of the first one with this key"},
+        409: {"model": ErrorBody, "description": "The job has neither failed nor been cancelled"},
+        429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
     },
 )
 def retry_job(
@@ -132,19 +134,19 @@ def retry_job(
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobObject:
-    """Ask again, as a new job: this one stays as it is."""
+    """Retry a job that failed or was cancelled, as a new job. The old one stays as it is."""
     store = resources.store
     job = store.job(job_id)
     if job.status not in UNANSWERED:
-        raise ConflictError(f"The job '{job_id}' has not failed: it is {job.status}.")
+        raise ConflictError(f"The job '{job_id}' is {job.status}; only failed and cancelled jobs can be retried.")
     batch = Batch(
         description=f"retry of {job_id}",
         kind=BatchKind.LIST,
         model=job.model,
-        idempotency_key=scoped(idempotency_key, caller, "retry"),
+        idempotency_key=scoped_key(idempotency_key, caller, "retry"),
         digest=job_id,
     )
-    created = ask_again(lambda: [[job]], 1, resources, batch)
+    created = retry_jobs(lambda: [[job]], 1, resources, batch)
     response.status_code = 200 if created.repeated else 201
     return job_object(store.jobs(batch_id=created.made.id)[0])
 
@@ -155,9 +157,9 @@ def retry_job(
     responses={
         **_NOT_FOUND,
         200: {
-            "description": "Events: state, position, loading, loaded, tokens, restart, and result (or error) at last"
+            "description": "Events: state, position, loading, loaded, tokens, restart, and at the end result or error"
         },
-        204: {"description": "Everything has been told: do not come back"},
+        204: {"description": "All events have been sent: do not reconnect"},
         429: {"model": ErrorBody, "description": "Too many streams are open"},
     },
 )
@@ -167,7 +169,7 @@ async def follow_job(
     caller: CallerDep,
     last_event_id: Annotated[str | None, Header(pattern=EVENT_ID)] = None,
 ) -> Response:
-    """What happens to it, as it happens. With Last-Event-ID: what has happened since then."""
+    """Follow a job by server-sent events. With Last-Event-ID, only the events after that one are sent."""
     job = await run_in_threadpool(resources.store.job, job_id)
     if last_event_id == END:
         return Response(status_code=204)
@@ -175,51 +177,14 @@ async def follow_job(
 
 
 def _events(job: Job, resources: Resources, after: str) -> EventStream:
-    held = ExitStack()
-    subscription = held.enter_context(resources.hub.follow(job.id, after, leaves=True))
+    subscribed = ExitStack()
+    subscription = subscribed.enter_context(resources.hub.follow(job.id, after, is_resumable=True))
 
     async def at_end() -> None:
-        held.close()
+        subscribed.close()
 
     events: AsyncIterator[bytes] = job_events(job, resources, subscription)
     return EventStream(events, at_end=at_end, error_name="error")
-
-
-def _list_creation(
-    bodies: list[JobBody], resources: Resources, caller: Caller, idempotency_key: str | None
-) -> Creation:
-    most = resources.settings.max_jobs_per_request
-    if len(bodies) > most:
-        raise InvalidRequestError(
-            f"The list has {len(bodies)} requests; {most} are allowed (CAPTIONQ_MAX_JOBS_PER_REQUEST). Send it in parts."
-        )
-    lanes = {body.lane for body in bodies}
-    if len(lanes) > 1:
-        raise InvalidRequestError("All requests of a list go into one lane.")
-    lane = Lane(bodies[0].lane)
-    if idempotency_key is None:
-        check_room(resources.connection, lane, len(bodies), resources.settings)
-    jobs = [job_for(body, resources, lane=lane) for body in bodies]
-    batch = Batch(
-        description=f"a list of {len(jobs)} requests",
-        kind=BatchKind.LIST,
-        model=jobs[0].model,
-        idempotency_key=scoped(idempotency_key, caller, BatchKind.LIST),
-        digest=_digest_of(bodies, jobs),
-    )
-    hooks = [
-        hook
-        for body, job in zip(bodies, jobs, strict=True)
-        for hook in webhook_for(body.webhook, resources, job_id=job.id)
-    ]
-    for job in jobs:
-        job.batch_id = batch.id
-    return Creation(jobs, batch, hooks)
-
-
-def _digest_of(bodies: list[JobBody], jobs: list[Job]) -> str:
-    asked = "".join(f"{job.digest} {body.webhook}\n" for body, job in zip(bodies, jobs, strict=True))
-    return hashlib.sha256(f"{jobs[0].lane}\n{asked}".encode()).hexdigest()
 
 
 def _page(jobs: list[Job], *, has_more: bool) -> JobList:

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the queue, the workers and the requests, in Prometheus' text format."""
+"""`GET /metrics`: metrics of the queue, the workers and the requests, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/metrics",
     response_class=Response,
+    summary="Get metrics",
     responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
 )
 def metrics(resources: ResourcesDep, caller: CallerDep) -> Response:
-    """For Prometheus. While the broker is away, what it would tell is missing."""
+    """Get metrics for Prometheus. While the broker is away, the metrics of lanes and workers are missing."""
     registry = CollectorRegistry()
     registry.register(_Queue(resources))
     registry.register(_Workers(resources))
@@ -38,28 +39,28 @@ def metrics(resources: ResourcesDep, caller: CallerDep) -> Response:
 
 
 class _Queue(Collector):
-    """What the record and the lanes hold."""
+    """Metrics of the jobs and the lanes."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     def collect(self) -> Iterator[Metric]:
-        jobs = GaugeMetricFamily("captionq_jobs", "Jobs by state.", labels=["state"])
+        jobs = GaugeMetricFamily("captionq_jobs", "Jobs by status.", labels=["state"])
         for status, count in self._resources.store.counts().items():
             jobs.add_metric([status], count)
         yield jobs
-        yield GaugeMetricFamily("captionq_streams", "Event streams that are open.", self._resources.hub.followers)
+        yield GaugeMetricFamily("captionq_streams", "Open answers and event streams.", self._resources.hub.open_streams)
         try:
-            depth = GaugeMetricFamily("captionq_queue_depth", "Jobs that wait in a lane.", labels=["lane"])
+            depth = GaugeMetricFamily("captionq_queue_depth", "Jobs waiting in a lane.", labels=["lane"])
             for lane in Lane:
                 depth.add_metric([lane], lanes.waiting(self._resources.connection, lane))
             yield depth
         except RedisError as error:
-            logger.warning("The broker is away (%s): there are no figures of its lanes.", error)
+            logger.warning("The broker is away (%s): there are no metrics of its lanes.", error)
 
 
 class _Workers(Collector):
-    """What the workers measured, each under its own label, as one family a name."""
+    """Metrics that the workers publish: one family for each name, one label for each worker."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -69,11 +70,11 @@ class _Workers(Collector):
         try:
             workers = self._resources.workers()
         except RedisError as error:
-            logger.warning("The broker is away (%s): there are no figures of its workers.", error)
+            logger.warning("The broker is away (%s): there are no metrics of its workers.", error)
             workers = []
         for worker in workers:
             for family in text_string_to_metric_families(worker.metrics):
                 families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 families[family.name].samples += family.samples
-        alive = GaugeMetricFamily("captionq_workers", "Workers that live.", len(workers))
+        alive = GaugeMetricFamily("captionq_workers", "Live workers.", len(workers))
         yield from (alive, *families.values())

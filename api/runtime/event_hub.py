@@ -1,7 +1,7 @@
-"""One reader of all events for the whole process: whoever follows a job gets them from here.
+"""The process's only reader of events and rows: clients that follow a job subscribe here.
 
-A connection that waits for each stream would be one file descriptor a client; one thread waits for all of them, and looks
-after the rows besides: the row says what became of a job, the stream only tells sooner.
+With a blocking connection for each stream, every client would cost a file descriptor; here one thread waits for all of them.
+It also reads the rows of the followed jobs: the row decides, events only come sooner.
 """
 
 from __future__ import annotations
@@ -12,126 +12,103 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from api.errors.retry_after import RETRY_STREAM
+from api.runtime.subscription import StatusChange, Subscription
 from jobs.errors import TooManyStreamsError
-from jobs.queue.events import Event, read_many, wake
+from jobs.queue.events import read_many, wake
 from jobs.queue.worker_state import live_workers
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 
 logger = logging.getLogger("captionq.api")
 
-#: Seconds between two looks at the rows of all jobs that are followed, and for the workers.
-LOOK_EVERY = 1.0
+#: Seconds between two reads of the followed jobs' rows, and between two checks for live workers.
+ROW_CHECK_EVERY = 1.0
 #: Seconds until a broker that is away is asked again.
-AWAY_PAUSE = 0.5
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the row of a job says: sent when it has changed, and at the beginning."""
-
-    status: JobStatus
-
-
-@dataclass(eq=False)
-class Subscription:
-    """One follower of one job. What comes for it lies in `news`, in order; None: the process is about to end."""
-
-    job_id: str
-    #: The event that it has had last.
-    after: str
-    loop: asyncio.AbstractEventLoop
-    news: asyncio.Queue[Event | Look | None] = field(default_factory=asyncio.Queue)
-    status: JobStatus | None = None
-    #: Whether it goes when the process has been asked to end: its client comes back. Others get their answers first.
-    leaves: bool = False
-
-    def put(self, item: Event | Look | None) -> None:
-        """From any thread. A follower whose loop has ended wants nothing any more."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.news.put_nowait, item)
+BROKER_RETRY_PAUSE = 0.5
 
 
 class EventHub:
-    """Reads events and rows for all followers, in a thread of its own."""
+    """Reads events and rows for all subscriptions, in a thread of its own."""
 
-    def __init__(self, store: Store, connection: Redis, most: int) -> None:
+    def __init__(self, store: Store, connection: Redis, max_streams: int) -> None:
         self._store = store
         self._connection = connection
-        self._most = most
+        self._max_streams = max_streams
         self._subscriptions: set[Subscription] = set()
-        self._places = 0
-        self._is_leaving = False
-        self._has_given_up = False
-        #: Since when no worker has been seen by those who follow; None: there is one, or nobody has looked.
-        self._alone_since: float | None = None
+        self._open_streams = 0
+        self._is_draining = False
+        self._has_stopped = False
+        #: Monotonic time since which no live worker has been seen; None: a worker lives, or no client follows a job.
+        self._no_worker_since: float | None = None
+        # Reentrant: a signal's handler may interrupt the loop's thread while it holds the lock.
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._wake_key = f"hub-{uuid4().hex}"
-        self._woken = "0"
-        self._look_due = 0.0
-        self._workers_due = 0.0
+        self._last_wake_id = "0"
+        self._row_check_due = 0.0
+        self._worker_check_due = 0.0
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """End; nobody follows any more."""
+        """End the thread. No subscription may be left."""
         self._closed.set()
         self._wake()
         self._thread.join()
 
-    def let_go(self) -> None:
-        """The process will end: there is nothing more here for those that can come back to another one."""
-        # A signal's handler may interrupt the loop anywhere: hence a lock that its own thread may take again.
-        self._is_leaving = True
-        for one in self._snapshot():
-            if one.leaves:
-                one.put(None)
+    def end_event_streams(self) -> None:
+        """End the streams whose clients can resume elsewhere: the server is going to stop."""
+        self._is_draining = True
+        for subscription in self._snapshot():
+            if subscription.is_resumable:
+                subscription.put(None)
 
-    def give_up(self) -> None:
-        """The process ends now: there will be no more answers here."""
-        self._has_given_up = True
-        for one in self._snapshot():
-            one.put(None)
-
-    @property
-    def alone_for(self) -> float:
-        """Seconds for which no worker has lived, while somebody followed."""
-        return 0.0 if self._alone_since is None else time.monotonic() - self._alone_since
+    def end_all_streams(self) -> None:
+        """End every stream: the server stops now."""
+        self._has_stopped = True
+        for subscription in self._snapshot():
+            subscription.put(None)
 
     @property
-    def followers(self) -> int:
-        return self._places
+    def seconds_without_worker(self) -> float:
+        """Seconds for which no worker has lived while clients followed jobs."""
+        return 0.0 if self._no_worker_since is None else time.monotonic() - self._no_worker_since
+
+    @property
+    def open_streams(self) -> int:
+        return self._open_streams
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """One of the streams that may be open at a time. Raises TooManyStreamsError."""
-        if self._places >= self._most:
-            raise TooManyStreamsError(f"{self._most} streams are open (CAPTIONQ_MAX_STREAMS). Close one first.", 1.0)
-        self._places += 1
+    def stream_slot(self) -> Iterator[None]:
+        """Reserve one of `max_streams` slots for the block. Raises TooManyStreamsError."""
+        if self._open_streams >= self._max_streams:
+            raise TooManyStreamsError(
+                f"{self._max_streams} streams are open already (CAPTIONQ_MAX_STREAMS). Close one first.", RETRY_STREAM
+            )
+        self._open_streams += 1
         try:
             yield
         finally:
-            self._places -= 1
+            self._open_streams -= 1
 
     @contextmanager
-    def follow(self, job_id: str, after: str = "0", *, leaves: bool = False) -> Iterator[Subscription]:
-        """Events of a job after the one of this id, as they come. To be called on the loop; raises TooManyStreamsError."""
-        subscription = Subscription(job_id, after, asyncio.get_running_loop(), leaves=leaves)
-        with self.place():
+    def follow(self, job_id: str, after: str = "0", *, is_resumable: bool = False) -> Iterator[Subscription]:
+        """Subscribe to the events of a job after this id. Call it on the event loop. Raises TooManyStreamsError."""
+        subscription = Subscription(job_id, after, asyncio.get_running_loop(), is_resumable=is_resumable)
+        with self.stream_slot():
             with self._lock:
                 self._subscriptions.add(subscription)
-            if self._has_given_up or (leaves and self._is_leaving):
+            if self._has_stopped or (is_resumable and self._is_draining):
                 subscription.put(None)
-            self._look_due = 0.0
+            self._row_check_due = 0.0
             subscription.loop.run_in_executor(None, self._wake)
             try:
                 yield subscription
@@ -140,7 +117,7 @@ class EventHub:
                     self._subscriptions.discard(subscription)
 
     def _wake(self) -> None:
-        """End the thread's wait: there is somebody new."""
+        """End the thread's blocking read, so that a new subscription is served at once."""
         try:
             wake(self._connection, self._wake_key)
         except RedisError as error:
@@ -149,68 +126,69 @@ class EventHub:
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                changed = self._changed()
+                changed = self._changed_rows()
                 try:
-                    self._deliver(wait=0.0 if changed else LOOK_EVERY)
+                    self._deliver_events(wait=0.0 if changed else ROW_CHECK_EVERY)
                 except RedisError as error:
-                    logger.warning("The broker is away (%s): followers see rows alone.", error)
-                    self._closed.wait(AWAY_PAUSE)
+                    logger.warning("The broker is away (%s): clients see only rows.", error)
+                    self._closed.wait(BROKER_RETRY_PAUSE)
                 for subscription, status in changed:
-                    # After the events that came before it.
+                    # After the events that led to this status.
                     subscription.status = status
-                    subscription.put(Look(status))
+                    subscription.put(StatusChange(status))
             except Exception:
                 logger.exception("The events could not be read.")
-                self._closed.wait(AWAY_PAUSE)
+                self._closed.wait(BROKER_RETRY_PAUSE)
 
-    def _changed(self) -> list[tuple[Subscription, JobStatus]]:
-        """Followers whose job's row has another status than they know of."""
+    def _changed_rows(self) -> list[tuple[Subscription, JobStatus]]:
+        """Return the subscriptions whose job has another status in its row than was published, with the new status."""
         now = time.monotonic()
-        if now < self._look_due:
+        if now < self._row_check_due:
             return []
-        self._look_due = now + LOOK_EVERY
+        self._row_check_due = now + ROW_CHECK_EVERY
         subscriptions = self._snapshot()
-        self._look_for_workers(now, needed=bool(subscriptions))
-        statuses = self._store.statuses(sorted({one.job_id for one in subscriptions})) if subscriptions else {}
+        self._check_workers(now, needed=bool(subscriptions))
+        job_ids = sorted({subscription.job_id for subscription in subscriptions})
+        statuses = self._store.statuses(job_ids) if job_ids else {}
         return [
-            (one, status)
-            for one in subscriptions
-            if (status := statuses.get(one.job_id)) is not None and status != one.status
+            (subscription, status)
+            for subscription in subscriptions
+            if (status := statuses.get(subscription.job_id)) is not None and status != subscription.status
         ]
 
-    def _look_for_workers(self, now: float, *, needed: bool) -> None:
+    def _check_workers(self, now: float, *, needed: bool) -> None:
         if not needed:
-            self._alone_since = None
+            self._no_worker_since = None
             return
-        # A due time of its own: unlike the rows, they need not be looked for whenever somebody comes.
-        if now < self._workers_due:
+        # Workers have a due time of their own: unlike the rows, they are not read whenever a client comes.
+        if now < self._worker_check_due:
             return
-        self._workers_due = now + LOOK_EVERY
+        self._worker_check_due = now + ROW_CHECK_EVERY
         try:
             if live_workers(self._connection):
-                self._alone_since = None
-            elif self._alone_since is None:
-                self._alone_since = now
+                self._no_worker_since = None
+            elif self._no_worker_since is None:
+                self._no_worker_since = now
         except RedisError:
-            # They may live.
-            self._alone_since = None
+            # Unknown: workers may live.
+            self._no_worker_since = None
 
-    def _deliver(self, wait: float) -> None:
-        """Hand out what comes within so many seconds."""
-        followers: dict[str, list[Subscription]] = {}
-        for one in self._snapshot():
-            followers.setdefault(one.job_id, []).append(one)
-        # The earliest position of all who follow the same job: the others pass over what they have had.
-        positions = {job_id: min((one.after for one in those), key=_order) for job_id, those in followers.items()}
-        positions[self._wake_key] = self._woken
+    def _deliver_events(self, wait: float) -> None:
+        """Put new events into the queues of their subscriptions; `wait`: seconds to wait for the first."""
+        by_job: dict[str, list[Subscription]] = {}
+        for subscription in self._snapshot():
+            by_job.setdefault(subscription.job_id, []).append(subscription)
+        # Read from the earliest position of a job's subscriptions; the others skip the events that they have had.
+        positions = {job_id: min((one.after for one in group), key=_order) for job_id, group in by_job.items()}
+        positions[self._wake_key] = self._last_wake_id
         for job_id, events in read_many(self._connection, positions, wait=wait).items():
             if job_id == self._wake_key:
-                self._woken = events[-1].id
-            for one in followers.get(job_id, []):
+                self._last_wake_id = events[-1].id
+            for subscription in by_job.get(job_id, []):
                 for event in events:
-                    if _order(event.id) > _order(one.after):
-                        one.after = event.id
-                        one.put(event)
+                    if _order(event.id) > _order(subscription.after):
+                        subscription.after = event.id
+                        subscription.put(event)
 
     def _snapshot(self) -> list[Subscription]:
         with self._lock:
@@ -218,6 +196,6 @@ class EventHub:
 
 
 def _order(event_id: str) -> tuple[int, int]:
-    """Redis' order of stream ids, which are `milliseconds-number`."""
+    """Return the sort key of a Redis stream's id, which is `milliseconds-number`."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)

@@ -1,6 +1,6 @@
-"""The models that may be asked for over HTTP: those that are here, and the one that is configured.
+"""The models that clients may ask for: those on this machine, and the configured ones.
 
-Any other name is refused: a stranger's request is not to start a download of gigabytes, or to tell which folders there are.
+Any other name is refused: a stranger's request must not start a download of gigabytes, or reveal which folders exist.
 """
 
 from __future__ import annotations
@@ -12,49 +12,52 @@ from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models.model_info import ModelInfo, describe, is_here, list_models, public_name
 from jobs.settings import Settings
 
-#: Seconds for which the list of models is not made anew.
-FRESH = 30.0
-#: Seconds for which a model that is not on this machine is taken for what the hub said that it is.
-DESCRIBED = 3600.0
+#: Seconds for which the list of models is kept.
+LIST_KEPT = 30.0
+#: Seconds for which the hub's description of a model that is not on this machine is kept.
+DESCRIPTION_KEPT = 3600.0
 
 
 class Catalogue:
-    """Models by the names that they have outside: of a local folder its last part, of all others the same as inside."""
+    """Models by their public names: the last part of a local folder's path, or the name itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = Lock()
         self._listed = float("-inf")
         self._models: dict[str, ModelInfo] = {}
-        #: Models that are not on this machine, and until when they need not be asked about.
+        #: Models that are not on this machine: until when their description is kept, and the description.
         self._elsewhere: dict[str, tuple[float, ModelInfo]] = {}
 
     def models(self) -> dict[str, ModelInfo]:
-        """By their names outside. The first one is the default; it may not have been fetched yet."""
+        """Return the models by their public names, the default model first. It may not be downloaded yet."""
         with self._lock:
-            if time.monotonic() - self._listed > FRESH:
+            if time.monotonic() - self._listed > LIST_KEPT:
                 self._models = self._list()
                 self._listed = time.monotonic()
             return self._models
 
     def resolve(self, name: str | None) -> ModelInfo:
-        """The model of this name outside; None: the default. Raises ModelError."""
+        """Return the model with this public name; None: the default model. Raises ModelError."""
         models = self.models()
         name = name or public_name(self._settings.model)
         if name not in models:
-            raise ModelNotFoundError(f"There is no model '{name}' here. GET /v1/models lists those that there are.")
+            raise ModelNotFoundError(f"Model '{name}' not found. GET /v1/models lists the models of this server.")
         info = models[name]
         return info if info.path is not None else self._described_elsewhere(info)
 
     def _described_elsewhere(self, info: ModelInfo) -> ModelInfo:
-        """A configured model that the worker's machine may have: what the hub says of it; the worker knows when it is away."""
+        """Return the hub's description of a configured model that only the worker's machine may have.
+
+        Without the hub, the configured model is taken as it is: the worker checks it.
+        """
         until, known = self._elsewhere.get(info.name, (float("-inf"), info))
         if time.monotonic() < until:
             return known
         try:
-            known, kept = describe(info.name), DESCRIBED
+            known, kept = describe(info.name), DESCRIPTION_KEPT
         except ModelUnavailableError:
-            kept = FRESH
+            kept = LIST_KEPT
         self._elsewhere[info.name] = (time.monotonic() + kept, known)
         return known
 
@@ -68,7 +71,7 @@ class Catalogue:
 
 
 def _described(name: str) -> ModelInfo:
-    """A model that is configured, and may have to be fetched yet: what it is, is asked for when somebody wants it."""
+    """Describe a configured model without asking the hub: a model that is not downloaded is described at its first request."""
     try:
         return describe(name) if is_here(name) else ModelInfo(name, "vision", None)
     except ModelError:

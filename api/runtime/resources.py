@@ -1,4 +1,4 @@
-"""What a running API holds: made once when it starts, and closed when it ends."""
+"""The resources of a running API: opened once when it starts, and closed when it ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from threading import Event, Lock
 
 from redis import Redis
 
+from api.errors.retry_after import RETRY_WORKER
 from api.middleware.request_metrics import RequestMetrics
 from api.runtime.event_hub import EventHub
 from api.runtime.model_catalogue import Catalogue
@@ -21,15 +22,13 @@ from jobs.queue.worker_state import WorkerState, live_workers
 from jobs.settings import Settings
 from jobs.store.store import Store
 
-#: Seconds for which what the workers say of themselves need not be asked again.
-FRESH = 1.0
-#: Seconds after which it may be worth trying again when no worker lives: one that was started needs about so long.
-WORKER_BACK = 5.0
+#: Seconds for which the published states of the workers are kept.
+WORKER_STATES_KEPT = 1.0
 
 
 @dataclass
 class Resources:
-    """Everything that a route may need."""
+    """The objects that routes use."""
 
     settings: Settings
     store: Store
@@ -38,33 +37,33 @@ class Resources:
     catalogue: Catalogue
     uploads: Uploads
     metrics: RequestMetrics
-    #: Set when the process has been asked to end: nothing new is taken.
+    #: Set when the process has been asked to stop: no new work is taken.
     draining: Event = field(default_factory=Event)
-    #: Forms with files are read one at a time: they lie in memory, or on the disk, until they are whole.
+    #: Forms with files are read one at a time: each lies in memory, or on the disk, until it is whole.
     uploading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _workers: tuple[float, list[WorkerState]] = (0.0, [])
     _lock: Lock = field(default_factory=Lock)
 
     def workers(self) -> list[WorkerState]:
-        """Those that live. Raises RedisError."""
+        """Return the states of all live workers. Raises RedisError."""
         with self._lock:
             asked_at, found = self._workers
-            if not found or time.monotonic() - asked_at > FRESH:
+            if not found or time.monotonic() - asked_at > WORKER_STATES_KEPT:
                 found = live_workers(self.connection)
                 self._workers = (time.monotonic(), found)
         return found
 
     def check_worker(self) -> None:
-        """Raises WorkerError when nobody would answer, RedisError."""
+        """Make sure that a worker lives. Raises WorkerError, RedisError."""
         if not self.workers():
-            error = WorkerError("No worker runs, so nobody would answer now. Start one: captionq work")
-            error.retry_after = WORKER_BACK
+            error = WorkerError("No worker is running. Start one with: captionq work")
+            error.retry_after = RETRY_WORKER
             raise error
 
 
 @contextmanager
 def open_resources(settings: Settings, metrics: RequestMetrics) -> Iterator[Resources]:
-    """For the life of the process. Raises BrokerError, DatabaseError, DataFolderError."""
+    """Open the resources for the block. Raises BrokerError, DatabaseError, DataFolderError."""
     settings.make_folders()
     store = Store(settings)
     queue_server = broker.find_or_start(settings)

@@ -1,1 +1,1 @@
-"""The shapes on the wire, in and out."""
+"""The shapes of bodies and answers on the wire."""

@@ -1,29 +1,21 @@
-"""Chat completions on the wire: OpenAI's objects, made of a job's row."""
+"""Chat completions on the wire: OpenAI's objects, made from a job's row."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
 from jobs.store.tables import Job
 
-#: Before a job's id: the id of its completion.
-PREFIX = "chatcmpl-"
-
-
-class DivergedError(CaptionqError):
-    """The worker had to begin anew, and its second answer is another one. Ask again, or give a seed."""
-
-    code = "restarted"
-    status = 502
+#: The id of a completion is this and the id of its job.
+COMPLETION_PREFIX = "chatcmpl-"
 
 
 class Usage(BaseModel):
-    """Tokens, counted from ids; those of images are among those of the prompt."""
+    """Token usage. Image tokens are part of the prompt tokens."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -32,20 +24,26 @@ class Usage(BaseModel):
 
 
 class AnswerMessage(BaseModel):
+    """The message that answers."""
+
     role: Literal["assistant"] = "assistant"
     content: str
     refusal: None = None
 
 
 class Logprobs(BaseModel):
-    content: list[dict[str, Any]]
+    """Log-probabilities in OpenAI's shape."""
+
+    content: list[dict[str, Any]] = Field(description="An entry for each token: token, logprob, bytes and top_logprobs")
     refusal: None = None
 
 
 class Choice(BaseModel):
+    """The answer: a completion has exactly one choice."""
+
     index: Literal[0] = 0
     message: AnswerMessage
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length"] = Field(description="length: max_tokens was reached")
     logprobs: Logprobs | None = None
 
 
@@ -61,14 +59,14 @@ class ChatCompletion(BaseModel):
 
 
 def completion_of(job: Job) -> ChatCompletion:
-    """Of a job that has succeeded."""
+    """Return the completion of a job that has succeeded."""
     assert job.text is not None
-    logprobs = None if job.logprobs is None else Logprobs(content=json.loads(job.logprobs))
+    logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
     choice = Choice.model_validate(
         {"message": AnswerMessage(content=job.text), "finish_reason": job.finish_reason, "logprobs": logprobs}
     )
     return ChatCompletion(
-        id=PREFIX + job.id,
+        id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),
         model=public_name(job.model),
         choices=[choice],
@@ -77,7 +75,7 @@ def completion_of(job: Job) -> ChatCompletion:
 
 
 def usage_of(job: Job) -> Usage:
-    """Of a job that has succeeded."""
+    """Return the usage of a job that has succeeded."""
     prompt, answer = job.prompt_tokens or 0, job.completion_tokens or 0
     return Usage(
         prompt_tokens=prompt,
@@ -87,79 +85,6 @@ def usage_of(job: Job) -> Usage:
     )
 
 
-class Chunks:
-    """The chunks of one streamed completion: what was sent stays true, also when a job begins anew."""
-
-    def __init__(self, job: Job, *, with_usage: bool) -> None:
-        self._head = {
-            "id": PREFIX + job.id,
-            "object": "chat.completion.chunk",
-            "created": int(job.created_at),
-            "model": public_name(job.model),
-        }
-        self._with_usage = with_usage
-        self._sent = ""
-        self._sent_logprobs = 0
-        #: What the running attempt has said so far.
-        self._said = ""
-        self._said_logprobs: list[Any] = []
-        self._attempt = 0
-        #: Whether a part of what this attempt has said was lost: the rest comes with the row.
-        self._has_gap = False
-
-    @property
-    def said_something(self) -> bool:
-        return bool(self._sent)
-
-    def first(self) -> dict[str, Any]:
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
-
-    def tokens(self, text: str, at: int, attempt: int, logprobs: list[Any] | None = None) -> dict[str, Any] | None:
-        """The chunk of what is new; `at`: characters that this attempt had said before. Raises DivergedError when it is not
-        what was sent."""
-        if attempt > self._attempt:
-            # It says the same again, unless it is sampled without a seed.
-            self._attempt, self._said, self._said_logprobs, self._has_gap = attempt, "", [], False
-        if attempt < self._attempt or self._has_gap or at < len(self._said):
-            # Events may come twice.
-            return None
-        if at > len(self._said):
-            self._has_gap = True
-            return None
-        self._said += text
-        self._said_logprobs += logprobs or []
-        return self._new()
-
-    def rest(self, job: Job) -> list[dict[str, Any]]:
-        """What is left when the job has succeeded. Raises DivergedError when its text is not what was sent."""
-        self._said = job.text or ""
-        if not self._said.startswith(self._sent):
-            raise DivergedError
-        self._said_logprobs = json.loads(job.logprobs) if job.logprobs else []
-        chunks = [new] if (new := self._new()) is not None else []
-        chunks.append(self._chunk({}, finish_reason=job.finish_reason))
-        if self._with_usage:
-            chunks.append({**self._head, "choices": [], "usage": usage_of(job).model_dump()})
-        return chunks
-
-    def _new(self) -> dict[str, Any] | None:
-        shorter = min(len(self._said), len(self._sent))
-        if self._said[:shorter] != self._sent[:shorter]:
-            raise DivergedError
-        new, logprobs = self._said[len(self._sent) :], self._said_logprobs[self._sent_logprobs :]
-        if not new and not (logprobs and self._said == self._sent):
-            return None
-        self._sent += new
-        self._sent_logprobs += len(logprobs)
-        return self._chunk({"content": new}, logprobs=logprobs)
-
-    def _chunk(
-        self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: list[Any] | None = None
-    ) -> dict[str, Any]:
-        choice = {
-            "index": 0,
-            "delta": delta,
-            "finish_reason": finish_reason,
-            "logprobs": {"content": logprobs, "refusal": None} if logprobs else None,
-        }
-        return {**self._head, "choices": [choice], **({"usage": None} if self._with_usage else {})}
+def logprobs_of(job: Job) -> list[dict[str, Any]]:
+    """Load the log-probabilities of a row: the only place in the API that reads their JSON."""
+    return json.loads(job.logprobs) if job.logprobs else []

@@ -1,4 +1,4 @@
-"""Folders on the wire: what is asked about all their images, and how far it is."""
+"""Folders on the wire: the question about all their images, and their progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.runtime.resources import Resources
-from api.schemas.chat_request import Wire
+from api.schemas.wire import Wire
 from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import public_name
@@ -20,27 +20,36 @@ from jobs.store.tables import Batch, JobStatus
 
 
 class FolderOptions(Wire):
-    """What is asked about every image: the options of `captionq caption`."""
+    """The question about every image: the options of `captionq caption`."""
 
-    model: str | None = Field(default=None, description="Of GET /v1/models; without it the default one")
-    prompt: str | None = Field(default=None, min_length=1)
-    preset: Literal["describe", "short", "detailed", "alt-text", "tags"] | None = None
-    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS)
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
+    prompt: str | None = Field(default=None, min_length=1, description="The question; in place of a preset")
+    preset: Literal["describe", "short", "detailed", "alt-text", "tags"] | None = Field(
+        default=None, description=f"A question by its name; {DEFAULT_PRESET} if absent"
+    )
+    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens of an answer")
+    temperature: float = Field(default=0.0, ge=0, le=2, description="0: always the most likely token")
+    top_p: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Sample from the most likely tokens whose probabilities add up to this (nucleus sampling)",
+    )
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     stop: tuple[StopString, ...] = Field(default=(), max_length=MAX_STOPS)
     response_format: ResponseFormat | None = None
-    webhook: str | None = Field(default=None, max_length=2048, description="Is sent the folder when all has ended")
+    webhook: str | None = Field(
+        default=None, max_length=2048, description="URL that is sent the folder when all of it has ended"
+    )
 
     @model_validator(mode="after")
     def _prompt_or_preset(self) -> Self:
         if self.prompt is not None and self.preset is not None:
-            raise PydanticCustomError("invalid_request_error", "Give either a prompt or a preset.")
+            raise PydanticCustomError("invalid_request_error", "Give either a prompt or a preset, not both.")
         return self
 
     def question(self, model: str) -> Question:
-        """Raises InvalidRequestError."""
+        """Return the question for this model. Raises InvalidRequestError."""
         try:
             sampling = Sampling(
                 max_tokens=self.max_tokens,
@@ -56,23 +65,25 @@ class FolderOptions(Wire):
 
 
 class FolderBody(FolderOptions):
-    """A folder of this machine, below one that is served. Each image gets its text file beside it."""
+    """A folder below a served one (--allow-root). Each image gets a text file beside it."""
 
-    path: str = Field(min_length=1, max_length=4096)
-    recursive: bool = True
+    path: str = Field(min_length=1, max_length=4096, description="Absolute path of the folder")
+    recursive: bool = Field(default=True, description="Search subfolders")
     existing: Literal["skip", "replace"] = Field(
-        default="skip", description="Images that have their text file; replace: only texts that captionq wrote"
+        default="skip", description="Images that already have a text file. replace: only texts that captionq wrote"
     )
-    force: bool = Field(default=False, description="With replace: also texts that a person wrote or changed")
+    force: bool = Field(default=False, description="With replace: also replace texts that a person wrote or changed")
 
     @model_validator(mode="after")
     def _force_only_to_replace(self) -> Self:
         if self.force and self.existing != "replace":
-            raise PydanticCustomError("invalid_request_error", "force goes with existing: replace.")
+            raise PydanticCustomError("invalid_request_error", "force needs existing: replace.")
         return self
 
 
 class Counts(Wire):
+    """Images by status."""
+
     total: int
     queued: int
     running: int
@@ -82,24 +93,22 @@ class Counts(Wire):
 
 
 class Folder(Wire):
-    """Images that were asked about together. Times are seconds since the epoch."""
+    """Images with one question. Times are seconds since the epoch."""
 
     id: str
     object: Literal["folder"] = "folder"
     status: Literal["running", "ended"]
-    #: What was named: the path, or the names of the uploads.
-    description: str
+    description: str = Field(description="The path, or the names of the uploaded files")
     model: str
     created_at: float
     finished_at: float | None
     counts: Counts
-    #: Images a second lately, and the seconds that the rest will take.
-    rate: float | None
-    seconds_left: float | None
+    rate: float | None = Field(description="Images per second, lately")
+    seconds_left: float | None = Field(description="Estimated seconds until the end")
 
 
 def folder_object(batch: Batch, resources: Resources) -> Folder:
-    """How far it is."""
+    """Return a folder with its progress."""
     progress = progress_of(resources.store, batch)
     counts = {status.value: progress.counts[status] for status in JobStatus}
     return Folder(

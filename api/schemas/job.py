@@ -1,13 +1,14 @@
-"""A job on the wire: polling, lists, events and webhooks all show the same object."""
+"""A job on the wire: polling, lists, events and webhooks show the same object."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api.errors import ErrorDetail, detail_of, stored_error
+from api.errors.body import ErrorDetail, detail_of
+from api.errors.translation import stored_error
 from api.schemas.chat_response import ChatCompletion, completion_of
 from jobs.models.model_info import public_name
 from jobs.requests import path_of
@@ -15,7 +16,7 @@ from jobs.store.tables import Job, JobStatus
 
 
 class Seconds(BaseModel):
-    """Where the time went; null: it has not come to that."""
+    """Seconds spent in each stage; null: the job has not reached it."""
 
     queue: float | None
     preprocess: float | None
@@ -24,29 +25,27 @@ class Seconds(BaseModel):
 
 
 class JobObject(BaseModel):
-    """One request, where it is, and what came of it. Times are seconds since the epoch."""
+    """A request, its status and its result. Times are seconds since the epoch."""
 
     id: str
     object: Literal["job"] = "job"
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     lane: Literal["interactive", "bulk"]
-    batch: str | None
+    batch: str | None = Field(description="The folder or list that the job belongs to")
     model: str
-    #: The name of the image, for those of a folder.
-    source: str | None
-    attempts: int
+    source: str | None = Field(description="The image's name, for jobs of a folder")
+    attempts: int = Field(description="How often the job was started")
     created_at: float
     started_at: float | None
     finished_at: float | None
     seconds: Seconds
-    #: What was noticed about the answer: `empty`, `repetition`.
-    quality: str | None
+    quality: str | None = Field(description="A defect of the answer: empty or repetition")
     result: ChatCompletion | None
-    error: ErrorDetail | None
+    error: ErrorDetail | None = Field(description="Why the job failed")
 
 
 class JobList(BaseModel):
-    """A page. The next one begins after `last_id`."""
+    """A page of jobs. For the next page set after to `last_id`."""
 
     object: Literal["list"] = "list"
     data: list[JobObject]
@@ -56,7 +55,7 @@ class JobList(BaseModel):
 
 
 def job_object(job: Job) -> JobObject:
-    """What the outside sees of a row."""
+    """Return the public object of a row."""
     return JobObject.model_validate(
         {
             **job.model_dump(include={"id", "status", "lane", "attempts", "created_at", "started_at", "finished_at"}),
@@ -77,14 +76,14 @@ def job_object(job: Job) -> JobObject:
 
 
 def error_of(job: Job) -> ErrorDetail | None:
-    """Why a job failed; of a job that is tried again, nothing yet."""
+    """Return the error of a failed job; None for a job that will be tried again."""
     if job.status != JobStatus.FAILED:
         return None
     return detail_of(stored_error(job.error_code, job.error_message))
 
 
 def source_name(job: Job, below: Path | None = None) -> str | None:
-    """The image's name: within the folder that was asked about, else without any."""
+    """Return the image's name: its path within the folder `below`, or else only its file name."""
     if job.source is None or not job.source.startswith("file:"):
         return job.source
     path = path_of(job.source)

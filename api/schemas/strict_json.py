@@ -1,4 +1,4 @@
-"""Bodies are read as JSON alone: what Python's reader lets through besides breaks whoever handles it later."""
+"""Strict JSON bodies: Python's reader accepts more than JSON, which would break later code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from starlette.exceptions import HTTPException
 
 from jobs.errors import BodyTooLargeError
 
-#: Values of a body: each becomes an object, and a body of nothing but `{},` would take thirty times its size in memory, and
-#: ten seconds. A thousand long requests have a third of it, commas in their texts counted.
-MOST_VALUES = 1_000_000
-#: Bytes of a body that is read beside the loop: a few large images take a tenth of a second.
-LARGE = 1_000_000
+#: Most values of a body. Each becomes an object: a body of nothing but `{},` would take thirty times its size in memory, and
+#: ten seconds. A thousand long requests have a third of this, commas in their texts included.
+MAX_VALUES = 1_000_000
+#: Bytes above which a body is parsed in a thread: a few large images take a tenth of a second.
+PARSED_IN_THREAD = 1_000_000
 
 
 class JSONRoute(APIRoute):
-    """A route whose body is refused when it has half a surrogate pair, NaN, a number of thousands of digits or a nesting of
-    hundreds of levels or more than MOST_VALUES values, or is no UTF-8.
+    """A route that reads its body as strict JSON.
+
+    Refused are bodies that are not UTF-8, or have half a surrogate pair, NaN, a number of thousands of digits, hundreds of
+    nested levels, or more than MAX_VALUES values.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -33,7 +35,7 @@ class JSONRoute(APIRoute):
             try:
                 return await handle(_StrictRequest(request.scope, request.receive))
             except HTTPException as error:
-                # What FastAPI makes of an error that it does not expect of a reader.
+                # FastAPI wraps errors that it does not expect of a reader.
                 if isinstance(error.__cause__, BodyTooLargeError):
                     raise error.__cause__ from None
                 raise
@@ -42,16 +44,16 @@ class JSONRoute(APIRoute):
 
 
 def check_values(body: bytes) -> None:
-    """Before any of it is read. Raises BodyTooLargeError."""
-    # No value comes after another one without a comma, and in base64 there is none.
-    if body.count(b",") > MOST_VALUES:
-        raise BodyTooLargeError(f"The body has more than {MOST_VALUES} values. Send it in parts.")
+    """Check the number of values before parsing. Raises BodyTooLargeError."""
+    # Every value but the first follows a comma, and base64 has no commas.
+    if body.count(b",") > MAX_VALUES:
+        raise BodyTooLargeError(f"The body has more than {MAX_VALUES} values. Send it in parts.")
 
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
-        return await run_in_threadpool(_read, body) if len(body) > LARGE else _read(body)
+        return await run_in_threadpool(_read, body) if len(body) > PARSED_IN_THREAD else _read(body)
 
 
 def _read(body: bytes) -> Any:
@@ -59,5 +61,5 @@ def _read(body: bytes) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        # What FastAPI expects of a reader.
+        # FastAPI expects this error of a reader.
         raise json.JSONDecodeError(str(error), "", 0) from None

@@ -1,1 +1,1 @@
-"""Answers as they grow: server-sent events, followers of jobs, results of folders."""
+"""Answers as they grow: server-sent events, jobs and folders that are followed, results of folders."""

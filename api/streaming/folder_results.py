@@ -1,4 +1,4 @@
-"""The results of a folder: as they come in events, and all of them in JSON lines or CSV."""
+"""The results of a folder: as events while they come, and as JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 
-#: Seconds between two looks for what has ended.
-LOOK_EVERY = 0.5
-#: The id of the last event: who has it has had everything.
+#: Seconds between two reads of the images that have ended.
+RESULTS_CHECK_EVERY = 0.5
+#: The id of the last event. A client that has it has had every event.
 END = "end"
-#: Ids count the images in the order of their ends; ten digits would not fit a column of Postgres.
+#: Pattern of event ids: they count the images in the order of their ends. Ten digits would not fit a column of Postgres.
 EVENT_ID = r"^(\d{1,9}|end)$"
 COLUMNS = (
     "source",
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 def result_of(job: Job, batch: Batch) -> dict[str, Any]:
-    """What came of one image."""
+    """Return the result of one image."""
     error = error_of(job)
     return {
         "job": job.id,
@@ -59,13 +59,13 @@ def result_of(job: Job, batch: Batch) -> dict[str, Any]:
 
 
 def json_lines(store: Store, batch: Batch) -> Iterator[str]:
-    """A line an image that has ended, in the order of their ends."""
+    """Yield a line for each image that has ended, in the order of their ends."""
     for job in chain.from_iterable(store.ended_pages(batch.id)):
         yield json.dumps(result_of(job, batch), ensure_ascii=False) + "\n"
 
 
 def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
-    """The same as a table with a heading."""
+    """Yield the same results as a table with a heading."""
     yield _row(dict(zip(COLUMNS, COLUMNS, strict=True)))
     for job in chain.from_iterable(store.ended_pages(batch.id)):
         result = result_of(job, batch)
@@ -74,10 +74,10 @@ def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 
 async def folder_events(batch: Batch, resources: Resources, after: int) -> AsyncIterator[bytes]:
-    """An event an image that ends after the given one, and how far the folder is; the whole folder at last."""
-    last, told, spoke_at = after, None, time.monotonic()
+    """Yield an event for each image that ends after number `after`, the folder's progress, and the whole folder at the end."""
+    last, sent_counts, sent_at = after, None, time.monotonic()
     while not resources.draining.is_set():
-        # Counted first: a job that ends after the count is seen in the next round.
+        # The counts are read first: a job that ends after that is sent in the next round.
         folder = await run_in_threadpool(lambda: folder_object(resources.store.batch(batch.id), resources))
         while jobs := await run_in_threadpool(resources.store.finished_after, batch.id, last):
             for job in jobs:
@@ -86,13 +86,13 @@ async def folder_events(batch: Batch, resources: Resources, after: int) -> Async
         if folder.status == "ended":
             yield event_bytes(folder.model_dump(), event="result", id_=END)
             return
-        if folder.counts != told:
-            told, spoke_at = folder.counts, time.monotonic()
+        if folder.counts != sent_counts:
+            sent_counts, sent_at = folder.counts, time.monotonic()
             yield event_bytes(folder.model_dump(), event="progress", id_=str(last))
-        elif time.monotonic() - spoke_at > HEARTBEAT:
-            spoke_at = time.monotonic()
+        elif time.monotonic() - sent_at > HEARTBEAT:
+            sent_at = time.monotonic()
             yield HEARTBEAT_COMMENT
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(RESULTS_CHECK_EVERY)
 
 
 def _folder_of(batch: Batch) -> Path | None:

@@ -1,4 +1,4 @@
-"""The events of one job, as a client sees them."""
+"""The event stream of one job, as clients see it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 
-from api.runtime.event_hub import Look, Subscription
 from api.runtime.resources import Resources
+from api.runtime.subscription import StatusChange, Subscription
 from api.schemas.job import job_object
-from api.streaming.job_follower import HEARTBEAT, JobEvent, follow
+from api.streaming.job_follower import HEARTBEAT, JobUpdate, follow_job
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.creation.backpressure import rate_of
 from jobs.models.model_info import public_name
@@ -20,83 +20,86 @@ from jobs.queue import lanes
 from jobs.queue.events import Event
 from jobs.store.tables import Job, JobStatus, Lane
 
-#: The id of the last event: who has it has had everything.
+#: The id of the last event. A client that has it has had every event.
 END = "end"
-#: Ids are those of the stream in Redis, two numbers of 64 bits, and `END`.
+#: Pattern of event ids: those of the stream in Redis, two numbers of 64 bits, and `END`.
 EVENT_ID = r"^(\d{1,19}(-\d{1,19})?|end)$"
-#: Seconds between two looks at a waiting job's place in the queue.
+#: Seconds between two `position` events of a waiting job.
 POSITION_EVERY = 2.0
 
 
 async def job_events(job: Job, resources: Resources, subscription: Subscription) -> AsyncIterator[bytes]:
-    """From the event after the subscription's to the result. Each has the id after which it can be resumed."""
-    told = _Told(job, subscription.after)
-    for piece in told.beginning():
+    """Yield the events after the subscription's position, up to the result. A client resumes after any event's id."""
+    published = _PublishedEvents(job, subscription.after)
+    for piece in published.opening():
         yield piece
-    spoke_at = time.monotonic()
-    async for news in follow(resources, subscription, heartbeat=POSITION_EVERY):
-        pieces = told.pieces(news)
-        if not pieces and told.status == JobStatus.QUEUED:
-            pieces = await run_in_threadpool(_position, job, resources, told.last_id)
-        elif not pieces and time.monotonic() - spoke_at > HEARTBEAT:
+    sent_at = time.monotonic()
+    async for update in follow_job(resources.store, subscription, heartbeat=POSITION_EVERY):
+        pieces = published.pieces(update)
+        if not pieces and published.status == JobStatus.QUEUED:
+            pieces = await run_in_threadpool(_position, job, resources, published.last_id)
+        elif not pieces and time.monotonic() - sent_at > HEARTBEAT:
             pieces = [HEARTBEAT_COMMENT]
         for piece in pieces:
             yield piece
-            spoke_at = time.monotonic()
+            sent_at = time.monotonic()
 
 
-class _Told:
-    """What one client has been told of a job."""
+class _PublishedEvents:
+    """The events of a job that one client has been sent, and which of its updates are new to that client."""
 
     def __init__(self, job: Job, after: str) -> None:
-        self._is_new = after == "0"
-        #: The attempt that speaks, and how many characters of it were told; None: not known yet.
-        self._place: tuple[int, int] | None = None
+        self._is_new_client = after == "0"
+        #: The attempt whose text was sent last, and how many of its characters; None: not known yet.
+        self._text_position: tuple[int, int] | None = None
         self.last_id = after
-        #: A client that comes back knows where the job was; for a new one the stream or the row tells.
-        self.status = None if self._is_new and job.status != JobStatus.QUEUED else job.status
+        #: The status that the client knows. A client that resumes knows the row's; a new one is sent it.
+        self.status = None if self._is_new_client and job.status != JobStatus.QUEUED else job.status
 
-    def beginning(self) -> list[bytes]:
-        waits = self._is_new and self.status == JobStatus.QUEUED
-        return [_event("state", {"status": JobStatus.QUEUED}, self.last_id)] if waits else []
+    def opening(self) -> list[bytes]:
+        """Return the first event of a new client whose job waits."""
+        is_waiting = self._is_new_client and self.status == JobStatus.QUEUED
+        return [_event("state", {"status": JobStatus.QUEUED}, self.last_id)] if is_waiting else []
 
-    def pieces(self, news: JobEvent) -> list[bytes]:
-        match news:
+    def pieces(self, update: JobUpdate) -> list[bytes]:
+        """Return the events that publish this update."""
+        match update:
             case Job():
-                return [_event("result", job_object(news).model_dump(), END)]
+                return [_event("result", job_object(update).model_dump(), END)]
             case Event():
-                self.last_id = news.id
-                return self._of_stream(news)
-            case Look() if news.status != self.status:
-                # Of a job whose events are not published, or that goes back to its lane.
-                self.status = news.status
-                return [_event("state", {"status": news.status}, self.last_id)]
+                self.last_id = update.id
+                return self._of_event(update)
+            case StatusChange() if update.status != self.status:
+                # The job has no events of its own, or goes back to its lane.
+                self.status = update.status
+                return [_event("state", {"status": update.status}, self.last_id)]
             case _:
                 return []
 
-    def _of_stream(self, news: Event) -> list[bytes]:
-        if news.name in ("running", "restart"):
+    def _of_event(self, event: Event) -> list[bytes]:
+        if event.name in ("running", "restart"):
             self.status = JobStatus.RUNNING
-        match news.name:
+        match event.name:
             case "running":
-                return [_event("state", {"status": JobStatus.RUNNING, **news.data}, news.id)]
+                return [_event("state", {"status": JobStatus.RUNNING, **event.data}, event.id)]
             case "loading" | "loaded":
-                return [_event(news.name, {**news.data, "model": public_name(news.data["model"])}, news.id)]
-            case "tokens" if not self._is_next(news.data):
+                return [_event(event.name, {**event.data, "model": public_name(event.data["model"])}, event.id)]
+            case "tokens" if not self._continues_text(event.data):
                 return []
             case _:
-                return [_event(news.name, news.data, news.id)]
+                return [_event(event.name, event.data, event.id)]
 
-    def _is_next(self, data: dict[str, Any]) -> bool:
-        """Whether this text follows on what was told: it may come twice, and behind a lost part only the result helps."""
-        if self._place is not None and self._place[0] == data["attempt"] and self._place[1] != data["at"]:
+    def _continues_text(self, data: dict[str, Any]) -> bool:
+        """Tell whether this text follows the text sent last. Text may come twice; after a gap only the result helps."""
+        expected = self._text_position
+        if expected is not None and expected[0] == data["attempt"] and expected[1] != data["at"]:
             return False
-        self._place = data["attempt"], data["at"] + len(data["text"])
+        self._text_position = data["attempt"], data["at"] + len(data["text"])
         return True
 
 
 def _position(job: Job, resources: Resources, last_id: str) -> list[bytes]:
-    """How many go before it, and for how many seconds they will take."""
+    """Return the event with the number of jobs ahead, and the seconds until the job's turn is over."""
     try:
         ahead = lanes.ahead_of(resources.connection, job.lane, job.id)
         rate = rate_of(resources.workers(), Lane(job.lane))

@@ -1,4 +1,4 @@
-"""Following one job to its end: its events as they come, then its row."""
+"""Following one job to its end: its updates as they come, then its row."""
 
 from __future__ import annotations
 
@@ -8,60 +8,67 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-from api.runtime.event_hub import Look, Subscription
-from api.runtime.resources import Resources
+from api.runtime.subscription import StatusChange, Subscription
 from jobs.errors import LeavingError
 from jobs.queue.events import Event
+from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job
 
-#: Seconds without news after which whoever writes to a client shows that it is still there.
+#: Seconds without an update after which a stream sends a comment, to show that the connection lives.
 HEARTBEAT = 15.0
 
 
 @dataclass(frozen=True)
-class Silence:
-    """Nothing has happened for a while."""
+class IdleTick:
+    """A heartbeat's time without any other update."""
 
 
-#: What may be heard of a job.
-JobEvent = Event | Look | Silence | Job
+#: An update about a followed job. `Job`: the job has ended, and this is its row.
+JobUpdate = Event | StatusChange | IdleTick | Job
 
 
-async def follow(
-    resources: Resources, subscription: Subscription, *, heartbeat: float = HEARTBEAT
-) -> AsyncIterator[JobEvent]:
-    """What happens to a job, and at last its row, once it has ended.
+async def follow_job(
+    store: Store, subscription: Subscription, *, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[JobUpdate]:
+    """Yield the updates of a job, and its row at the end.
 
-    When the process is about to end: for a follower that leaves, the end; for any other one LeavingError.
+    Args:
+        heartbeat: seconds without an update after which an `IdleTick` is yielded.
+
+    Raises:
+        LeavingError: the server stops, and the client cannot resume. For a resumable subscription the iteration ends.
     """
     while True:
         try:
-            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the news.
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with an update.
             async with asyncio.timeout(heartbeat):
-                news = await subscription.news.get()
+                update = await subscription.updates.get()
         except TimeoutError:
-            yield Silence()
+            yield IdleTick()
             continue
-        if news is None:
-            if subscription.leaves:
+        if update is None:
+            if subscription.is_resumable:
                 return
             raise LeavingError(
-                "The server ends before there is an answer. The job goes on when it is back: "
-                f"GET /v1/jobs/{subscription.job_id} will have it."
+                "The server is shutting down. The job resumes after the restart: "
+                f"get its result from GET /v1/jobs/{subscription.job_id}."
             )
-        ended = news.status not in OPEN if isinstance(news, Look) else news.name == "ended"
-        if ended:
-            job = await run_in_threadpool(resources.store.job, subscription.job_id)
+        if _may_be_the_end(update):
+            job = await run_in_threadpool(store.job, subscription.job_id)
             if job.status not in OPEN:
                 yield job
                 return
         else:
-            yield news
+            yield update
 
 
-async def ended(resources: Resources, subscription: Subscription) -> Job:
-    """The row of a job, once it has ended. Raises LeavingError."""
-    async for news in follow(resources, subscription):
-        if isinstance(news, Job):
-            return news
-    raise AssertionError("only event streams are let go")  # pragma: no cover
+async def wait_for_end(store: Store, subscription: Subscription) -> Job:
+    """Wait until a job has ended, and return its row. Raises LeavingError."""
+    async for update in follow_job(store, subscription):
+        if isinstance(update, Job):
+            return update
+    raise AssertionError("only resumable subscriptions end without a row")  # pragma: no cover
+
+
+def _may_be_the_end(update: Event | StatusChange) -> bool:
+    return update.status not in OPEN if isinstance(update, StatusChange) else update.name == "ended"

@@ -1,4 +1,4 @@
-"""Server-sent events."""
+"""Server-sent events: their format, and the response that sends them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.errors import detail_of, outward
+from api.errors.body import detail_of
+from api.errors.translation import translate_error
 
-#: What keeps proxies from holding events back.
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+#: Headers that keep proxies from holding events back.
+NO_BUFFERING = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 HEARTBEAT_COMMENT = KEEPALIVE_COMMENT
 
 
 def event_bytes(data: object, *, event: str | None = None, id_: str | None = None) -> bytes:
-    """One event; `data` as JSON in one line."""
-    # In ASCII: there are clients that take U+2028 and U+0085 for ends of lines.
+    """Format one event; `data` becomes one line of JSON, unless it is a string already."""
+    # In ASCII: some clients take U+2028 and U+0085 for ends of lines.
     text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     return format_sse_event(data_str=text, event=event, id=id_)
 
 
 class EventStream(StreamingResponse):
-    """Events for one client. `at_end` is awaited however it ends: also when the client has gone before the first event.
+    """A response of server-sent events.
 
-    What breaks the events is told in a last one, of the name `error_name`: the status has been sent.
+    An exception among the events becomes a last event, because the status has been sent by then.
     """
 
     media_type = "text/event-stream"
@@ -41,7 +42,15 @@ class EventStream(StreamingResponse):
         error_name: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(_told_of_errors(events, error_name), status_code, headers={**HEADERS, **(headers or {})})
+        """Prepare the response.
+
+        Args:
+            at_end: awaited however the stream ends, also if the client leaves before the first event.
+            error_name: the name of the event that reports an error; None: an event without a name.
+        """
+        super().__init__(
+            _with_error_event(events, error_name), status_code, headers={**NO_BUFFERING, **(headers or {})}
+        )
         self._at_end = at_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,9 +62,9 @@ class EventStream(StreamingResponse):
                     await self._at_end()
 
 
-async def _told_of_errors(events: AsyncIterator[bytes], error_name: str | None) -> AsyncIterator[bytes]:
+async def _with_error_event(events: AsyncIterator[bytes], error_name: str | None) -> AsyncIterator[bytes]:
     try:
         async for event in events:
             yield event
     except Exception as error:
-        yield event_bytes({"error": detail_of(outward(error)).model_dump()}, event=error_name)
+        yield event_bytes({"error": detail_of(translate_error(error)).model_dump()}, event=error_name)

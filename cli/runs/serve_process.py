@@ -57,13 +57,13 @@ class Server(uvicorn.Server):
         resources = getattr(self.config.app.state, "resources", None)  # type: ignore[union-attr]  # ours is an application
         if resources is not None:
             resources.draining.set()
-            resources.hub.let_go()
+            resources.hub.end_event_streams()
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down; after the grace, end late answers with an error, where uvicorn would cut their connections."""
         resources = self.config.app.state.resources  # type: ignore[union-attr]
-        asyncio.get_running_loop().call_later(self._grace, resources.hub.give_up)
+        asyncio.get_running_loop().call_later(self._grace, resources.hub.end_all_streams)
         await super().shutdown(sockets)
 
 

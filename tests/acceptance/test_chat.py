@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests here, which serves one folder."""
+    """One server for all tests of this file, with one served folder."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "pictures").mkdir()
     settings = Settings(data_dir=folder / DATA_FOLDER)
@@ -35,25 +35,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[OpenAI]:
-    """OpenAI's client."""
+    """OpenAI's own client."""
     with OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
         yield client
 
 
 def png(drawn: Drawn) -> bytes:
-    """A picture as a file."""
+    """Return a picture as a PNG file."""
     file = io.BytesIO()
     drawn.image.save(file, "PNG")
     return file.getvalue()
 
 
 def user(*content: Any) -> list[Any]:
-    """One message."""
+    """Return one message of a user."""
     return [{"role": "user", "content": list(content)}]
 
 
 def picture(drawn: Drawn, **more: Any) -> dict[str, Any]:
-    """As a part of a message."""
+    """Return a picture as a part of a message."""
     return {"type": "image_url", "image_url": {"url": data_uri(png(drawn)), **more}}
 
 
@@ -61,7 +61,7 @@ TEXT = {"type": "text", "text": "Describe this image."}
 
 
 def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
-    """With its usage, image tokens included."""
+    """The answer has its usage, including the image's tokens."""
     drawn = draw_many(1)[0]
     answer = client.chat.completions.create(model="demo", messages=user(picture(drawn), TEXT))
     assert answer.choices[0].message.content == drawn.caption
@@ -73,7 +73,7 @@ def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
 
 
 def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
-    """The role first, then text, then the reason of its end, then the usage."""
+    """The role comes first, then text, then the finish reason, then the usage."""
     drawn = draw_many(1)[0]
     stream = client.chat.completions.create(
         model="demo",
@@ -92,14 +92,14 @@ def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
 
 
 def test_a_long_answer_comes_in_many_pieces(served: Served) -> None:
-    """While it is being made: a fast machine may say a short one in two."""
+    """The pieces come while the answer is generated. (A fast machine may send a short answer in two.)"""
     with served.client.stream("POST", "/v1/chat/completions", json=endless(max_tokens=200, stream=True)) as response:
         pieces = [line for line in response.iter_lines() if '"content":"' in line]
     assert len(pieces) > 5
 
 
 def test_a_stream_ends_with_done(served: Served) -> None:
-    """And its other chunks say nothing of usage when nobody asked for it."""
+    """Chunks have no usage unless the client asked for it."""
     with served.client.stream(
         "POST", "/v1/chat/completions", json=about(data_uri(png(draw_many(1)[0])), stream=True)
     ) as response:
@@ -110,7 +110,7 @@ def test_a_stream_ends_with_done(served: Served) -> None:
 
 
 def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> None:
-    """Each gets its own caption."""
+    """Each picture gets its own caption."""
     pictures = draw_many(12)
 
     async def ask_all() -> list[str | None]:
@@ -124,7 +124,7 @@ def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> No
 
 
 def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
-    """Piece by piece, each its own."""
+    """Each stream has its own caption."""
     pictures = draw_many(6)
 
     async def read_all() -> list[str]:
@@ -142,7 +142,7 @@ def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
 
 
 def test_an_answer_follows_its_schema(client: OpenAI) -> None:
-    """Structured output, streamed or not."""
+    """Structured output holds, streamed or not."""
     schema = {
         "type": "object",
         "properties": {"count": {"type": "integer"}, "colour": {"enum": ["red", "blue"]}},
@@ -163,7 +163,7 @@ def test_an_answer_follows_its_schema(client: OpenAI) -> None:
 
 
 def test_several_images_and_a_conversation(client: OpenAI) -> None:
-    """A system prompt, an earlier answer as the client gives it back, and two pictures."""
+    """A request has a developer's prompt, an earlier answer as the client sends it back, and two pictures."""
     first, second = draw_many(2)
     earlier = client.chat.completions.create(model="demo", messages=user(picture(first), TEXT))
     answer = client.chat.completions.create(
@@ -180,7 +180,7 @@ def test_several_images_and_a_conversation(client: OpenAI) -> None:
 
 
 def test_log_probabilities_come_with_stream_and_without(client: OpenAI) -> None:
-    """The same entries, each with its alternatives."""
+    """The entries are the same, each with its alternatives."""
     asked: dict[str, Any] = {
         "model": "demo",
         "messages": user(picture(draw_many(1)[0]), TEXT),
@@ -201,7 +201,7 @@ def test_log_probabilities_come_with_stream_and_without(client: OpenAI) -> None:
 
 
 def test_an_image_for_a_text_only_model_is_refused(client: OpenAI) -> None:
-    """400 in OpenAI's shape, naming the model; text it answers."""
+    """The answer is 400 in OpenAI's shape, and names the model. Text is answered."""
     with pytest.raises(BadRequestError) as refused:
         client.chat.completions.create(model="demo-text", messages=user(picture(draw_many(1)[0]), TEXT))
     assert refused.value.status_code == 400
@@ -215,7 +215,7 @@ def test_an_image_for_a_text_only_model_is_refused(client: OpenAI) -> None:
 
 
 def test_an_unknown_model_is_404(client: OpenAI) -> None:
-    """Nothing is downloaded because a stranger names it, and no folder is looked at."""
+    """No model is downloaded because a stranger names it, and no folder is read."""
     for name in ("mlx-community/whatever-4bit", "/etc", "../demo"):
         with pytest.raises(NotFoundError) as refused:
             client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hello"}])
@@ -240,10 +240,10 @@ def test_an_unknown_model_is_404(client: OpenAI) -> None:
         ),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_by_name(
+def test_an_unsupported_parameter_is_refused_by_its_name(
     served: Served, more: dict[str, Any], param: Any, code: Any
 ) -> None:
-    """Never ignored in silence."""
+    """No parameter is ignored silently."""
     response = served.client.post("/v1/chat/completions", json=about(**more) if "messages" not in more else more)
     assert response.status_code == 400
     error = response.json()["error"]
@@ -268,7 +268,7 @@ IMAGE = {"url": "https://example.org/x.png"}
     ],
 )
 def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: str, code: str) -> None:
-    """In the words of the body, whatever else might have stood in its place; in a list of jobs with its number."""
+    """The error's param is the path in the client's body; in a list of jobs it begins with the job's number."""
     body = {"model": "demo", "messages": user(TEXT, part)}
     place = "messages.0.content.1" + ("." if param else "") + param
     for path, sent, before in (("chat/completions", body, ""), ("jobs", body, ""), ("jobs", [body], "0.")):
@@ -277,22 +277,36 @@ def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: s
         assert before + place in error["message"]
 
 
-def test_what_is_unknown_is_said_to_be(served: Served) -> None:
-    """A type of parts, and one of those that are known; not the type that the whole message might have had."""
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"n": 2}, "n=2 is not supported (only 1)."),
+        ({"service_tier": "flex"}, 'service_tier="flex" is not supported (only "auto" or "default").'),
+        ({"tools": [{"type": "function"}]}, "'tools' is not supported. Leave it out."),
+        ({"num_ctx": 4096}, "Unknown parameter 'num_ctx'."),
+    ],
+)
+def test_a_refusal_says_which_values_are_supported(served: Served, more: dict[str, Any], message: str) -> None:
+    """The message quotes a short value, and names the values that are accepted."""
+    assert served.client.post("/v1/chat/completions", json=about(**more)).json()["error"]["message"] == message
+
+
+def test_an_unknown_type_of_part_is_named(served: Served) -> None:
+    """The message names the unknown type and the known ones, not the type that the whole message might have had."""
     parts = user(TEXT, {"type": "input_audio", "input_audio": {"data": ""}})
     message = served.client.post("/v1/chat/completions", json={"messages": parts}).json()["error"]["message"]
     assert "'input_audio'" in message
     assert "'image_url'" in message
 
 
-def test_what_asks_for_nothing_is_taken(served: Served) -> None:
-    """Clients send defaults."""
+def test_neutral_values_are_accepted(served: Served) -> None:
+    """Clients send default values."""
     body = about(n=1, tools=None, store=False, service_tier="auto", user="me", metadata=None, text="Hello")
     assert served.client.post("/v1/chat/completions", json={**body, "model": "demo-text"}).status_code == 200
 
 
 def test_images_come_as_files_paths_and_uploads(served: Served, tmp_path: Path) -> None:
-    """A bare string, a file: address, a path below the served folder, and an upload, by its id."""
+    """An image is a bare string, a file: address, a path below the served folder, or an upload by its id."""
     drawn = draw_many(3)[2]
     folder = served.captionq.settings.data_dir.parent / "pictures"
     (folder / "one.png").write_bytes(png(drawn))
@@ -312,7 +326,7 @@ def test_images_come_as_files_paths_and_uploads(served: Served, tmp_path: Path) 
 
 
 def test_low_detail_takes_fewer_tokens(client: OpenAI) -> None:
-    """A large picture is scaled down to OpenAI's 512 × 512."""
+    """A large picture is scaled down to 512 × 512, as by OpenAI."""
     drawn = draw_many(1)[0]
     large = Drawn(drawn.image.resize((1200, 1200), Image.Resampling.NEAREST), drawn.scene)
     usages = [
@@ -341,7 +355,7 @@ def test_low_detail_takes_fewer_tokens(client: OpenAI) -> None:
     ],
 )
 def test_an_image_that_cannot_be_used_has_its_own_code(served: Served, address: str, status: int, code: Any) -> None:
-    """And says nothing of this machine."""
+    """The message reveals no path of this machine."""
     response = served.client.post("/v1/chat/completions", json=about(address))
     assert response.status_code == status, response.text
     assert code is ... or response.json()["error"]["code"] == code
@@ -351,7 +365,7 @@ def test_an_image_that_cannot_be_used_has_its_own_code(served: Served, address: 
 
 
 def test_a_link_out_of_the_served_folder_leads_nowhere(served: Served, tmp_path: Path) -> None:
-    """Nor do steps upwards; a missing file below it is said to be missing."""
+    """Steps upwards are refused as well. A missing file below the folder is reported as missing."""
     folder = served.captionq.settings.data_dir.parent / "pictures"
     (tmp_path / "secret.png").write_bytes(png(draw_many(1)[0]))
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
@@ -361,14 +375,14 @@ def test_a_link_out_of_the_served_folder_leads_nowhere(served: Served, tmp_path:
 
 
 def test_too_many_images_are_refused(served: Served) -> None:
-    """With both numbers."""
+    """The message has both numbers."""
     response = served.client.post("/v1/chat/completions", json=about(*["https://example.org/x.png"] * 33))
     assert response.json()["error"]["code"] == "too_many_images"
     assert "33" in response.json()["error"]["message"]
 
 
 def test_models_are_listed(client: OpenAI) -> None:
-    """Those that are here, the default one first."""
+    """The list has the models of this server, the default model first."""
     models = list(client.models.list())
     assert [model.id for model in models][:2] == ["demo-text", "demo"]
     assert client.models.retrieve("demo-text").id == "demo-text"

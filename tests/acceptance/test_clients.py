@@ -1,4 +1,4 @@
-"""What people will use: the examples of docs/http.md as they stand there, and a command line client of the same dialect."""
+"""Clients that people use: the examples of docs/http.md exactly as printed, and a command-line client of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.serving import Served, serving
 pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parent.parent.parent
-#: A command as it is typed, over some lines, and what it prints, with … for what differs.
+#: A command, over some lines, and its output, with … for the parts that differ.
 EXAMPLE = re.compile(r"^```console\n\$ (curl .*?)\n((?:[{d]|…).*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = EXAMPLE.findall((ROOT / "docs" / "http.md").read_text())
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests here, which serves the examples."""
+    """One server for all tests of this file, which serves the examples."""
     folder = tmp_path_factory.mktemp("clients")
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("*.txt"))
     settings = Settings(data_dir=folder / DATA_FOLDER)
@@ -38,14 +38,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_the_page_has_its_examples() -> None:
-    """None slipped through the pattern."""
+    """The pattern finds every example."""
     assert len(EXAMPLES) == (ROOT / "docs" / "http.md").read_text().count("$ curl")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES)
 def test_an_example_prints_what_the_page_says(served: Served, command: str, printed: str) -> None:
-    """Where the page has …, there may be anything."""
+    """A … on the page stands for any text."""
     pictures = served.captionq.settings.data_dir.parent / "examples"
     environment = {**os.environ, "URL": served.url, "PICTURES": str(pictures), "NO_PROXY": "*"}
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
@@ -57,7 +57,7 @@ def test_an_example_prints_what_the_page_says(served: Served, command: str, prin
 
 
 def test_llm_asks_about_a_picture(served: Served, tmp_path: Path) -> None:
-    """Simon Willison's command line client, with an attachment, streamed and not."""
+    """Simon Willison's command-line client works with an attachment, streamed and not."""
     drawn = draw_many(1)[0]
     (tmp_path / "picture.png").write_bytes(png(drawn))
     (tmp_path / "extra-openai-models.yaml").write_text(

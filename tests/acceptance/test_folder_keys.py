@@ -1,4 +1,4 @@
-"""Folders and lists that are asked for twice, of a `captionq serve` without a worker whose lane is soon full."""
+"""Repeated requests for folders and lists, to a `captionq serve` without a worker whose lane is soon full."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job
 from tests.acceptance.test_chat import png
+from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw, save_scenes
 from tests.support.serving import Served, data_uri, events_of, serving
 
@@ -26,25 +27,46 @@ pytestmark = pytest.mark.timeout(300)
 HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}]}
 
 
-@pytest.fixture
-def served(settings: Settings, tmp_path: Path) -> Iterator[Served]:
-    """Its bulk lane holds four jobs, an upload three files."""
-    (tmp_path / "pictures").mkdir()
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The served folder."""
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Served]:
+    """A server whose bulk lane holds four jobs, and whose uploads hold three files."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("keys") / DATA_FOLDER)
+    settings.make_folders()
     limits = {"CAPTIONQ_MAX_WAITING_BULK": "4", "CAPTIONQ_MAX_UPLOAD_FILES": "3"}
-    with serving(settings, "--no-worker", "--allow-root", tmp_path / "pictures", ready=False, **limits) as running:
+    with serving(settings, "--no-worker", "--allow-root", root, ready=False, **limits) as running:
         yield running
 
 
+@pytest.fixture
+def served(shared: Served) -> Iterator[Served]:
+    """The server, with empty lanes for the next test."""
+    yield shared
+    for job in shared.client.get("/v1/jobs", params={"status": "queued"}).json()["data"]:
+        assert shared.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
+
+
+@pytest.fixture
+def pictures(root: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own below the served folder."""
+    return root / tmp_path.name
+
+
 def twice(served: Served, path: str, **request: Any) -> tuple[list[int], set[str]]:
-    """The statuses and the ids of the same request with the same key."""
+    """Send the same request twice with the same key; return the statuses and the ids."""
     answers = [served.client.post(path, headers={"Idempotency-Key": path}, **request) for _ in range(2)]
     return [answer.status_code for answer in answers], {str(answer.json().get("id")) for answer in answers}
 
 
-def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, tmp_path: Path) -> None:
-    """Also when all that it is about has changed meanwhile; something new finds no room."""
-    save_scenes(tmp_path / "pictures", 4)
-    body = {"path": str(tmp_path / "pictures")}
+def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, pictures: Path) -> None:
+    """The folder is found although its images have changed meanwhile. A new request finds no room."""
+    save_scenes(pictures, 4)
+    body = {"path": str(pictures)}
     statuses, ids = twice(served, "/v1/folders", json=body)
     assert statuses == [201, 200]
     assert len(ids) == 1
@@ -52,7 +74,7 @@ def test_a_folder_is_found_by_its_key_on_a_full_lane(served: Served, tmp_path: P
 
 
 def test_a_list_is_found_by_its_key_on_a_full_lane(served: Served) -> None:
-    """And one that does not fit is refused as a whole."""
+    """A list that does not fit is refused as a whole."""
     answers = [served.client.post("/v1/jobs", json=[HELLO] * 4, headers={"Idempotency-Key": "list"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 200]
     assert answers[0].json()["data"] == answers[1].json()["data"]
@@ -60,10 +82,10 @@ def test_a_list_is_found_by_its_key_on_a_full_lane(served: Served) -> None:
     assert served.client.post("/v1/jobs", json=[HELLO] * 5).status_code == 400
 
 
-def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
-    """By its key on a full lane; without one not while the first retry is going to write the same files."""
-    save_scenes(tmp_path / "pictures", 2)
-    folder = served.client.post("/v1/folders", json={"path": str(tmp_path / "pictures")}).json()
+def test_a_folder_is_retried_once(served: Served, pictures: Path) -> None:
+    """The retry is found by its key on a full lane. Without a key it is refused while the first retry writes the same files."""
+    save_scenes(pictures, 2)
+    folder = served.client.post("/v1/folders", json={"path": str(pictures)}).json()
     address = f"/v1/folders/{folder['id']}/retry"
     (job, _) = served.client.get("/v1/jobs", params={"batch": folder["id"]}).json()["data"]
     assert served.client.delete(f"/v1/folders/{folder['id']}").json()["counts"]["cancelled"] == 2
@@ -71,7 +93,7 @@ def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
     for again in (address, f"/v1/jobs/{job['id']}/retry"):
         refused = served.client.post(again)
         assert refused.status_code == 409, refused.text
-        assert "Open jobs exist already" in refused.json()["error"]["message"]
+        assert "being asked about already" in refused.json()["error"]["message"]
     served.client.post("/v1/jobs", json=[HELLO] * 2)
     assert served.client.post("/v1/jobs", json=HELLO).status_code == 429
     statuses, ids = twice(served, address)
@@ -79,8 +101,8 @@ def test_a_folder_is_asked_again_once(served: Served, tmp_path: Path) -> None:
     assert len(ids) == 1
 
 
-def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
-    """All that was cancelled, each once, with its name."""
+def test_a_large_folder_is_retried_in_chunks(settings: Settings) -> None:
+    """Every cancelled image is retried once, with its name."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         for number in range(2 * JOBS_A_TRANSACTION + 1):
@@ -99,7 +121,7 @@ def test_a_folder_of_many_is_asked_again_in_chunks(settings: Settings) -> None:
 
 
 def test_the_detail_of_an_image_reaches_its_job(served: Served) -> None:
-    """The worker scales by it (`decode`)."""
+    """The worker scales the image by its detail."""
     image = {"url": data_uri(png(draw(0))), "detail": "low"}
     content = [{"type": "image_url", "image_url": image}, {"type": "text", "text": "What is this?"}]
     body = {"model": "demo", "messages": [{"role": "user", "content": content}]}
@@ -111,7 +133,7 @@ def test_the_detail_of_an_image_reaches_its_job(served: Served) -> None:
 
 
 def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
-    """Two of two images are four."""
+    """Two zips of two images are four images."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         for name in ("a.png", "b.png"):
@@ -124,7 +146,7 @@ def test_zips_of_one_upload_are_counted_together(served: Served) -> None:
 
 
 def test_a_folder_whose_maker_died_ends(settings: Settings) -> None:
-    """With the next API: its events do too."""
+    """The next API ends the folder, and its event stream."""
     long_ago = time.time() - ABANDONED_AFTER - 1
     dead = Batch(description="x", kind=BatchKind.FOLDER, model="demo", complete=False, created_at=long_ago)
     store = Store(settings)

@@ -1,4 +1,4 @@
-"""`/v1/folders` of a running `captionq serve`: a folder that is served, uploads and zips, followed to their results."""
+"""`/v1/folders` of a running `captionq serve`: served folders, uploads and zips, followed to their results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests here, which serves one folder."""
+    """One server for all tests of this file, with one served folder."""
     folder = tmp_path_factory.mktemp("folders")
     (folder / "pictures").mkdir()
     settings = Settings(data_dir=folder / DATA_FOLDER)
@@ -33,25 +33,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def root(served: Served) -> Path:
-    """The folder that is served."""
+    """Return the served folder."""
     return served.captionq.settings.data_dir.parent / "pictures"
 
 
 def ended(served: Served, folder: dict[str, Any]) -> dict[str, Any]:
-    """The folder, once all of it has ended."""
+    """Wait until all of the folder has ended, and return it."""
     until(lambda: served.client.get(f"/v1/folders/{folder['id']}").json()["status"] == "ended", "the folder's end")
     found: dict[str, Any] = served.client.get(f"/v1/folders/{folder['id']}").json()
     return found
 
 
 def results(served: Served, folder: dict[str, Any]) -> dict[str, Any]:
-    """The texts by the images' names."""
+    """Return the texts by the names of their images."""
     lines = served.client.get(f"/v1/folders/{folder['id']}/results").text.splitlines()
     return {line["source"]: line["text"] for line in map(json.loads, lines)}
 
 
 def test_a_folder_below_a_root_is_captioned_as_on_the_command_line(served: Served) -> None:
-    """Text files lie beside the images; what has its text is skipped the second time."""
+    """Text files lie beside the images. The second time, images with a text are skipped."""
     captions = save_scenes(root(served) / "one" / "deep", 6)
     (root(served) / "one" / "bad.jpg").write_bytes(b"this is no picture")
     made = served.client.post("/v1/folders", json={"path": str(root(served) / "one"), "preset": "describe"})
@@ -70,7 +70,7 @@ def test_a_folder_below_a_root_is_captioned_as_on_the_command_line(served: Serve
 
 
 def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:
-    """A text that was written by hand stays, and a picture in a text's place is an error of its image."""
+    """A text written by hand stays. A picture with the name of a text file is an error of its image."""
     folder = root(served) / "existing"
     captions = save_scenes(folder, 3)
     first, second, third = (path.with_suffix(".txt") for path in captions)
@@ -92,7 +92,7 @@ def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:
 
 
 def test_images_and_zips_are_uploaded(served: Served) -> None:
-    """By their names within the zip; what is no image in it is left out."""
+    """Images have their names within the zip; other files of the zip are left out."""
     pictures = draw_many(4)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
@@ -116,14 +116,14 @@ def test_images_and_zips_are_uploaded(served: Served) -> None:
 
 
 def test_an_upload_is_described_by_clean_names(served: Served) -> None:
-    """No mark turns a terminal's text around, and none of them is taken for a folder of this machine."""
+    """No character reverses a terminal's text, and no name is taken for a folder of this machine."""
     files = [("files", (name, b"not looked at yet")) for name in ("/etc/a\u202egnp.png", "../", "b.png")]
     made = served.client.post("/v1/folders", files=files).json()
     assert made["description"] == "etc/a\N{REPLACEMENT CHARACTER}gnp.png, file, b.png"
 
 
 def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
-    """The second one is told of the first."""
+    """The second run is refused with a conflict."""
     save_scenes(root(served) / "twice", 30)
     with served.paused():
         first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
@@ -136,7 +136,7 @@ def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -
 
 
 def test_the_same_key_gives_the_same_folder(served: Served) -> None:
-    """Nothing is queued twice."""
+    """The images are queued once."""
     files = {"files": ("a.png", png(draw_many(1)[0]))}
     key = {"Idempotency-Key": "folder"}
     first, second = (served.client.post("/v1/folders", files=files, headers=key) for _ in range(2))
@@ -147,7 +147,7 @@ def test_the_same_key_gives_the_same_folder(served: Served) -> None:
 
 
 def test_events_name_each_image_once_and_are_resumed(served: Served) -> None:
-    """The whole folder comes last."""
+    """The whole folder is the last event."""
     files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(6))]
     folder = served.client.post("/v1/folders", files=files).json()
     address = f"/v1/folders/{folder['id']}/events"
@@ -164,7 +164,7 @@ def test_events_name_each_image_once_and_are_resumed(served: Served) -> None:
 
 
 def test_results_come_as_a_table(served: Served) -> None:
-    """With a heading, in the order of their ends."""
+    """The table has a heading, and a line for each image that has ended."""
     files = [("files", (f"odd, 'name' {number}.png", png(drawn))) for number, drawn in enumerate(draw_many(2))]
     folder = ended(served, served.client.post("/v1/folders", files=files).json())
     response = served.client.get(f"/v1/folders/{folder['id']}/results", params={"format": "csv"})
@@ -175,8 +175,8 @@ def test_results_come_as_a_table(served: Served) -> None:
     }
 
 
-def test_a_folder_is_cancelled_and_what_has_no_result_is_asked_again(served: Served) -> None:
-    """What has its result keeps it."""
+def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Served) -> None:
+    """Images that have a result are not retried."""
     files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(100))]
     bad = ("files", ("bad.png", b"this is no picture"))
     folder = served.client.post("/v1/folders", files=[bad, *files]).json()
@@ -203,13 +203,13 @@ def test_a_folder_is_cancelled_and_what_has_no_result_is_asked_again(served: Ser
 
 @pytest.mark.parametrize("path", ["/", "/etc", "../data", "missing/../../data"])
 def test_no_folder_outside_the_roots_is_looked_at(served: Served, path: str) -> None:
-    """Whether it is there is not told."""
+    """The answer does not reveal whether the folder exists."""
     response = served.client.post("/v1/folders", json={"path": str(root(served) / path)})
     assert response.status_code == 403, response.text
 
 
 def test_a_link_to_a_folder_outside_leads_nowhere(served: Served, tmp_path: Path) -> None:
-    """Neither as the path, nor below it, even if its images lead back: no name of it is told, and nothing written."""
+    """Links are refused as the path and below it, even if the images link back: no name is revealed, no file written."""
     outside = save_scenes(tmp_path / "outside", 2)
     folder = root(served) / "links"
     (inside, *_) = save_scenes(folder, 1)
@@ -233,8 +233,8 @@ def test_a_link_to_a_folder_outside_leads_nowhere(served: Served, tmp_path: Path
         ({}, 400),
     ],
 )
-def test_a_folder_that_cannot_be_asked_about_is_refused(served: Served, body: dict[str, Any], status: int) -> None:
-    """Before anything is queued."""
+def test_an_invalid_request_about_a_folder_is_refused(served: Served, body: dict[str, Any], status: int) -> None:
+    """The refusal comes before any job is queued."""
     body = {name: value.format(root=root(served)) if name == "path" else value for name, value in body.items()}
     assert served.client.post("/v1/folders", json=body).status_code == status
 
@@ -253,10 +253,10 @@ def test_a_folder_that_cannot_be_asked_about_is_refused(served: Served, body: di
         ("/v1/files", ["file", "file"], {"purpose": "vision"}, "invalid_request_error", None),
     ],
 )
-def test_fields_that_nobody_reads_are_refused(
+def test_unknown_fields_of_a_form_are_refused(
     served: Served, path: str, files: list[str], data: dict[str, Any], code: str, param: str | None
 ) -> None:
-    """By their names: a prompt that is ignored would be noticed when all is captioned."""
+    """The error names the field: an ignored prompt would only be noticed when all images are captioned."""
     parts = [(name, ("a.png", png(draw_many(1)[0]))) for name in files] or {"files": (None, data.pop("files"))}
     refused = served.client.post(path, files=parts, data=data)
     assert refused.status_code == 400
@@ -264,7 +264,7 @@ def test_fields_that_nobody_reads_are_refused(
 
 
 def test_an_empty_upload_and_a_broken_zip_are_refused(served: Served) -> None:
-    """With their reasons."""
+    """Each refusal has its reason."""
     assert served.client.post("/v1/folders", files={"other": ("a.png", b"")}).status_code == 400
     broken = served.client.post("/v1/folders", files={"files": ("a.zip", b"PK\x03\x04 and nothing more")})
     assert broken.json()["error"]["code"] == "invalid_archive"

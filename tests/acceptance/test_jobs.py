@@ -1,4 +1,4 @@
-"""`/v1/jobs` of a running `captionq serve`: made once, followed, resumed, cancelled and asked again."""
+"""`/v1/jobs` of a running `captionq serve`: jobs are made once, followed, resumed, cancelled and retried."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.serving import Served, about, data_uri, endless, events_of, h
 
 pytestmark = pytest.mark.timeout(300)
 
-#: A picture whose header is well, and whose pixels are cut off: the worker refuses it for good.
+#: A picture with a valid header whose pixels are cut off: the worker refuses it permanently.
 CUT_OFF = data_uri(png(draw_many(1)[0])[:-100])
 SECRET = base64.b64encode(b"a secret of 24 bytes or more").decode()
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests here."""
+    """One server for all tests of this file."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("jobs") / "data")
     settings.make_folders()
     with serving(
@@ -43,14 +43,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def ended(served: Served, job_id: str) -> dict[str, Any]:
-    """The job, once it has ended."""
+    """Wait until the job has ended, and return it."""
     until(lambda: served.client.get(f"/v1/jobs/{job_id}").json()["status"] not in ("queued", "running"), "its end")
     found: dict[str, Any] = served.client.get(f"/v1/jobs/{job_id}").json()
     return found
 
 
 def test_a_job_is_made_polled_and_has_its_result(served: Served) -> None:
-    """The same completion that the synchronous endpoint gives."""
+    """The result is the completion that the synchronous route returns."""
     drawn = draw_many(1)[0]
     made = served.client.post("/v1/jobs", json=about(data_uri(png(drawn))))
     assert made.status_code == 201
@@ -61,7 +61,7 @@ def test_a_job_is_made_polled_and_has_its_result(served: Served) -> None:
 
 
 def test_a_list_becomes_a_batch(served: Served) -> None:
-    """All of it or none; it can be listed page by page."""
+    """All jobs of the list are queued, or none; the batch can be listed page by page."""
     pictures = draw_many(5)
     made = served.client.post("/v1/jobs", json=[about(data_uri(png(drawn))) for drawn in pictures]).json()
     batch = made["data"][0]["batch"]
@@ -92,15 +92,15 @@ def test_a_list_becomes_a_batch(served: Served) -> None:
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_request_error"),
     ],
 )
-def test_what_is_wrong_with_a_job_is_named(served: Served, more: dict[str, Any], param: str, code: str) -> None:
-    """Also within a list, by its number there."""
+def test_an_invalid_parameter_of_a_job_is_named(served: Served, more: dict[str, Any], param: str, code: str) -> None:
+    """Within a list, the param begins with the job's number."""
     for body, before in ((hello(**more), ""), ([hello(), hello(**more)], "1.")):
         error = served.client.post("/v1/jobs", json=body).json()["error"]
         assert (error["param"], error["code"]) == (before + param, code), error
 
 
-def test_what_a_job_cannot_have_is_named_as_in_a_chat(served: Served) -> None:
-    """By the parameter alone; a body that is neither one nor a list, and an empty list, are refused too."""
+def test_an_unsupported_parameter_of_a_job_is_named_as_in_a_chat(served: Served) -> None:
+    """The param has no number. A body that is neither a job nor a list is refused, and so is an empty list."""
     for body in (hello(n=2), [hello(n=2)]):
         error = served.client.post("/v1/jobs", json=body).json()["error"]
         assert (error["param"], error["code"]) == ("n", "unsupported_parameter")
@@ -111,12 +111,12 @@ def test_what_a_job_cannot_have_is_named_as_in_a_chat(served: Served) -> None:
     assert served.client.post("/v1/folders", json={}).json()["error"]["param"] == "path"
 
 
-def test_an_answer_that_somebody_waits_for_goes_ahead_of_a_full_batch(served: Served) -> None:
-    """It is there before any of the jobs that filled the batch."""
+def test_an_interactive_answer_goes_ahead_of_a_full_batch(served: Served) -> None:
+    """The answer comes before any of the jobs that fill the batch has ended."""
     served.client.post("/v1/chat/completions", json=hello())
     jobs = served.client.post("/v1/jobs", json=[endless()] * 60).json()["data"]
     batch = {"batch": jobs[0]["batch"], "limit": 100}
-    until(lambda: served.rows() == served.captionq.settings.slots, "the batch to be full")
+    until(lambda: served.decoding() == served.captionq.settings.slots, "the batch to be full")
     answer = served.client.post("/v1/chat/completions", json=hello())
     found = served.client.get("/v1/jobs", params=batch).json()["data"]
     for job in jobs:
@@ -126,7 +126,7 @@ def test_an_answer_that_somebody_waits_for_goes_ahead_of_a_full_batch(served: Se
 
 
 def test_an_answer_that_looks_wrong_is_marked(served: Served) -> None:
-    """From the engine to the client; one that does not is not."""
+    """The mark gets from the engine to the client; a good answer has none."""
     bodies = (hello(max_tokens=60, logit_bias={"300": 100}), hello())
     loop, fine = (served.client.post("/v1/jobs", json=body).json() for body in bodies)
     assert ended(served, loop["id"])["quality"] == "repetition"
@@ -134,7 +134,7 @@ def test_an_answer_that_looks_wrong_is_marked(served: Served) -> None:
 
 
 def test_the_same_key_gives_the_same_job(served: Served) -> None:
-    """Also when both come at once; another request with it is refused, and other kinds of things have keys of their own."""
+    """The rule holds for simultaneous requests too. Another request with the key is refused; other routes have their own keys."""
     key = {"Idempotency-Key": "one"}
     answers: list[Any] = []
     threads = [
@@ -163,8 +163,8 @@ def test_the_same_key_gives_the_same_job(served: Served) -> None:
     assert chats[0] == chats[1]
 
 
-def test_events_tell_a_job_from_its_place_in_the_queue_to_its_result(served: Served) -> None:
-    """Each has an id; the text of its tokens is the beginning of its result's."""
+def test_events_follow_a_job_from_the_queue_to_its_result(served: Served) -> None:
+    """Each event has an id. The text of the tokens is the beginning of the result's text."""
     job = served.client.post("/v1/jobs", json=hello()).json()
     with served.client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
         events = list(events_of(response.iter_lines()))
@@ -179,7 +179,7 @@ def test_events_tell_a_job_from_its_place_in_the_queue_to_its_result(served: Ser
 
 
 def test_a_stream_is_resumed_without_loss_or_repeat(served: Served) -> None:
-    """After every event in turn: what was had and what comes then is the whole, each event once."""
+    """After any event, the events so far and the events of the resumed stream are the whole stream, each event once."""
     job = served.client.post("/v1/jobs", json=endless(max_tokens=60)).json()
     ended(served, job["id"])
     with served.client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
@@ -193,7 +193,7 @@ def test_a_stream_is_resumed_without_loss_or_repeat(served: Served) -> None:
 
 
 def test_a_stream_that_is_not_kept_any_more_still_ends_with_the_result(served: Served) -> None:
-    """Minutes after the end the row alone tells, also whoever has had a part."""
+    """Minutes after the end only the row is left: a client that resumes gets its result."""
     job = served.client.post("/v1/jobs", json=hello()).json()
     ended(served, job["id"])
     path = f"/v1/jobs/{job['id']}/events"
@@ -211,7 +211,7 @@ def test_a_stream_that_is_not_kept_any_more_still_ends_with_the_result(served: S
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "[::1]", "127.0.0.2", "127.2", "0xa9fea9fe"])
 def test_an_address_that_may_not_be_contacted_is_refused_when_it_comes(served: Served, host: str) -> None:
-    """Not when its job runs, or after three days of attempts: as an image and as a webhook."""
+    """The refusal comes with the request, not when the job runs or after three days of attempts, for images and webhooks."""
     for body in (about(f"https://{host}/x.png"), hello(webhook=f"https://{host}/hook")):
         refused = served.client.post("/v1/jobs", json=body)
         assert refused.status_code == 403, refused.text
@@ -219,7 +219,7 @@ def test_an_address_that_may_not_be_contacted_is_refused_when_it_comes(served: S
 
 
 def test_a_second_attempt_begins_with_restart(served: Served) -> None:
-    """Who reads along throws away what was said before; a synchronous stream goes on where the same text went on."""
+    """A client that follows the events discards the text before `restart`."""
     job = Job(lane=Lane.BULK, model="demo-text", request="{}", digest="x", streamed=True)
     said = (("tokens", {"text": "He", "at": 0, "attempt": 1}), ("restart", {"attempt": 2}))
     with closing(Store(served.captionq.settings)) as store, served.broker() as connection:
@@ -238,15 +238,15 @@ def test_a_second_attempt_begins_with_restart(served: Served) -> None:
 
 
 def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
-    """Its row of the batch is free at once, not when its answer would have ended."""
+    """Its slot is free at once, not when its answer would have ended."""
     job = served.client.post("/v1/jobs", json=endless()).json()
-    served.first_words(job["id"])
+    served.first_text(job["id"])
     with served.paused():
         cancelled = served.client.delete(f"/v1/jobs/{job['id']}")
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-    until(lambda: served.rows() == 0, "its row's end")
-    # The whole answer has a letter a token, and more.
-    assert len(served.words(job["id"])) < 1900
+    until(lambda: served.decoding() == 0, "the sequence's end")
+    # The whole answer has at least a letter for each token.
+    assert len(served.text_of(job["id"])) < 1900
     assert served.client.delete(f"/v1/jobs/{job['id']}").status_code == 200
     again = served.client.post(f"/v1/jobs/{job['id']}/retry", headers={"Idempotency-Key": "again"})
     assert again.status_code == 201
@@ -257,7 +257,7 @@ def test_a_running_job_is_cancelled_within_a_step(served: Served) -> None:
 
 
 def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
-    """Also when two come at once."""
+    """The rule holds for simultaneous requests too."""
     job = served.client.post("/v1/jobs", json=about(CUT_OFF)).json()
     assert ended(served, job["id"])["status"] == "failed"
     answers: list[Any] = []
@@ -275,8 +275,8 @@ def test_a_retry_with_one_key_is_made_once(served: Served) -> None:
 
 
 @pytest.mark.parametrize("output", [None, "file:///etc/hostname.txt"])
-def test_files_that_are_not_served_are_not_asked_about_again(served: Served, output: str | None) -> None:
-    """The command line may read them, whether a text is to lie beside them or not; who asks over HTTP may not."""
+def test_jobs_on_files_that_are_not_served_cannot_be_retried(served: Served, output: str | None) -> None:
+    """The command line may read such files, with or without a text file; an HTTP client may not."""
     job = Job(model="demo", request="{}", digest="x", source="file:///etc/hostname.png", output=output)
     with closing(Store(served.captionq.settings)) as store:
         store.add([job])
@@ -285,8 +285,8 @@ def test_files_that_are_not_served_are_not_asked_about_again(served: Served, out
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
 
 
-def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> None:
-    """409, and 404 for what there is not."""
+def test_a_job_that_succeeded_is_neither_cancelled_nor_retried(served: Served) -> None:
+    """The answer is 409, and 404 for an unknown job."""
     job = served.client.post("/v1/jobs", json=hello()).json()
     ended(served, job["id"])
     assert served.client.delete(f"/v1/jobs/{job['id']}").status_code == 409
@@ -296,7 +296,7 @@ def test_what_has_ended_is_neither_cancelled_nor_asked_again(served: Served) -> 
 
 
 def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
-    """What is wrong behind its header is only known when the worker decodes it."""
+    """A defect behind the header is only found when the worker decodes the image."""
     job = served.client.post("/v1/jobs", json=about(CUT_OFF)).json()
     found = ended(served, job["id"])
     assert found["status"] == "failed"
@@ -304,8 +304,8 @@ def test_a_bad_image_fails_its_own_job_with_its_reason(served: Served) -> None:
     assert found["result"] is None
 
 
-def test_metrics_tell_what_was_done(served: Served) -> None:
-    """To a scraper: the queue, the record, the worker's tokens, steps, rows and memory, and how long callers waited."""
+def test_metrics_count_the_work(served: Served) -> None:
+    """The metrics have the queue, the jobs, the worker's tokens, steps, sequences and memory, and the times of requests."""
     with served.client.stream("POST", "/v1/chat/completions", json=hello(stream=True)) as response:
         assert list(response.iter_lines())
 
@@ -317,8 +317,8 @@ def test_metrics_tell_what_was_done(served: Served) -> None:
             for sample in family.samples
         }
 
-    # The worker tells its own once a second.
-    until(lambda: figures().get("captionq_jobs_ended_total interactive succeeded", 0) > 0, "the worker's figures")
+    # The worker publishes its metrics once a second.
+    until(lambda: figures().get("captionq_jobs_ended_total interactive succeeded", 0) > 0, "the worker's metrics")
     found = figures()
     assert {"captionq_queue_depth interactive", "captionq_queue_depth bulk", "captionq_batch_rows"} <= set(found)
     for name in (
@@ -339,12 +339,12 @@ def test_metrics_tell_what_was_done(served: Served) -> None:
         assert found.get(name, 0) > 0, (name, sorted(found))
 
 
-#: Headers and bodies. One that is not answered in time comes again.
+#: Headers and bodies of received messages. A message that is not answered in time comes again.
 Messages = list[tuple[dict[str, str], bytes]]
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is sent."""
+    """A handler that keeps the messages it is sent."""
 
     messages: Messages
 
@@ -356,12 +356,12 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silence."""
+        """Log nothing."""
 
 
 @contextmanager
 def receiving() -> Iterator[tuple[str, Messages]]:
-    """A receiver's address, with a secret in it, and what it is sent."""
+    """Run a receiver; yield its address, which has a secret in it, and the messages that it is sent."""
     messages: Messages = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Receiver,), {"messages": messages}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -373,7 +373,7 @@ def receiving() -> Iterator[tuple[str, Messages]]:
 
 
 def message_about(made: str, messages: Messages) -> tuple[dict[str, str], bytes]:
-    """The first one, once it has come."""
+    """Wait for the first message about this job or folder, and return it."""
 
     def found() -> Iterator[tuple[dict[str, str], bytes]]:
         return (one for one in list(messages) if json.loads(one[1])["data"]["id"] == made)
@@ -383,7 +383,7 @@ def message_about(made: str, messages: Messages) -> tuple[dict[str, str], bytes]
 
 
 def test_a_webhook_gets_the_job_that_polling_shows(served: Served) -> None:
-    """Signed; and a folder's when all of it has ended."""
+    """The message is signed. A folder's message comes when all of it has ended."""
     with receiving() as (url, messages):
         job = served.client.post("/v1/jobs", json=hello(webhook=url)).json()
         headers, body = message_about(job["id"], messages)
@@ -399,6 +399,6 @@ def test_a_webhook_gets_the_job_that_polling_shows(served: Served) -> None:
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     signature = base64.b64encode(hmac.digest(base64.b64decode(SECRET), signed, hashlib.sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{signature}"
-    assert "secret" not in served.said()
+    assert "secret" not in served.log_text()
     refused = served.client.post("/v1/jobs", json=hello(webhook="https://user:pass@example.org/"))
     assert refused.status_code == 400

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a running `captionq serve`, held against what it answers to valid, invalid and odd requests."""
+"""The OpenAPI document of a running `captionq serve`, compared with its answers to valid, invalid and odd requests."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MOST = 1_000_000
 CONFIG = {
     "seed": 1,
     "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
-    # With a key for all requests but those that are to be refused without one.
+    # All requests have the key, except those that must be refused without one.
     "auth": {"openapi": {"HTTPBearer": {"bearer": KEY}}},
-    # Every other check is on. What is right by the document can still mean nothing here, and is refused then: an image
-    # that has both an address and an id, `stream_options` without `stream`, an address that leads nowhere.
+    # Every other check is on. A request that is valid by the document may still be refused: an image with both an address
+    # and an id, `stream_options` without `stream`, an address that leads nowhere.
     "checks": {
         "positive_data_acceptance": {"enabled": False},
         # A list of too many items may be too large before it is too long.
@@ -48,7 +48,7 @@ document = schemathesis.openapi.from_dict(
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests here, with a key and small limits, which serves one folder."""
+    """One server for all tests of this file, with a key, small limits and one served folder."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "pictures").mkdir()
     settings = Settings(data_dir=folder / DATA_FOLDER)
@@ -67,7 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def check_error_body(body: bytes) -> dict[str, Any]:
-    """The one shape of every refusal."""
+    """Check that a body has the one shape of all errors; return the error."""
     found = json.loads(body)
     assert set(found) == {"error"}, found
     error: dict[str, Any] = found["error"]
@@ -82,7 +82,7 @@ def check_error_body(body: bytes) -> dict[str, Any]:
 
 @document.parametrize()
 def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[Any], served: Served) -> None:
-    """To valid requests and to invalid ones: status, headers, media type and body; what is invalid is refused."""
+    """Status, headers, media type and body are as documented, for valid and invalid requests; invalid ones are refused."""
     response = case.call_and_validate(served.url, timeout=60)
     if 400 <= response.status_code < 500 and case.method != "HEAD":
         assert response.headers["content-type"] == ["application/json"]
@@ -90,7 +90,7 @@ def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[An
 
 
 def test_the_server_gives_the_document_without_a_key(served: Served) -> None:
-    """The very one that the requests above are made from."""
+    """The document is the one that the requests above are generated from."""
     response = served.client.get("/openapi.json", headers={"Authorization": ""})
     assert response.json() == document.raw_schema
 
@@ -101,7 +101,7 @@ def test_the_server_gives_the_document_without_a_key(served: Served) -> None:
 def asked(
     served: Served, method: str, path: str, body: bytes | None, headers: dict[str, str | bytes]
 ) -> tuple[int, Any]:
-    """As it stands, which no client of the better kind would send; returns the status and the body."""
+    """Send a request unchanged, which a good client would not do; return the status and the body."""
     connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=60)
     try:
         connection.request(method, path, body, {**AUTHORIZATION, **headers})
@@ -112,7 +112,7 @@ def asked(
 
 
 def test_odd_requests_are_refused_in_the_one_shape(served: Served) -> None:
-    """Halves of surrogate pairs, NaN, huge numbers, what is no UTF-8, odd parts, ids and headers."""
+    """Odd are halves of surrogate pairs, NaN, huge numbers, bytes that are not UTF-8, and odd parts, ids and headers."""
     picture = picture_bytes("PNG")
     job = served.client.post(CHAT, json={"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
     file = served.client.post("/v1/files", files={"file": ("x.png", picture)}, data={"purpose": "vision"}).json()
@@ -125,12 +125,12 @@ def test_odd_requests_are_refused_in_the_one_shape(served: Served) -> None:
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/jobs", "/v1/folders"])
 def test_a_body_that_grows_too_large_is_413(served: Served, path: str) -> None:
-    """Also when its length is not said before."""
+    """The limit holds also for a body without a Content-Length."""
     connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=60)
     connection.putrequest("POST", path)
     for name, value in {**AUTHORIZATION, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}.items():
         connection.putheader(name, value)
-    # No more than what is too much: an answer to a client that still sends may get lost on its way.
+    # Only just too large: the answer to a client that still sends may get lost.
     connection.endheaders(b"%x\r\n%b" % (MOST + 1, b" " * (MOST + 1)))
     response = connection.getresponse()
     assert response.status == 413
@@ -138,8 +138,8 @@ def test_a_body_that_grows_too_large_is_413(served: Served, path: str) -> None:
     connection.close()
 
 
-def test_a_method_that_is_not_taken_names_those_that_are(served: Served) -> None:
-    """All of a path's, though each has a route of its own."""
+def test_a_method_that_is_not_allowed_names_the_allowed_ones(served: Served) -> None:
+    """All methods of the path are named, though each has a route of its own."""
     response = served.client.put("/v1/jobs")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
@@ -147,7 +147,7 @@ def test_a_method_that_is_not_taken_names_those_that_are(served: Served) -> None
 # -- images -----------------------------------------------------------------------------------------
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "HEIF")
-#: None of them leaves this machine.
+#: Addresses that never lead away from this machine.
 ADDRESSES = st.one_of(
     st.text(min_size=1),
     st.builds("file://{}".format, st.text()),
@@ -161,7 +161,7 @@ ADDRESSES = st.one_of(
 
 
 def picture_bytes(kind: str) -> bytes:
-    """A small picture as a file of this format."""
+    """Return a small picture as a file of this format."""
     file = io.BytesIO()
     draw(3, (96, 96)).image.save(file, kind)
     return file.getvalue()
@@ -173,7 +173,7 @@ PICTURES = {kind: picture_bytes(kind) for kind in FORMATS}
 
 @st.composite
 def damaged(draw_one: st.DrawFn) -> bytes:
-    """A real file with some bytes changed, left out or put in, most of them in its headers."""
+    """Draw a real file with some bytes changed, left out or inserted, most of them in its headers."""
     data = bytearray(PICTURES[draw_one(st.sampled_from(FORMATS))])
     for _ in range(draw_one(st.integers(0, 4))):
         place = draw_one(st.integers(0, len(data)) if draw_one(st.booleans()) else st.integers(0, min(64, len(data))))
@@ -183,7 +183,7 @@ def damaged(draw_one: st.DrawFn) -> bytes:
 
 
 def codes_of(kind: type[ImageError]) -> set[str]:
-    """Of an error and all that are derived from it."""
+    """Return the codes of an error and of its subclasses."""
     return {kind.code}.union(*map(codes_of, kind.__subclasses__()))
 
 
@@ -191,13 +191,13 @@ IMAGE_CODES = codes_of(ImageError) | {AddressForbiddenError.code}
 
 
 def check_image_answer(status: int, body: bytes) -> None:
-    """Taken, or refused as an image."""
+    """Check that the image was accepted, or refused with an image's code."""
     assert status == 200 or (400 <= status < 500 and check_error_body(body)["code"] in IMAGE_CODES), body
 
 
 @pytest.fixture(scope="module")
 def alive(served: Served) -> Iterator[Served]:
-    """The server; when all tests that use it are over, it and its worker are still the same and see as well as ever."""
+    """The server. After all tests that use it, the server and its worker must be the same, and caption as well as before."""
     worker = served.captionq.worker_pid()
     yield served
     assert served.client.get("/readyz").status_code == 200
@@ -215,7 +215,7 @@ frugal = settings(max_examples=80, deadline=None, derandomize=True, database=Non
 @frugal
 @given(image=damaged(), kind=st.sampled_from(["image/png", "image/jpeg", "text/html", "x"]))
 def test_a_damaged_picture_is_looked_at_or_refused(alive: Served, image: bytes, kind: str) -> None:
-    """Whatever its decoder stumbles over, in the server or in the worker."""
+    """No picture breaks the server or the worker, wherever its decoder fails."""
     response = alive.client.post(CHAT, json=about(data_uri(image, kind), max_tokens=1))
     check_image_answer(response.status_code, response.content)
 
@@ -223,7 +223,7 @@ def test_a_damaged_picture_is_looked_at_or_refused(alive: Served, image: bytes, 
 @frugal
 @given(address=ADDRESSES)
 def test_an_address_is_followed_or_refused(alive: Served, address: str) -> None:
-    """Whatever it is made of."""
+    """No address breaks the server."""
     response = alive.client.post(CHAT, json=about(address, max_tokens=1))
     check_image_answer(response.status_code, response.content)
 
@@ -231,7 +231,7 @@ def test_an_address_is_followed_or_refused(alive: Served, address: str) -> None:
 @frugal
 @given(image=damaged(), name=st.text(max_size=20))
 def test_a_damaged_upload_is_kept_or_refused(alive: Served, image: bytes, name: str) -> None:
-    """Under any name."""
+    """The upload may have any name."""
     response = alive.client.post("/v1/files", files={"file": (name or "x", image)}, data={"purpose": "vision"})
     check_image_answer(response.status_code, response.content)
     if response.status_code == 200:

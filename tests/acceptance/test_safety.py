@@ -1,4 +1,4 @@
-"""What keeps strangers out of a running `captionq serve`, and its words within."""
+"""The security of a running `captionq serve`: keys, limits, other sites, and logs without private words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "my priv
 
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Without keys; small limits."""
+    """A server without keys, with small limits."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("open") / DATA_FOLDER)
     settings.make_folders()
     with serving(
@@ -42,7 +42,7 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """With keys, and its log in JSON."""
+    """A server with keys, whose log is JSON."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / DATA_FOLDER)
     settings.make_folders()
     with serving(
@@ -52,14 +52,14 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_an_address_that_others_reach_needs_keys(settings: Settings) -> None:
-    """It does not start without."""
+    """The server does not start without keys."""
     started = Captionq(settings).run("serve", "--host", "0.0.0.0", "--port", "0")
     assert started.returncode == 1
     assert "CAPTIONQ_API_KEYS" in started.stderr
 
 
-def test_a_key_is_asked_for_where_there_are_keys(keyed: Served) -> None:
-    """Everywhere but where machines ask for health."""
+def test_a_key_is_required_if_keys_are_set(keyed: Served) -> None:
+    """Only health checks need no key."""
     for path in ("/v1/models", "/v1/jobs", "/v1/files", "/metrics"):
         assert keyed.client.get(path).status_code == 401
         assert keyed.client.get(path, headers={"Authorization": "Bearer"}).status_code == 401
@@ -72,8 +72,8 @@ def test_a_key_is_asked_for_where_there_are_keys(keyed: Served) -> None:
     assert keyed.client.get("/readyz").status_code == 200
 
 
-def test_a_key_is_asked_for_before_a_body_is_read(keyed: Served) -> None:
-    """A stranger's upload is not taken in to be thrown away."""
+def test_a_key_is_checked_before_a_body_is_read(keyed: Served) -> None:
+    """A stranger's upload is not received first and refused then."""
     broken = keyed.client.post("/v1/jobs", content=b"{", headers={"Content-Type": "application/json"})
     assert broken.status_code == 401
     host, port = keyed.url.removeprefix("http://").split(":")
@@ -84,7 +84,7 @@ def test_a_key_is_asked_for_before_a_body_is_read(keyed: Served) -> None:
 
 
 def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Served) -> None:
-    """One object a line; neither keys nor prompts nor answers."""
+    """Each line is an object, without keys, prompts or answers."""
     response = keyed.client.post(
         "/v1/chat/completions",
         json=HELLO,
@@ -92,21 +92,21 @@ def test_the_log_names_the_caller_and_the_request_and_nothing_private(keyed: Ser
     )
     assert response.status_code == 200
     assert response.headers["x-request-id"] == "mine-1"
-    # The line is written when the answer has been sent.
-    until(lambda: "mine-1" in keyed.said(), "the line")
-    lines = [json.loads(line) for line in keyed.said().splitlines()]
+    # The line is written after the answer has been sent.
+    until(lambda: "mine-1" in keyed.log_text(), "the line")
+    lines = [json.loads(line) for line in keyed.log_text().splitlines()]
     line = next(line for line in lines if line.get("request") == "mine-1")
     assert line["caller"] == "laptop"
     assert line["job"].startswith("job_")
     assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/chat/completions", 200)
     for word in ("a-long-secret", "private words", response.json()["choices"][0]["message"]["content"]):
-        assert word not in keyed.said()
+        assert word not in keyed.log_text()
         assert word not in (keyed.captionq.settings.log_dir / "serve.log").read_text()
         assert word not in (keyed.captionq.settings.log_dir / "worker.log").read_text()
 
 
 def test_a_prompt_that_is_too_long_says_so(keyed: Served) -> None:
-    """By its own code, with both numbers."""
+    """The error has its own code, and both numbers."""
     body = {**HELLO, "messages": [{"role": "user", "content": "word " * 200}]}
     refused = keyed.client.post("/v1/chat/completions", json=body, headers={"Authorization": "Bearer a-long-secret"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
@@ -114,7 +114,7 @@ def test_a_prompt_that_is_too_long_says_so(keyed: Served) -> None:
 
 
 def test_a_prompt_that_is_too_long_by_its_characters_is_never_queued(keyed: Served) -> None:
-    """No worker tokenises it, and no row holds it."""
+    """No worker tokenises the prompt, and no row holds it."""
     headers = {"Authorization": "Bearer a-long-secret"}
     before = keyed.client.get("/v1/jobs", headers=headers).json()["first_id"]
     text = "a" * (100 * TOKEN_CHARACTERS + 1)
@@ -127,8 +127,13 @@ def test_a_prompt_that_is_too_long_by_its_characters_is_never_queued(keyed: Serv
 
 
 def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
-    """A name that resolves to loopback, and a page that posts a form."""
-    assert open_server.client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 403
+    """Refused are a host name that resolves to loopback, and a page that posts a form."""
+    evil = open_server.client.get("/v1/models", headers={"Host": "evil.example"})
+    assert evil.status_code == 403
+    assert evil.json()["error"]["message"] == (
+        "Requests for host 'evil.example' are refused while no API key is set. "
+        f"Set CAPTIONQ_API_KEYS, or call {open_server.url}."
+    )
     assert open_server.client.get("/v1/models", headers={"Origin": "https://evil.example"}).status_code == 403
     for odd in ("[", "127.0.0.1.evil.example", "", "2130706433"):
         assert open_server.client.get("/v1/models", headers={"Host": odd}).status_code in (400, 403)
@@ -140,8 +145,8 @@ def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:
-    """By what is said of it, and by what comes."""
-    # Hardly more than what is too much: an answer to a client that still sends may get lost on its way.
+    """The body is refused by its Content-Length, and by the bytes that arrive."""
+    # Only just too large: the answer to a client that still sends may get lost.
     large = about("x" * 100_000)
     assert open_server.client.post("/v1/jobs", json=large).status_code == 413
     pieces = (b"x" * 50_000, b"x" * 50_001)
@@ -152,28 +157,29 @@ def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:
     assert open_server.client.post("/v1/folders", files=upload).status_code == 413
 
 
-def test_without_a_worker_nobody_is_kept_waiting(open_server: Served) -> None:
-    """503 and when to come back; jobs are queued all the same."""
+def test_without_a_worker_a_chat_is_refused_at_once(open_server: Served) -> None:
+    """The answer is 503 with Retry-After, and names the way out."""
     refused = open_server.client.post("/v1/chat/completions", json=HELLO)
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) > 0
+    assert refused.json()["error"]["message"] == "No worker is running. Start one with: captionq work"
     ready = open_server.client.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["broker"] is True
 
 
 @contextmanager
-def all_places_taken(served: Served, address: str) -> Iterator[None]:
-    """Two streams are open, as many as may be; at the end the server has noticed that they are not any more."""
+def all_streams_open(served: Served, address: str) -> Iterator[None]:
+    """Open two streams, the limit, for the block; then wait until the server has noticed that they are closed."""
     with ExitStack() as stack:
         streams = [stack.enter_context(served.client.stream("GET", address)) for _ in range(2)]
         assert [stream.status_code for stream in streams] == [200, 200]
         yield
-    until(lambda: "\ncaptionq_streams 0.0\n" in served.client.get("/metrics").text, "the places to be free")
+    until(lambda: "\ncaptionq_streams 0.0\n" in served.client.get("/metrics").text, "the streams to be closed")
 
 
 def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
-    """429, and what there was room for waits."""
+    """The answer is 429 with Retry-After. The jobs before it wait in the lane."""
     ids = []
     while (made := open_server.client.post("/v1/jobs", json=HELLO)).status_code == 201:
         ids.append(made.json()["id"])
@@ -181,7 +187,7 @@ def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
     assert made.status_code == 429
     assert made.json()["error"]["code"] == "queue_full"
     assert int(made.headers["retry-after"]) >= 1
-    with all_places_taken(open_server, f"/v1/jobs/{ids[0]}/events"):
+    with all_streams_open(open_server, f"/v1/jobs/{ids[0]}/events"):
         third = open_server.client.get(f"/v1/jobs/{ids[0]}/events")
         assert third.status_code == 429
         assert third.json()["error"]["code"] == "too_many_streams"
@@ -190,7 +196,7 @@ def test_a_full_lane_says_when_to_come_back(open_server: Served) -> None:
 
 
 def test_a_list_that_is_too_long_is_refused(open_server: Served) -> None:
-    """With the setting that says so; the longest one that may be is queued."""
+    """The error names the setting. The longest allowed list is queued."""
     long = open_server.client.post("/v1/jobs", json=[HELLO] * 3)
     assert long.status_code == 400
     assert "CAPTIONQ_MAX_JOBS_PER_REQUEST" in long.json()["error"]["message"]
@@ -200,27 +206,27 @@ def test_a_list_that_is_too_long_is_refused(open_server: Served) -> None:
         open_server.client.delete(f"/v1/jobs/{job['id']}")
 
 
-def test_prompts_are_logged_where_that_is_wanted(open_server: Served) -> None:
-    """Their words, never their images."""
+def test_prompts_are_logged_if_the_setting_is_on(open_server: Served) -> None:
+    """The log has the words of prompts, never their images."""
     image = "data:image/png;base64,aaaabbbbccccddddeeee"
     open_server.client.post("/v1/jobs", json=about(image, text="my secret question"))
     job = open_server.client.post("/v1/jobs", json=HELLO).json()
-    until(lambda: "my private words" in open_server.said(), "the line")
-    assert "aaaabbbb" not in open_server.said()
+    until(lambda: "my private words" in open_server.log_text(), "the line")
+    assert "aaaabbbb" not in open_server.log_text()
     open_server.client.delete(f"/v1/jobs/{job['id']}")
 
 
 def test_streams_of_folders_are_counted_too(open_server: Served) -> None:
-    """All kinds together."""
+    """One limit holds for all kinds of streams together."""
     folder = open_server.client.post("/v1/folders", files={"files": ("a.png", b"not looked at yet")}).json()
     address = f"/v1/folders/{folder['id']}/events"
-    with all_places_taken(open_server, address):
+    with all_streams_open(open_server, address):
         assert open_server.client.get(address).status_code == 429
     open_server.client.delete(f"/v1/folders/{folder['id']}")
 
 
 def test_a_list_of_nonsense_costs_little(open_server: Served) -> None:
-    """It is refused at its first item: the server answers others meanwhile."""
+    """The list is refused at its first item, so that the server soon answers others."""
     for body in ("[" + "{}," * 30_000 + "{}]", '{"messages": [' + "{}," * 30_000 + "{}]}"):
         begun = time.monotonic()
         refused = open_server.client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -229,8 +235,8 @@ def test_a_list_of_nonsense_costs_little(open_server: Served) -> None:
         assert time.monotonic() - begun < 10
 
 
-def test_what_is_not_there_is_said_in_the_same_shape(open_server: Served) -> None:
-    """Routes, methods, broken JSON."""
+def test_unknown_routes_and_methods_are_errors_in_the_same_shape(open_server: Served) -> None:
+    """So are broken JSON and invalid query parameters. Each message names the way out."""
     answers = [
         open_server.client.get("/v2/nothing"),
         open_server.client.put("/v1/jobs"),
@@ -241,10 +247,15 @@ def test_what_is_not_there_is_said_in_the_same_shape(open_server: Served) -> Non
     for answer in answers:
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
         assert answer.headers["x-request-id"]
+    assert [answer.json()["error"]["message"] for answer in answers[:3]] == [
+        "Not found: /v2/nothing. The API is at /v1, its description at /openapi.json.",
+        "PUT is not allowed here; use GET or POST.",
+        "The body is not valid JSON.",
+    ]
 
 
 def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
-    """And what to do."""
+    """The message names the port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""`captionq serve` when things break: workers and brokers that are killed, clients that go, signals and deadlines."""
+"""`captionq serve` when parts fail: killed workers and brokers, clients that leave, signals and deadlines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for those tests that leave it well."""
+    """One server for the tests that leave it intact."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("serve") / DATA_FOLDER)
     settings.make_folders()
     with serving(settings) as running:
@@ -42,25 +42,25 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def served(settings: Settings) -> Iterator[Served]:
-    """A server of the test's own: it is going to be broken. Answers may finish, however slow the machine is."""
+    """A server that only this test uses, because the test breaks it. Answers may finish, also on a slow machine."""
     with serving(settings, CAPTIONQ_GRACE="100") as running:
         yield running
 
 
 def job(served: Served, job_id: str) -> dict[str, Any]:
-    """As polling shows it."""
+    """Return the job as polling shows it."""
     found: dict[str, Any] = served.client.get(f"/v1/jobs/{job_id}").json()
     return found
 
 
 def newest(served: Served) -> str | None:
-    """The id of the job that was made last."""
+    """Return the id of the job that was made last."""
     found = served.client.get("/v1/jobs", params={"limit": 1}).json()["data"]
     return found[0]["id"] if found else None
 
 
 def ask_and_listen(served: Served, body: dict[str, Any], **headers: str) -> tuple[socket.socket, str]:
-    """A request whose client can be cut off, as by a cable, and its job, which has begun to speak."""
+    """Send a request on a socket that can be cut, and wait for the first text of its job; return the socket and the job's id."""
     before = newest(served)
     host, port = served.url.removeprefix("http://").split(":")
     content = json.dumps(body).encode()
@@ -71,37 +71,37 @@ def ask_and_listen(served: Served, body: dict[str, Any], **headers: str) -> tupl
     until(lambda: newest(served) != before, "the job")
     job_id = newest(served)
     assert job_id is not None
-    served.first_words(job_id)
+    served.first_text(job_id)
     return connection, job_id
 
 
-def followers(served: Served) -> float:
-    """How many requests wait for news of a job."""
+def open_streams(served: Served) -> float:
+    """Return the number of open answers and event streams."""
     lines = served.client.get("/metrics").text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("captionq_streams "))
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_goes_frees_its_row(shared: Served, stream: bool) -> None:
-    """Streaming or not: the job is cancelled, and nobody decodes for nobody."""
+def test_a_client_that_leaves_frees_its_slot(shared: Served, stream: bool) -> None:
+    """Streamed or not, the job is cancelled, and its sequence leaves the batch."""
     connection, job_id = ask_and_listen(shared, endless(stream=stream))
     with shared.paused():
         if stream:
             connection.recv(4096)
         connection.close()
         until(lambda: job(shared, job_id)["status"] == "cancelled", "its end")
-    until(lambda: shared.rows() == 0, "the row's end")
-    # The whole answer has a letter a token, and more.
-    assert len(shared.words(job_id)) < 1900
+    until(lambda: shared.decoding() == 0, "the sequence's end")
+    # The whole answer has at least a letter for each token.
+    assert len(shared.text_of(job_id)) < 1900
 
 
 def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> None:
-    """Its job goes on without it."""
+    """Its job goes on without the client."""
     body, key = endless(max_tokens=400), {"Idempotency-Key": "mine"}
     connection, job_id = ask_and_listen(shared, body, **key)
     with shared.paused():
         connection.close()
-        until(lambda: followers(shared) == 0, "the server to notice")
+        until(lambda: open_streams(shared) == 0, "the server to notice")
         assert job(shared, job_id)["status"] == "running"
     answer = shared.client.post("/v1/chat/completions", json=body, headers=key)
     assert answer.json()["usage"]["completion_tokens"] == 400
@@ -109,7 +109,7 @@ def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> Non
 
 
 def test_a_deadline_names_the_job_and_the_job_goes_on(settings: Settings) -> None:
-    """504; polling has the result later, and clients are told not to ask again."""
+    """The answer is 504 and asks clients not to repeat the request; polling has the result later."""
     with serving(settings, CAPTIONQ_SYNC_DEADLINE="0.05") as served:
         late = served.client.post("/v1/chat/completions", json=hello())
         assert late.status_code == 504
@@ -120,7 +120,7 @@ def test_a_deadline_names_the_job_and_the_job_goes_on(settings: Settings) -> Non
 
 
 def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None]) -> tuple[str, str]:
-    """Ask, disturb the job as soon as there is something to read, and read on to the end. Returns its id and all that came."""
+    """Stream an answer, call `disturb` at its first text, and read on to the end; return the job's id and the whole text."""
     pieces: list[str] = []
     with served.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as response:
         job_id = response.headers["x-captionq-job"]
@@ -128,15 +128,15 @@ def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None
             if event["data"] == "[DONE]":
                 break
             assert "error" not in event["data"], event
-            said_nothing = not any(pieces)
+            was_empty = not any(pieces)
             pieces += [choice["delta"].get("content") or "" for choice in event["data"]["choices"]]
-            if said_nothing and any(pieces):
+            if was_empty and any(pieces):
                 disturb(job_id)
     return job_id, "".join(pieces)
 
 
 def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(shared: Served) -> None:
-    """What was sent stays true: the second attempt says the same, and only what is new is sent."""
+    """The second attempt generates the same text, and only the new part is sent."""
     body = endless(max_tokens=1000)
     whole = shared.client.post("/v1/chat/completions", json=body).json()
     job_id, text = streamed(shared, body, lambda _: os.kill(shared.captionq.worker_pid(), signal.SIGKILL))
@@ -145,13 +145,13 @@ def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(shared:
 
 
 def kill_the_broker(served: Served) -> None:
-    """Its server, not the keeper beside it."""
+    """Kill the broker's server, not its keeper."""
     with served.broker() as connection:
         os.kill(connection.info("server")["process_id"], signal.SIGKILL)
 
 
 def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
-    """Requests in between are told to come back; afterwards all is as before."""
+    """Requests in between get 503; afterwards the server answers as before."""
     body = about(data_uri(png(draw_many(1)[0])))
     assert served.client.post("/v1/chat/completions", json=body).status_code == 200
     kill_the_broker(served)
@@ -168,23 +168,23 @@ def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
 
 
 def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(served: Served) -> None:
-    """What it loses comes with the row at last."""
+    """Text that the broker loses comes with the row at the end."""
     body = endless(max_tokens=1000)
     whole = served.client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"]
-    said: list[str] = []
+    received: list[str] = []
 
     def kill_the_broker_early(job_id: str) -> None:
         with served.paused():
-            said.append(served.words(job_id))
+            received.append(served.text_of(job_id))
             kill_the_broker(served)
 
     _, text = streamed(served, body, kill_the_broker_early)
     assert text == whole
-    assert 0 < len(said[0]) < len(whole) / 2
+    assert 0 < len(received[0]) < len(whole) / 2
 
 
 def refuses(served: Served) -> bool:
-    """Whether a new client is turned away."""
+    """Tell whether a new client is refused."""
     try:
         return httpx2.get(f"{served.url}/v1/models").status_code == 503
     except httpx2.TransportError:
@@ -192,7 +192,7 @@ def refuses(served: Served) -> bool:
 
 
 def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> None:
-    """New requests are refused meanwhile, and jobs that wait are there for the next start."""
+    """New requests are refused meanwhile. Waiting jobs are kept for the next start."""
     body = endless(max_tokens=300)
     answers: list[Any] = []
     events: list[Any] = []
@@ -210,15 +210,15 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     until(lambda: newest(served) is not None, "the request")
-    served.first_words(str(newest(served)))
+    served.first_text(str(newest(served)))
     with served.paused():
-        # Of another model, so they wait; and so many that the last ones would wait for long.
+        # Another model, so the jobs wait; so many that the last ones would wait long.
         waiting = served.client.post("/v1/jobs", json=[endless(model="demo", max_tokens=100)] * 300).json()["data"][-1]
         watching = threading.Thread(target=watch, args=(waiting["id"],), daemon=True)
         watching.start()
         until(watched.is_set, "the first event")
         served.process.send_signal(signal.SIGTERM)
-        until(lambda: refuses(served), "the server to turn others away")
+        until(lambda: refuses(served), "the server to refuse others")
         watching.join(PATIENCE)
         assert not watching.is_alive()
     asking.join(PATIENCE)
@@ -232,8 +232,8 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
         assert job(again, waiting["id"])["status"] in ("queued", "running", "succeeded")
 
 
-def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
-    """By the worker that has it, and in the list of models."""
+def test_a_model_that_runs_one_request_at_a_time_is_reported(settings: Settings) -> None:
+    """The worker that has loaded it reports it, and so does the list of models."""
     verdict = BatchingVerdict(Batching.ALONE, refused=0.4, slots=settings.slots)
     remember(settings, key_of(built_in_models()["demo-text"]), verdict)
     with serving(settings) as served:
@@ -244,16 +244,16 @@ def test_a_model_whose_rows_run_alone_is_called_so(settings: Settings) -> None:
             found = served.client.get("/readyz").json()["workers"]
             return [(one["model"], one["batching"], one["slots"]) for one in found]
 
-        until(lambda: workers() == [("demo-text", "alone", 1)], "what it says of itself")
+        until(lambda: workers() == [("demo-text", "alone", 1)], "the worker's report")
         assert served.client.get("/v1/models/demo-text").json()["batching"] == "alone"
 
 
-def test_answers_that_are_late_when_the_server_ends_are_given_up_in_good_order(settings: Settings) -> None:
-    """In the one shape, and not to be asked again: their jobs go on at the next start."""
+def test_late_answers_of_a_stopping_server_end_with_an_error(settings: Settings) -> None:
+    """The error has the one shape, and asks clients not to repeat the request: the jobs resume at the next start."""
     with serving(settings, "--no-worker", ready=False, CAPTIONQ_GRACE="0") as served, closing(Store(settings)) as store:
         connection = broker.find(settings)
         assert connection is not None
-        # A worker that never does anything.
+        # A worker that does nothing.
         connection.sadd("rq:workers", "rq:worker:idle")
         publish_state(connection, WorkerState(name="idle", at=1.0), 3600)
         answers: list[httpx2.Response] = []
@@ -262,11 +262,11 @@ def test_answers_that_are_late_when_the_server_ends_are_given_up_in_good_order(s
             answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=hello(**more), timeout=300))
 
         with httpx2.stream("POST", f"{served.url}/v1/chat/completions", json=hello(stream=True), timeout=300) as begun:
-            # Its headers have been sent: it has no status any more that could tell.
+            # This stream's headers have been sent, so the error cannot be a status.
             threads = [threading.Thread(target=ask, kwargs=more) for more in ({}, {"stream": True})]
             for thread in threads:
                 thread.start()
-            until(lambda: "captionq_streams 3.0" in served.client.get("/metrics").text, "all three")
+            until(lambda: "captionq_streams 3.0" in served.client.get("/metrics").text, "all three streams")
             assert served.stop() == 0
             last = list(events_of(begun.iter_lines()))[-1]
         for thread in threads:
@@ -281,7 +281,7 @@ def test_answers_that_are_late_when_the_server_ends_are_given_up_in_good_order(s
 
 
 def test_a_worker_of_its_own_command_answers(settings: Settings) -> None:
-    """`captionq serve --no-worker`, and `captionq work` beside it."""
+    """`captionq serve --no-worker` with `captionq work` beside it."""
     drawn = draw_many(1)[0]
     with serving(settings, "--no-worker", ready=False) as served:
         working = served.captionq.start("work")

@@ -1,4 +1,4 @@
-"""Answers on their way to a client, within the process of the tests: what a real server shows after a long wait, or by chance."""
+"""Answers on their way to a client, from a server in the process of the tests: cases that take long, or happen by chance."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from redis import Redis
 from sqlalchemy import text
 
 from api.app import create_app
-from api.middleware.request_metrics import RequestMetrics
-from api.runtime.event_hub import Subscription
-from api.runtime.resources import Resources, open_resources
-from api.streaming.job_follower import follow
+from api.runtime.subscription import Subscription
+from api.streaming.job_follower import follow_job
 from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
 from jobs.settings import Settings
@@ -35,7 +33,7 @@ HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}
 
 @pytest.fixture
 def client(settings: Settings, connection: Redis) -> Iterator[httpx2.Client]:
-    """Of a server that runs in a thread, so that its patience can be lowered. Its only worker lives, and never does anything."""
+    """A client of a server in a thread, so that tests can shorten its waits. Its only worker lives, and does nothing."""
     connection.sadd("rq:workers", "rq:worker:idle")
     publish_state(connection, WorkerState(name="idle", at=1.0, rates={Lane.BULK: 2.0}), 3600)
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
@@ -53,34 +51,27 @@ def client(settings: Settings, connection: Redis) -> Iterator[httpx2.Client]:
 
 
 def the_only_job(store: Store) -> Job:
-    """Once it is there."""
+    """Wait for the job, and return it."""
     until(lambda: bool(store.jobs()), "the job")
     return store.jobs()[0]
 
 
 def a_job(store: Store, **more: Any) -> Job:
-    """In the store, and in no lane."""
+    """Store a job that is in no lane."""
     job = Job(lane=Lane.BULK, model="demo-text", request="{}", digest="x", streamed=True, **more)
     store.add([job])
     return job
 
 
-@pytest.fixture
-def resources(settings: Settings) -> Iterator[Resources]:
-    """What a running API holds, without a server around it."""
-    with open_resources(settings, RequestMetrics()) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("turns", range(6))
-def test_who_is_cancelled_while_news_come_follows_no_longer(resources: Resources, turns: int) -> None:
-    """However many turns of the loop lie between the news and the cancellation: one that misses it goes on for ever."""
+def test_a_follower_that_is_cancelled_while_an_update_comes_ends(store: Store, turns: int) -> None:
+    """Any number of loop turns may lie between the update and the cancellation. A follower that misses it runs for ever."""
 
     async def is_cancelled() -> bool:
         subscription = Subscription("job_1", "0", asyncio.get_running_loop())
 
         async def listen() -> None:
-            async for _ in follow(resources, subscription):
+            async for _ in follow_job(store, subscription):
                 pass
 
         following = asyncio.create_task(listen())
@@ -98,7 +89,7 @@ def test_who_is_cancelled_while_news_come_follows_no_longer(resources: Resources
 def test_a_stream_whose_worker_has_gone_for_good_ends(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
-    """With an error, and its job with it, unless its client may come back."""
+    """The stream ends with an error. Its job is cancelled, unless the client may come back with its key."""
     monkeypatch.setattr("api.streaming.chat_answer.WORKER_PATIENCE", 0.0)
     monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
     headers = {} if key is None else {"Idempotency-Key": key}
@@ -108,13 +99,13 @@ def test_a_stream_whose_worker_has_gone_for_good_ends(
         withdraw_state(connection, "idle")
         assert [event["data"]["error"]["code"] for event in events] == ["worker_unavailable"]
     status = JobStatus.CANCELLED if key is None else JobStatus.QUEUED
-    until(lambda: the_only_job(store).status == status, "what becomes of the job")
+    until(lambda: the_only_job(store).status == status, "the job's status")
 
 
 def test_a_worker_that_lives_is_waited_for(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For as long as it takes; comments say meanwhile that the stream is alive."""
+    """The stream waits as long as the answer takes, and sends comments to show that it lives."""
     monkeypatch.setattr("api.streaming.chat_answer.WORKER_PATIENCE", 0.0)
     monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
     monkeypatch.setattr("api.streaming.chat_answer.HEARTBEAT", 0.0)
@@ -125,10 +116,10 @@ def test_a_worker_that_lives_is_waited_for(
         assert [event["data"]["error"]["code"] for event in events_of(lines)] == ["conflict"]
 
 
-def test_events_of_a_job_show_that_they_live(
+def test_an_idle_event_stream_sends_comments(
     client: httpx2.Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one that runs, and says nothing."""
+    """The job runs, and publishes nothing."""
     monkeypatch.setattr("api.streaming.job_events.HEARTBEAT", 0.0)
     monkeypatch.setattr("api.streaming.job_events.POSITION_EVERY", 0.01)
     job = a_job(store)
@@ -137,28 +128,30 @@ def test_events_of_a_job_show_that_they_live(
         assert next(line for line in response.iter_lines() if line.startswith(":")) == ": ping"
 
 
-def test_a_job_that_waits_is_told_its_place_and_its_time(client: httpx2.Client) -> None:
-    """At the speed of its lane's workers, which is two jobs a second here."""
+def test_a_waiting_job_has_its_position_and_its_time_published(client: httpx2.Client) -> None:
+    """The time is at the speed of the lane's workers: two jobs a second."""
     ids = [client.post("/v1/jobs", json=HELLO).json()["id"] for _ in range(3)]
     with client.stream("GET", f"/v1/jobs/{ids[2]}/events") as response:
         position = next(event for event in events_of(response.iter_lines()) if event["event"] == "position")
     assert position["data"] == {"ahead": 2, "seconds_left": 1.5}
 
 
-def test_a_model_in_a_folder_is_called_by_its_name_alone(
+def test_events_name_a_model_in_a_folder_without_its_path(
     client: httpx2.Client, store: Store, connection: Redis
 ) -> None:
-    """Where it lies is nobody's business."""
+    """Clients must not learn the folders of the server."""
     job = a_job(store)
     publish(connection, [Event(job.id, name, {"model": "/Users/me/models/mine"}) for name in ("loading", "loaded")])
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         events = events_of(response.iter_lines())
-        told = [next(event for event in events if event["event"] == name) for name in ("loading", "loaded")]
-    assert [event["data"] for event in told] == [{"model": "mine"}] * 2
+        published = [next(event for event in events if event["event"] == name) for name in ("loading", "loaded")]
+    assert [event["data"] for event in published] == [{"model": "mine"}] * 2
 
 
-def test_a_database_that_fails_under_a_stream_is_told(client: httpx2.Client, store: Store, connection: Redis) -> None:
-    """As its last event, in the one shape: of an answer, and of the events of its job."""
+def test_a_database_that_fails_under_a_stream_is_reported(
+    client: httpx2.Client, store: Store, connection: Redis
+) -> None:
+    """The error is the last event of an answer, and of a job's event stream, in the one shape."""
     answers: dict[str, list[Any]] = {}
 
     def read(name: str, method: str, path: str, body: Any) -> None:
@@ -176,9 +169,9 @@ def test_a_database_that_fails_under_a_stream_is_told(client: httpx2.Client, sto
         publish(connection, [Event(job.id, "ended", {})])
         chat.result(PATIENCE)
         events.result(PATIENCE)
-    for name, told in answers.items():
-        assert told[0] == 200
-        assert told[-1]["data"]["error"]["code"] == "database_unavailable", name
+    for name, received in answers.items():
+        assert received[0] == 200
+        assert received[-1]["data"]["error"]["code"] == "database_unavailable", name
     assert answers["events"][-1]["event"] == "error"
     assert "event" not in answers["chat"][-1]
 
@@ -186,7 +179,7 @@ def test_a_database_that_fails_under_a_stream_is_told(client: httpx2.Client, sto
 def test_a_stored_answer_needs_no_worker(
     client: httpx2.Client, store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who comes back with the key gets it; what is not there yet needs one."""
+    """A repeated request with its key gets the stored answer; a request without a stored answer needs a worker."""
     monkeypatch.setattr("api.streaming.chat_answer.HEADERS_AFTER", 0.0)
     key = {"Idempotency-Key": "mine"}
     with client.stream("POST", CHAT, json={**HELLO, "stream": True}, headers=key):
@@ -202,17 +195,17 @@ def test_a_stored_answer_needs_no_worker(
 
 
 def test_odd_ends_of_lines_do_not_break_an_event(client: httpx2.Client, store: Store, connection: Redis) -> None:
-    """There are clients that split lines as Python's `str.splitlines` does."""
-    said = "one\u2028two\u0085three"
+    """Some clients split lines as Python's `str.splitlines` does."""
+    words = "one\u2028two\u0085three"
     job = a_job(store)
-    publish(connection, [Event(job.id, "tokens", {"text": said, "at": 0, "attempt": 1})])
+    publish(connection, [Event(job.id, "tokens", {"text": words, "at": 0, "attempt": 1})])
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         event = next(event for event in events_of(response.iter_lines()) if event["event"] == "tokens")
-    assert event["data"]["text"] == said
+    assert event["data"]["text"] == words
 
 
-def test_it_is_alive_when_all_threads_are_busy(settings: Settings) -> None:
-    """A supervisor would end a server that only has a lot to do."""
+def test_the_server_is_alive_when_all_threads_are_busy(settings: Settings) -> None:
+    """A supervisor would otherwise kill a server that is only busy."""
 
     async def status() -> int:
         threads = to_thread.current_default_thread_limiter()

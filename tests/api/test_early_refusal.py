@@ -1,4 +1,4 @@
-"""Refusing a request whose body has not been read."""
+"""The early refusal of a request: before its body has been read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from api.middleware.early_refusal import refuse
+from api.middleware.early_refusal import refuse_early
 from jobs.errors import AuthenticationError
 
 
 def test_a_body_that_is_coming_is_read_before_it_is_refused() -> None:
-    """A connection that is closed on a body that comes in is reset, and the answer with it."""
+    """Closing the connection while a body arrives resets it, and the client loses the answer."""
     pieces: list[Message] = [
         {"type": "http.request", "body": b"x", "more_body": True},
         {"type": "http.request", "body": b"y", "more_body": False},
@@ -26,5 +26,5 @@ def test_a_body_that_is_coming_is_read_before_it_is_refused() -> None:
     async def send(message: Message) -> None:
         happened.append(message["type"])
 
-    asyncio.run(refuse(AuthenticationError(), Headers({"content-length": "2"}), receive, send))
+    asyncio.run(refuse_early(AuthenticationError(), Headers({"content-length": "2"}), receive, send))
     assert happened == ["piece", "piece", "http.response.start", "http.response.body"]

@@ -1,4 +1,4 @@
-"""The one reader of all events."""
+"""The event hub: the only reader of all events."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import time
 
 from redis import Redis
 
-from api.runtime.event_hub import LOOK_EVERY, EventHub, Look
+from api.runtime.event_hub import ROW_CHECK_EVERY, EventHub
+from api.runtime.subscription import StatusChange
 from jobs.store.store import Store
 from tests.support.rows import make_job
 
 
-def test_who_comes_to_follow_does_not_make_it_look_for_workers(store: Store, connection: Redis) -> None:
-    """Each is told at once what the row says; what the workers say of themselves is read once a second, and it is long."""
+def test_a_new_subscription_does_not_make_the_hub_read_the_workers(store: Store, connection: Redis) -> None:
+    """A subscription gets the row's status at once; the workers' states are long, and read only once a second."""
     job = make_job()
     store.add([job])
-    hub = EventHub(store, connection, most=100)
+    hub = EventHub(store, connection, max_streams=100)
 
-    async def come_and_go() -> None:
+    async def subscribe_often() -> None:
         for _ in range(30):
             with hub.follow(job.id) as subscription:
-                while not isinstance(await subscription.news.get(), Look):
+                while not isinstance(await subscription.updates.get(), StatusChange):
                     pass
 
     began = time.monotonic()
     hub.start()
     try:
-        asyncio.run(come_and_go())
+        asyncio.run(subscribe_often())
         calls = connection.info("commandstats")["cmdstat_smembers"]["calls"]
     finally:
         hub.close()
-    assert calls <= 1 + (time.monotonic() - began) / LOOK_EVERY
+    assert calls <= 1 + (time.monotonic() - began) / ROW_CHECK_EVERY

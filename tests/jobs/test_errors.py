@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from api.errors import outward
+from api.errors.translation import translate_error
 from jobs.errors import CaptionqError, DatabaseError, LeavingError, in_words
 from worker.models.failures import as_captionq_error
 
@@ -17,7 +17,7 @@ def test_an_orderly_end_is_no_error_in_the_log(
 ) -> None:
     """The client of each late answer gets the error; the operator has nothing to fix."""
     caplog.set_level(logging.INFO, logger="captionq.api")
-    assert outward(error) is error
+    assert translate_error(error) is error
     assert [record.levelno for record in caplog.records] == [level]
 
 

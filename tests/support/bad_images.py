@@ -1,4 +1,4 @@
-"""Files that are no usable images, each with the code of the error it has to end with."""
+"""Files that are not usable images, each with the error code that its job must end with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.scenes import draw
 
 
 def write_bad_images(folder: Path) -> dict[str, str]:
-    """Write them into the folder; returns file name → error code."""
+    """Write the files into the folder; return the error code of each file name."""
     folder.mkdir(parents=True, exist_ok=True)
     image = draw(3, (256, 256)).image
     (folder / "empty.jpg").touch()
@@ -40,7 +40,7 @@ def write_bad_images(folder: Path) -> dict[str, str]:
 
 
 def write_noisy_tiff(path: Path) -> None:
-    """A fax-compressed TIFF whose strips are rubbish: libtiff prints a line over each, and gives what it makes of them."""
+    """Write a fax-compressed TIFF with damaged strips: libtiff prints a line about each, and decodes it as well as it can."""
     draw(4, (256, 256)).image.convert("1").save(path, compression="group4", tiffinfo={278: 1})
     content = bytearray(path.read_bytes())
     with Image.open(path) as image:
@@ -51,7 +51,7 @@ def write_noisy_tiff(path: Path) -> None:
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """A PNG of a few hundred bytes that says it has so many pixels."""
+    """Return a PNG of a few hundred bytes whose header claims this many pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"

@@ -1,4 +1,4 @@
-"""Models and rows that break on purpose, at a step of one's choice."""
+"""Models and sequences that break on purpose, at a chosen step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.sampling.grammar import Constraint
 
 
 class BreakingModel:
-    """A language model of which the decode steps in `breaks` fail when they are computed already: caches are ahead then."""
+    """A language model whose decode steps in `breaks` fail after they were computed: the caches are then a step ahead."""
 
     def __init__(self, model: Any, breaks: set[int]) -> None:
         self._model, self._breaks = model, breaks
@@ -35,7 +35,7 @@ class BreakingModel:
 
 
 class Breaking(VisionBackend):
-    """The real backend on such a model."""
+    """The real backend with a `BreakingModel`."""
 
     def __init__(self, loaded: LoadedModel, breaks: set[int]) -> None:
         super().__init__(loaded)
@@ -43,7 +43,7 @@ class Breaking(VisionBackend):
 
 
 class _Breaks(Constraint):
-    """Allows every token until it has seen `after` of them, and then breaks the step it is asked in."""
+    """A constraint that allows every token until it has accepted `after` tokens, and then breaks the next step."""
 
     def __init__(self, vocabulary: int, after: int) -> None:
         self._vocabulary, self._after = vocabulary, after
@@ -58,7 +58,7 @@ class _Breaks(Constraint):
 
 
 class Poisoned(VisionBackend):
-    """The real backend, in which one row breaks every step of the batch it decodes in from its token `after` on."""
+    """The real backend, in which one sequence breaks every step of its batch from its token number `after` on."""
 
     def __init__(self, loaded: LoadedModel, culprit: Prepared | None = None, after: int = 0) -> None:
         super().__init__(loaded)

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on loopback, with as much of its dialect as its client speaks to fetch a model."""
+"""A Hugging Face hub on loopback, with the part of the hub's protocol that its client needs to download a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-#: Its name says that its licence has to be accepted first.
+#: A model whose licence has to be accepted before the download.
 GATED = "somebody/gated"
 _API = re.compile(r"/api/models/([\w.-]+/[\w.-]+)(/.*)?")
 _FILE = re.compile(r"/([\w.-]+/[\w.-]+)/resolve/[\w]+/(.+)")
@@ -21,7 +21,7 @@ _FILE = re.compile(r"/([\w.-]+/[\w.-]+)/resolve/[\w]+/(.+)")
 
 @contextmanager
 def local_hub(models: Mapping[str, Path]) -> Iterator[dict[str, str]]:
-    """Serves folders as repositories; yields the environment that leads the hub's client to it."""
+    """Serve folders as repositories; yield the environment variables that point the hub's client to this server."""
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -76,7 +76,7 @@ def local_hub(models: Mapping[str, Path]) -> Iterator[dict[str, str]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silence."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -19,14 +19,14 @@ from worker import service
 
 
 def main() -> None:
-    """Work until the lanes are empty or the write comes. Prints the number of writes when it lives to the end."""
+    """Work until the lanes are empty or the write is reached; print the number of writes if the lanes are empty first."""
     folder, point, moment = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     send: Any = AbstractConnection.send_packed_command
     writes = 0
 
     def counted(self: AbstractConnection, *arguments: Any, **options: Any) -> Any:
         nonlocal writes
-        # Other threads listen; what they send is no part of a job's way.
+        # Other threads only listen: their writes are not part of processing a job.
         if threading.current_thread() is not threading.main_thread():
             return send(self, *arguments, **options)
         writes += 1

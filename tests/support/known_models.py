@@ -1,4 +1,4 @@
-"""What is known of the built-in models: found out once in a test process, not in every data folder anew."""
+"""Batching verdicts of the built-in models: measured once in a test process, not again for every data folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.settings import Settings
 
 @cache
 def _verdicts() -> dict[str, BatchingVerdict]:
-    # Most tests never ask for them, and need no mlx.
+    # Imported here because most tests need neither the verdicts nor mlx.
     from worker.engine.batching_check import examine
     from worker.models.backends import make_backend
     from worker.models.loader import load
@@ -24,6 +24,6 @@ def _verdicts() -> dict[str, BatchingVerdict]:
 
 
 def know_built_in_models(settings: Settings) -> None:
-    """Workers of this data folder need not try the built-in models out. What it knows already stays."""
+    """Store the verdicts in this data folder, so that its workers skip the batching check. Verdicts already stored stay."""
     for key, verdict in (_verdicts() | read_verdicts(settings)).items():
         remember(settings, key, verdict)

@@ -1,4 +1,4 @@
-"""Pictures that are hard to decode: small files that hold many pixels or many scans, made without holding them."""
+"""Pictures that are hard to decode: small files with many pixels or many scans, made without keeping them in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def write_png(path: Path, size: tuple[int, int], *, depth: int, colour: int, pixel: bytes) -> None:
-    """A PNG of one colour, made row by row. `colour`: PNG's colour type; `pixel`: the bytes of one."""
+    """Write a PNG of one colour, row by row. `colour`: PNG's colour type; `pixel`: the bytes of one pixel."""
     width, height = size
     compress = zlib.compressobj(1)
     row = b"\0" + pixel * width
@@ -22,7 +22,7 @@ def write_png(path: Path, size: tuple[int, int], *, depth: int, colour: int, pix
 
 
 def scanned_jpeg(size: tuple[int, int], scans: int) -> bytes:
-    """A grey progressive JPEG whose last scan is repeated until there are so many."""
+    """Return a grey progressive JPEG whose last scan is repeated until it has this many scans."""
     file = io.BytesIO()
     Image.new("L", size, 90).save(file, "JPEG", progressive=True, quality=50)
     content = file.getvalue()

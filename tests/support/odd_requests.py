@@ -1,11 +1,12 @@
-"""Requests that no schema describes, each with the status that it has to be answered with."""
+"""Requests outside of every schema, each with the status that it must be answered with."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-HALF = "\ud800"  #: of a surrogate pair: JSON can say it, UTF-8 cannot
+#: Half of a surrogate pair: valid in JSON, not in UTF-8.
+HALF = "\ud800"
 CHAT = "/v1/chat/completions"
 _JSON: dict[str, str | bytes] = {"Content-Type": "application/json"}
 _MULTIPART: dict[str, str | bytes] = {"Content-Type": "multipart/form-data; boundary=BB"}
@@ -16,7 +17,13 @@ Odd = tuple[str, str, bytes | None, dict[str, str | bytes], int]
 
 
 def odd_requests(job: str, file: str, picture: bytes) -> dict[str, Odd]:
-    """By what is odd about them; of a job that has ended, an upload and a good picture."""
+    """Return requests by their oddity.
+
+    Args:
+        job: the id of a job that has ended.
+        file: the id of an upload.
+        picture: the bytes of a valid image.
+    """
     found: dict[str, Odd] = {}
     for path in (CHAT, "/v1/jobs"):
         found |= {f"{path} {name}": ("POST", path, body, _JSON, 400) for name, body in _bodies().items()}

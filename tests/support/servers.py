@@ -1,4 +1,4 @@
-"""Real HTTP servers on the loopback address, which do as badly as a test wants them to."""
+"""Real HTTP servers on the loopback address that misbehave as a test wants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    #: Clients that hang up early are part of the tests, and threads that still drip are not waited for.
+    #: Tests hang up early: threads that still send are not waited for.
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -22,7 +22,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[str]:
-    """A server that gives this answer to whatever is asked; yields its address, `http://127.0.0.1:<port>`."""
+    """Run a server that gives this answer to every request; yield its address, `http://127.0.0.1:<port>`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -45,7 +45,7 @@ def serving(answer: Answer) -> Iterator[str]:
 
 
 def reply(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
-    """An answer with just these headers; without a Content-Length among them the body ends with the connection."""
+    """Return an answer with only these headers. Without a Content-Length the body ends with the connection."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response_only(status)

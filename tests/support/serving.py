@@ -1,4 +1,4 @@
-"""A real `captionq serve`, as a process, and what clients of it need."""
+"""A real `captionq serve` as a process, and helpers of its clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
 
 @dataclass
 class Served:
-    """One running server."""
+    """A running server."""
 
     captionq: Captionq
     process: subprocess.Popen[bytes]
@@ -38,51 +38,52 @@ class Served:
     client: httpx2.Client
 
     def stop(self) -> int:
-        """As a supervisor does it; returns the exit status."""
+        """Stop the server by SIGTERM, as a supervisor does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def said(self) -> str:
+    def log_text(self) -> str:
+        """Return everything that the server has printed."""
         return self.log.read_text()
 
     @contextmanager
     def broker(self) -> Iterator[Redis]:
-        """A connection of the test's own to the server's broker."""
+        """Open a connection to the server's broker."""
         connection = broker.find(self.captionq.settings)
         assert connection is not None
         with connection:
             yield connection
 
     def paused(self) -> AbstractContextManager[None]:
-        """See `Captionq.paused`."""
+        """Suspend the worker for the block (see `Captionq.paused`)."""
         return self.captionq.paused()
 
-    def first_words(self, job_id: str) -> str:
-        """What a job has said, as soon as it says something."""
+    def first_text(self, job_id: str) -> str:
+        """Wait for the first text of a job, and return it."""
         deadline = time.monotonic() + PATIENCE
         events: list[Event] = []
         with self.broker() as connection:
             while not _text(events):
-                assert time.monotonic() < deadline, "waited in vain for a job's first words"
+                assert time.monotonic() < deadline, "waited in vain for a job's first text"
                 events += read(connection, job_id, events[-1].id if events else "0", wait=1)
         return _text(events)
 
-    def words(self, job_id: str) -> str:
-        """What a job has said so far."""
+    def text_of(self, job_id: str) -> str:
+        """Return the text of a job so far."""
         with self.broker() as connection:
             return _text(read(connection, job_id))
 
-    def rows(self) -> int:
-        """How many decode, as the worker says of itself from now on; it does so once a second."""
+    def decoding(self) -> int:
+        """Return how many sequences decode, from the next state that the worker publishes, once a second."""
         now = time.time()
         with self.broker() as connection:
-            until(lambda: any(state.at > now for state in live_workers(connection)), "the worker's word")
+            until(lambda: any(state.at > now for state in live_workers(connection)), "the worker's state")
             return sum(state.rows for state in live_workers(connection))
 
 
 @contextmanager
 def serving(settings: Settings, *options: str | Path, ready: bool = True, **environment: str) -> Iterator[Served]:
-    """`captionq serve` at a free port; `ready`: with its worker, by the time that this yields."""
+    """Run `captionq serve` at a free port. `ready`: wait also for its worker."""
     captionq = Captionq(settings)
     if "--no-worker" not in options:
         know_built_in_models(settings)
@@ -125,30 +126,30 @@ def _answers(client: httpx2.Client, path: str) -> bool:
 
 
 def data_uri(image: bytes | Path, kind: str = "image/png") -> str:
-    """An image within its address."""
+    """Return a data: address with the image."""
     data = image.read_bytes() if isinstance(image, Path) else image
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def about(*images: str, text: str = "Describe this image.", **more: Any) -> dict[str, Any]:
-    """The body of a question about images."""
+    """Return the body of a question about images."""
     parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     content = [*parts, {"type": "text", "text": text}]
     return {"model": "demo", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
 
 
 def hello(**more: Any) -> dict[str, Any]:
-    """The body of a request that is quick."""
+    """Return the body of a request that is answered fast."""
     return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
 
 
 def endless(**more: Any) -> dict[str, Any]:
-    """One that keeps the model busy for seconds: the token that would end the answer is ruled out. No prompt has more room."""
+    """Return the body of a request that takes seconds: the token that ends an answer is ruled out."""
     return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Server-sent events: their names, ids and data."""
+    """Parse server-sent events: their names, ids and data."""
     event: dict[str, Any] = {}
     for line in lines:
         name, _, value = line.partition(": ")

@@ -1,4 +1,4 @@
-"""Zips as nobody's program makes them: every field of every entry can lie."""
+"""Zips that no program makes: every field of every entry can be false."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ SYMLINK = 0o120777
 
 @dataclass
 class Member:
-    """An entry. None in a field: what is true."""
+    """An entry of a zip. None in a field: the true value."""
 
     name: bytes
     content: bytes = b""
     method: int = DEFLATED
     flags: int = 0
     mode: int = 0
-    #: What the directory says.
+    #: The values in the directory.
     size: int | None = None
     packed: int | None = None
     crc: int | None = None
-    #: The number of the entry whose header and bytes are said to be this one's.
+    #: The number of another entry, whose header and bytes the directory claims for this one.
     shares: int | None = None
     #: The two sizes and the offset are in the zip64 field.
     large: bool = False
 
 
 def make_zip(members: list[Member], *, before: bytes = b"", comment: bytes = b"") -> io.BytesIO:
-    """A zip of these, behind `before`, which its offsets do not know of."""
+    """Return a zip of these entries after the bytes `before`, which its offsets do not count."""
     body, directory = bytearray(), bytearray()
     offsets: list[int] = []
     for member in members:
@@ -60,7 +60,7 @@ def _entry(member: Member, packed: int, offset: int) -> bytes:
     size = len(member.content) if member.size is None else member.size
     extra = b""
     if member.large:
-        # A field of another kind first, which is to be passed over.
+        # A field of another kind comes first: readers must skip it.
         extra = struct.pack("<2HL2H3Q", 0x5455, 4, 1, 1, 24, size, packed, offset)
         size = packed = offset = 0xFFFF_FFFF
     fields = (20, 20, member.flags, member.method, 0, 0, crc, packed, size, len(member.name), len(extra), 0, 0, 0)

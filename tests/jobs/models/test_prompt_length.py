@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.schemas.chat_request import MOST_IN_BODY, CompletionBody
+from api.schemas.chat_request import CompletionBody
+from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.errors import ContextLengthError
 from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characters, prompt_limit, texts_of
 from jobs.requests import Message, Request, Sampling, TextPart
@@ -174,6 +175,6 @@ def test_the_parts_of_all_messages_together_are_limited() -> None:
     def body(messages: int, parts: int) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": [part] * parts}] * messages}
 
-    assert len(CompletionBody.model_validate(body(10, MOST_IN_BODY // 10)).messages) == 10
+    assert len(CompletionBody.model_validate(body(10, MAX_LIST_ITEMS // 10)).messages) == 10
     with pytest.raises(ValidationError, match=r"The messages have 10010 parts together; 10000 are allowed\."):
-        CompletionBody.model_validate(body(10, MOST_IN_BODY // 10 + 1))
+        CompletionBody.model_validate(body(10, MAX_LIST_ITEMS // 10 + 1))

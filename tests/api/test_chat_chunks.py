@@ -1,4 +1,4 @@
-"""The chunks of a streamed answer, when its job begins anew in the middle."""
+"""The chunks of a streamed answer whose job is attempted again in the middle."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from api.schemas.chat_response import Chunks, DivergedError
+from api.streaming.chat_chunks import Chunks, DivergedError
 from jobs.store.tables import Job, JobStatus
 
 
 def job(text: str) -> Job:
-    """One that has succeeded."""
+    """Return the row of a job that has succeeded."""
     return Job(
         model="demo",
         request="{}",
@@ -24,12 +24,12 @@ def job(text: str) -> Job:
 
 
 def content(chunk: dict[str, Any] | None) -> str | None:
-    """What a chunk adds; None: there is none."""
+    """Return the text that a chunk adds; None: there is no chunk."""
     return None if chunk is None else chunk["choices"][0]["delta"].get("content")
 
 
-def test_what_was_sent_is_not_sent_again() -> None:
-    """The second attempt cuts its text in other places."""
+def test_text_that_was_sent_is_not_sent_again() -> None:
+    """The second attempt cuts its text into other pieces."""
     chunks = Chunks(job(""), with_usage=False)
     assert content(chunks.tokens("A large ", 0, 1)) == "A large "
     assert content(chunks.tokens("A", 0, 2)) is None
@@ -40,7 +40,7 @@ def test_what_was_sent_is_not_sent_again() -> None:
 
 
 def test_another_answer_is_an_error() -> None:
-    """What was sent cannot be taken back."""
+    """Text that was sent cannot be taken back."""
     chunks = Chunks(job(""), with_usage=False)
     chunks.tokens("A large ", 0, 1)
     with pytest.raises(DivergedError):
@@ -50,7 +50,7 @@ def test_another_answer_is_an_error() -> None:
 
 
 def test_log_probabilities_go_on_where_they_were() -> None:
-    """Each token's entry is sent once."""
+    """The entry of each token is sent once."""
     chunks = Chunks(job(""), with_usage=False)
     first = chunks.tokens("a b", 0, 1, [1, 2])
     assert chunks.tokens("a", 0, 2, [1]) is None
@@ -61,8 +61,8 @@ def test_log_probabilities_go_on_where_they_were() -> None:
     assert second["choices"][0]["logprobs"]["content"] == [3]
 
 
-def test_what_comes_twice_is_sent_once_and_what_is_lost_comes_with_the_row() -> None:
-    """A broker that goes away in the middle repeats or swallows events."""
+def test_repeated_events_are_sent_once_and_lost_ones_come_with_the_row() -> None:
+    """A broker that fails in the middle repeats or loses events."""
     chunks = Chunks(job(""), with_usage=False)
     assert content(chunks.tokens("There ", 0, 1)) == "There "
     assert chunks.tokens("There ", 0, 1) is None

@@ -1,0 +1,50 @@
+"""Handlers that turn every exception of a route into an error body."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from api.errors.body import error_detail
+from api.errors.response import detail_response, error_response
+from api.errors.translation import translate_error
+from api.errors.validation import validation_detail
+from jobs.errors import CaptionqError
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Let every exception that leaves a route become a body of the one shape."""
+
+    @app.exception_handler(CaptionqError)
+    @app.exception_handler(RedisError)
+    @app.exception_handler(SQLAlchemyError)
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        return error_response(translate_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return detail_response(400, validation_detail(error.errors(), error.body))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        status, headers = error.status_code, dict(error.headers or {})
+        code, message = "invalid_request_error", str(error.detail)
+        if status == 404:
+            code = "not_found"
+            message = f"Not found: {request.url.path}. The API is at /v1, its description at /openapi.json."
+        elif status == 405:
+            allowed = _methods(request)
+            code, message = "method_not_allowed", f"{request.method} is not allowed here"
+            message += f"; use {' or '.join(allowed)}." if allowed else "."
+            headers |= {"Allow": ", ".join(allowed)} if allowed else {}
+        return detail_response(status, error_detail(code, status, message), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return every method of a path. The router knows only those of the path's first route."""
+    described = request.app.openapi()["paths"].get(getattr(request.scope.get("route"), "path", None))
+    return sorted(map(str.upper, described)) if described else []

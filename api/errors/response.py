@@ -1,0 +1,36 @@
+"""Responses that carry an error."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi.responses import JSONResponse
+from starlette.types import Send
+
+from api.errors.body import ErrorBody, ErrorDetail, detail_of
+from api.errors.retry_after import retry_after_header
+from jobs.errors import CaptionqError
+
+
+def error_response(error: CaptionqError, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response of a route that failed."""
+    headers = {**(headers or {}), **retry_after_header(error)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return detail_response(error.status, detail_of(error), headers)
+
+
+def detail_response(status: int, detail: ErrorDetail, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response with this detail."""
+    return JSONResponse(ErrorBody(error=detail).model_dump(), status, headers)
+
+
+async def send_error(error: CaptionqError, send: Send) -> None:
+    """Send an error from a middleware, outside the routes."""
+    body = json.dumps(ErrorBody(error=detail_of(error)).model_dump()).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    # The rest of the request's body is not read.
+    headers += [(b"connection", b"close")] if error.status in (401, 408, 413) else []
+    headers += [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,58 @@
+"""Any exception, and any stored error code, as a `CaptionqError`."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.errors.retry_after import RETRY_AWAY
+from jobs.errors import BrokerError, CaptionqError, DatabaseError, LeavingError, NotFoundError
+
+logger = logging.getLogger("captionq.api")
+
+
+def translate_error(error: Exception) -> CaptionqError:
+    """Translate an exception, and log the details that clients do not see."""
+    match error:
+        case LeavingError():
+            # Not a fault: the server was asked to stop.
+            logger.info(error.message)
+            return error
+        case CaptionqError():
+            if error.status >= 500:
+                logger.error("%s: %s", type(error).__name__, error.message)
+            return error
+        case RedisError():
+            logger.error("The broker is away (%s).", error)
+            away: CaptionqError = BrokerError()
+        case SQLAlchemyError():
+            logger.exception("The database could not be used.", exc_info=error)
+            away = DatabaseError()
+        case _:
+            logger.exception("An unexpected error.", exc_info=error)
+            return CaptionqError()
+    away.retry_after = RETRY_AWAY
+    return away
+
+
+def stored_error(code: str | None, message: str | None) -> CaptionqError:
+    """Return the error that a failed job's row holds."""
+    kind = _class_with(code)
+    return CaptionqError("The job failed.") if kind is None else kind(message)
+
+
+def not_found(kind: str, name: str) -> NotFoundError:
+    """Return the error for a name that does not exist, such as a folder's id."""
+    return NotFoundError(f"{kind.capitalize()} '{name}' not found.")
+
+
+def _class_with(code: str | None) -> type[CaptionqError] | None:
+    unseen = [CaptionqError]
+    while unseen:
+        kind = unseen.pop()
+        if kind.code == code:
+            return kind
+        unseen += kind.__subclasses__()
+    return None

@@ -1,0 +1,36 @@
+"""Health checks on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Alive(BaseModel):
+    """The answer of a process that lives."""
+
+    status: Literal["ok"] = "ok"
+
+
+class WorkerReady(BaseModel):
+    """A live worker, as it last described itself."""
+
+    model: str | None = Field(description="The loaded model; null: none yet")
+    batching: str | None = Field(
+        description="together, one by one or alone: how the model's requests are batched without changing each other"
+    )
+    rows: int = Field(description="Requests that are being decoded")
+    slots: int = Field(description="Requests that can be decoded together")
+
+
+class Readiness(BaseModel):
+    """Whether the server can answer, and the parts that it needs."""
+
+    ready: bool
+    broker: bool
+    database: bool
+    draining: bool = Field(description="The server was asked to stop: no new work is taken")
+    model: str = Field(description="The default model")
+    model_is_here: bool = Field(description="false: the default model is downloaded at the first request for it")
+    workers: list[WorkerReady]
