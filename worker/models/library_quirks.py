@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.models import mllama
+
 #: Inputs of a language model that have an entry for each token. mlx-vlm keeps the same list under a private name, and leaves out
 #: of its chunks what is not in it (`_SEQUENCE_ALIGNED_PROMPT_KWARGS` in generate/ar.py; a contract test compares them).
 PER_TOKEN = frozenset(
@@ -19,6 +21,8 @@ PER_TOKEN = frozenset(
         "token_type_ids",
     }
 )
+#: Inputs of that list that have their tokens on another axis, and that the family cuts by itself (Mllama's mask of the text).
+CUT_BY_FAMILY = frozenset({"full_text_row_masked_out_mask"})
 #: What a processor says of the images, which the vision tower has used up. mlx-vlm hands it on to the language model, where a few
 #: families look at it again. With several rows it would be cut wrongly: `image_grid_thw` by the number of rows, where it has an
 #: entry an image; so those rows go without, and the canary finds the families that cannot.
@@ -100,3 +104,9 @@ def mend_processor(processor: Any) -> None:
     """Keep the `padding` of mlx-vlm's LLaVA processor from transformers' image processor, which refuses it with every image."""
     if type(processor).__name__ == "LlavaProcessor" and type(processor).__module__.startswith("mlx_vlm."):
         processor.image_processor = _WithoutPadding(processor.image_processor)
+
+
+def mend_model(model: Any) -> None:
+    """Let sequences of `mllama` keep their image's features: its decode steps would go on without the image."""
+    if getattr(model.config, "model_type", None) == mllama.FAMILY:
+        mllama.keep_image_features(model.language_model)

@@ -19,7 +19,7 @@ from jobs.models.model_info import (
     public_name,
 )
 from worker.models.download import fetch
-from worker.models.library_quirks import mend_processor
+from worker.models.library_quirks import mend_model, mend_processor
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
 
         # TextDelta outright: left open, the question whether to run a model's code goes to a terminal that may not be there.
         model, processor = load_vision(str(path), trust_remote_code=False)
+        mend_model(model)
         mend_processor(processor)
         return model, processor, load_config(path)
     from mlx_lm.utils import load as load_text
