@@ -180,6 +180,11 @@ class VisionBackend(_Common):
             inputs = self._process(prompt.text, images)
         ids = self._literals.restore(self._only_row(inputs.pop("input_ids")), prompt)
         inputs.pop("attention_mask", None)
+        if images and not inputs:
+            raise ModelError(
+                f"'{public_name(self._loaded.info.name)}' has no image processor that works here, and would answer without "
+                "its image. Use another model, such as Qwen3-VL."
+            )
         image_tokens = ids.count(self._image_token) if images and self._image_token is not None else 0
         check_biases(request.sampling, self._vocabulary)
         sampling = within_context(self._loaded, len(ids), image_tokens, request.sampling)
