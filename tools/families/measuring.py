@@ -57,7 +57,8 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
     finally:
         residency.close()
     right, wrong, errors = 0, [], {}
-    expected = dict(_by_mlx_vlm(load(str(folder)), asked))
+    loaded = load(str(folder))
+    expected = dict(_by_mlx_vlm(loaded, asked))
     for name, answer in given.items():
         if isinstance(answer, str):
             errors[name] = answer
@@ -70,6 +71,7 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
             wrong.append(name)
     notes = [_check_broke(folder, settings), *_ends(errors), f"wrong: {', '.join(wrong)}" if wrong else ""]
     notes += ["the eight answers are not all different"] * (len({tuple(ids) for ids in given.values()}) < len(given))
+    notes += ["its answers do not depend on the picture"] * _blind(loaded, asked, expected)
     note = "; ".join(filter(None, notes))
     return Measured(True, resident.batching.value, right, len(wrong), len(errors), note)
 
@@ -129,6 +131,13 @@ def _by_mlx_vlm(loaded: LoadedModel, asked: dict[str, Asked]) -> Iterator[tuple[
         except Exception as error:
             logger.exception("mlx-vlm itself cannot answer '%s'.", name)
             yield name, f"mlx-vlm itself fails: {in_words(error)}"
+
+
+def _blind(loaded: LoadedModel, asked: dict[str, Asked], expected: dict[str, list[int] | str]) -> bool:
+    """Whether mlx-vlm answers a question about one picture as it does about another: then nothing was compared."""
+    request, _ = asked["picture"]
+    _, others = asked["tall picture"]
+    return isinstance(expected["picture"], list) and alone(loaded, (request, others)) == expected["picture"]
 
 
 def _prepared(backend: Backend, name: str, asked: Asked) -> tuple[str, Prepared | str]:

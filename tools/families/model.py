@@ -125,9 +125,17 @@ def _save_weights(config: dict[str, Any], folder: Path, seed: int) -> None:
     modules = ["text", "vision", "perceiver", "projector", "audio"]
     mx.random.seed(seed)
     weights = tree_flatten(arch.Model(update_module_configs(parsed, arch, config, modules)).parameters())
+    mx.save_safetensors(
+        str(folder / "model.safetensors"), {name: _grown(name, array) for name, array in weights}, {"format": "mlx"}
+    )
+
+
+def _grown(name: str, array: mx.array) -> mx.array:
+    """Enlarge the weights of a matrix, and replace zeros, with which a router cannot choose and a gate stays shut."""
+    if (array.ndim > 1 or "gate" in name) and not array.any():
+        return mx.random.normal(array.shape).astype(array.dtype)
     # Embeddings do not grow, or each token would follow from the last one only.
-    grown = [(name, array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH) for name, array in weights]
-    mx.save_safetensors(str(folder / "model.safetensors"), dict(grown), {"format": "mlx"})
+    return array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH
 
 
 def _name_tokens(path: Path, tokens: dict[str, str]) -> None:
