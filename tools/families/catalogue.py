@@ -1,4 +1,4 @@
-"""All families that can be built here, and those that were not tried."""
+"""Catalogue of the families that can be built here, and of those that were not tried."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 _NOT_BUILT = "no tiny model was built yet"
-#: Families of mlx-vlm that see and can chat, and why they are not measured.
+#: Vision families of mlx-vlm that are not measured, and the reason.
 NOT_TRIED = {
     "hunyuan_vl": "its processor names token ids far beyond the tiny tokenizer's",
     "phi3_v": "mlx-vlm's own loop takes over a minute for one picture on a CPU",

@@ -1,4 +1,4 @@
-"""One family: built, loaded as captionq loads a model, asked beside mlx-vlm's own loop."""
+"""Measures one family: loads it as captionq loads any model, and compares its answers with mlx-vlm's own."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from worker.pipeline.resident_models import ResidentModels
 
 logger = logging.getLogger("captionq.families")
 
-#: Tokens of a chunk of a prompt.
+#: Prompt tokens prefilled in one step.
 _CHUNK = 16
-#: How many requests are there from the start; the others arrive one every other step.
+#: Requests admitted before the first step; one more is admitted every other step.
 _AT_ONCE = 4
 
 
@@ -87,7 +87,7 @@ def _small_chunks() -> Iterator[None]:
 
 
 def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | str]:
-    """Ids of each answer, or the error that it ended with. The requests are prepared in another thread, as real ones are."""
+    """Return the ids of each answer, or its error. Requests are prepared in another thread, as in the worker."""
     found: dict[str, list[int] | str] = {}
     waiting: list[tuple[str, Prepared]] = []
     with ThreadPoolExecutor(1) as preparing:
@@ -110,7 +110,7 @@ def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | st
 
 
 def alone(loaded: LoadedModel, asked: Asked) -> list[int]:
-    """The ids that mlx-vlm's own loop over one prompt gives."""
+    """Return the ids that mlx-vlm's own loop generates for one prompt."""
     from mlx_vlm import stream_generate
 
     request, images = asked
@@ -134,7 +134,7 @@ def _by_mlx_vlm(loaded: LoadedModel, asked: dict[str, Asked]) -> Iterator[tuple[
 
 
 def _blind(loaded: LoadedModel, asked: dict[str, Asked], expected: dict[str, list[int] | str]) -> bool:
-    """Whether mlx-vlm answers a question about one picture as it does about another: then nothing was compared."""
+    """Return whether mlx-vlm gives the same answer about two different pictures: the comparison would then prove nothing."""
     request, _ = asked["picture"]
     _, others = asked["tall picture"]
     return isinstance(expected["picture"], list) and alone(loaded, (request, others)) == expected["picture"]

@@ -1,4 +1,4 @@
-"""A model of a family as it lies on disk: config, weights, tokenizer, processor, chat template."""
+"""Files of a tiny model: config, weights, tokenizer, processor, chat template."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str 
 
 
 def fill_up(tokenizer: PreTrainedTokenizerBase, until: int) -> None:
-    """Add words that nothing says, so that the next special token gets this id: some processors name ids of their own."""
+    """Add unused words until the next special token gets this id: some processors hold fixed ids."""
     from tokenizers import Tokenizer
 
     content = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -106,7 +106,7 @@ def fill_up(tokenizer: PreTrainedTokenizerBase, until: int) -> None:
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    """The id of a special token."""
+    """Return the id of a special token."""
     found = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(found, int)
     return found
@@ -115,7 +115,7 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 def _save_weights(config: dict[str, Any], folder: Path, seed: int) -> None:
     from mlx_vlm.utils import get_model_and_args, update_module_configs
 
-    # As mlx-vlm's loader does; it fills in and changes what it is given.
+    # As mlx-vlm's loader does; it fills in and changes the config.
     config = json.loads(json.dumps(config))
     config.setdefault("text_config", config.pop("llm_config", {}))
     config.setdefault("vision_config", {})
