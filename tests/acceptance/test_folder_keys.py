@@ -93,7 +93,7 @@ def test_a_folder_is_retried_once(served: Served, pictures: Path) -> None:
     for again in (address, f"/v1/jobs/{job['id']}/retry"):
         refused = served.client.post(again)
         assert refused.status_code == 409, refused.text
-        assert "being asked about already" in refused.json()["error"]["message"]
+        assert "Open jobs exist already" in refused.json()["error"]["message"]
     served.client.post("/v1/jobs", json=[HELLO] * 2)
     assert served.client.post("/v1/jobs", json=HELLO).status_code == 429
     statuses, ids = twice(served, address)

@@ -80,4 +80,4 @@ def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: 
     """An unknown job ends with status 1, no traceback, and the command that lists jobs."""
     result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
     assert result.exit_code == 1
-    assert result.output == "Error: There is no job 'job_nowhere'. `captionq jobs list` shows the newest.\n"
+    assert result.output == "Error: Job 'job_nowhere' does not exist. `captionq jobs list` shows the newest.\n"

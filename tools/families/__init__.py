@@ -1,5 +1,5 @@
-"""Tiny models of mlx-vlm's families with random weights, and captionq's answers of them beside mlx-vlm's own.
+"""Tiny models of mlx-vlm's families with random weights, and captionq's answers beside those of mlx-vlm's own loop.
 
-Random weights know nothing, but they are without mercy: where a trained model would say the right word anyway, one wrong position
-or one swapped picture changes their every next token.
+A trained model may say the right word in spite of a fault. With random weights one wrong position or one exchanged picture
+changes every later token.
 """

@@ -20,7 +20,7 @@ from tools.families.model import save
 from tools.families.report import write_page
 
 #: Seconds and bytes that one family may take.
-_SECONDS, _BYTES = 240, 12 << 30
+_SECONDS, _BYTES = 400, 12 << 30
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Eight requests to a family: texts, one picture before and after its question, two pictures, of several sizes."""
+"""Eight requests to a family: texts, a picture before or after its question, two pictures, several sizes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tools.demo_model.scenes import SIZES, make_scene, render
 
 Asked = tuple[Request, list[Image.Image]]
 
-#: Stands for a picture in a message; the pixels travel beside the request.
+#: Image part without pixels: they travel beside the request.
 IMAGE = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 #: Tokens of an answer.
 _TOKENS = 12
 
 
 def ask(*content: str | ImagePart, max_tokens: int = _TOKENS) -> Request:
-    """A request of one message of text and images, in this order."""
+    """Return a request of one message with these texts and images, in this order."""
     parts = [TextPart(text=part) if isinstance(part, str) else part for part in content]
     messages = [Message(role="user", content=parts)]
     return Request(model="any", messages=messages, sampling=Sampling(max_tokens=max_tokens))
 
 
 def eight_requests(most_pictures: int) -> dict[str, Asked]:
-    """The requests by their names. `most_pictures`: how many one request may have."""
+    """Return the requests by name. `most_pictures`: maximum number of pictures in one request."""
     first, second, third, fourth = (_picture(seed, size) for seed, size in enumerate(SIZES[:4]))
     asked: dict[str, Asked] = {
         "picture": (ask(IMAGE, "What is it?"), [first]),

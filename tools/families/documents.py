@@ -1,8 +1,7 @@
-"""Families that read documents: PaddleOCR-VL, dots.ocr, DeepSeek-OCR."""
+"""Families that read documents: PaddleOCR-VL, dots.ocr."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -68,30 +67,7 @@ def _dots_ocr(tokenizer: PreTrainedTokenizerBase) -> Files:
     return Files(config, pixels, {}, tokens)
 
 
-def _deepseekocr(tokenizer: PreTrainedTokenizerBase) -> Files:
-    from mlx_vlm.models.deepseekocr import deepseekocr
-
-    # The sizes of the first tower are the library's, and no part of a config; the second takes its 1,024 channels.
-    deepseekocr.SAMViTConfig = partial(deepseekocr.SAMViTConfig, width=16, layers=1, heads=2, global_attn_indexes=())
-    extend(tokenizer, ["<image>", "<|pad|>"], None)
-    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
-    experts = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
-    text = {**TEXT, "model_type": "deepseek_v2", "num_key_value_heads": 4, "first_k_dense_replace": 1, **experts}
-    text |= {"kv_lora_rank": None, "q_lora_rank": None, "qk_rope_head_dim": 0, "v_head_dim": 0, "qk_nope_head_dim": 0}
-    vision = {"model_type": "vision", "layers": 1, "width": 1024, "hidden_size": 1024, "intermediate_size": 64}
-    config = {
-        "model_type": "deepseekocr",
-        "language_config": text,
-        "vision_config": {**vision, "num_attention_heads": 16},
-        "projector_config": {"projector_type": "linear", "input_dim": 2048, "n_embed": 64},
-        "image_token_index": token_id(tokenizer, "<image>"),
-    }
-    processor = {"processor_class": "DeepseekOCRProcessor", "candidate_resolutions": [[1024, 1024]]}
-    return Files(config, {}, {**processor, "patch_size": 16, "downsample_ratio": 4, "image_token": "<image>"})
-
-
 FAMILIES = {
     "paddleocr_vl": Family("PaddleOCR-VL", _paddleocr_vl, pictures=1),
     "dots_ocr": Family("dots.ocr", _dots_ocr),
-    "deepseekocr": Family("DeepSeek-OCR", _deepseekocr, pictures=1),
 }

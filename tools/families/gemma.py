@@ -107,7 +107,7 @@ def _gemma4_unified(tokenizer: PreTrainedTokenizerBase) -> Files:
         "audio_config": None,
         "hidden_size": 64,
     }
-    # mlx-vlm takes the defaults of its image processor, whatever the files say.
+    # mlx-vlm takes the defaults of its image processor, and ignores the files.
     return Files(config, {}, {}, _TOKENS | _MORE_TOKENS)
 
 

@@ -1,4 +1,4 @@
-"""A model of a family as it lies on disk: config, weights, tokenizer, processor, chat template."""
+"""Files of a tiny model: config, weights, tokenizer, processor, chat template."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def extend(tokenizer: PreTrainedTokenizerBase, tokens: list[str], template: str 
 
 
 def fill_up(tokenizer: PreTrainedTokenizerBase, until: int) -> None:
-    """Add words that nothing says, so that the next special token gets this id: some processors name ids of their own."""
+    """Add unused words until the next special token gets this id: some processors hold fixed ids."""
     from tokenizers import Tokenizer
 
     content = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -106,7 +106,7 @@ def fill_up(tokenizer: PreTrainedTokenizerBase, until: int) -> None:
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    """The id of a special token."""
+    """Return the id of a special token."""
     found = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(found, int)
     return found
@@ -115,7 +115,7 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 def _save_weights(config: dict[str, Any], folder: Path, seed: int) -> None:
     from mlx_vlm.utils import get_model_and_args, update_module_configs
 
-    # As mlx-vlm's loader does; it fills in and changes what it is given.
+    # As mlx-vlm's loader does; it fills in and changes the config.
     config = json.loads(json.dumps(config))
     config.setdefault("text_config", config.pop("llm_config", {}))
     config.setdefault("vision_config", {})
@@ -125,9 +125,17 @@ def _save_weights(config: dict[str, Any], folder: Path, seed: int) -> None:
     modules = ["text", "vision", "perceiver", "projector", "audio"]
     mx.random.seed(seed)
     weights = tree_flatten(arch.Model(update_module_configs(parsed, arch, config, modules)).parameters())
+    mx.save_safetensors(
+        str(folder / "model.safetensors"), {name: _grown(name, array) for name, array in weights}, {"format": "mlx"}
+    )
+
+
+def _grown(name: str, array: mx.array) -> mx.array:
+    """Enlarge the weights of a matrix, and replace zeros, with which a router cannot choose and a gate stays shut."""
+    if (array.ndim > 1 or "gate" in name) and not array.any():
+        return mx.random.normal(array.shape).astype(array.dtype)
     # Embeddings do not grow, or each token would follow from the last one only.
-    grown = [(name, array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH) for name, array in weights]
-    mx.save_safetensors(str(folder / "model.safetensors"), dict(grown), {"format": "mlx"})
+    return array if array.ndim < 2 or "embed_tokens" in name else array * _GROWTH
 
 
 def _name_tokens(path: Path, tokens: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Families of Allen AI, Cohere, Meta, Moonshot and OpenBMB."""
+"""Families of Cohere, Meta and Moonshot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from tools.families.model import SIGLIP, TEXT, Family, Files, extend, token_id
-from tools.families.templates import STRINGS, parts_template
+from tools.families.templates import parts_template
 
 
 def _aya_vision(tokenizer: PreTrainedTokenizerBase) -> Files:
@@ -83,70 +83,8 @@ def _mllama(tokenizer: PreTrainedTokenizerBase) -> Files:
     return Files(config, pixels, {"processor_class": "MllamaProcessor"}, {"image_token": "<|image|>"})
 
 
-def _minicpmo(tokenizer: PreTrainedTokenizerBase) -> Files:
-    tokens = ["<image>", "</image>", "<slice>", "</slice>", "<|audio_start|>", "<|audio_end|>", "<|listen|>"]
-    tokens += ["<|spk_bos|>", "<|spk_eos|>", "<|tts_bos|>", "<|tts_eos|>", "<unk>"]
-    extend(tokenizer, tokens, parts_template("<image>./</image>"))
-    tokenizer.add_special_tokens({"unk_token": "<unk>"})
-    rope = {"type": "default", "mrope_section": [4, 2, 2]}
-    config = {
-        "model_type": "minicpmo",
-        **TEXT,
-        "head_dim": 16,
-        "rope_theta": 10000.0,
-        "rope_scaling": rope,
-        "vision_config": {**SIGLIP, "image_size": 64},
-        "query_num": 8,
-        "image_size": 64,
-        "patch_size": 8,
-        "init_audio": False,
-        "init_tts": False,
-    }
-    pixels = {
-        "scale_resolution": 64,
-        "patch_size": 8,
-        "image_feature_size": 8,
-        "feature_extractor_type": "WhisperFeatureExtractor",
-    }
-    return Files(config, pixels)
-
-
-def _molmo(tokenizer: PreTrainedTokenizerBase) -> Files:
-    tokens = ["<im_patch>", "<im_col>", "<im_start>", "<im_end>", "<|endoftext|>"]
-    extend(tokenizer, tokens, STRINGS, bos="<|endoftext|>")
-    text = {
-        "model_type": "molmo",
-        "d_model": 64,
-        "n_heads": 4,
-        "n_kv_heads": 2,
-        "n_layers": 2,
-        "mlp_hidden_size": 96,
-        "max_position_embeddings": 2048,
-        "additional_vocab_size": 8,
-        "embedding_size": len(tokenizer),
-    }
-    vision: dict[str, Any] = {
-        "hidden_size": 96,
-        "image_emb_dim": 48,
-        "image_num_heads": 4,
-        "image_num_key_value_heads": 4,
-    }
-    vision |= {
-        "vit_layers": [-1, -2],
-        "image_num_layers": 3,
-        "image_num_patch": [24, 24],
-        "d_model": 64,
-        "image_mlp_dim": 64,
-        "image_head_dim": 12,
-    }
-    config = {"model_type": "molmo", "text_config": text, "vision_config": vision}
-    return Files(config, {"max_crops": 1})
-
-
 FAMILIES = {
     "aya_vision": Family("Aya Vision", _aya_vision),
     "kimi_vl": Family("Kimi-VL", _kimi_vl),
     "mllama": Family("Llama 3.2 Vision", _mllama),
-    "minicpmo": Family("MiniCPM-o, MiniCPM-V", _minicpmo),
-    "molmo": Family("Molmo", _molmo, pictures=1),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def parts_template(marker: str, *, bos: bool = False) -> str:
-    """A template that takes strings and lists of parts, and writes this marker for an image."""
+    """Return a template that takes strings and lists of parts, and writes this marker for an image."""
     return (
         ("{{- bos_token -}}" if bos else "")
         + "{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\n' -}}"
@@ -15,7 +15,7 @@ def parts_template(marker: str, *, bos: bool = False) -> str:
     )
 
 
-#: Takes strings only, as the templates of older families do.
+#: Template of strings only, as older families have.
 STRINGS = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' + message['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
@@ -23,7 +23,7 @@ STRINGS = (
 
 
 def marks_itself(marker: str) -> str:
-    """A template of strings that writes the marker of one image into the first user's message by itself (JoyCaption's)."""
+    """Return a template of strings that itself writes an image's marker into the first user message (JoyCaption's)."""
     return (
         "{% set seen = namespace(user=false) %}{% for message in messages %}{{ message['role'].upper() + ': ' }}"
         f"{{% if message['role'] == 'user' and not seen.user %}}{{{{ '{marker}' }}}}{{% set seen.user = true %}}{{% endif %}}"

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from jobs.errors import TooManyImagesError
+from jobs.errors import ModelError, TooManyImagesError
 from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Request
 from worker.models.common_backend import CommonBackend
@@ -117,6 +117,11 @@ class VisionBackend(CommonBackend):
         processor_ids = ids_of_one_prompt(inputs.pop("input_ids"), self._loaded.info.name)
         ids = self._control_tokens.restore(processor_ids, prompt)
         inputs.pop("attention_mask", None)
+        if images and not inputs:
+            raise ModelError(
+                f"'{public_name(self._loaded.info.name)}' has no image processor that works here, and would answer without "
+                "its image. Use another model, such as Qwen3-VL."
+            )
         image_tokens = count_image_tokens(ids, self._image_token) if images else 0
         sampling = self._checked_sampling(request.sampling, len(ids), image_tokens)
         return Prepared(ids, image_tokens, sampling, inputs, image_keys(inputs), request.response_format)

@@ -12,7 +12,14 @@ import numpy as np
 from jobs.errors import EngineError, ModelError
 from worker.models.image_columns import columns_of, fill
 from worker.models.inputs import Embedded, Prepared
-from worker.models.library_quirks import ABOUT_IMAGES, PER_TOKEN, kept_positions, takes_chunks, told_positions
+from worker.models.library_quirks import (
+    ABOUT_IMAGES,
+    CUT_BY_FAMILY,
+    PER_TOKEN,
+    kept_positions,
+    takes_chunks,
+    told_positions,
+)
 from worker.models.vision_tower import ImageFeatures, VisionTower
 
 
@@ -89,7 +96,7 @@ def _sorted(ids: list[int], given: dict[str, Any]) -> Embedded:
     deepstack, visible = given.pop("deepstack_visual_embeds", None), given.pop("visual_pos_masks", None)
     per_token, rest, about_images = {}, {}, {}
     for name, value in given.items():
-        if name in PER_TOKEN and isinstance(value, mx.array) and len(ids) in value.shape[1:]:
+        if name in PER_TOKEN - CUT_BY_FAMILY and isinstance(value, mx.array) and len(ids) in value.shape[1:]:
             per_token[name] = value
         elif name in ABOUT_IMAGES:
             about_images[name] = value

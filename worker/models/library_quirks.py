@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.models import mllama
+
 #: Inputs of a language model that have an entry for each token. mlx-vlm keeps the same list under a private name, and cuts only
 #: the inputs in that list into chunks (`_SEQUENCE_ALIGNED_PROMPT_KWARGS` in generate/ar.py; a contract test compares them).
 PER_TOKEN = frozenset(
@@ -19,6 +21,8 @@ PER_TOKEN = frozenset(
         "token_type_ids",
     }
 )
+#: Inputs of that list that have their tokens on another axis, and that the family cuts by itself (Mllama's mask of the text).
+CUT_BY_FAMILY = frozenset({"full_text_row_masked_out_mask"})
 #: Inputs about the images, which the vision tower needs. mlx-vlm hands them on to the language model also, and a few families use
 #: them there. In a prefill group they would be cut wrongly: `image_grid_thw` by the number of sequences, though each image has an
 #: entry. So a group goes without them, and the batching check finds the families that need them.
@@ -100,3 +104,9 @@ def mend_processor(processor: Any) -> None:
     """Keep the `padding` of mlx-vlm's LLaVA processor from transformers' image processor, which refuses it with every image."""
     if type(processor).__name__ == "LlavaProcessor" and type(processor).__module__.startswith("mlx_vlm."):
         processor.image_processor = _WithoutPadding(processor.image_processor)
+
+
+def mend_model(model: Any) -> None:
+    """Let sequences of `mllama` keep their image's features: its decode steps would go on without the image."""
+    if getattr(model.config, "model_type", None) == mllama.FAMILY:
+        mllama.keep_image_features(model.language_model)

@@ -10,7 +10,7 @@ from jobs.errors import ModelError, ModelUnavailableError, first_line
 from jobs.models.hub import cache_dir
 from jobs.models.model_info import Modality, ModelInfo, config_parts, describe, ids_of, public_name
 from worker.models.download import fetch
-from worker.models.library_quirks import mend_processor
+from worker.models.library_quirks import mend_model, mend_processor
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def _load(path: Path, modality: Modality) -> tuple[Any, Any, dict[str, Any]]:
 
         # Refused explicitly: without an answer the library asks in the terminal whether to run a model's code.
         model, processor = load_vision(str(path), trust_remote_code=False)
+        mend_model(model)
         mend_processor(processor)
         return model, processor, load_config(path)
     from mlx_lm.utils import load as load_text

@@ -48,6 +48,10 @@ def measured(name: str, folder: Path) -> Measured:
     return measure(FAMILIES[name], save(FAMILIES[name], folder / name), settings)
 
 
+#: Their files have no chat template.
+REFUSED = ("paligemma", "florence2", "moondream3")
+
+
 @pytest.mark.parametrize("name", TOGETHER)
 def test_a_family_that_is_batched_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
     """Texts, one picture and two are prepared in another thread, and some arrive while others decode."""
@@ -58,3 +62,24 @@ def test_a_family_that_is_batched_answers_as_mlx_vlm_does(name: str, tmp_path: P
 def test_a_family_whose_prompts_go_in_one_by_one_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
     """The same holds for models whose caches know no padding."""
     assert measured(name, tmp_path) == Measured(loads=True, batching="one by one", right=8)
+
+
+def test_llama_3_2_vision_looks_at_its_image_in_every_step(tmp_path: Path) -> None:
+    """Its cross-attention needs the image's features while it decodes, and no prefix of its empty caches can be kept."""
+    assert measured("mllama", tmp_path) == Measured(loads=True, batching="alone", right=8)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_family_without_a_chat_template_is_refused_by_name_of_another(name: str, tmp_path: Path) -> None:
+    """The loader refuses a model that takes task words, and says which models take questions."""
+    refused = measured(name, tmp_path)
+    assert not refused.loads
+    assert "has no chat template" in refused.note
+    assert "Qwen3-VL" in refused.note
+
+
+def test_a_family_whose_image_processor_cannot_run_does_not_answer_without_the_picture(tmp_path: Path) -> None:
+    """mlx-vlm falls back to the tokenizer, which drops the pictures without a word."""
+    row = measured("phi4_siglip", tmp_path)
+    assert (row.right, row.wrong, row.refused) == (2, 0, 6)
+    assert "has no image processor that works here" in row.note
