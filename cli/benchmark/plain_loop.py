@@ -16,8 +16,8 @@ from PIL import Image
 
 from cli.benchmark.stack_sampler import max_rss, peak_memory
 from jobs.settings import Settings, read_settings
-from worker.models import detokenizer
 from worker.models.loader import LoadedModel, load
+from worker.models.text import detokenizer
 from worker.pipeline.preprocess import decode
 
 

@@ -12,7 +12,7 @@ from jobs.settings import Settings
 @cache
 def _verdicts() -> dict[str, BatchingVerdict]:
     # Imported here because most tests need neither the verdicts nor mlx.
-    from worker.engine.batching_check import examine
+    from worker.batching_check.check import examine
     from worker.models.backends import make_backend
     from worker.models.loader import load
 

@@ -17,9 +17,9 @@ from tools.families.model import Family
 from worker.engine import prefill_group
 from worker.engine.engine import Engine
 from worker.models.backends import Backend
-from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
+from worker.models.text.chat_template import ChatTemplate
 from worker.pipeline.resident_models import ResidentModels
 
 logger = logging.getLogger("captionq.families")

@@ -11,8 +11,8 @@ from jobs.store.store import Result
 from worker.engine.answer_quality import judge
 from worker.engine.sequences import LiveSequence, Outcome, TextDelta
 from worker.models.backends import Backend
-from worker.models.detokenizer import TextStream
 from worker.models.failures import as_captionq_error
+from worker.models.text.detokenizer import TextStream
 from worker.sampling.tokens import Token, openai_logprobs
 
 logger = logging.getLogger("captionq.engine")

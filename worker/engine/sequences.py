@@ -9,8 +9,8 @@ from typing import Any
 
 from jobs.errors import CaptionqError
 from jobs.store.store import Result
-from worker.models.detokenizer import TextStream
 from worker.models.inputs import Prepared
+from worker.models.text.detokenizer import TextStream
 from worker.sampling.tokens import Token
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from jobs.errors import InvalidRequestError
 from jobs.requests import Message, Sampling
-from worker.models import detokenizer, kv_cache
-from worker.models.chat_template import ChatTemplate
-from worker.models.control_tokens import ControlTokens, ShieldedPrompt
+from worker.models import kv_cache
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
-from worker.models.prompt_tokens import check_control_tokens, refuse_long_text, within_context
 from worker.models.reference import Reference, reference_of
+from worker.models.text import detokenizer
+from worker.models.text.chat_template import ChatTemplate
+from worker.models.text.control_tokens import ControlTokens, ShieldedPrompt
+from worker.models.text.prompt_tokens import check_control_tokens, refuse_long_text, within_context
 from worker.sampling.grammar import Constraint, Grammars
 
 #: Sequences of one prefill group at most, for models whose caches can be padded.

@@ -14,7 +14,7 @@ from jobs.errors import CaptionqError, ModelTooLargeError
 from jobs.models.batching_verdicts import Batching
 from jobs.models.model_info import describe, public_name
 from jobs.settings import Settings
-from worker.engine.batching_check import verdict_on
+from worker.batching_check.check import verdict_on
 from worker.engine.engine import GROUP, Engine
 from worker.models.backends import make_backend
 from worker.models.device import claim_device, device_limit, free_memory

@@ -18,10 +18,10 @@ from tools.demo_model import texts
 from worker.engine.engine import Engine
 from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, VisionBackend, make_backend
-from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.processor_inputs import image_keys
+from worker.models.text.chat_template import ChatTemplate
 from worker.models.vision_tower import ImageFeatures
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))

@@ -17,7 +17,7 @@ from jobs.settings import Settings
 from tests.support.families import save_model
 from tests.worker.engine.test_exactness import ids_of, mixed_rows, run
 from tests.worker.models.test_families import decoded_alone
-from worker.engine.batching_check import verdict_on
+from worker.batching_check.check import verdict_on
 from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.kv_cache import can_join

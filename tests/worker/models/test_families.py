@@ -20,14 +20,14 @@ from tests.support.families import FAMILIES, save_model
 from tests.support.faults import Breaking
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE, AskedSequence, ids_of, mixed_rows, request, run
-from worker.engine.batching_check import examine
+from worker.batching_check.check import examine
 from worker.engine.engine import Engine
 from worker.engine.prefill_group import MOST_TOKENS
 from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
-from worker.models.chat_template import ChatTemplate
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
+from worker.models.text.chat_template import ChatTemplate
 
 #: Families that take one image a request.
 ONE_IMAGE = ("llava_next", "fastvlm")

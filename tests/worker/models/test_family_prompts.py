@@ -11,8 +11,8 @@ from tests.support.families import FAMILIES
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE
 from worker.models.backends import VisionBackend
-from worker.models.chat_template import ChatTemplate
 from worker.models.loader import LoadedModel
+from worker.models.text.chat_template import ChatTemplate
 
 #: Warnings of transformers about arguments that mlx-vlm passes.
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]

@@ -17,10 +17,10 @@ from tests.support.families import save_model
 from tests.worker.engine.test_exactness import IMAGE, mixed_rows
 from tools.families.templates import STRINGS, marks_itself
 from worker.models.backends import VisionBackend
-from worker.models.chat_template import ChatTemplate
 from worker.models.failures import as_captionq_error
 from worker.models.loader import load
 from worker.models.processor_inputs import as_numpy, ids_of_one_prompt
+from worker.models.text.chat_template import ChatTemplate
 
 
 class Processor:

@@ -156,7 +156,7 @@ def _owner(processor: Any) -> Any:
         if getattr(owner, "chat_template", None) is not None:
             return owner
     raise ModelError(
-        "The model has no chat template: it takes task words, and no questions. "
+        "The model has no chat template, so captionq cannot ask it anything. "
         "Use one that was trained to follow instructions, such as Qwen3-VL or Gemma 3."
     )
 

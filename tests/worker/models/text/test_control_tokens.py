@@ -15,8 +15,8 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from tests.support.families import save_model
 from tests.support.scenes import draw_many
 from worker.models.backends import Backend, make_backend
-from worker.models.control_tokens import ControlTokens
 from worker.models.loader import load
+from worker.models.text.control_tokens import ControlTokens
 
 #: mlx-vlm's processor of LLaVA cannot be called with the transformers of today.
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "smolvlm", "lfm2_vl"]

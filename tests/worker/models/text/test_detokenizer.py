@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from worker.models.detokenizer import TextStream, decode
 from worker.models.loader import load
+from worker.models.text.detokenizer import TextStream, decode
 
 #: Words that are one token of both tokenizers, which also have all bytes.
 WORDS = ["ab", "bc", "abc", " a", " ab", "é", " é", "中", "中文", "  ", "\n\n", ". "]

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerFast
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import ModelInfo
 from jobs.requests import Message
-from worker.models.chat_template import ChatTemplate
-from worker.models.control_tokens import ControlTokens, _pattern
 from worker.models.loader import LoadedModel
+from worker.models.text.chat_template import ChatTemplate
+from worker.models.text.control_tokens import ControlTokens, _pattern
 
 WORDS = st.sets(st.text("ab<|", min_size=1, max_size=5), min_size=1, max_size=12)
 

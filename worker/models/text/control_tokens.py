@@ -21,8 +21,8 @@ from typing import Any
 
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, TextPart
-from worker.models.chat_template import ChatTemplate
 from worker.models.loader import LoadedModel
+from worker.models.text.chat_template import ChatTemplate
 
 #: Markers of images that processors look for in the prompt. The bounds keep the search linear.
 _IMAGE_MARKER = r"<[^<>\s]{0,40}(?i:image|img|video|audio|placeholder)[^<>\s]{0,40}>"

@@ -18,7 +18,7 @@ from jobs.settings import Settings
 from tests.support.families import FAMILIES, save_model
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask
-from worker.engine.batching_check import examine, verdict_on
+from worker.batching_check.check import examine, verdict_on
 from worker.engine.prefill import Prefill
 from worker.models.backends import VisionBackend, make_backend
 from worker.models.inputs import Prepared
@@ -212,9 +212,7 @@ def test_a_prompt_that_is_cut_off_is_noticed(tmp_path: Path, monkeypatch: pytest
     for _ in range(2):
         with pytest.raises(ModelError, match="its answers would be wrong"):
             verdict_on(loaded, VisionBackend(loaded), settings)
-        monkeypatch.setattr(
-            "worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was checked again")
-        )
+        monkeypatch.setattr("worker.batching_check.check.examine", lambda *_, **__: pytest.fail("it was checked again"))
     assert [verdict.batching for verdict in read_verdicts(settings).values()] == [Batching.REFUSED]
 
 
@@ -273,7 +271,7 @@ def test_a_verdict_is_remembered_until_the_model_changes(tmp_path: Path, monkeyp
     first = verdict_on(loaded, make_backend(loaded), settings)
     assert read_verdicts(settings) == {key_of(folder): first}
     with monkeypatch.context() as patch:
-        patch.setattr("worker.engine.batching_check.examine", lambda *_, **__: pytest.fail("it was checked again"))
+        patch.setattr("worker.batching_check.check.examine", lambda *_, **__: pytest.fail("it was checked again"))
         assert verdict_on(loaded, make_backend(loaded), settings) == first
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
     verdict_on(loaded, make_backend(loaded), settings)
