@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +22,9 @@ from jobs.store.store import Store
 from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.processes import DATA_FOLDER
+
+# A shell ignores SIGINT for commands in its background, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test may write into a developer's own database, or reach this machine's servers through a proxy.
 for _name in [name for name in os.environ if name.startswith("CAPTIONQ_") and not name.startswith("CAPTIONQ_TEST_")]:
