@@ -99,7 +99,7 @@ class Stages:
         from mlx_vlm.utils import prepare_inputs
 
         from jobs.settings import read_settings
-        from worker.pipeline.preprocess import decode
+        from worker.pixels.decode import decode
 
         settings = read_settings()
         token = self._model.config.image_token_id

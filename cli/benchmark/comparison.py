@@ -21,7 +21,7 @@ from jobs.images.folder_walk import find_images
 from jobs.models.model_info import describe
 from jobs.settings import Settings
 from worker.models.download import fetch
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 #: Pictures that every contestant answers about before the clock starts.
 WARM_UP = 4

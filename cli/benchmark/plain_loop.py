@@ -18,7 +18,7 @@ from cli.benchmark.stack_sampler import max_rss, peak_memory
 from jobs.settings import Settings, read_settings
 from worker.models.loader import LoadedModel, load
 from worker.models.text import detokenizer
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 
 class Task(TypedDict):

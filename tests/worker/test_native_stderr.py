@@ -13,7 +13,7 @@ import logging, sys
 from pathlib import Path
 from jobs.settings import Settings
 from worker.native_stderr import native_stderr_to_log
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 logging.basicConfig(level=logging.DEBUG, filename=sys.argv[2], format="%(name)s %(message)s")
 with native_stderr_to_log():
     decode(Path(sys.argv[1]), Settings(data_dir=Path("unused")))

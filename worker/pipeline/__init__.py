@@ -1,4 +1,4 @@
-"""From a request to an outcome: preparation threads, image decoding, resident models.
+"""From a request to an outcome: preparation threads, resident models.
 
 No module here knows Redis or SQL.
 """

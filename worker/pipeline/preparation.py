@@ -26,8 +26,8 @@ from jobs.images.sources import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from worker.models.inputs import Prepared
-from worker.pipeline.decoder import Decoder
-from worker.pipeline.preprocess import decode_if_quick
+from worker.pixels.decode import decode_if_quick
+from worker.pixels.decoder import Decoder
 
 #: Seconds that `wait` takes at most.
 WAIT_SECONDS = 0.05

@@ -20,7 +20,7 @@ from jobs.images.opening import check_image, open_image
 from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
 from tests.support.scenes import draw
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
 

@@ -20,7 +20,7 @@ from jobs.images.sources import image_source
 from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
 from tests.support.scenes import draw
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 
 def code_of(address: str, settings: Settings) -> str:

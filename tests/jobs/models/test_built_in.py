@@ -22,7 +22,7 @@ from tools.demo_model.tokenizer import SPECIAL, train_tokenizer
 from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.loader import load
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 EXAMPLES = Path("examples")
 

@@ -22,10 +22,10 @@ from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving
 from worker.engine.engine import GROUP
 from worker.engine.sequences import Outcome
-from worker.pipeline.decoder import Decoder
 from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.preparation import NET_THREADS
-from worker.pipeline.preprocess import decode_if_quick
+from worker.pixels.decode import decode_if_quick
+from worker.pixels.decoder import Decoder
 
 LOCAL = (ip_network("127.0.0.1/32"),)
 

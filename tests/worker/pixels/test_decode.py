@@ -13,7 +13,7 @@ from PIL import Image
 from cli.benchmark.pictures import save_pictures
 from jobs.settings import Settings
 from tests.support.scenes import draw
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 #: EXIF orientations, and for each the turn of the stored pixels that the orientation undoes.
 STORED = {

@@ -17,7 +17,7 @@ from PIL import Image
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
 from jobs.images.opening import name_of, refuse_memory
 from jobs.settings import Settings
-from worker.pipeline.decoder_process import READY, Order, Pixels
+from worker.pixels.decoder_process import READY, Order, Pixels
 
 #: Seconds that the process may take to start.
 _START_SECONDS = 120.0
@@ -40,7 +40,7 @@ class Decoder:
         self._closed = False
 
     def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Image.Image:
-        """Decode an image; see `worker.pipeline.preprocess.decode`.
+        """Decode an image; see `worker.pixels.decode.decode`.
 
         Raises:
             ImageTooSlowError: The image takes longer than the settings allow.
@@ -136,7 +136,7 @@ def _start(settings: Settings) -> _Process:
         descriptor = theirs.fileno()
         # -P: a folder named `worker` in the current directory must not be imported instead of this package.
         popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from worker.pipeline.decoder_process import main; main({descriptor})"],
+            [sys.executable, "-P", "-c", f"from worker.pixels.decoder_process import main; main({descriptor})"],
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

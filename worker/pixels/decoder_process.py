@@ -16,7 +16,7 @@ from PIL import Image
 
 from jobs.errors import CaptionqError
 from jobs.settings import Settings
-from worker.pipeline.preprocess import decode
+from worker.pixels.decode import decode
 
 #: The first message to the worker: the process is ready to take orders.
 READY = "ready"
@@ -27,7 +27,7 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Order:
-    """An order to decode an image; see `worker.pipeline.preprocess.decode`."""
+    """An order to decode an image; see `worker.pixels.decode.decode`."""
 
     source: Path | bytes
     low_detail: bool
