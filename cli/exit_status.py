@@ -1,4 +1,4 @@
-"""The exit statuses of `captionq`."""
+"""The exit statuses of `captionq`. Click itself exits with 2 when the command line is wrong."""
 
 ALL_CAPTIONED = 0
 SOME_FAILED = 1

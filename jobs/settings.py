@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     #: Maximum number of sequences that decode together. More is faster until memory runs short.
     slots: int = Field(default=32, ge=1, le=256)
-    #: Memory for models: a share of what the device has (`0.6`, `60%`) or an amount (`24GB`). Without it, one model is in memory
+    #: Memory for models: a share of the device's memory (`0.6`, `60%`) or an amount (`24GB`). Without it, one model is in memory
     #: at a time; with it, as many as fit, and the least recently used model is unloaded first.
     memory_budget: str | None = None
     #: Models that stay in memory after they are loaded.

@@ -17,8 +17,8 @@ from jobs.errors import (
     InvalidImageURLError,
     TooManyImagesError,
 )
+from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import blob_address, put_blob
-from jobs.images.folder_walk import is_below
 from jobs.images.opening import check_image
 from jobs.images.sources import decoded_data, image_source
 from jobs.net.image_download import check_image_url

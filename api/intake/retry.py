@@ -14,7 +14,7 @@ from jobs.creation.large_batch import make_batch
 from jobs.creation.question import copy_of
 from jobs.creation.retry import expect_current_texts
 from jobs.errors import ForbiddenError
-from jobs.images.folder_walk import is_below
+from jobs.images.allowed_roots import is_below
 from jobs.requests import path_of
 from jobs.store.tables import Batch, Job, Lane
 

@@ -29,7 +29,7 @@ LITTLE_DISK = 10_000_000_000
 def doctor(ctx: click.Context) -> None:
     """Check everything that captionq needs.
 
-    Each line says ok, or what to do. The exit status is 1 if a check fails.
+    Each line says ok, or how to mend the fault. The exit status is 1 if a check fails.
 
     \b
     Example:

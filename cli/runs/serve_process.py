@@ -98,6 +98,7 @@ def check_address(host: str, settings: Settings) -> None:
         if ipaddress.ip_address(host).is_loopback:
             return
     except ValueError:
+        # A host name. Which machines can reach it is not known, so it counts as reachable.
         pass
     raise SettingsError(
         f"{host} can be reached by other machines, and no API key is set. Set CAPTIONQ_API_KEYS, such as "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
 from jobs.errors import ForbiddenError, OutputError, OutputOccupiedError
-from jobs.images.folder_walk import is_below
+from jobs.images.allowed_roots import is_below
 
 #: Maximum bytes of a text; a larger file is not a text.
 LARGEST_TEXT = 4_000_000

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobs.images.allowed_roots import is_below
 from jobs.images.packages import package_kind
 
 #: Extensions of files in folders that are taken for images. A file that the user names is always taken.
@@ -22,13 +23,6 @@ def has_image_extension(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Check whether a file of this name counts as an image; hidden files (`._IMG_1.jpg` of other systems) do not."""
     return not name.startswith(".") and has_image_extension(name)
-
-
-def is_below(path: Path, roots: Sequence[Path]) -> bool:
-    """Check whether a path lies below one of these folders, links resolved: the rule for every path that a client may name."""
-    # `Path.resolve` raises if links lead in a circle.
-    real = Path(os.path.realpath(path))
-    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
 def find_images(

@@ -19,8 +19,8 @@ from jobs.errors import (
     InvalidBase64ImageError,
     InvalidImageURLError,
 )
+from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import find_blob
-from jobs.images.folder_walk import is_below
 from jobs.images.opening import refusal_to_read
 from jobs.net.image_download import fetch_image
 from jobs.requests import path_of

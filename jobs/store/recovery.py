@@ -9,12 +9,10 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import PoisonError
+from jobs.store.poison_limits import MAX_DEATHS
 from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import JobStatus
-
-#: Number of worker deaths at which the job that was running each time fails as `poison`: it has killed its workers.
-MAX_DEATHS = 3
 
 _job: Table = SQLModel.metadata.tables["job"]
 

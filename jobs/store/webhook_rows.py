@@ -13,9 +13,8 @@ from jobs.errors import CaptionqError
 from jobs.store.connection import reading, writing
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Webhook
+from jobs.store.webhook_retries import SCHEDULE
 
-#: Seconds from each failed attempt to the next, as Standard Webhooks proposes. After the last one the webhook is given up.
-SCHEDULE = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 #: Seconds that a claim holds: longer than an attempt, so that another process makes the same attempt only if this one dies.
 CLAIM_SECONDS = 60
 #: Maximum number of due rows read at once: large, so that the rows of one slow receiver do not hide the others.

@@ -27,15 +27,6 @@ from tests.support.scenes import save_scenes
 pytestmark = pytest.mark.timeout(400)
 
 
-@pytest.fixture
-def captionq(settings: Settings) -> Iterator[Captionq]:
-    """The command, in a data folder of the test's own; its processes end with the test."""
-    captionq = Captionq(settings)
-    know_built_in_models(settings)
-    yield captionq
-    captionq.kill_all()
-
-
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captionq]:
     """The command beside a running worker, for tests about files rather than processes: they share the worker's start."""

@@ -18,21 +18,11 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN
 from tests.acceptance.test_caption import done, start_slowly, succeeded, texts_of
-from tests.support.known_models import know_built_in_models
 from tests.support.processes import DATA_FOLDER, Captionq, ended, until
 from tests.support.scenes import save_scenes
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(400)
-
-
-@pytest.fixture
-def captionq(settings: Settings) -> Iterator[Captionq]:
-    """The command, in a data folder of the test's own; its processes end with the test."""
-    captionq = Captionq(settings)
-    know_built_in_models(settings)
-    yield captionq
-    captionq.kill_all()
 
 
 @pytest.fixture(scope="module")

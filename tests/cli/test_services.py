@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli.runs import services as services_module
+from cli.runs import worker_restarts
 from cli.runs.services import Services
 from jobs.queue import broker
 from jobs.settings import Settings
@@ -34,7 +35,7 @@ def test_a_worker_that_another_command_started_meanwhile_is_used(running: Servic
     os.kill(Captionq(settings).worker_pid(), signal.SIGKILL)
     until(lambda: not is_running(settings), "its end")
     with worker_lock(settings):
-        for _ in range(services_module.MAX_STARTS + 1):
+        for _ in range(worker_restarts.MAX_STARTS + 1):
             running.ensure()
         assert not running.own_worker
         assert not [one for one in Captionq(settings).processes() if "work" in one.info["cmdline"]]
@@ -52,9 +53,9 @@ def test_the_broker_is_kept_running_while_the_worker_rests(running: Services, se
 
 def test_a_worker_that_does_not_end_is_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kill is waited for, and the broker ends afterwards."""
-    monkeypatch.setattr(services_module, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(worker_restarts, "STOP_SECONDS", 0.01)
     running = Services(settings, with_worker=False)
-    worker = running._worker = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
+    worker = running._worker._process = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
     running.stop()
     assert worker.returncode == -signal.SIGKILL
     assert broker.find(settings) is None

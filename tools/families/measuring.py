@@ -14,7 +14,7 @@ from jobs.models.batching_verdicts import key_of, read_verdicts
 from jobs.settings import Settings
 from tools.families.asking import Asked, eight_requests
 from tools.families.model import Family
-from worker.engine import prefill_group
+from worker.engine import prefill_chunk_size
 from worker.engine.engine import Engine
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
@@ -79,11 +79,11 @@ def measure(family: Family, folder: Path, settings: Settings) -> Measured:
 @contextmanager
 def _small_chunks() -> Iterator[None]:
     """Let engines cut prompts of tiny models into chunks, as they do with those of real pictures."""
-    usual, prefill_group.MOST_TOKENS = prefill_group.MOST_TOKENS, _CHUNK
+    usual, prefill_chunk_size.MOST_TOKENS = prefill_chunk_size.MOST_TOKENS, _CHUNK
     try:
         yield
     finally:
-        prefill_group.MOST_TOKENS = usual
+        prefill_chunk_size.MOST_TOKENS = usual
 
 
 def answers(engine: Engine, asked: dict[str, Asked]) -> dict[str, list[int] | str]:

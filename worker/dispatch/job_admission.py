@@ -10,6 +10,7 @@ from rq.queue import Queue
 
 from jobs.errors import CaptionqError
 from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
+from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
@@ -17,8 +18,6 @@ from worker.dispatch.model_turns import HeldJob, ModelTurns
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.pipeline.pipeline import Pipeline
 
-#: A job whose worker died this often while the job ran is isolated: if the job is the culprit, no neighbour dies with it.
-ISOLATED_AFTER_DEATHS = 2
 #: Maximum number of jobs dequeued between two engine steps.
 MAX_DEQUEUED = 8
 #: Minimum room for bulk jobs before any is dequeued: several cost little more than one. Smaller than the group that is prepared

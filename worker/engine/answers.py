@@ -10,6 +10,7 @@ from typing import Any
 from jobs.store.store import Result
 from worker.engine.answer_quality import judge
 from worker.engine.sequences import LiveSequence, Outcome, TextDelta
+from worker.engine.token_usage import token_usage
 from worker.models.backends import Backend
 from worker.models.failures import as_captionq_error
 from worker.models.text.detokenizer import TextStream
@@ -82,9 +83,7 @@ class Answers:
         result = Result(
             text=text,
             finish_reason=reason,
-            prompt_tokens=len(sequence.prepared.ids),
-            image_tokens=sequence.prepared.image_tokens,
-            completion_tokens=len(sequence.tokens),
+            **token_usage(sequence),
             # The pipeline knows the seconds of the preparation.
             preprocess_seconds=0.0,
             prefill_seconds=first_token - sequence.admitted,

@@ -10,6 +10,7 @@ from typing import Any
 import mlx.core as mx
 
 from jobs.errors import CaptionqError
+from worker.engine import prefill_chunk_size
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill import Prefill, grouped
 from worker.engine.prefix_cache import CachedPrefix, PrefixCache
@@ -20,19 +21,14 @@ from worker.models.backends import Backend
 from worker.models.inputs import Embedded
 from worker.models.vision_tower import ImageFeatures
 
-#: Patches of one pass of the vision tower at most: about four megapixels. More gained nothing, and takes memory.
-MOST_PATCHES = 16_384
-#: Tokens of a prefill chunk at most: mlx-vlm's own default.
-MOST_TOKENS = 2048
-
 
 class PrefillContext:
     """State that all prefill groups of one model share: its speed, its prefix cache and its memory."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.encoding = TimeBudget(first=1, largest=MOST_PATCHES)
-        self.prefilling = TimeBudget(first=256, largest=MOST_TOKENS)
+        self.encoding = TimeBudget(first=1, largest=prefill_chunk_size.MOST_PATCHES)
+        self.prefilling = TimeBudget(first=prefill_chunk_size.FIRST_TOKENS, largest=prefill_chunk_size.MOST_TOKENS)
         self.prefixes = PrefixCache()
         self.memory = KVMemory()
 

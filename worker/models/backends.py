@@ -20,7 +20,7 @@ from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel
 from worker.models.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
 from worker.models.reference import Reference
-from worker.models.text.prompt_tokens import check_prompt_tokens, count_image_tokens
+from worker.models.text.prompt_limits import check_prompt_tokens, count_image_tokens
 from worker.models.vision_tower import ImageFeatures
 from worker.sampling.grammar import Constraint
 

@@ -15,7 +15,7 @@ from worker.models.reference import Reference, reference_of
 from worker.models.text import detokenizer
 from worker.models.text.chat_template import ChatTemplate
 from worker.models.text.control_tokens import ControlTokens, ShieldedPrompt
-from worker.models.text.prompt_tokens import check_control_tokens, refuse_long_text, within_context
+from worker.models.text.prompt_limits import check_control_tokens, refuse_long_text, within_context
 from worker.sampling.grammar import Constraint, Grammars
 
 #: Sequences of one prefill group at most, for models whose caches can be padded.

@@ -20,7 +20,7 @@ from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
-from worker.models.text.prompt_tokens import check_prompt_tokens
+from worker.models.text.prompt_limits import check_prompt_tokens
 from worker.pipeline.preparation import PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.images.folder_walk import find_images, is_below
+from jobs.images.allowed_roots import is_below
+from jobs.images.folder_walk import find_images
 
 
 def touch(root: Path, *names: str) -> None:

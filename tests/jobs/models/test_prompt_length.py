@@ -19,7 +19,7 @@ from jobs.settings import Settings
 from tests.support.processes import PATIENCE
 from worker.engine.sequences import Outcome
 from worker.models.backends import TextBackend
-from worker.models.text.prompt_tokens import PIECE_CHARACTERS, SHORT_TEXT
+from worker.models.text.prompt_limits import PIECE_CHARACTERS, SHORT_TEXT
 from worker.pipeline.pipeline import Pipeline
 
 #: The context of the built-in models in tokens.

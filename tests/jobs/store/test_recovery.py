@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.store.recovery import MAX_DEATHS
+from jobs.store.poison_limits import MAX_DEATHS
 from jobs.store.store import Store
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, make_job

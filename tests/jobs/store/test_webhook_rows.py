@@ -10,7 +10,8 @@ from jobs.settings import Settings
 from jobs.store.connection import open_database, writing
 from jobs.store.store import Store
 from jobs.store.tables import Webhook
-from jobs.store.webhook_rows import CLAIM_SECONDS, SCHEDULE, WebhookStore, add_webhooks
+from jobs.store.webhook_retries import SCHEDULE
+from jobs.store.webhook_rows import CLAIM_SECONDS, WebhookStore, add_webhooks
 from jobs.webhooks import message
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job

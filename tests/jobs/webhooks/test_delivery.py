@@ -16,7 +16,8 @@ from jobs.settings import Settings
 from jobs.store.connection import open_database, writing
 from jobs.store.store import Store
 from jobs.store.tables import Webhook
-from jobs.store.webhook_rows import SCHEDULE, WebhookStore
+from jobs.store.webhook_retries import SCHEDULE
+from jobs.store.webhook_rows import WebhookStore
 from jobs.webhooks import message
 from jobs.webhooks.delivery import THREADS, Deliverer
 from tests.support.postgres import both_databases

@@ -71,7 +71,7 @@ def test_neighbours_that_ask_about_one_image_encode_it_once(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second question does not encode an image that the device is still encoding for the first."""
-    monkeypatch.setattr(prefill_group, "MOST_PATCHES", 1)  # a pass of the tower for each sequence
+    monkeypatch.setattr("worker.engine.prefill_chunk_size.MOST_PATCHES", 1)  # a pass of the tower for each sequence
     backend.forget()
     counting: Any = Counting(backend)
     picture, other = (drawn.image for drawn in draw_many(2))

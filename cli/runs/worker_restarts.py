@@ -1,0 +1,76 @@
+"""The worker process of a run: started, started again when it dies, and given time to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.errors import WorkerError
+from jobs.settings import Settings
+
+#: Most starts of a worker in a row without a finished job in between.
+MAX_STARTS = 5
+#: Seconds after which a running worker counts as healthy.
+HEALTHY_AFTER = 120.0
+#: Grace in seconds: the time that the worker gets to put its jobs back before it is killed.
+STOP_SECONDS = 15.0
+
+
+class WorkerProcess:
+    """The worker that a run starts, and starts again each time it dies, at most MAX_STARTS times in a row."""
+
+    def __init__(self, settings: Settings, options: Sequence[str]) -> None:
+        self._settings = settings
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
+        self._started = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives. A process that has lived for HEALTHY_AFTER may die MAX_STARTS times again."""
+        if self._process is None or self._process.poll() is not None:
+            return False
+        if time.monotonic() - self._started > HEALTHY_AFTER:
+            self.forgive()
+        return True
+
+    def forgive(self) -> None:
+        """Forget the deaths so far: a job was finished, or the worker has run for a while."""
+        self._starts = 0
+
+    def start(self) -> None:
+        """Start the process. Raises WorkerError after MAX_STARTS deaths in a row."""
+        if self._starts >= MAX_STARTS:
+            raise WorkerError(f"The worker ended {MAX_STARTS} times in a row. Its last output: {self._last_output()}")
+        self._starts += 1
+        self._started = time.monotonic()
+        # -P: a folder named `cli` in the current directory must not be imported.
+        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work", "--until-eof"]
+        command += self._options
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def stop(self) -> None:
+        """End the process; kill it after STOP_SECONDS. Its unfinished jobs stay queued."""
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def _output(self) -> Path:
+        return self._settings.log_dir / "worker.out"
+
+    def _last_output(self) -> str:
+        words = self._output.read_text(errors="replace").strip().splitlines()
+        return words[-1] if words else f"{self._settings.log_dir} may say why."

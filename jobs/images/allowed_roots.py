@@ -1,0 +1,14 @@
+"""The rule for every path that a client may name: it lies below an allowed root, links resolved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def is_below(path: Path, roots: Sequence[Path]) -> bool:
+    """Check whether a path lies below one of these folders, links resolved: the rule for every path that a client may name."""
+    # `Path.resolve` raises if links lead in a circle.
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
