@@ -10,15 +10,15 @@ import click
 
 from cli.exit_status import INTERRUPTED
 
-#: Command → the module that holds it under the same name, in the order of the help page.
+#: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
-    "caption": "cli.commands.caption",
-    "serve": "cli.commands.serve",
-    "work": "cli.commands.work",
-    "jobs": "cli.commands.jobs",
-    "models": "cli.commands.models",
-    "bench": "cli.commands.bench",
-    "doctor": "cli.commands.doctor",
+    "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
+    "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
+    "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
+    "jobs": ("cli.commands.jobs", "List, show, cancel and retry jobs."),
+    "models": ("cli.commands.models", "List the models that need no download."),
+    "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
+    "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),
 }
 
 
@@ -31,8 +31,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[name]), name)
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         from jobs.errors import CaptionqError

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,6 @@ import click
 from jobs.request_defaults import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
-    from jobs.requests import Sampling
     from jobs.response_format import JSONSchemaFormat
 
 Decorator = Callable[[Any], Any]
@@ -50,97 +45,27 @@ def max_tokens_option(default: int) -> Decorator:
     )
 
 
-_ANSWER_OPTIONS = (
-    max_tokens_option(256),
-    click.option(
-        "--temperature",
-        type=click.FloatRange(0, 2),
-        default=0.0,
-        show_default=True,
-        help="0: always the most likely token; higher: more varied.",
-    ),
-    click.option(
-        "--top-p",
-        type=click.FloatRange(0, 1, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="Sample from the most likely tokens whose probabilities add up to this (nucleus sampling).",
-    ),
-    click.option("--seed", type=click.IntRange(0), help="Make varied answers repeatable.  [default: none]"),
-    click.option(
-        "--stop",
-        multiple=True,
-        metavar="TEXT",
-        help="End the answer before TEXT; may be given four times.  [default: none]",
-    ),
-    click.option(
-        "--json-schema",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with a JSON schema; each answer is one line of JSON that follows it.  [default: free text]",
-    ),
+#: --json-schema: a file with the schema of each answer.
+json_schema_option: Decorator = click.option(
+    "--json-schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with a JSON schema; each answer is one line of JSON that follows it.  [default: free text]",
 )
 
 
-@dataclass(frozen=True)
-class AnswerOptions:
-    """The answer's options, as typed. The properties raise click.UsageError for values that no option's type refuses."""
+def read_response_format(json_schema: Path | None) -> JSONSchemaFormat | None:
+    """Read the schema that the answers have to follow; None: free text. Raises click.UsageError."""
+    if json_schema is None:
+        return None
+    from pydantic import ValidationError
 
-    max_tokens: int
-    temperature: float
-    top_p: float
-    seed: int | None
-    stop: tuple[str, ...]
-    json_schema: Path | None
+    from jobs.response_format import JSONSchemaFormat
 
-    @property
-    def sampling(self) -> Sampling:
-        """How the next token is chosen, and when the answer ends."""
-        from pydantic import ValidationError
-
-        from jobs.requests import Sampling
-
-        try:
-            return Sampling(
-                max_tokens=self.max_tokens,
-                temperature=self.temperature,
-                top_p=self.top_p,
-                seed=self.seed,
-                stop=self.stop,
-            )
-        except ValidationError as error:
-            option = str(error.errors(include_url=False)[0]["loc"][0]).replace("_", "-")
-            raise click.UsageError(f"--{option}: {_first_reason(error)}") from error
-
-    @property
-    def response_format(self) -> JSONSchemaFormat | None:
-        """The schema that the answer has to follow. None: free text."""
-        if self.json_schema is None:
-            return None
-        from pydantic import ValidationError
-
-        from jobs.response_format import JSONSchemaFormat
-
-        try:
-            schema = json.loads(self.json_schema.read_bytes())
-            return JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": schema}})
-        except ValidationError as error:
-            raise click.UsageError(f"{self.json_schema}: {_first_reason(error)}") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise click.UsageError(f"{self.json_schema} cannot be read as JSON: {error}.") from error
-
-
-def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of an answer to a command, which takes them as its argument `answer`."""
-
-    @functools.wraps(command)
-    def with_answer(*args: Any, **options: Any) -> Any:
-        typed = {name: options.pop(name) for name in AnswerOptions.__dataclass_fields__}
-        return command(*args, answer=AnswerOptions(**typed), **options)
-
-    for option in reversed(_ANSWER_OPTIONS):
-        with_answer = option(with_answer)
-    return with_answer
-
-
-def _first_reason(error: ValidationError) -> str:
-    return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+    try:
+        schema = json.loads(json_schema.read_bytes())
+        return JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": schema}})
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise click.UsageError(f"{json_schema}: {reason}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise click.UsageError(f"{json_schema} cannot be read as JSON: {error}.") from error

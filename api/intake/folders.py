@@ -17,7 +17,7 @@ from api.schemas.folder import FolderBody, FolderOptions
 from jobs.chunks import chunked
 from jobs.creation.backpressure import check_room
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
-from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, plan_images
+from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, job_about
@@ -59,9 +59,7 @@ class FolderIntake:
             return earlier
         hooks = self._hooks(batch)
         images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
-        found = list(
-            plan_images(images, Existing(body.existing), store=self._resources.store, force=body.force, named=[real])
-        )
+        found = list(plan_images(images, body, store=self._resources.store, named=[real]))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))

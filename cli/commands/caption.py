@@ -6,42 +6,24 @@ from pathlib import Path
 
 import click
 
-from cli.options import AnswerOptions, answer_options, format_option, model_option
-from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
+from cli.model_options import SectionedCommand, model_options
+from cli.options import format_option, json_schema_option, model_option, read_response_format
+from jobs.options.caption_options import CaptionOptions
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Search subfolders.")
-@click.option(
-    "--existing",
-    type=click.Choice(["skip", "replace"]),
-    default="skip",
-    show_default=True,
-    help="Images that have a text file: skip them, or replace the texts that captionq wrote.",
-)
-@click.option("--force", is_flag=True, help="With --existing replace: also replace texts that you wrote or changed.")
 @model_option
-@click.option("--prompt", help="Prompt for each image.")
-@click.option(
-    "--preset",
-    "preset_name",
-    type=click.Choice(list(PRESETS)),
-    help=f"A ready-made prompt.  [default: {DEFAULT_PRESET}]",
-)
-@answer_options
+@model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT"})
+@json_schema_option
 @format_option("json: one object a line as results arrive.")
 @click.pass_context
 def caption(
     ctx: click.Context,
     paths: tuple[Path, ...],
-    recursive: bool,
-    existing: str,
-    force: bool,
     model: str | None,
-    prompt: str | None,
-    preset_name: str | None,
-    answer: AnswerOptions,
+    options: CaptionOptions,
+    json_schema: Path | None,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
@@ -56,23 +38,13 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
-    from jobs.creation.existing_texts import Existing
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 
-    if prompt is not None and preset_name is not None:
-        raise click.UsageError("Give either --prompt or --preset.")
-    if force and existing != "replace":
-        raise click.UsageError("--force goes with --existing replace.")
     missing = [path for path in paths if not path.is_symlink() and not path.exists()]
     if missing:
         raise click.UsageError(f"{missing[0]} does not exist.")
     settings = read_settings()
-    question = Question(
-        model=model or settings.model,
-        prompt=prompt or preset(preset_name or DEFAULT_PRESET),
-        sampling=answer.sampling,
-        response_format=answer.response_format,
-    )
-    run = CaptionRun(settings, question, as_json=output_format == "json")
-    ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing), force=force))
+    question = Question.of(options, model or settings.model, read_response_format(json_schema))
+    run = CaptionRun(settings, question, options, as_json=output_format == "json")
+    ctx.exit(run.caption(paths))

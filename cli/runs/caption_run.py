@@ -14,13 +14,14 @@ from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
-from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe
+from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.queue.events import read
 from jobs.settings import Settings
@@ -36,12 +37,13 @@ POLL_EVERY = 0.1
 class CaptionRun:
     """One `captionq caption`."""
 
-    def __init__(self, settings: Settings, question: Question, *, as_json: bool) -> None:
+    def __init__(self, settings: Settings, question: Question, options: CaptionOptions, *, as_json: bool) -> None:
         self._settings = settings
         self._question = question
+        self._options = options
         self._report = make_report(as_json=as_json)
 
-    def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing, force: bool = False) -> int:
+    def caption(self, paths: Sequence[Path]) -> int:
         """Caption the images of the paths, and print progress and summary.
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
@@ -49,7 +51,7 @@ class CaptionRun:
         self._check_model()
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
-            wanted, skipped = self._find(paths, store, recursive=recursive, existing=existing, force=force)
+            wanted, skipped = self._find(paths, store)
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
                 description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
@@ -71,13 +73,11 @@ class CaptionRun:
         if model.name == "demo":
             self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
-    def _find(
-        self, paths: Sequence[Path], store: Store, *, recursive: bool, existing: Existing, force: bool
-    ) -> tuple[list[PendingImage], list[SkippedImage]]:
+    def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(paths, recursive=recursive, left_out=self._report.left_out)
-        for one in plan_images(images, existing, store=store, force=force, named=paths):
+        images = find_images(paths, recursive=self._options.recursive, left_out=self._report.left_out)
+        for one in plan_images(images, self._options, store=store, named=paths):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
@@ -15,17 +14,11 @@ from jobs.captions.temporary_files import sweep_stale
 from jobs.captions.text_files import fingerprint, is_own, read_output, shown
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
+from jobs.options.composition import CompositionOptions
 from jobs.store.store import Store
 
 #: Images whose texts are looked up in the store by one query.
 IMAGES_A_LOOKUP = 500
-
-
-class Existing(StrEnum):
-    """The treatment of an image that has its text file already."""
-
-    SKIP = "skip"  #: the image is left out, at no cost
-    REPLACE = "replace"  #: the image is captioned again, and the new text replaces a file that captionq wrote
 
 
 @dataclass(frozen=True)
@@ -54,15 +47,14 @@ class WrittenByHand(SkippedImage):
 
 
 def plan_images(
-    images: Iterable[Path], existing: Existing, *, store: Store, force: bool = False, named: Sequence[Path] = ()
+    images: Iterable[Path], options: CompositionOptions, *, store: Store, named: Sequence[Path] = ()
 ) -> Iterator[PendingImage | SkippedImage]:
     """Decide for each image whether it needs a text, or is skipped because of the text that it has.
 
     Args:
         images: in any order; an image that is named in two ways comes out once.
-        existing: with REPLACE only texts that captionq wrote are replaced.
+        options: say which texts stay.
         store: knows the texts that captionq wrote.
-        force: with REPLACE, also replace texts that a person wrote or changed.
         named: files and folders that the user named; none of these is ever taken for a text.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
@@ -74,21 +66,21 @@ def plan_images(
                 yield PendingImage(image, output)
                 continue
             own = written.get(output.as_uri(), set())
-            if own and existing is Existing.SKIP:
+            if own and options.existing == "skip":
                 yield SkippedImage(image, output)
                 continue
             try:
                 if _identity(output) in sources:
                     raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
-                content = _content(output, existing)
+                content = _content(output, options)
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
-            yield _judge(image, output, content, own, existing, force=force)
+            yield _judge(image, output, content, own, options)
 
 
-def _content(output: Path, existing: Existing) -> bytes | None:
-    if existing is Existing.SKIP and output.is_symlink() and output.exists():
+def _content(output: Path, options: CompositionOptions) -> bytes | None:
+    if options.existing == "skip" and output.is_symlink() and output.exists():
         # Nothing will be written there, so a link to a text counts as a text.
         with suppress(OutputOccupiedError):
             return read_output(Path(os.path.realpath(output)))
@@ -96,11 +88,11 @@ def _content(output: Path, existing: Existing) -> bytes | None:
 
 
 def _judge(
-    image: Path, output: Path, content: bytes | None, own: Collection[str], existing: Existing, *, force: bool
+    image: Path, output: Path, content: bytes | None, own: Collection[str], options: CompositionOptions
 ) -> PendingImage | SkippedImage:
-    if content is None or force or (existing is Existing.REPLACE and is_own(content, own)):
+    if content is None or options.force or (options.existing == "replace" and is_own(content, own)):
         return PendingImage(image, output, before=fingerprint(content))
-    return SkippedImage(image, output) if existing is Existing.SKIP else WrittenByHand(image, output)
+    return SkippedImage(image, output) if options.existing == "skip" else WrittenByHand(image, output)
 
 
 def _with_outputs(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from jobs.creation.existing_texts import PendingImage
+from jobs.options.caption_options import QuestionOptions
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
 from jobs.store.tables import Batch, Job, Lane
@@ -20,6 +22,11 @@ class Question:
     sampling: Sampling
     #: None: free text.
     response_format: ResponseFormat | None = None
+
+    @classmethod
+    def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
+        """Make the question that the options of a run ask."""
+        return cls(model, options.wording, options.sampling, response_format)
 
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""

@@ -95,3 +95,11 @@ def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
     assert name.removeprefix("CAPTIONQ_").lower() in result.output.lower()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_on_the_help_page_is_the_command_s_own(name: str) -> None:
+    """The page is written without importing the commands, and says what their own pages say first."""
+    command = captionq.get_command(click.Context(captionq), name)
+    assert command is not None
+    assert command.get_short_help_str(80) == COMMANDS[name][1]

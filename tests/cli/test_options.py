@@ -8,8 +8,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from api.schemas.folder import FolderBody
+from cli.commands.caption import caption
 from cli.main import captionq
-from cli.options import AnswerOptions, answer_options
+from cli.model_options import model_options
+from cli.options import read_response_format
+from jobs.options.caption_options import CaptionOptions
+from jobs.options.sampling import SamplingOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from tests.support.command_output import output
@@ -49,8 +54,8 @@ def test_options_that_no_answer_can_meet_are_refused_before_anything_is_queued(
     ("options", "status", "reason"),
     [
         (["nowhere.jpg"], 2, "nowhere.jpg does not exist."),
-        (["photo.jpg", "--prompt", "What?", "--preset", "tags"], 2, "Give either --prompt or --preset."),
-        (["photo.jpg", "--force"], 2, "--force goes with --existing replace."),
+        (["photo.jpg", "--prompt", "What?", "--preset", "tags"], 2, "Give either a prompt or a preset, not both."),
+        (["photo.jpg", "--force"], 2, "force goes with existing: replace."),
         (["photo.jpg", "--model", "no-such-model"], 1, "no-such-model"),
         (["photo.jpg", "--model", "demo-text"], 1, "text-only"),
     ],
@@ -78,17 +83,28 @@ def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
     """Each option arrives under its own name."""
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "null"}}}')
-    got: list[AnswerOptions] = []
+    got: list[SamplingOptions] = []
 
     @click.command
-    @answer_options
-    def ask(answer: AnswerOptions) -> None:
-        got.append(answer)
+    @model_options(SamplingOptions, parameter="options")
+    def ask(options: SamplingOptions) -> None:
+        got.append(options)
 
     typed = ["--max-tokens", "9", "--temperature", "0.5", "--top-p", "0.8", "--seed", "3", "--stop", ".", "--stop", "!"]
-    output(CliRunner().invoke(ask, [*typed, "--json-schema", str(schema)]))
+    output(CliRunner().invoke(ask, typed))
     output(CliRunner().invoke(ask, []))
     assert got[0].sampling == Sampling(max_tokens=9, temperature=0.5, top_p=0.8, seed=3, stop=(".", "!"))
-    assert got[0].response_format is not None
-    assert list(got[0].response_format.json_schema.schema_["properties"]) == ["b", "a"]
-    assert (got[1].sampling, got[1].response_format) == (Sampling(), None)
+    assert got[1].sampling == Sampling()
+    followed = read_response_format(schema)
+    assert followed is not None
+    assert list(followed.json_schema.schema_["properties"]) == ["b", "a"]
+    assert read_response_format(None) is None
+
+
+def test_every_field_of_the_run_s_options_has_an_option_and_a_description() -> None:
+    """The command line and the body of POST /v1/folders offer the same."""
+    flags = {param.name for param in caption.params}
+    for name, field in CaptionOptions.model_fields.items():
+        assert name in flags
+        assert field.description
+        assert name in FolderBody.model_fields

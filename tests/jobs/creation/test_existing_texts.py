@@ -11,16 +11,20 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
-from jobs.creation.existing_texts import Existing, PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question, job_about
 from jobs.creation.retry import resubmit
+from jobs.options.composition import CompositionOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
 
+SKIP = CompositionOptions()
+REPLACE = CompositionOptions(existing="replace")
+FORCE = CompositionOptions(existing="replace", force=True)
 QUESTION = Question("demo", "Describe this image.", Sampling())
 
 
@@ -45,15 +49,15 @@ def caption(store: Store, image: Path, text: str) -> Job:
 
 
 def judged(
-    images: Sequence[Path], existing: Existing, store: Store, *, force: bool = False, named: Sequence[Path] = ()
+    images: Sequence[Path], options: CompositionOptions, store: Store, *, named: Sequence[Path] = ()
 ) -> list[PendingImage | SkippedImage]:
     """Decide about the images."""
-    return list(plan_images(images, existing, store=store, force=force, named=named))
+    return list(plan_images(images, options, store=store, named=named))
 
 
-def refused(store: Store, image: Path, existing: Existing, *, named: Sequence[Path] = ()) -> str:
+def refused(store: Store, image: Path, options: CompositionOptions, *, named: Sequence[Path] = ()) -> str:
     """Return the reason why an image can have no text."""
-    [found] = judged([image], existing, store, force=existing is Existing.REPLACE, named=named)
+    [found] = judged([image], options, store, named=named)
     assert isinstance(found, PendingImage)
     assert found.refusal is not None
     assert found.refusal.code == "output_occupied"
@@ -65,7 +69,7 @@ def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -
     images = pictures(tmp_path, 4)
     caption(store, images[0], "an answer")
     images[2].with_suffix(".txt").write_text("by hand")
-    found = judged(images, Existing.SKIP, store)
+    found = judged(images, SKIP, store)
     texts = [image.with_suffix(".txt") for image in images]
     assert found == [
         SkippedImage(images[0], texts[0]),
@@ -84,14 +88,14 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     caption(store, images[0], "a newer answer")
     texts[1].write_text("an answer!\n")
     texts[2].write_text("an answer\n")
-    found = judged(images, Existing.REPLACE, store)
+    found = judged(images, REPLACE, store)
     assert found == [
         PendingImage(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
         WrittenByHand(images[1], texts[1]),
         WrittenByHand(images[2], texts[2]),
         PendingImage(images[3], texts[3]),
     ]
-    forced = judged(images, Existing.REPLACE, store, force=True)
+    forced = judged(images, FORCE, store)
     assert [one.before for one in forced if isinstance(one, PendingImage)] == [
         fingerprint(b"a newer answer\n"),
         fingerprint(b"an answer!\n"),
@@ -100,23 +104,23 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     ]
 
 
-@pytest.mark.parametrize("existing", list(Existing))
-def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, existing: Existing) -> None:
+@pytest.mark.parametrize("options", [SKIP, FORCE], ids=["skip", "force"])
+def test_what_is_no_text_is_an_error_of_its_image(store: Store, tmp_path: Path, options: CompositionOptions) -> None:
     """A folder, a link, a special file or a picture is in the text's place; force makes no difference."""
     image = pictures(tmp_path, 1)[0]
     draw(1).image.save(image)
     text = image.with_suffix(".txt")
     text.mkdir()
-    assert refused(store, image, existing).startswith("0.txt is a folder")
+    assert refused(store, image, options).startswith("0.txt is a folder")
     text.rmdir()
     text.symlink_to(image)
-    assert refused(store, image, existing).startswith("0.txt is a link")
+    assert refused(store, image, options).startswith("0.txt is a link")
     text.unlink()
     os.mkfifo(text)
-    assert refused(store, image, existing).startswith("0.txt is a special file")
+    assert refused(store, image, options).startswith("0.txt is a special file")
     text.unlink()
     draw(1).image.save(text, format="png")
-    assert refused(store, image, existing).startswith("0.txt is a picture")
+    assert refused(store, image, options).startswith("0.txt is a picture")
 
 
 def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Store, tmp_path: Path) -> None:
@@ -127,29 +131,29 @@ def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Stor
     (tmp_path / "texts" / "0.txt").write_text("by hand")
     texts[0].symlink_to(tmp_path / "texts" / "0.txt")
     texts[1].symlink_to(tmp_path / "nowhere")
-    assert judged(images[:1], Existing.SKIP, store) == [SkippedImage(images[0], texts[0])]
-    assert refused(store, images[0], Existing.REPLACE).startswith("0.txt is a link")
-    assert refused(store, images[1], Existing.SKIP).startswith("1.txt is a link")
+    assert judged(images[:1], SKIP, store) == [SkippedImage(images[0], texts[0])]
+    assert refused(store, images[0], FORCE).startswith("0.txt is a link")
+    assert refused(store, images[1], SKIP).startswith("1.txt is a link")
 
 
-@pytest.mark.parametrize("existing", list(Existing))
-def test_an_image_that_was_named_is_never_taken_for_a_text(store: Store, tmp_path: Path, existing: Existing) -> None:
+@pytest.mark.parametrize("options", [SKIP, FORCE], ids=["skip", "force"])
+def test_an_image_that_was_named_is_never_taken_for_a_text(
+    store: Store, tmp_path: Path, options: CompositionOptions
+) -> None:
     """Neither its content nor the form of its path matters; a picture called .txt gets its own text."""
     image = pictures(tmp_path, 1)[0]
     source = tmp_path / "0.txt"
     source.write_text("no picture")
     (tmp_path / "folder").mkdir()
     named = [image, tmp_path / "folder" / ".." / "0.txt"]
-    assert (
-        refused(store, image, existing, named=named) == "0.txt is one of the images, so no text can be written there."
-    )
-    assert judged([source], existing, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
+    assert refused(store, image, options, named=named) == "0.txt is one of the images, so no text can be written there."
+    assert judged([source], options, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
 
 
 def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: Path) -> None:
     """Two jobs would write one file."""
     image = pictures(tmp_path, 1)[0]
-    assert len(judged([image, image], Existing.SKIP, store)) == 1
+    assert len(judged([image, image], SKIP, store)) == 1
 
 
 def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
@@ -158,7 +162,7 @@ def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
     """The row has the reason, and an end that followers see; the other image waits for the worker."""
     images = pictures(tmp_path, 2)
     images[0].with_suffix(".txt").mkdir()
-    wanted = [one for one in judged(images, Existing.SKIP, store) if isinstance(one, PendingImage)]
+    wanted = [one for one in judged(images, SKIP, store) if isinstance(one, PendingImage)]
     batch = Batch(description="test", model="demo")
     submit(wanted, QUESTION, batch, store=store, connection=connection)
     rows = store.jobs(batch_id=batch.id)

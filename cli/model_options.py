@@ -1,0 +1,129 @@
+"""Options of the command line made from the fields of a model in `jobs/options`: `max_tokens` becomes `--max-tokens`."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic.fields import FieldInfo
+
+M = TypeVar("M", bound="BaseModel")
+
+
+class SectionedOption(click.Option):
+    """An option that stands in a section of the help page."""
+
+    def __init__(self, *args: Any, section: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.section = section
+
+
+class SectionedCommand(click.Command):
+    """A command whose help page has a section for each group of options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections in the order of their first options; options without a section come last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
+                title = param.section if isinstance(param, SectionedOption) else "Options"
+                sections.setdefault(title, []).append(record)
+        for title in sorted(sections, key=lambda title: title == "Options"):
+            with formatter.section(title):
+                formatter.write_dl(sections[title])
+
+
+def model_options(
+    model: type[M], *, parameter: str, metavars: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option for each field of a model to a command, which takes the validated model as its argument `parameter`.
+
+    A value that the model refuses ends the command with a usage error that names the option. A boolean field that is true by
+    default becomes `--recursive/--no-recursive`.
+
+    Args:
+        model: each of its fields has a description, which is the option's help.
+        parameter: name of the command's argument.
+        metavars: by field, the placeholder of the option's value in the help.
+    """
+    metavars = metavars or {}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_options(*args: Any, **values: Any) -> Any:
+            typed = {name: values.pop(name) for name in model.model_fields}
+            return command(*args, **{parameter: _validated(model, typed)}, **values)
+
+        for name in reversed(model.model_fields):
+            option = _option(name, model.model_fields[name], section=_section(model, name), metavar=metavars.get(name))
+            with_options = option(with_options)
+        return with_options
+
+    return decorate
+
+
+def _validated(model: type[M], typed: dict[str, Any]) -> M:
+    from pydantic import ValidationError
+
+    try:
+        return model(**typed)
+    except ValidationError as error:
+        raise click.UsageError(_reason(error)) from error
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{_flag(str(first['loc'][0]))}: {message}" if first["loc"] else message
+
+
+def _section(model: type[BaseModel], name: str) -> str:
+    """Return the SECTION of the class that declares the field."""
+    return next(str(vars(base)["SECTION"]) for base in model.__mro__ if name in vars(base).get("__annotations__", {}))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
+    kind, repeated = _kind(field.annotation)
+    default = field.get_default(call_default_factory=True)
+    shared |= {"help": field.description, "cls": SectionedOption}
+    if kind is bool:
+        flags = f"{_flag(name)}/--no-{name.replace('_', '-')}" if default else _flag(name)
+        return click.option(flags, name, default=default, show_default=bool(default), is_flag=True, **shared)
+    if repeated or default is None:
+        shared["help"] = f"{field.description}  [default: none]"
+    else:
+        shared |= {"default": default, "show_default": True}
+    return click.option(_flag(name), name, multiple=repeated, type=_click_type(kind, field), **shared)
+
+
+def _kind(annotation: Any) -> tuple[Any, bool]:
+    """Return the type of one value, and whether the option may be repeated."""
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return _kind(next(one for one in get_args(annotation) if one is not type(None)))
+    if get_origin(annotation) in (tuple, list):
+        return _kind(get_args(annotation)[0])[0], True
+    return annotation, False
+
+
+def _click_type(kind: Any, field: FieldInfo) -> Any:
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    limits = {key: getattr(one, key) for one in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(one, key)}
+    if kind is int and limits:
+        return click.IntRange(limits.get("ge"), limits.get("le"))
+    if kind is float and limits:
+        least, most = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+        return click.FloatRange(least, most, min_open="gt" in limits, max_open="lt" in limits)
+    return kind
