@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from jobs.creation.existing_texts import PendingImage
 from jobs.options.caption_options import QuestionOptions
+from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
 from jobs.store.tables import Batch, Job, Lane
@@ -22,11 +24,13 @@ class Question:
     sampling: Sampling
     #: None: free text.
     response_format: ResponseFormat | None = None
+    delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
 
     @classmethod
     def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
         """Make the question that the options of a run ask."""
-        return cls(model, options.wording, options.sampling, response_format)
+        delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
+        return cls(model, options.wording, options.sampling, response_format, delivery)
 
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
@@ -41,13 +45,14 @@ class Question:
 
 def job_about(pending: PendingImage, question: Question, batch: Batch, roots: str | None = None) -> Job:
     """Make the row of one image of a batch. `roots`: see `Job.roots`."""
-    request = question.about(pending.image)
+    request, delivery = question.about(pending.image), question.delivery.stored
     return Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
         request=request.model_dump_json(),
-        digest=request.digest,
+        digest=request.digest if delivery is None else digest_with(request.digest, delivery),
+        delivery=delivery,
         source=pending.image.as_uri(),
         output=pending.output.as_uri(),
         output_before=pending.before,
@@ -57,7 +62,12 @@ def job_about(pending: PendingImage, question: Question, batch: Batch, roots: st
     )
 
 
+def digest_with(digest: str, delivery: str) -> str:
+    """Return the digest of a request whose answer is delivered in another way than the default."""
+    return hashlib.sha256(f"{digest} {delivery}".encode()).hexdigest()[:16]
+
+
 def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
     """Make a new job that asks the same. `roots`: see `Job.roots`."""
-    asked = {"model", "request", "digest", "source", "output", "output_before", "lane", "streamed"}
+    asked = {"model", "request", "digest", "source", "output", "output_before", "delivery", "lane", "streamed"}
     return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.options.composition import CompositionOptions
+from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompt import PromptOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
@@ -12,5 +12,5 @@ class QuestionOptions(SamplingOptions, PromptOptions):
     """Options of the question about each image."""
 
 
-class CaptionOptions(QuestionOptions, CompositionOptions, SelectionOptions):
+class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions):
     """Options of a run over images that lie in folders. An upload takes only the `QuestionOptions`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Text
 from sqlmodel import Field, SQLModel
 
+from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request
 
 
@@ -95,7 +96,7 @@ class Job(SQLModel, table=True):
     model: str
     #: The `Request` as JSON.
     request: str = Field(sa_column=Column(Text, nullable=False))
-    #: Equal for equal requests (`Request.digest`).
+    #: Equal for equal requests (`Request.digest`) with equal deliveries.
     digest: str
     #: The image's file address (`file:///…`): unlike a path, an address can hold every file name.
     source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
@@ -106,6 +107,8 @@ class Job(SQLModel, table=True):
     output_before: str | None = None
     #: The file's content that the job's text replaced.
     previous_text: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    #: JSON of the `DeliveryOptions` that differ from the defaults; None: none does.
+    delivery: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: Whether the job's events, tokens among them, are published as they happen.
     streamed: bool = False
     #: The folders below which the job's images may be read, as a JSON list; None: the folders that the worker allows.
@@ -146,6 +149,10 @@ class Job(SQLModel, table=True):
     def parsed_roots(self) -> list[Path] | None:
         """Return the folders below which the job's images may be read; None: the folders that the worker allows."""
         return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
+
+    def parsed_delivery(self) -> DeliveryOptions:
+        """Return the options for the way from the answer to files."""
+        return DeliveryOptions() if self.delivery is None else DeliveryOptions.model_validate_json(self.delivery)
 
     def parsed_request(self) -> Request:
         """Return the request."""
