@@ -1,0 +1,38 @@
+"""Templates with fields in braces: `{trigger}, {caption}`. `{{` and `}}` are braces themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+
+#: Fields that name the file: known without opening it.
+FILE_FIELDS = frozenset({"name", "stem", "folder"})
+#: Fields that the image's own metadata or its `.xmp` sidecar holds; empty where they hold none.
+METADATA_FIELDS = frozenset({"date", "camera", "lens", "place", "title", "keywords", "people"})
+#: Fields of a prompt. `caption` is the text that the image has already.
+PROMPT_FIELDS = FILE_FIELDS | METADATA_FIELDS | {"caption"}
+#: Fields of the text's template. `caption` is the new answer.
+TEXT_FIELDS = FILE_FIELDS | METADATA_FIELDS | {"caption", "trigger"}
+
+
+def fields_of(template: str) -> set[str]:
+    """Return the names of a template's fields. Raises ValueError for a brace that is not closed."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def check_template(template: str, allowed: frozenset[str]) -> None:
+    """Check that a template has only fields of these names, without formats or attributes. Raises ValueError."""
+    for _, name, spec, conversion in Formatter().parse(template):
+        if name is None:
+            continue
+        if spec or conversion or name not in allowed:
+            shown = "".join(part for part in (name, conversion and f"!{conversion}", spec and f":{spec}") if part)
+            fields = ", ".join(sorted(allowed))
+            raise ValueError(f"{{{shown}}} is not a field. The fields are: {fields}; write {{{{ for a brace.")
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put the values into a checked template. Values are not searched for fields."""
+    return "".join(
+        literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template)
+    )
