@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.images.xmp import parse_xmp
 
 if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
+    from PIL import Image
 
 #: Maximum characters of a value: file names, prompts and rows hold it.
 MAX_CHARACTERS = 1_000
@@ -48,7 +48,7 @@ class ImageMetadata:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def read_metadata(image: ImageFile, path: Path | None) -> ImageMetadata:
+def read_metadata(image: Image.Image, path: Path | None) -> ImageMetadata:
     """Read the metadata of an opened image.
 
     Args:
@@ -70,7 +70,7 @@ def sidecar_names(image: str) -> tuple[str, str]:
     return f"{image}.xmp", os.path.splitext(image)[0] + ".xmp"  # noqa: PTH122
 
 
-def _from_exif(image: ImageFile) -> dict[str, str]:
+def _from_exif(image: Image.Image) -> dict[str, str]:
     exif = image.getexif()
     details = exif.get_ifd(_EXIF)
     make, model = _text(exif.get(_MAKE)), _text(exif.get(_MODEL))
@@ -100,9 +100,10 @@ def _place(gps: dict[int, Any]) -> str:
     return f"{latitude:.4f}, {longitude:.4f}"
 
 
-def _from_iptc(image: ImageFile) -> dict[str, str]:
-    from PIL import IptcImagePlugin
+def _from_iptc(image: Image.Image) -> dict[str, str]:
+    from PIL import ImageFile, IptcImagePlugin
 
+    assert isinstance(image, ImageFile.ImageFile)
     found = IptcImagePlugin.getiptcinfo(image) or {}
     keywords = found.get(_IPTC_KEYWORDS, [])
     words = keywords if isinstance(keywords, list) else [keywords]
@@ -113,7 +114,7 @@ def _from_iptc(image: ImageFile) -> dict[str, str]:
     }
 
 
-def _from_xmp(image: ImageFile) -> dict[str, str]:
+def _from_xmp(image: Image.Image) -> dict[str, str]:
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return parse_xmp(packet.encode() if isinstance(packet, str) else packet) if packet else {}
 

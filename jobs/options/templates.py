@@ -1,7 +1,12 @@
-"""Templates with fields in braces: `{trigger}, {caption}`. `{{` and `}}` are braces themselves."""
+"""Templates with fields in braces: `{trigger}, {caption}`.
+
+A text's template is strict: `{{` and `}}` are braces themselves, and every other brace belongs to a field. A prompt may hold JSON, so
+only the names of fields are replaced there.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from string import Formatter
 
@@ -13,6 +18,8 @@ METADATA_FIELDS = frozenset({"date", "camera", "lens", "place", "title", "keywor
 PROMPT_FIELDS = FILE_FIELDS | METADATA_FIELDS | {"caption"}
 #: Fields of the text's template. `caption` is the new answer.
 TEXT_FIELDS = FILE_FIELDS | METADATA_FIELDS | {"caption", "trigger"}
+
+_IN_PROMPT = re.compile(r"\{(" + "|".join(sorted(PROMPT_FIELDS)) + r")\}")
 
 
 def fields_of(template: str) -> set[str]:
@@ -36,3 +43,13 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return "".join(
         literal + ("" if name is None else values[name]) for literal, name, _, _ in Formatter().parse(template)
     )
+
+
+def prompt_fields(prompt: str) -> set[str]:
+    """Return the names of the fields in a prompt."""
+    return set(_IN_PROMPT.findall(prompt))
+
+
+def fill_prompt(prompt: str, values: Mapping[str, str]) -> str:
+    """Put the values of its fields into a prompt. Values are not searched for fields."""
+    return _IN_PROMPT.sub(lambda found: values[found[1]], prompt)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.options.composition import CompositionOptions
-from jobs.options.templates import TEXT_FIELDS, check_template, fields_of, fill
+from jobs.options.templates import TEXT_FIELDS, check_template, fields_of, fill, fill_prompt, prompt_fields
 
 
 @given(st.text(), st.text())
@@ -45,3 +45,11 @@ def test_options_that_would_lose_words_are_refused(options: dict[str, object], r
 def test_fields_are_found() -> None:
     """Doubled braces hold none."""
     assert fields_of("{name} {{stem}} {date}") == {"name", "date"}
+
+
+def test_a_prompt_may_hold_braces_of_its_own() -> None:
+    """Only the names of fields are replaced."""
+    prompt = 'Answer as {"people": [...]} about {name}, {stem} and {other}.'
+    assert prompt_fields(prompt) == {"name", "stem"}
+    filled = fill_prompt(prompt, {"name": "{stem}.jpg", "stem": "{stem}"})
+    assert filled == 'Answer as {"people": [...]} about {stem}.jpg, {stem} and {other}.'
