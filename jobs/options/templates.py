@@ -1,7 +1,7 @@
 """Templates with fields in braces: `{trigger}, {caption}`.
 
-A text's template is strict: `{{` and `}}` are braces themselves, and every other brace belongs to a field. A prompt may hold JSON, so
-only the names of fields are replaced there.
+A text's template is strict: `{{` and `}}` are braces themselves, and every other brace belongs to a field. Prompts may hold JSON,
+so only the names of fields are replaced there.
 """
 
 from __future__ import annotations
