@@ -137,6 +137,8 @@ class Request(Part):
     sampling: Sampling = Sampling()
     #: None: free text.
     response_format: ResponseFormat | None = None
+    #: Whether an answer to the same question about the same pixels may be given again.
+    cache: bool = True
 
     @field_validator("response_format")
     @classmethod
@@ -158,6 +160,8 @@ class Request(Part):
         excluded: dict[str, bool | set[str]] = {"sampling": unused}
         if self.response_format is None:
             excluded["response_format"] = True
+        if self.cache:
+            excluded["cache"] = True
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
 
     @classmethod
@@ -169,6 +173,7 @@ class Request(Part):
         prompt: str,
         sampling: Sampling,
         response_format: ResponseFormat | None = None,
+        cache: bool = True,
     ) -> Self:
         """Ask `prompt` about an image file with an absolute path, or about the image at an address."""
         part = ImagePart(image_url=ImageURL(url=image if isinstance(image, str) else image.as_uri()))
@@ -177,4 +182,5 @@ class Request(Part):
             messages=[Message(role="user", content=[part, TextPart(text=prompt)])],
             sampling=sampling,
             response_format=response_format,
+            cache=cache,
         )

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     #: Decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is no smaller than `max_pixels` needs: several times faster, and the
     #: pixels differ a little from those of a full decode scaled down.
     jpeg_draft: bool = True
+    #: Answer a question that was asked before, about the same pixels and with the same settings, from the database.
+    cache: bool = True
 
     #: Private networks (`192.168.1.0/24`) that images may be downloaded from and webhooks sent to, also without TLS. Every other
     #: address has to be public, and https.

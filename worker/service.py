@@ -19,6 +19,7 @@ from jobs.errors import CaptionqError, WorkerError, first_line
 from jobs.queue import broker
 from jobs.settings import Settings
 from jobs.store.connection import is_away
+from jobs.store.result_cache import ResultCache
 from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
 from worker.dispatch.metal_worker import MetalWorker
@@ -56,7 +57,7 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
         if until_eof:
             threading.Thread(target=_stop_at_eof, args=(settings,), name="owner", daemon=True).start()
         store = Store(settings)
-        pipeline = Pipeline(settings)
+        pipeline = Pipeline(settings, ResultCache(store.engine).find if settings.cache else None)
         try:
             _work(settings, store, pipeline, burst=burst)
         finally:

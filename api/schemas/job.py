@@ -40,6 +40,7 @@ class JobObject(BaseModel):
     finished_at: float | None
     seconds: Seconds
     quality: str | None = Field(description="A defect of the answer: empty or repetition")
+    cached: bool = Field(description="Whether the answer is an earlier job's to the same question, with its usage")
     result: ChatCompletion | None
     error: ErrorDetail | None = Field(description="Why the job failed")
 
@@ -60,6 +61,7 @@ def job_object(job: Job) -> JobObject:
         {
             **job.model_dump(include={"id", "status", "lane", "attempts", "created_at", "started_at", "finished_at"}),
             "quality": job.quality,
+            "cached": job.cached,
             "batch": job.batch_id,
             "model": public_name(job.model),
             "source": source_name(job),

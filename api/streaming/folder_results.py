@@ -35,6 +35,7 @@ COLUMNS = (
     "text",
     "finish_reason",
     "quality",
+    "cached",
     "prompt_tokens",
     "completion_tokens",
     "error_code",
@@ -53,6 +54,7 @@ def result_of(job: Job, batch: Batch) -> dict[str, Any]:
         "text": job.text if job.status == JobStatus.SUCCEEDED else None,
         "finish_reason": job.finish_reason,
         "quality": job.quality,
+        "cached": job.cached,
         "usage": usage_of(job).model_dump() if job.status == JobStatus.SUCCEEDED else None,
         "error": None if error is None else error.model_dump(),
     }

@@ -160,7 +160,8 @@ def _window(samples: list[tuple[float, float, bool, str]], begin: float, end: fl
 
 
 def _environment(task: Task, settings: Settings) -> dict[str, str]:
-    return {**task.environment, "CAPTIONQ_DATA_DIR": str(settings.data_dir)}
+    # Without the result cache: the pictures of one run come again in the next.
+    return {**task.environment, "CAPTIONQ_DATA_DIR": str(settings.data_dir), "CAPTIONQ_CACHE": "false"}
 
 
 def _broker_answers(settings: Settings) -> bool:

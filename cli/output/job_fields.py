@@ -21,6 +21,7 @@ def as_json(job: Job) -> dict[str, object]:
         "previous_text": previous_text(job),
         "finish_reason": job.finish_reason,
         "quality": job.quality,
+        "cached": job.cached,
         "logprobs": json.loads(job.logprobs) if job.logprobs else None,
         "usage": {
             "prompt_tokens": job.prompt_tokens,

@@ -44,6 +44,8 @@ class Report(ABC):
         self._prompt_tokens = 0
         self._image_tokens = 0
         self._completion_tokens = 0
+        #: Images whose answers came from the result cache.
+        self._cached = 0
         #: Images without a job of this run: another run or request asks something else about them.
         self.refused = 0
         self._failures: list[Job] = []
@@ -66,6 +68,7 @@ class Report(ABC):
         """Count a job of the run that has ended."""
         if job.status == JobStatus.SUCCEEDED:
             self.captioned += 1
+            self._cached += job.cached
             self._prompt_tokens += job.prompt_tokens or 0
             self._image_tokens += job.image_tokens or 0
             self._completion_tokens += job.completion_tokens or 0
@@ -120,6 +123,8 @@ class Report(ABC):
                 f"Tokens: {self._prompt_tokens:,} prompt ({self._image_tokens:,} image), "
                 f"{self._completion_tokens:,} completion"
             )
+        if self._cached:
+            self._say(f"{counted(self._cached, 'answer')} from the cache: --no-cache generates them again")
         if self.by_hand:
             were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
             self._say(f"{counted(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")

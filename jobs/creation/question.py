@@ -25,12 +25,14 @@ class Question:
     #: None: free text.
     response_format: ResponseFormat | None = None
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
+    #: Whether an earlier answer may be given again.
+    cache: bool = True
 
     @classmethod
     def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
         """Make the question that the options of a run ask."""
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
-        return cls(model, options.wording, options.sampling, response_format, delivery)
+        return cls(model, options.wording, options.sampling, response_format, delivery, options.cache)
 
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
@@ -40,6 +42,7 @@ class Question:
             prompt=self.prompt,
             sampling=self.sampling,
             response_format=self.response_format,
+            cache=self.cache,
         )
 
 

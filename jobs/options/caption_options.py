@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompt import PromptOptions
+from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
 
 
-class QuestionOptions(SamplingOptions, PromptOptions):
+class QuestionOptions(ReuseOptions, SamplingOptions, PromptOptions):
     """Options of the question about each image."""
 
 

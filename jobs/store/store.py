@@ -48,6 +48,10 @@ class Result:
     quality: str | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None
+    #: The key of the question in the result cache (`worker/pipeline/answer_cache.py`); None: it is not cached.
+    cache_key: str | None = None
+    #: Whether the answer is that of an earlier job, with that job's usage.
+    cached: bool = False
 
 
 class Store(JobQueries):

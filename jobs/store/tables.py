@@ -83,6 +83,7 @@ class Job(SQLModel, table=True):
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
         Index("job_idempotency_key", "idempotency_key", unique=True),
+        Index("job_cache_key", "cache_key"),
         # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
         Index("job_output", "output", postgresql_using="hash"),
     )
@@ -135,6 +136,10 @@ class Job(SQLModel, table=True):
     quality: str | None = None
     #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: The key of the question in the result cache; None: the answer is not given again.
+    cache_key: str | None = None
+    #: Whether the answer is that of an earlier job, with that job's usage.
+    cached: bool = False
     #: Number of token ids in the prompt, image tokens included.
     prompt_tokens: int | None = None
     image_tokens: int | None = None

@@ -90,6 +90,7 @@ class Answers:
             decode_seconds=now - first_token,
             quality=judge(text, sequence.ids, reason),
             logprobs=self._logprobs(sequence, sequence.tokens),
+            cache_key=sequence.prepared.cache_key,
         )
         return Outcome(sequence.key, result, tokens=tuple(sequence.tokens))
 

@@ -27,6 +27,8 @@ class Prepared:
     #: A key for each image, or one key for all images, equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
     response_format: ResponseFormat | None = None
+    #: The key in the result cache; None: the answer is not given again.
+    cache_key: str | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
 

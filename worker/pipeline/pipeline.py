@@ -15,12 +15,14 @@ from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.settings import Settings
+from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.prompt_limits import check_prompt_tokens
+from worker.pipeline.answer_cache import FindAnswer, cache_key
 from worker.pipeline.preparation import PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
 
@@ -31,8 +33,10 @@ URGENT_ROOM = 64
 class Pipeline:
     """One resident model, its engine, and the requests that are being prepared for it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, find_answer: FindAnswer | None = None) -> None:
+        """Make a pipeline without a model. `find_answer`: the result cache; None: every request is generated."""
         self._settings = settings
+        self._find_answer = find_answer
         self._residency = ResidentModels(settings)
         #: The model whose requests are accepted.
         self._resident: ResidentModel | None = None
@@ -139,23 +143,32 @@ class Pipeline:
         backend.refuse_long(texts, limit)
         prepared = backend.prepare(request, images)
         check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
-        return prepared
+        return replace(prepared, cache_key=cache_key(self._resident.fingerprint, request, prepared))
 
     def _admit_prepared(self) -> list[Outcome]:
         """Admit requests in the order in which their preparation ends, so that a slow image delays no other request."""
-        failed: list[Outcome] = []
+        ended: list[Outcome] = []
         for preparation in self._preparations.done():
             if self._engine is None or not (preparation.urgent or self._engine.free > 0):
                 break
             self._preparations.remove(preparation)
             try:
                 prepared = preparation.future.result()
+                if (known := self._known_answer(prepared)) is not None:
+                    ended.append(Outcome(preparation.key, replace(known, preprocess_seconds=preparation.seconds)))
+                    continue
                 self._engine.admit(preparation.key, prepared, urgent=preparation.urgent, followed=preparation.followed)
             except Exception as error:
-                failed.append(Outcome(preparation.key, error=as_captionq_error(error)))
+                ended.append(Outcome(preparation.key, error=as_captionq_error(error)))
             else:
                 self._preprocess_seconds[preparation.key] = preparation.seconds
-        return failed
+        return ended
+
+    def _known_answer(self, prepared: Prepared) -> Result | None:
+        """Return the answer that the result cache has for a request."""
+        if self._find_answer is None or prepared.cache_key is None:
+            return None
+        return self._find_answer(prepared.cache_key)
 
     def _timed(self, outcome: Outcome) -> Outcome:
         """Add the seconds of the preparation."""

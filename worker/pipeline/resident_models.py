@@ -11,7 +11,7 @@ from pathlib import Path
 from mlx.utils import tree_flatten
 
 from jobs.errors import CaptionqError, ModelTooLargeError
-from jobs.models.batching_verdicts import Batching
+from jobs.models.batching_verdicts import Batching, key_of
 from jobs.models.model_info import describe, public_name
 from jobs.settings import Settings
 from worker.batching_check.check import verdict_on
@@ -36,6 +36,8 @@ class ResidentModel:
     #: Bytes of the model's weights.
     bytes: int
     batching: Batching
+    #: The fingerprint of the model's files and of the libraries that run it.
+    fingerprint: str
     #: Tokens of the context; None: the model's config does not say.
     context_length: int | None
 
@@ -107,7 +109,8 @@ class ResidentModels:
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        return ResidentModel(name, engine, size, batching, loaded.info.context_length)
+        assert loaded.info.path is not None
+        return ResidentModel(name, engine, size, batching, key_of(loaded.info.path), loaded.info.context_length)
 
     def _make_room(self, name: str, on_progress: OnProgress | None) -> None:
         """Download the model if necessary, then evict others: without a budget all that are not pinned."""
