@@ -93,7 +93,12 @@ class Captionq:
 
     def kill_all(self) -> None:
         """Kill all processes that a test has left."""
-        kill(self.processes())
+        kill([*self.processes(), *self._server()])
+
+    def _server(self) -> Iterator[psutil.Process]:
+        """Yield the queue's server. It overwrites its environment with its title, so only its lock file names it."""
+        with suppress(OSError, ValueError, psutil.NoSuchProcess):
+            yield psutil.Process(int((self.settings.broker_dir / "server.lock").read_text()))
 
 
 def processes_with(variable: str, folder: Path) -> list[psutil.Process]:

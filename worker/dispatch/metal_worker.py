@@ -37,6 +37,7 @@ from worker.dispatch.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
+from worker.dispatch.sleep_guard import SleepGuard
 from worker.engine.sequences import Outcome
 from worker.models.failures import as_captionq_error
 from worker.pipeline.pipeline import Pipeline
@@ -75,6 +76,7 @@ class MetalWorker(QueueWorker):
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self._stops: deque[str] = deque()
         self._tasks = PeriodicTasks()
+        self._sleep_guard = SleepGuard()
         # Under the worker's fixed name it takes over the locks that its dead predecessor held.
         self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
         #: The error that ended `work()`, when it was not asked to end.
@@ -90,6 +92,10 @@ class MetalWorker(QueueWorker):
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
+        with self._sleep_guard.held():
+            self._run_batches(job, queue)
+
+    def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
         try:
             self._admission.hold([(job, queue)])
