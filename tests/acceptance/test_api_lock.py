@@ -44,7 +44,7 @@ def test_the_api_runs_with_its_lock_only(settings: Settings, tmp_path: Path) -> 
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -c "from cli.main import main; main()" "$@"\n')
     script.chmod(0o755)
     path = f"{packages}:{ROOT}"
-    with serving(settings, "--no-worker", ready=False, script=script, PYTHONPATH=path) as served:
+    with serving(settings, "--no-worker", ready=False, script=str(script), PYTHONPATH=path) as served:
         models = served.client.get("/v1/models").json()["data"]
         assert {model["id"] for model in models} >= {"demo", "demo-text"}
         schema = {"name": "answer", "schema": {"type": "object", "properties": {"colour": {"type": "string"}}}}

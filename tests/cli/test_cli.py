@@ -79,13 +79,6 @@ def test_every_command_stands_in_the_readme() -> None:
     assert [name for name in COMMANDS if f"captionq {name}" not in readme] == []
 
 
-def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
-    """The built-in models are always listed."""
-    listed = output(run.invoke(captionq, ["models"]))
-    assert re.search(r"^demo +vision +not tried +/.*demo$", listed, re.MULTILINE)
-    assert re.search(r"^demo-text +text +not tried +/.*demo-text$", listed, re.MULTILINE)
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("CAPTIONQ_SLOTS", "many"), ("CAPTIONQ_ALLOWED_ROOTS", "/pictures"), ("CAPTIONQ_GRACE", "-1")]
 )

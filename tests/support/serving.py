@@ -83,11 +83,11 @@ class Served:
 
 @contextmanager
 def serving(
-    settings: Settings, *options: str | Path, ready: bool = True, script: Path = SCRIPT, **environment: str
+    settings: Settings, *options: str | Path, ready: bool = True, script: str = str(SCRIPT), **environment: str
 ) -> Iterator[Served]:
     """Run `captionq serve` at a free port. `ready`: wait also for its worker. `script`: the command to start."""
     captionq = Captionq(settings)
-    captionq.script = str(script)
+    captionq.script = script
     if "--no-worker" not in options:
         know_built_in_models(settings)
     log = settings.log_dir / "serve.out"
