@@ -68,6 +68,7 @@ def test_every_command_says_what_it_does_and_shows_an_example(command: tuple[str
             and not option.hidden
             and option.name not in ("help", "model", "prompt", "batch_id")
             and not option.is_flag
+            and not option.required
         ):
             shown = option.show_default or "default:" in (option.help or "") or option.default is None
             assert shown, f"{option.name} does not say its default"
