@@ -39,7 +39,7 @@ model_option: Decorator = click.option(
 )
 
 
-def format_option(help_text: str = "json: one object a line.") -> Decorator:
+def format_option(help_text: str = "json: one object per line.") -> Decorator:
     """Make the option --format text|json."""
     return click.option(
         "--format",

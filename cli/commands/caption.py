@@ -30,7 +30,7 @@ from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
     help=f"A ready-made prompt.  [default: {DEFAULT_PRESET}]",
 )
 @answer_options
-@format_option("json: one object a line as results arrive.")
+@format_option("json: one object per line as results arrive.")
 @click.pass_context
 def caption(
     ctx: click.Context,

@@ -51,7 +51,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
     Example:
       captionq jobs list --status failed --limit 100
     """
-    from cli.output.job_fields import as_json
+    from cli.output.job_fields import with_question
     from cli.output.job_table import print_jobs, print_total
     from jobs.store.tables import JobStatus
 
@@ -62,7 +62,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
         found = store.jobs(batch_id=batch_id, statuses=wanted, limit=limit, newest_first=True)
         if output_format == "json":
             for job in found:
-                click.echo(json.dumps(as_json(job), ensure_ascii=False))
+                click.echo(json.dumps(with_question(job), ensure_ascii=False))
             return
         print_jobs(found)
         counts = store.counts(batch_id)
@@ -106,7 +106,7 @@ def show(job_or_batch: str, output_format: str) -> None:
     Example:
       captionq jobs show job_1a206df4e0dd54f049644
     """
-    from cli.output.job_fields import as_json, batch_as_json
+    from cli.output.job_fields import batch_as_json, with_question
     from cli.output.job_table import print_batch, print_job
 
     with _store() as store:
@@ -119,7 +119,7 @@ def show(job_or_batch: str, output_format: str) -> None:
             return
         job = store.job(job_or_batch)
         if output_format == "json":
-            click.echo(json.dumps(as_json(job), ensure_ascii=False))
+            click.echo(json.dumps(with_question(job), ensure_ascii=False))
         else:
             print_job(job)
 

@@ -18,8 +18,6 @@ def as_json(job: Job) -> dict[str, object]:
         "image": image_of(job),
         "output": printable(job.output) if job.output else None,
         "model": job.model,
-        "prompt": prompt_of(job),
-        "settings": settings_of(job),
         "attempts": job.attempts,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -42,6 +40,11 @@ def as_json(job: Job) -> dict[str, object]:
         },
         "error": {"code": job.error_code, "message": job.error_message} if job.status == JobStatus.FAILED else None,
     }
+
+
+def with_question(job: Job) -> dict[str, object]:
+    """Return a job as an object for programs that did not ask the question themselves."""
+    return {**as_json(job), "prompt": prompt_of(job), "settings": settings_of(job)}
 
 
 def batch_as_json(batch: Batch, counts: Mapping[JobStatus, int]) -> dict[str, object]:
