@@ -1,10 +1,11 @@
-# The API only, for docker-compose.yml: the worker needs the host's GPU.
+# The API only, for docker-compose.yml: the worker needs the host's GPU. All packages come as wheels, for arm64 and x86_64.
 FROM python:3.12-slim
 
 RUN useradd --create-home --uid 1000 captionq && mkdir /data && chown captionq /data
 WORKDIR /captionq
-COPY requirements/use.txt requirements/
-RUN pip install --no-cache-dir --require-hashes --no-deps --requirement requirements/use.txt
+COPY requirements/api.txt requirements/
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps \
+    --requirement requirements/api.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY jobs jobs
 COPY worker worker

@@ -63,11 +63,12 @@ $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 	$(INSTALL)
 	@touch $@ $(VENV)/.use
 
-# The locks name versions and hashes for every platform, and no registry.
-LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres
+# The locks name versions and hashes for every platform, and no registry. use.txt runs everything, api.txt only the API.
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres --excludes requirements/unused.in
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
 	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
+	$(LOCK) --excludes requirements/worker-only.in --constraints requirements/use.txt --output-file requirements/api.txt
 
 clean:
 	rm -rf $(VENV)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +22,7 @@ COMMANDS = {
     "models": ("cli.commands.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),
+    "help": ("cli.commands.help", "Show the help of captionq or of a command."),
 }
 
 
@@ -40,6 +43,16 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            if Path(args[0]).exists():
+                raise click.UsageError(f"To caption {args[0]}: captionq caption {args[0]}", ctx) from error
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         from jobs.errors import CaptionqError
 
@@ -53,14 +66,29 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(installed_version("captionq"), message="%(version)s")
-def captionq() -> None:
+@click.version_option(installed_version("captionq"), "-V", "--version", message="%(version)s")
+@click.pass_context
+def captionq(ctx: click.Context) -> None:
     """Caption images and answer questions about them, through a queue that loses nothing.
 
     \b
     Example:
       captionq caption ~/Pictures
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+    if ctx.invoked_subcommand not in ("doctor", "help"):
+        _warn_of_unknown_settings()
+
+
+def _warn_of_unknown_settings() -> None:
+    """Print a line for each variable that looks like a setting, and is none. Settings are imported only if there is one."""
+    if not any(name.upper().startswith("CAPTIONQ_") for name in os.environ):
+        return
+    from jobs.settings import unknown_settings
+
+    for sentence in unknown_settings():
+        click.echo(f"Warning: {sentence}", err=True)
 
 
 def main() -> None:

@@ -16,13 +16,25 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Any], Any]
 
+
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
+    """Convert the value of an option, an age such as 30d. Raises click.BadParameter."""
+    number, unit = value[:-1], value[-1:]
+    if not (number.isascii() and number.isdigit()) or unit not in _SECONDS:
+        raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks, such as 12h, 30d or 4w.")
+    return int(number) * _SECONDS[unit]
+
+
 #: --model: any model that can see.
 model_option: Decorator = click.option(
     "--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]"
 )
 
 
-def format_option(help_text: str = "json: one object a line.") -> Decorator:
+def format_option(help_text: str = "json: one object per line.") -> Decorator:
     """Make the option --format text|json."""
     return click.option(
         "--format",

@@ -27,4 +27,4 @@ def preset(name: str) -> str:
     try:
         return PRESETS[name]
     except KeyError:
-        raise InvalidRequestError(f"There is no preset '{name}'. There are: {', '.join(PRESETS)}.") from None
+        raise InvalidRequestError(f"Unknown preset '{name}'. Available: {', '.join(PRESETS)}.") from None

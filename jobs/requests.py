@@ -66,6 +66,12 @@ class Message(Part):
             return []
         return [part.image_url for part in self.content if isinstance(part, ImagePart)]
 
+    @property
+    def texts(self) -> list[str]:
+        if isinstance(self.content, str):
+            return [self.content]
+        return [part.text for part in self.content if isinstance(part, TextPart)]
+
 
 class Sampling(Part):
     """The choice of the next token. The defaults are greedy decoding: the same input gives the same answer."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import DataFolderError, SettingsError
+from jobs.setting_words import did_you_mean, shape_of
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -24,12 +27,16 @@ _UNITS = {"GB": 1e9, "MB": 1e6}
 _API_KEY = re.compile(r"[!-~]{8,}")
 #: Fields whose values are never shown.
 _SECRET = ("api_keys", "webhook_secret")
+_PREFIX = "CAPTIONQ_"
+#: Variables that are not settings: those of docker-compose.yml, and those of the tests.
+_OF_COMPOSE = ("CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_UID")
+_OF_TESTS = "CAPTIONQ_TEST_"
 
 
 class Settings(BaseSettings):
     """The settings. The environment variable of each field is `CAPTIONQ_` and its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="CAPTIONQ_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     #: The folder of all data: database, broker, blobs, logs and lock files.
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
@@ -124,7 +131,7 @@ class Settings(BaseSettings):
     @classmethod
     def _amount_or_share(cls, value: str | None) -> str | None:
         if value is not None and not _BUDGET.fullmatch(value):
-            raise ValueError("Write a share of the memory (0.6 or 60%) or an amount (24GB)")
+            raise ValueError
         return value
 
     @field_validator("api_keys")
@@ -132,7 +139,7 @@ class Settings(BaseSettings):
     def _keys_that_protect(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, key in value.items():
             if not _API_KEY.fullmatch(key.get_secret_value()):
-                raise ValueError(f"The key '{name}' has to be 8 or more ASCII characters, without spaces")
+                raise ValueError(f"the key '{name}' must have 8 or more ASCII characters, without spaces")
         return value
 
     def memory_bytes(self, device: int) -> int | None:
@@ -185,18 +192,36 @@ class Settings(BaseSettings):
             ) from error
 
 
+def variable_of(field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{_PREFIX}{field.upper()}"
+
+
+def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable that looks like a setting, and is none: it would be ignored."""
+    settings = [variable_of(field) for field in Settings.model_fields]
+    ours = [name for name in environment if name.upper().startswith(_PREFIX) and not name.startswith(_OF_TESTS)]
+    return [did_you_mean(name, settings) for name in sorted(ours) if name.upper() not in (*settings, *_OF_COMPOSE)]
+
+
 def read_settings(**given: Any) -> Settings:
-    """Read the settings: the values `given`, else those of the environment. Raises SettingsError, which names the variable."""
+    """Read the settings: the values `given` by options, else those of the environment.
+
+    Raises SettingsError, which names the variable, or the option of a `given` value, and the shape that it wants.
+    """
     try:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
-        shown = "a value that cannot be used" if field in _SECRET else f"value {first['input']!r}"
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"CAPTIONQ_{field.upper()} has {shown}. {message}.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        name = f"--{field.replace('_', '-')}" if field in given else variable_of(field)
+        if first["type"] == "value_error" and reason:
+            raise SettingsError(f"{name}: {reason}.") from None
+        shown = "" if field in _SECRET else f", not {first['input']!r}"
+        raise SettingsError(f"{name} must be {shape_of(field, Settings.model_fields[field])}{shown}.") from None
     except pydantic_settings.SettingsError as error:
         # The library's message names the field only: error parsing value for field "api_keys" from source …
         field = str(error).split('"')[1]
-        example = '{"laptop": "a-long-secret"}' if field == "api_keys" else '["/pictures"]'
-        raise SettingsError(f"CAPTIONQ_{field.upper()} is not valid JSON. Write it like {example}.") from error
+        shape = shape_of(field, Settings.model_fields[field])
+        raise SettingsError(f"{variable_of(field)} must be {shape}.") from error

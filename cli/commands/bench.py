@@ -13,7 +13,7 @@ from cli.options import max_tokens_option, model_option
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(exists=True, path_type=Path))
 @model_option
 @click.option("--prompt", help="Prompt for each image.  [default: that of `captionq caption`]")
-@click.option("--images", type=click.IntRange(1), default=32, show_default=True, help="Most images to use.")
+@click.option("--images", type=click.IntRange(1), default=32, show_default=True, help="Maximum number of images.")
 @max_tokens_option(32)
 @click.option(
     "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds; medians are shown."

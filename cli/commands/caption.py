@@ -16,7 +16,7 @@ from jobs.options.caption_options import CaptionOptions
 @model_option
 @model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT"})
 @json_schema_option
-@format_option("json: one object a line as results arrive.")
+@format_option("json: one object per line as results arrive.")
 @click.pass_context
 def caption(
     ctx: click.Context,

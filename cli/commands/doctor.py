@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import secrets
@@ -37,10 +36,8 @@ def doctor(ctx: click.Context) -> None:
     """
     from jobs.settings import read_settings
 
-    if os.environ.get("NO_COLOR"):
-        ctx.color = False
     settings = read_settings()
-    healthy = _report({"python": _python, "mlx": _mlx, "model": _model}, settings)
+    healthy = _report({"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}, settings)
     in_the_folder: dict[str, Check] = {"broker": _broker, "database": _database, "worker": _worker, "disk": _disk}
     if _report({"data folder": _data_folder}, settings):
         healthy = _report(in_the_folder, settings) and healthy
@@ -74,6 +71,16 @@ def _in_words(error: OSError) -> str:
 
 def _python(_: Settings) -> str:
     return f"{platform.python_version()} on {platform.system()} {platform.machine()}, {sys.executable}"
+
+
+def _settings(settings: Settings) -> str:
+    from jobs.errors import SettingsError
+    from jobs.settings import unknown_settings, variable_of
+
+    if unknown := unknown_settings():
+        raise SettingsError(" ".join(unknown))
+    variables = sorted(variable_of(field) for field in settings.model_fields_set)
+    return f"set by {', '.join(variables)}" if variables else "all at their defaults"
 
 
 def _data_folder(settings: Settings) -> str:
@@ -144,7 +151,7 @@ def _model(settings: Settings) -> str:
 
     if any(model.name == settings.model for model in list_models()):
         return f"{settings.model} is ready to load"
-    return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use"
+    return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use, or now: captionq models pull"
 
 
 def _without_password(url: str) -> str:

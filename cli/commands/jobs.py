@@ -1,15 +1,16 @@
-"""`captionq jobs`: list, show, cancel and retry jobs."""
+"""`captionq jobs`: list, show, cancel, retry and prune jobs and batches."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import format_option
+from cli.options import age_in_seconds, format_option
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel and retry jobs.
+    """List, show, cancel, retry and prune jobs.
 
     \b
-    Example:
+    Examples:
       captionq jobs list --status failed
+      captionq jobs batches
     """
 
 
@@ -43,12 +45,14 @@ def jobs() -> None:
 def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, output_format: str) -> None:
     """List the newest jobs.
 
+    In a pipe each job is a line with tabs between its cells, and nothing is cut.
+
     \b
     Example:
       captionq jobs list --status failed --limit 100
     """
-    from cli.output.job_fields import as_json
-    from cli.output.job_table import print_counts, print_jobs
+    from cli.output.job_fields import with_question
+    from cli.output.job_table import print_jobs, print_total
     from jobs.store.tables import JobStatus
 
     with _store() as store:
@@ -58,10 +62,36 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
         found = store.jobs(batch_id=batch_id, statuses=wanted, limit=limit, newest_first=True)
         if output_format == "json":
             for job in found:
-                click.echo(json.dumps(as_json(job), ensure_ascii=False))
+                click.echo(json.dumps(with_question(job), ensure_ascii=False))
             return
         print_jobs(found)
-        print_counts(store.counts(batch_id))
+        counts = store.counts(batch_id)
+        print_total({status: counts[status] for status in wanted or counts}, len(found))
+
+
+@jobs.command()
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to show, newest first.")
+@format_option()
+def batches(limit: int, output_format: str) -> None:
+    """List the newest batches.
+
+    A batch holds the jobs of one command or of one request for a folder or a list.
+
+    \b
+    Example:
+      captionq jobs batches --limit 5
+    """
+    from cli.output.job_fields import batch_as_json
+    from cli.output.job_table import print_batches
+    from jobs.store.batch_list import newest_batches
+
+    with _store() as store:
+        found = newest_batches(store.engine, limit)
+    if output_format == "json":
+        for one in found:
+            click.echo(json.dumps(batch_as_json(one.batch, one.counts), ensure_ascii=False))
+        return
+    print_batches(found)
 
 
 @jobs.command()
@@ -70,26 +100,26 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
 def show(job_or_batch: str, output_format: str) -> None:
     """Show a job or a batch.
 
-    A job with its image, text, token usage and times; a batch with the number of its jobs by status.
+    A job with its image, prompt, settings, text, token usage and times; a batch with the number of its jobs by status.
 
     \b
     Example:
       captionq jobs show job_1a206df4e0dd54f049644
     """
-    from cli.output.job_fields import as_json
+    from cli.output.job_fields import batch_as_json, with_question
     from cli.output.job_table import print_batch, print_job
 
     with _store() as store:
         if job_or_batch.startswith("batch_"):
             batch, counts = store.batch(job_or_batch), store.counts(job_or_batch)
             if output_format == "json":
-                click.echo(json.dumps({**batch.model_dump(), "counts": counts}, ensure_ascii=False))
+                click.echo(json.dumps(batch_as_json(batch, counts), ensure_ascii=False))
             else:
                 print_batch(batch, counts)
             return
         job = store.job(job_or_batch)
         if output_format == "json":
-            click.echo(json.dumps(as_json(job), ensure_ascii=False))
+            click.echo(json.dumps(with_question(job), ensure_ascii=False))
         else:
             print_job(job)
 
@@ -148,6 +178,32 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     if busy := made.followed + made.refused:
         click.echo(f"{counted(len(busy), 'image')} left out: {busy[0].maker} is already captioning the first.")
     click.echo("A running worker takes them. If none runs, start one: captionq work", err=True)
+
+
+@jobs.command()
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    required=True,
+    callback=age_in_seconds,
+    help="Time since the job or the batch ended, such as 30d or 12h.",
+)
+def prune(older_than: int) -> None:
+    """Remove old jobs and batches from the database.
+
+    Only jobs that have ended are removed, and a batch only as a whole. Text files stay; captionq no longer knows them as
+    its own, so replacing them needs --force. The freed space is used for new jobs.
+
+    \b
+    Example:
+      captionq jobs prune --older-than 30d
+    """
+    from cli.output.plurals import counted
+    from jobs.store import pruning
+
+    with _store() as store:
+        removed = pruning.prune(store.engine, time.time() - older_than)
+    click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
 
 
 def _all_jobs(names: tuple[str, ...]) -> str:

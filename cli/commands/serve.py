@@ -25,7 +25,7 @@ import click
     help="Let requests name files below this folder; may be repeated.  [default: none]",
 )
 @click.option("--no-worker", is_flag=True, help="Start no worker; `captionq work` generates.")
-@click.option("--log-json", is_flag=True, help="Log one JSON object a line instead of text.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 def serve(host: str, port: int, roots: tuple[Path, ...], no_worker: bool, log_json: bool) -> None:
     """Serve the HTTP API, with its broker and its worker.
 

@@ -9,18 +9,18 @@ import click
 @click.option("--burst", is_flag=True, help="Exit when the queue is empty.  [default: wait for more]")
 @click.option(
     "--memory-budget",
-    help="Memory for loaded models, such as 60% or 24GB: as many stay as fit.  [default: one model at a time]",
+    help="Memory for loaded models, such as 60% or 24GB: models stay while they fit.  [default: one model at a time]",
 )
 @click.option(
     "--pin", multiple=True, metavar="MODEL", help="Never unload this model; may be repeated.  [default: none]"
 )
-@click.option("--log-json", is_flag=True, help="Log one JSON object a line instead of text.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Exit when the standard input closes.")
 def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json: bool, until_eof: bool) -> None:
     """Run the worker until Ctrl-C.
 
     The worker takes jobs from the queue and generates their texts. One worker per data folder. Jobs that were running when
-    it stopped are resumed by the next worker.
+    the worker stopped are resumed by the next worker.
 
     \b
     Examples:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from jobs.requests import path_of
-from jobs.store.tables import Job, JobStatus
+from jobs.store.tables import Batch, Job, JobStatus
 
 
 def as_json(job: Job) -> dict[str, object]:
@@ -14,9 +15,13 @@ def as_json(job: Job) -> dict[str, object]:
         "id": job.id,
         "batch": job.batch_id,
         "status": job.status,
-        "image": name_of(job),
+        "image": image_of(job),
         "output": printable(job.output) if job.output else None,
         "model": job.model,
+        "attempts": job.attempts,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
         "text": job.text,
         "previous_text": previous_text(job),
         "finish_reason": job.finish_reason,
@@ -38,9 +43,41 @@ def as_json(job: Job) -> dict[str, object]:
     }
 
 
+def with_question(job: Job) -> dict[str, object]:
+    """Return a job as an object for programs that did not ask the question themselves."""
+    return {**as_json(job), "prompt": prompt_of(job), "settings": settings_of(job)}
+
+
+def batch_as_json(batch: Batch, counts: Mapping[JobStatus, int]) -> dict[str, object]:
+    """Return a batch, with its numbers of jobs by status, as an object for programs."""
+    return {**batch.model_dump(), "counts": counts}
+
+
+def image_of(job: Job) -> str | None:
+    """Return the path of the image file that the job is about; None: its images came with a request, or it has none."""
+    return printable(job.source) if job.source else None
+
+
 def name_of(job: Job) -> str:
     """Return the image's path, or the job's id if it has no image."""
-    return printable(job.source) if job.source else job.id
+    return image_of(job) or job.id
+
+
+def prompt_of(job: Job) -> str:
+    """Return the texts of the request, with their roles if there are several."""
+    messages = job.parsed_request().messages
+    texts = [(message.role, text) for message in messages for text in message.texts]
+    return texts[0][1] if len(texts) == 1 else "\n".join(f"{role}: {text}" for role, text in texts)
+
+
+def settings_of(job: Job) -> dict[str, object]:
+    """Return the settings of the answer: its limit, its temperature, and those that differ from the defaults."""
+    request = job.parsed_request()
+    always = {"max_tokens": request.sampling.max_tokens, "temperature": request.sampling.temperature}
+    settings = {**always, **request.sampling.model_dump(mode="json", exclude_defaults=True)}
+    if request.response_format is not None:
+        settings["response_format"] = request.response_format.model_dump(mode="json", by_alias=True)
+    return settings
 
 
 def reason_of(job: Job) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from cli.output.job_fields import name_of, previous_text, printable, reason_of
+from cli.output.job_fields import image_of, previous_text, printable, prompt_of, reason_of, settings_of
+from jobs.store.batch_list import CountedBatch
 from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {
@@ -23,24 +25,45 @@ _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 def print_jobs(jobs: Sequence[Job]) -> None:
     """Print a row for each job, cut at the width of the terminal; without a terminal uncut, with tabs between the cells."""
+    on_terminal = Console().is_terminal
+    rows = [_row(job, short=on_terminal) for job in jobs]
+    styles = [_STYLE.get(JobStatus(job.status)) for job in jobs]
+    _print_table(_HEADINGS, rows, styles, ratios=(None, None, None, 2, 3))
+
+
+def print_batches(batches: Sequence[CountedBatch]) -> None:
+    """Print a row for each batch, as `print_jobs` does."""
+    rows = [
+        (one.batch.id, _age(one.batch.created_at), in_words(one.counts), one.batch.model, one.batch.description)
+        for one in batches
+    ]
+    _print_table(("batch", "age", "jobs", "model", "from"), rows, [None] * len(rows), ratios=(None, None, 3, 2, 3))
+
+
+def _print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str | None],
+    ratios: Sequence[int | None],
+) -> None:
+    """Print a table. Columns without a ratio are as wide as they need to be; the others share the rest of the terminal."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        for row in (_HEADINGS, *map(_row, jobs)):
+        for row in (headings, *rows):
             click.echo("\t".join(" ".join(value.split()) for value in row))
         return
     table = Table(box=None, pad_edge=False, expand=True)
-    for heading in _HEADINGS[:3]:
-        table.add_column(heading, no_wrap=True)
-    for heading, ratio in zip(_HEADINGS[3:], (2, 3), strict=True):
+    for heading, ratio in zip(headings, ratios, strict=True):
         table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
-    for job in jobs:
-        table.add_row(*_row(job), style=_STYLE.get(JobStatus(job.status)))
+    for row, style in zip(rows, styles, strict=True):
+        table.add_row(*map(escape, row), style=style)
     console.print(table)
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(job: Job, *, short: bool) -> tuple[str, ...]:
     said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
-    return job.id, job.status, _age(job.created_at), _short_name(job), said or ""
+    image = image_of(job) or ""
+    return job.id, job.status, _age(job.created_at), image.rpartition("/")[2] if short else image, said or ""
 
 
 def _marked(job: Job) -> str:
@@ -48,15 +71,28 @@ def _marked(job: Job) -> str:
     return f"({job.quality}) {job.text}" if job.quality else job.text or ""
 
 
-def print_counts(counts: Mapping[JobStatus, int]) -> None:
-    """Print the number of jobs of each status."""
-    click.echo(", ".join(f"{count} {status.value}" for status, count in counts.items() if count) or "no jobs")
+def in_words(counts: Mapping[JobStatus, int]) -> str:
+    """Say the number of jobs of each status."""
+    return ", ".join(f"{count} {status.value}" for status, count in counts.items() if count) or "no jobs"
+
+
+def print_total(counts: Mapping[JobStatus, int], shown: int) -> None:
+    """Print the number of jobs of each status to the terminal, never among the rows that another program reads."""
+    newest = f"; the newest {shown} are shown" if shown < sum(counts.values()) else ""
+    click.echo(f"{in_words(counts)}{newest}", err=True)
 
 
 def print_batch(batch: Batch, counts: Mapping[JobStatus, int]) -> None:
     """Print a batch, field by field."""
-    _print_fields({"batch": batch.id, "made": _when(batch.created_at), "from": batch.description, "model": batch.model})
-    print_counts(counts)
+    _print_fields(
+        {
+            "batch": batch.id,
+            "made": _when(batch.created_at),
+            "from": batch.description,
+            "model": batch.model,
+            "jobs": in_words(counts),
+        }
+    )
 
 
 def print_job(job: Job) -> None:
@@ -71,10 +107,15 @@ def print_job(job: Job) -> None:
             "job": job.id,
             "batch": job.batch_id,
             "status": job.status,
-            "image": name_of(job) if job.source else None,
+            "lane": job.lane,
+            "image": image_of(job),
             "output": printable(job.output) if job.output else None,
             "model": job.model,
+            "prompt": prompt_of(job),
+            "settings": _settings(job),
             "made": _when(job.created_at),
+            "started": _when(job.started_at),
+            "finished": _when(job.finished_at),
             "attempts": str(job.attempts),
             "text": job.text,
             "previous text": previous_text(job),
@@ -92,15 +133,24 @@ def _print_fields(fields: Mapping[str, str | None]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
         if value is not None:
-            click.echo(f"{name:<{width}}  {value}")
+            first, *others = value.splitlines() or [""]
+            click.echo(f"{name:<{width}}  {first}")
+            for line in others:
+                click.echo(f"{'':<{width}}  {line}")
 
 
-def _short_name(job: Job) -> str:
-    return name_of(job).rpartition("/")[2]
+def _settings(job: Job) -> str:
+    """Say the settings of the answer in one line; of a schema only the name, for the JSON has it all."""
+    settings = settings_of(job)
+    shape = settings.pop("response_format", None)
+    words = [f"{name} {value}" for name, value in settings.items()]
+    if isinstance(shape, dict):
+        words.append(" ".join(["format", shape["type"], shape.get("json_schema", {}).get("name", "")]).rstrip())
+    return ", ".join(words)
 
 
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def _when(at: float | None) -> str | None:
+    return None if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _age(at: float) -> str:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 
 def counted(number: int, noun: str) -> str:
-    """Return the number with the noun in its right form: 1 image, 2 images, 2 libraries."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    """Return the number with the noun in its right form: 1 image, 2 images, 2 libraries, 2 batches."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"

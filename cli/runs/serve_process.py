@@ -122,7 +122,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise SettingsError(f"{host}:{port} cannot be used ({error.strerror}). Take another --port.") from error
+        raise SettingsError(f"{host}:{port} cannot be used ({error.strerror}). Choose another --port.") from error
     listener.listen(BACKLOG)
     return listener
 

@@ -42,7 +42,7 @@ class UnsupportedImageError(ImageError):
 
 
 class ImageForbiddenError(ImageError):
-    """The image may not be read."""
+    """The image cannot be read: access is not allowed."""
 
     code = "image_file_forbidden"
     status = 403

@@ -13,7 +13,7 @@ class ModelError(CaptionqError):
 
 
 class ModelNotFoundError(ModelError):
-    """There is no such model."""
+    """The model does not exist."""
 
     code = "model_not_found"
     status = 404
@@ -53,6 +53,6 @@ class OutOfMemoryError(EngineError):
 
 
 class PoisonError(CaptionqError):
-    """The job was given up: its worker died each time it ran the job."""
+    """The job was given up: the worker died each time that it ran the job."""
 
     code = "poison"

@@ -52,7 +52,7 @@ class BodyTimeoutError(InvalidRequestError):
 
 
 class AddressForbiddenError(InvalidRequestError):
-    """This address may not be contacted."""
+    """Requests to this address are not allowed."""
 
     code = "address_forbidden"
     status = 403
@@ -73,7 +73,7 @@ class ForbiddenError(CaptionqError):
 
 
 class NotFoundError(CaptionqError):
-    """There is no such job, batch or file."""
+    """The job, batch or file does not exist."""
 
     code = "not_found"
     status = 404

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobs.settings import Settings
@@ -66,9 +66,17 @@ def key_of(model: Path) -> str:
     """Return the key of a model's verdict, made of the model's files, the libraries that run it, and the kind of machine."""
     files = sorted(file for file in model.iterdir() if file.suffix in (".json", ".safetensors"))
     found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    libraries = [f"{name} {version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
+    libraries = [f"{name} {_version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
     known = repr((CHECK_VERSION, found, libraries))
     return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
+
+
+def _version(package: str) -> str:
+    """Return an installed version; empty for the worker's libraries if only the API is installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def read_verdicts(settings: Settings) -> dict[str, BatchingVerdict]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from jobs.errors import ModelNotFoundError, ModelUnavailableError, first_line
 
+#: Seconds after which a hub that does not answer counts as unreachable.
+HUB_SECONDS = 10.0
+
 
 def cache_dir() -> Path:
     """Find the folder of cached models as the hub's client does, without the time that importing the client takes."""
@@ -25,20 +28,43 @@ def cache_dir() -> Path:
 def fetch_config(name: str) -> Path:
     """Download the config of a model, some kilobytes instead of gigabytes; return the folder that holds the config.
 
-    Raises ModelNotFoundError, ModelUnavailableError.
+    Without the hub an earlier download counts. Raises ModelNotFoundError, ModelUnavailableError.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    with hub_errors(name):
-        return Path(hf_hub_download(name, "config.json")).parent
+    try:
+        with hub_errors(name):
+            reach_hub()
+            return Path(hf_hub_download(name, "config.json")).parent
+    except ModelUnavailableError:
+        kept = try_to_load_from_cache(name, "config.json")
+        if not isinstance(kept, str):
+            raise
+        return Path(kept).parent
+
+
+def reach_hub() -> None:
+    """Send the hub one request, so that a missing network is found in a moment: the client's own retries take 23 seconds.
+
+    Raises httpx2.HTTPError or OSError. Any answer will do.
+    """
+    from huggingface_hub import constants, get_session
+
+    get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS, follow_redirects=False)
 
 
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
-    """Translate errors of the hub's client. Raises ModelNotFoundError, ModelUnavailableError."""
+    """Translate errors of the hub's client, and keep its retries off the terminal.
+
+    Raises ModelNotFoundError, ModelUnavailableError.
+    """
     import httpx2
     from huggingface_hub import errors
+    from huggingface_hub.utils import logging as hub_logging
 
+    if "HF_HUB_VERBOSITY" not in os.environ:
+        hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     except errors.GatedRepoError as error:
@@ -50,8 +76,26 @@ def hub_errors(name: str) -> Iterator[None]:
     except errors.RemoteEntryNotFoundError as error:
         raise ModelNotFoundError(f"'{name}' on Hugging Face is not a model: it has no config.json.") from error
     except (httpx2.HTTPError, OSError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
-        raise ModelUnavailableError(
-            f"'{name}' could not be downloaded ({first_line(error)}). {hint}; `captionq models` lists the models on this machine."
-        ) from error
+        cause, way_out = _cause(error)
+        raise ModelUnavailableError(f"'{name}' could not be downloaded: {cause}. {way_out}.") from error
+
+
+def _cause(error: Exception) -> tuple[str, str]:
+    """Say why a download failed, and the way out."""
+    import httpx2
+    from huggingface_hub import constants, errors
+
+    hub = constants.ENDPOINT.partition("://")[2]
+    network = "Check the network; `captionq models` lists the models on this machine"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set", "Unset it; `captionq models` lists the models on this machine"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return first_line(error), f"Make room on the disk of {cache_dir()}"
+    if isinstance(error, httpx2.HTTPStatusError):
+        return f"{hub} answered {error.response.status_code} {error.response.reason_phrase}".rstrip(), network
+    root: BaseException = error
+    while (deeper := root.__cause__ or root.__context__) is not None:
+        root = deeper
+    if isinstance(root, TimeoutError | httpx2.TimeoutException):
+        return f"{hub} did not answer in time", network
+    return f"{hub} cannot be reached ({getattr(root, 'strerror', None) or first_line(error)})", network

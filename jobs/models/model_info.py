@@ -18,6 +18,8 @@ Modality = Literal["vision", "text"]
 _BUILT_IN = Path(__file__).parent / "built_in"
 #: Keys under which families note how many tokens their context holds.
 _CONTEXT_KEYS = ("max_position_embeddings", "model_max_length", "n_positions", "max_seq_len", "seq_length")
+#: Weights that stand in a repository a second time, in a layout that no library here reads: Mistral's own have both.
+TWINS = "consolidated*.safetensors"
 #: Keys that only configs of vision models have.
 _IMAGE_KEYS = (
     "vision_config",
@@ -97,6 +99,11 @@ def list_models() -> list[ModelInfo]:
     return [describe(name) for name in built_in_models()] + cached
 
 
+def weights_size(folder: Path) -> int:
+    """Return the bytes of a model's weights, on the disk as in memory."""
+    return sum(file.stat().st_size for file in _weight_files(folder))
+
+
 def _local_path(name: str) -> Path | None:
     builtin = built_in_models().get(name)
     if builtin is not None:
@@ -106,8 +113,9 @@ def _local_path(name: str) -> Path | None:
         return folder.absolute()
     if name.startswith(("/", "~", ".")) or name.count("/") != 1:
         names = ", ".join(built_in_models())
+        shown = public_name(name) if name.startswith("/") else name
         raise ModelNotFoundError(
-            f"There is no model '{public_name(name)}'. It is neither a folder, a Hugging Face id (owner/name), "
+            f"There is no model '{shown}'. It is neither a folder, a Hugging Face id (owner/name), "
             f"nor a built-in model ({names})."
         )
     repository = cache_dir() / f"models--{name.replace('/', '--')}"
@@ -125,9 +133,13 @@ def _has_weights(folder: Path) -> bool:
         index = json.loads((folder / "model.safetensors.index.json").read_text())
         return all((folder / name).exists() for name in set(index["weight_map"].values()))
     except FileNotFoundError:
-        return any(folder.glob("*.safetensors"))
+        return bool(_weight_files(folder))
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return [file for file in folder.glob("*.safetensors") if not file.match(TWINS)]
 
 
 def _usable(name: str) -> ModelInfo | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jobs.errors import ContextLengthError
-from jobs.requests import Message, Request, TextPart
+from jobs.requests import Request
 from jobs.settings import Settings
 
 #: Maximum number of characters that one token stands for. The longest known tokens are 128 spaces, in OpenAI's cl100k and the
@@ -32,10 +32,4 @@ def check_characters(texts: Iterable[str], limit: int) -> None:
 
 def texts_of(request: Request) -> list[str]:
     """Collect all texts of a request's messages."""
-    return [text for message in request.messages for text in _texts(message)]
-
-
-def _texts(message: Message) -> list[str]:
-    if isinstance(message.content, str):
-        return [message.content]
-    return [part.text for part in message.content if isinstance(part, TextPart)]
+    return [text for message in request.messages for text in message.texts]

@@ -97,7 +97,7 @@ class JobQueries:
         with reading(self._engine) as connection:
             row = connection.execute(select(_batch).where(_batch.c.id == batch_id)).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"Batch '{batch_id}' does not exist. `captionq jobs list` shows the newest.")
+            raise NotFoundError(f"Batch '{batch_id}' does not exist. `captionq jobs batches` shows the newest.")
         return Batch(**row)
 
     def incomplete(self, before: float) -> list[str]:

@@ -1,8 +1,8 @@
 """The system of record: every change of a job's state is one method and one transaction.
 
 Each change is an `UPDATE … WHERE status IN (…)`, guarded by the states that the change may leave. Of two changes that race, one
-wins, and the other learns from the row count that it lost. Terminal states are final: no method leaves them, and none deletes a
-row.
+wins, and the other learns from the row count that it lost. Terminal states are final: no method leaves them, and only pruning
+(`jobs/store/pruning.py`) deletes a row.
 """
 
 from __future__ import annotations

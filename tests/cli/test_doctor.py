@@ -27,12 +27,20 @@ def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch:
     usage, free = shutil.disk_usage("/"), 1_000_000_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
     lines = output(run.invoke(captionq, ["doctor"])).splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all(line.startswith("ok  ") for line in lines)
     free = 1_000_000
     full = run.invoke(captionq, ["doctor"])
     assert full.exit_code == 1
     assert "free up at least 10 GB" in full.output
+
+
+def test_the_doctor_finds_a_mistyped_setting(run: CliRunner) -> None:
+    """The sentence stands in the list only, not also above it."""
+    sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_SLOT": "3"})
+    assert sick.exit_code == 1
+    assert sick.output.count("CAPTIONQ_SLOT ") == 1
+    assert "!!  settings     CAPTIONQ_SLOT is not a setting; did you mean CAPTIONQ_SLOTS?" in sick.output
 
 
 @pytest.mark.parametrize("folder", ["/dev/null/nowhere", "/proc/nowhere"])
@@ -41,7 +49,7 @@ def test_the_doctor_says_in_words_that_a_data_folder_cannot_be_made(run: CliRunn
     sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_DATA_DIR": folder})
     assert sick.exit_code == 1
     assert f"!!  data folder  {folder} cannot be made or used" in sick.output
-    assert sick.output.count("CAPTIONQ_DATA_DIR") == 1
+    assert sick.output.count(folder) == 1
     assert "Errno" not in sick.output
 
 

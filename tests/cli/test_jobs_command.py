@@ -9,8 +9,10 @@ from dataclasses import replace
 from click.testing import CliRunner
 
 from cli.main import captionq
+from jobs.requests import Message, Request, Sampling, TextPart
+from jobs.response_format import JSONSchemaFormat
 from jobs.store.store import Store
-from jobs.store.tables import JobStatus
+from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.command_output import output
 from tests.support.rows import RESULT, add_batch, make_job
 
@@ -26,6 +28,7 @@ def test_without_a_terminal_a_job_is_a_line_and_nothing_is_cut(run: CliRunner, s
     assert lines[0].split("\t") == ["job", "status", "age", "image", "answer or reason"]
     cells = lines[1].split("\t")
     assert cells[:2] == [job.id, "succeeded"]
+    assert cells[3] == "/pictures/photo.jpg"
     assert cells[4] == " ".join(text.split())
 
 
@@ -49,6 +52,75 @@ def test_jobs_are_listed_shown_cancelled_and_retried(run: CliRunner, store: Stor
     assert "Queued 2 jobs as batch_" in output(run.invoke(captionq, ["jobs", "retry", batch.id]))
     assert store.counts()[JobStatus.QUEUED] == 2
     assert store.counts(batch.id)[JobStatus.CANCELLED] == 2
+
+
+def test_the_total_follows_the_filter_and_stays_out_of_pipes(run: CliRunner, store: Store) -> None:
+    """A pipe gets rows only; the terminal is also told how many of them it does not see."""
+    _, jobs = add_batch(store, 4)
+    store.cancel([job.id for job in jobs[:3]])
+    result = run.invoke(captionq, ["jobs", "list", "--status", "cancelled", "--limit", "2"])
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stderr == "3 cancelled; the newest 2 are shown\n"
+    assert run.invoke(captionq, ["jobs", "list", "--status", "failed"]).stderr == "no jobs\n"
+
+
+def test_a_job_shows_its_question_and_its_times(run: CliRunner, store: Store) -> None:
+    """A job of a request has no image file: its id is not repeated in the image's place."""
+    messages = [
+        Message(role="system", content="Be brief."),
+        Message(role="user", content=[TextPart(text="How many?\nCount them.")]),
+    ]
+    shape = JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": {"type": "object"}}})
+    request = Request(model="demo", messages=messages, sampling=Sampling(max_tokens=7, seed=3), response_format=shape)
+    job = Job(model="demo", request=request.model_dump_json(), digest=request.digest, lane=Lane.INTERACTIVE)
+    store.add([job])
+    store.claim([job.id], "worker")
+    store.keep_answer(job.id, "three", b"an older text")
+    store.succeed(job.id, RESULT)
+    shown = output(run.invoke(captionq, ["jobs", "show", job.id]))
+    assert re.search(r"^prompt +system: Be brief\.\n +user: How many\?\n +Count them\.$", shown, re.MULTILINE)
+    assert re.search(
+        r"^settings +max_tokens 7, temperature 0\.0, seed 3, format json_schema answer$", shown, re.MULTILINE
+    )
+    for name in ("made", "started", "finished"):
+        assert re.search(rf"^{name} +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$", shown, re.MULTILINE)
+    for line in ("lane +interactive", "attempts +1", "previous text +an older text", "seconds +queue .* decode 0.030"):
+        assert re.search(rf"^{line}$", shown, re.MULTILINE), line
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", job.id, "--format", "json"])))
+    assert (row["prompt"], row["image"]) == ("system: Be brief.\nuser: How many?\nCount them.", None)
+    assert (row["settings"]["seed"], row["settings"]["response_format"]["type"]) == (3, "json_schema")
+    assert row["created_at"] <= row["started_at"] <= row["finished_at"]
+    assert run.invoke(captionq, ["jobs", "list"]).stdout.splitlines()[1].split("\t")[3] == ""
+
+
+def test_a_terminal_of_80_columns_is_enough(run: CliRunner, store: Store) -> None:
+    """The table fits, ids are whole, and brackets in a text are no markup."""
+    batch, jobs = add_batch(store, 1)
+    store.claim([jobs[0].id], "worker")
+    store.succeed(jobs[0].id, replace(RESULT, text="[red] A large circle, and a long story about it that has no end."))
+    terminal = {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "80"}
+    for command, whole in (["list"], [jobs[0].id, "succeeded", "[red]"]), (["batches"], [batch.id, "1 succeeded"]):
+        lines = run.invoke(captionq, ["jobs", *command], env=terminal).stdout.splitlines()
+        plain = [re.sub(r"\x1b\[\d*m", "", line) for line in lines]
+        assert max(map(len, plain)) <= 80
+        assert all(word in plain[1] for word in whole), plain
+
+
+def test_batches_are_listed_and_pruned(run: CliRunner, store: Store) -> None:
+    """In a pipe a batch is a line; as JSON it has its numbers of jobs. Ages have units."""
+    batch, jobs = add_batch(store, 2)
+    store.cancel([job.id for job in jobs])
+    lines = run.invoke(captionq, ["jobs", "batches"]).stdout.splitlines()
+    assert lines[0].split("\t") == ["batch", "age", "jobs", "model", "from"]
+    assert lines[1].split("\t")[::2] == [batch.id, "2 cancelled", "pictures"]
+    row = json.loads(output(run.invoke(captionq, ["jobs", "batches", "--format", "json"])))
+    assert (row["id"], row["counts"]["cancelled"]) == (batch.id, 2)
+    wrong = run.invoke(captionq, ["jobs", "prune", "--older-than", "30"])
+    assert wrong.exit_code == 2
+    assert "'30' is not an age" in wrong.output
+    kept = run.invoke(captionq, ["jobs", "prune", "--older-than", "1d"])
+    assert output(kept) == "Removed 0 jobs and 0 batches.\n"
+    assert output(run.invoke(captionq, ["jobs", "prune", "--older-than", "0h"])) == "Removed 2 jobs and 1 batch.\n"
 
 
 def test_programs_read_json(run: CliRunner, store: Store) -> None:

@@ -22,7 +22,7 @@ from jobs.queue.events import Event, read
 from jobs.queue.worker_state import live_workers
 from jobs.settings import Settings
 from tests.support.known_models import know_built_in_models
-from tests.support.processes import PATIENCE, Captionq, until
+from tests.support.processes import PATIENCE, SCRIPT, Captionq, until
 
 _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
 
@@ -82,9 +82,12 @@ class Served:
 
 
 @contextmanager
-def serving(settings: Settings, *options: str | Path, ready: bool = True, **environment: str) -> Iterator[Served]:
-    """Run `captionq serve` at a free port. `ready`: wait also for its worker."""
+def serving(
+    settings: Settings, *options: str | Path, ready: bool = True, script: str = str(SCRIPT), **environment: str
+) -> Iterator[Served]:
+    """Run `captionq serve` at a free port. `ready`: wait also for its worker. `script`: the command to start."""
     captionq = Captionq(settings)
+    captionq.script = script
     if "--no-worker" not in options:
         know_built_in_models(settings)
     log = settings.log_dir / "serve.out"

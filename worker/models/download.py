@@ -1,14 +1,16 @@
-"""The download of a model into the Hugging Face cache, and its progress."""
+"""The download of a model into the Hugging Face cache: its size, and its progress."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.models.hub import hub_errors
+from jobs.models.hub import hub_errors, reach_hub
+from jobs.models.model_info import TWINS
 
 #: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run.
 FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
@@ -23,8 +25,35 @@ _BAR = "huggingface_hub.snapshot_download"
 OnProgress = Callable[[int, int], None]
 
 
-def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
-    """Download a model from Hugging Face, with a progress bar in a terminal. Returns its folder in the cache.
+@dataclass(frozen=True)
+class DownloadSize:
+    """The size of a model's files on the hub, in bytes."""
+
+    total: int
+    #: The bytes that are not in the cache yet.
+    missing: int
+
+
+def download_size(name: str) -> DownloadSize:
+    """Ask the hub for the size of a model's files. Raises ModelNotFoundError, ModelUnavailableError."""
+    with hub_errors(name):
+        from huggingface_hub import snapshot_download
+
+        reach_hub()
+        files = snapshot_download(
+            name, allow_patterns=FILES, ignore_patterns=[TWINS], dry_run=True, tqdm_class=_silent_bar()
+        )
+    sizes = [(file.file_size or 0, file.will_download) for file in files]
+    return DownloadSize(sum(size for size, _ in sizes), sum(size for size, missing in sizes if missing))
+
+
+def fetch(name: str, on_progress: OnProgress | None = None, *, shown: bool = True) -> Path:
+    """Download a model from Hugging Face, or the rest of it. Returns its folder in the cache.
+
+    Args:
+        name: its Hugging Face id.
+        on_progress: called about once a second.
+        shown: show the client's own bars in a terminal; without `on_progress` they always are.
 
     Raises:
         ModelNotFoundError: The hub has no such model, or refuses access to it.
@@ -33,16 +62,24 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
     with hub_errors(name):
         from huggingface_hub import snapshot_download
 
-        bars = None if on_progress is None else _reporting_bar(on_progress)
-        return Path(snapshot_download(name, allow_patterns=FILES, tqdm_class=bars))
+        reach_hub()
+        bars = None if on_progress is None else _reporting_bar(on_progress, shown=shown)
+        return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=[TWINS], tqdm_class=bars))
 
 
-def _reporting_bar(on_progress: OnProgress) -> Any:
+def _silent_bar() -> Any:
+    """Return a class of the client's progress bar that shows nothing."""
+    return _reporting_bar(lambda done, total: None, shown=False)
+
+
+def _reporting_bar(on_progress: OnProgress, *, shown: bool) -> Any:
     """Return a class of the client's progress bar that also calls `on_progress`."""
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]  # documented, but not exported by its types
 
     class ReportingBar(tqdm):
         def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
+            if not shown:
+                options["disable"] = True
             super().__init__(*args, name=name, **options)  # type: ignore[no-untyped-call]
             self._counts = name == _BAR
             #: The bytes that are present. tqdm does not count them in a bar that is not shown.

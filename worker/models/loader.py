@@ -12,6 +12,9 @@ from jobs.models.model_info import Modality, ModelInfo, config_parts, describe, 
 from worker.models.download import fetch
 from worker.models.library_quirks import mend_model, mend_processor
 
+#: Packages that the locks leave out (requirements/unused.in) and that a few families import, by the names of their modules.
+_LEFT_OUT = {"cv2": "opencv-python", "mlx_audio": "mlx-audio"}
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -51,6 +54,11 @@ def loading_failed(name: str, error: Exception) -> ModelError:
     """Turn an error between a model's files and its first answer into a ModelError that names the model."""
     # API clients see the message: it must not contain the folder of the model.
     shown = public_name(name)
+    if isinstance(error, ModuleNotFoundError) and error.name in _LEFT_OUT:
+        package = _LEFT_OUT[error.name]
+        return ModelError(
+            f"'{shown}' needs the Python package {package}. Install it beside captionq: pip install {package}"
+        )
     said = (
         first_line(error).replace(str(Path(name).expanduser().absolute()), shown).replace(str(cache_dir()), "the cache")
     )

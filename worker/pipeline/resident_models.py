@@ -6,13 +6,12 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlx.utils import tree_flatten
 
 from jobs.errors import CaptionqError, ModelTooLargeError
 from jobs.models.batching_verdicts import Batching, key_of
-from jobs.models.model_info import describe, public_name
+from jobs.models.model_info import describe, public_name, weights_size
 from jobs.settings import Settings
 from worker.batching_check.check import verdict_on
 from worker.engine.engine import GROUP, Engine
@@ -117,7 +116,8 @@ class ResidentModels:
         budget = self._settings.memory_bytes(device_limit())
         if describe(name).path is None:
             fetch(name, on_progress)
-        wanted = _weight_bytes(describe(name).path)
+        path = describe(name).path
+        wanted = 0 if path is None else weights_size(path)
         if wanted > (budget or device_limit()):
             raise ModelTooLargeError(
                 f"The weights of '{public_name(name)}' are {wanted / 1e9:.1f} GB, and models may take "
@@ -136,8 +136,3 @@ class ResidentModels:
         resident.engine.close()
         del resident
         free_memory()
-
-
-def _weight_bytes(folder: Path | None) -> int:
-    """Return the bytes of the weights' files; 0 if the model is not downloaded."""
-    return 0 if folder is None else sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -138,6 +138,14 @@ def test_a_model_that_cannot_be_loaded_is_named_in_the_error(config: dict[str, A
     assert str(tmp_path) not in caught.value.message
 
 
+def test_a_family_that_needs_a_package_which_is_left_out_names_it(tmp_path: Path) -> None:
+    """The locks leave out packages that few families import."""
+    name = with_config(tmp_path / "janus", model_type="multi_modality", vision_config={})
+    shutil.copy(built_in_models()["demo"] / "model.safetensors", name)
+    with pytest.raises(ModelError, match="'janus' needs the Python package opencv-python"):
+        load(name)
+
+
 def test_weights_that_are_damaged_are_a_model_error(tmp_path: Path) -> None:
     """The file of the weights was cut off."""
     shutil.copytree(built_in_models()["demo-text"], tmp_path / "model")

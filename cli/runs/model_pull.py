@@ -1,0 +1,63 @@
+"""`captionq models pull`: the download of a model, with its size before and its progress meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from jobs.errors import ModelUnavailableError
+from jobs.models.hub import cache_dir
+from jobs.models.model_info import describe, weights_size
+from worker.models.download import DownloadSize, OnProgress, download_size, fetch
+
+
+def pull(name: str) -> None:
+    """Download a model, or the rest of it, and name its folder.
+
+    Raises ModelNotFoundError, ModelUnavailableError, ModelError (a model that cannot be used is not downloaded).
+    """
+    here = describe(name).path
+    if here is not None:
+        click.echo(f"{name} is here already: {here} ({decimal(weights_size(here))})")
+        return
+    size = download_size(name)
+    missing, total = decimal(size.missing), decimal(size.total)
+    click.echo(f"{name}: {missing} to download{f' of {total}' if missing != total else ''}", err=True)
+    _check_room(name, size)
+    with _progress_bar(size) as on_progress:
+        folder = fetch(name, on_progress, shown=False)
+    click.echo(f"{name} is here now: {folder} ({decimal(weights_size(folder))})")
+
+
+def _check_room(name: str, size: DownloadSize) -> None:
+    """Check that the disk holds the rest of the model. Raises ModelUnavailableError."""
+    folder = _existing(cache_dir())
+    free = shutil.disk_usage(folder).free
+    if free < size.missing:
+        raise ModelUnavailableError(
+            f"'{name}' needs {decimal(size.missing)}, and only {decimal(free)} are free on the disk of {folder}. "
+            "Make room there, or set HF_HUB_CACHE to another folder."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+@contextmanager
+def _progress_bar(size: DownloadSize) -> Iterator[OnProgress]:
+    """Draw a bar on standard error if it is a terminal; yield its progress callback."""
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=size.total, completed=size.total - size.missing)
+        yield lambda done, total: progress.update(task, completed=done, total=max(total, size.total))

@@ -1,0 +1,45 @@
+"""Words about settings for the person who sets them: the shape of a value, and the name that a mistyped variable meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+#: Shapes that the type does not tell.
+_SHAPES = {
+    "memory_budget": "a share of the memory (0.6 or 60%) or an amount (24GB)",
+    "api_keys": 'a JSON object such as {"laptop": "a-long-secret"}',
+    "allowed_networks": 'a JSON list of networks such as ["192.168.1.0/24"]',
+    "pinned_models": 'a JSON list of models such as ["mlx-community/Qwen3-VL-4B-Instruct-4bit"]',
+}
+_BOUNDS = {Ge: ("ge", "at least"), Gt: ("gt", "more than"), Le: ("le", "at most"), Lt: ("lt", "less than")}
+
+
+def shape_of(name: str, field: FieldInfo) -> str:
+    """Say which values a setting takes, as the rest of "… must be": a whole number of at least 1 and at most 256."""
+    if name in _SHAPES:
+        return _SHAPES[name]
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
+    if get_origin(field.annotation) is tuple and kinds[0] is Path:
+        return 'a JSON list of folders such as ["/pictures"]'
+    if bool in kinds:
+        return "true or false"
+    if int in kinds or float in kinds:
+        return " of ".join(filter(None, ["a whole number" if int in kinds else "a number", _bounds(field.metadata)]))
+    return "text"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say that a variable is not a setting, and which one it resembles."""
+    close = difflib.get_close_matches(name.upper(), list(known), n=1, cutoff=0.8)
+    return f"{name} is not a setting; did you mean {close[0]}?" if close else f"{name} is not a setting."
+
+
+def _bounds(constraints: Iterable[Any]) -> str:
+    found = [(_BOUNDS[type(one)], one) for one in constraints if type(one) in _BOUNDS]
+    return " and ".join(f"{words} {getattr(one, name)}" for (name, words), one in found)

@@ -1,0 +1,62 @@
+"""`captionq models` and `captionq models pull`, with a hub on loopback."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import captionq
+from jobs.models.model_info import built_in_models
+from jobs.settings import Settings
+from tests.support.command_output import output
+from tests.support.hub import local_hub
+from tests.support.processes import Captionq
+
+
+def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
+    """The built-in models are always listed, with the size of their weights."""
+    listed = output(run.invoke(captionq, ["models"]))
+    assert re.search(r"^demo +vision +2\.\d MB +not tried +/.*demo$", listed, re.MULTILINE)
+    assert re.search(r"^demo-text +text +\d+\.\d kB +not tried +/.*demo-text$", listed, re.MULTILINE)
+
+
+def test_a_model_is_pulled_once_with_its_size_before(settings: Settings, tmp_path: Path) -> None:
+    """The files that no library reads are left out. The second pull only says where the model is."""
+    source = tmp_path / "source"
+    shutil.copytree(built_in_models()["demo"], source)
+    shutil.copy(source / "model.safetensors", source / "consolidated.safetensors")
+    started = Captionq(settings)
+    started.environment["HF_HOME"] = str(tmp_path / "huggingface")
+    with local_hub({"somebody/small": source}) as hub:
+        started.environment |= hub
+        pulled = started.run("models", "pull", "somebody/small")
+    assert pulled.returncode == 0, pulled.stderr
+    assert re.fullmatch(r"somebody/small: 2\.\d MB to download\n", pulled.stderr)
+    found = re.fullmatch(r"somebody/small is here now: (/.+) \(2\.\d MB\)\n", pulled.stdout)
+    assert found is not None, pulled.stdout
+    assert (Path(found[1]) / "model.safetensors").exists()
+    assert not (Path(found[1]) / "consolidated.safetensors").exists()
+    again = started.run("models", "pull", "somebody/small")
+    assert again.stdout.startswith(f"somebody/small is here already: {found[1]}")
+    assert started.run("models", "pull", "./nowhere").stderr.startswith("Error: There is no model './nowhere'.")
+    away = started.run("models", "pull", "somebody/other")
+    assert away.returncode == 1
+    assert re.fullmatch(
+        r"Error: 'somebody/other' could not be downloaded: 127\.0\.0\.1:\d+ cannot be reached \(Connection refused\)\. .*\n",
+        away.stderr,
+    )
+
+
+def test_a_model_larger_than_the_disk_is_not_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message names both sizes and the folder."""
+    from cli.runs import model_pull
+    from jobs.errors import ModelUnavailableError
+    from worker.models.download import DownloadSize
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "not" / "made" / "yet"))
+    with pytest.raises(ModelUnavailableError, match=rf"'somebody/large' needs 1\.0 EB.*{tmp_path}"):
+        model_pull._check_room("somebody/large", DownloadSize(total=10**18, missing=10**18))
