@@ -76,7 +76,8 @@ _ANSWER_OPTIONS = (
     click.option(
         "--json-schema",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with a JSON schema; each answer is one line of JSON that follows it.  [default: free text]",
+        help="File with a JSON schema; each answer is one line of JSON that follows it. Where the schema says nothing, its "
+        "properties are required and no others are allowed.  [default: free text]",
     ),
 )
 
@@ -122,7 +123,9 @@ class AnswerOptions:
 
         try:
             schema = json.loads(self.json_schema.read_bytes())
-            return JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": schema}})
+            return JSONSchemaFormat.model_validate(
+                {"json_schema": {"name": "answer", "schema": schema, "strict": True}}
+            )
         except ValidationError as error:
             raise click.UsageError(f"{self.json_schema}: {_first_reason(error)}") from error
         except (OSError, ValueError, RecursionError) as error:

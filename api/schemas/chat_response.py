@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
-from jobs.store.tables import Job
+from jobs.store.tables import Job, JobStatus
 
 #: The id of a completion is this and the id of its job.
 COMPLETION_PREFIX = "chatcmpl-"
@@ -58,8 +59,16 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
+def has_answer(job: Job) -> bool:
+    """Whether the job has an answer for a chat completion.
+
+    JSON that was cut off is a failed job, but as in OpenAI's API an answer, with the finish reason `length`.
+    """
+    return job.status == JobStatus.SUCCEEDED or job.error_code == InvalidJSONAnswerError.code
+
+
 def completion_of(job: Job) -> ChatCompletion:
-    """Return the completion of a job that has succeeded."""
+    """Return the completion of a job that has an answer."""
     assert job.text is not None
     logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
     choice = Choice.model_validate(
@@ -75,7 +84,7 @@ def completion_of(job: Job) -> ChatCompletion:
 
 
 def usage_of(job: Job) -> Usage:
-    """Return the usage of a job that has succeeded."""
+    """Return the usage of a job that has an answer."""
     prompt, answer = job.prompt_tokens or 0, job.completion_tokens or 0
     return Usage(
         prompt_tokens=prompt,

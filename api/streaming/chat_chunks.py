@@ -70,7 +70,7 @@ class Chunks:
         return self._new()
 
     def rest(self, job: Job) -> list[dict[str, Any]]:
-        """Return the chunks that are left when the job has succeeded. Raises DivergedError."""
+        """Return the chunks that are left when the job has its answer. Raises DivergedError."""
         self._text = job.text or ""
         if not self._text.startswith(self._sent):
             raise DivergedError

@@ -30,6 +30,9 @@ from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
     help=f"A ready-made prompt.  [default: {DEFAULT_PRESET}]",
 )
 @answer_options
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
+)
 @format_option("json: one object a line as results arrive.")
 @click.pass_context
 def caption(
@@ -42,17 +45,19 @@ def caption(
     prompt: str | None,
     preset_name: str | None,
     answer: AnswerOptions,
+    strict: bool,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
 
-    Images that have a text file are skipped, so running the same command again resumes where it stopped.
+    Images that have a text file are skipped, so running the same command again resumes where it stopped. If PATH is one
+    image, its answer is also printed.
 
     \b
     Examples:
       captionq caption ~/Pictures
       captionq caption ~/Pictures --preset tags --existing replace
-      captionq caption photo.heic --prompt "How many people?" --format json
+      captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
@@ -74,5 +79,6 @@ def caption(
         sampling=answer.sampling,
         response_format=answer.response_format,
     )
-    run = CaptionRun(settings, question, as_json=output_format == "json")
+    image = paths[0] if len(paths) == 1 and paths[0].is_file() else None
+    run = CaptionRun(settings, question, as_json=output_format == "json", strict=strict, image=image)
     ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing), force=force))

@@ -90,5 +90,7 @@ def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
     output(CliRunner().invoke(ask, []))
     assert got[0].sampling == Sampling(max_tokens=9, temperature=0.5, top_p=0.8, seed=3, stop=(".", "!"))
     assert got[0].response_format is not None
-    assert list(got[0].response_format.json_schema.schema_["properties"]) == ["b", "a"]
+    effective = got[0].response_format.json_schema.effective
+    assert list(effective["properties"]) == effective["required"] == ["b", "a"]
+    assert effective["additionalProperties"] is False
     assert (got[1].sampling, got[1].response_format) == (Sampling(), None)
