@@ -29,6 +29,11 @@ class AnswerMessage(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
+    reasoning_content: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The thoughts of a reasoning model; absent if there are none",
+    )
     refusal: None = None
 
 
@@ -71,9 +76,8 @@ def completion_of(job: Job) -> ChatCompletion:
     """Return the completion of a job that has an answer."""
     assert job.text is not None
     logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
-    choice = Choice.model_validate(
-        {"message": AnswerMessage(content=job.text), "finish_reason": job.finish_reason, "logprobs": logprobs}
-    )
+    message = AnswerMessage(content=job.text, reasoning_content=job.reasoning)
+    choice = Choice.model_validate({"message": message, "finish_reason": job.finish_reason, "logprobs": logprobs})
     return ChatCompletion(
         id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),

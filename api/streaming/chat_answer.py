@@ -141,10 +141,10 @@ class ChatAnswer:
             case Job():
                 self._is_settled = True
                 raise _error_of(update)
-            case Event(name="tokens"):
+            case Event(name="tokens" | "thoughts" as name):
                 if not chunks.has_text:
                     self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
-                chunk = chunks.tokens(**update.data)
+                chunk = (chunks.tokens if name == "tokens" else chunks.thoughts)(**update.data)
                 return [] if chunk is None else [event_bytes(chunk)]
             case IdleTick() if self._resources.hub.seconds_without_worker > WORKER_PATIENCE:
                 raise WorkerError("No worker has been running for a while. Start one with: captionq work")
@@ -157,7 +157,7 @@ async def _until_text(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:
     deadline = time.monotonic() + HEADERS_AFTER
     async for update in updates:
         seen.append(update)
-        has_text = isinstance(update, Event) and update.name == "tokens"
+        has_text = isinstance(update, Event) and update.name in ("tokens", "thoughts")
         if has_text or isinstance(update, Job) or time.monotonic() > deadline:
             break
     return seen

@@ -28,17 +28,18 @@ _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
-def judge(text: str, token_ids: Sequence[int], finish_reason: str) -> str | None:
+def judge(text: str, token_ids: Sequence[int], finish_reason: str, *, has_thoughts: bool = False) -> str | None:
     """Return `empty` (no letter, digit or sign), `repetition` (ends in a loop), `cut_off` (by the limit of tokens), or None.
 
     Complete JSON is no loop, however similar its objects are, and is not cut off.
 
     Args:
         finish_reason: `stop` or `length`. An answer that did not end by itself is called a loop earlier.
+        has_thoughts: Whether thoughts come before the text: an answer that its limit ends within them is cut off, not empty.
     """
-    if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
-        return "empty"
     stopped = finish_reason != "length"
+    if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
+        return "cut_off" if has_thoughts and not stopped else "empty"
     loops = _ends_in_loop(token_ids, _ROUNDS_IF_STOPPED if stopped else LOOP_ROUNDS) or _repeats_a_sentence(
         text, _SAYINGS_IF_STOPPED if stopped else _SAYINGS
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from jobs.requests import Sampling
 from jobs.response_format import ResponseFormat
+from worker.models.text.thoughts import ThoughtMarks
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Prepared:
     #: A key for each image, or one key for all images, equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
     response_format: ResponseFormat | None = None
+    #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.
+    thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
 
