@@ -61,7 +61,8 @@ def max_tokens_option(default: int) -> Decorator:
 json_schema_option: Decorator = click.option(
     "--json-schema",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with a JSON schema; each answer is one line of JSON that follows it.  [default: free text]",
+    help="File with a JSON schema; each answer is one line of JSON that follows it. Where the schema says nothing, its "
+    "properties are required and no others are allowed.  [default: free text]",
 )
 
 
@@ -75,7 +76,7 @@ def read_response_format(json_schema: Path | None) -> JSONSchemaFormat | None:
 
     try:
         schema = json.loads(json_schema.read_bytes())
-        return JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": schema}})
+        return JSONSchemaFormat.model_validate({"json_schema": {"name": "answer", "schema": schema, "strict": True}})
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise click.UsageError(f"{json_schema}: {reason}") from error

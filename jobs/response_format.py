@@ -2,8 +2,8 @@
 
 llguidance decides which answers a schema allows (https://github.com/guidance-ai/llguidance, docs/json_schema.md lists the
 keywords that llguidance knows). A schema with another keyword of the standard is refused when the request is validated, before
-anything is queued: an answer that ignores half of the schema is worse than none. `strict` is accepted and makes no difference:
-the schema always holds.
+anything is queued: an answer that ignores half of the schema is worse than none. The schema always holds; `strict` also closes
+its objects and requires their properties where it says nothing (`jobs/closed_schema.py`).
 
 The JSON is on one line, spaced as `json.dumps` does and as models have seen most. Free to choose, a model may emit white space
 until its tokens are used up. The keys of an object come in the order of the schema's `properties`.
@@ -14,9 +14,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
+
+from jobs.closed_schema import closed
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
 
 #: Maximum bytes of a schema as JSON. A schema of this size compiles in under a second.
 MAX_SCHEMA_BYTES = 32_768
@@ -49,6 +54,17 @@ class JSONSchema(Part):
         _grammar_of(_as_text(schema))
         return schema
 
+    @model_validator(mode="after")
+    def _can_be_followed_closed(self) -> Self:
+        if self.strict:
+            _grammar_of(_as_text(self.effective))
+        return self
+
+    @property
+    def effective(self) -> dict[str, Any]:
+        """The schema that answers are held to."""
+        return closed(self.schema_) if self.strict else self.schema_
+
 
 class TextFormat(Part):
     """Free text."""
@@ -78,9 +94,22 @@ def grammar(response_format: ResponseFormat | None) -> str | None:
         case JSONObjectFormat():
             return _grammar_of('{"type":"object"}')
         case JSONSchemaFormat():
-            return _grammar_of(_as_text(response_format.json_schema.schema_))
+            return _grammar_of(_as_text(response_format.json_schema.effective))
         case _:
             return None
+
+
+def is_followed(response_format: ResponseFormat | None, text: str) -> bool:
+    """Check whether an answer is complete and has the format that was asked for. Free text always has."""
+    made = grammar(response_format)
+    if made is None:
+        return True
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    matcher, answer = _byte_matcher(made), list(text.encode(errors="surrogatepass"))
+    return matcher.try_consume_tokens(answer) == len(answer) and matcher.is_accepting()
 
 
 def _as_text(schema: dict[str, Any]) -> str:
@@ -134,12 +163,22 @@ def _grammar_of(schema: str) -> str:
 
 def _dead_end(made: str) -> str:
     """Say why no answer can even begin, if so: some valid schemas match nothing, such as one that refers to itself."""
-    from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
-
-    tokenizer = LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
-    matcher = LLMatcher(tokenizer, made, log_level=0, limits=LLParserLimits(verbose_errors=False))
+    matcher = _byte_matcher(made)
     matcher.compute_bitmask()
     return "no JSON matches it" if matcher.is_stopped() else ""
+
+
+def _byte_matcher(made: str) -> LLMatcher:
+    from llguidance import LLMatcher, LLParserLimits
+
+    return LLMatcher(_byte_tokenizer(), made, log_level=0, limits=LLParserLimits(verbose_errors=False))
+
+
+@lru_cache(maxsize=1)
+def _byte_tokenizer() -> LLTokenizer:
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    return LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
 
 
 class _Bytes:

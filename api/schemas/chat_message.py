@@ -12,7 +12,9 @@ from api.schemas.wire import MAX_LIST_ITEMS, Wire
 from jobs.requests import ImagePart, ImageURL, Message, TextPart
 
 #: Fields of OpenAI's own answers that clients send back: accepted if they are empty.
-_EMPTY_IN_MESSAGES = ("name", "refusal", "annotations", "audio", "function_call", "tool_calls", "reasoning_content")
+_EMPTY_IN_MESSAGES = ("name", "refusal", "annotations", "audio", "function_call", "tool_calls")
+#: Fields of answers that clients send back and no model needs: earlier thoughts are not part of a conversation.
+_LEFT_OUT = ("reasoning_content",)
 
 
 class ImageReference(Wire):
@@ -72,7 +74,8 @@ class ChatMessage(Wire):
     def _drop_empty_fields(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {name: one for name, one in value.items() if one or name not in _EMPTY_IN_MESSAGES}
+        kept = {name: one for name, one in value.items() if one or name not in _EMPTY_IN_MESSAGES}
+        return {name: one for name, one in kept.items() if name not in _LEFT_OUT}
 
     @property
     def text(self) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
-from jobs.store.tables import Job
+from jobs.store.tables import Job, JobStatus
 
 #: The id of a completion is this and the id of its job.
 COMPLETION_PREFIX = "chatcmpl-"
@@ -28,6 +29,11 @@ class AnswerMessage(BaseModel):
 
     role: Literal["assistant"] = "assistant"
     content: str
+    reasoning_content: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The thoughts of a reasoning model; absent if there are none",
+    )
     refusal: None = None
 
 
@@ -58,13 +64,20 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
+def has_answer(job: Job) -> bool:
+    """Whether the job has an answer for a chat completion.
+
+    JSON that was cut off is a failed job, but as in OpenAI's API an answer, with the finish reason `length`.
+    """
+    return job.status == JobStatus.SUCCEEDED or job.error_code == InvalidJSONAnswerError.code
+
+
 def completion_of(job: Job) -> ChatCompletion:
-    """Return the completion of a job that has succeeded."""
+    """Return the completion of a job that has an answer."""
     assert job.text is not None
     logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
-    choice = Choice.model_validate(
-        {"message": AnswerMessage(content=job.text), "finish_reason": job.finish_reason, "logprobs": logprobs}
-    )
+    message = AnswerMessage(content=job.text, reasoning_content=job.reasoning)
+    choice = Choice.model_validate({"message": message, "finish_reason": job.finish_reason, "logprobs": logprobs})
     return ChatCompletion(
         id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),
@@ -75,7 +88,7 @@ def completion_of(job: Job) -> ChatCompletion:
 
 
 def usage_of(job: Job) -> Usage:
-    """Return the usage of a job that has succeeded."""
+    """Return the usage of a job that has an answer."""
     prompt, answer = job.prompt_tokens or 0, job.completion_tokens or 0
     return Usage(
         prompt_tokens=prompt,

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api.errors.response import error_response
 from api.errors.translation import stored_error
 from api.runtime.resources import Resources
-from api.schemas.chat_response import completion_of
+from api.schemas.chat_response import completion_of, has_answer
 from api.streaming.chat_chunks import Chunks
 from api.streaming.client_departure import unless_client_leaves
 from api.streaming.job_follower import HEARTBEAT, IdleTick, JobUpdate, follow_job, wait_for_end
@@ -74,7 +74,7 @@ class ChatAnswer:
                 return self._failure(self._settled(error))
             if seen is None:
                 return await self._client_left()
-            if seen and isinstance(seen[-1], Job) and seen[-1].status != JobStatus.SUCCEEDED:
+            if seen and isinstance(seen[-1], Job) and not has_answer(seen[-1]):
                 return self._final(seen[-1])
             subscribed = stack.pop_all()
 
@@ -100,7 +100,7 @@ class ChatAnswer:
 
     def _final(self, job: Job) -> Response:
         self._is_settled = True
-        if job.status == JobStatus.SUCCEEDED:
+        if has_answer(job):
             body = completion_of(job).model_dump_json()
             return Response(body, media_type="application/json", headers=self._headers)
         return self._failure(_error_of(job))
@@ -135,16 +135,16 @@ class ChatAnswer:
     def _pieces(self, chunks: Chunks, update: JobUpdate) -> list[bytes]:
         """Return the events for one update. Raises the error that ends the stream before its answer is whole."""
         match update:
-            case Job() if update.status == JobStatus.SUCCEEDED:
+            case Job() if has_answer(update):
                 self._is_settled = True
                 return [*map(event_bytes, chunks.rest(update)), event_bytes("[DONE]")]
             case Job():
                 self._is_settled = True
                 raise _error_of(update)
-            case Event(name="tokens"):
+            case Event(name="tokens" | "thoughts" as name):
                 if not chunks.has_text:
                     self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
-                chunk = chunks.tokens(**update.data)
+                chunk = (chunks.tokens if name == "tokens" else chunks.thoughts)(**update.data)
                 return [] if chunk is None else [event_bytes(chunk)]
             case IdleTick() if self._resources.hub.seconds_without_worker > WORKER_PATIENCE:
                 raise WorkerError("No worker has been running for a while. Start one with: captionq work")
@@ -157,7 +157,7 @@ async def _until_text(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:
     deadline = time.monotonic() + HEADERS_AFTER
     async for update in updates:
         seen.append(update)
-        has_text = isinstance(update, Event) and update.name == "tokens"
+        has_text = isinstance(update, Event) and update.name in ("tokens", "thoughts")
         if has_text or isinstance(update, Job) or time.monotonic() > deadline:
             break
     return seen

@@ -17,6 +17,52 @@ class DivergedError(CaptionqError):
     status = 502
 
 
+class _GrowingText:
+    """Text that grows in a client's hands, while several attempts may generate it."""
+
+    def __init__(self) -> None:
+        self.sent = ""
+        self.attempt = 0
+        #: The text of the running attempt so far.
+        self._text = ""
+        #: Whether a part of this attempt's text was lost: the rest comes with the row.
+        self._has_gap = False
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the client has exactly this attempt's text."""
+        return self._text == self.sent
+
+    def add(self, text: str, at: int, attempt: int) -> bool:
+        """Add a piece of an attempt's text. Returns False for a piece that came before, or after a gap."""
+        if attempt > self.attempt:
+            # The text is the same again, unless it is sampled without a seed.
+            self.attempt, self._text, self._has_gap = attempt, "", False
+        if attempt < self.attempt or self._has_gap or at < len(self._text):
+            # Events may come twice.
+            return False
+        if at > len(self._text):
+            self._has_gap = True
+            return False
+        self._text += text
+        return True
+
+    def complete(self, text: str) -> None:
+        """Take the whole text of the row. Raises DivergedError."""
+        if not text.startswith(self.sent):
+            raise DivergedError
+        self._text = text
+
+    def take(self) -> str:
+        """Return the text that is new to the client. Raises DivergedError."""
+        shorter = min(len(self._text), len(self.sent))
+        if self._text[:shorter] != self.sent[:shorter]:
+            raise DivergedError
+        new = self._text[len(self.sent) :]
+        self.sent += new
+        return new
+
+
 class Chunks:
     """The chunks of one streamed completion. Text that was sent is never taken back, also when the job is attempted again."""
 
@@ -28,18 +74,14 @@ class Chunks:
             "model": public_name(job.model),
         }
         self._with_usage = with_usage
-        self._sent = ""
+        self._thoughts = _GrowingText()
+        self._text = _GrowingText()
         self._sent_logprobs = 0
-        #: The text of the running attempt so far.
-        self._text = ""
         self._logprobs: list[Any] = []
-        self._attempt = 0
-        #: Whether a part of this attempt's text was lost: the rest comes with the row.
-        self._has_gap = False
 
     @property
     def has_text(self) -> bool:
-        return bool(self._sent)
+        return bool(self._text.sent or self._thoughts.sent)
 
     def first(self) -> dict[str, Any]:
         return self._chunk({"role": "assistant", "content": "", "refusal": None})
@@ -56,41 +98,38 @@ class Chunks:
         Raises:
             DivergedError: the attempt's text is not the text that was sent.
         """
-        if attempt > self._attempt:
-            # The text is the same again, unless it is sampled without a seed.
-            self._attempt, self._text, self._logprobs, self._has_gap = attempt, "", [], False
-        if attempt < self._attempt or self._has_gap or at < len(self._text):
-            # Events may come twice.
+        if attempt > self._text.attempt:
+            self._logprobs = []
+        if not self._text.add(text, at, attempt):
             return None
-        if at > len(self._text):
-            self._has_gap = True
-            return None
-        self._text += text
         self._logprobs += logprobs or []
         return self._new()
 
+    def thoughts(self, text: str, at: int, attempt: int) -> dict[str, Any] | None:
+        """Return the chunk with the thoughts that are new to the client; None: none are. See `tokens`."""
+        return self._new_thoughts() if self._thoughts.add(text, at, attempt) else None
+
     def rest(self, job: Job) -> list[dict[str, Any]]:
-        """Return the chunks that are left when the job has succeeded. Raises DivergedError."""
-        self._text = job.text or ""
-        if not self._text.startswith(self._sent):
-            raise DivergedError
+        """Return the chunks that are left when the job has its answer. Raises DivergedError."""
+        self._thoughts.complete(job.reasoning or "")
+        self._text.complete(job.text or "")
         self._logprobs = logprobs_of(job)
-        chunks = [new] if (new := self._new()) is not None else []
+        chunks = [new for new in (self._new_thoughts(), self._new()) if new is not None]
         chunks.append(self._chunk({}, finish_reason=job.finish_reason))
         if self._with_usage:
             chunks.append({**self._head, "choices": [], "usage": usage_of(job).model_dump()})
         return chunks
 
     def _new(self) -> dict[str, Any] | None:
-        shorter = min(len(self._text), len(self._sent))
-        if self._text[:shorter] != self._sent[:shorter]:
-            raise DivergedError
-        new, logprobs = self._text[len(self._sent) :], self._logprobs[self._sent_logprobs :]
-        if not new and not (logprobs and self._text == self._sent):
+        new, logprobs = self._text.take(), self._logprobs[self._sent_logprobs :]
+        if not new and not (logprobs and self._text.is_sent):
             return None
-        self._sent += new
         self._sent_logprobs += len(logprobs)
         return self._chunk({"content": new}, logprobs=logprobs)
+
+    def _new_thoughts(self) -> dict[str, Any] | None:
+        new = self._thoughts.take()
+        return self._chunk({"reasoning_content": new}) if new else None
 
     def _chunk(
         self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: list[Any] | None = None

@@ -16,6 +16,9 @@ from jobs.options.caption_options import CaptionOptions
 @model_option
 @model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT"})
 @json_schema_option
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
+)
 @format_option("json: one object per line as results arrive.")
 @click.pass_context
 def caption(
@@ -24,17 +27,19 @@ def caption(
     model: str | None,
     options: CaptionOptions,
     json_schema: Path | None,
+    strict: bool,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
 
-    Images that have a text file are skipped, so running the same command again resumes where it stopped.
+    Images that have a text file are skipped, so running the same command again resumes where it stopped. If PATH is one
+    image, its answer is also printed.
 
     \b
     Examples:
       captionq caption ~/Pictures
       captionq caption ~/Pictures --preset tags --existing replace
-      captionq caption photo.heic --prompt "How many people?" --format json
+      captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.runs.caption_run import CaptionRun
@@ -46,5 +51,6 @@ def caption(
         raise click.UsageError(f"{missing[0]} does not exist.")
     settings = read_settings()
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
-    run = CaptionRun(settings, question, options, as_json=output_format == "json")
+    image = paths[0] if len(paths) == 1 and paths[0].is_file() else None
+    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, image=image)
     ctx.exit(run.caption(paths))

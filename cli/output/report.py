@@ -19,12 +19,16 @@ from rich.text import Text
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import name_of, reason_of
 from cli.output.plurals import counted
+from cli.output.safe_text import safe_text
 from jobs.creation.folder_run import Submission
 from jobs.images.packages import package_kind
 from jobs.store.tables import Job, JobStatus
 
 #: Most failures, and most doubtful answers, that the summary lists.
 SHOWN_FAILURES = 20
+#: Most names of images whose answers were cut off.
+SHOWN_NAMES = 3
+CUT_OFF = "cut_off"
 _DOUBTS = {"empty": "its answer is empty", "repetition": "its answer repeats itself"}
 
 
@@ -53,7 +57,10 @@ class Report(ABC):
         self._failed_of: Counter[str] = Counter()
         self._unlisted_of: Counter[str] = Counter()
         self._failed_statuses: set[str] = set()
+        #: Answers that look wrong: their number by quality, and the first jobs of each.
+        self._doubts: Counter[str] = Counter()
         self._doubtful: list[Job] = []
+        self._cut_off: list[str] = []
         self._begun = time.monotonic()
 
     def note(self, message: str) -> None:
@@ -72,8 +79,7 @@ class Report(ABC):
             self._prompt_tokens += job.prompt_tokens or 0
             self._image_tokens += job.image_tokens or 0
             self._completion_tokens += job.completion_tokens or 0
-            if job.quality is not None:
-                self._doubtful.append(job)
+            self._doubt(job)
             return
         self.failed += 1
         self._failed_of[job.batch_id or ""] += 1
@@ -82,6 +88,20 @@ class Report(ABC):
             self._failures.append(job)
         else:
             self._unlisted_of[job.batch_id or ""] += 1
+
+    @property
+    def doubtful(self) -> int:
+        """Number of answers that look wrong: empty, cut off or repeating themselves."""
+        return self._doubts.total()
+
+    def _doubt(self, job: Job) -> None:
+        if job.quality is None:
+            return
+        self._doubts[job.quality] += 1
+        if job.quality == CUT_OFF:
+            self._cut_off += [name_of(job)] if len(self._cut_off) < SHOWN_NAMES else []
+        elif len(self._doubtful) < SHOWN_FAILURES:
+            self._doubtful.append(job)
 
     def found_others(self, submission: Submission) -> None:
         """Name the runs and requests that have queued some of the images already."""
@@ -129,16 +149,23 @@ class Report(ABC):
             were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
             self._say(f"{counted(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")
         self._name_left_out()
-        for job in self._doubtful[:SHOWN_FAILURES]:
-            self._say(f"  {name_of(job)}: {_DOUBTS.get(job.quality or '', job.quality)}")
-        if len(self._doubtful) > SHOWN_FAILURES:
-            self._say(f"  and {len(self._doubtful) - SHOWN_FAILURES} more whose answers look wrong")
+        self._name_doubtful()
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
         statuses = " ".join(f"--status {status}" for status in sorted(self._failed_statuses, reverse=True))
         for batch_id, more in self._unlisted_of.items():
             limit = self._failed_of[batch_id]
             self._say(f"  and {more} more: captionq jobs list --batch {batch_id} {statuses} --limit {limit}")
+
+    def _name_doubtful(self) -> None:
+        if cut_off := self._doubts[CUT_OFF]:
+            names = ", ".join(self._cut_off) + (", …" if cut_off > len(self._cut_off) else "")
+            were = "was" if cut_off == 1 else "were"
+            self._say(f"{counted(cut_off, 'answer')} {were} cut off ({names}): allow more with --max-tokens")
+        for job in self._doubtful:
+            self._say(f"  {name_of(job)}: {_DOUBTS.get(job.quality or '', job.quality)}")
+        if (more := self.doubtful - cut_off - len(self._doubtful)) > 0:
+            self._say(f"  and {more} more whose answers look wrong")
 
     def _name_left_out(self) -> None:
         """Print a line for each kind of folder that was not entered."""
@@ -200,6 +227,33 @@ class TextReport(Report):
             self._progress.update(self._progress.task_ids[0], description="", advance=1, failed=self.failed)
 
 
+class AnswerReport(TextReport):
+    """The report about one image, for a person: the answer on standard output, everything else on standard error."""
+
+    def __init__(self, image: Path) -> None:
+        super().__init__()
+        self._image = image
+        self._answer: str | None = None
+
+    def finished(self, job: Job) -> None:
+        """Also keep the answer until the bar is gone."""
+        super().finished(job)
+        if job.status == JobStatus.SUCCEEDED:
+            self._answer = job.text
+
+    def sum_up(self) -> None:
+        """Print the answer, then the summary."""
+        if self._answer is not None:
+            click.echo(safe_text(self._answer, keep_newlines=True))
+        super().sum_up()
+        if self.skipped and not self.by_hand:
+            name = safe_text(str(self._image).encode(errors="replace").decode())
+            self._say(f"{name} has a text already, so it was not asked about: --existing replace asks again")
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=True)
+
+
 class JsonReport(Report):
     """The report for a program: one line a result on standard output, everything else on standard error."""
 
@@ -227,9 +281,11 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f} images/s" if task.speed else "")
 
 
-def make_report(*, as_json: bool) -> Report:
-    """Make the report for `--format`."""
-    return JsonReport() if as_json else TextReport()
+def make_report(*, as_json: bool, image: Path | None = None) -> Report:
+    """Make the report for `--format`; `image`: the only image of the run."""
+    if as_json:
+        return JsonReport()
+    return TextReport() if image is None else AnswerReport(image)
 
 
 def _are(number: int) -> str:

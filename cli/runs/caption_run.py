@@ -37,11 +37,29 @@ POLL_EVERY = 0.1
 class CaptionRun:
     """One `captionq caption`."""
 
-    def __init__(self, settings: Settings, question: Question, options: CaptionOptions, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        question: Question,
+        options: CaptionOptions,
+        *,
+        as_json: bool,
+        strict: bool = False,
+        image: Path | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            options: choose the images, and say which texts stay.
+            as_json: print an object a line.
+            strict: exit with 1 also if an answer looks wrong.
+            image: the only image of the run, whose answer is printed.
+        """
         self._settings = settings
         self._question = question
         self._options = options
-        self._report = make_report(as_json=as_json)
+        self._strict = strict
+        self._report = make_report(as_json=as_json, image=image)
 
     def caption(self, paths: Sequence[Path]) -> int:
         """Caption the images of the paths, and print progress and summary.
@@ -62,7 +80,9 @@ class CaptionRun:
         finally:
             store.close()
         self._report.sum_up()
-        return SOME_FAILED if self._report.failed or self._report.refused else ALL_CAPTIONED
+        report = self._report
+        wrong = report.failed or report.refused or (self._strict and report.doubtful)
+        return SOME_FAILED if wrong else ALL_CAPTIONED
 
     def _check_model(self) -> None:
         """Refuse a model that cannot see before anything is queued; download a missing one here, with visible progress."""

@@ -22,12 +22,15 @@ from jobs.errors.images import (
     UnsupportedImageError,
 )
 from jobs.errors.models import (
+    AnswerError,
     EngineError,
     ImagesNotSupportedError,
+    InvalidJSONAnswerError,
     ModelError,
     ModelNotFoundError,
     ModelTooLargeError,
     ModelUnavailableError,
+    OnlyThoughtsError,
     OutOfMemoryError,
     PoisonError,
 )
@@ -71,6 +74,7 @@ from jobs.errors.services import (
 __all__ = [
     "AddressForbiddenError",
     "AlreadyRunningError",
+    "AnswerError",
     "ArchiveError",
     "AuthenticationError",
     "BenchmarkError",
@@ -97,6 +101,7 @@ __all__ = [
     "ImagesNotSupportedError",
     "InvalidBase64ImageError",
     "InvalidImageURLError",
+    "InvalidJSONAnswerError",
     "InvalidRequestError",
     "LaneFullError",
     "LeavingError",
@@ -105,6 +110,7 @@ __all__ = [
     "ModelTooLargeError",
     "ModelUnavailableError",
     "NotFoundError",
+    "OnlyThoughtsError",
     "OutOfMemoryError",
     "OutputChangedError",
     "OutputError",

@@ -52,6 +52,24 @@ class OutOfMemoryError(EngineError):
     code = "out_of_memory"
 
 
+class AnswerError(CaptionqError):
+    """The model gave no usable answer."""
+
+    code = "no_answer"
+
+
+class InvalidJSONAnswerError(AnswerError):
+    """The answer is not the JSON that was asked for."""
+
+    code = "invalid_json_answer"
+
+
+class OnlyThoughtsError(AnswerError):
+    """The model was still thinking when its answer ended."""
+
+    code = "only_thoughts"
+
+
 class PoisonError(CaptionqError):
     """The job was given up: the worker died each time that it ran the job."""
 

@@ -14,6 +14,7 @@ from jobs.store.tables import JobStatus
 _job: Table = SQLModel.metadata.tables["job"]
 _COLUMNS = (
     _job.c.text,
+    _job.c.reasoning,
     _job.c.finish_reason,
     _job.c.prompt_tokens,
     _job.c.image_tokens,

@@ -44,8 +44,10 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: A flaw of the text: `empty`, `repetition`; None: none was found.
+    #: A flaw of the text: `empty`, `repetition`, `cut_off`; None: none was found.
     quality: str | None = None
+    #: The thoughts that came before the text; None: there were none.
+    reasoning: str | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None
     #: The key of the question in the result cache (`worker/pipeline/answer_cache.py`); None: it is not cached.
@@ -166,7 +168,7 @@ class Store(JobQueries):
     def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
         """Store the error: queued or running → failed. Returns False if the job had ended.
 
-        `result` is stored too, for a job of which only the writing of the file failed.
+        `result` is stored too, for a job that has an answer: it is not as asked, or its file could not be written.
         """
         values = {} if result is None else asdict(result)
         error_values = {"error_code": error.code, "error_message": error.message}

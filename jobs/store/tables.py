@@ -132,8 +132,10 @@ class Job(SQLModel, table=True):
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: `stop` or `length`.
     finish_reason: str | None = None
-    #: A flaw of the text: `empty`, `repetition`; None: none was found.
+    #: A flaw of the text: `empty`, `repetition`, `cut_off`; None: none was found.
     quality: str | None = None
+    #: The model's thoughts, which are not part of the text.
+    reasoning: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The key of the question in the result cache; None: the answer is not given again.

@@ -113,6 +113,28 @@ def test_a_second_run_does_nothing(warm: Captionq, tmp_path: Path) -> None:
     assert all("background" in text and "." not in text for text in texts_of(captions).values())
 
 
+def test_one_image_gets_its_answer_printed(warm: Captionq, tmp_path: Path) -> None:
+    """Standard output has only the answer. A cut-off answer is named, and fails with --strict; cut-off JSON always fails."""
+    (image, other), captions = save_scenes(tmp_path / "pictures", 2), save_scenes(tmp_path / "pictures", 2)
+    asked = warm.run("caption", image)
+    assert (asked.returncode, asked.stdout) == (0, f"{captions[image]}\n")
+    assert "1 image: 1 captioned" in asked.stderr
+    again = warm.run("caption", image, "--prompt", "How many shapes are there?")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert f"{image} has a text already" in again.stderr
+    cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict")
+    assert cut.returncode == 1
+    assert captions[image].startswith(cut.stdout.strip())
+    assert f"1 answer was cut off ({image})" in cut.stderr
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"color": {"type": "string"}}}')
+    for _ in range(2):
+        broken = warm.run("caption", other, "--json-schema", schema, "--max-tokens", "3")
+        assert (broken.returncode, broken.stdout) == (1, "")
+        assert "The answer was cut off at 3 tokens before its JSON ended; allow more (--max-tokens)." in broken.stderr
+        assert not other.with_suffix(".txt").exists()
+
+
 def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> None:
     """Only --force replaces such a text, and the job keeps the old one. A picture or a folder is never replaced."""
     captions = save_scenes(tmp_path / "pictures", 4)

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -19,12 +20,14 @@ from sqlalchemy import text
 from api.app import create_app
 from api.runtime.subscription import Subscription
 from api.streaming.job_follower import follow_job
+from jobs.errors import InvalidJSONAnswerError
 from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
 from jobs.settings import Settings
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.processes import PATIENCE, until
+from tests.support.rows import RESULT
 from tests.support.serving import events_of
 
 CHAT = "/v1/chat/completions"
@@ -83,6 +86,42 @@ def test_a_follower_that_is_cancelled_while_an_update_comes_ends(store: Store, t
         return following.cancelled()
 
     assert asyncio.run(is_cancelled())
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("is_json", [False, True])
+def test_thoughts_and_json_that_was_cut_off_are_answered_as_clients_expect(
+    client: httpx2.Client, store: Store, connection: Redis, streamed: bool, is_json: bool
+) -> None:
+    """Thoughts are no content. A job that failed because its JSON was cut off is a completion with the reason `length`."""
+    done = replace(RESULT, text='{"a', finish_reason="length", reasoning=None if is_json else "The user")
+
+    def work() -> None:
+        job = the_only_job(store)
+        store.claim([job.id], "idle")
+        if is_json:
+            store.fail(job.id, InvalidJSONAnswerError(), done)
+        else:
+            store.succeed(job.id, done)
+        publish(connection, [Event(job.id, "ended", {})])
+
+    with ThreadPoolExecutor() as threads:
+        working = threads.submit(work)
+        answer = client.post(CHAT, json={**HELLO, "stream": streamed})
+        working.result()
+    assert answer.status_code == 200
+    thoughts = {} if is_json else {"reasoning_content": "The user"}
+    if streamed:
+        events = [event["data"] for event in events_of(iter(answer.text.splitlines()))]
+        choices = [event["choices"][0] for event in events[1:-1]]
+        deltas = [{"content": '{"a'}, {}]
+        assert [one["delta"] for one in choices] == ([thoughts, *deltas] if thoughts else deltas)
+    else:
+        [*_, choice] = choices = answer.json()["choices"]
+        assert choice["message"] == {"role": "assistant", "content": '{"a', "refusal": None, **thoughts}
+    assert choices[-1]["finish_reason"] == "length"
+    shown = client.get(f"/v1/jobs/{the_only_job(store).id}").json()
+    assert (shown["status"], shown["result"] is None) == (("failed", True) if is_json else ("succeeded", False))
 
 
 @pytest.mark.parametrize("key", [None, "mine"])

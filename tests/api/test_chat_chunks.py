@@ -69,3 +69,18 @@ def test_repeated_events_are_sent_once_and_lost_ones_come_with_the_row() -> None
     assert chunks.tokens("danger", 12, 1) is None
     assert chunks.tokens(".", 18, 1) is None
     assert [content(chunk) for chunk in chunks.rest(job("There is no danger."))] == ["is no danger.", None]
+
+
+def test_thoughts_come_before_the_text_and_are_sent_once() -> None:
+    """A client gets them as `reasoning_content`, also those that the broker lost."""
+    chunks = Chunks(job(""), with_usage=False)
+    first = chunks.thoughts("The user", 0, 1)
+    assert first is not None
+    assert first["choices"][0]["delta"] == {"reasoning_content": "The user"}
+    assert chunks.thoughts("The", 0, 2) is None
+    row = job("A circle.")
+    row.reasoning = "The user wants it short."
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks.rest(row)]
+    assert deltas == [{"reasoning_content": " wants it short."}, {"content": "A circle."}, {}]
+    with pytest.raises(DivergedError):
+        chunks.thoughts("Now", 0, 3)

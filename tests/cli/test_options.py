@@ -97,7 +97,9 @@ def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
     assert got[1].sampling == Sampling()
     followed = read_response_format(schema)
     assert followed is not None
-    assert list(followed.json_schema.schema_["properties"]) == ["b", "a"]
+    effective = followed.json_schema.effective
+    assert list(effective["properties"]) == effective["required"] == ["b", "a"]
+    assert effective["additionalProperties"] is False
     assert read_response_format(None) is None
 
 

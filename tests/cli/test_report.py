@@ -64,3 +64,41 @@ def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture
     assert re.search(r"loops\.jpg: its answer repeats itself", said)
     assert re.search(r"silent\.jpg: its answer is empty", said)
     assert "fine.jpg" not in said
+
+
+def test_answers_that_were_cut_off_are_counted_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder may hold thousands of them: the line has their number and the first names."""
+    report = make_report(as_json=False)
+    for number in range(5):
+        job = Job(model="demo", request="{}", digest="x", source=f"file:///pictures/{number}.jpg")
+        job.status, job.text, job.quality = JobStatus.SUCCEEDED, "An orange", "cut_off"
+        report.finished(job)
+    report.sum_up()
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "5 answers were cut off (/pictures/0.jpg, /pictures/1.jpg, /pictures/2.jpg, …): allow more with --max-tokens"
+    ]
+    assert report.doubtful == 5
+
+
+def test_the_answer_about_one_image_stands_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal gets no control characters from a model; the summary goes to standard error."""
+    report = make_report(as_json=False, image=Path("photo.jpg"))
+    job = Job(model="demo", request="{}", digest="x", source="file:///pictures/photo.jpg")
+    job.status, job.text = JobStatus.SUCCEEDED, "Two:\n\ta \x1b]0;title\x07 \x9b2J and \u202etxt.exe"
+    report.finished(job)
+    report.sum_up()
+    said = capsys.readouterr()
+    assert said.out == "Two:\n\ta \\x1b]0;title\\x07 \\x9b2J and \\u202etxt.exe\n"
+    assert "1 image: 1 captioned" in said.err
+
+
+def test_one_image_that_has_a_text_is_said_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output has only answers to this question, and the old text is none."""
+    report = make_report(as_json=False, image=Path("photo\x1b.jpg"))
+    report.skipped = 1
+    report.sum_up()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[1] == (
+        "photo\\x1b.jpg has a text already, so it was not asked about: --existing replace asks again"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from redis import Redis
 
@@ -59,7 +59,7 @@ class JobEvents:
         now = time.monotonic()
         if now - self._tokens_published < TOKENS_EVERY:
             return
-        news = [_text_event(one, attempt(one.key)) for one in said()]
+        news = [event for one in said() for event in _text_events(one, attempt(one.key))]
         if news:
             self._tokens_published = now
             self._publish(news)
@@ -111,7 +111,10 @@ class JobEvents:
             self._unsent.clear()
 
 
-def _text_event(said: TextDelta, attempt: int) -> Event:
+def _text_events(said: TextDelta, attempt: int) -> Iterator[Event]:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
-    logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
-    return Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+    if said.reasoning:
+        yield Event(said.key, "thoughts", {"text": said.reasoning, "at": said.reasoning_at, "attempt": attempt})
+    if said.text:
+        logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
+        yield Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})

@@ -1,4 +1,4 @@
-"""The end of a job: the text file first, then the row, then events. The worker reports to rq last."""
+"""The end of a job: its answer is checked, then come the text file, the row and events. The worker reports to rq last."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from jobs.errors import CaptionqError
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
+from worker.dispatch.answer_checks import check_answer
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.output_delivery import deliver
 from worker.dispatch.retries import retry_delay
@@ -35,6 +36,7 @@ class JobOutcomes:
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
         try:
+            check_answer(job, result)
             if job.output is not None and not deliver(job, result.text, self._store, self._worker):
                 return None
         except CaptionqError as error:

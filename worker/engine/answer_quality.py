@@ -1,4 +1,4 @@
-"""Faults of an answer that show without understanding the text: the answer is empty, or ends in a loop."""
+"""Faults of an answer that show without understanding the text: the answer is empty, ends in a loop, or is cut off."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
-def judge(text: str, token_ids: Sequence[int], finish_reason: str) -> str | None:
-    """Return `empty` (no letter, digit or sign), `repetition` (the answer ends in a loop), or None (no fault found).
+def judge(text: str, token_ids: Sequence[int], finish_reason: str, *, has_thoughts: bool = False) -> str | None:
+    """Return `empty` (no letter, digit or sign), `repetition` (ends in a loop), `cut_off` (by the limit of tokens), or None.
 
-    Complete JSON is no loop, however similar its objects are.
+    Complete JSON is no loop, however similar its objects are, and is not cut off.
 
     Args:
         finish_reason: `stop` or `length`. An answer that did not end by itself is called a loop earlier.
+        has_thoughts: Whether thoughts come before the text: an answer that its limit ends within them is cut off, not empty.
     """
-    if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
-        return "empty"
     stopped = finish_reason != "length"
+    if not any(character.isalnum() or ord(character) > 0x2000 for character in text):
+        return "cut_off" if has_thoughts and not stopped else "empty"
     loops = _ends_in_loop(token_ids, _ROUNDS_IF_STOPPED if stopped else LOOP_ROUNDS) or _repeats_a_sentence(
         text, _SAYINGS_IF_STOPPED if stopped else _SAYINGS
     )
-    return "repetition" if loops and not (stopped and _is_json(text)) else None
+    if loops and not (stopped and _is_json(text)):
+        return "repetition"
+    return None if stopped or _is_json(text) else "cut_off"
 
 
 def _ends_in_loop(ids: Sequence[int], rounds: int) -> bool:

@@ -13,6 +13,7 @@ from worker.engine.sequences import LiveSequence, Outcome, TextDelta
 from worker.engine.token_usage import token_usage
 from worker.models.backends import Backend
 from worker.models.failures import as_captionq_error
+from worker.models.inputs import Prepared
 from worker.models.text.detokenizer import TextStream
 from worker.sampling.tokens import Token, openai_logprobs
 
@@ -25,9 +26,15 @@ class Answers:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def stream(self, stop: Sequence[str], *, followed: bool) -> TextStream | None:
+    def stream(self, prepared: Prepared, *, followed: bool) -> TextStream | None:
         """Return the stream in which stop strings are found and text deltas collected; None: neither is needed."""
-        return TextStream(self._backend.tokenizer, stop) if stop or followed else None
+        stop = prepared.sampling.stop
+        if not (stop or followed):
+            return None
+        thinking = self._backend.thinking
+        # A grammar leaves no room for thoughts. Content that has been published cannot be retracted.
+        splitter = None if prepared.response_format else thinking.splitter(prepared.thought, retracts=not followed)
+        return TextStream(thinking.tokenizer, stop, splitter)
 
     def advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
         """Add the token to the answer. Return the outcome of a sequence that ends with this token.
@@ -55,12 +62,16 @@ class Answers:
 
     def _delta(self, sequence: LiveSequence) -> TextDelta | None:
         """Return the text since the last delta; None: there is none yet."""
-        text = sequence.stream.take() if sequence.stream is not None else ""
-        if not text:
+        if sequence.stream is None:
             return None
+        reasoning, text = sequence.stream.take_reasoning(), sequence.stream.take()
+        thought_at = sequence.published_reasoning
+        sequence.published_reasoning += len(reasoning)
+        if not text:
+            return TextDelta(sequence.key, reasoning=reasoning, reasoning_at=thought_at) if reasoning else None
         tokens, at = sequence.tokens[sequence.published_tokens :], sequence.published_characters
         sequence.published_tokens, sequence.published_characters = len(sequence.tokens), at + len(text)
-        return TextDelta(sequence.key, text, at, self._logprobs(sequence, tokens))
+        return TextDelta(sequence.key, text, at, self._logprobs(sequence, tokens), reasoning, thought_at)
 
     def _advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
         now = time.perf_counter()
@@ -76,7 +87,7 @@ class Answers:
 
     def _finish(self, sequence: LiveSequence, reason: str, now: float) -> Outcome:
         stream, first_token = sequence.stream, sequence.first_token or now
-        text = self._backend.text(sequence.ids) if stream is None else stream.finish()
+        reasoning, text = self._split(sequence)
         if stream is not None and stream.stopped:
             # Also when the limit came while another, longer stop string might still have begun before this one.
             reason = "stop"
@@ -88,11 +99,22 @@ class Answers:
             preprocess_seconds=0.0,
             prefill_seconds=first_token - sequence.admitted,
             decode_seconds=now - first_token,
-            quality=judge(text, sequence.ids, reason),
+            quality=judge(text, sequence.ids, reason, has_thoughts=bool(reasoning)),
+            reasoning=reasoning or None,
             logprobs=self._logprobs(sequence, sequence.tokens),
             cache_key=sequence.prepared.cache_key,
         )
         return Outcome(sequence.key, result, tokens=tuple(sequence.tokens))
+
+    def _split(self, sequence: LiveSequence) -> tuple[str, str]:
+        """Return the reasoning and the text of an answer that has ended."""
+        if sequence.stream is not None:
+            text = sequence.stream.finish()
+            return sequence.stream.reasoning, text
+        text = self._backend.text(sequence.ids)
+        if sequence.prepared.response_format:
+            return "", text
+        return self._backend.thinking.split(text, sequence.prepared.thought)
 
     def _logprobs(self, sequence: LiveSequence, tokens: Sequence[Token]) -> list[dict[str, Any]] | None:
         sampling = sequence.prepared.sampling

@@ -74,7 +74,7 @@ class Engine:
             urgent: The sequence goes ahead of all that are not.
             followed: `said` returns its text deltas.
         """
-        stream = self._answers.stream(prepared.sampling.stop, followed=followed)
+        stream = self._answers.stream(prepared, followed=followed)
         sequence = LiveSequence(key, prepared, urgent, stream=stream, followed=followed)
         self._sequences.add(sequence)
         self._scheduler.waiting.add(sequence)

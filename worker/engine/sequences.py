@@ -42,6 +42,7 @@ class LiveSequence:
     followed: bool = False
     published_tokens: int = 0
     published_characters: int = 0
+    published_reasoning: int = 0
     admitted: float = field(default_factory=time.perf_counter)
     first_token: float | None = None
 
@@ -63,14 +64,17 @@ class LiveSequence:
 
 @dataclass(frozen=True)
 class TextDelta:
-    """Text that a sequence has added since the last delta."""
+    """Text and thoughts that a sequence has added since the last delta."""
 
     key: str
-    text: str
+    text: str = ""
     #: Characters of the answer before this text.
-    at: int
+    at: int = 0
     #: Log-probabilities of the tokens since the last delta, in OpenAI's shape; None: the request did not ask for them.
     logprobs: list[dict[str, Any]] | None = None
+    #: The thoughts before this text, and the characters of the thoughts before these.
+    reasoning: str = ""
+    reasoning_at: int = 0
 
 
 @dataclass(frozen=True)

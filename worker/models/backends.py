@@ -21,6 +21,7 @@ from worker.models.loader import LoadedModel
 from worker.models.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
 from worker.models.reference import Reference
 from worker.models.text.prompt_limits import check_prompt_tokens, count_image_tokens
+from worker.models.text.thinking_model import ThinkingModel
 from worker.models.vision_tower import ImageFeatures
 from worker.sampling.grammar import Constraint
 
@@ -43,6 +44,8 @@ class Backend(Protocol):
     #: Whether a request may have one image at most.
     one_image: bool
     tokenizer: Any
+    #: The thoughts of its answers.
+    thinking: ThinkingModel
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
         """Raise ContextLengthError if these texts have more than `limit` tokens. May run in any thread."""
@@ -87,7 +90,7 @@ class Backend(Protocol):
         """Return the constraint of the sequence's response format after `generated`; None: every token is allowed."""
 
     def text(self, ids: Sequence[int]) -> str:
-        """Return the text of generated ids, without special tokens."""
+        """Return the text of generated ids, with the marks of thoughts and without other special tokens."""
 
 
 def make_backend(loaded: LoadedModel) -> Backend:
@@ -112,7 +115,7 @@ class VisionBackend(CommonBackend):
                 f"'{name}' takes one image a request, and this one has {len(images)}. Send one, or use another model."
             )
         with self._lock:
-            prompt = self._prompt(request.messages)
+            prompt, thought = self._prompt(request)
             inputs = self._process(prompt.text, images)
         processor_ids = ids_of_one_prompt(inputs.pop("input_ids"), self._loaded.info.name)
         ids = self._control_tokens.restore(processor_ids, prompt)
@@ -124,7 +127,9 @@ class VisionBackend(CommonBackend):
             )
         image_tokens = count_image_tokens(ids, self._image_token) if images else 0
         sampling = self._checked_sampling(request.sampling, len(ids), image_tokens)
-        return Prepared(ids, image_tokens, sampling, inputs, image_keys(inputs), request.response_format)
+        return Prepared(
+            ids, image_tokens, sampling, inputs, image_keys(inputs), request.response_format, thought=thought
+        )
 
     def _process(self, prompt: str, images: list[Image.Image]) -> dict[str, Any]:
         add_bos = self._chat_template.lacks_bos(prompt)
@@ -174,12 +179,12 @@ class TextBackend(CommonBackend):
         if images:
             check_sees(self._loaded.info)
         with self._lock:
-            prompt = self._prompt(request.messages)
+            prompt, thought = self._prompt(request)
             lacks_bos = self._chat_template.lacks_bos(prompt.text)
             ids = list(self._loaded.processor.encode(prompt.text, add_special_tokens=lacks_bos))
         ids = self._control_tokens.restore(ids, prompt)
         sampling = self._checked_sampling(request.sampling, len(ids), 0)
-        return Prepared(ids, 0, sampling, response_format=request.response_format)
+        return Prepared(ids, 0, sampling, response_format=request.response_format, thought=thought)
 
     def patches(self, prepared: Prepared) -> int:
         """See `Backend`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs.errors import InvalidRequestError
-from jobs.requests import Message, Sampling
+from jobs.requests import Request, Sampling
 from worker.models import kv_cache
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
@@ -16,6 +17,8 @@ from worker.models.text import detokenizer
 from worker.models.text.chat_template import ChatTemplate
 from worker.models.text.control_tokens import ControlTokens, ShieldedPrompt
 from worker.models.text.prompt_limits import check_control_tokens, refuse_long_text, within_context
+from worker.models.text.thinking_model import ThinkingModel
+from worker.models.text.thoughts import ThoughtMarks
 from worker.sampling.grammar import Constraint, Grammars
 
 #: Sequences of one prefill group at most, for models whose caches can be padded.
@@ -36,6 +39,7 @@ class CommonBackend:
         self.max_prompt_tokens: int | None = None
         self.one_image = False
         self._chat_template = ChatTemplate(loaded.processor, loaded.config)
+        self.thinking = ThinkingModel(self._chat_template.template, tokenizer)
         self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
         # Tokenizers and processors keep state while they work.
@@ -63,12 +67,17 @@ class CommonBackend:
 
     def text(self, ids: Sequence[int]) -> str:
         """See `Backend`."""
-        return detokenizer.decode(self.tokenizer, ids)
+        return detokenizer.decode(self.thinking.tokenizer, ids)
 
-    def _prompt(self, messages: list[Message]) -> ShieldedPrompt:
-        prompt = self._control_tokens.prompt(messages)
+    def _prompt(self, request: Request) -> tuple[ShieldedPrompt, ThoughtMarks | None]:
+        """Return the prompt, and the marks of the thought that it ends in."""
+        prompt = self._control_tokens.prompt(request.messages)
         check_control_tokens(len(prompt.ids), self._loaded.info.context_length)
-        return prompt
+        opened = self.thinking.opened_by(prompt.text)
+        if opened is not None and request.response_format is not None:
+            # The grammar begins with the answer, so it leaves no room for a thought.
+            return replace(prompt, text=f"{prompt.text.rstrip()}\n\n{opened.close}\n\n"), None
+        return prompt, opened
 
     def _checked_sampling(self, sampling: Sampling, prompt_tokens: int, image_tokens: int) -> Sampling:
         check_biases(sampling, self._vocabulary)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from jobs.requests import Sampling
 from jobs.response_format import ResponseFormat
+from worker.models.text.thoughts import ThoughtMarks
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Prepared:
     response_format: ResponseFormat | None = None
     #: The key in the result cache; None: the answer is not given again.
     cache_key: str | None = None
+    #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.
+    thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
 

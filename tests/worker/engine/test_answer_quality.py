@@ -45,7 +45,8 @@ def test_a_loop_that_ran_into_the_limit_is_noticed(start: list[int], again: list
 @given(st.lists(st.integers(), min_size=1, max_size=300, unique=True))
 def test_what_never_repeats_is_no_loop(ids: list[int]) -> None:
     """A long answer without repetition is no loop."""
-    assert judge("words", ids, "length") is None
+    assert judge("words", ids, "stop") is None
+    assert judge("words", ids, "length") == "cut_off"
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,8 @@ def test_a_sentence_that_comes_again_and_again_is_a_loop(text: str) -> None:
 def test_a_sentence_said_five_times_is_none() -> None:
     """Many repetitions long before the end are no loop either."""
     others = [f"Cloud number {number} comes in" for number in range(12)]
-    assert judge(". ".join([SAYING] * 5), [1, 2, 3], "length") is None
-    assert judge(". ".join([*[SAYING] * 9, *others]), [1, 2, 3], "length") is None
+    assert judge(". ".join([SAYING] * 5), [1, 2, 3], "length") == "cut_off"
+    assert judge(". ".join([*[SAYING] * 9, *others]), [1, 2, 3], "length") == "cut_off"
     assert judge(". ".join([SAYING] * 9), [1, 2, 3], "stop") is None
     assert judge(". ".join([SAYING] * 10), [1, 2, 3], "stop") == "repetition"
 
@@ -107,12 +108,21 @@ def test_json_that_is_cut_off_in_a_loop_is_one() -> None:
     assert judge(text, ids_of(text), "length") == "repetition"
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [("An orange circle, a", "cut_off"), ('{"color": "red', "cut_off"), ('{"color": "red"}', None), ("", "empty")],
+)
+def test_an_answer_that_ends_at_its_limit_is_cut_off(text: str, verdict: str | None) -> None:
+    """Whole JSON lacks nothing, and an answer without words is called empty."""
+    assert judge(text, [1, 2, 3], "length") == verdict
+
+
 @settings(deadline=None)
 @given(st.lists(st.text("abc ", max_size=20), max_size=40), st.sampled_from(["stop", "length"]))
 def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str) -> None:
     """Different lines are no loop, with any text."""
     text = "\n".join(f"{number} {line} {number}" for number, line in enumerate(lines)) or "none"
-    assert judge(text, [hash((word, at)) for at, word in enumerate(text.split())], reason) is None
+    assert judge(text, [hash((word, at)) for at, word in enumerate(text.split())], reason) in (None, "cut_off")
 
 
 @settings(deadline=None)
@@ -120,5 +130,5 @@ def test_lines_that_are_all_different_are_no_loop(lines: list[str], reason: str)
 def test_any_answer_can_be_judged(text: str, ids: list[int], reason: str) -> None:
     """An empty answer is called empty before it is called a loop."""
     verdict = judge(text, ids, reason)
-    assert verdict in (None, "empty", "repetition")
+    assert verdict in ("empty", "repetition", "cut_off" if reason == "length" else None)
     assert (verdict == "empty") == (judge(text, [], reason) == "empty")

@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import ImagePart, Message
+from worker.models.text.thinking_model import thinking_off
 
 #: A word that no template contains.
 _PROBE = "xqprobex"
@@ -27,6 +28,7 @@ class ChatTemplate:
         self._processor = processor
         self._config = config
         self._owner = _owner(processor)
+        self._switches = thinking_off(self.template)
         #: The form of an image in a list of parts; None: the template takes only strings.
         self._image = next((image for image in _IMAGE_PARTS if self._shows(image)), None)
         self._takes_strings: dict[str, bool] = {}
@@ -122,9 +124,10 @@ class ChatTemplate:
         return "\n".join(self._marker if part["type"] == "image" else part["text"] for part in content)
 
     def _apply(self, messages: list[dict[str, Any]]) -> str:
-        # A caption needs no reasoning before it. transformers warns if a template does not know the option.
-        options = {"enable_thinking": False} if "enable_thinking" in str(self._owner.chat_template) else {}
-        prompt: str = self._owner.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
+        # transformers warns if a template does not know a variable, so only those that it knows are given.
+        prompt: str = self._owner.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **self._switches
+        )
         return prompt
 
     def _keeps_string(self, role: str) -> bool:

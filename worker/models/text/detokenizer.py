@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from worker.models.text.thoughts import Split, ThoughtSplitter, joined
+
 #: The character that a decoder writes for bytes that are not UTF-8, or not complete yet.
 _BROKEN = "�"
 #: Ids without a settled text, more than any character has bytes. Text still broken after this many is no half character.
@@ -34,9 +36,14 @@ class TextStream:
     detokenizers do the same.
     """
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = (), splitter: ThoughtSplitter | None = None) -> None:
+        """Begin a text; `splitter`: takes the thoughts out of it, in which no stop string counts. None: all is text."""
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
+        self._splitter = splitter
+        #: The thoughts, and the number of their characters that were taken.
+        self._reasoning = ""
+        self._taken_reasoning = 0
         #: The ids of the text that was settled last, then the ids without a settled text.
         self._window: list[int] = []
         self._settled = 0
@@ -75,10 +82,24 @@ class TextStream:
         self._taken = len(self._pieces)
         return new
 
+    @property
+    def reasoning(self) -> str:
+        """The thoughts so far."""
+        return self._reasoning
+
+    def take_reasoning(self) -> str:
+        """Return the thoughts that are new since the last call."""
+        new = self._reasoning[self._taken_reasoning :]
+        self._taken_reasoning = len(self._reasoning)
+        return new
+
     def finish(self) -> str:
         """End the text. Returns all of it, without the white space around it."""
         if not self._ended:
             self._append(self._new_text(_plain(self._tokenizer, self._window), self._window[self._settled :]))
+        if not self._ended and self._splitter is not None:
+            self._sort(self._splitter.finish())
+        if not self._ended:
             self._end()
         return "".join(self._pieces)
 
@@ -120,6 +141,21 @@ class TextStream:
         return _plain(self._tokenizer, ids)
 
     def _append(self, text: str) -> None:
+        if self._splitter is None:
+            self._append_content(text)
+        else:
+            self._sort(self._splitter.add(text))
+
+    def _sort(self, splits: Sequence[Split]) -> None:
+        for split in splits:
+            if split.retracts:
+                self._reasoning = joined(self._reasoning, "".join(self._pieces) + self._held)
+                self._pieces, self._taken, self._held, self._cut = [], 0, "", None
+            self._reasoning += split.reasoning
+            if split.content and not self._ended:
+                self._append_content(split.content)
+
+    def _append_content(self, text: str) -> None:
         self._held += text
         found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
         if found:

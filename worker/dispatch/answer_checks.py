@@ -1,0 +1,32 @@
+"""Answers that are failures: JSON that is not what was asked for, and a file's text that would be empty but for thoughts."""
+
+from __future__ import annotations
+
+from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
+from jobs.response_format import is_followed
+from jobs.store.store import Result
+from jobs.store.tables import Job
+
+
+def check_answer(job: Job, result: Result) -> None:
+    """Check that the job's answer is one.
+
+    Raises:
+        InvalidJSONAnswerError: The answer is not the whole JSON that was asked for.
+        OnlyThoughtsError: The job writes a file, and the answer has thoughts but no text.
+    """
+    cut_off = result.finish_reason == "length"
+    if not is_followed(job.parsed_request().response_format, result.text):
+        raise InvalidJSONAnswerError(
+            f"The answer was cut off at {result.completion_tokens} tokens before its JSON ended; "
+            "allow more (--max-tokens)."
+            if cut_off
+            else "The answer is not the JSON that was asked for. Leave out stop strings that may occur in it."
+        )
+    if job.output is not None and not result.text and result.reasoning:
+        raise OnlyThoughtsError(
+            f"The model was still thinking when its answer was cut off at {result.completion_tokens} tokens; "
+            "allow more (--max-tokens)."
+            if cut_off
+            else "The model ended its answer while it was still thinking. Ask again, or use another model."
+        )

@@ -1,0 +1,104 @@
+"""How one model thinks: the switches of its chat template, the marks of its thoughts, and the text in which they show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, TemplateSyntaxError
+
+from worker.models.text.thoughts import CONTENT_MARKS, THOUGHT_MARKS, ThoughtMarks, ThoughtSplitter, split_thoughts
+
+#: Variables by which chat templates switch thinking off, each with its values in the order of preference. A value that is a
+#: string must occur in the template.
+_SWITCHES: dict[str, tuple[bool | int | str, ...]] = {
+    "enable_thinking": (False,),
+    "thinking": (False,),
+    "enable_reasoning": (False,),
+    "use_thinking": (False,),
+    "think": (False,),
+    "thinking_budget": (0,),
+    "thinking_mode": ("off", "disabled", "chat", "no_think"),
+    "reasoning_effort": ("none", "no_think", "minimal", "low"),
+    "reasoning_mode": ("off", "none"),
+}
+#: A control token within a mark.
+_TOKENS = re.compile(r"<\|[^<>|]+\|>|<\|?[\w:/]+\|?>|\[/?[A-Z]+\]")
+
+
+def thinking_off(template: str) -> dict[str, bool | int | str]:
+    """Return the variables that switch thinking off in this chat template. A caption needs no reasoning before it."""
+    names, strings = _names_and_strings(template)
+    chosen = {
+        name: next((value for value in values if not isinstance(value, str) or value in strings), None)
+        for name, values in _SWITCHES.items()
+        if name in names
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _names_and_strings(template: str) -> tuple[set[str], set[str]]:
+    """Return the variables and the string literals of a template's code. Its text, and attributes of objects, do not count."""
+    names, strings, last = set[str](), set[str](), ""
+    try:
+        # Not parsed: templates have tags of their own.
+        for _, kind, value in Environment(autoescape=False).lex(template):  # noqa: S701 - nothing is rendered
+            if kind == "name" and last != ".":
+                names.add(value)
+            elif kind == "string":
+                strings.add(value[1:-1])
+            last = last if kind == "whitespace" else value
+    except TemplateSyntaxError:
+        return set(), set()
+    return names, strings
+
+
+class ThinkingModel:
+    """The thoughts of one model's answers."""
+
+    def __init__(self, template: str, tokenizer: Any) -> None:
+        added = set(tokenizer.get_added_vocab()) if hasattr(tokenizer, "get_added_vocab") else set()
+        self.marks = tuple(
+            marks
+            for marks in THOUGHT_MARKS
+            if any(mark in template or mark in added for mark in (marks.open, marks.close))
+        )
+        #: The tokenizer as the detokenizer takes it: marks of thoughts are text, also if they are special tokens.
+        self.tokenizer = _with_visible_marks(tokenizer, self.marks)
+
+    def opened_by(self, prompt: str) -> ThoughtMarks | None:
+        """Return the marks of the thought that the prompt ends in; None: the answer begins outside of a thought."""
+        end = prompt.rstrip()
+        return next((marks for marks in THOUGHT_MARKS if end.endswith(marks.open)), None)
+
+    def splitter(self, opened: ThoughtMarks | None, *, retracts: bool) -> ThoughtSplitter:
+        """Return a splitter for an answer as it grows; see `ThoughtSplitter`."""
+        return ThoughtSplitter(self.marks, opened, retracts=retracts)
+
+    def split(self, text: str, opened: ThoughtMarks | None) -> tuple[str, str]:
+        """Return the reasoning and the content of a whole answer."""
+        return split_thoughts(text, self.marks, opened)
+
+
+def _with_visible_marks(tokenizer: Any, known: Sequence[ThoughtMarks]) -> Any:
+    marks = [mark for one in known for mark in (one.open, one.close)] + list(CONTENT_MARKS)
+    tokens = {token for mark in marks for token in _TOKENS.findall(mark)}
+    added = getattr(tokenizer, "added_tokens_decoder", {}).items() if known else ()
+    special = {number: token.content for number, token in added if token.special and token.content in tokens}
+    return _MarkedText(tokenizer, special) if special else tokenizer
+
+
+class _MarkedText:
+    """A tokenizer that decodes the special tokens of marks as text."""
+
+    def __init__(self, tokenizer: Any, marks: dict[int, str]) -> None:
+        self._tokenizer = tokenizer
+        self._marks = marks
+
+    def decode(self, ids: Sequence[int], **options: Any) -> str:
+        """Decode the ids, with each mark in its place."""
+        runs = groupby(ids, key=self._marks.get)
+        texts = ([mark for _ in run] if mark else [self._tokenizer.decode(list(run), **options)] for mark, run in runs)
+        return "".join(part for text in texts for part in text)
