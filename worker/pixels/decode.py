@@ -10,6 +10,8 @@ from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import open_image
 from jobs.settings import Settings
 from worker.pixels.canvas import on_canvas
+from worker.pixels.colour_profile import colours_of
+from worker.pixels.item_properties import avif_properties, crop_of
 from worker.pixels.levels import levels_of
 from worker.pixels.scaling import scaled_rgb
 from worker.pixels.transparency import fill_empty_alpha, on_white
@@ -50,23 +52,27 @@ def _max_pixels(settings: Settings, low_detail: bool) -> int:
 
 
 def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
-    size = fitted_size(image.size, max_pixels)
+    properties = avif_properties(image)
+    colours = colours_of(image, properties)
+    left, top, right, bottom = box = crop_of(properties, image.size)
+    size = fitted_size((right - left, bottom - top), max_pixels)
     if draft:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
         image.draft("RGB", size)
     image.load()
     fill_empty_alpha(image)
-    scaled = _scaled(image, size)
-    # Canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
-    return _turned(on_canvas(scaled), image)
+    shown = image.crop(box) if image.format == "AVIF" and box != (0, 0, *image.size) else image
+    scaled = _scaled(shown, size)
+    # Colours, canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
+    return _turned(on_canvas(colours.to_srgb(scaled)), image)
 
 
 def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the image in this size as RGB."""
+    """Return the image in this size as RGB or, if it is print colours, as CMYK."""
     levels = levels_of(image)
     if image.size != size:
         return scaled_rgb(image, size, levels)
-    return on_white(levels(image))
+    return image if image.mode == "CMYK" else on_white(levels(image))
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
