@@ -32,6 +32,10 @@ class BmpFile(BmpImagePlugin.BmpImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         header = read_header(self.fp)
+        position, length = header.profile
+        if length:
+            self.fp.seek(position)
+            self.info["icc_profile"] = self.fp.read(length)
         if header.is_common:
             self.fp.seek(0)
             super()._open()

@@ -9,8 +9,12 @@ from typing import IO
 RAW, RLE8, RLE4, BITFIELDS, ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 
 _FILE_HEADER = 14
-_CORE, _OS2_SHORT, _INFO, _OS2 = 12, 16, 40, 64
-_SIZES = (_CORE, _OS2_SHORT, _INFO, 52, 56, _OS2, 108, 124)
+_CORE, _OS2_SHORT, _INFO, _OS2, _V5 = 12, 16, 40, 64, 124
+_SIZES = (_CORE, _OS2_SHORT, _INFO, 52, 56, _OS2, 108, _V5)
+#: The kind of colour space that is a profile in the file (PROFILE_EMBEDDED).
+_EMBEDDED = b"DEBM"
+#: Maximum length of a profile in bytes.
+_MAX_PROFILE = 8_000_000
 Masks = tuple[int, int, int, int]
 #: The fields of 16 and 32 bits without masks.
 _DEFAULT_MASKS: dict[int, Masks] = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
@@ -43,6 +47,8 @@ class BmpHeader:
     palette_step: int
     #: Position of the pixels in the file.
     offset: int
+    #: Position of an embedded colour profile in the file, and its length; 0 without one.
+    profile: tuple[int, int]
 
     @property
     def is_common(self) -> bool:
@@ -79,7 +85,16 @@ def read_header(file: IO[bytes]) -> BmpHeader:
     step = 3 if length == _CORE else 4
     palette = b"" if bits > 8 else _palette(file, step, bits, colours, offset)
     return BmpHeader(
-        length, (width, abs(height)), height < 0, bits, compression, masks, palette, step, offset or file.tell()
+        length,
+        (width, abs(height)),
+        height < 0,
+        bits,
+        compression,
+        masks,
+        palette,
+        step,
+        offset or file.tell(),
+        _profile(length, content),
     )
 
 
@@ -102,6 +117,11 @@ def _masks(length: int, bits: int, compression: int, content: bytes, file: IO[by
     count = 4 if compression == ALPHA_BITFIELDS else 3
     red, green, blue, alpha = struct.unpack("<IIII", file.read(4 * count).ljust(16, b"\0"))
     return red, green, blue, alpha
+
+
+def _profile(length: int, content: bytes) -> tuple[int, int]:
+    kind, position, size = struct.unpack_from("<52x4s52xII", content)
+    return (_FILE_HEADER + position, size) if length == _V5 and kind == _EMBEDDED and size <= _MAX_PROFILE else (0, 0)
 
 
 def _palette(file: IO[bytes], step: int, bits: int, colours: int, offset: int) -> bytes:

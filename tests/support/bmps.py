@@ -22,8 +22,9 @@ def bmp(
     palette: bytes = b"",
     colours: int = 0,
     bottom_up: bool = True,
+    profile: bytes = b"",
 ) -> bytes:
-    """Return a BMP with a header of this length. `masks` of a header of 40 bytes follow it."""
+    """Return a BMP with a header of this length. `masks` of a header of 40 bytes follow it; a profile needs one of 124."""
     width, height = size
     if header == 12:
         fields = struct.pack("<HHHH", width, height, 1, bits)
@@ -32,9 +33,12 @@ def bmp(
         fields = struct.pack("<iiHHIIiiII", width, height, 1, bits, compression, len(pixels), 0, 0, colours, 0)
     extra = struct.pack(f"<{len(masks)}I", *masks)
     content = (fields + extra if header > 40 else fields).ljust(header - 4, b"\0")[: header - 4]
+    if profile:
+        place = struct.pack("<II", header + len(palette) + len(pixels), len(profile))
+        content = content[:52] + b"DEBM" + content[56:108] + place + content[116:]
     content += (extra if header == 40 else b"") + palette
     offset = 18 + len(content)
-    return struct.pack("<2sIIII", b"BM", offset + len(pixels), 0, offset, header) + content + pixels
+    return struct.pack("<2sIIII", b"BM", offset + len(pixels), 0, offset, header) + content + pixels + profile
 
 
 def field_pixels(image: Image.Image, bits: int, masks: Masks, *, bottom_up: bool = True) -> bytes:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from PIL import Image, ImageChops, ImageCms
 
 from worker.pixels.coded_colours import coded_profile
+from worker.pixels.gif_profile import gif_profile
 from worker.pixels.item_properties import Properties, coded_colours_of
 from worker.pixels.png_colours import png_profiles
 
@@ -56,7 +57,7 @@ def colours_of(image: Image.Image, properties: Properties) -> Colours:
 
 def _stated(image: Image.Image, properties: Properties) -> Iterator[bytes]:
     """Yield the profiles of an image, the most binding first."""
-    icc: bytes | None = image.info.get("icc_profile")
+    icc: bytes | None = gif_profile(image) if image.format == "GIF" else image.info.get("icc_profile")
     embedded = [icc] if icc and len(icc) <= _MAX_BYTES and _fits(icc, image.mode) else []
     if image.format == "PNG":
         yield from png_profiles(image, embedded)

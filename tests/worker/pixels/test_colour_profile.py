@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from jobs.settings import Settings
+from tests.support.bmps import bmp, field_pixels
 from tests.support.coloured_pictures import cmyk_profile, grey_profile, png_with, rgb_profile
 from worker.pixels.coded_colours import coded_profile
 from worker.pixels.decode import decode
@@ -66,6 +67,33 @@ def test_every_format_with_a_profile(kind: str, settings: Settings) -> None:
     content = encoded(Image.new("RGB", (400, 300), (0, 0, 255)), kind, icc_profile=rgb_profile("swapped"))
     assert near(shown(content, settings), RED, within=12)
     assert near(shown(content, small), RED, within=12)
+
+
+def test_the_profile_of_a_bmp(settings: Settings) -> None:
+    """The profile is behind the pixels, of usual and of odd bit fields; a length that is wrong leaves it out."""
+    image, profile = Image.new("RGB", (40, 30), (0, 0, 255)), rgb_profile("swapped")
+    odd, usual = (0xFF, 0xFF00, 0xFF0000, 0), (0xFF0000, 0xFF00, 0xFF, 0)
+    for masks in (odd, usual):
+        pixels = field_pixels(image, 32, masks)
+        content = bmp(image.size, pixels, bits=32, compression=3, header=124, masks=masks, profile=profile)
+        assert near(shown(content, settings), RED)
+        assert near(shown(content[:-100], settings), (0, 0, 255))
+
+
+@pytest.mark.parametrize("others", [(), (b"NETSCAPE2.0", b"XMP DataXMP")])
+def test_the_profile_of_a_gif(others: tuple[bytes, ...], settings: Settings) -> None:
+    """The profile is an extension, before or behind others."""
+    content = encoded(Image.new("RGB", (40, 30), (0, 0, 255)).quantize(4), "GIF")
+    start = 13 + (3 << (content[10] & 7) + 1)
+    profile = rgb_profile("swapped")
+    blocks = b"".join(
+        bytes([len(profile[at : at + 255])]) + profile[at : at + 255] for at in range(0, len(profile), 255)
+    )
+    other = b"".join(b"\x21\xff\x0b" + name + b"\x03\x01\0\0\0" for name in others)
+    added = b"\x21\xff\x0bICCRGBG1012" + blocks + b"\0"
+    assert near(shown(content[:start] + added + other + content[start:], settings), RED)
+    assert near(shown(content[:start] + other + added + content[start:], settings), RED)
+    assert near(shown(content, settings), (0, 0, 255))
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA"])
