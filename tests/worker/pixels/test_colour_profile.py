@@ -166,15 +166,16 @@ CHUNKS = {
     "no gamut": (b"cHRM", bytes(32)),
     "a line": (b"cHRM", struct.pack(">8I", *[30000] * 8)),
 }
-HALF = (128, 128, 128)
+#: sRGB's curve differs from a pure power in dark tones only.
+HALF, DARK = (128, 128, 128), (20, 20, 20)
 
 
 @pytest.mark.parametrize(
     ("names", "colour", "expected"),
     [
         (["gamma 1"], HALF, (188, 188, 188)),
-        (["gamma of sRGB"], HALF, HALF),
-        (["about sRGB"], HALF, HALF),
+        (["gamma of sRGB"], DARK, DARK),
+        (["about sRGB"], DARK, DARK),
         (["no gamma"], HALF, HALF),
         (["sRGB", "gamma 1"], HALF, HALF),
         (["gamma 1", "sRGB by numbers"], HALF, HALF),
