@@ -40,6 +40,15 @@ class Colours:
             return image if image.mode == "RGB" else image.convert("RGB")
         return self.transform.apply(image.getchannel(0) if self.mode == "L" else image)
 
+    def layer_to_srgb(self, image: Image.Image) -> Image.Image:
+        """Convert the colours of an image with transparent pixels, and keep its alpha channel."""
+        if self.transform is None:
+            return image
+        layer = image.convert("RGBA")
+        converted = self.to_srgb(layer.convert("RGB"))
+        converted.putalpha(layer.getchannel("A"))
+        return converted
+
 
 def colours_of(image: Image.Image, properties: Properties) -> Colours:
     """Return the colour space that an opened image states; a profile that is unreadable or does not fit is left out.

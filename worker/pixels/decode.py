@@ -12,9 +12,9 @@ from jobs.settings import Settings
 from worker.pixels.canvas import on_canvas
 from worker.pixels.colour_profile import colours_of
 from worker.pixels.item_properties import avif_properties, crop_of
-from worker.pixels.levels import levels_of
+from worker.pixels.levels import Levels, levels_of
 from worker.pixels.scaling import scaled_rgb
-from worker.pixels.transparency import fill_empty_alpha, on_white
+from worker.pixels.transparency import fill_empty_alpha, has_alpha, on_white
 
 #: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
@@ -62,14 +62,18 @@ def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.I
     image.load()
     fill_empty_alpha(image)
     shown = image.crop(box) if image.format == "AVIF" and box != (0, 0, *image.size) else image
-    scaled = _scaled(shown, size)
-    # Colours, canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
-    return _turned(on_canvas(colours.to_srgb(scaled)), image)
+    levels = levels_of(shown)
+    if has_alpha(shown):
+        # Colours are converted before they are mixed with white.
+        rgb = _scaled(shown, size, lambda band: colours.layer_to_srgb(levels(band)))
+    else:
+        rgb = colours.to_srgb(_scaled(shown, size, levels))
+    # Canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
+    return _turned(on_canvas(rgb), image)
 
 
-def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _scaled(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
     """Return the image in this size as RGB or, if it is print colours, as CMYK."""
-    levels = levels_of(image)
     if image.size != size:
         return scaled_rgb(image, size, levels)
     return image if image.mode == "CMYK" else on_white(levels(image))

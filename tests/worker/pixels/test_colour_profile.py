@@ -201,6 +201,16 @@ def test_a_grey_png_has_a_gamma_too(settings: Settings) -> None:
     assert near(shown(png_with(Image.new("L", (40, 30), 128), CHUNKS["gamma 1"]), settings), (188, 188, 188))
 
 
+@pytest.mark.parametrize(("mode", "pixel"), [("RGBA", (0, 0, 0, 128)), ("LA", (0, 128))])
+def test_colours_are_converted_before_they_are_mixed_with_white(
+    mode: str, pixel: tuple[int, ...], settings: Settings
+) -> None:
+    """Black that is half transparent is middle grey, also with a gamma of 1; scaled down too."""
+    content = png_with(Image.new(mode, (400, 300), pixel), CHUNKS["gamma 1"])
+    for limits in (settings, settings.model_copy(update={"max_pixels": 1024})):
+        assert near(shown(content, limits), (127, 127, 127))
+
+
 def test_a_profile_counts_more_than_gamma_and_less_than_numbers(settings: Settings) -> None:
     """The order is cICP, iCCP, sRGB, gAMA and cHRM."""
     profile = rgb_profile("swapped")
