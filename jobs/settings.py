@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     decode_memory: int = Field(default=1_500_000_000, ge=1_000_000)
     #: Maximum pixels that the model sees; larger images are scaled down. This setting affects speed most: the prefill grows with
     #: it. A megapixel is about a thousand tokens of a Qwen3-VL.
-    max_pixels: int = Field(default=1_000_000, ge=1024)
+    max_pixels: int = Field(default=1_048_576, ge=1024)
     #: Decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is no smaller than `max_pixels` needs: several times faster, and the
     #: pixels differ a little from those of a full decode scaled down.
     jpeg_draft: bool = True

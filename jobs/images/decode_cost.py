@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Maximum scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, even an empty one.
 MAX_SCANS = 500
+#: Maximum of long side : short side, beyond which an image is put onto a canvas. Models' processors refuse longer ones.
+MAX_ASPECT = 100
 #: Pixels times scans that take a second or two.
 _QUICK_WORK = 500_000_000
 #: The share of the memory limit that an image may take when it is decoded beside others.
@@ -62,17 +64,19 @@ def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
     return Cost(memory, pixels * scans, scans)
 
 
-def fitted_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
-    """Return the width and height of the image scaled down to at most `max_pixels`."""
-    scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
-    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+def fitted_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """Return the width and height of an image scaled down so that it has at most `max_pixels`, on its canvas if it is thin."""
+    width, height = size
+    area = max(width * height, max(size) ** 2 / MAX_ASPECT)
+    scale = min(1.0, (max_pixels / area) ** 0.5)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _draft_scale(image: Image.Image, settings: Settings) -> int:
     """Return the divisor of the size (1, 2, 4 or 8) at which Pillow's draft mode decodes."""
     if not settings.jpeg_draft or image.mode not in ("L", "RGB", "YCbCr"):
         return 1
-    width, height = fitted_size(image, settings.max_pixels)
+    width, height = fitted_size(image.size, settings.max_pixels)
     return next(
         scale for scale in (8, 4, 2, 1) if scale == 1 or scale <= min(image.width // width, image.height // height)
     )

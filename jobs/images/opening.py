@@ -19,6 +19,7 @@ from jobs.errors import (
     UnsupportedImageError,
     first_line,
 )
+from jobs.images.bmp_header import UnsupportedBmpError
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
 from jobs.settings import Settings
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Pillow's names of the formats that are decoded; every other format is refused unopened.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
-#: Maximum of long side : short side. Scaled down, a longer image is thinner than a patch; the models' processors refuse it.
-MAX_ASPECT = 100
 
 
 def check_image(source: Path | bytes, settings: Settings, *, name: str | None = None) -> None:
@@ -53,7 +52,7 @@ def open_image(
     # Imported here: most processes never look at an image.
     from PIL import Image, UnidentifiedImageError
 
-    _register_heif()
+    _register_readers()
     name = name or name_of(source)
     try:
         with warnings.catch_warnings():
@@ -69,6 +68,8 @@ def open_image(
         raise
     except UnidentifiedImageError:
         raise UnsupportedImageError(_unsupported(source, name)) from None
+    except UnsupportedBmpError:
+        raise UnsupportedImageError(f"{name} is a BMP of a kind that is not supported.") from None
     except FileNotFoundError:
         raise ImageNotFoundError(f"{name} does not exist.") from None
     except PermissionError:
@@ -118,11 +119,14 @@ def _opened(source: Path | bytes) -> BinaryIO:
 
 
 @cache
-def _register_heif() -> None:
+def _register_readers() -> None:
     import pillow_heif
     from PIL import Image
 
+    from jobs.images import bmp
+
     pillow_heif.register_heif_opener()
+    bmp.register()
     # Pillow's own guard is a warning at half this number; `_check_pixels` is the guard here.
     Image.MAX_IMAGE_PIXELS = None
 
@@ -140,8 +144,6 @@ def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
             f"{name} has {width}×{height} pixels; the limit is {settings.max_image_pixels / 1e6:.0f} megapixels "
             "(CAPTIONQ_MAX_IMAGE_PIXELS)."
         )
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(f"{name} has {width}×{height} pixels: it is too long and thin for the model.")
 
 
 def _check_cost(cost: Cost, image: Image.Image, name: str, settings: Settings) -> None:

@@ -22,7 +22,8 @@ def write_bad_images(folder: Path) -> dict[str, str]:
         image.save(whole)
         whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     (folder / "bomb.png").write_bytes(_png_header(20_000, 20_000))
-    (folder / "thin.png").write_bytes(_thin_png())
+    image.save(folder / "jpeg-inside.bmp")
+    _claim_jpeg_inside(folder / "jpeg-inside.bmp")
     (folder / "folder.png").mkdir()
     (folder / "dangling.png").symlink_to(folder / "nowhere.png")
     return {
@@ -33,7 +34,7 @@ def write_bad_images(folder: Path) -> dict[str, str]:
         "truncated.webp": "image_parse_error",
         "truncated.tiff": "image_parse_error",
         "bomb.png": "image_too_large",
-        "thin.png": "image_parse_error",
+        "jpeg-inside.bmp": "unsupported_image_media_type",
         "folder.png": "image_parse_error",
         "dangling.png": "image_file_not_found",
     }
@@ -61,14 +62,10 @@ def _png_header(width: int, height: int) -> bytes:
     )
 
 
-def _thin_png() -> bytes:
-    header = struct.pack(">IIBBBBB", 5000, 1, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(bytes(5001)))
-        + _chunk(b"IEND", b"")
-    )
+def _claim_jpeg_inside(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[30] = 4
+    path.write_bytes(content)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -9,9 +9,12 @@ from PIL import Image, ImageOps
 from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import open_image
 from jobs.settings import Settings
-from worker.pixels.levels import levels_of
+from worker.pixels.canvas import on_canvas
+from worker.pixels.colour_profile import colours_of
+from worker.pixels.item_properties import avif_properties, crop_of
+from worker.pixels.levels import Levels, levels_of
 from worker.pixels.scaling import scaled_rgb
-from worker.pixels.transparency import on_white
+from worker.pixels.transparency import fill_empty_alpha, has_alpha, on_white
 
 #: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
@@ -49,16 +52,31 @@ def _max_pixels(settings: Settings, low_detail: bool) -> int:
 
 
 def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
-    size = fitted_size(image, max_pixels)
+    properties = avif_properties(image)
+    colours = colours_of(image, properties)
+    left, top, right, bottom = box = crop_of(properties, image.size)
+    size = fitted_size((right - left, bottom - top), max_pixels)
     if draft:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
         image.draft("RGB", size)
     image.load()
-    levels = levels_of(image)
-    is_large = image.width * image.height > max_pixels
-    rgb = scaled_rgb(image, size, levels) if is_large else on_white(levels(image))
-    # The turn comes last, because it is cheap on few pixels. The tag is read from the original.
-    return _turned(rgb, image)
+    fill_empty_alpha(image)
+    shown = image.crop(box) if image.format == "AVIF" and box != (0, 0, *image.size) else image
+    levels = levels_of(shown)
+    if has_alpha(shown):
+        # Colours are converted before they are mixed with white.
+        rgb = _scaled(shown, size, lambda band: colours.layer_to_srgb(levels(band)))
+    else:
+        rgb = colours.to_srgb(_scaled(shown, size, levels))
+    # Canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
+    return _turned(on_canvas(rgb), image)
+
+
+def _scaled(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
+    """Return the image in this size as RGB or, if it is print colours, as CMYK."""
+    if image.size != size:
+        return scaled_rgb(image, size, levels)
+    return image if image.mode == "CMYK" else on_white(levels(image))
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:

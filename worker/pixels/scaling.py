@@ -15,9 +15,9 @@ _GAP = 3.0
 def scaled_rgb(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
     """Convert and scale an image band by band, with the pixels that `resize` with its reducing gap gives for the whole image.
 
-    A band's height is a multiple of the factor of reduction, so no mean is taken over the border of two bands.
+    CMYK is only scaled. A band's height is a multiple of the factor of reduction, so no mean is taken across two bands.
     """
-    if image.mode == "RGB" and not has_alpha(image):
+    if image.mode in ("RGB", "CMYK") and not has_alpha(image):
         return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP)
     across, down = (max(1, int(old / new / _GAP)) for old, new in zip(image.size, size, strict=True))
     reduced = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))

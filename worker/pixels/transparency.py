@@ -20,3 +20,9 @@ def on_white(image: Image.Image) -> Image.Image:
     ground = Image.new("RGB", layer.size, _WHITE)
     ground.paste(layer, mask=layer.getchannel("A"))
     return ground
+
+
+def fill_empty_alpha(image: Image.Image) -> None:
+    """Make a BMP opaque if its alpha is 0 everywhere: many programs leave the channel of opaque pictures empty."""
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image.putalpha(255)
