@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
 from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import open_image
 from jobs.settings import Settings
 from worker.pixels.levels import levels_of
 from worker.pixels.scaling import scaled_rgb
-from worker.pixels.transparency import on_white
+from worker.pixels.transparency import on_white, scale_transparent_colour
 
 #: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
@@ -53,12 +54,26 @@ def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.I
     if draft:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
         image.draft("RGB", size)
-    image.load()
+    original, image = image, _decoded(image)
     levels = levels_of(image)
     is_large = image.width * image.height > max_pixels
     rgb = scaled_rgb(image, size, levels) if is_large else on_white(levels(image))
     # The turn comes last, because it is cheap on few pixels. The tag is read from the original.
-    return _turned(rgb, image)
+    return _turned(rgb, original)
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    """Decode the pixels, with the decoder that fits."""
+    if isinstance(image, ImageFile):
+        scale_transparent_colour(image)
+        image.load()
+        return image
+    # Imported here: the modules of rare kinds of TIFF take a while.
+    from jobs.images.tiff_image import TiffImage
+    from worker.pixels.tiff import decoded_tiff
+
+    assert isinstance(image, TiffImage)
+    return decoded_tiff(image)
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
