@@ -36,6 +36,7 @@ _COMPRESSIONS = {
     34927: "WebP",
     50000: "Zstandard",
     50001: "WebP",
+    50013: "Deflate",
 }
 _FAX, _OLD_JPEG, _JPEG = (2, 3, 4), 6, 7
 #: Compressions of both decoders.
@@ -48,13 +49,18 @@ def is_for_pillow(page: TiffPage) -> bool:
     if len(page.treeindex) > 1:
         # Pillow does not reach SubIFDs.
         return False
-    if page.compression in (*_FAX, _OLD_JPEG) or (page.is_subsampled and page.compression != _JPEG):
+    if page.compression in (*_FAX, _OLD_JPEG) or (_has_raw_subsampling(page) and page.planarconfig == 1):
         return True
     big_endian_bigtiff = page.parent.is_bigtiff and page.parent.byteorder == ">"
     # Of uncompressed and PackBits pages libtiff ignores the predictor.
     predicted = page.predictor == 2 and page.compression not in (1, 32773)
     plain = page.compression in _COMMON and (page.predictor == 1 or predicted) and page.sampleformat == UNSIGNED
     return plain and page.planarconfig == 1 and not big_endian_bigtiff and _is_plain_layout(page)
+
+
+def _has_raw_subsampling(page: TiffPage) -> bool:
+    """Check whether chroma has fewer samples than luma, outside of JPEG's own handling."""
+    return page.is_subsampled and page.compression != _JPEG
 
 
 def _is_plain_layout(page: TiffPage) -> bool:
@@ -93,6 +99,6 @@ def unsupported(page: TiffPage) -> str | None:
         return f"predictor {int(page.predictor)}"
     if photometric == PALETTE and (page.colormap is None or form != UNSIGNED or page.dtype.itemsize > 2):
         return "palette without colours" if page.colormap is None else f"palette of {bits}-bit values"
-    if page.imagedepth != 1:
-        return "volume"
+    if page.imagedepth != 1 or _has_raw_subsampling(page):
+        return "volume" if page.imagedepth != 1 else "subsampled planes"
     return None if page.samplesperpixel >= COLOURS[photometric] else f"{page.samplesperpixel} samples a pixel"

@@ -33,14 +33,16 @@ def range_of(values: NDArray[Any], *, bits: int, form: int, nodata: float | None
     known = _without_fill(_sorted_sample(values, nodata))
     if not known.size:
         return 0.0, 1.0
-    return _float_range(known) if form == FLOAT else _integer_range(known, bits, form)
+    return _float_range(known, is_measured=nodata is not None) if form == FLOAT else _integer_range(known, bits, form)
 
 
-def _float_range(known: NDArray[np.float64]) -> tuple[float, float]:
-    """Choose between 0 to 1, 0 to 255, 0 to 65535 and the values' own range."""
+def _float_range(known: NDArray[np.float64], *, is_measured: bool) -> tuple[float, float]:
+    """Choose between 0 to 1, 0 to 255, 0 to 65535 and the values' own range, which measurements beyond 0 to 1 always get."""
     low, high = _ends(known)
     if low >= -0.05 and (high <= 1.001 or _is_mostly_unit(known)):
         return 0.0, 1.0
+    if is_measured:
+        return _own_range(low, high)
     if low >= 0 and _BRIGHTEST_HIGHLIGHT < high <= 255:
         return 0.0, 255.0
     if low >= 0 and 65535 / 4 < high <= 65535:

@@ -51,6 +51,10 @@ def _samples(page: TiffPage) -> NDArray[Any]:
     separate, _, height, width, together = values.shape
     if (height, width) != (page.imagelength, page.imagewidth):
         raise ValueError("its TIFF data has another size than its header says")
+    if values.dtype == np.int8 and values.min() < 0:
+        # Programs that write "signed" bytes mean ordinary ones, and all readers take them so.
+        values = values.view(np.uint8)
+        page.sampleformat = tiff_kinds.UNSIGNED
     lines = values.reshape(separate, height, width, together)
     return np.moveaxis(lines[..., 0], 0, 2) if separate > 1 else lines[0]
 

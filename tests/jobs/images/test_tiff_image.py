@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from jobs.images.opening import check_image, open_image
 from jobs.images.tiff_image import TiffImage
-from jobs.images.tiff_kinds import FLOAT, MIN_IS_BLACK, PALETTE, RGB, UNSIGNED
+from jobs.images.tiff_kinds import FLOAT, MIN_IS_BLACK, PALETTE, RGB, UNSIGNED, YCBCR
 from jobs.settings import Settings
 from tests.support.scenes import draw
 from tests.support.tiffs import OLD_SUBFILE_TYPE, SUBFILE_TYPE, Page, scaled, tiff
@@ -89,6 +89,7 @@ def test_pillow_reads_the_common_kinds(settings: Settings) -> None:
         (Page(picture(64)[..., :1], photometric=RGB), "1 samples a pixel"),
         (Page(picture(64), tags={259: (34661,)}), "compression 34661"),
         (Page(picture(64), tags={317: (7,)}), "predictor 7"),
+        (Page(picture(64), photometric=YCBCR, planar=True, tags={530: (2, 2)}), "subsampled planes"),
     ],
 )
 def test_an_unsupported_kind_is_refused_by_its_name(page: Page, kind: str, settings: Settings) -> None:

@@ -201,10 +201,24 @@ def test_floating_point_ranges(settings: Settings) -> None:
     ):
         page = Page(values, 32, FLOAT, MIN_IS_BLACK)
         assert difference(tiff(page), np.repeat(expected, 3, axis=2), settings) < 3
+    file = io.BytesIO()
+    measured = np.where(ALPHA < 80, np.float32(255), grey[..., 0] / 10)
+    tifffile.imwrite(file, measured, photometric="minisblack", extratags=[(42113, "s", 0, "255", True)])
+    found = np.asarray(decode(file.getvalue(), settings))
+    assert found[ALPHA >= 80].std() > 30
     found = np.asarray(decode(tiff(Page(missing, 32, FLOAT, MIN_IS_BLACK)), settings))
     known = (ALPHA >= 80)[..., None].repeat(3, axis=2)
     assert found[~known].max() == 0
     assert found[known].std() > 30
+
+
+def test_signed_bytes_are_ordinary_bytes(settings: Settings) -> None:
+    """Programs that call bytes signed mean values of 0 to 255, of which the light ones look negative."""
+    for photometric in (MIN_IS_BLACK, RGB, CMYK):
+        values = colours_of(photometric).copy().view(np.int8)
+        values[0, 0] = -1 if photometric != CMYK else 0
+        expected = PICTURE.convert("L") if photometric == MIN_IS_BLACK else PICTURE
+        assert difference(tiff(Page(values, 8, SIGNED, photometric)), expected, settings) < 3
 
 
 def test_integers_with_negative_values(settings: Settings) -> None:
