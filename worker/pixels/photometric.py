@@ -50,8 +50,7 @@ def picture_of(colours: _Bytes, photometric: int, alpha: _Bytes | None, *, is_as
     grey = image.mode == "L"
     mode = ("La" if grey else "RGBa") if is_associated else ("LA" if grey else "RGBA")
     layers = np.concatenate([np.asarray(image).reshape(*alpha.shape, -1), alpha[..., None]], axis=2)
-    whole = Image.frombytes(mode, image.size, layers.tobytes())
-    return whole.convert("LA" if grey else "RGBA") if is_associated else whole
+    return Image.frombytes(mode, image.size, layers.tobytes())
 
 
 def _opaque(colours: _Bytes, photometric: int) -> Image.Image:

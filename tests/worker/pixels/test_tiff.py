@@ -201,6 +201,9 @@ def test_floating_point_ranges(settings: Settings) -> None:
     ):
         page = Page(values, 32, FLOAT, MIN_IS_BLACK)
         assert difference(tiff(page), np.repeat(expected, 3, axis=2), settings) < 3
+    hot = grey * 7 + 300
+    hot[0, 0] = 9000
+    assert difference(tiff(Page(hot, 32, FLOAT, MIN_IS_BLACK)), np.repeat(spread, 3, axis=2), settings) < 3
     file = io.BytesIO()
     measured = np.where(ALPHA < 80, np.float32(255), grey[..., 0] / 10)
     tifffile.imwrite(file, measured, photometric="minisblack", extratags=[(42113, "s", 0, "255", True)])
