@@ -44,16 +44,24 @@ class Cost:
     work: int
     #: Scans of a JPEG, counted up to one more than `MAX_SCANS`.
     scans: int = 1
+    #: The decoder may crash on a damaged file, so it runs in a process of its own.
+    is_isolated: bool = False
 
     def is_quick(self, settings: Settings) -> bool:
         """Check whether the image can be decoded beside others: in a moment, and in a part of the memory limit."""
-        return self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
+        return (
+            not self.is_isolated and self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
+        )
 
 
 def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
     """Estimate the cost of an opened image. `file` holds its bytes, and keeps its position."""
     pixels = image.width * image.height
     bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
+    decoded_bytes: int | None = getattr(image, "decoded_bytes", None)
+    if decoded_bytes is not None:
+        # A TIFF that tifffile decodes; its class is not named here, because importing tifffile takes a while.
+        return Cost(decoded_bytes, pixels, is_isolated=True)
     if image.format != "JPEG":
         return Cost(pixels * bytes_per_pixel, pixels)
     scans = _scans(file, pixels)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Pillow's names of the formats that are decoded; every other format is refused unopened.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
+#: The first bytes of TIFF and BigTIFF, little- and big-endian.
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def check_image(source: Path | bytes, settings: Settings, *, name: str | None = None) -> None:
@@ -50,7 +52,7 @@ def open_image(
     Raises ImageError or a subclass for any fault of the file, and turns errors of the block into one.
     """
     # Imported here: most processes never look at an image.
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     _register_readers()
     name = name or name_of(source)
@@ -59,7 +61,7 @@ def open_image(
             # Broken metadata makes Pillow warn; whether the pixels can be read is all that matters here.
             warnings.simplefilter("ignore")
             _check_length(source, name)
-            with _opened(source) as file, Image.open(file, formats=FORMATS) as image:
+            with _opened(source) as file, _image_of(file, name) as image:
                 _check_pixels(image, name, settings)
                 cost = cost_of(image, file, settings)
                 _check_cost(cost, image, name, settings)
@@ -79,6 +81,20 @@ def open_image(
     except Exception as error:
         # Decoders raise many kinds of errors for damaged files: OSError, SyntaxError, struct.error, IndexError …
         raise ImageError(f"{name} is damaged: {first_line(error)}.") from error
+
+
+def _image_of(file: BinaryIO, name: str) -> Image.Image:
+    """Read the header of an image."""
+    from PIL import Image
+
+    start = file.read(4)
+    file.seek(0)
+    if start not in TIFF_SIGNATURES:
+        return Image.open(file, formats=FORMATS)
+    # Imported here: tifffile takes a while, and most pictures are not TIFFs.
+    from jobs.images.tiff_image import open_tiff
+
+    return open_tiff(file, name)
 
 
 def name_of(source: Path | bytes) -> str:

@@ -6,7 +6,10 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 
@@ -19,6 +22,21 @@ def write_png(path: Path, size: tuple[int, int], *, depth: int, colour: int, pix
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def png(values: NDArray[np.integer[Any]], *, depth: int, colour: int, transparent: tuple[int, ...]) -> bytes:
+    """Return a PNG of lines of pixels of samples, in which one grey value or colour is transparent."""
+    height, width, _ = values.shape
+    lines = np.packbits(
+        np.unpackbits(values.astype(">u2").view(np.uint8).reshape(height, -1, 2), axis=2)[..., -depth:].reshape(
+            height, -1
+        ),
+        axis=1,
+    )
+    content = zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent))
+    return b"\x89PNG\r\n\x1a\n" + chunks + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
 
 
 def scanned_jpeg(size: tuple[int, int], scans: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
 from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import open_image
@@ -14,7 +15,7 @@ from worker.pixels.colour_profile import colours_of
 from worker.pixels.item_properties import avif_properties, crop_of
 from worker.pixels.levels import Levels, levels_of
 from worker.pixels.scaling import scaled_rgb
-from worker.pixels.transparency import fill_empty_alpha, has_alpha, on_white
+from worker.pixels.transparency import fill_empty_alpha, has_alpha, on_white, scale_transparent_colour
 
 #: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
@@ -59,8 +60,11 @@ def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.I
     if draft:
         # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
         image.draft("RGB", size)
-    image.load()
-    fill_empty_alpha(image)
+    original, image = image, _decoded(image)
+    if isinstance(original, ImageFile):
+        fill_empty_alpha(image)
+    else:
+        colours = colours_of(image, properties)
     shown = image.crop(box) if image.format == "AVIF" and box != (0, 0, *image.size) else image
     levels = levels_of(shown)
     if has_alpha(shown):
@@ -69,7 +73,7 @@ def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.I
     else:
         rgb = colours.to_srgb(_scaled(shown, size, levels))
     # Canvas and turn come last, because they are cheap on few pixels. The tag is read from the original.
-    return _turned(on_canvas(rgb), image)
+    return _turned(on_canvas(rgb), original)
 
 
 def _scaled(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.Image:
@@ -77,6 +81,20 @@ def _scaled(image: Image.Image, size: tuple[int, int], levels: Levels) -> Image.
     if image.size != size:
         return scaled_rgb(image, size, levels)
     return image if image.mode == "CMYK" else on_white(levels(image))
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    """Decode the pixels, with the decoder that fits."""
+    if isinstance(image, ImageFile):
+        scale_transparent_colour(image)
+        image.load()
+        return image
+    # Imported here: the modules of rare kinds of TIFF take a while.
+    from jobs.images.tiff_image import TiffImage
+    from worker.pixels.tiff import decoded_tiff
+
+    assert isinstance(image, TiffImage)
+    return decoded_tiff(image)
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 _WHITE = (255, 255, 255)
+#: Pillow's names of grey pixels with few bits, and the factors to 8 bits.
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
 
 
 def has_alpha(image: Image.Image) -> bool:
@@ -12,10 +15,25 @@ def has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
+def scale_transparent_colour(image: Image.Image) -> None:
+    """Express a PNG's transparent colour in the 8 bits of the decoded pixels instead of the file's 2, 4 or 16.
+
+    Call it before the pixels are decoded: Pillow then forgets how many bits the file has.
+    """
+    colour = image.info.get("transparency")
+    raw_mode = image.tile[0].args if isinstance(image, ImageFile) and image.format == "PNG" and image.tile else None
+    if raw_mode in _GREY_STEPS and isinstance(colour, int):
+        image.info["transparency"] = colour * _GREY_STEPS[raw_mode]
+    elif raw_mode == "RGB;16B" and isinstance(colour, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
 def on_white(image: Image.Image) -> Image.Image:
     """Convert an image to RGB, with white behind its transparent pixels."""
     if not has_alpha(image):
         return image.convert("RGB")
+    if image.mode == "La":
+        image = image.convert("LA")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", layer.size, _WHITE)
     ground.paste(layer, mask=layer.getchannel("A"))
