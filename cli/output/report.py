@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import name_of, reason_of
 from cli.output.plurals import counted
+from cli.output.progress_bar import ProgressBar, RunRate
 from cli.output.safe_text import safe_text
 from jobs.creation.folder_run import Submission
 from jobs.images.packages import package_kind
@@ -32,7 +28,7 @@ CUT_OFF = "cut_off"
 _DOUBTS = {"empty": "its answer is empty", "repetition": "its answer repeats itself"}
 
 
-class Report(ABC):
+class Report:
     """The count of a run's jobs by their ends; the base of both reports."""
 
     def __init__(self) -> None:
@@ -62,17 +58,30 @@ class Report(ABC):
         self._doubtful: list[Job] = []
         self._cut_off: list[str] = []
         self._begun = time.monotonic()
+        self._rate = RunRate()
+        self._bar = ProgressBar()
 
     def note(self, message: str) -> None:
         """Tell the person something, never among the results."""
         click.echo(message, err=True)
 
-    @abstractmethod
-    def following(self, total: int) -> AbstractContextManager[None]:
-        """Wrap the part of a run in which its jobs end."""
+    @contextmanager
+    def following(self, total: int) -> Iterator[None]:
+        """Draw a progress bar during the block, in which the jobs end."""
+        with self._bar.drawn(total):
+            yield
+
+    def tick(self) -> None:
+        """Renew the rate and the time left."""
+        self._bar.show_rate(self._rate.recent(time.time()))
 
     def finished(self, job: Job) -> None:
-        """Count a job of the run that has ended."""
+        """Count a job of the run that has ended, and move the bar."""
+        self._count(job)
+        self._rate.count(job)
+        self._bar.advance(self.failed)
+
+    def _count(self, job: Job) -> None:
         if job.status == JobStatus.SUCCEEDED:
             self.captioned += 1
             self._cached += job.cached
@@ -108,15 +117,16 @@ class Report(ABC):
         for maker, count in Counter(writer.maker for writer in submission.followed).items():
             self.note(f"{_are(count)} being captioned by {maker}: following.")
         self.refused = len(submission.refused)
+        self._bar.leave_out(self.refused)
         for (maker, batch_id), count in Counter((one.maker, one.batch_id) for one in submission.refused).items():
             self.note(
                 f"{_are(count)} being captioned by {maker} with another question; "
                 f"run this again when it has ended, or cancel it: captionq jobs cancel {batch_id}"
             )
 
-    @abstractmethod
-    def loading(self, model: str) -> None:
-        """Show that the worker is loading the model; no job has ended yet."""
+    def preparing(self, step: str) -> None:
+        """Show the worker's step before the first result, such as "Loading demo"."""
+        self._bar.describe(step)
 
     def interrupted(self, *, own_worker: bool) -> None:
         """Say after Ctrl-C how many captions are kept, and how to resume."""
@@ -133,7 +143,9 @@ class Report(ABC):
         """Print the summary at the end of a run."""
         seconds = time.monotonic() - self._begun
         total = self.captioned + self.skipped + self.failed + self.refused
-        rate = f" ({self.captioned / seconds:.1f} images/s)" if self.captioned else ""
+        # Of the pictures only: the run's seconds include starting and loading.
+        worked = self._rate.seconds
+        rate = f" ({self.captioned / worked:.1f} images/s)" if self.captioned and worked > 0 else ""
         self._say(
             f"{counted(total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed"
             f"{f', {self.refused} left to others' if self.refused else ''} in {seconds:.1f} s{rate}"
@@ -184,47 +196,7 @@ class Report(ABC):
 
 
 class TextReport(Report):
-    """The report for a person: on a terminal with a progress bar."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._progress: Progress | None = None
-
-    @contextmanager
-    def following(self, total: int) -> Iterator[None]:
-        """Draw a progress bar, if the output is a terminal."""
-        if not (sys.stdout.isatty() and sys.stderr.isatty()):
-            yield
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[failed]} failed"),
-            _Rate(),
-            TimeRemainingColumn(compact=True),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as self._progress:
-            self._progress.add_task("Waiting for the worker", total=total, failed=0)
-            yield
-
-    def found_others(self, submission: Submission) -> None:
-        """Also take the images that are left to others out of the bar."""
-        super().found_others(submission)
-        if self._progress is not None and self.refused:
-            task = self._progress.tasks[0]
-            self._progress.update(task.id, total=(task.total or 0) - self.refused)
-
-    def loading(self, model: str) -> None:
-        """Show the model before the bar."""
-        if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], description=f"Loading {model}")
-
-    def finished(self, job: Job) -> None:
-        """Also move the bar."""
-        super().finished(job)
-        if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], description="", advance=1, failed=self.failed)
+    """The report for a person."""
 
 
 class AnswerReport(TextReport):
@@ -257,14 +229,6 @@ class AnswerReport(TextReport):
 class JsonReport(Report):
     """The report for a program: one line a result on standard output, everything else on standard error."""
 
-    @contextmanager
-    def following(self, total: int) -> Iterator[None]:
-        """Draw nothing."""
-        yield
-
-    def loading(self, model: str) -> None:
-        """Print nothing."""
-
     def finished(self, job: Job) -> None:
         """Also print the job."""
         super().finished(job)
@@ -272,13 +236,6 @@ class JsonReport(Report):
 
     def _say(self, line: str) -> None:
         click.echo(line, err=True)
-
-
-class _Rate(ProgressColumn):
-    """Images per second, over the last half minute."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} images/s" if task.speed else "")
 
 
 def make_report(*, as_json: bool, image: Path | None = None) -> Report:

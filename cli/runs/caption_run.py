@@ -32,6 +32,8 @@ from worker.models.download import fetch
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
+#: The worker's steps before the first result, by the name of their events.
+_STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
 
 
 class CaptionRun:
@@ -60,6 +62,8 @@ class CaptionRun:
         self._options = options
         self._strict = strict
         self._report = make_report(as_json=as_json, image=image)
+        #: Position in the order of ends up to which the batch has been reported.
+        self._last = 0
 
     def caption(self, paths: Sequence[Path]) -> int:
         """Caption the images of the paths, and print progress and summary.
@@ -76,10 +80,11 @@ class CaptionRun:
                 batch = Batch(description=description, model=self._question.model)
                 if not self._queue_and_follow(wanted, batch, store, runs):
                     return INTERRUPTED
+            else:
+                self._report.sum_up()
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
-        self._report.sum_up()
         report = self._report
         wrong = report.failed or report.refused or (self._strict and report.doubtful)
         return SOME_FAILED if wrong else ALL_CAPTIONED
@@ -127,8 +132,14 @@ class CaptionRun:
                     running.ensure()
                     self._follow(batch, self._submit(wanted, batch, store, runs, running), store, running)
             except KeyboardInterrupt:
+                if running.own_worker:
+                    # Jobs end until the worker has.
+                    self._report.note("\nStopping …")
+                    running.stop_worker()
+                self._report_ended(batch, store, running)
                 self._report.interrupted(own_worker=running.own_worker)
                 return False
+            self._report.sum_up()
         return True
 
     def _submit(
@@ -152,21 +163,25 @@ class CaptionRun:
 
     def _follow(self, batch: Batch, followed: Followed, store: Store, running: Services) -> None:
         """Report each job once, in the order in which the jobs end, until no job of the batch and no followed job is open."""
-        last = 0
         while True:
             # Counted first: a job that ends after the count is seen in the next round.
             counts = store.counts(batch.id)
-            while jobs := store.finished_after(batch.id, last):
-                last = jobs[-1].finished_order or last
-                self._ended(jobs, running)
+            self._report_ended(batch, store, running)
             self._ended(followed.ended(), running)
+            self._report.tick()
             if not (followed or any(counts[status] for status in OPEN)):
                 return
-            if not last:
+            if not self._last:
                 self._show_loading(batch, store, running)
             followed.take_over()
             running.ensure()
             time.sleep(POLL_EVERY)
+
+    def _report_ended(self, batch: Batch, store: Store, running: Services) -> None:
+        """Report the jobs of the batch that have ended since the last call."""
+        while jobs := store.finished_after(batch.id, self._last):
+            self._last = jobs[-1].finished_order or self._last
+            self._ended(jobs, running)
 
     def _ended(self, jobs: Sequence[Job], running: Services) -> None:
         for job in jobs:
@@ -179,5 +194,5 @@ class CaptionRun:
         with suppress(RedisError):
             for job in store.jobs(batch_id=batch.id, statuses=[JobStatus.RUNNING], limit=1):
                 for event in read(running.connection, job.id)[-1:]:
-                    if event.name == "loading":
-                        self._report.loading(event.data["model"])
+                    if event.name in _STEPS:
+                        self._report.preparing(_STEPS[event.name].format(event.data["model"]))

@@ -63,8 +63,12 @@ class Services:
 
     def stop(self) -> None:
         """End the worker and the broker that this run started. Unfinished jobs stay queued."""
-        self._worker.stop()
+        self.stop_worker()
         self._broker.stop()
+
+    def stop_worker(self) -> None:
+        """End the worker that this run started. Its last results are in the store then."""
+        self._worker.stop()
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class WorkerProcess:
             )
 
     def stop(self) -> None:
-        """End the process; kill it after STOP_SECONDS. Its unfinished jobs stay queued."""
+        """End the process; kill it after STOP_SECONDS. Its unfinished jobs stay queued. May be called again."""
         if self._process is None or self._process.stdin is None:
             return
         self._process.stdin.close()
