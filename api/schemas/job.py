@@ -39,7 +39,9 @@ class JobObject(BaseModel):
     started_at: float | None
     finished_at: float | None
     seconds: Seconds
-    quality: str | None = Field(description="A defect of the answer: empty or repetition")
+    quality: str | None = Field(
+        description="A defect of the answer (empty, repetition), else of its image (truncated_image)"
+    )
     result: ChatCompletion | None
     error: ErrorDetail | None = Field(description="Why the job failed")
 

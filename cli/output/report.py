@@ -25,7 +25,11 @@ from jobs.store.tables import Job, JobStatus
 
 #: Most failures, and most doubtful answers, that the summary lists.
 SHOWN_FAILURES = 20
-_DOUBTS = {"empty": "its answer is empty", "repetition": "its answer repeats itself"}
+_DOUBTS = {
+    "empty": "its answer is empty",
+    "repetition": "its answer repeats itself",
+    "truncated_image": "the image is truncated, its last rows may be missing",
+}
 
 
 class Report(ABC):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 #: Maximum scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, even an empty one.
 MAX_SCANS = 500
@@ -48,13 +49,13 @@ class Cost:
         return self.work <= _QUICK_WORK and self.memory <= settings.decode_memory * _QUICK_SHARE
 
 
-def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
-    """Estimate the cost of an opened image. `file` holds its bytes, and keeps its position."""
+def cost_of(image: ImageFile, settings: Settings) -> Cost:
+    """Estimate the cost of an opened image. Its file keeps its position."""
     pixels = image.width * image.height
     bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
-    if image.format != "JPEG":
+    if image.format != "JPEG" or image.fp is None:
         return Cost(pixels * bytes_per_pixel, pixels)
-    scans = _scans(file, pixels)
+    scans = _scans(image.fp, pixels)
     memory = pixels * bytes_per_pixel // _draft_scale(image, settings) ** 2
     if scans > 1:
         # All coefficients are held until the last scan, in 16 bits.
@@ -89,7 +90,7 @@ def _samples_per_pixel(image: Image.Image) -> float:
     return sum(horizontal * vertical for horizontal, vertical in factors) / (widest * highest)
 
 
-def _scans(file: BinaryIO, pixels: int) -> int:
+def _scans(file: IO[bytes], pixels: int) -> int:
     """Count the scans of a JPEG. For a large file a higher number may be returned, if that is still harmless: it is faster."""
     position = file.tell()
     file.seek(0)

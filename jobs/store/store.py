@@ -44,7 +44,7 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: A flaw of the text: `empty`, `repetition`; None: none was found.
+    #: A flaw of the text (`empty`, `repetition`), else of its image (`truncated_image`); None: none was found.
     quality: str | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None

@@ -88,7 +88,8 @@ class Answers:
             preprocess_seconds=0.0,
             prefill_seconds=first_token - sequence.admitted,
             decode_seconds=now - first_token,
-            quality=judge(text, sequence.ids, reason),
+            # A flaw of the answer comes before one of its image.
+            quality=judge(text, sequence.ids, reason) or sequence.prepared.image_flaw,
             logprobs=self._logprobs(sequence, sequence.tokens),
         )
         return Outcome(sequence.key, result, tokens=tuple(sequence.tokens))

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from jobs.images.decode_cost import fitted_size
-from jobs.images.opening import open_image
+from jobs.images.opening import name_of, open_image
 from jobs.settings import Settings
 from worker.pixels.levels import levels_of
 from worker.pixels.scaling import scaled_rgb
 from worker.pixels.transparency import on_white
+from worker.pixels.truncation import flaw_of
 
 #: The largest area of an image with `detail` "low": OpenAI's 512×512.
 LOW_DETAIL_PIXELS = 512 * 512
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image."""
+
+    #: RGB and upright.
+    image: Image.Image
+    #: What is missing of it, as the `quality` of a result; None: nothing.
+    flaw: str | None = None
+
+
 def decode(
     source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
 ) -> Image.Image:
+    """Decode an image as `decode_picture` does, and return its pixels only."""
+    return decode_picture(source, settings, low_detail=low_detail, name=name).image
+
+
+def decode_picture(
+    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
+) -> Picture:
     """Decode an image to RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
 
     Args:
@@ -30,30 +50,42 @@ def decode(
     Raises:
         ImageError: The image cannot be used, for any reason; or a subclass that names the reason.
     """
+    name = name or name_of(source)
     with open_image(source, settings, name=name) as (image, _):
-        return _upright_rgb(image, _max_pixels(settings, low_detail), draft=settings.jpeg_draft)
+        return _picture(image, name, settings, low_detail)
 
 
 def decode_if_quick(
     source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
-) -> Image.Image | None:
-    """Decode an image as `decode` does if that takes little time and memory; else return None without decoding."""
+) -> Picture | None:
+    """Decode an image as `decode_picture` does if that takes little time and memory; else return None without decoding."""
+    name = name or name_of(source)
     with open_image(source, settings, name=name) as (image, cost):
         if not cost.is_quick(settings):
             return None
-        return _upright_rgb(image, _max_pixels(settings, low_detail), draft=settings.jpeg_draft)
+        return _picture(image, name, settings, low_detail)
+
+
+def _picture(image: Image.Image, name: str, settings: Settings, low_detail: bool) -> Picture:
+    max_pixels, height = _max_pixels(settings, low_detail), image.height
+    size = fitted_size(image, max_pixels)
+
+    def load(image: Image.Image) -> None:
+        if settings.jpeg_draft:
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
+            image.draft("RGB", size)
+        image.load()
+
+    load(image)
+    flaw = flaw_of(image, height, load, name)
+    return Picture(_upright_rgb(image, size, max_pixels), flaw)
 
 
 def _max_pixels(settings: Settings, low_detail: bool) -> int:
     return min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
 
 
-def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.Image:
-    size = fitted_size(image, max_pixels)
-    if draft:
-        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is no smaller than the wanted size.
-        image.draft("RGB", size)
-    image.load()
+def _upright_rgb(image: Image.Image, size: tuple[int, int], max_pixels: int) -> Image.Image:
     levels = levels_of(image)
     is_large = image.width * image.height > max_pixels
     rgb = scaled_rgb(image, size, levels) if is_large else on_white(levels(image))
@@ -62,13 +94,20 @@ def _upright_rgb(image: Image.Image, max_pixels: int, *, draft: bool) -> Image.I
 
 
 def _turned(rgb: Image.Image, original: Image.Image) -> Image.Image:
-    exif = original.getexif()
+    orientation = _orientation_of(original)
     rgb.info = {}
     rgb.getexif().clear()
-    orientation = exif.get(0x0112, 1)
     if orientation not in range(2, 9):
         return rgb
     rgb.getexif()[0x0112] = orientation
     turned = ImageOps.exif_transpose(rgb)
     turned.info = {}
     return turned
+
+
+def _orientation_of(image: Image.Image) -> object:
+    """Return the orientation in the image's metadata; 1 (upright) if they cannot be read."""
+    try:
+        return image.getexif().get(0x0112, 1)
+    except (ValueError, LookupError, TypeError, SyntaxError, OSError, struct.error):
+        return 1
