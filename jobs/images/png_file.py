@@ -54,6 +54,9 @@ class _Chunks:
             length, kind = int.from_bytes(head[:4]), head[4:]
             content = position + _HEAD_BYTES
             end = content + length + _CHECKSUM_BYTES
+            if length and not self._read(content, 1):
+                # The file ends behind the head of a chunk; the pixels may be whole.
+                return
             if kind == b"IHDR":
                 self._colour = next(iter(self._read(content + _COLOUR_AT, 1)), None)
             # A type that is no word is what follows a damaged chunk: the decoder says so.

@@ -16,7 +16,7 @@ _KINDS = (
     (re.compile(r"cannot handle (\d+)-bit layers"), "{} bits a channel"),
     (re.compile(r"cannot handle (\d+)-layer images"), "{} channels"),
     (re.compile(r"Unsupported BMP bitfields layout"), "its layout of bits"),
-    (re.compile(r"Unsupported BMP ([a-z ]+) \((\d+)\)", re.IGNORECASE), "{} {}"),
+    (re.compile(r"Unsupported BMP (pixel depth|compression|header type) \((\d+)\)"), "{} {}"),
     (re.compile(r"not (?:yet )?supported$|[Uu]nsupported (?:feature|codec|colorspace|color conversion)"), ""),
 )
 #: Texts of decoders that did not get all bytes.

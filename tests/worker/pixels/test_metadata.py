@@ -30,6 +30,7 @@ _PNGS = {
     "huge text": png_with(chunk(b"zTXt", _HUGE)),
     "many texts": png_with(*[chunk(b"zTXt", _HUGE)] * 70),
     "huge XMP": png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(2_000_000)))),
+    "head of a last chunk": saved("PNG")[:-12] + b"\0\0\1\0IDAT",
     "raw profile": png_with(chunk(b"tEXt", _BAD_PROFILE)),
     "text behind the pixels": saved("PNG")[:-12] + chunk(b"zTXt", _HUGE, checksum=1) + saved("PNG")[-12:],
 }
