@@ -39,7 +39,9 @@ class JobObject(BaseModel):
     started_at: float | None
     finished_at: float | None
     seconds: Seconds
-    quality: str | None = Field(description="A defect of the answer: empty, repetition or cut_off")
+    quality: str | None = Field(
+        description="A defect of the answer (empty, repetition or cut_off), else of its image (truncated_image)"
+    )
     cached: bool = Field(description="Whether the answer is an earlier job's to the same question, with its usage")
     result: ChatCompletion | None
     error: ErrorDetail | None = Field(description="Why the job failed")

@@ -25,7 +25,11 @@ SHOWN_FAILURES = 20
 #: Most names of images whose answers were cut off.
 SHOWN_NAMES = 3
 CUT_OFF = "cut_off"
-_DOUBTS = {"empty": "its answer is empty", "repetition": "its answer repeats itself"}
+_DOUBTS = {
+    "empty": "its answer is empty",
+    "repetition": "its answer repeats itself",
+    "truncated_image": "the image is truncated, its last rows may be missing",
+}
 
 
 class Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from jobs.settings import Settings
 
@@ -54,15 +54,16 @@ class Cost:
         )
 
 
-def cost_of(image: Image.Image, file: BinaryIO, settings: Settings) -> Cost:
-    """Estimate the cost of an opened image. `file` holds its bytes, and keeps its position."""
+def cost_of(image: Image.Image, settings: Settings) -> Cost:
+    """Estimate the cost of an opened image. Its file keeps its position."""
     pixels = image.width * image.height
     bytes_per_pixel = _FORMAT_BYTES.get(image.format or "", _MODE_BYTES.get(image.mode, 4))
     decoded_bytes: int | None = getattr(image, "decoded_bytes", None)
     if decoded_bytes is not None:
         # A TIFF that tifffile decodes; its class is not named here, because importing tifffile takes a while.
         return Cost(decoded_bytes, pixels, is_isolated=True)
-    if image.format != "JPEG":
+    file: IO[bytes] | None = getattr(image, "fp", None)
+    if image.format != "JPEG" or file is None:
         return Cost(pixels * bytes_per_pixel, pixels)
     scans = _scans(file, pixels)
     memory = pixels * bytes_per_pixel // _draft_scale(image, settings) ** 2
@@ -101,7 +102,7 @@ def _samples_per_pixel(image: Image.Image) -> float:
     return sum(horizontal * vertical for horizontal, vertical in factors) / (widest * highest)
 
 
-def _scans(file: BinaryIO, pixels: int) -> int:
+def _scans(file: IO[bytes], pixels: int) -> int:
     """Count the scans of a JPEG. For a large file a higher number may be returned, if that is still harmless: it is faster."""
     position = file.tell()
     file.seek(0)

@@ -6,7 +6,6 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -16,20 +15,14 @@ from jobs.errors import (
     ImageNotFoundError,
     ImageTooLargeError,
     ImageTooSlowError,
-    UnsupportedImageError,
-    first_line,
 )
-from jobs.images.bmp_header import UnsupportedBmpError
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
+from jobs.images.refusal_words import refusal, refusal_to_read, too_many_pixels, unknown_format
+from jobs.images.unopened import refusal_of
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image
-
-#: Pillow's names of the formats that are decoded; every other format is refused unopened.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "AVIF")
-#: The first bytes of TIFF and BigTIFF, little- and big-endian.
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def check_image(source: Path | bytes, settings: Settings, *, name: str | None = None) -> None:
@@ -52,65 +45,48 @@ def open_image(
     Raises ImageError or a subclass for any fault of the file, and turns errors of the block into one.
     """
     # Imported here: most processes never look at an image.
-    from PIL import UnidentifiedImageError
+    from jobs.images.formats import format_of, open_as
 
-    _register_readers()
     name = name or name_of(source)
     try:
         with warnings.catch_warnings():
             # Broken metadata makes Pillow warn; whether the pixels can be read is all that matters here.
             warnings.simplefilter("ignore")
             _check_length(source, name)
-            with _opened(source) as file, _image_of(file, name) as image:
-                _check_pixels(image, name, settings)
-                cost = cost_of(image, file, settings)
-                _check_cost(cost, image, name, settings)
-                yield image, cost
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise UnsupportedImageError(_unsupported(source, name)) from None
-    except UnsupportedBmpError:
-        raise UnsupportedImageError(f"{name} is a BMP of a kind that is not supported.") from None
+            with _opened(source) as file:
+                kind = format_of(file)
+                if kind is None:
+                    raise unknown_format(name, is_file=isinstance(source, Path) or name != name_of(source))
+                with _worded(kind, file, name, settings), open_as(kind, file, name) as image:
+                    _check_pixels(image, name, settings)
+                    cost = cost_of(image, settings)
+                    _check_cost(cost, image, name, settings)
+                    yield image, cost
     except FileNotFoundError:
         raise ImageNotFoundError(f"{name} does not exist.") from None
     except PermissionError:
         raise ImageError(refusal_to_read(name)) from None
     except MemoryError:
         refuse_memory(name, settings)
+    except OSError as error:
+        raise refusal(error, None, name) from error
+
+
+@contextmanager
+def _worded(kind: str, file: BinaryIO, name: str, settings: Settings) -> Iterator[None]:
+    """Turn the errors of a decoder into an ImageError."""
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
     except Exception as error:
         # Decoders raise many kinds of errors for damaged files: OSError, SyntaxError, struct.error, IndexError …
-        raise ImageError(f"{name} is damaged: {first_line(error)}.") from error
-
-
-def _image_of(file: BinaryIO, name: str) -> Image.Image:
-    """Read the header of an image."""
-    from PIL import Image
-
-    start = file.read(4)
-    file.seek(0)
-    if start not in TIFF_SIGNATURES:
-        return Image.open(file, formats=FORMATS)
-    # Imported here: tifffile takes a while, and most pictures are not TIFFs.
-    from jobs.images.tiff_image import open_tiff
-
-    return open_tiff(file, name)
+        raise refusal_of(error, kind, file, name, settings) from error
 
 
 def name_of(source: Path | bytes) -> str:
     """Return the name of an image in errors, if no better name is known."""
     return source.name.encode(errors="replace").decode() if isinstance(source, Path) else "The image"
-
-
-def _unsupported(source: Path | bytes, name: str) -> str:
-    if isinstance(source, bytes) and name == name_of(source):
-        return "The data is not a supported image (JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or AVIF)."
-    return f"{name} is not a supported image, or is damaged."
-
-
-def refusal_to_read(name: str) -> str:
-    """Word the refusal of a file that this process may not read."""
-    return f"Cannot read {name}: permission denied. Check its permissions (on a Mac: Full Disk Access)."
 
 
 def refuse_memory(name: str, settings: Settings) -> NoReturn:
@@ -134,19 +110,6 @@ def _opened(source: Path | bytes) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else _Unmapped(io.FileIO(source))
 
 
-@cache
-def _register_readers() -> None:
-    import pillow_heif
-    from PIL import Image
-
-    from jobs.images import bmp
-
-    pillow_heif.register_heif_opener()
-    bmp.register()
-    # Pillow's own guard is a warning at half this number; `_check_pixels` is the guard here.
-    Image.MAX_IMAGE_PIXELS = None
-
-
 def _check_length(source: Path | bytes, name: str) -> None:
     if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
         raise EmptyImageError(f"{name} is empty.")
@@ -156,10 +119,7 @@ def _check_pixels(image: Image.Image, name: str, settings: Settings) -> None:
     """Check the size by the header only: a file of a few kilobytes can hold gigabytes of pixels."""
     width, height = image.size
     if width * height > settings.max_image_pixels:
-        raise ImageTooLargeError(
-            f"{name} has {width}×{height} pixels; the limit is {settings.max_image_pixels / 1e6:.0f} megapixels "
-            "(CAPTIONQ_MAX_IMAGE_PIXELS)."
-        )
+        raise too_many_pixels(name, width, height, settings)
 
 
 def _check_cost(cost: Cost, image: Image.Image, name: str, settings: Settings) -> None:

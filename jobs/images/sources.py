@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import re
 import stat
@@ -21,7 +22,7 @@ from jobs.errors import (
 )
 from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import find_blob
-from jobs.images.opening import refusal_to_read
+from jobs.images.refusal_words import refusal_to_read
 from jobs.net.image_download import fetch_image
 from jobs.requests import path_of
 from jobs.settings import Settings
@@ -69,11 +70,11 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     except PermissionError:
         raise ImageForbiddenError(refusal_to_read(name)) from None
     except (OSError, RuntimeError, ValueError) as error:
-        # The text of an error without `strerror` names the path. Links in a circle raise RuntimeError in Python 3.11 and 3.12.
-        circle = isinstance(error, RuntimeError)
-        reason = getattr(error, "strerror", None) or (
-            "its link leads in a circle" if circle else "its path is not valid"
-        )
+        # Links in a circle raise RuntimeError in Python 3.11 and 3.12.
+        if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
+            raise ImageError(f"{name} is a link that leads in a circle.") from None
+        # The text of an error without `strerror` names the path.
+        reason = getattr(error, "strerror", None) or "its path is not valid"
         raise ImageError(f"{name} cannot be opened: {reason}.") from None
     _check_place(real, name, settings, roots)
     if stat.S_ISDIR(status.st_mode):

@@ -44,7 +44,7 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: A flaw of the text: `empty`, `repetition`, `cut_off`; None: none was found.
+    #: A flaw of the text (`empty`, `repetition`, `cut_off`), else of its image (`truncated_image`); None: none was found.
     quality: str | None = None
     #: The thoughts that came before the text; None: there were none.
     reasoning: str | None = None

@@ -99,7 +99,8 @@ class Answers:
             preprocess_seconds=0.0,
             prefill_seconds=first_token - sequence.admitted,
             decode_seconds=now - first_token,
-            quality=judge(text, sequence.ids, reason, has_thoughts=bool(reasoning)),
+            # A flaw of the answer comes before one of its image.
+            quality=judge(text, sequence.ids, reason, has_thoughts=bool(reasoning)) or sequence.prepared.image_flaw,
             reasoning=reasoning or None,
             logprobs=self._logprobs(sequence, sequence.tokens),
             cache_key=sequence.prepared.cache_key,

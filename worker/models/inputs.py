@@ -34,6 +34,8 @@ class Prepared:
     thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
+    #: What is missing of an image, as the `quality` of a result; None: nothing.
+    image_flaw: str | None = None
 
     @property
     def source_ids(self) -> list[int]:

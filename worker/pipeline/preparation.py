@@ -15,7 +15,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +26,7 @@ from jobs.images.sources import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from worker.models.inputs import Prepared
-from worker.pixels.decode import decode_if_quick
+from worker.pixels.decode import Picture, decode_if_quick
 from worker.pixels.decoder import Decoder
 
 #: Seconds that `wait` takes at most.
@@ -167,7 +167,7 @@ class PreparationPool:
     def _steps(self, request: Request, preparation: Preparation, roots: Sequence[Path] | None) -> Steps:
         """Prepare a request. Yields the threads on which the next step has to run."""
         urgent = preparation.urgent
-        images: list[Image.Image] = []
+        pictures: list[Picture] = []
         for image in request.images:
             if _is_remote(image):
                 yield self._fetching[urgent]
@@ -175,10 +175,12 @@ class PreparationPool:
                 raise CancelledError
             source = image_source(image.url, self._settings, roots)
             yield self._decoding[urgent]
-            images.append((yield from self._decoded(image, source, urgent)))
-        return self._prepare(request, images)
+            pictures.append((yield from self._decoded(image, source, urgent)))
+        prepared = self._prepare(request, [picture.image for picture in pictures])
+        flaw = next((picture.flaw for picture in pictures if picture.flaw), None)
+        return replace(prepared, image_flaw=flaw) if flaw else prepared
 
-    def _decoded(self, image: ImageURL, source: Path | bytes, urgent: bool) -> Generator[Executor, None, Image.Image]:
+    def _decoded(self, image: ImageURL, source: Path | bytes, urgent: bool) -> Generator[Executor, None, Picture]:
         # The name of a blob's file is a digest, which would say nothing in an error.
         name = "The image" if image.url.startswith(SCHEME) else None
         low_detail = image.detail == "low"

@@ -12,11 +12,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from PIL import Image
-
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
 from jobs.images.opening import name_of, refuse_memory
 from jobs.settings import Settings
+from worker.pixels.decode import Picture
 from worker.pixels.decoder_process import READY, Order, Pixels
 
 #: Seconds that the process may take to start.
@@ -39,8 +38,8 @@ class Decoder:
         self._process: _Process | None = None
         self._closed = False
 
-    def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Image.Image:
-        """Decode an image; see `worker.pixels.decode.decode`.
+    def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Picture:
+        """Decode an image; see `worker.pixels.decode.decode_picture`.
 
         Raises:
             ImageTooSlowError: The image takes longer than the settings allow.
@@ -53,7 +52,7 @@ class Decoder:
             answer = self._answer(Order(source, low_detail, name))
         if isinstance(answer, CaptionqError):
             raise answer
-        return answer.image()
+        return answer.picture()
 
     def close(self) -> None:
         """Kill the process, also while it decodes."""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jobs.errors import CaptionqError
 from jobs.settings import Settings
-from worker.pixels.decode import decode
+from worker.pixels.decode import Picture, decode_picture
 
 #: The first message to the worker: the process is ready to take orders.
 READY = "ready"
@@ -27,7 +27,7 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Order:
-    """An order to decode an image; see `worker.pixels.decode.decode`."""
+    """An order to decode an image; see `worker.pixels.decode.decode_picture`."""
 
     source: Path | bytes
     low_detail: bool
@@ -40,10 +40,12 @@ class Pixels:
 
     size: tuple[int, int]
     data: bytes
+    #: See `Picture`.
+    flaw: str | None
 
-    def image(self) -> Image.Image:
-        """Make an image of the pixels."""
-        return Image.frombytes("RGB", self.size, self.data)
+    def picture(self) -> Picture:
+        """Make a picture of the pixels."""
+        return Picture(Image.frombytes("RGB", self.size, self.data), self.flaw)
 
 
 def main(descriptor: int) -> None:
@@ -66,10 +68,10 @@ def main(descriptor: int) -> None:
 
 def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
     try:
-        image = decode(order.source, settings, low_detail=order.low_detail, name=order.name)
+        picture = decode_picture(order.source, settings, low_detail=order.low_detail, name=order.name)
     except CaptionqError as error:
         return error
-    return Pixels(image.size, image.tobytes())
+    return Pixels(picture.image.size, picture.image.tobytes(), picture.flaw)
 
 
 def _limit_memory(size: int) -> None:

@@ -24,7 +24,7 @@ from worker.engine.engine import GROUP
 from worker.engine.sequences import Outcome
 from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.preparation import NET_THREADS
-from worker.pixels.decode import decode_if_quick
+from worker.pixels.decode import Picture, decode_if_quick
 from worker.pixels.decoder import Decoder
 
 LOCAL = (ip_network("127.0.0.1/32"),)
@@ -133,7 +133,7 @@ def test_an_urgent_request_does_not_wait_for_the_servers_of_bulk_requests(
     url, release = slow_server
     decoded_on: list[str] = []
 
-    def watched(*arguments: Any, **more: Any) -> Image.Image | None:
+    def watched(*arguments: Any, **more: Any) -> Picture | None:
         decoded_on.append(threading.current_thread().name)
         return decode_if_quick(*arguments, **more)
 
@@ -182,7 +182,7 @@ def test_slow_pictures_delay_no_others(tmp_path: Path, monkeypatch: pytest.Monke
     release = threading.Event()
     begun = threading.Event()
 
-    def slow(decoder: Decoder, *arguments: Any, **more: Any) -> Image.Image:
+    def slow(decoder: Decoder, *arguments: Any, **more: Any) -> Picture:
         begun.set()
         release.wait(PATIENCE)
         return decode(decoder, *arguments, **more)

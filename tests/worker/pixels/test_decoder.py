@@ -53,7 +53,7 @@ def test_the_pixels_are_those_of_the_workers_own_decoding(tmp_path: Path, settin
         for source in (path, path.read_bytes()):
             for low_detail in (False, True):
                 expected = decode(source, settings, low_detail=low_detail)
-                assert decoder.decode(source, low_detail=low_detail).tobytes() == expected.tobytes()
+                assert decoder.decode(source, low_detail=low_detail).image.tobytes() == expected.tobytes()
 
 
 def test_a_bad_image_has_the_same_error_and_ends_no_process(
@@ -78,7 +78,7 @@ def test_an_image_that_takes_too_long_fails_and_the_next_one_is_decoded(tmp_path
     assert error.message == "slow.jpg takes longer than 0.2 s to decode (CAPTIONQ_DECODE_SECONDS)."
     assert decoder._process is None
     (path,) = save_scenes(tmp_path, 1)
-    assert decoder.decode(path).tobytes() == decode(path, settings).tobytes()
+    assert decoder.decode(path).image.tobytes() == decode(path, settings).tobytes()
     decoder.close()
 
 
@@ -130,7 +130,7 @@ def test_a_decoder_that_is_killed_fails_its_image_and_no_other(tmp_path: Path, s
     process.send_signal(signal.SIGKILL)
     thread.join()
     assert errors[0].code == "image_parse_error"
-    assert decoder.decode(path).size == decode(path, settings).size
+    assert decoder.decode(path).image.size == decode(path, settings).size
     assert process_of(decoder) != process
     decoder.close()
 
