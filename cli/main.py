@@ -17,12 +17,12 @@ COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
-    "jobs": ("cli.commands.jobs", "List, show, cancel and retry jobs."),
+    "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
     "cache": ("cli.commands.cache", "Show or clear the result cache."),
     "models": ("cli.commands.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),
-    "help": ("cli.commands.help", "Show the help of captionq or of a command."),
+    "help": ("cli.commands.help", "Show the help of a command."),
 }
 
 

@@ -231,7 +231,7 @@ def test_a_slow_picture_of_several_keeps_its_place(tmp_path: Path) -> None:
     while pipeline.in_flight:
         for outcome in pipeline.step():
             assert outcome.error is None
-    assert seen == [[(64, 64), (1000, 1000), (64, 64)]]
+    assert seen == [[(64, 64), (1024, 1024), (64, 64)]]
     pipeline.close()
 
 
