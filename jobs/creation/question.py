@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from jobs.creation.existing_texts import PendingImage
+from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
+from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
+
+#: The codes of jobs whose answer is there, and whose file could not be written.
+OUTPUT_CODES = frozenset(
+    error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ def job_about(pending: PendingImage, question: Question, batch: Batch, roots: st
 
 
 def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
-    """Make a new job that asks the same. `roots`: see `Job.roots`."""
-    asked = {"model", "request", "digest", "source", "output", "output_before", "lane", "streamed"}
-    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))
+    """Make a new job that asks the same. If only the old job's file could not be written, the new job has its answer.
+
+    `roots`: see `Job.roots`.
+    """
+    copied = {"model", "request", "digest", "source", "output", "output_before", "lane", "streamed"}
+    if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
+        copied |= {field.name for field in fields(Result)}
+    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))
