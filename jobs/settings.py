@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -181,6 +182,10 @@ class Settings(BaseSettings):
             raise DataFolderError(
                 f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
             ) from error
+        if not os.access(self.data_dir, os.W_OK | os.X_OK):
+            raise DataFolderError(
+                f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."
+            )
 
 
 def read_settings(**given: Any) -> Settings:

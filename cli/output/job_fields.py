@@ -14,8 +14,8 @@ def as_json(job: Job) -> dict[str, object]:
         "id": job.id,
         "batch": job.batch_id,
         "status": job.status,
-        "image": name_of(job),
-        "output": printable(job.output) if job.output else None,
+        "image": path_for_programs(job.source) if job.source else job.id,
+        "output": path_for_programs(job.output) if job.output else None,
         "model": job.model,
         "text": job.text,
         "previous_text": previous_text(job),
@@ -39,7 +39,7 @@ def as_json(job: Job) -> dict[str, object]:
 
 def name_of(job: Job) -> str:
     """Return the image's path, or the job's id if it has no image."""
-    return printable(job.source) if job.source else job.id
+    return shown_path(job.source) if job.source else job.id
 
 
 def reason_of(job: Job) -> str:
@@ -52,6 +52,16 @@ def previous_text(job: Job) -> str | None:
     return None if job.previous_text is None else job.previous_text.decode(errors="replace")
 
 
-def printable(address: str) -> str:
-    """Return the path of a file address, with ? for bytes that are not text."""
-    return str(path_of(address)).encode(errors="replace").decode()
+def shown_path(address: str) -> str:
+    """Return the path of a file address, for a terminal: with escapes for bytes that are not UTF-8."""
+    return str(path_of(address)) if address.startswith("file:") else address
+
+
+def path_for_programs(address: str) -> str:
+    """Return the path of a file address; the address itself if the path is not UTF-8, which JSON cannot hold."""
+    path = shown_path(address)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return address
+    return path

@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.output.job_fields import name_of, previous_text, printable, reason_of
+from cli.output.job_fields import name_of, previous_text, reason_of, shown_path
+from jobs.safe_text import safe_text
 from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {
@@ -18,15 +19,18 @@ _STYLE = {
     JobStatus.RUNNING: "cyan",
     JobStatus.CANCELLED: "yellow",
 }
+#: Fields whose lines are shown as lines.
+_TEXTS = ("text", "previous text")
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
 def print_jobs(jobs: Sequence[Job]) -> None:
     """Print a row for each job, cut at the width of the terminal; without a terminal uncut, with tabs between the cells."""
-    console = Console(highlight=False)
+    # Without markup: a name such as [red].jpg is a name.
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         for row in (_HEADINGS, *map(_row, jobs)):
-            click.echo("\t".join(" ".join(value.split()) for value in row))
+            click.echo("\t".join(row))
         return
     table = Table(box=None, pad_edge=False, expand=True)
     for heading in _HEADINGS[:3]:
@@ -40,7 +44,9 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 def _row(job: Job) -> tuple[str, ...]:
     said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
-    return job.id, job.status, _age(job.created_at), _short_name(job), said or ""
+    # A text may have lines; in a name they are part of the name.
+    told = safe_text(" ".join((said or "").split()))
+    return job.id, job.status, _age(job.created_at), safe_text(_short_name(job)), told
 
 
 def _marked(job: Job) -> str:
@@ -72,7 +78,7 @@ def print_job(job: Job) -> None:
             "batch": job.batch_id,
             "status": job.status,
             "image": name_of(job) if job.source else None,
-            "output": printable(job.output) if job.output else None,
+            "output": shown_path(job.output) if job.output else None,
             "model": job.model,
             "made": _when(job.created_at),
             "attempts": str(job.attempts),
@@ -92,7 +98,7 @@ def _print_fields(fields: Mapping[str, str | None]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
         if value is not None:
-            click.echo(f"{name:<{width}}  {value}")
+            click.echo(f"{name:<{width}}  {safe_text(value, lines=name in _TEXTS)}")
 
 
 def _short_name(job: Job) -> str:
