@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -69,6 +69,9 @@ class FolderBody(FolderOptions):
 
     path: str = Field(min_length=1, max_length=4096, description="Absolute path of the folder")
     recursive: bool = Field(default=True, description="Search subfolders")
+    exclude: tuple[Annotated[str, Field(max_length=1024)], ...] = Field(
+        default=(), max_length=100, description="Patterns of files and folders to leave out, as in a .gitignore"
+    )
     existing: Literal["skip", "replace"] = Field(
         default="skip", description="Images that already have a text file. replace: only texts that captionq wrote"
     )

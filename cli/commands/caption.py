@@ -12,6 +12,12 @@ from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, as in a .gitignore: '*_edit.jpg', 'thumbs/', '/old'; may be repeated.  [default: none]",
+)
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="Search subfolders.")
 @click.option(
     "--existing",
@@ -35,6 +41,7 @@ from jobs.request_defaults import DEFAULT_PRESET, PRESETS, preset
 def caption(
     ctx: click.Context,
     paths: tuple[Path, ...],
+    exclude: tuple[str, ...],
     recursive: bool,
     existing: str,
     force: bool,
@@ -51,22 +58,24 @@ def caption(
     \b
     Examples:
       captionq caption ~/Pictures
+      captionq caption ~/Pictures --exclude thumbs/ --exclude '*_edit.jpg'
       captionq caption ~/Pictures --preset tags --existing replace
       captionq caption photo.heic --prompt "How many people?" --format json
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
-    from cli.runs.caption_run import CaptionRun
+    from cli.named_paths import named_path
+    from cli.runs.caption_run import CaptionRun, Wanted
     from jobs.creation.existing_texts import Existing
     from jobs.creation.question import Question
+    from jobs.images.exclusions import Exclusions
     from jobs.settings import read_settings
 
     if prompt is not None and preset_name is not None:
         raise click.UsageError("Give either --prompt or --preset.")
     if force and existing != "replace":
         raise click.UsageError("--force goes with --existing replace.")
-    missing = [path for path in paths if not path.is_symlink() and not path.exists()]
-    if missing:
-        raise click.UsageError(f"{missing[0]} does not exist.")
+    named = [named_path(path) for path in paths]
+    exclusions = Exclusions(exclude)
     settings = read_settings()
     question = Question(
         model=model or settings.model,
@@ -75,4 +84,5 @@ def caption(
         response_format=answer.response_format,
     )
     run = CaptionRun(settings, question, as_json=output_format == "json")
-    ctx.exit(run.caption(paths, recursive=recursive, existing=Existing(existing), force=force))
+    wanted = Wanted(named, exclusions, recursive=recursive, existing=Existing(existing), force=force)
+    ctx.exit(run.caption(wanted))

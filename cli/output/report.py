@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -18,9 +17,11 @@ from rich.text import Text
 
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import name_of, reason_of
+from cli.output.left_out_lines import left_out_lines, nothing_line, skipped_lines
 from cli.output.plurals import counted
 from jobs.creation.folder_run import Submission
-from jobs.images.packages import package_kind
+from jobs.images.left_out import LeftOut
+from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 
 #: Most failures, and most doubtful answers, that the summary lists.
@@ -37,8 +38,7 @@ class Report(ABC):
         self.skipped = 0
         #: Skipped images whose text, which was to be replaced, a person wrote or changed.
         self.by_hand = 0
-        #: Packages and system folders that were not entered.
-        self.left_out: list[Path] = []
+        self.left_out = LeftOut()
         #: Jobs that failed or were cancelled.
         self.failed = 0
         self._prompt_tokens = 0
@@ -56,7 +56,7 @@ class Report(ABC):
 
     def note(self, message: str) -> None:
         """Tell the person something, never among the results."""
-        click.echo(message, err=True)
+        click.echo(safe_text(message, lines=True), err=True)
 
     @abstractmethod
     def following(self, total: int) -> AbstractContextManager[None]:
@@ -106,6 +106,11 @@ class Report(ABC):
                 f"to stop it: captionq jobs cancel {self.batch_id}"
             )
 
+    def found_nothing(self, paths: Sequence[Path]) -> None:
+        """Say that the paths hold no images, and what else they hold."""
+        for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
+            self._say(line)
+
     def sum_up(self) -> None:
         """Print the summary at the end of a run."""
         seconds = time.monotonic() - self._begun
@@ -120,10 +125,11 @@ class Report(ABC):
                 f"Tokens: {self._prompt_tokens:,} prompt ({self._image_tokens:,} image), "
                 f"{self._completion_tokens:,} completion"
             )
-        if self.by_hand:
-            were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
-            self._say(f"{counted(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")
-        self._name_left_out()
+        for line in (
+            *skipped_lines(skipped=self.skipped, by_hand=self.by_hand, alone=self.skipped == total),
+            *left_out_lines(self.left_out),
+        ):
+            self._say(line)
         for job in self._doubtful[:SHOWN_FAILURES]:
             self._say(f"  {name_of(job)}: {_DOUBTS.get(job.quality or '', job.quality)}")
         if len(self._doubtful) > SHOWN_FAILURES:
@@ -135,20 +141,8 @@ class Report(ABC):
             limit = self._failed_of[batch_id]
             self._say(f"  and {more} more: captionq jobs list --batch {batch_id} {statuses} --limit {limit}")
 
-    def _name_left_out(self) -> None:
-        """Print a line for each kind of folder that was not entered."""
-        kinds: dict[str, list[Path]] = {}
-        for folder in self.left_out:
-            kinds.setdefault(package_kind(folder.name) or "package", []).append(folder)
-        for kind, folders in kinds.items():
-            first = str(folders[0]).encode(errors="replace").decode()
-            places = first if len(folders) == 1 else f"{first}, …"
-            self._say(
-                f"{counted(len(folders), kind)} left out ({places}): name {'it' if len(folders) == 1 else 'one'} to enter"
-            )
-
     def _say(self, line: str) -> None:
-        click.echo(line)
+        click.echo(safe_text(line))
 
 
 class TextReport(Report):
@@ -165,7 +159,7 @@ class TextReport(Report):
             yield
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]} failed"),
@@ -186,7 +180,7 @@ class TextReport(Report):
     def loading(self, model: str) -> None:
         """Show the model before the bar."""
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], description=f"Loading {model}")
+            self._progress.update(self._progress.task_ids[0], description=f"Loading {safe_text(model)}")
 
     def finished(self, job: Job) -> None:
         """Also move the bar."""
@@ -209,10 +203,10 @@ class JsonReport(Report):
     def finished(self, job: Job) -> None:
         """Also print the job."""
         super().finished(job)
-        click.echo(json.dumps(job_as_json(job), ensure_ascii=False))
+        click.echo(safe_json(job_as_json(job)))
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        click.echo(safe_text(line), err=True)
 
 
 class _Rate(ProgressColumn):

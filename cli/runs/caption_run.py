@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -19,6 +20,7 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
+from jobs.images.exclusions import Exclusions
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe
 from jobs.queue import broker
@@ -33,6 +35,19 @@ from worker.models.download import fetch
 POLL_EVERY = 0.1
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The images that the user named, and the treatment of those that have a text."""
+
+    #: Files and folders that exist.
+    paths: Sequence[Path]
+    exclude: Exclusions
+    recursive: bool
+    existing: Existing
+    #: Also replace texts that a person wrote or changed.
+    force: bool = False
+
+
 class CaptionRun:
     """One `captionq caption`."""
 
@@ -41,18 +56,21 @@ class CaptionRun:
         self._question = question
         self._report = make_report(as_json=as_json)
 
-    def caption(self, paths: Sequence[Path], *, recursive: bool, existing: Existing, force: bool = False) -> int:
-        """Caption the images of the paths, and print progress and summary.
+    def caption(self, named: Wanted) -> int:
+        """Caption the images that were named, and print progress and summary.
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
         self._check_model()
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
-            wanted, skipped = self._find(paths, store, recursive=recursive, existing=existing, force=force)
+            wanted, skipped = self._find(named, store)
+            if not wanted and not skipped:
+                self._report.found_nothing(named.paths)
+                return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
-                description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
+                description = " ".join(str(path) for path in named.paths).encode(errors="replace").decode()
                 batch = Batch(description=description, model=self._question.model)
                 if not self._queue_and_follow(wanted, batch, store, runs):
                     return INTERRUPTED
@@ -71,13 +89,13 @@ class CaptionRun:
         if model.name == "demo":
             self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
-    def _find(
-        self, paths: Sequence[Path], store: Store, *, recursive: bool, existing: Existing, force: bool
-    ) -> tuple[list[PendingImage], list[SkippedImage]]:
+    def _find(self, named: Wanted, store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(paths, recursive=recursive, left_out=self._report.left_out)
-        for one in plan_images(images, existing, store=store, force=force, named=paths):
+        images = find_images(
+            named.paths, recursive=named.recursive, exclude=named.exclude, left_out=self._report.left_out
+        )
+        for one in plan_images(images, named.existing, store=store, force=named.force, named=named.paths):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from jobs.errors import (
     UnsupportedImageError,
     first_line,
 )
+from jobs.images.cloud_files import is_cloud_fault, not_sent
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
 from jobs.settings import Settings
 
@@ -71,11 +73,13 @@ def open_image(
         raise UnsupportedImageError(_unsupported(source, name)) from None
     except FileNotFoundError:
         raise ImageNotFoundError(f"{name} does not exist.") from None
-    except PermissionError:
-        raise ImageError(refusal_to_read(name)) from None
+    except PermissionError as error:
+        raise ImageError(refusal_to_read(name, error)) from None
     except MemoryError:
         refuse_memory(name, settings)
     except Exception as error:
+        if is_cloud_fault(error):
+            raise not_sent(name, error) from error
         # Decoders raise many kinds of errors for damaged files: OSError, SyntaxError, struct.error, IndexError …
         raise ImageError(f"{name} is damaged: {first_line(error)}.") from error
 
@@ -91,9 +95,15 @@ def _unsupported(source: Path | bytes, name: str) -> str:
     return f"{name} is not a supported image, or is damaged."
 
 
-def refusal_to_read(name: str) -> str:
-    """Word the refusal of a file that this process may not read."""
-    return f"Cannot read {name}: permission denied. Check its permissions (on a Mac: Full Disk Access)."
+def refusal_to_read(name: str, error: OSError) -> str:
+    """Word the refusal of a file or folder that this process may not read."""
+    if error.errno == errno.EPERM:
+        # A Mac's privacy protection, whatever the file's own permissions are.
+        return (
+            f"macOS does not let this program read {name}. Allow your terminal in System Settings > Privacy & Security > "
+            "Files and Folders, or Full Disk Access."
+        )
+    return f"Cannot read {name}: permission denied. Check its permissions."
 
 
 def refuse_memory(name: str, settings: Settings) -> NoReturn:
