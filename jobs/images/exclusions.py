@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
 from jobs.errors import InvalidRequestError
+
+#: Maximum asterisks between two slashes of a pattern: with more, comparing a long name takes minutes.
+MAX_STARS = 3
+_STARS = re.compile(r"\*+")
 
 
 class Exclusions:
@@ -31,9 +37,15 @@ class Exclusions:
 
 
 def _compiled(pattern: str) -> GitIgnoreSpec:
+    folded = _folded(pattern)
+    if max(len(_STARS.findall(part)) for part in folded.split("/")) > MAX_STARS or folded.count("**") > MAX_STARS:
+        raise InvalidRequestError(f"The pattern '{pattern}' has more than {MAX_STARS} asterisks in a part.")
     try:
-        return GitIgnoreSpec.from_lines([_folded(pattern)])
-    except ValueError as error:
+        with warnings.catch_warnings():
+            # The library's expression for odd sets, such as [[], makes `re` warn; it is right nevertheless.
+            warnings.simplefilter("ignore", FutureWarning)
+            return GitIgnoreSpec.from_lines([folded])
+    except (ValueError, re.error) as error:
         raise InvalidRequestError(f"The pattern '{pattern}' is not valid. Write it as in a .gitignore.") from error
 
 
