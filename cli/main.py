@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import click
 
 from cli.exit_status import INTERRUPTED
+from jobs.safe_text import safe_text
 
 #: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
@@ -53,16 +56,39 @@ class Commands(click.Group):
                 raise click.UsageError(f"To caption {args[0]}: captionq caption {args[0]}", ctx) from error
             raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
 
-    def invoke(self, ctx: click.Context) -> Any:
-        from jobs.errors import CaptionqError
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _errors_in_words():
+            return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except CaptionqError as error:
-            raise click.ClickException(error.message) from error
+            with _errors_in_words():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("\nStopped.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """Raise faults of the block as Click's errors: in one line, without control characters of the names in it."""
+    try:
+        yield
+    except (click.exceptions.Exit, click.Abort, click.exceptions.NoArgsIsHelpError):
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(safe_text(error.format_message()), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(safe_text(error.format_message())) from error
+    except Exception as error:
+        # Imported here: a command that succeeds does not pay for it.
+        from cli.output.fault_sentences import sentence_of
+        from jobs.errors import CaptionqError
+
+        sentence = error.message if isinstance(error, CaptionqError) else sentence_of(error)
+        if sentence is None:
+            raise
+        raise click.ClickException(safe_text(sentence)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

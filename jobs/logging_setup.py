@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
+from jobs.safe_text import safe_json, safe_text
 from jobs.settings import Settings
 
 #: Maximum size of a log file in bytes; at most two files are kept.
@@ -27,16 +27,24 @@ class JSONLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return safe_json(line)
+
+
+class SafeLines(logging.Formatter):
+    """A formatter of text whose messages, with the names of files in them, cannot steer a terminal or fake a line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = safe_text(record.message)
+        return super().formatMessage(record)
 
 
 def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False) -> None:
     """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors to the terminal."""
     settings.make_folders()
     file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
-    file.setFormatter(JSONLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(JSONLines() if as_json else SafeLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     terminal = logging.StreamHandler()
-    terminal.setFormatter(JSONLines() if as_json else logging.Formatter("%(message)s"))
+    terminal.setFormatter(JSONLines() if as_json else SafeLines("%(message)s"))
     terminal.setLevel(logging.WARNING if quiet else logging.INFO)
     terminal.addFilter(lambda record: record.name.startswith("captionq"))
     logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)

@@ -190,6 +190,10 @@ class Settings(BaseSettings):
             raise DataFolderError(
                 f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
             ) from error
+        if not os.access(self.data_dir, os.W_OK | os.X_OK):
+            raise DataFolderError(
+                f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."
+            )
 
 
 def variable_of(field: str) -> str:

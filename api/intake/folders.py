@@ -23,6 +23,7 @@ from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.blobs import blob_address, put_image_file
+from jobs.images.exclusions import Exclusions
 from jobs.images.folder_walk import find_images
 from jobs.images.safe_names import clean_label
 from jobs.images.zip_upload import UnpackedImage, too_many_files, unpack_images
@@ -54,18 +55,20 @@ class FolderIntake:
         real = check_served(Path(body.path), self._resources.settings)
         if not _exists(real):
             raise NotFoundError(f"{body.path} does not exist.")
+        exclude = Exclusions(body.exclude)
         batch = self._batch(str(real), body.model_dump_json())
         if (earlier := self._earlier(batch)) is not None:
             return earlier
         hooks = self._hooks(batch)
-        images = find_images([real], recursive=body.recursive, roots=self._resources.settings.served_roots)
+        roots = self._resources.settings.served_roots
+        images = find_images([real], recursive=body.recursive, roots=roots, exclude=exclude)
         found = list(plan_images(images, body, store=self._resources.store, named=[real]))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
         check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
-        roots = served_roots(self._resources)
-        return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, roots), hooks)
+        allowed = served_roots(self._resources)
+        return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, allowed), hooks)
 
     def queue_uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
         """Queue every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""

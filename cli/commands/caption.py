@@ -14,7 +14,7 @@ from jobs.options.caption_options import CaptionOptions
 @click.command(cls=SectionedCommand)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
-@model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT"})
+@model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT", "exclude": "PATTERN"})
 @json_schema_option
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
@@ -38,19 +38,19 @@ def caption(
     \b
     Examples:
       captionq caption ~/Pictures
+      captionq caption ~/Pictures --exclude thumbs/ --exclude '*_edit.jpg'
       captionq caption ~/Pictures --preset tags --existing replace
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
+    from cli.named_paths import named_path
     from cli.runs.caption_run import CaptionRun
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 
-    missing = [path for path in paths if not path.is_symlink() and not path.exists()]
-    if missing:
-        raise click.UsageError(f"{missing[0]} does not exist.")
+    named = [named_path(path) for path in paths]
     settings = read_settings()
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
-    image = paths[0] if len(paths) == 1 and paths[0].is_file() else None
-    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, image=image)
-    ctx.exit(run.caption(paths))
+    one_image = len(named) == 1 and named[0].is_file()
+    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
+    ctx.exit(run.caption(named))

@@ -49,16 +49,21 @@ def doctor(ctx: click.Context) -> None:
 
 def _report(checks: dict[str, Check], settings: Settings) -> bool:
     """Print a line for each check; return whether all of them passed."""
+    from cli.output.fault_sentences import sentence_of
     from jobs.errors import CaptionqError
+    from jobs.safe_text import safe_text
 
     healthy = True
     for name, check in checks.items():
         try:
             verdict, mark = check(settings), click.style("ok", fg="green")
-        except (CaptionqError, OSError) as error:
-            verdict = _in_words(error) if isinstance(error, OSError) else str(error)
-            mark, healthy = click.style("!!", fg="red"), False
-        click.echo(f"{mark}  {name:<12} {verdict}")
+        except CaptionqError as error:
+            verdict, mark, healthy = error.message, click.style("!!", fg="red"), False
+        except Exception as error:
+            if (sentence := _in_words(error) if isinstance(error, OSError) else sentence_of(error)) is None:
+                raise
+            verdict, mark, healthy = sentence, click.style("!!", fg="red"), False
+        click.echo(f"{mark}  {name:<12} {safe_text(verdict)}")
     return healthy
 
 

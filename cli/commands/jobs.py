@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +52,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
     """
     from cli.output.job_fields import with_question
     from cli.output.job_table import print_jobs, print_total
+    from jobs.safe_text import safe_json
     from jobs.store.tables import JobStatus
 
     with _store() as store:
@@ -62,7 +62,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
         found = store.jobs(batch_id=batch_id, statuses=wanted, limit=limit, newest_first=True)
         if output_format == "json":
             for job in found:
-                click.echo(json.dumps(with_question(job), ensure_ascii=False))
+                click.echo(safe_json(with_question(job)))
             return
         print_jobs(found)
         counts = store.counts(batch_id)
@@ -83,13 +83,14 @@ def batches(limit: int, output_format: str) -> None:
     """
     from cli.output.job_fields import batch_as_json
     from cli.output.job_table import print_batches
+    from jobs.safe_text import safe_json
     from jobs.store.batch_list import newest_batches
 
     with _store() as store:
         found = newest_batches(store.engine, limit)
     if output_format == "json":
         for one in found:
-            click.echo(json.dumps(batch_as_json(one.batch, one.counts), ensure_ascii=False))
+            click.echo(safe_json(batch_as_json(one.batch, one.counts)))
         return
     print_batches(found)
 
@@ -108,18 +109,19 @@ def show(job_or_batch: str, output_format: str) -> None:
     """
     from cli.output.job_fields import batch_as_json, with_question
     from cli.output.job_table import print_batch, print_job
+    from jobs.safe_text import safe_json
 
     with _store() as store:
         if job_or_batch.startswith("batch_"):
             batch, counts = store.batch(job_or_batch), store.counts(job_or_batch)
             if output_format == "json":
-                click.echo(json.dumps(batch_as_json(batch, counts), ensure_ascii=False))
+                click.echo(safe_json(batch_as_json(batch, counts)))
             else:
                 print_batch(batch, counts)
             return
         job = store.job(job_or_batch)
         if output_format == "json":
-            click.echo(json.dumps(with_question(job), ensure_ascii=False))
+            click.echo(safe_json(with_question(job)))
         else:
             print_job(job)
 
@@ -154,7 +156,8 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     """Queue failed and cancelled jobs again.
 
-    The new jobs form a new batch; the old jobs stay as they are. Texts that you wrote or changed since an image was queued
+    The new jobs form a new batch; the old jobs stay as they are. An answer whose file could not be written is kept: its file
+    is written, and nothing is generated. Texts that you wrote or changed since an image was queued
     are kept, unless you move them away or give --force.
 
     \b
@@ -169,7 +172,7 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     with _store() as store:
         chosen = [job for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in UNANSWERED]
         if not chosen:
-            click.echo(f"Nothing to retry: no job of {', '.join(jobs_or_batches)} failed or was cancelled.")
+            click.echo(f"Nothing to retry: no job of {_names(jobs_or_batches)} failed or was cancelled.")
             return
         batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
         dead = RunLocks(_settings()).dead(store.open_batches())
@@ -206,10 +209,16 @@ def prune(older_than: int) -> None:
     click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
 
 
+def _names(names: tuple[str, ...]) -> str:
+    from jobs.safe_text import safe_text
+
+    return safe_text(", ".join(names))
+
+
 def _all_jobs(names: tuple[str, ...]) -> str:
     if len(names) == 1 and not names[0].startswith("batch_"):
-        return f"{names[0]} has"
-    return f"all jobs of {', '.join(names)} have"
+        return f"{_names(names)} has"
+    return f"all jobs of {_names(names)} have"
 
 
 def _jobs_of(store: Store, name: str) -> list[Job]:

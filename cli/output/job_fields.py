@@ -16,7 +16,7 @@ def as_json(job: Job) -> dict[str, object]:
         "batch": job.batch_id,
         "status": job.status,
         "image": image_of(job),
-        "output": printable(job.output) if job.output else None,
+        "output": path_for_programs(job.output) if job.output else None,
         "model": job.model,
         "attempts": job.attempts,
         "created_at": job.created_at,
@@ -55,12 +55,12 @@ def batch_as_json(batch: Batch, counts: Mapping[JobStatus, int]) -> dict[str, ob
 
 def image_of(job: Job) -> str | None:
     """Return the path of the image file that the job is about; None: its images came with a request, or it has none."""
-    return printable(job.source) if job.source else None
+    return path_for_programs(job.source) if job.source else None
 
 
 def name_of(job: Job) -> str:
     """Return the image's path, or the job's id if it has no image."""
-    return image_of(job) or job.id
+    return shown_path(job.source) if job.source else job.id
 
 
 def prompt_of(job: Job) -> str:
@@ -90,6 +90,16 @@ def previous_text(job: Job) -> str | None:
     return None if job.previous_text is None else job.previous_text.decode(errors="replace")
 
 
-def printable(address: str) -> str:
-    """Return the path of a file address, with ? for bytes that are not text."""
-    return str(path_of(address)).encode(errors="replace").decode()
+def shown_path(address: str) -> str:
+    """Return the path of a file address, for a terminal: with escapes for bytes that are not UTF-8."""
+    return str(path_of(address)) if address.startswith("file:") else address
+
+
+def path_for_programs(address: str) -> str:
+    """Return the path of a file address; the address itself if the path is not UTF-8, which JSON cannot hold."""
+    path = shown_path(address)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return address
+    return path

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.output.job_fields import image_of, previous_text, printable, prompt_of, reason_of, settings_of
+from cli.output.job_fields import name_of, previous_text, prompt_of, reason_of, settings_of, shown_path
+from jobs.safe_text import safe_text
 from jobs.store.batch_list import CountedBatch
 from jobs.store.tables import Batch, Job, JobStatus
 
@@ -20,6 +21,8 @@ _STYLE = {
     JobStatus.RUNNING: "cyan",
     JobStatus.CANCELLED: "yellow",
 }
+#: Fields whose lines are shown as lines.
+_TEXTS = ("prompt", "text", "previous text")
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
@@ -34,7 +37,13 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 def print_batches(batches: Sequence[CountedBatch]) -> None:
     """Print a row for each batch, as `print_jobs` does."""
     rows = [
-        (one.batch.id, _age(one.batch.created_at), in_words(one.counts), one.batch.model, one.batch.description)
+        (
+            one.batch.id,
+            _age(one.batch.created_at),
+            in_words(one.counts),
+            one.batch.model,
+            safe_text(one.batch.description),
+        )
         for one in batches
     ]
     _print_table(("batch", "age", "jobs", "model", "from"), rows, [None] * len(rows), ratios=(None, None, 3, 2, 3))
@@ -62,8 +71,10 @@ def _print_table(
 
 def _row(job: Job, *, short: bool) -> tuple[str, ...]:
     said = _marked(job) if job.status == JobStatus.SUCCEEDED else job.error_message
-    image = image_of(job) or ""
-    return job.id, job.status, _age(job.created_at), image.rpartition("/")[2] if short else image, said or ""
+    # A text may have lines; in a name they are part of the name.
+    told = safe_text(" ".join((said or "").split()))
+    image = safe_text(shown_path(job.source)) if job.source else ""
+    return job.id, job.status, _age(job.created_at), image.rpartition("/")[2] if short else image, told
 
 
 def _marked(job: Job) -> str:
@@ -108,8 +119,8 @@ def print_job(job: Job) -> None:
             "batch": job.batch_id,
             "status": job.status,
             "lane": job.lane,
-            "image": image_of(job),
-            "output": printable(job.output) if job.output else None,
+            "image": name_of(job) if job.source else None,
+            "output": shown_path(job.output) if job.output else None,
             "model": job.model,
             "prompt": prompt_of(job),
             "settings": _settings(job),
@@ -133,7 +144,7 @@ def _print_fields(fields: Mapping[str, str | None]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
         if value is not None:
-            first, *others = value.splitlines() or [""]
+            first, *others = safe_text(value, lines=name in _TEXTS).splitlines() or [""]
             click.echo(f"{name:<{width}}  {first}")
             for line in others:
                 click.echo(f"{'':<{width}}  {line}")

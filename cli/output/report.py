@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +12,12 @@ import click
 
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import name_of, reason_of
+from cli.output.left_out_lines import left_out_lines, nothing_line, skipped_lines
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
-from cli.output.safe_text import safe_text
 from jobs.creation.folder_run import Submission
-from jobs.images.packages import package_kind
+from jobs.images.left_out import LeftOut
+from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 
 #: Most failures, and most doubtful answers, that the summary lists.
@@ -41,8 +41,7 @@ class Report:
         self.skipped = 0
         #: Skipped images whose text, which was to be replaced, a person wrote or changed.
         self.by_hand = 0
-        #: Packages and system folders that were not entered.
-        self.left_out: list[Path] = []
+        self.left_out = LeftOut()
         #: Jobs that failed or were cancelled.
         self.failed = 0
         self._prompt_tokens = 0
@@ -67,7 +66,7 @@ class Report:
 
     def note(self, message: str) -> None:
         """Tell the person something, never among the results."""
-        click.echo(message, err=True)
+        click.echo(safe_text(message, lines=True), err=True)
 
     @contextmanager
     def following(self, total: int) -> Iterator[None]:
@@ -143,6 +142,11 @@ class Report:
                 f"to stop it: captionq jobs cancel {self.batch_id}"
             )
 
+    def found_nothing(self, paths: Sequence[Path]) -> None:
+        """Say that the paths hold no images, and what else they hold."""
+        for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
+            self._say(line)
+
     def sum_up(self) -> None:
         """Print the summary at the end of a run."""
         seconds = time.monotonic() - self._begun
@@ -161,10 +165,11 @@ class Report:
             )
         if self._cached:
             self._say(f"{counted(self._cached, 'answer')} from the cache: --no-cache generates them again")
-        if self.by_hand:
-            were, them = ("was", "it") if self.by_hand == 1 else ("were", "them")
-            self._say(f"{counted(self.by_hand, 'text')} {were} written by hand: --force replaces {them} too")
-        self._name_left_out()
+        for line in (
+            *skipped_lines(skipped=self.skipped, by_hand=self.by_hand, alone=self.skipped == total),
+            *left_out_lines(self.left_out),
+        ):
+            self._say(line)
         self._name_doubtful()
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
@@ -183,20 +188,8 @@ class Report:
         if (more := self.doubtful - cut_off - len(self._doubtful)) > 0:
             self._say(f"  and {more} more whose answers look wrong")
 
-    def _name_left_out(self) -> None:
-        """Print a line for each kind of folder that was not entered."""
-        kinds: dict[str, list[Path]] = {}
-        for folder in self.left_out:
-            kinds.setdefault(package_kind(folder.name) or "package", []).append(folder)
-        for kind, folders in kinds.items():
-            first = str(folders[0]).encode(errors="replace").decode()
-            places = first if len(folders) == 1 else f"{first}, …"
-            self._say(
-                f"{counted(len(folders), kind)} left out ({places}): name {'it' if len(folders) == 1 else 'one'} to enter"
-            )
-
     def _say(self, line: str) -> None:
-        click.echo(line)
+        click.echo(safe_text(line))
 
 
 class TextReport(Report):
@@ -206,9 +199,8 @@ class TextReport(Report):
 class AnswerReport(TextReport):
     """The report about one image, for a person: the answer on standard output, everything else on standard error."""
 
-    def __init__(self, image: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._image = image
         self._answer: str | None = None
 
     def finished(self, job: Job) -> None:
@@ -220,14 +212,11 @@ class AnswerReport(TextReport):
     def sum_up(self) -> None:
         """Print the answer, then the summary."""
         if self._answer is not None:
-            click.echo(safe_text(self._answer, keep_newlines=True))
+            click.echo(safe_text(self._answer, lines=True))
         super().sum_up()
-        if self.skipped and not self.by_hand:
-            name = safe_text(str(self._image).encode(errors="replace").decode())
-            self._say(f"{name} has a text already, so it was not asked about: --existing replace asks again")
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        click.echo(safe_text(line), err=True)
 
 
 class JsonReport(Report):
@@ -236,17 +225,17 @@ class JsonReport(Report):
     def finished(self, job: Job) -> None:
         """Also print the job."""
         super().finished(job)
-        click.echo(json.dumps(job_as_json(job), ensure_ascii=False))
+        click.echo(safe_json(job_as_json(job)))
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        click.echo(safe_text(line), err=True)
 
 
-def make_report(*, as_json: bool, image: Path | None = None) -> Report:
-    """Make the report for `--format`; `image`: the only image of the run."""
+def make_report(*, as_json: bool, one_image: bool = False) -> Report:
+    """Make the report for `--format`; `one_image`: for a run about one image."""
     if as_json:
         return JsonReport()
-    return TextReport() if image is None else AnswerReport(image)
+    return AnswerReport() if one_image else TextReport()
 
 
 def _are(number: int) -> str:

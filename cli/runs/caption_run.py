@@ -19,6 +19,7 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
+from jobs.images.exclusions import Exclusions
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe
 from jobs.options.caption_options import CaptionOptions
@@ -47,7 +48,7 @@ class CaptionRun:
         *,
         as_json: bool,
         strict: bool = False,
-        image: Path | None = None,
+        one_image: bool = False,
     ) -> None:
         """Prepare a run.
 
@@ -55,13 +56,14 @@ class CaptionRun:
             options: choose the images, and say which texts stay.
             as_json: print an object a line.
             strict: exit with 1 also if an answer looks wrong.
-            image: the only image of the run, whose answer is printed.
+            one_image: the run is about one image, whose answer is printed.
         """
         self._settings = settings
         self._question = question
         self._options = options
+        self._exclusions = Exclusions(options.exclude)
         self._strict = strict
-        self._report = make_report(as_json=as_json, image=image)
+        self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
 
@@ -74,6 +76,9 @@ class CaptionRun:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             wanted, skipped = self._find(paths, store)
+            if not wanted and not skipped:
+                self._report.found_nothing(paths)
+                return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
                 description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
@@ -101,7 +106,9 @@ class CaptionRun:
     def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(paths, recursive=self._options.recursive, left_out=self._report.left_out)
+        images = find_images(
+            paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
+        )
         for one in plan_images(images, self._options, store=store, named=paths):
             if isinstance(one, PendingImage):
                 wanted.append(one)

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
-from jobs.errors import ForbiddenError, OutputError, OutputOccupiedError
+from jobs.captions.writable_folders import write_error
+from jobs.errors import ForbiddenError, OutputOccupiedError
 from jobs.images.allowed_roots import is_below
 
 #: Maximum bytes of a text; a larger file is not a text.
@@ -19,6 +20,8 @@ LARGEST_TEXT = 4_000_000
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF")
 #: The first bytes of texts in UTF-16, which hold NUL bytes.
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: The marks that a text may begin with, and their encodings.
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (_UTF16[0], "utf-16-le"), (_UTF16[1], "utf-16-be"))
 
 
 def text_bytes(text: str) -> bytes:
@@ -34,6 +37,14 @@ def fingerprint(content: bytes | None) -> str | None:
 def is_own(content: bytes, texts: Collection[str]) -> bool:
     """Check whether the content of a file is one of these answers, as captionq writes them."""
     return any(content == text_bytes(text) for text in texts)
+
+
+def is_blank(content: bytes) -> bool:
+    """Check whether a text has nothing but white space in it, and perhaps a mark of its encoding."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return not content.removeprefix(mark).decode(encoding, errors="replace").strip()
+    return not content.decode(errors="replace").strip()
 
 
 def check_place(path: Path, roots: Sequence[Path] | None) -> None:
@@ -57,7 +68,7 @@ def read_output(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise OutputError(f"{name} could not be read: {error.strerror or type(error).__name__}.") from error
+        raise write_error(f"{name} could not be read", error) from error
     if content.startswith(_PICTURES):
         raise _occupied(name, "a picture")
     if len(content) > LARGEST_TEXT or (b"\0" in content and not content.startswith(_UTF16)):
@@ -91,7 +102,7 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
             return False
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{shown(path)} could not be written: {error.strerror or type(error).__name__}.") from error
+        raise write_error(f"{shown(path)} could not be written", error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
 from jobs.captions.sidecars import Sidecars
 from jobs.captions.temporary_files import sweep_stale
-from jobs.captions.text_files import fingerprint, is_own, read_output, shown
+from jobs.captions.text_files import fingerprint, is_blank, is_own, read_output, shown
+from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
@@ -19,6 +21,8 @@ from jobs.store.store import Store
 
 #: Images whose texts are looked up in the store by one query.
 IMAGES_A_LOOKUP = 500
+#: Size up to which a text that captionq wrote is read again, in case that nothing is left of it.
+BLANK_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class WrittenByHand(SkippedImage):
 def plan_images(
     images: Iterable[Path], options: CompositionOptions, *, store: Store, named: Sequence[Path] = ()
 ) -> Iterator[PendingImage | SkippedImage]:
-    """Decide for each image whether it needs a text, or is skipped because of the text that it has.
+    """Decide for each image whether it needs a text, or is skipped because of the text that it has. A blank text is none.
+
+    Images that need a text in a folder that cannot be written to are refused.
 
     Args:
         images: in any order; an image that is named in two ways comes out once.
@@ -58,39 +64,53 @@ def plan_images(
         named: files and folders that the user named; none of these is ever taken for a text.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
+    folders = WritableFolders()
     for chunk in chunked(_with_outputs(images), IMAGES_A_LOOKUP):
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
-            if not is_there:
-                yield PendingImage(image, output)
-                continue
             own = written.get(output.as_uri(), set())
-            if own and options.existing == "skip":
+            if own and options.existing == "skip" and _is_filled(output):
                 yield SkippedImage(image, output)
                 continue
             try:
-                if _identity(output) in sources:
-                    raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
-                content = _content(output, options)
+                content = _content(output, options, sources) if is_there else None
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
-            yield _judge(image, output, content, own, options)
+            one = _judge(image, output, content, own, options)
+            if isinstance(one, PendingImage) and (refusal := folders.refusal(output.parent)) is not None:
+                one = replace(one, refusal=refusal)
+            yield one
 
 
-def _content(output: Path, options: CompositionOptions) -> bytes | None:
+def _is_filled(output: Path) -> bool:
+    """Check by its size whether a text file is too large to be blank. Reading each text of a large folder would take long."""
+    try:
+        status = output.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > BLANK_BYTES
+
+
+def _content(output: Path, options: CompositionOptions, sources: Collection[tuple[int, int] | None]) -> bytes | None:
+    """Read the text file. Raises OutputError if no text can be written in its place."""
+    if _identity(output) in sources:
+        raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
     if options.existing == "skip" and output.is_symlink() and output.exists():
         # Nothing will be written there, so a link to a text counts as a text.
         with suppress(OutputOccupiedError):
-            return read_output(Path(os.path.realpath(output)))
+            content = read_output(Path(os.path.realpath(output)))
+            if content is not None and not is_blank(content):
+                return content
     return read_output(output)
 
 
 def _judge(
     image: Path, output: Path, content: bytes | None, own: Collection[str], options: CompositionOptions
 ) -> PendingImage | SkippedImage:
-    if content is None or options.force or (options.existing == "replace" and is_own(content, own)):
+    replaceable = content is None or is_blank(content) or (options.existing == "replace" and is_own(content, own))
+    if replaceable or options.force:
         return PendingImage(image, output, before=fingerprint(content))
     return SkippedImage(image, output) if options.existing == "skip" else WrittenByHand(image, output)
 

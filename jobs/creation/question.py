@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
 from jobs.creation.existing_texts import PendingImage
+from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
+from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
+
+#: The codes of jobs whose answer is there, and whose file could not be written.
+OUTPUT_CODES = frozenset(
+    error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,11 @@ def digest_with(digest: str, delivery: str) -> str:
 
 
 def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
-    """Make a new job that asks the same. `roots`: see `Job.roots`."""
-    asked = {"model", "request", "digest", "source", "output", "output_before", "delivery", "lane", "streamed"}
-    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=asked))
+    """Make a new job that asks the same. If only the old job's file could not be written, the new job has its answer.
+
+    `roots`: see `Job.roots`.
+    """
+    copied = {"model", "request", "digest", "source", "output", "output_before", "delivery", "lane", "streamed"}
+    if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
+        copied |= {field.name for field in fields(Result)}
+    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

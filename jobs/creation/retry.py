@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from redis import Redis
 
-from jobs.captions.text_files import fingerprint, is_own, read_output
+from jobs.captions.text_files import fingerprint, is_blank, is_own, read_output
 from jobs.chunks import chunked
 from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
@@ -65,6 +65,6 @@ def expect_current_texts(jobs: list[Job], store: Store, *, force: bool = False) 
             # A file that is not a text ends the job when its answer is there.
             with suppress(OutputError):
                 content = read_output(path_of(job.output))
-                if content is None or force or is_own(content, written.get(job.output, ())):
+                if content is None or force or is_blank(content) or is_own(content, written.get(job.output, ())):
                     job.output_before = fingerprint(content)
     return jobs

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from jobs.file_locks import lock, try_lock
+from jobs.file_locks import exclusive, lock, try_lock
 from jobs.settings import Settings
 from jobs.store.tables import Batch, BatchKind
 
@@ -94,11 +94,12 @@ def _is(path: Path, file: IO[bytes]) -> bool:
 
 
 def _maker(path: Path) -> str:
-    """Return the name of a data folder, made once. Of two processes that make it at the same moment, one wins."""
+    """Return the name of a data folder, made once, also by processes that ask at the same moment."""
     if not path.exists():
-        new = path.with_name(f".{secrets.token_hex(4)}.tmp")
-        new.write_text(f"data_{secrets.token_hex(8)}")
-        with suppress(FileExistsError):
-            path.hardlink_to(new)
-        new.unlink()
+        # Not by a hard link: SMB and exFAT have none.
+        with exclusive(path.with_name("maker.guard")):
+            if not path.exists():
+                new = path.with_name(f".{secrets.token_hex(4)}.tmp")
+                new.write_text(f"data_{secrets.token_hex(8)}")
+                new.replace(path)
     return path.read_text()

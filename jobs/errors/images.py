@@ -17,6 +17,13 @@ class ImageNotFoundError(ImageError):
     code = "image_file_not_found"
 
 
+class ImageNotDownloadedError(ImageError):
+    """The image file is in a cloud, and not on this machine."""
+
+    code = "image_file_not_downloaded"
+    transient = True
+
+
 class EmptyImageError(ImageError):
     """The image file is empty."""
 

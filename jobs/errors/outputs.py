@@ -20,6 +20,14 @@ class OutputOccupiedError(OutputError):
     transient = False
 
 
+class OutputForbiddenError(OutputError):
+    """The text file may not be written: its folder or disk is read-only."""
+
+    code = "output_forbidden"
+    status = 403
+    transient = False
+
+
 class OutputChangedError(OutputError):
     """The text file was written or changed after the job was queued."""
 

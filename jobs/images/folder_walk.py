@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobs.images.allowed_roots import is_below
+from jobs.images.cloud_files import placeholder_of
+from jobs.images.exclusions import Exclusions
+from jobs.images.left_out import LeftOut
 from jobs.images.packages import package_kind
 
 #: Extensions of files in folders that are taken for images. A file that the user names is always taken.
@@ -30,22 +33,28 @@ def find_images(
     *,
     recursive: bool,
     roots: Sequence[Path] | None = None,
-    left_out: list[Path] | None = None,
+    exclude: Exclusions | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Path]:
     """Yield absolute paths of the images among and below `paths`, each once, in the order of their names.
 
-    Nothing is opened: a dangling link, a folder called `x.png` or an unreadable folder comes out like an image, and its own job
-    then reports the error. Hidden folders are left out. Links to folders are followed, but never in a circle, and never out of
-    the `roots`, if there are any. Packages and system folders are entered only if they are named; all others are added to
-    `left_out`.
+    Nothing is opened: a dangling link or an unreadable folder comes out like an image, and its own job then reports the error.
+    Hidden folders are left out. Links to folders are followed, but never in a circle, and never out of the `roots`, if there
+    are any. Packages and system folders are entered only if they are named.
+
+    Args:
+        paths: files and folders that exist.
+        recursive: also look into subfolders.
+        roots: folders that the walk must not leave.
+        exclude: compared with paths relative to the named folder, and with the name of a named file.
+        left_out: gets the files and folders that are left out.
     """
-    walk = _Walk(roots, recursive=recursive, left_out=[] if left_out is None else left_out)
+    walk = _Walk(roots, exclude or Exclusions(), left_out or LeftOut(), recursive=recursive)
     seen: set[tuple[object, str]] = set()
     folder, place = None, None
     for path in paths:
         # Not resolved: the text goes beside the name that was given.
-        absolute = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
-        for image in walk.images(absolute) if absolute.is_dir() else iter([absolute]):
+        for image in walk.named(Path(os.path.abspath(path))):  # noqa: PTH100
             if image.parent != folder:
                 folder = image.parent
                 place = _identity(folder)
@@ -66,37 +75,73 @@ def _identity(folder: Path) -> object:
 class _Walk:
     """A walk through folders that enters none twice."""
 
-    def __init__(self, roots: Sequence[Path] | None, *, recursive: bool, left_out: list[Path]) -> None:
+    def __init__(
+        self, roots: Sequence[Path] | None, exclude: Exclusions, left_out: LeftOut, *, recursive: bool
+    ) -> None:
         self._roots = roots
-        self._recursive = recursive
+        self._exclude = exclude
         self._left_out = left_out
+        self._recursive = recursive
         self._visited: set[tuple[int, int]] = set()
 
-    def images(self, folder: Path) -> Iterator[Path]:
+    def named(self, path: Path) -> Iterator[Path]:
+        """Yield the images of a path that the user named: of a folder, or the file itself, whatever its extension."""
+        if path.is_dir():
+            yield from self._images(path, path)
+        elif self._exclude.covers(path, path.parent):
+            self._left_out.excluded += 1
+        elif (real := placeholder_of(path.name)) is not None:
+            self._left_out.in_cloud.append(path.with_name(real))
+        else:
+            yield path
+
+    def _images(self, folder: Path, base: Path) -> Iterator[Path]:
         """Yield the images in a folder, then the images below it."""
         try:
-            if self._roots is not None and not is_below(folder, self._roots):
+            if self._has_visited(folder):
                 return
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in self._visited:
-                return
-            self._visited.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                found = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
+                found = sorted((entry.name, _is_folder(entry)) for entry in entries if _is_shown(entry.name))
         except OSError:
             yield folder
             return
         folders: list[Path] = []
         for name, is_folder in found:
-            if is_image_name(name):
-                yield folder / name
-            elif is_folder and self._recursive:
-                folders.append(folder / name)
+            placeholder = None if is_folder else placeholder_of(name)
+            path = folder / (placeholder or name)
+            if is_folder and not self._recursive:
+                continue
+            if not is_folder and not is_image_name(path.name):
+                self._left_out.add_other(path.name)
+            elif self._exclude.covers(path, base, is_folder=is_folder):
+                self._left_out.excluded += 1
+            elif is_folder:
+                folders.append(path)
+            elif placeholder is not None:
+                self._left_out.in_cloud.append(path)
+            else:
+                yield path
         for below in folders:
             if _leads_into_package(below):
-                self._left_out.append(below)
+                self._left_out.packages.append(below)
             else:
-                yield from self.images(below)
+                yield from self._images(below, base)
+
+    def _has_visited(self, folder: Path) -> bool:
+        """Check whether the walk was in this folder, or may not enter it; else note that it is there now. Raises OSError."""
+        if self._roots is not None and not is_below(folder, self._roots):
+            return True
+        status = folder.stat()
+        place = (status.st_dev, status.st_ino)
+        if place in self._visited:
+            return True
+        self._visited.add(place)
+        return False
+
+
+def _is_shown(name: str) -> bool:
+    """Check whether a walk looks at this name: hidden files and folders are passed over, placeholders of files are not."""
+    return not name.startswith(".") or placeholder_of(name) is not None
 
 
 def _leads_into_package(folder: Path) -> bool:

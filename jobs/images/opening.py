@@ -16,6 +16,7 @@ from jobs.errors import (
     ImageTooLargeError,
     ImageTooSlowError,
 )
+from jobs.images.cloud_files import is_cloud_fault, not_sent
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
 from jobs.images.refusal_words import refusal, refusal_to_read, too_many_pixels, unknown_format
 from jobs.images.unopened import refusal_of
@@ -64,12 +65,12 @@ def open_image(
                     yield image, cost
     except FileNotFoundError:
         raise ImageNotFoundError(f"{name} does not exist.") from None
-    except PermissionError:
-        raise ImageError(refusal_to_read(name)) from None
+    except PermissionError as error:
+        raise ImageError(refusal_to_read(name, error)) from None
     except MemoryError:
         refuse_memory(name, settings)
     except OSError as error:
-        raise refusal(error, None, name) from error
+        raise (not_sent(name, error) if is_cloud_fault(error) else refusal(error, None, name)) from error
 
 
 @contextmanager
@@ -80,6 +81,8 @@ def _worded(kind: str, file: BinaryIO, name: str, settings: Settings) -> Iterato
     except (ImageError, MemoryError):
         raise
     except Exception as error:
+        if is_cloud_fault(error):
+            raise not_sent(name, error) from error
         # Decoders raise many kinds of errors for damaged files: OSError, SyntaxError, struct.error, IndexError …
         raise refusal_of(error, kind, file, name, settings) from error
 

@@ -85,6 +85,12 @@ def truncated(name: str) -> str:
     return f"{name} is truncated: the end of the file is missing."
 
 
-def refusal_to_read(name: str) -> str:
-    """Word the refusal of a file that this process may not read."""
-    return f"Cannot read {name}: permission denied. Check its permissions (on a Mac: Full Disk Access)."
+def refusal_to_read(name: str, error: OSError) -> str:
+    """Word the refusal of a file or folder that this process may not read."""
+    if error.errno == errno.EPERM:
+        # A Mac's privacy protection, whatever the file's own permissions are.
+        return (
+            f"macOS does not let this program read {name}. Allow your terminal in System Settings > Privacy & Security > "
+            "Files and Folders, or Full Disk Access."
+        )
+    return f"Cannot read {name}: permission denied. Check its permissions."

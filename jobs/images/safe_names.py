@@ -6,17 +6,16 @@ import os
 import re
 from collections.abc import Iterable
 
+from jobs.safe_text import UNSHOWN
+
 #: Maximum characters of a label, without the number that distinguishes duplicates.
 MAX_LABEL = 255
-#: Control characters, line ends, marks that turn the direction of writing, and halves of characters: they would break a log
-#: or a terminal, disguise a name, or be refused by the database.
-_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def clean_parts(name: str) -> list[str]:
     """Split a path of any system into its folders and file, without parts that lead out of a folder or cannot be shown."""
-    parts = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name).replace("\\", "/").split("/")
+    parts = UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name).replace("\\", "/").split("/")
     if drive := _DRIVE.match(parts[0]):
         parts[0] = parts[0][drive.end() :]
     return [part for part in parts if part.strip() not in ("", ".", "..")]

@@ -19,9 +19,11 @@ from jobs.errors import (
     ImageTooLargeError,
     InvalidBase64ImageError,
     InvalidImageURLError,
+    first_line,
 )
 from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import find_blob
+from jobs.images.cloud_files import has_placeholder, is_dataless, not_downloaded
 from jobs.images.refusal_words import refusal_to_read
 from jobs.net.image_download import fetch_image
 from jobs.requests import path_of
@@ -65,10 +67,12 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
         # Checked before the file is opened: opening a named pipe would wait for a writer.
         status = real.stat()
     except FileNotFoundError:
+        if has_placeholder(path):
+            raise not_downloaded(name) from None
         reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ImageNotFoundError(f"{name} {reason}.") from None
-    except PermissionError:
-        raise ImageForbiddenError(refusal_to_read(name)) from None
+    except PermissionError as error:
+        raise ImageForbiddenError(refusal_to_read(name, error)) from None
     except (OSError, RuntimeError, ValueError) as error:
         # Links in a circle raise RuntimeError in Python 3.11 and 3.12.
         if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
@@ -77,18 +81,29 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
         reason = getattr(error, "strerror", None) or "its path is not valid"
         raise ImageError(f"{name} cannot be opened: {reason}.") from None
     _check_place(real, name, settings, roots)
-    if stat.S_ISDIR(status.st_mode):
-        if not os.access(real, os.R_OK | os.X_OK):
-            raise ImageForbiddenError(refusal_to_read(name))
-        raise ImageError(f"{name} is a folder, not an image.")
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{name} is not a regular file.")
+    _check_kind(real, name, status.st_mode)
+    if is_dataless(status):
+        raise not_downloaded(name)
     if status.st_size == 0:
         raise EmptyImageError(f"{name} is empty.")
     _check_size(status.st_size, name, settings)
     if not os.access(real, os.R_OK):
-        raise ImageForbiddenError(refusal_to_read(name))
+        raise ImageForbiddenError(refusal_to_read(name, PermissionError(errno.EACCES, "Permission denied")))
     return real
+
+
+def _check_kind(path: Path, name: str, mode: int) -> None:
+    """Check that a path is a regular file. A folder that cannot be listed was to be walked, and its reason is told."""
+    if stat.S_ISDIR(mode):
+        try:
+            with os.scandir(path):
+                raise ImageError(f"{name} is a folder, not an image.")
+        except PermissionError as error:
+            raise ImageForbiddenError(refusal_to_read(name, error)) from None
+        except OSError as error:
+            raise ImageError(f"{name} cannot be opened: {first_line(error)}.") from None
+    if not stat.S_ISREG(mode):
+        raise ImageError(f"{name} is not a regular file.")
 
 
 def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path] | None) -> None:

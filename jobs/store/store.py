@@ -174,12 +174,15 @@ class Store(JobQueries):
         error_values = {"error_code": error.code, "error_message": error.message}
         return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
 
-    def release(self, job_id: str, error: CaptionqError | None = None) -> bool:
+    def release(self, job_id: str, error: CaptionqError | None = None, result: Result | None = None) -> bool:
         """Return a job to the queue: running → queued. Returns False if the job was not running.
 
-        The worker stops before the job is done, or tries it again after a transient `error`, which is stored.
+        The worker stops before the job is done, or tries it again after a transient `error`, which is stored. `result` is
+        stored too, for a job of which only the writing of the file failed: the next attempt only writes the file.
         """
-        values = {} if error is None else {"error_code": error.code, "error_message": error.message}
+        values: dict[str, object] = {} if result is None else asdict(result)
+        if error is not None:
+            values |= {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
     def cancel(self, ids: Sequence[str]) -> list[str]:

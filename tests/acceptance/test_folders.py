@@ -91,6 +91,23 @@ def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:
     assert served.client.post("/v1/folders", json={"path": str(folder), "force": True}).status_code == 400
 
 
+def test_a_folder_is_planned_as_on_the_command_line(served: Served) -> None:
+    """Patterns leave images out, a blank text is written over, and a folder in a text's place is an error of its image."""
+    folder = root(served) / "planned"
+    captions = save_scenes(folder / "trip.jpg", 4)
+    first, second, third, _ = captions
+    first.with_suffix(".txt").write_bytes(b"\xef\xbb\xbf\n")
+    second.with_suffix(".txt").mkdir()
+    body = {"path": str(folder), "exclude": [third.name.upper()]}
+    made = ended(served, served.client.post("/v1/folders", json=body).json())
+    assert (made["counts"]["total"], made["counts"]["succeeded"], made["counts"]["failed"]) == (3, 2, 1)
+    assert first.with_suffix(".txt").read_text().strip() == captions[first]
+    assert not third.with_suffix(".txt").exists()
+    refused = served.client.post("/v1/folders", json={"path": str(folder), "exclude": ["!"]})
+    assert refused.status_code == 400
+    assert "The pattern '!' is not valid" in refused.json()["error"]["message"]
+
+
 def test_images_and_zips_are_uploaded(served: Served) -> None:
     """Images have their names within the zip; other files of the zip are left out."""
     pictures = draw_many(4)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
-from jobs.requests import Message, Request, Sampling, TextPart
+from jobs.errors import ImageError
+from jobs.requests import Message, Request, Sampling, TextPart, path_of
 from jobs.response_format import JSONSchemaFormat
+from jobs.safe_text import UNSHOWN
 from jobs.store.store import Store
-from jobs.store.tables import Job, JobStatus, Lane
+from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.support.command_output import output
 from tests.support.rows import RESULT, add_batch, make_job
 
@@ -153,3 +158,44 @@ def test_a_job_that_is_not_there_is_an_error_in_one_line(run: CliRunner, store: 
     result = run.invoke(captionq, ["jobs", "show", "job_nowhere"])
     assert result.exit_code == 1
     assert result.output == "Error: Job 'job_nowhere' does not exist. `captionq jobs list` shows the newest.\n"
+
+
+def test_names_and_answers_cannot_steer_the_terminal(
+    run: CliRunner, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list, on a terminal and in a pipe, the job, its batch and their JSON; an answer keeps its lines."""
+    hostile = "\x1b[2J\r\u202egnp\x9b[red].jpg"
+    batch = Batch(description=hostile, model=hostile)
+    job = make_job(hostile, batch)
+    store.add_batch(batch)
+    store.add([job, failed := make_job(f"b{hostile}", batch)])
+    store.claim([job.id], "worker")
+    store.succeed(job.id, replace(RESULT, text=f"[/red] {hostile}\nsecond line"))
+    store.fail(failed.id, ImageError(f"{hostile}\nis damaged."))
+    for command in (["list"], ["show", job.id], ["show", failed.id], ["show", batch.id]):
+        for more in ([], ["--format", "json"]):
+            said = output(run.invoke(captionq, ["jobs", *command, *more]))
+            assert UNSHOWN.findall(said.replace("\n", "").replace("\t", "")) == []
+            assert r"\u202egnp" in said
+    assert " second line\n" in output(run.invoke(captionq, ["jobs", "show", job.id]))
+    row = json.loads(output(run.invoke(captionq, ["jobs", "show", job.id, "--format", "json"])))
+    assert (row["image"], row["text"]) == (f"/pictures/{hostile}.jpg", f"[/red] {hostile}\nsecond line")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "300")
+    drawn = output(run.invoke(captionq, ["jobs", "list"]))
+    assert "\x1b[2J" not in drawn
+    assert r"\x1b[2J\r\u202egnp\x9b[red].jpg" in drawn
+
+
+def test_json_names_a_file_whose_name_is_not_text(run: CliRunner, store: Store) -> None:
+    """The address of the file holds all bytes, and every parser of JSON reads it; the terminal shows the bytes."""
+    path = Path(os.fsdecode(b"/pictures/caf\xe9.jpg"))
+    job = make_job()
+    job.source, job.output = path.as_uri(), path.with_suffix(".txt").as_uri()
+    store.add([job])
+    said = output(run.invoke(captionq, ["jobs", "show", job.id, "--format", "json"]))
+    row = json.loads(said.encode().decode("utf-8", errors="strict"))
+    assert (row["image"], row["output"]) == ("file:///pictures/caf%E9.jpg", "file:///pictures/caf%E9.txt")
+    assert path_of(row["image"]) == path
+    assert r"/pictures/caf\xe9.jpg" in output(run.invoke(captionq, ["jobs", "show", job.id]))
+    assert r"caf\xe9.jpg" in output(run.invoke(captionq, ["jobs", "list"]))

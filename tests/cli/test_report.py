@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from cli.main import captionq
 from cli.output.report import make_report
 from jobs.errors import ImageError
+from jobs.safe_text import UNSHOWN
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus
 from tests.support.command_output import output
@@ -39,14 +41,15 @@ def test_the_summary_names_a_command_that_lists_what_it_counted(
 def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     """Folders are counted by kind, with the first path of each."""
     report = make_report(as_json=False)
-    report.left_out = [Path("/pictures/A.photoslibrary"), *(Path(f"/nas/{name}/@eaDir") for name in ("a", "b"))]
-    report.left_out.append(Path("/pictures/B.PhotosLibrary"))
+    packages = report.left_out.packages
+    packages += [Path("/pictures/A.photoslibrary"), Path("/nas/a/@eaDir"), Path("/nas/b/@eaDir")]
+    packages.append(Path("/pictures/B.PhotosLibrary"))
     report.sum_up()
     assert capsys.readouterr().out.splitlines()[1:] == [
         "2 Photos libraries left out (/pictures/A.photoslibrary, …): name one to enter",
         "2 system folders left out (/nas/a/@eaDir, …): name one to enter",
     ]
-    report.left_out = [Path("/pictures/A.photoslibrary")]
+    del packages[1:]
     report.sum_up()
     assert "\n1 Photos library left out (/pictures/A.photoslibrary): name it to enter" in capsys.readouterr().out
 
@@ -82,7 +85,7 @@ def test_answers_that_were_cut_off_are_counted_in_a_line(capsys: pytest.CaptureF
 
 def test_the_answer_about_one_image_stands_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """A terminal gets no control characters from a model; the summary goes to standard error."""
-    report = make_report(as_json=False, image=Path("photo.jpg"))
+    report = make_report(as_json=False, one_image=True)
     job = Job(model="demo", request="{}", digest="x", source="file:///pictures/photo.jpg")
     job.status, job.text = JobStatus.SUCCEEDED, "Two:\n\ta \x1b]0;title\x07 \x9b2J and \u202etxt.exe"
     report.finished(job)
@@ -92,13 +95,62 @@ def test_the_answer_about_one_image_stands_alone_on_standard_output(capsys: pyte
     assert "1 image: 1 captioned" in said.err
 
 
-def test_one_image_that_has_a_text_is_said_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Standard output has only answers to this question, and the old text is none."""
-    report = make_report(as_json=False, image=Path("photo\x1b.jpg"))
-    report.skipped = 1
+def test_the_summary_names_images_that_are_in_a_cloud(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line says how to get them."""
+    report = make_report(as_json=False)
+    report.left_out.in_cloud += [Path("/pictures/a.heic"), Path("/pictures/b.heic")]
     report.sum_up()
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines()[1] == (
-        "photo\\x1b.jpg has a text already, so it was not asked about: --existing replace asks again"
+    assert (
+        "\n2 images are in iCloud, not on this Mac (/pictures/a.heic, …): download them in Finder, then run this again\n"
+        in capsys.readouterr().out
     )
+
+
+def test_a_run_whose_images_were_all_skipped_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """A new prompt changes nothing for images that have a text; if a text was written by hand, another option helps."""
+    report = make_report(as_json=False)
+    report.skipped = 400
+    report.sum_up()
+    assert "\n400 already have a .txt: --existing replace asks again\n" in capsys.readouterr().out
+    report.by_hand = 1
+    report.sum_up()
+    assert capsys.readouterr().out.splitlines()[1:] == ["1 text was written by hand: --force replaces it too"]
+    report.by_hand, report.failed = 0, 1
+    report.sum_up()
+    assert "already" not in capsys.readouterr().out
+
+
+def test_a_run_that_finds_nothing_says_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line names the extensions of images and of other files, and counts those that a pattern excluded."""
+    report = make_report(as_json=False)
+    report.found_nothing([Path("/a"), Path("/b")])
+    said = capsys.readouterr().out
+    assert said.startswith("No images in /a, /b (looked for .avif .bmp ")
+    assert said.endswith(" .webp)\n")
+    for name in ("a.txt", "b.CR2", "b.CR2", "Makefile"):
+        report.left_out.add_other(name)
+    report.left_out.excluded = 2
+    report.found_nothing([Path("/a")])
+    assert capsys.readouterr().out.endswith("; 4 other files: .CR2 .txt; 2 excluded)\n")
+
+
+def test_names_and_reasons_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither the summary nor the JSON holds control characters, line ends or direction marks of a name or a reason."""
+    name = "/p/\x1b[2J\r\n\u202egnp\x9b.jpg"
+    for as_json in (False, True):
+        report = make_report(as_json=as_json)
+        report.left_out.packages.append(Path(f"{name}.app"))
+        report.left_out.in_cloud.append(Path(name))
+        job = Job(model="demo", request="{}", digest="", source=Path(name).as_uri(), status=JobStatus.FAILED)
+        job.error_message = f"{name} is damaged."
+        doubtful = Job(model="demo", request="{}", digest="", source=Path(name).as_uri(), status=JobStatus.SUCCEEDED)
+        doubtful.text, doubtful.quality = name, "empty"
+        for one in (job, doubtful):
+            report.finished(one)
+        report.sum_up()
+        report.found_nothing([Path(name)])
+        said = "".join(capsys.readouterr())
+        assert UNSHOWN.findall(said.replace("\n", "")) == []
+        assert r"/p/\x1b[2J\r\n\u202egnp\x9b.jpg: its answer is empty" in said
+        if as_json:
+            assert json.loads(said.splitlines()[0])["image"] == name

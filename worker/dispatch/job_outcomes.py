@@ -52,7 +52,7 @@ class JobOutcomes:
         if delay is None:
             if self._store.fail(job.id, error, result):
                 self._events.failed(job, again=False)
-        elif self._store.release(job.id, error):
+        elif self._store.release(job.id, error, result):
             self._events.failed(job, again=True)
         else:
             return None

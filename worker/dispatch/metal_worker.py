@@ -34,6 +34,7 @@ from jobs.store.tables import Job, Lane
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_outcomes import JobOutcomes
+from worker.dispatch.output_delivery import kept_result
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
@@ -156,6 +157,9 @@ class MetalWorker(QueueWorker):
 
     def _begin_one(self, job: Job) -> None:
         self._events.began(job)
+        if (kept := kept_result(job)) is not None:
+            self._conclude(Outcome(job.id, result=kept))
+            return
         try:
             request = job.parsed_request()
             if self._pipeline.model != request.model:

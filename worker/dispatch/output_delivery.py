@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
+from pathlib import Path
+
 from jobs.captions.text_files import check_place, fingerprint, read_output, shown, text_bytes, write_output
-from jobs.errors import OutputChangedError
+from jobs.errors import OutputChangedError, OutputError
 from jobs.requests import path_of
-from jobs.store.store import Store
+from jobs.store.store import Result, Store
 from jobs.store.tables import Job
+
+
+def kept_result(job: Job) -> Result | None:
+    """Return the result of an earlier attempt, or of the job that was retried, whose file could not be written; None: none.
+
+    The file is written from it, and nothing is generated.
+    """
+    if job.output is None or job.text is None or job.finish_reason is None:
+        return None
+    values = {field.name: getattr(job, field.name) for field in fields(Result)}
+    return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None})
 
 
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
@@ -16,10 +31,20 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
         OutputChangedError: the file is neither as it was when the job was queued, nor this job's own of an earlier attempt. The
             file is left as it is.
         OutputOccupiedError: a folder, a link, a special file or a picture is in the file's place.
-        OutputError, ForbiddenError: the file cannot be written.
+        OutputForbiddenError, OutputError, ForbiddenError: the file cannot be written.
     """
     assert job.output is not None
     path = path_of(job.output)
+    try:
+        return _deliver(job, path, text, store, writer)
+    except OutputChangedError:
+        raise
+    except OutputError as error:
+        kept = f"The answer is kept; to write it: captionq jobs retry {job.batch_id or job.id}"
+        raise type(error)(f"{error.message} {kept}") from error
+
+
+def _deliver(job: Job, path: Path, text: str, store: Store, writer: str) -> bool:
     # Checked again: since the folder was walked, a link may have been put in the file's place.
     check_place(path, job.parsed_roots())
     content, there = text_bytes(text), read_output(path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -15,12 +17,14 @@ from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHa
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question, job_about
 from jobs.creation.retry import resubmit
+from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
+from worker.dispatch.output_delivery import kept_result
 
 SKIP = CompositionOptions()
 REPLACE = CompositionOptions(existing="replace")
@@ -150,6 +154,79 @@ def test_an_image_that_was_named_is_never_taken_for_a_text(
     assert judged([source], options, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
 
 
+BLANKS = (b"", b"\n", b" \r\n\t\xc2\xa0", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n", b"\xff\xfe", b"\xfe\xff\x00\n")
+
+
+@pytest.mark.parametrize("options", [SKIP, REPLACE], ids=["skip", "replace"])
+@pytest.mark.parametrize("blank", BLANKS, ids=repr)
+def test_a_blank_text_is_no_caption(store: Store, tmp_path: Path, options: CompositionOptions, blank: bytes) -> None:
+    """A file without words, perhaps with a mark of its encoding, is written over; also where captionq's answer was."""
+    images = pictures(tmp_path, 2)
+    texts = [image.with_suffix(".txt") for image in images]
+    caption(store, images[1], "an answer")
+    for text in texts:
+        text.write_bytes(blank)
+    found = judged(images, options, store)
+    assert found == [
+        PendingImage(image, text, before=fingerprint(blank)) for image, text in zip(images, texts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"a", b"\xef\xbb\xbfa", b"\xff\xfea\0", "圖".encode("utf-16-be"), b"\xff"], ids=repr
+)
+def test_the_shortest_text_is_a_caption(store: Store, tmp_path: Path, content: bytes) -> None:
+    """One letter is enough, in whatever encoding."""
+    images = pictures(tmp_path, 1)
+    images[0].with_suffix(".txt").write_bytes(content)
+    assert isinstance(judged(images, SKIP, store)[0], SkippedImage)
+
+
+def test_a_link_to_a_blank_text_is_reported(store: Store, tmp_path: Path) -> None:
+    """Nothing is generated for an image whose text could not be written."""
+    images = pictures(tmp_path, 1)
+    (tmp_path / "blank").touch()
+    images[0].with_suffix(".txt").symlink_to(tmp_path / "blank")
+    assert refused(store, images[0], SKIP).startswith("0.txt is a link")
+
+
+@pytest.mark.parametrize("options", [SKIP, REPLACE], ids=["skip", "replace"])
+def test_a_folder_where_captionq_wrote_a_text_is_reported(
+    store: Store, tmp_path: Path, options: CompositionOptions
+) -> None:
+    """The store knows the text, but the text is not there."""
+    images = pictures(tmp_path, 1)
+    caption(store, images[0], "an answer")
+    images[0].with_suffix(".txt").unlink()
+    images[0].with_suffix(".txt").mkdir()
+    assert refused(store, images[0], options).startswith("0.txt is a folder")
+
+
+def test_only_images_that_need_a_text_are_refused_for_their_folder(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that has its text is skipped; its neighbour in the read-only folder fails, an image elsewhere does not."""
+    images = pictures(tmp_path, 2)
+    (tmp_path / "elsewhere").mkdir()
+    images += pictures(tmp_path / "elsewhere", 1)
+    images[0].with_suffix(".txt").write_text("by hand")
+    real = os.open
+
+    def on_a_read_only_disk(path: os.PathLike[str] | str, *more: Any, **others: Any) -> int:
+        if Path(path).parent == tmp_path and Path(path).suffix == ".tmp":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, *more, **others)
+
+    monkeypatch.setattr(os, "open", on_a_read_only_disk)
+    found = judged(images, SKIP, store)
+    assert isinstance(found[0], SkippedImage)
+    refusals = [one.refusal for one in found[1:] if isinstance(one, PendingImage)]
+    assert [refusal and refusal.code for refusal in refusals] == ["output_forbidden", None]
+    assert str(refusals[0]).startswith(
+        f"No text can be written into the folder '{tmp_path.name}': Read-only file system."
+    )
+
+
 def test_an_image_that_is_named_in_two_ways_comes_once(store: Store, tmp_path: Path) -> None:
     """Two jobs would write one file."""
     image = pictures(tmp_path, 1)[0]
@@ -191,3 +268,23 @@ def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store,
         fingerprint(b"an answer\n"),
         None,
     ]
+
+
+@pytest.mark.parametrize("error", [OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError])
+def test_a_retry_of_an_answer_that_was_not_written_has_the_answer(
+    store: Store, tmp_path: Path, error: type[OutputError]
+) -> None:
+    """All of the result is copied; a job that failed for another reason is asked again."""
+    images = pictures(tmp_path, 2)
+    batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
+    store.add_batch(batch)
+    jobs = [job_about(PendingImage(image, image.with_suffix(".txt")), QUESTION, batch) for image in images]
+    store.add(jobs)
+    result = replace(RESULT, quality="repetition", logprobs=[{"token": "red"}])
+    store.fail(jobs[0].id, error("It could not be written."), result)
+    store.fail(jobs[1].id, EngineError(), result)
+    resubmit(again, store.jobs(batch_id=batch.id), store=store, connection=None)
+    kept, asked = store.jobs(batch_id=again.id)
+    assert kept_result(kept) == result
+    assert kept_result(asked) is None
+    assert (asked.text, kept.error_code, kept.status) == (None, None, JobStatus.QUEUED)

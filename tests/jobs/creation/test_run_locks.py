@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 
 from jobs.creation.run_locks import RunLocks
+from jobs.errors import DataFolderError
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind
@@ -19,8 +23,11 @@ from tests.support.rows import add_batch
 HOLD = """
 import sys, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 from jobs.creation.run_locks import RunLocks
+from jobs.errors import DataFolderError
 from jobs.settings import Settings
 from jobs.store.tables import Batch
 with RunLocks(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
@@ -84,3 +91,17 @@ def test_only_batches_with_open_jobs_are_asked_about(store: Store) -> None:
     _, ended = add_batch(store, 1)
     store.cancel([job.id for job in ended])
     assert [one.id for one in store.open_batches()] == [batch.id]
+
+
+def test_a_data_folder_without_hard_links_is_used(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SMB and exFAT have none; a file system without locks is named."""
+
+    def refused(*_: object) -> NoReturn:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    assert RunLocks(settings).maker == RunLocks(settings).maker
+    monkeypatch.setattr("jobs.file_locks.fcntl.flock", refused)
+    with pytest.raises(DataFolderError, match=r"cannot be locked .* on a local disk\."):
+        Store(settings)

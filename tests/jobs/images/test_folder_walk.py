@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
+from jobs.errors import InvalidRequestError
 from jobs.images.allowed_roots import is_below
+from jobs.images.exclusions import Exclusions
 from jobs.images.folder_walk import find_images
+from jobs.images.left_out import LeftOut
 
 
 def touch(root: Path, *names: str) -> None:
@@ -71,11 +77,75 @@ def test_no_link_is_followed_out_of_the_roots(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path / "root" / "a").as_posix() for path in found] == ["a.png", "in/b.png"]
 
 
-def test_what_cannot_be_an_image_comes_out_all_the_same(tmp_path: Path) -> None:
-    """The jobs of a dangling link and a folder called x.png will report the errors."""
-    touch(tmp_path, "a.png", "x.png/inside.jpg")
+def test_a_dangling_link_comes_out_like_an_image(tmp_path: Path) -> None:
+    """Its job will report the error."""
+    touch(tmp_path, "a.png")
     (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
-    assert names(tmp_path) == ["a.png", "dangling.png", "x.png"]
+    assert names(tmp_path) == ["a.png", "dangling.png"]
+
+
+def test_a_folder_with_an_images_extension_is_a_folder(tmp_path: Path) -> None:
+    """Its images are found, at any depth and behind links; without subfolders it is left alone."""
+    touch(tmp_path, "a.png", "trip.jpg/b.jpg", "trip.jpg/day.heic/c.webp", "other/d.gif")
+    (tmp_path / "linked.tiff").symlink_to(tmp_path / "other")
+    found = ["a.png", "linked.tiff/d.gif", "trip.jpg/b.jpg", "trip.jpg/day.heic/c.webp"]
+    assert names(tmp_path) == found
+    assert names(tmp_path, recursive=False) == ["a.png"]
+    assert names(tmp_path, tmp_path / "trip.jpg", recursive=False) == ["trip.jpg/b.jpg"]
+
+
+def test_a_file_whose_name_begins_with_a_tilde_is_that_file(tmp_path: Path) -> None:
+    """No user of this name is looked for."""
+    touch(tmp_path, "~nobody-here.png")
+    assert names(tmp_path, tmp_path / "~nobody-here.png") == ["~nobody-here.png"]
+
+
+def excluded(root: Path, *patterns: str) -> tuple[list[str], int]:
+    """Return the images that patterns leave, and the number of excluded files and folders."""
+    left_out = LeftOut()
+    found = find_images([root], recursive=True, exclude=Exclusions(patterns), left_out=left_out)
+    return [path.relative_to(root).as_posix() for path in found], left_out.excluded
+
+
+def test_patterns_leave_out_files_and_folders(tmp_path: Path) -> None:
+    """Patterns are git's: for names at any depth, for folders, from the named folder on, and taken back."""
+    touch(tmp_path, "a.jpg", "a_edit.jpg", "old/b.jpg", "new/old/c.jpg", "new/c_EDIT.JPG", "thumbs", "new/thumbs/d.jpg")
+    assert excluded(tmp_path, "*_edit.jpg", "thumbs/") == (["a.jpg", "new/old/c.jpg", "old/b.jpg"], 3)
+    assert excluded(tmp_path, "/old", "new/*/*.jpg") == (["a.jpg", "a_edit.jpg", "new/c_EDIT.JPG"], 3)
+    assert excluded(tmp_path, "*.jpg", "!a.jpg") == (["a.jpg"], 5)
+    assert excluded(tmp_path, "", "# a comment")[1] == 0
+
+
+def test_patterns_are_compared_as_a_mac_compares_names(tmp_path: Path) -> None:
+    """An accent may be one character or two."""
+    touch(tmp_path, "Cafe\u0301/a.jpg", "b.jpg")
+    assert excluded(tmp_path, "caf\xe9") == (["b.jpg"], 1)
+
+
+def test_patterns_hold_for_named_files_too(tmp_path: Path) -> None:
+    """A shell has written `*.jpg` out."""
+    touch(tmp_path, "a.jpg", "a_edit.jpg")
+    exclude = Exclusions(["*_edit.jpg"])
+    found = find_images([tmp_path / "a.jpg", tmp_path / "a_edit.jpg"], recursive=True, exclude=exclude)
+    assert list(found) == [tmp_path / "a.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["!", "\\", "a[z-b]", "*a*a*a*b", "**/**/**/**/a"])
+def test_a_pattern_that_is_not_valid_is_named(pattern: str) -> None:
+    """Also a pattern that would take minutes to compare."""
+    with pytest.raises(InvalidRequestError, match=f"^The pattern '{re.escape(pattern)}' (is not valid|has more)"):
+        Exclusions(["*.jpg", pattern])
+
+
+def test_images_that_are_in_a_cloud_are_noted_under_their_own_names(tmp_path: Path) -> None:
+    """A placeholder stands for an image, in a folder or named itself; other hidden files and placeholders of texts do not."""
+    touch(tmp_path, "a.jpg", ".b.HEIC.icloud", ".notes.pdf.icloud", ".icloud", ".c.jpg", "sub/.d.png.icloud", "e.txt")
+    left_out = LeftOut()
+    paths = [tmp_path, tmp_path / "sub" / ".d.png.icloud"]
+    assert list(find_images(paths[:1], recursive=True, left_out=left_out)) == [tmp_path / "a.jpg"]
+    assert left_out.in_cloud == [tmp_path / "b.HEIC", tmp_path / "sub" / "d.png"]
+    assert left_out.others == {".pdf": 1, ".txt": 1}
+    assert list(find_images(paths[1:], recursive=True)) == []
 
 
 def test_links_are_resolved_on_both_sides_before_a_path_is_judged(tmp_path: Path) -> None:
@@ -117,19 +187,19 @@ def test_packages_and_system_folders_are_not_entered(tmp_path: Path) -> None:
     """A link does not lead into them either; a folder whose whole name is an ending is ordinary."""
     touch(tmp_path, *(f"{name}/below/a.jpg" for name in PACKAGES), "my app/b.jpg", "app/c.jpg", ".Trashes/d.jpg")
     (tmp_path / "link").symlink_to(tmp_path / PACKAGES[0])
-    left_out: list[Path] = []
+    left_out = LeftOut()
     found = list(find_images([tmp_path], recursive=True, left_out=left_out))
     assert [str(path.relative_to(tmp_path)) for path in found] == ["app/c.jpg", "my app/b.jpg"]
-    assert sorted(path.name for path in left_out) == sorted([*PACKAGES, "link"])
+    assert sorted(path.name for path in left_out.packages) == sorted([*PACKAGES, "link"])
 
 
 def test_a_package_that_is_named_is_entered(tmp_path: Path) -> None:
     """Only the named package is entered, not a package in it; a walk without subfolders leaves none out."""
     touch(tmp_path, "My.photoslibrary/originals/a.heic", "My.photoslibrary/Tool.app/icon.png")
-    left_out: list[Path] = []
+    left_out = LeftOut()
     found = list(find_images([tmp_path / "My.photoslibrary"], recursive=True, left_out=left_out))
     assert found == [tmp_path / "My.photoslibrary" / "originals" / "a.heic"]
-    assert left_out == [tmp_path / "My.photoslibrary" / "Tool.app"]
-    left_out.clear()
+    assert left_out.packages == [tmp_path / "My.photoslibrary" / "Tool.app"]
+    left_out = LeftOut()
     assert list(find_images([tmp_path], recursive=False, left_out=left_out)) == []
-    assert left_out == []
+    assert left_out.packages == []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
+import io
 import os
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 from urllib.parse import quote
 
 import pytest
@@ -15,10 +17,18 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs.errors import CaptionqError, ImageError, ImageForbiddenError, ImageTooLargeError
+from jobs.errors import (
+    CaptionqError,
+    ImageError,
+    ImageForbiddenError,
+    ImageNotDownloadedError,
+    ImageTooLargeError,
+)
+from jobs.images.opening import check_image
 from jobs.images.sources import image_source
 from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
+from tests.support.other_user import run_without_rights
 from tests.support.scenes import draw
 from worker.pixels.decode import decode
 
@@ -68,16 +78,62 @@ def test_a_file_without_permission_is_named(tmp_path: Path, settings: Settings) 
     path = tmp_path / "secret.png"
     draw(1, (64, 64)).image.save(path)
     path.chmod(0)
+    imports = (
+        "from pathlib import Path\nfrom jobs.errors import ImageForbiddenError\n"
+        "from jobs.images.sources import image_source\nfrom jobs.settings import Settings"
+    )
     code = (
-        "import os, sys; from pathlib import Path\n"
-        "from jobs.images.sources import image_source; from jobs.settings import Settings\n"
-        "from jobs.errors import ImageForbiddenError\n"
-        "if os.getuid() == 0: os.setuid(65534)\n"
         "try: image_source(Path(sys.argv[1]).as_uri(), Settings(data_dir=Path('/tmp/none')))\n"
         "except ImageForbiddenError as error: print(error.message)"
     )
-    asked = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert "permission denied" in asked.stdout
+    assert "permission denied" in run_without_rights(imports, code, str(path))
+
+
+def test_a_folder_or_file_that_macos_protects_names_the_system_settings(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The permissions of the file are fine, and the system refuses nevertheless."""
+    draw(1, (64, 64)).image.save(tmp_path / "a.png")
+
+    def protected(*_: object) -> NoReturn:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "scandir", protected)
+    with pytest.raises(
+        ImageForbiddenError, match=f"read {tmp_path.name}. .* System Settings > Privacy & Security > Files"
+    ):
+        image_source(tmp_path.as_uri(), settings)
+    monkeypatch.setattr(io, "FileIO", protected)
+    with pytest.raises(ImageError, match=r"read a\.png\. .* System Settings"):
+        check_image(tmp_path / "a.png", settings)
+
+
+def test_a_file_that_is_in_icloud_only_is_named_and_tried_again(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A placeholder stands for the file, the file has no data here, or reading its data fails."""
+    image = tmp_path / "a.png"
+    draw(1, (64, 64)).image.save(image)
+    dataless = SimpleNamespace(st_mode=image.stat().st_mode, st_size=9, st_flags=0x40000020)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", lambda *_, **__: dataless)
+        with pytest.raises(ImageNotDownloadedError, match=r"^a\.png is in iCloud and not on this Mac\."):
+            image_source(image.as_uri(), settings)
+    for number in (errno.EDEADLK, errno.ETIMEDOUT):
+
+        def unread(*_: object, number: int = number) -> NoReturn:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(io, "FileIO", unread)
+            with pytest.raises(
+                ImageNotDownloadedError, match=r"^a\.png could not be read from its cloud or server: "
+            ) as raised:
+                check_image(image, settings)
+            assert raised.value.transient
+    image.rename(tmp_path / ".a.png.icloud")
+    with pytest.raises(ImageNotDownloadedError, match=r"^a\.png is in iCloud"):
+        image_source(image.as_uri(), settings)
 
 
 def test_files_outside_the_allowed_roots_are_refused(tmp_path: Path) -> None:

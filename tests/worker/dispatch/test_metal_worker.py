@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import mlx.core as mx
 import pytest
@@ -18,9 +19,12 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
+from jobs.captions import text_files
+from jobs.captions.writable_folders import write_error
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
+from jobs.creation.retry import resubmit
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
@@ -35,6 +39,7 @@ from tests.support.processes import until
 from tests.support.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
+from worker.dispatch import output_delivery
 from worker.dispatch.metal_worker import MetalWorker
 from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
@@ -211,6 +216,39 @@ def test_a_text_that_cannot_be_written_is_tried_again_and_kept(
     assert (row.status, row.error_code, row.attempts) == (JobStatus.FAILED, "output_error", settings.max_attempts)
     assert row.text == captions[bad.source or ""]
     assert {one.text for one in store.jobs(batch_id=batch.id)} == set(captions.values())
+
+
+def test_a_kept_answer_is_written_without_being_generated_again(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only folder ends the jobs at once, a full disk after a pause; once there is a place, no model is needed."""
+    batch, captions = queue_scenes(tmp_path / "pictures", 2, store, connection)
+    forbidden, full = store.jobs(batch_id=batch.id)
+    faults = {path_of(forbidden.output or "").stem: errno.EROFS, path_of(full.output or "").stem: errno.ENOSPC}
+    real = text_files.write_output
+
+    def fails(path: Path, *_: object, **__: object) -> NoReturn:
+        raise write_error(f"{path.name} could not be written", OSError(faults[path.stem], "no place"))
+
+    monkeypatch.setattr(output_delivery, "write_output", fails)
+    service.run(settings, burst=True)
+    row = store.job(forbidden.id)
+    assert (row.status, row.error_code, row.attempts) == (JobStatus.FAILED, "output_forbidden", 1)
+    assert (row.error_message or "").endswith(f"The answer is kept; to write it: captionq jobs retry {batch.id}")
+    assert store.job(full.id).status == JobStatus.QUEUED
+    monkeypatch.setattr(output_delivery, "write_output", real)
+    monkeypatch.setattr(ResidentModels, "_load", None)
+    for queue in lanes(connection):
+        for job_id in queue.scheduled_job_registry.get_job_ids():
+            connection.zadd(queue.scheduled_job_registry.key, {job_id: 0})
+    again = Batch(description="again", model="demo")
+    resubmit(again, [row], store=store, connection=connection)
+    service.run(settings, burst=True)
+    rows = [*store.jobs(batch_id=again.id), store.job(full.id)]
+    assert [(one.status, one.attempts) for one in rows] == [(JobStatus.SUCCEEDED, 1), (JobStatus.SUCCEEDED, 2)]
+    for one in rows:
+        assert path_of(one.output or "").read_text() == f"{captions[one.source or '']}\n"
+        assert (one.finish_reason, one.text) == ("stop", captions[one.source or ""])
 
 
 def test_texts_that_were_written_by_hand_meanwhile_stay(

@@ -1,0 +1,39 @@
+"""Paths as a person types them: with a tilde in quotes, or as a file address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from jobs.images.cloud_files import has_placeholder
+from jobs.requests import path_of
+
+
+def named_path(typed: Path) -> Path:
+    """Return the path that was typed. A file of exactly this name comes first. Raises click.UsageError if there is none."""
+    for path in (typed, _from_address(str(typed)), Path(os.path.expanduser(typed))):  # noqa: PTH111  # never raises
+        if path is not None and _reason(path) is None:
+            return path
+    if has_placeholder(typed):
+        raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")
+    raise click.UsageError(f"{typed} {_reason(typed)}.")
+
+
+def _from_address(typed: str) -> Path | None:
+    """Return the path of `file:///…`, in which Path has made one slash of three."""
+    if not typed.startswith("file:/"):
+        return None
+    return path_of(f"file://{typed.removeprefix('file:')}")
+
+
+def _reason(path: Path) -> str | None:
+    """Say why a path cannot be used; None: there is a file, a folder or a link."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return None

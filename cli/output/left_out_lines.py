@@ -1,0 +1,56 @@
+"""Lines of the summary about images and folders that a run left alone, and the way to have them captioned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cli.output.plurals import counted
+from jobs.images.folder_walk import EXTENSIONS
+from jobs.images.left_out import LeftOut
+from jobs.images.packages import package_kind
+
+#: Most extensions of other files that are named.
+SHOWN_EXTENSIONS = 8
+
+
+def skipped_lines(*, skipped: int, by_hand: int, alone: bool) -> Iterator[str]:
+    """Say why images were skipped. `alone`: the run had no other image."""
+    if by_hand:
+        were, them = ("was", "it") if by_hand == 1 else ("were", "them")
+        yield f"{counted(by_hand, 'text')} {were} written by hand: --force replaces {them} too"
+    elif skipped and alone:
+        has = "has" if skipped == 1 else "have"
+        yield f"{skipped} already {has} a .txt: --existing replace asks again"
+
+
+def left_out_lines(left_out: LeftOut) -> Iterator[str]:
+    """Name the folders that were not entered, by kind, and the images that are not on this Mac."""
+    kinds: dict[str, list[Path]] = {}
+    for folder in left_out.packages:
+        kinds.setdefault(package_kind(folder.name) or "package", []).append(folder)
+    for kind, folders in kinds.items():
+        it = "it" if len(folders) == 1 else "one"
+        yield f"{counted(len(folders), kind)} left out ({_first(folders)}): name {it} to enter"
+    if images := left_out.in_cloud:
+        are, them = ("is", "it") if len(images) == 1 else ("are", "them")
+        yield (
+            f"{counted(len(images), 'image')} {are} in iCloud, not on this Mac ({_first(images)}): "
+            f"download {them} in Finder, then run this again"
+        )
+
+
+def nothing_line(paths: Sequence[Path], left_out: LeftOut) -> str:
+    """Say that the paths hold no images, what was looked for, and what else lies there."""
+    notes = [f"looked for {' '.join(sorted(EXTENSIONS))}"]
+    if others := left_out.others:
+        extensions = [extension for extension, _ in others.most_common(SHOWN_EXTENSIONS) if extension]
+        more = " …" if len(others) > SHOWN_EXTENSIONS else ""
+        notes.append(f"{counted(others.total(), 'other file')}: {' '.join(extensions)}{more}".removesuffix(": "))
+    if left_out.excluded:
+        notes.append(f"{left_out.excluded} excluded")
+    return f"No images in {', '.join(map(str, paths))} ({'; '.join(notes)})"
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]}, …"

@@ -1,0 +1,60 @@
+"""Whether texts can be written into a folder, found out before anything is generated for its images."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from jobs.captions.temporary_files import temporary_name
+from jobs.errors import OutputError, OutputForbiddenError, first_line
+
+#: Errors that stay until a person changes permissions or the mount. All others, such as those of a full disk, may pass.
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def write_error(message: str, error: OSError) -> OutputError:
+    """Return the error of a text file that could not be read or written; it tells whether another attempt may succeed.
+
+    Args:
+        message: the subject and the verb, such as "photo.txt could not be written".
+        error: of the system.
+    """
+    kind = OutputForbiddenError if error.errno in _FORBIDDEN else OutputError
+    return kind(f"{message}: {first_line(error)}.")
+
+
+class WritableFolders:
+    """The folders that were probed. To be asked about one folder's images after another's."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._refusal: OutputForbiddenError | None = None
+
+    def refusal(self, folder: Path) -> OutputForbiddenError | None:
+        """Return the reason why no text can be written into the folder; None: it can, or the fault may pass."""
+        if folder != self._folder:
+            self._folder, self._refusal = folder, _probe(folder)
+        return self._refusal
+
+
+def _probe(folder: Path) -> OutputForbiddenError | None:
+    """Make and remove a file, as writing a text does. Permissions alone do not tell: a server or a list of rights may object.
+
+    If this process is killed in between, the name marks the file for the next sweep.
+    """
+    path = folder / temporary_name("probe")
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        path.unlink()
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            return OutputForbiddenError(
+                f"No text can be written into {_shown(folder)}: {first_line(error)}. Make the folder writable, then try again."
+            )
+    return None
+
+
+def _shown(folder: Path) -> str:
+    """Return the folder's name only: an HTTP client must not learn the paths of files."""
+    return f"the folder '{folder.name}'".encode(errors="replace").decode() if folder.name else "this folder"
