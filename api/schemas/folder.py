@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.runtime.resources import Resources
+from api.schemas.numbers import Seed, Whole
 from api.schemas.wire import Wire
 from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
@@ -27,7 +28,7 @@ class FolderOptions(Wire):
     preset: Literal["describe", "short", "detailed", "alt-text", "tags"] | None = Field(
         default=None, description=f"A question by its name; {DEFAULT_PRESET} if absent"
     )
-    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens of an answer")
+    max_tokens: Whole = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens of an answer")
     temperature: float = Field(default=0.0, ge=0, le=2, description="0: always the most likely token")
     top_p: float = Field(
         default=1.0,
@@ -35,7 +36,7 @@ class FolderOptions(Wire):
         le=1,
         description="Sample from the most likely tokens whose probabilities add up to this (nucleus sampling)",
     )
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: Seed = None
     stop: tuple[StopString, ...] = Field(default=(), max_length=MAX_STOPS)
     response_format: ResponseFormat | None = None
     webhook: str | None = Field(

@@ -56,6 +56,7 @@ from jobs.errors.requests import (
     RateLimitError,
     TooManyImagesError,
     TooManyStreamsError,
+    UnknownParameterError,
     UploadTooLargeError,
 )
 from jobs.errors.services import (
@@ -114,6 +115,7 @@ __all__ = [
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",
+    "UnknownParameterError",
     "UnsupportedImageError",
     "UploadTooLargeError",
     "WebhookError",

@@ -51,7 +51,9 @@ def hub_errors(name: str) -> Iterator[None]:
         raise ModelNotFoundError(f"'{name}' on Hugging Face is not a model: it has no config.json.") from error
     except (httpx2.HTTPError, OSError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        hint = f"Make room on the disk of {cache_dir()}" if full else "Check the network"
+        hint = "Make room on the disk of the model cache (HF_HOME)" if full else "Check the network"
+        # API clients see the message: it must not contain paths.
+        cause = first_line(error).replace(str(cache_dir()), "the model cache")
         raise ModelUnavailableError(
-            f"'{name}' could not be downloaded ({first_line(error)}). {hint}; `captionq models` lists the models on this machine."
+            f"'{name}' could not be downloaded ({cause}). {hint}; `captionq models` lists the models on this machine."
         ) from error
