@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from api.background_tasks import BackgroundTasks
 from api.errors.body import ErrorBody
 from api.errors.handlers import install_error_handlers
+from api.intake.ignored_parameters import HEADER
 from api.middleware.api_keys import KeyCheck
 from api.middleware.body_limit import BodyLimit
 from api.middleware.request_log import RequestLog
@@ -31,6 +33,9 @@ _ERRORS = {
     413: "The body or the upload is too large",
     503: "The broker, the database or a worker is not available; see Retry-After",
 }
+
+#: Headers of responses that pages of allowed origins may read.
+_EXPOSED = ("x-request-id", "x-captionq-job", HEADER, "x-should-retry", "retry-after")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -69,6 +74,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(KeyCheck, settings=settings)
     if not settings.api_keys:
-        app.add_middleware(SameSite)
+        app.add_middleware(SameSite, allowed_origins=settings.allowed_origins)
+    if settings.allowed_origins:
+        # Outside of the key check: browsers send no key when they ask whether they may call (preflight).
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=_EXPOSED,
+        )
     app.add_middleware(RequestLog, metrics=request_metrics)
     return app

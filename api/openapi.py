@@ -57,4 +57,4 @@ def _describe_errors(responses: dict[str, Any]) -> None:
 
 def _describe_headers(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
-        response["headers"] = _REQUEST_ID | _HEADERS.get(status, {})
+        response["headers"] = _REQUEST_ID | _HEADERS.get(status, {}) | response.get("headers", {})

@@ -39,12 +39,13 @@ class SafeLines(logging.Formatter):
 
 
 def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False) -> None:
-    """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors to the terminal."""
+    """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors there, without the time."""
     settings.make_folders()
     file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
     file.setFormatter(JSONLines() if as_json else SafeLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     terminal = logging.StreamHandler()
-    terminal.setFormatter(JSONLines() if as_json else SafeLines("%(message)s"))
+    shown = SafeLines("%(message)s" if quiet else "%(asctime)s %(message)s", "%H:%M:%S")
+    terminal.setFormatter(JSONLines() if as_json else shown)
     terminal.setLevel(logging.WARNING if quiet else logging.INFO)
     terminal.addFilter(lambda record: record.name.startswith("captionq"))
     logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)

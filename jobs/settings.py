@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import platformdirs
 import pydantic_settings
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.errors import DataFolderError, SettingsError
@@ -25,6 +25,8 @@ _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
 _UNITS = {"GB": 1e9, "MB": 1e6}
 #: The form of an API key: it fits into a header, and is hard to guess.
 _API_KEY = re.compile(r"[!-~]{8,}")
+#: An origin as browsers send it. `null` is the origin of files and sandboxed pages.
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+")
 #: Fields whose values are never shown.
 _SECRET = ("api_keys", "webhook_secret")
 _PREFIX = "CAPTIONQ_"
@@ -88,6 +90,11 @@ class Settings(BaseSettings):
     #: API keys by their names in the log; each key has at least 8 printable ASCII characters. Empty: all clients on the loopback
     #: address are allowed.
     api_keys: dict[str, SecretStr] = {}
+    #: Origins whose pages may call the API from a browser (`http://localhost:3000`, `app://obsidian.md`); `*`: all, which
+    #: needs API keys.
+    allowed_origins: tuple[str, ...] = ()
+    #: Refuse parameters that this server does not have, instead of ignoring the ones that only tune another server.
+    strict: bool = False
     #: The key that signs webhooks (`whsec_` and base64, of 24 to 64 bytes). Without a key there are no webhooks.
     webhook_secret: SecretStr | None = None
     #: Seconds after which a synchronous request ends with 504; its job can be polled. OpenAI's clients give up after 600.
@@ -133,6 +140,23 @@ class Settings(BaseSettings):
         if value is not None and not _BUDGET.fullmatch(value):
             raise ValueError
         return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.rstrip("/").lower() for origin in value)
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"'{origin}' is not an origin. Write a scheme and a host, such as http://localhost:3000"
+                )
+        return origins
+
+    @model_validator(mode="after")
+    def _every_origin_needs_keys(self) -> Self:
+        if not self.api_keys and {"*", "null"}.intersection(self.allowed_origins):
+            raise ValueError("CAPTIONQ_ALLOWED_ORIGINS allows every page (* or null), which needs CAPTIONQ_API_KEYS")
+        return self
 
     @field_validator("api_keys")
     @classmethod
@@ -217,6 +241,8 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise SettingsError(f"{first['msg'].removeprefix('Value error, ')}.") from None
         field = str(first["loc"][0])
         reason = first["msg"].removeprefix("Value error, ")
         name = f"--{field.replace('_', '-')}" if field in given else variable_of(field)

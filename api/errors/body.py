@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from jobs.errors import CaptionqError, DeadlineError, LeavingError, WorkerError
+from jobs.errors import CaptionqError, DeadlineError, LeavingError, ModelUnavailableError, WorkerError
 
 #: 5xx errors whose messages were written for clients.
-_PUBLIC_SERVER_ERRORS = (DeadlineError, LeavingError, WorkerError)
+_PUBLIC_SERVER_ERRORS = (DeadlineError, LeavingError, ModelUnavailableError, WorkerError)
 
 
 class ErrorDetail(BaseModel):
@@ -34,7 +34,7 @@ def detail_of(error: CaptionqError) -> ErrorDetail:
     """Return the detail that clients may see. Messages of internal errors may hold paths: they are for the log only."""
     is_internal = error.status >= 500 and type(error) not in _PUBLIC_SERVER_ERRORS
     message = (type(error).__doc__ or "").splitlines()[0] if is_internal else error.message
-    return error_detail(error.code, error.status, message)
+    return error_detail(error.code, error.status, message, getattr(error, "param", None))
 
 
 def _type_of(status: int) -> str:

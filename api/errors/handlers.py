@@ -35,7 +35,7 @@ def install_error_handlers(app: FastAPI) -> None:
         code, message = "invalid_request_error", str(error.detail)
         if status == 404:
             code = "not_found"
-            message = f"Not found: {request.url.path}. The API is at /v1, its description at /openapi.json."
+            message = f"Not found: {request.url.path[:200]}. The API is at /v1, its description at /openapi.json."
         elif status == 405:
             allowed = _methods(request)
             code, message = "method_not_allowed", f"{request.method} is not allowed here"

@@ -25,9 +25,14 @@ def validation_detail(errors: Sequence[Any], body: object) -> ErrorDetail:
         return error_detail(code, 400, "The body is not valid JSON.")
     if first["type"] == "extra_forbidden":
         return error_detail("unknown_parameter", 400, f"Unknown parameter '{param}'.", param)
+    if first["type"] == "union_tag_invalid":
+        tag, choices = str(first["ctx"]["tag"])[:40], first["ctx"]["expected_tags"]
+        return error_detail(code, 400, f"{param}: type '{tag}' is not supported (only {choices}).", param)
     message = str(first["msg"]).removeprefix("Value error, ")
     if code == "unsupported_parameter":
-        return error_detail(code, 400, message, first.get("ctx", {}).get("name"))
+        name = first["ctx"]["name"]
+        place = ".".join(filter(None, [param, name]))
+        return error_detail(code, 400, message.replace(f"'{name}'", f"'{place}'", 1), place)
     return error_detail(code, 400, f"{param}: {message.removesuffix('.')}." if param else message, param)
 
 
@@ -36,13 +41,18 @@ def _place(error: Any, body: object) -> list[str | int]:
     parts = list(error["loc"])
     if parts[:1] != ["body"]:
         return parts[1:] if len(parts) > 1 and parts[0] in _SOURCES else parts
-    found = []
+    found: list[str | int] = []
+    entered = False
     for number, part in enumerate(parts[1:], start=2):
+        if entered and isinstance(body, Mapping) and part == body.get("type"):
+            # Not a place, but the type by which pydantic chose among several. It may also be the name of a field.
+            entered = False
         # A form is a Mapping, but not a dict.
-        if (isinstance(body, Mapping) and part in body) or (isinstance(body, list) and part in range(len(body))):
+        elif (isinstance(body, Mapping) and part in body) or (isinstance(body, list) and part in range(len(body))):
             body = body[part]
-        elif error["type"] != "missing" or number < len(parts):
-            # Not a place, but pydantic's name for one type of several.
-            continue
-        found.append(part)
+            entered = True
+            found.append(part)
+        elif error["type"] == "missing" and number == len(parts):
+            found.append(part)
+        # Else not a place, but pydantic's name for one type of several.
     return found

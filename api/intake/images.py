@@ -15,14 +15,16 @@ from jobs.errors import (
     ImageForbiddenError,
     ImageTooLargeError,
     InvalidImageURLError,
+    InvalidRequestError,
     TooManyImagesError,
 )
 from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import blob_address, put_blob
+from jobs.images.data_address import decoded_data, inline_data
+from jobs.images.file_address import named_path, names_path
 from jobs.images.opening import check_image
-from jobs.images.sources import decoded_data, image_source
+from jobs.images.sources import image_source
 from jobs.net.image_download import check_image_url
-from jobs.requests import path_of
 from jobs.settings import Settings
 
 
@@ -37,9 +39,15 @@ def take_images(references: Sequence[ImageReference], resources: Resources) -> l
 
 
 def check_served(path: Path, settings: Settings) -> Path:
-    """Return the path with all links resolved. Raises ImageForbiddenError, also for a path that does not exist elsewhere."""
+    """Return the path with all links resolved.
+
+    Raises ImageForbiddenError, also for a path that does not exist elsewhere, and InvalidRequestError for a relative path.
+    """
     try:
-        real = path.expanduser().resolve()
+        real = path.expanduser()
+        if not real.is_absolute():
+            raise InvalidRequestError("The path must be absolute, such as /pictures/holiday.")
+        real = real.resolve()
     except (OSError, RuntimeError, ValueError):
         real = None
     if real is None or not is_below(real, settings.served_roots):
@@ -54,22 +62,17 @@ def _address(reference: ImageReference, resources: Resources) -> str:
     if reference.file_id is not None:
         return blob_address(resources.uploads.get(reference.file_id).sha256)
     url = reference.url or ""
-    scheme, _, _ = url.partition(":")
-    match scheme.lower():
-        case "data":
-            data = decoded_data(url, settings)
-            check_image(data, settings)
-            sha256, _ = put_blob([data], settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
-            return blob_address(sha256)
-        case "http" | "https":
-            check_image_url(url, settings)
-            return url
-        case "file":
-            return _file_address(path_of(url[:5].lower() + url[5:]), settings)
-        case _ if url.startswith("/"):
-            return _file_address(Path(url), settings)
-        case _:
-            raise InvalidImageURLError("Image url must be https:, data: or file:.")
+    if (inline := inline_data(url)) is not None:
+        data = decoded_data(inline, settings)
+        check_image(data, settings)
+        sha256, _ = put_blob([data], settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+        return blob_address(sha256)
+    if (web := url.strip())[:5].lower() in ("http:", "https"):
+        check_image_url(web, settings)
+        return web
+    if names_path(url):
+        return _file_address(named_path(url), settings)
+    raise InvalidImageURLError("Image url must be https:, data: or file:.")
 
 
 def _file_address(path: Path, settings: Settings) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
+from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,9 +18,11 @@ from jobs.errors import CaptionqError
 
 logger = logging.getLogger("captionq.access")
 
+#: Most characters of a client's path, and of the reason of a refusal, in the log.
+MAX_PATH, MAX_REASON = 200, 300
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 #: Routes that monitoring calls every few seconds: they are not logged.
-_QUIET = ("/healthz", "/readyz", "/metrics")
+_QUIET = ("/health", "/healthz", "/readyz", "/metrics")
 
 
 class RequestLog:
@@ -34,15 +38,17 @@ class RequestLog:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
         scope["captionq.request"] = request_id
-        begun, status, has_begun = time.perf_counter(), 500, False
+        begun, status, has_begun, reason = time.perf_counter(), 500, False, None
         scope["captionq.begun"] = begun
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, has_begun
+            nonlocal status, has_begun, reason
             if message["type"] == "http.response.start":
                 has_begun = True
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
+            elif status >= 400 and reason is None:
+                reason = _reason(message.get("body", b""))
             await send(message)
 
         try:
@@ -53,9 +59,9 @@ class RequestLog:
                 raise
             await send_error(CaptionqError(), send_with_id)
         finally:
-            self._log(scope, request_id, status, time.perf_counter() - begun)
+            self._log(scope, request_id, status, time.perf_counter() - begun, reason)
 
-    def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, request_id: str, status: int, seconds: float, reason: str | None) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.answered(scope["method"], route, status, seconds)
         if route in _QUIET:
@@ -64,11 +70,24 @@ class RequestLog:
             "request": request_id,
             "method": scope["method"],
             "route": route,
+            # The client's own text, quoted: it cannot end the line, nor say something to a terminal.
+            "path": quote(scope["path"], safe="/%:", errors="replace")[:MAX_PATH] if route == "unknown" else None,
             "status": status,
             "seconds": round(seconds, 4),
             "caller": scope.get("captionq.caller"),
             "job": scope.get("captionq.job"),
+            "reason": reason,
         }
         known = {name: value for name, value in fields.items() if value is not None}
-        words = " ".join(f"{name}={value}" for name, value in known.items())
+        words = " ".join(
+            f"{name}={value!r}" if name == "reason" else f"{name}={value}" for name, value in known.items()
+        )
         logger.info("answered %s", words, extra={"fields": known})
+
+
+def _reason(body: bytes) -> str | None:
+    """Return the message of an error's body, for the log; None: the body is not an error's."""
+    try:
+        return str(json.loads(body)["error"]["message"])[:MAX_REASON]
+    except (ValueError, KeyError, TypeError):
+        return None

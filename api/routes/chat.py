@@ -8,13 +8,14 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors.body import ErrorBody
 from api.intake.idempotency_key import IdempotencyKey
+from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.jobs import make_job
+from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.schemas.chat_request import ChatCompletionBody
 from api.schemas.chat_response import ChatCompletion
-from api.schemas.strict_json import JSONRoute
 from api.streaming.chat_answer import ChatAnswer
 from jobs.creation.create import Created, Creation, create
 from jobs.creation.idempotency import find_repeated
@@ -30,6 +31,7 @@ router = APIRouter(tags=["chat"], route_class=JSONRoute)
         200: {
             "description": "The answer; with `stream` as events, the last of which is `[DONE]`",
             "content": {"text/event-stream": {}},
+            "headers": DESCRIBED,
         },
         404: {"model": ErrorBody, "description": "No such model"},
         409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
@@ -49,6 +51,7 @@ async def create_chat_completion(
 
     If the client closes the connection, the job is cancelled, unless it has an Idempotency-Key.
     """
+    check_ignored(body, request, resources.settings)
     created = await run_in_threadpool(_queue, body, resources, caller, idempotency_key)
     job = created.made
     assert isinstance(job, Job)

@@ -16,13 +16,13 @@ from api.errors.body import ErrorBody
 from api.errors.translation import not_found
 from api.intake.folders import FolderIntake
 from api.intake.idempotency_key import IdempotencyKey, scoped_key
+from api.intake.json_body import check_values
 from api.intake.retry import retry_jobs
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
-from api.schemas.strict_json import check_values
 from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.streaming.sse import EventStream
 from jobs.creation import cancel

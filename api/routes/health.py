@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: health checks for monitoring, without a key."""
+"""`/healthz`, also as `/health`, and `/readyz`: health checks for monitoring, without a key."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ logger = logging.getLogger("captionq.api")
 router = APIRouter(tags=["health"])
 
 
+@router.get("/health", response_model=Alive, response_description="The process lives", summary="Check liveness")
 @router.get("/healthz", response_model=Alive, response_description="The process lives", summary="Check liveness")
 async def healthz() -> Alive:
     """Check that the process lives."""

@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from api.errors.body import ErrorBody
 from api.intake.idempotency_key import IdempotencyKey, scoped_key
+from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.job_list import make_job_list
 from api.intake.jobs import make_job, webhook_for
+from api.intake.json_body import JSONRoute
 from api.intake.retry import retry_jobs
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.schemas.chat_request import JobBody
 from api.schemas.job import JobList, JobObject, job_object
-from api.schemas.strict_json import JSONRoute
 from api.schemas.wire import MAX_LIST_ITEMS
 from api.streaming.job_events import END, EVENT_ID, job_events
 from api.streaming.sse import EventStream
@@ -33,7 +34,12 @@ router = APIRouter(tags=["jobs"], route_class=JSONRoute)
 
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such job"}}
 _CREATION: dict[int | str, dict[str, Any]] = {
-    200: {"model": JobObject | JobList, "description": "Repeated request: the jobs of the first one with this key"},
+    200: {
+        "model": JobObject | JobList,
+        "description": "Repeated request: the jobs of the first one with this key",
+        "headers": DESCRIBED,
+    },
+    201: {"headers": DESCRIBED},
     404: {"model": ErrorBody, "description": "No such model or file"},
     409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
     429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
@@ -51,12 +57,14 @@ JobId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 )
 def create_jobs(
     body: JobBody | Annotated[list[JobBody], Field(min_length=1, max_length=MAX_LIST_ITEMS, fail_fast=True)],
+    request: Request,
     response: Response,
     resources: ResourcesDep,
     caller: CallerDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobObject | JobList:
     """Queue a request, or a list of requests: all of the list or nothing."""
+    check_ignored(body, request, resources.settings)
     if isinstance(body, list):
         creation = make_job_list(body, resources, caller, idempotency_key)
     else:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.wire import MAX_LIST_ITEMS, Wire
+from api.schemas.foreign_parameters import HINTS_IN_MESSAGES, REFUSED_IN_MESSAGES
+from api.schemas.tolerance import Tolerant
+from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.requests import ImagePart, ImageURL, Message, TextPart
 
-#: Fields of OpenAI's own answers that clients send back: accepted if they are empty.
-_EMPTY_IN_MESSAGES = ("name", "refusal", "annotations", "audio", "function_call", "tool_calls")
-#: Fields of answers that clients send back and no model needs: earlier thoughts are not part of a conversation.
-_LEFT_OUT = ("reasoning_content",)
+Detail = Literal["auto", "low", "high", "original"]
 
 
-class ImageReference(Wire):
+class ImageReference(Tolerant):
     """An image: its address, or the id of an uploaded file."""
 
     url: str | None = Field(
-        default=None, min_length=1, description="https:, data: or, for a file below a served folder, file:"
+        default=None,
+        min_length=1,
+        description="https:, data: or bare base64 or, for a file below a served folder, file: or its absolute path",
     )
     file_id: str | None = Field(default=None, description="The id of a file uploaded to POST /v1/files")
-    detail: Literal["auto", "low", "high"] | None = Field(default=None, description="low: fewer pixels, faster")
+    detail: Detail | None = Field(default=None, description="low: fewer pixels, faster")
 
     @model_validator(mode="after")
     def _either_url_or_file(self) -> Self:
@@ -33,49 +34,68 @@ class ImageReference(Wire):
         return self
 
 
-class TextContent(Wire):
+class TextContent(Tolerant):
     """A part that is text."""
 
-    type: Literal["text"]
+    refused: ClassVar = {"image_url": (), "image": ()}
+
+    type: Literal["text", "input_text", "output_text"]
     text: str
 
 
-class ImageContent(Wire):
-    """A part that is an image."""
-
-    type: Literal["image_url"]
-    image_url: ImageReference | Annotated[str, Field(min_length=1)]
-
-    @field_validator("image_url")
-    @classmethod
-    def _accept_bare_string(cls, value: ImageReference | str) -> ImageReference:
-        # Some clients send the address itself where OpenAI's document has an object.
-        return ImageReference(url=value) if isinstance(value, str) else value
+Address = Annotated[str, Field(min_length=1)]
 
 
-class ImageFileContent(Wire):
-    """A part that is an uploaded image."""
+class ImageContent(Tolerant):
+    """A part that is an image, as Chat Completions (`image_url`), Responses (`input_image`) and others (`image`) write it."""
+
+    refused: ClassVar = {"text": ()}
+
+    type: Literal["image_url", "input_image", "image"]
+    image_url: ImageReference | Address | None = Field(default=None, description="The image, or its address itself")
+    image: ImageReference | Address | None = Field(default=None, description="Another name for image_url")
+    url: Address | None = Field(default=None, description="The image's address, if it is not in image_url")
+    file_id: str | None = Field(default=None, description="The id of an uploaded file, if it is not in image_url")
+    detail: Detail | None = Field(default=None, description="low: fewer pixels, faster")
+
+    @model_validator(mode="after")
+    def _refers_to_one_image(self) -> Self:
+        if [self.image_url, self.image, self.url, self.file_id].count(None) != 3:
+            raise PydanticCustomError("invalid_image_url", "An image has either a url or a file_id.")
+        return self
+
+    @property
+    def reference(self) -> ImageReference:
+        """The image that the part refers to."""
+        given = self.image_url or self.image or self.url
+        if isinstance(given, ImageReference):
+            return given.model_copy(update={"detail": given.detail or self.detail})
+        return ImageReference(url=given, file_id=self.file_id, detail=self.detail)
+
+
+class ImageFileContent(Tolerant):
+    """A part that is an uploaded image, as Assistants writes it."""
 
     type: Literal["image_file"]
     image_file: ImageReference
+
+    @property
+    def reference(self) -> ImageReference:
+        """The image that the part refers to."""
+        return self.image_file
 
 
 Content = Annotated[TextContent | ImageContent | ImageFileContent, Field(discriminator="type")]
 
 
-class ChatMessage(Wire):
+class ChatMessage(Tolerant):
     """A message of the conversation: a text, or a list of texts and images."""
+
+    refused = REFUSED_IN_MESSAGES
+    hints = HINTS_IN_MESSAGES
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | Annotated[list[Content], Field(max_length=MAX_LIST_ITEMS, fail_fast=True)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_empty_fields(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        kept = {name: one for name, one in value.items() if one or name not in _EMPTY_IN_MESSAGES}
-        return {name: one for name, one in kept.items() if name not in _LEFT_OUT}
 
     @property
     def text(self) -> str:
@@ -86,7 +106,7 @@ class ChatMessage(Wire):
     def images(self) -> list[ImageReference]:
         """Return the references of the message's images."""
         parts = self.content if isinstance(self.content, list) else []
-        return [_reference(part) for part in parts if not isinstance(part, TextContent)]
+        return [part.reference for part in parts if not isinstance(part, TextContent)]
 
     def to_message(self, addresses: Iterator[str]) -> Message:
         """Return the message as jobs store it; its images take the next addresses."""
@@ -112,13 +132,10 @@ def check_parts(messages: Any) -> None:
         )
 
 
-def _reference(part: ImageContent | ImageFileContent) -> ImageReference:
-    reference = part.image_url if isinstance(part, ImageContent) else part.image_file
-    assert isinstance(reference, ImageReference)
-    return reference
-
-
 def _part(part: Content, addresses: Iterator[str]) -> TextPart | ImagePart:
     if isinstance(part, TextContent):
         return TextPart(text=part.text)
-    return ImagePart(image_url=ImageURL(url=next(addresses), detail=_reference(part).detail or "auto"))
+    detail = part.reference.detail
+    return ImagePart(
+        image_url=ImageURL(url=next(addresses), detail="high" if detail == "original" else detail or "auto")
+    )

@@ -1,63 +1,76 @@
 """The body of a chat completion, as OpenAI's clients send it.
 
-No parameter is ignored silently: one that this server cannot honour is refused by its name.
+No parameter is ignored silently: one that this server cannot honour is refused, or named in a header.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from api.schemas.chat_message import ChatMessage, ImageReference, check_parts
-from api.schemas.neutral_parameters import drop_neutral
-from api.schemas.wire import MAX_LIST_ITEMS, Wire
+from api.schemas.foreign_parameters import HINTS, NEUTRAL, REFUSED
+from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
+from api.schemas.tolerance import Tolerant
+from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.errors import InvalidRequestError
 from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import MAX_STOPS, Bias, Request, Sampling, StopString, TokenId
+from jobs.requests import MAX_STOP, MAX_STOPS, Bias, Request, Sampling, TokenId
 from jobs.response_format import ResponseFormat
 
 #: Most tokens of an answer without `max_tokens`.
 DEFAULT_MAX_TOKENS = 1024
 
+_Stop = Annotated[str, Field(max_length=MAX_STOP)]
 
-class StreamOptions(Wire):
-    """Options of a streamed answer."""
+
+def _without_empty(stop: str | list[str] | None) -> str | list[str] | None:
+    """Leave out empty stop strings, which would end every answer at once."""
+    return ([one for one in stop if one] if isinstance(stop, list) else stop) or None
+
+
+class StreamOptions(Tolerant):
+    """Options of a streamed answer; without effect if the answer is not streamed."""
 
     include_usage: bool | None = Field(default=None, description="End the stream with the usage")
     include_obfuscation: bool | None = Field(default=None, description="Accepted, without effect")
 
 
-class CompletionBody(Wire):
+class CompletionBody(Tolerant):
     """A conversation and how to answer it: OpenAI's fields, and some of vLLM's."""
+
+    refused = REFUSED
+    hints = HINTS
+    neutral = NEUTRAL
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_LIST_ITEMS, fail_fast=True)]
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=MAX_TOKENS, description=f"Most tokens of the answer; {DEFAULT_MAX_TOKENS} if absent"
+    max_tokens: TokenLimit = Field(
+        default=None,
+        description=f"Most tokens of the answer, {MAX_TOKENS} and the context at most; {DEFAULT_MAX_TOKENS} if absent, 0 or -1",
     )
-    max_completion_tokens: int | None = Field(
-        default=None, ge=1, le=MAX_TOKENS, description="OpenAI's newer name for max_tokens; it has precedence"
+    max_completion_tokens: TokenLimit = Field(
+        default=None, description="OpenAI's newer name for max_tokens; it has precedence"
     )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="0, the default: always the most likely token"
     )
-    top_p: float | None = Field(
+    top_p: TopP | None = Field(
         default=None,
-        gt=0,
-        le=1,
         description="Sample from the most likely tokens whose probabilities add up to this (nucleus sampling)",
     )
-    top_k: int | None = Field(default=None, ge=0, description="Sample from this many of the most likely tokens; 0: all")
+    top_k: TopK | None = Field(
+        default=None, description="Sample from this many of the most likely tokens; 0 or -1: all"
+    )
     min_p: float | None = Field(
         default=None, ge=0, le=1, description="Sample from tokens at least this likely, relative to the most likely one"
     )
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="The same seed gives the same sampled answer")
-    stop: StopString | Annotated[list[StopString], Field(max_length=MAX_STOPS)] | None = Field(
-        default=None, description="Strings that end the answer; they are not part of it"
-    )
+    seed: Seed = Field(default=None, description="The same seed gives the same sampled answer; -1: no seed")
+    stop: Annotated[
+        _Stop | Annotated[list[_Stop], Field(max_length=MAX_STOPS)] | None, AfterValidator(_without_empty)
+    ] = Field(default=None, description="Strings that end the answer; they are not part of it")
     repetition_penalty: float | None = Field(
         default=None, ge=0.01, le=100, description="1: off. Above: less repetition"
     )
@@ -72,7 +85,7 @@ class CompletionBody(Wire):
         default=None, description="Values added to the logits of tokens, by token id; -100 rules a token out"
     )
     logprobs: bool | None = Field(default=None, description="Return the log-probability of each token")
-    top_logprobs: int | None = Field(
+    top_logprobs: Whole | None = Field(
         default=None, ge=0, le=20, description="How many alternatives to return for each token; needs logprobs"
     )
     response_format: ResponseFormat | None = Field(default=None, description="Make the answer follow a JSON schema")
@@ -81,11 +94,12 @@ class CompletionBody(Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unsupported(cls, value: Any) -> Any:
+    def _check_parts(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         check_parts(value.get("messages"))
-        return drop_neutral(value)
+        # A client that rules out tool calls asks for none.
+        return {**value, "tools": None} if value.get("tool_choice") == "none" else value
 
     def images(self) -> list[ImageReference]:
         """Return the references of all images, in the order in which the model reads them."""
@@ -93,7 +107,7 @@ class CompletionBody(Wire):
 
     def to_request(self, model: str, addresses: Sequence[str]) -> Request:
         """Return the request that is queued; `addresses`: one for each of `images()`. Raises InvalidRequestError."""
-        limit = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
+        limit = min(self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS)
         given = {name: value for name in Sampling.model_fields if (value := getattr(self, name)) is not None}
         rest = iter(addresses)
         try:
@@ -112,12 +126,6 @@ class ChatCompletionBody(CompletionBody):
 
     stream: bool | None = Field(default=None, description="Send the answer token by token, as server-sent events")
     stream_options: StreamOptions | None = None
-
-    @model_validator(mode="after")
-    def _options_need_a_stream(self) -> Self:
-        if self.stream_options is not None and not self.stream:
-            raise PydanticCustomError("invalid_request_error", "stream_options needs stream: true.")
-        return self
 
 
 class JobBody(CompletionBody):

@@ -7,10 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from api.runtime.resources import Resources
+from api.schemas.numbers import Seed, Whole
 from api.schemas.wire import Wire
 from jobs.creation.question import Question
 from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
+from jobs.request_defaults import MAX_TOKENS
 from jobs.response_format import ResponseFormat
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
@@ -20,6 +22,8 @@ class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
+    max_tokens: Whole = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
+    seed: Seed = Field(default=None, description="Make varied answers repeatable.")
     response_format: ResponseFormat | None = None
     webhook: str | None = Field(
         default=None, max_length=2048, description="URL that is sent the folder when all of it has ended"

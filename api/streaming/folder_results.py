@@ -20,6 +20,7 @@ from api.schemas.folder import folder_object
 from api.schemas.job import error_of, source_name
 from api.streaming.job_follower import HEARTBEAT
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
+from jobs.captions.spreadsheet_cells import text_cell
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 
@@ -103,5 +104,7 @@ def _folder_of(batch: Batch) -> Path | None:
 
 def _row(values: dict[str, Any]) -> str:
     line = io.StringIO()
-    csv.DictWriter(line, COLUMNS, extrasaction="ignore").writerow(values)
+    csv.DictWriter(line, COLUMNS, extrasaction="ignore").writerow(
+        {name: text_cell(one) for name, one in values.items()}
+    )
     return line.getvalue()

@@ -24,9 +24,18 @@ import click
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="Let requests name files below this folder; may be repeated.  [default: none]",
 )
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin call the API from a browser; may be repeated.  [default: none]",
+)
 @click.option("--no-worker", is_flag=True, help="Start no worker; `captionq work` generates.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
-def serve(host: str, port: int, roots: tuple[Path, ...], no_worker: bool, log_json: bool) -> None:
+def serve(
+    host: str, port: int, roots: tuple[Path, ...], origins: tuple[str, ...], no_worker: bool, log_json: bool
+) -> None:
     """Serve the HTTP API, with its broker and its worker.
 
     Both restart if they crash. OpenAI's clients work with the base URL http://127.0.0.1:8484/v1 and any key. An address that
@@ -36,12 +45,13 @@ def serve(host: str, port: int, roots: tuple[Path, ...], no_worker: bool, log_js
     Examples:
       captionq serve
       captionq serve --allow-root ~/Pictures
+      captionq serve --allow-origin http://localhost:3000
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
     from cli.runs.serve_process import run
     from jobs.settings import read_settings
 
-    settings = read_settings()
+    settings = read_settings(**({"allowed_origins": origins} if origins else {}))
     if roots:
         settings = settings.model_copy(update={"served_roots": roots})
     run(settings, host=host, port=port, with_worker=not no_worker, log_json=log_json)

@@ -61,6 +61,7 @@ from jobs.errors.requests import (
     RateLimitError,
     TooManyImagesError,
     TooManyStreamsError,
+    UnknownParameterError,
     UploadTooLargeError,
 )
 from jobs.errors.services import (
@@ -124,6 +125,7 @@ __all__ = [
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",
+    "UnknownParameterError",
     "UnsupportedImageError",
     "UploadTooLargeError",
     "WebhookError",

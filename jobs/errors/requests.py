@@ -12,6 +12,16 @@ class InvalidRequestError(CaptionqError):
     status = 400
 
 
+class UnknownParameterError(InvalidRequestError):
+    """The request has a parameter that this server does not have."""
+
+    code = "unknown_parameter"
+
+    def __init__(self, message: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
 class TooManyImagesError(InvalidRequestError):
     """The request has too many images."""
 

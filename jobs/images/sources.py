@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import errno
 import os
-import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,21 +14,17 @@ from jobs.errors import (
     ImageForbiddenError,
     ImageNotFoundError,
     ImageTooLargeError,
-    InvalidBase64ImageError,
     InvalidImageURLError,
     first_line,
 )
 from jobs.images.allowed_roots import is_below
 from jobs.images.blobs import find_blob
 from jobs.images.cloud_files import has_placeholder, is_dataless, not_downloaded
+from jobs.images.data_address import decoded_data
+from jobs.images.file_address import named_path
 from jobs.images.refusal_words import refusal_to_read
 from jobs.net.image_download import fetch_image
-from jobs.requests import path_of
 from jobs.settings import Settings
-
-_DATA = re.compile(
-    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<parameters>(?:;[^,;]*)*?)(?P<base64>;base64)?,", re.IGNORECASE
-)
 
 
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
@@ -55,11 +48,7 @@ def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = No
 
 
 def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
-    if not url.lower().startswith("file:///"):
-        raise InvalidImageURLError(
-            "A file: address needs three slashes and an absolute path, such as file:///folder/photo.jpg."
-        )
-    path = path_of(url[:5].lower() + url[5:])
+    path = named_path(url)
     # Only the name: an HTTP client must not learn the paths of files. The command line shows the path beside the error.
     name = path.name.encode(errors="replace").decode()
     try:
@@ -112,24 +101,6 @@ def _check_place(real: Path, name: str, settings: Settings, roots: Sequence[Path
     allowed, variable = (roots, "SERVED_ROOTS") if roots is not None else (settings.allowed_roots, "ALLOWED_ROOTS")
     if not is_below(real, allowed):
         raise ImageForbiddenError(f"{name} is outside the folders that may be read (CAPTIONQ_{variable}).")
-
-
-def decoded_data(url: str, settings: Settings) -> bytes:
-    """Decode the bytes of a data: address. Raises ImageError or one of its subclasses."""
-    header = _DATA.match(url)
-    if header is None or not header["base64"]:
-        raise InvalidImageURLError(
-            "A data: address of an image must begin with data:, a media type and ;base64, such as data:image/jpeg;base64,…"
-        )
-    encoded = url[header.end() :]
-    _check_size(len(encoded) * 3 // 4, "The image", settings)
-    try:
-        data = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidBase64ImageError("The image's data is not valid base64.") from None
-    if not data:
-        raise EmptyImageError("The image's data is empty.")
-    return data
 
 
 def _check_size(size: int, name: str, settings: Settings) -> None:

@@ -90,7 +90,8 @@ def _cause(error: Exception) -> tuple[str, str]:
     if isinstance(error, errors.OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set", "Unset it; `captionq models` lists the models on this machine"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return first_line(error), f"Make room on the disk of {cache_dir()}"
+        # API clients see the message: it must not contain paths.
+        return "the disk is full", "Make room on the disk of the model cache (HF_HOME)"
     if isinstance(error, httpx2.HTTPStatusError):
         return f"{hub} answered {error.response.status_code} {error.response.reason_phrase}".rstrip(), network
     root: BaseException = error

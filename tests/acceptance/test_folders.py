@@ -181,15 +181,15 @@ def test_events_name_each_image_once_and_are_resumed(served: Served) -> None:
 
 
 def test_results_come_as_a_table(served: Served) -> None:
-    """The table has a heading, and a line for each image that has ended."""
-    files = [("files", (f"odd, 'name' {number}.png", png(drawn))) for number, drawn in enumerate(draw_many(2))]
+    """The table has a heading, and a line for each image that has ended. A name is no formula."""
+    names = ("odd, 'name'.png", "=HYPERLINK(1).png")
+    files = [("files", (name, png(drawn))) for name, drawn in zip(names, draw_many(2), strict=True)]
     folder = ended(served, served.client.post("/v1/folders", files=files).json())
     response = served.client.get(f"/v1/folders/{folder['id']}/results", params={"format": "csv"})
     assert response.headers["content-type"].startswith("text/csv")
     table = list(csv.DictReader(io.StringIO(response.text)))
-    assert {row["source"]: row["text"] for row in table} == {
-        f"odd, 'name' {number}.png": drawn.caption for number, drawn in enumerate(draw_many(2))
-    }
+    shown = {"odd, 'name'.png": draw_many(2)[0].caption, "'=HYPERLINK(1).png": draw_many(2)[1].caption}
+    assert {row["source"]: row["text"] for row in table} == shown
 
 
 def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Served) -> None:

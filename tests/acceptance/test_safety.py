@@ -18,6 +18,7 @@ from tests.support.serving import Served, about, serving
 pytestmark = pytest.mark.timeout(300)
 
 KEYS = {"laptop": "a-long-secret", "phone": "another-secret"}
+FRIEND = "http://localhost:3000"
 HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "my private words"}]}
 
 
@@ -36,6 +37,7 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         CAPTIONQ_MAX_STREAMS="2",
         CAPTIONQ_MAX_JOBS_PER_REQUEST="2",
         CAPTIONQ_LOG_PROMPTS="true",
+        CAPTIONQ_ALLOWED_ORIGINS=json.dumps([FRIEND]),
     ) as running:
         yield running
 
@@ -46,7 +48,13 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     settings = Settings(data_dir=tmp_path_factory.mktemp("keyed") / DATA_FOLDER)
     settings.make_folders()
     with serving(
-        settings, "--log-json", CAPTIONQ_API_KEYS=json.dumps(KEYS), CAPTIONQ_MAX_PROMPT_TOKENS="100"
+        settings,
+        "--log-json",
+        "--allow-origin",
+        FRIEND,
+        CAPTIONQ_API_KEYS=json.dumps(KEYS),
+        CAPTIONQ_MAX_PROMPT_TOKENS="100",
+        CAPTIONQ_STRICT="1",
     ) as running:
         yield running
 
@@ -142,6 +150,54 @@ def test_pages_of_other_sites_are_refused(open_server: Served) -> None:
     assert open_server.client.get("/v1/models", headers={"Origin": own}).status_code == 200
     port = open_server.url.rsplit(":", maxsplit=1)[1]
     assert open_server.client.get("/v1/models", headers={"Host": f"localhost:{port}"}).status_code == 200
+
+
+def test_pages_of_allowed_origins_are_answered(open_server: Served, keyed: Served) -> None:
+    """A preflight needs no key, and the page may read the answer, also an error. Other pages and hosts are refused as before."""
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    for served, expected in ((open_server, 200), (keyed, 401)):
+        preflight = served.client.options("/v1/chat/completions", headers={"Origin": FRIEND, **asks})
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, FRIEND)
+        assert "authorization" in preflight.headers["access-control-allow-headers"]
+        answer = served.client.get("/v1/models", headers={"Origin": FRIEND})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (expected, FRIEND)
+        assert "x-captionq-ignored" in answer.headers["access-control-expose-headers"]
+        stranger = served.client.options("/v1/models", headers={"Origin": "https://evil.example", **asks})
+        assert stranger.status_code == 400
+        assert "access-control-allow-origin" not in stranger.headers
+    assert open_server.client.get("/v1/models", headers={"Origin": f"{FRIEND}0"}).status_code == 403
+    assert open_server.client.get("/v1/models", headers={"Origin": FRIEND, "Host": "evil.example"}).status_code == 403
+
+
+def test_a_strict_server_refuses_what_it_would_ignore(keyed: Served) -> None:
+    """The refused field is named, and not its neighbour. Values that ask for nothing are accepted."""
+    headers = {"Authorization": "Bearer a-long-secret"}
+    texts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}]
+    messages = [{"role": "user", "content": texts}]
+    for path, body, param in (
+        ("chat/completions", {**HELLO, "messages": messages}, "messages.0.content.1.cache_control"),
+        ("jobs", [HELLO, {**HELLO, "num_ctx": 1}], "1.num_ctx"),
+    ):
+        error = keyed.client.post(f"/v1/{path}", json=body, headers=headers).json()["error"]
+        assert (error["param"], error["code"]) == (param, "unknown_parameter")
+    neutral = {**HELLO, "seed": -1, "store": False, "max_tokens": 8.0}
+    assert keyed.client.post("/v1/chat/completions", json=neutral, headers=headers).status_code == 200
+
+
+def test_the_log_says_what_a_client_wanted_and_why_it_was_refused(open_server: Served) -> None:
+    """An unknown path is quoted and cut; the reason of a refusal is the message that the client got."""
+    assert open_server.client.get("/").status_code == 404
+    assert open_server.client.post("/api/generate%0a%1b[31m" + "x" * 300, json={}).status_code == 404
+    assert open_server.client.get("/v1/models", headers={"Host": "mac.local:8484"}).status_code == 403
+    assert open_server.client.get("/health").json() == open_server.client.get("/healthz").json()
+    until(lambda: "'mac.local'" in open_server.log_text(), "the last line")
+    log = open_server.log_text()
+    assert "path=/ status=404" in log
+    assert "reason='Not found: /. The API is at /v1, its description at /openapi.json.'" in log
+    assert "path=/api/generate%0A%1B%5B31mxxx" in log
+    assert "x" * 201 not in log
+    assert "Set CAPTIONQ_API_KEYS, or call http://127.0.0.1:" in log
+    assert "route=/health " not in log
 
 
 def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:

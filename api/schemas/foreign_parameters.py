@@ -1,0 +1,85 @@
+"""Parameters of OpenAI and of other servers that this server does not have: which are refused, and when the rest are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FORMAT = "Use response_format with a JSON schema."
+_TOOLS = (
+    "Tool calls are not supported. For typed answers use response_format with a JSON schema "
+    "(instructor: Mode.JSON_SCHEMA, pydantic-ai: NativeOutput)."
+)
+_IMAGES = "Send images as image_url parts of a message's content."
+_SYSTEM = "Send it as a message with the role system."
+
+#: Parameters that would change the meaning of the answer, each with the values that ask for nothing.
+REFUSED: dict[str, tuple[Any, ...]] = {
+    # OpenAI
+    "n": (1,),
+    "tools": (),
+    "tool_choice": ("none", "auto"),
+    "functions": (),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "audio": (),
+    "web_search_options": (),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": (),
+    # vLLM, SGLang and llama.cpp
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "structured_outputs": (),
+    "grammar": (),
+    "json_schema": (),
+    "regex": (),
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+    "stop_token_ids": (),
+    "bad_words": (),
+    "allowed_token_ids": (),
+    "use_beam_search": (False,),
+    "include_stop_str_in_output": (False,),
+    "continue_final_message": (False,),
+    "add_generation_prompt": (True,),
+    "chat_template": (),
+    # Ollama and Anthropic
+    "format": (),
+    "system": (),
+    "images": (),
+    "template": (),
+    "raw": (False,),
+}
+HINTS: dict[str, str] = {
+    "tools": _TOOLS,
+    "functions": _TOOLS,
+    **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"), _FORMAT),
+    **dict.fromkeys(("grammar", "json_schema", "regex", "format"), _FORMAT),
+    "images": _IMAGES,
+    "system": _SYSTEM,
+}
+#: Values of ignored parameters that ask for what happens anyway.
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "parallel_tool_calls": (True, False),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "reasoning_effort": ("none",),
+    "enable_thinking": (False,),
+    "think": (False,),
+    "thinking": (False, {"type": "disabled"}),
+    "chat_template_kwargs": ({"enable_thinking": False}, {"thinking": False}),
+}
+
+#: The same for the fields of a message.
+REFUSED_IN_MESSAGES: dict[str, tuple[Any, ...]] = {
+    "tool_calls": (),
+    "function_call": (),
+    "audio": (),
+    "images": (),
+    "image": (),
+    "image_url": (),
+    "prefix": (False,),
+}
+HINTS_IN_MESSAGES = {"images": _IMAGES, "image": _IMAGES, "image_url": _IMAGES}
