@@ -89,6 +89,9 @@ class CompletionBody(Tolerant):
         default=None, ge=0, le=20, description="How many alternatives to return for each token; needs logprobs"
     )
     response_format: ResponseFormat | None = Field(default=None, description="Make the answer follow a JSON schema")
+    cache: bool | None = Field(
+        default=None, description="false: generate the answer anew, also if the same question was answered before"
+    )
     user: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
     safety_identifier: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
 
@@ -116,6 +119,7 @@ class CompletionBody(Tolerant):
                 messages=[message.to_message(rest) for message in self.messages],
                 sampling=Sampling(**{**given, "max_tokens": limit}),
                 response_format=self.response_format,
+                cache=self.cache is not False,
             )
         except ValidationError as error:
             raise InvalidRequestError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None

@@ -62,6 +62,11 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[Choice]
     usage: Usage
+    cached: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="Whether the answer is an earlier one to the same question, with its usage; absent if it is new",
+    )
 
 
 def has_answer(job: Job) -> bool:
@@ -84,6 +89,7 @@ def completion_of(job: Job) -> ChatCompletion:
         model=public_name(job.model),
         choices=[choice],
         usage=usage_of(job),
+        cached=job.cached,
     )
 
 

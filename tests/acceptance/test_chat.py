@@ -81,6 +81,7 @@ def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
         messages=user(picture(drawn), TEXT),
         stream=True,
         stream_options={"include_usage": True},
+        extra_body={"cache": False},
     )
     chunks = list(stream)
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -108,6 +109,25 @@ def test_a_stream_ends_with_done(served: Served) -> None:
         lines = [line for line in response.iter_lines() if line.startswith("data: ")]
     assert lines[-1] == "data: [DONE]"
     assert "usage" not in json.loads(lines[0].removeprefix("data: "))
+
+
+def test_the_same_question_is_answered_from_the_cache(served: Served) -> None:
+    """Streamed and whole, and marked; a client may ask for a new answer."""
+    body = {"model": "demo", "messages": user(TEXT, {"type": "text", "text": "Again?"}), "max_tokens": 9}
+
+    def ask(**more: Any) -> dict[str, Any]:
+        answer = served.client.post("/v1/chat/completions", json={**body, **more}).json()
+        assert isinstance(answer, dict)
+        return answer
+
+    first, again, anew = ask(), ask(), ask(cache=False)
+    assert ("cached" in first, again["cached"], "cached" in anew) == (False, True, False)
+    assert again["choices"] == first["choices"] == anew["choices"]
+    assert again["usage"] == first["usage"]
+    streamed = served.client.post("/v1/chat/completions", json={**body, "stream": True}).text
+    pieces = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    text = "".join(piece["choices"][0]["delta"].get("content") or "" for piece in pieces)
+    assert text == first["choices"][0]["message"]["content"]
 
 
 def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> None:

@@ -148,7 +148,7 @@ def hello(**more: Any) -> dict[str, Any]:
 
 def endless(**more: Any) -> dict[str, Any]:
     """Return the body of a request that takes seconds: the token that ends an answer is ruled out."""
-    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
+    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}, cache=False), **more}
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
