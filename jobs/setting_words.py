@@ -15,6 +15,7 @@ _SHAPES = {
     "memory_budget": "a share of the memory (0.6 or 60%) or an amount (24GB)",
     "api_keys": 'a JSON object such as {"laptop": "a-long-secret"}',
     "allowed_networks": 'a JSON list of networks such as ["192.168.1.0/24"]',
+    "allowed_origins": 'a JSON list of origins such as ["http://localhost:3000"]',
     "pinned_models": 'a JSON list of models such as ["mlx-community/Qwen3-VL-4B-Instruct-4bit"]',
 }
 _BOUNDS = {Ge: ("ge", "at least"), Gt: ("gt", "more than"), Le: ("le", "at most"), Lt: ("lt", "less than")}

@@ -232,6 +232,10 @@ def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
     return [did_you_mean(name, settings) for name in sorted(ours) if name.upper() not in (*settings, *_OF_COMPOSE)]
 
 
+#: Options whose names differ from those of their settings.
+_OPTIONS = {"allowed_origins": "--allow-origin"}
+
+
 def read_settings(**given: Any) -> Settings:
     """Read the settings: the values `given` by options, else those of the environment.
 
@@ -245,7 +249,7 @@ def read_settings(**given: Any) -> Settings:
             raise SettingsError(f"{first['msg'].removeprefix('Value error, ')}.") from None
         field = str(first["loc"][0])
         reason = first["msg"].removeprefix("Value error, ")
-        name = f"--{field.replace('_', '-')}" if field in given else variable_of(field)
+        name = _OPTIONS.get(field, f"--{field.replace('_', '-')}") if field in given else variable_of(field)
         if first["type"] == "value_error" and reason:
             raise SettingsError(f"{name}: {reason}.") from None
         shown = "" if field in _SECRET else f", not {first['input']!r}"

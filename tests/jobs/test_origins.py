@@ -16,8 +16,8 @@ def test_origins_are_read_as_browsers_send_them() -> None:
 
 @pytest.mark.parametrize("origin", ["localhost:3000", "http://a/b", "", "http://"])
 def test_another_text_is_no_origin(origin: str) -> None:
-    """The error names the variable, and the shape of an origin."""
-    with pytest.raises(SettingsError, match=r"CAPTIONQ_ALLOWED_ORIGINS.*http://localhost:3000"):
+    """The error names the option, and the shape of an origin."""
+    with pytest.raises(SettingsError, match=r"^--allow-origin: .*http://localhost:3000"):
         read_settings(allowed_origins=(origin,))
 
 

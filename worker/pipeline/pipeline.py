@@ -42,6 +42,8 @@ class Pipeline:
         self._resident: ResidentModel | None = None
         self._preparations = PreparationPool(settings, self._prepare)
         self._preprocess_seconds: dict[str, float] = {}
+        #: The texts of followed requests that the result cache has answered since the last call of `said`.
+        self._known_deltas: list[TextDelta] = []
 
     @property
     def model(self) -> str | None:
@@ -114,7 +116,8 @@ class Pipeline:
 
     def said(self) -> list[TextDelta]:
         """Return the text that followed requests have added since the last call."""
-        return self._engine.said() if self._engine is not None else []
+        known, self._known_deltas = self._known_deltas, []
+        return known + (self._engine.said() if self._engine is not None else [])
 
     def cancel(self, key: str) -> None:
         """Drop a request, prepared or not. The other requests of the batch go on."""
@@ -155,6 +158,10 @@ class Pipeline:
             try:
                 prepared = preparation.future.result()
                 if (known := self._known_answer(prepared)) is not None:
+                    if preparation.followed:
+                        self._known_deltas.append(
+                            TextDelta(preparation.key, known.text, reasoning=known.reasoning or "")
+                        )
                     ended.append(Outcome(preparation.key, replace(known, preprocess_seconds=preparation.seconds)))
                     continue
                 self._engine.admit(preparation.key, prepared, urgent=preparation.urgent, followed=preparation.followed)
