@@ -19,6 +19,7 @@ from jobs.options.caption_options import CaptionOptions
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
 )
+@click.option("--dry-run", is_flag=True, help="Say what would happen to how many images, and write nothing.")
 @format_option("json: one object per line as results arrive.")
 @click.pass_context
 def caption(
@@ -28,6 +29,7 @@ def caption(
     options: CaptionOptions,
     json_schema: Path | None,
     strict: bool,
+    dry_run: bool,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
@@ -39,12 +41,14 @@ def caption(
     Examples:
       captionq caption ~/Pictures
       captionq caption ~/Pictures --exclude thumbs/ --exclude '*_edit.jpg'
+      captionq caption ~/Pictures --dry-run
       captionq caption ~/Pictures --preset tags --existing replace
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.named_paths import named_path
     from cli.runs.caption_run import CaptionRun
+    from cli.runs.dry_run import DryRun
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 
@@ -52,5 +56,6 @@ def caption(
     settings = read_settings()
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
-    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
+    make_run = DryRun if dry_run else CaptionRun
+    run = make_run(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
     ctx.exit(run.caption(named))

@@ -188,6 +188,10 @@ class Report:
         if (more := self.doubtful - cut_off - len(self._doubtful)) > 0:
             self._say(f"  and {more} more whose answers look wrong")
 
+    def line(self, line: str) -> None:
+        """Print a line of the summary."""
+        self._say(line)
+
     def _say(self, line: str) -> None:
         click.echo(safe_text(line))
 
@@ -225,7 +229,11 @@ class JsonReport(Report):
     def finished(self, job: Job) -> None:
         """Also print the job."""
         super().finished(job)
-        click.echo(safe_json(job_as_json(job)))
+        self.object(job_as_json(job))
+
+    def object(self, values: dict[str, object]) -> None:
+        """Print an object on a line of standard output."""
+        click.echo(safe_json(values))
 
     def _say(self, line: str) -> None:
         click.echo(safe_text(line), err=True)

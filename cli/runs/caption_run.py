@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from redis.exceptions import RedisError
 
@@ -39,6 +40,9 @@ _STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
 
 class CaptionRun:
     """One `captionq caption`."""
+
+    #: Whether the images and their folders are only looked at.
+    LOOK_ONLY: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ class CaptionRun:
         images = find_images(
             paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
         )
-        for one in plan_images(images, self._options, store=store, named=paths):
+        for one in plan_images(images, self._options, store=store, named=paths, look_only=self.LOOK_ONLY):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
