@@ -17,7 +17,9 @@ from jobs.options.caption_options import CaptionOptions
 @model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT", "exclude": "PATTERN"})
 @json_schema_option
 @click.option(
-    "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 also if an answer looks wrong: cut off, empty, repeating itself or a refusal.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would happen to how many images, and write nothing.")
 @format_option("json: one object per line as results arrive.")

@@ -28,6 +28,7 @@ CUT_OFF = "cut_off"
 _DOUBTS = {
     "empty": "its answer is empty",
     "repetition": "its answer repeats itself",
+    "refusal": "the model refuses to answer",
     "truncated_image": "the image is truncated, its last rows may be missing",
 }
 

@@ -26,6 +26,9 @@ from tests.support.scenes import save_scenes
 
 pytestmark = pytest.mark.timeout(400)
 
+#: The quality gate asks for no answer again.
+ONCE = ("--quality-retries", "0")
+
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captionq]:
@@ -124,14 +127,14 @@ def test_one_image_gets_its_answer_printed(warm: Captionq, tmp_path: Path) -> No
     again = warm.run("caption", image, "--prompt", "How many shapes are there?")
     assert (again.returncode, again.stdout) == (0, "")
     assert f"{image} has a text already" in again.stderr
-    cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict")
+    cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict", *ONCE)
     assert cut.returncode == 1
     assert captions[image].startswith(cut.stdout.strip())
     assert f"1 answer was cut off ({image})" in cut.stderr
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object", "properties": {"color": {"type": "string"}}}')
     for _ in range(2):
-        broken = warm.run("caption", other, "--json-schema", schema, "--max-tokens", "3")
+        broken = warm.run("caption", other, "--json-schema", schema, "--max-tokens", "3", *ONCE)
         assert (broken.returncode, broken.stdout) == (1, "")
         assert "The answer was cut off at 3 tokens before its JSON ended; allow more (--max-tokens)." in broken.stderr
         assert not other.with_suffix(".txt").exists()
