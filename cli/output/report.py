@@ -61,6 +61,8 @@ class Report:
         self._doubts: Counter[str] = Counter()
         self._doubtful: list[Job] = []
         self._cut_off: list[str] = []
+        #: By batch, the number of answers that a person should look at.
+        self._to_review: Counter[str] = Counter()
         self._begun = time.monotonic()
         self._rate = RunRate()
         self._bar = ProgressBar()
@@ -86,6 +88,8 @@ class Report:
         self._bar.advance(self.failed)
 
     def _count(self, job: Job) -> None:
+        flawed = job.quality is not None if job.status == JobStatus.SUCCEEDED else job.finish_reason is not None
+        self._to_review.update([job.batch_id] if flawed and job.batch_id else [])
         if job.status == JobStatus.SUCCEEDED:
             self.captioned += 1
             self._cached += job.cached
@@ -172,6 +176,9 @@ class Report:
         ):
             self._say(line)
         self._name_doubtful()
+        for batch_id, count in self._to_review.items():
+            needs = "needs" if count == 1 else "need"
+            self._say(f"{counted(count, 'answer')} {needs} review: captionq review {batch_id}")
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
         statuses = " ".join(f"--status {status}" for status in sorted(self._failed_statuses, reverse=True))

@@ -194,6 +194,12 @@ class Store(JobQueries):
         values = {"request": request.model_dump_json(), "quality_retries": _job.c.quality_retries + 1}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
+    def review(self, job_id: str, edited_text: str | None = None) -> bool:
+        """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""
+        values = {} if edited_text is None else {"edited_text": edited_text}
+        ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+        return self._change([job_id], ended, reviewed_at=time.time(), **values) == 1
+
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
         cancelled: list[str] = []

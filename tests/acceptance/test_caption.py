@@ -126,7 +126,7 @@ def test_one_image_gets_its_answer_printed(warm: Captionq, tmp_path: Path) -> No
     assert "1 image: 1 captioned" in asked.stderr
     again = warm.run("caption", image, "--prompt", "How many shapes are there?")
     assert (again.returncode, again.stdout) == (0, "")
-    assert f"{image} has a text already" in again.stderr
+    assert "1 already has a .txt" in again.stderr
     cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict", *ONCE)
     assert cut.returncode == 1
     assert captions[image].startswith(cut.stdout.strip())
@@ -138,6 +138,30 @@ def test_one_image_gets_its_answer_printed(warm: Captionq, tmp_path: Path) -> No
         assert (broken.returncode, broken.stdout) == (1, "")
         assert "The answer was cut off at 3 tokens before its JSON ended; allow more (--max-tokens)." in broken.stderr
         assert not other.with_suffix(".txt").exists()
+
+
+def test_answers_that_look_wrong_are_reviewed(warm: Captionq, tmp_path: Path) -> None:
+    """One is asked for again until it is whole, one is edited; the edited text is a person's. Nothing is left to review."""
+    folder = tmp_path / "pictures"
+    (first, second), captions = save_scenes(folder, 2), save_scenes(folder, 2)
+    ran = warm.run("caption", folder, "--max-tokens", "8", *ONCE)
+    assert ran.returncode == 0
+    (line,) = (line for line in ran.stdout.splitlines() if line.startswith("2 answers need review: captionq review "))
+    reviewed = subprocess.run(
+        [warm.script, "review", line.rpartition(" ")[2]],
+        input="a\n\na\n\ne\nBy a person.\n",
+        env=warm.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reviewed.stdout.splitlines()[-1] == "1 answered again, 1 edited; 0 answers left"
+    assert captions[first] in reviewed.stdout
+    assert texts_of(captions) == {first: captions[first], second: "By a person."}
+    again = warm.run("caption", folder, "--existing", "replace", "--max-tokens", "7", "--quality-retries", "5")
+    assert "2 images: 1 captioned, 1 skipped, 0 failed" in again.stdout
+    assert texts_of(captions) == {first: captions[first], second: "By a person."}
+    assert "No answer needs a review." in warm.run("review", "all").stdout
 
 
 def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> None:
