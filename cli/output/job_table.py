@@ -54,8 +54,13 @@ def print_table(
     rows: Sequence[Sequence[str]],
     styles: Sequence[str | None],
     ratios: Sequence[int | None],
+    *,
+    wrap: bool = False,
 ) -> None:
-    """Print a table. Columns without a ratio are as wide as they need to be; the others share the rest of the terminal."""
+    """Print a table. Columns without a ratio are as wide as they need to be; the others share the rest of the terminal.
+
+    `wrap`: cells that are too long have several lines, and are not cut.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in (headings, *rows):
@@ -63,7 +68,7 @@ def print_table(
         return
     table = Table(box=None, pad_edge=False, expand=True)
     for heading, ratio in zip(headings, ratios, strict=True):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
+        table.add_column(heading, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis", ratio=ratio)
     for row, style in zip(rows, styles, strict=True):
         table.add_row(*map(escape, row), style=style)
     console.print(table)

@@ -7,27 +7,22 @@ from pathlib import PurePath
 
 import click
 
+from cli.output.doubtful_answers import CUT_OFF, REASONS
 from cli.output.job_fields import name_of, reason_of, with_question
 from cli.output.job_table import print_table
 from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 
 _HEADINGS = ("job", "image", "reason", "answer")
-_REASONS = {
-    "empty": "the answer is empty",
-    "repetition": "the answer repeats itself",
-    "refusal": "the model refuses to answer",
-    "truncated_image": "the image is truncated, its last rows may be missing",
-}
 
 
 def review_reason(job: Job) -> str:
     """Say why a person should look at the answer."""
     if job.status == JobStatus.FAILED:
         return reason_of(job)
-    if job.quality == "cut_off":
-        return f"the answer was cut off at {job.completion_tokens} tokens"
-    return _REASONS.get(job.quality or "", job.quality or "")
+    if job.quality == CUT_OFF:
+        return f"its answer was cut off at {job.completion_tokens} tokens"
+    return REASONS.get(job.quality or "", job.quality or "")
 
 
 def print_reviews(jobs: Sequence[Job]) -> None:

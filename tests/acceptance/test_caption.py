@@ -164,6 +164,26 @@ def test_answers_that_look_wrong_are_reviewed(warm: Captionq, tmp_path: Path) ->
     assert "No answer needs a review." in warm.run("review", "all").stdout
 
 
+def test_a_sample_comes_first(warm: Captionq, tmp_path: Path) -> None:
+    """Its texts are kept, so a second sample takes other images; with --yes the others follow in the same batch."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 6)
+    first, *_, last = captions
+    stopped = warm.run("caption", folder, "--sample", "2")
+    assert stopped.returncode == 0
+    assert "To go on with the other 4 images, add --yes." in stopped.stderr
+    assert "2 images: 2 captioned" in stopped.stdout
+    rows = [line.split("\t") for line in stopped.stdout.splitlines() if "\t" in line]
+    assert [row[0] for row in rows] == ["image", first.name, "scene-003.png"]
+    assert rows[1][1] == captions[first]
+    assert done(folder) == 2
+    went_on = warm.run("caption", folder, "--sample", "1", "--yes")
+    assert "The other 3 images will take about" in went_on.stderr
+    assert "6 images: 4 captioned, 2 skipped, 0 failed" in went_on.stdout
+    assert texts_of(captions) == captions
+    assert f"{last.name}\t" not in went_on.stdout
+
+
 def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> None:
     """Only --force replaces such a text, and the job keeps the old one. A picture or a folder is never replaced."""
     captions = save_scenes(tmp_path / "pictures", 4)

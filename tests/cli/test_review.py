@@ -36,7 +36,7 @@ def test_the_list_names_each_reason(run: CliRunner, flawed: Batch) -> None:
         assert [row[1:] for row in rows] == [
             ["image", "reason", "answer"],
             ["/pictures/1.jpg", "the model refuses to answer", "I'm sorry, I can't."],
-            ["/pictures/2.jpg", "the answer was cut off at 9 tokens", "An orange\\x1b circle, a"],
+            ["/pictures/2.jpg", "its answer was cut off at 9 tokens", "An orange\\x1b circle, a"],
             ["/pictures/3.jpg", "photo.txt was changed.", RESULT.text],
         ]
     listed = output(run.invoke(captionq, ["review", "--list", "--format", "json"])).splitlines()
