@@ -19,7 +19,7 @@ from jobs.options.caption_options import CaptionOptions
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with 1 also if an answer looks wrong: cut off, empty, repeating itself or a refusal.",
+    help="Exit with 1 also if an answer looks wrong: cut off, empty, repeating itself, a refusal or in a wrong language.",
 )
 @click.option(
     "--sample",

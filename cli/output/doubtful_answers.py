@@ -19,6 +19,7 @@ REASONS = {
     "empty": "its answer is empty",
     "repetition": "its answer repeats itself",
     "refusal": "the model refuses to answer",
+    "wrong_language": "its answer is in another language than was asked for",
     "truncated_image": "the image is truncated, its last rows may be missing",
 }
 

@@ -22,6 +22,7 @@ class QualityOptions(Part):
         ge=0,
         le=MAX_QUALITY_RETRIES,
         description=(
-            "How often to ask again, with changed settings, when an answer is cut off, empty, repeats itself or refuses."
+            "How often to ask again, with changed settings, when an answer is cut off, empty, repeats itself, refuses or is in "
+            "another language than the prompt asks for."
         ),
     )

@@ -132,7 +132,7 @@ class Job(SQLModel, table=True):
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: `stop` or `length`.
     finish_reason: str | None = None
-    #: A flaw of the text: `empty`, `repetition`, `cut_off`, `refusal`; None: none was found.
+    #: A flaw of the text: `empty`, `repetition`, `cut_off`, `refusal`, `wrong_language`; None: none was found.
     quality: str | None = None
     #: Number of times that the question was asked again, with changed settings, because of a flaw. `request` is the last one.
     quality_retries: int = 0

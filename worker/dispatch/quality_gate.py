@@ -5,10 +5,21 @@ The answer of the last attempt is kept, flawed or not. A chat completion returns
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from jobs.captions.asked_language import is_in_wrong_script
 from jobs.creation.changed_question import changed_question
 from jobs.requests import Request
 from jobs.store.store import Result
 from jobs.store.tables import Job
+
+
+def checked(job: Job, result: Result) -> Result:
+    """Return the result; if it writes a file in another language than was asked for, with that as its quality."""
+    if job.output is None or result.quality is not None:
+        return result
+    prompt = "\n".join(text for message in job.parsed_request().messages for text in message.texts)
+    return replace(result, quality="wrong_language") if is_in_wrong_script(result.text, prompt) else result
 
 
 def next_question(job: Job, result: Result) -> Request | None:

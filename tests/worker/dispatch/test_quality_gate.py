@@ -21,7 +21,7 @@ from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.rows import RESULT, make_job
 from tests.support.scenes import save_scenes
 from worker import service
-from worker.dispatch.quality_gate import next_question
+from worker.dispatch.quality_gate import checked, next_question
 from worker.dispatch.retries import retry_delay
 
 FLAWED = replace(RESULT, quality="refusal")
@@ -86,6 +86,18 @@ def test_a_chat_completion_returns_what_the_model_said() -> None:
     assert next_question(job, FLAWED) is not None
     job.output = None
     assert next_question(job, FLAWED) is None
+
+
+def test_an_answer_in_another_language_is_asked_for_again() -> None:
+    """Of jobs with a file; a flaw that was found before stays."""
+    job = make_job(prompt="Describe this image. Answer in Japanese.")
+    wrong = checked(job, RESULT)
+    assert wrong.quality == "wrong_language"
+    assert next_question(job, wrong) is not None
+    assert checked(job, FLAWED) == FLAWED
+    assert checked(make_job(), RESULT) == RESULT
+    job.output = None
+    assert checked(job, RESULT) == RESULT
 
 
 def test_an_answer_that_was_kept_passed_the_gate_before() -> None:
