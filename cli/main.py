@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
+    "review": ("cli.commands.review", "Go through answers that look wrong, one by one."),
     "cache": ("cli.commands.cache", "Show or clear the result cache."),
     "models": ("cli.commands.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),

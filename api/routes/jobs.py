@@ -86,6 +86,7 @@ def list_jobs(
     caller: CallerDep,
     status: Annotated[list[JobStatus] | None, Query(description="Only jobs with one of these statuses")] = None,
     batch: Annotated[str | None, Query(max_length=64, description="Only jobs of this folder or list")] = None,
+    needs_review: Annotated[bool, Query(description="Only jobs of folders whose answer a person should check")] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str | None, Query(max_length=64, description="The last_id of the previous page")] = None,
 ) -> JobList:
@@ -97,6 +98,7 @@ def list_jobs(
         limit=limit + 1,
         newest_first=True,
         after=store.job(after) if after is not None else None,
+        needs_review=needs_review,
     )
     return _page(jobs[:limit], has_more=len(jobs) > limit)
 

@@ -40,7 +40,8 @@ class JobObject(BaseModel):
     finished_at: float | None
     seconds: Seconds
     quality: str | None = Field(
-        description="A defect of the answer (empty, repetition or cut_off), else of its image (truncated_image)"
+        description="A defect of the answer (empty, repetition, cut_off, refusal, wrong_language), else of its image "
+        "(truncated_image)"
     )
     cached: bool = Field(description="Whether the answer is an earlier job's to the same question, with its usage")
     result: ChatCompletion | None

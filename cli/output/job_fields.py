@@ -26,6 +26,9 @@ def as_json(job: Job) -> dict[str, object]:
         "previous_text": previous_text(job),
         "finish_reason": job.finish_reason,
         "quality": job.quality,
+        "quality_retries": job.quality_retries,
+        "reviewed_at": job.reviewed_at,
+        "edited_text": job.edited_text,
         "cached": job.cached,
         "logprobs": json.loads(job.logprobs) if job.logprobs else None,
         "usage": {

@@ -22,7 +22,7 @@ _STYLE = {
     JobStatus.CANCELLED: "yellow",
 }
 #: Fields whose lines are shown as lines.
-_TEXTS = ("prompt", "text", "previous text")
+_TEXTS = ("prompt", "text", "previous text", "edited text")
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
@@ -31,7 +31,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
     on_terminal = Console().is_terminal
     rows = [_row(job, short=on_terminal) for job in jobs]
     styles = [_STYLE.get(JobStatus(job.status)) for job in jobs]
-    _print_table(_HEADINGS, rows, styles, ratios=(None, None, None, 2, 3))
+    print_table(_HEADINGS, rows, styles, ratios=(None, None, None, 2, 3))
 
 
 def print_batches(batches: Sequence[CountedBatch]) -> None:
@@ -46,16 +46,21 @@ def print_batches(batches: Sequence[CountedBatch]) -> None:
         )
         for one in batches
     ]
-    _print_table(("batch", "age", "jobs", "model", "from"), rows, [None] * len(rows), ratios=(None, None, 3, 2, 3))
+    print_table(("batch", "age", "jobs", "model", "from"), rows, [None] * len(rows), ratios=(None, None, 3, 2, 3))
 
 
-def _print_table(
+def print_table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
     styles: Sequence[str | None],
     ratios: Sequence[int | None],
+    *,
+    wrap: bool = False,
 ) -> None:
-    """Print a table. Columns without a ratio are as wide as they need to be; the others share the rest of the terminal."""
+    """Print a table. Columns without a ratio are as wide as they need to be; the others share the rest of the terminal.
+
+    `wrap`: cells that are too long have several lines, and are not cut.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in (headings, *rows):
@@ -63,7 +68,7 @@ def _print_table(
         return
     table = Table(box=None, pad_edge=False, expand=True)
     for heading, ratio in zip(headings, ratios, strict=True):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=ratio)
+        table.add_column(heading, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis", ratio=ratio)
     for row, style in zip(rows, styles, strict=True):
         table.add_row(*map(escape, row), style=style)
     console.print(table)
@@ -132,6 +137,8 @@ def print_job(job: Job) -> None:
             "previous text": previous_text(job),
             "finish reason": job.finish_reason,
             "quality": job.quality,
+            "reviewed": _when(job.reviewed_at),
+            "edited text": job.edited_text,
             "usage": usage,
             "seconds": ", ".join(f"{part} {value:.3f}" for part, value in seconds if value is not None) or None,
             "reason": reason_of(job) if job.status == JobStatus.FAILED else None,

@@ -10,26 +10,20 @@ from pathlib import Path
 
 import click
 
+from cli.output.doubtful_answers import DoubtfulAnswers
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import name_of, reason_of
 from cli.output.left_out_lines import left_out_lines, nothing_line, skipped_lines
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
+from cli.output.sample_table import print_sample
 from jobs.creation.folder_run import Submission
 from jobs.images.left_out import LeftOut
 from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 
-#: Most failures, and most doubtful answers, that the summary lists.
+#: Most failures that the summary lists.
 SHOWN_FAILURES = 20
-#: Most names of images whose answers were cut off.
-SHOWN_NAMES = 3
-CUT_OFF = "cut_off"
-_DOUBTS = {
-    "empty": "its answer is empty",
-    "repetition": "its answer repeats itself",
-    "truncated_image": "the image is truncated, its last rows may be missing",
-}
 
 
 class Report:
@@ -56,10 +50,7 @@ class Report:
         self._failed_of: Counter[str] = Counter()
         self._unlisted_of: Counter[str] = Counter()
         self._failed_statuses: set[str] = set()
-        #: Answers that look wrong: their number by quality, and the first jobs of each.
-        self._doubts: Counter[str] = Counter()
-        self._doubtful: list[Job] = []
-        self._cut_off: list[str] = []
+        self._doubts = DoubtfulAnswers()
         self._begun = time.monotonic()
         self._rate = RunRate()
         self._bar = ProgressBar()
@@ -85,13 +76,13 @@ class Report:
         self._bar.advance(self.failed)
 
     def _count(self, job: Job) -> None:
+        self._doubts.count(job)
         if job.status == JobStatus.SUCCEEDED:
             self.captioned += 1
             self._cached += job.cached
             self._prompt_tokens += job.prompt_tokens or 0
             self._image_tokens += job.image_tokens or 0
             self._completion_tokens += job.completion_tokens or 0
-            self._doubt(job)
             return
         self.failed += 1
         self._failed_of[job.batch_id or ""] += 1
@@ -102,25 +93,24 @@ class Report:
             self._unlisted_of[job.batch_id or ""] += 1
 
     @property
-    def doubtful(self) -> int:
-        """Number of answers that look wrong: empty, cut off or repeating themselves."""
-        return self._doubts.total()
+    def worked_seconds(self) -> float:
+        """Seconds from the first job's begin to the last job's end."""
+        return self._rate.seconds
 
-    def _doubt(self, job: Job) -> None:
-        if job.quality is None:
-            return
-        self._doubts[job.quality] += 1
-        if job.quality == CUT_OFF:
-            self._cut_off += [name_of(job)] if len(self._cut_off) < SHOWN_NAMES else []
-        elif len(self._doubtful) < SHOWN_FAILURES:
-            self._doubtful.append(job)
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Show the jobs of a sample, if the output is for a person."""
+
+    @property
+    def doubtful(self) -> int:
+        """Number of answers that look wrong: empty, cut off, repeating themselves or refusals."""
+        return self._doubts.total
 
     def found_others(self, submission: Submission) -> None:
         """Name the runs and requests that have queued some of the images already."""
         for maker, count in Counter(writer.maker for writer in submission.followed).items():
             self.note(f"{_are(count)} being captioned by {maker}: following.")
-        self.refused = len(submission.refused)
-        self._bar.leave_out(self.refused)
+        self.refused += len(submission.refused)
+        self._bar.leave_out(len(submission.refused))
         for (maker, batch_id), count in Counter((one.maker, one.batch_id) for one in submission.refused).items():
             self.note(
                 f"{_are(count)} being captioned by {maker} with another question; "
@@ -170,7 +160,8 @@ class Report:
             *left_out_lines(self.left_out),
         ):
             self._say(line)
-        self._name_doubtful()
+        for line in self._doubts.lines():
+            self._say(line)
         for job in self._failures:
             self._say(f"  {name_of(job)}: {reason_of(job)}")
         statuses = " ".join(f"--status {status}" for status in sorted(self._failed_statuses, reverse=True))
@@ -178,15 +169,9 @@ class Report:
             limit = self._failed_of[batch_id]
             self._say(f"  and {more} more: captionq jobs list --batch {batch_id} {statuses} --limit {limit}")
 
-    def _name_doubtful(self) -> None:
-        if cut_off := self._doubts[CUT_OFF]:
-            names = ", ".join(self._cut_off) + (", …" if cut_off > len(self._cut_off) else "")
-            were = "was" if cut_off == 1 else "were"
-            self._say(f"{counted(cut_off, 'answer')} {were} cut off ({names}): allow more with --max-tokens")
-        for job in self._doubtful:
-            self._say(f"  {name_of(job)}: {_DOUBTS.get(job.quality or '', job.quality)}")
-        if (more := self.doubtful - cut_off - len(self._doubtful)) > 0:
-            self._say(f"  and {more} more whose answers look wrong")
+    def line(self, line: str) -> None:
+        """Print a line of the summary."""
+        self._say(line)
 
     def _say(self, line: str) -> None:
         click.echo(safe_text(line))
@@ -195,6 +180,9 @@ class Report:
 class TextReport(Report):
     """The report for a person."""
 
+    def sample(self, jobs: Sequence[Job]) -> None:
+        print_sample(jobs)
+
 
 class AnswerReport(TextReport):
     """The report about one image, for a person: the answer on standard output, everything else on standard error."""
@@ -202,6 +190,9 @@ class AnswerReport(TextReport):
     def __init__(self) -> None:
         super().__init__()
         self._answer: str | None = None
+
+    def sample(self, jobs: Sequence[Job]) -> None:
+        """Show nothing: the summary begins with the answer."""
 
     def finished(self, job: Job) -> None:
         """Also keep the answer until the bar is gone."""
@@ -225,7 +216,11 @@ class JsonReport(Report):
     def finished(self, job: Job) -> None:
         """Also print the job."""
         super().finished(job)
-        click.echo(safe_json(job_as_json(job)))
+        self.object(job_as_json(job))
+
+    def object(self, values: dict[str, object]) -> None:
+        """Print an object on a line of standard output."""
+        click.echo(safe_json(values))
 
     def _say(self, line: str) -> None:
         click.echo(safe_text(line), err=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from redis.exceptions import RedisError
 
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
+from cli.runs.sample import SampleOptions, parts
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
@@ -40,6 +43,9 @@ _STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
 class CaptionRun:
     """One `captionq caption`."""
 
+    #: Whether the images and their folders are only looked at.
+    LOOK_ONLY: ClassVar[bool] = False
+
     def __init__(
         self,
         settings: Settings,
@@ -49,6 +55,7 @@ class CaptionRun:
         as_json: bool,
         strict: bool = False,
         one_image: bool = False,
+        sample: SampleOptions | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -57,12 +64,14 @@ class CaptionRun:
             as_json: print an object a line.
             strict: exit with 1 also if an answer looks wrong.
             one_image: the run is about one image, whose answer is printed.
+            sample: images that are captioned and shown before the others; None: none.
         """
         self._settings = settings
         self._question = question
         self._options = options
         self._exclusions = Exclusions(options.exclude)
         self._strict = strict
+        self._sample = sample or SampleOptions()
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
@@ -109,7 +118,7 @@ class CaptionRun:
         images = find_images(
             paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
         )
-        for one in plan_images(images, self._options, store=store, named=paths):
+        for one in plan_images(images, self._options, store=store, named=paths, look_only=self.LOOK_ONLY):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
@@ -135,9 +144,12 @@ class CaptionRun:
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
         with runs.hold(batch), services(self._settings) as running:
             try:
-                with self._report.following(len(wanted)):
-                    running.ensure()
-                    self._follow(batch, self._submit(wanted, batch, store, runs, running), store, running)
+                jobs = partial(store.finished_after, batch.id, 0)
+                for number, part in enumerate(parts(wanted, self._sample, jobs, self._report)):
+                    with self._report.following(len(part)):
+                        running.ensure()
+                        followed = self._submit(part, batch, store, runs, running, more=number > 0)
+                        self._follow(batch, followed, store, running)
             except KeyboardInterrupt:
                 if running.own_worker:
                     # Jobs end until the worker has.
@@ -150,9 +162,12 @@ class CaptionRun:
         return True
 
     def _submit(
-        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
+        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services, *, more: bool
     ) -> Followed:
-        """Queue the images that are not queued yet. Returns the jobs of other runs that this run follows."""
+        """Queue the images that are not queued yet. Returns the jobs of other runs that this run follows.
+
+        `more`: the batch has jobs already.
+        """
         submission = submit(
             wanted,
             self._question,
@@ -162,6 +177,7 @@ class CaptionRun:
             dead=runs.dead(store.open_batches()),
             # Jobs that an earlier run left in the queue can wait: a person is watching this run.
             at_front=running.own_worker,
+            more=more,
         )
         if submission.queued or submission.resumed:
             self._report.batch_id = batch.id

@@ -27,14 +27,16 @@ def write_error(message: str, error: OSError) -> OutputError:
 class WritableFolders:
     """The folders that were probed. To be asked about one folder's images after another's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, look_only: bool = False) -> None:
+        """`look_only`: ask the system for the folder's rights, and write no file to find out."""
+        self._find_refusal = _ask_rights if look_only else _probe
         self._folder: Path | None = None
         self._refusal: OutputForbiddenError | None = None
 
     def refusal(self, folder: Path) -> OutputForbiddenError | None:
         """Return the reason why no text can be written into the folder; None: it can, or the fault may pass."""
         if folder != self._folder:
-            self._folder, self._refusal = folder, _probe(folder)
+            self._folder, self._refusal = folder, self._find_refusal(folder)
         return self._refusal
 
 
@@ -49,10 +51,18 @@ def _probe(folder: Path) -> OutputForbiddenError | None:
         path.unlink()
     except OSError as error:
         if error.errno in _FORBIDDEN:
-            return OutputForbiddenError(
-                f"No text can be written into {_shown(folder)}: {first_line(error)}. Make the folder writable, then try again."
-            )
+            return _refusal(folder, first_line(error))
     return None
+
+
+def _ask_rights(folder: Path) -> OutputForbiddenError | None:
+    return None if os.access(folder, os.W_OK | os.X_OK) else _refusal(folder, os.strerror(errno.EACCES))
+
+
+def _refusal(folder: Path, reason: str) -> OutputForbiddenError:
+    return OutputForbiddenError(
+        f"No text can be written into {_shown(folder)}: {reason}. Make the folder writable, then try again."
+    )
 
 
 def _shown(folder: Path) -> str:

@@ -51,7 +51,12 @@ class WrittenByHand(SkippedImage):
 
 
 def plan_images(
-    images: Iterable[Path], options: CompositionOptions, *, store: Store, named: Sequence[Path] = ()
+    images: Iterable[Path],
+    options: CompositionOptions,
+    *,
+    store: Store,
+    named: Sequence[Path] = (),
+    look_only: bool = False,
 ) -> Iterator[PendingImage | SkippedImage]:
     """Decide for each image whether it needs a text, or is skipped because of the text that it has. A blank text is none.
 
@@ -62,10 +67,11 @@ def plan_images(
         options: say which texts stay.
         store: knows the texts that captionq wrote.
         named: files and folders that the user named; none of these is ever taken for a text.
+        look_only: touch no file: left-over temporary files stay, and folders are not probed but only asked for their rights.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
-    folders = WritableFolders()
-    for chunk in chunked(_with_outputs(images), IMAGES_A_LOOKUP):
+    folders = WritableFolders(look_only=look_only)
+    for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
@@ -115,14 +121,15 @@ def _judge(
     return SkippedImage(image, output) if options.existing == "skip" else WrittenByHand(image, output)
 
 
-def _with_outputs(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:
+def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[Path, Path, bool]]:
     """Yield each image once, with its text file and whether the text file exists."""
     sidecars, given = Sidecars(), set[Path]()
     folder = None
     for image in images:
         if sidecars.folder_of(image) is not folder:
             folder = sidecars.folder_of(image)
-            sweep_stale(folder.path, folder.names)
+            if not look_only:
+                sweep_stale(folder.path, folder.names)
         output = sidecars.path_for(image)
         if output not in given:
             given.add(output)

@@ -50,16 +50,18 @@ def submit(
     connection: Redis,
     dead: Collection[str] = (),
     at_front: bool = False,
+    more: bool = False,
 ) -> Submission:
     """Queue one job an image, rows first, a chunk at a time. A bad image raises nothing here: its job will fail.
 
     Args:
-        batch: of this run only; it is added to the store.
+        batch: of this run only; it is added to the store, unless there is `more` for a batch that is there.
         dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same, and
             cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they are.
         at_front: queue ahead of all jobs that wait already.
     """
-    store.add_batch(batch)
+    if not more:
+        store.add_batch(batch)
     submission = Submission()
     resumed: list[list[str]] = []
     chunks = list(chunked(pending, JOBS_A_TRANSACTION))

@@ -1,4 +1,4 @@
-"""The options that a job needs when it has its answer: how the answer becomes a text, and which files hold it."""
+"""The options that a job needs when it has its answer: whether it is good enough, which text it becomes, and in which files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Self
 
 from jobs.options.composition import CompositionOptions
 from jobs.options.outputs import OutputOptions
+from jobs.options.quality import QualityOptions
 
 
-class DeliveryOptions(OutputOptions, CompositionOptions):
+class DeliveryOptions(QualityOptions, OutputOptions, CompositionOptions):
     """The part of a run's options that is stored with each job."""
 
     @classmethod

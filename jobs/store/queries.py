@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import NotFoundError
 from jobs.settings import Settings
+from jobs.store import review
 from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
@@ -115,6 +116,7 @@ class JobQueries:
         limit: int | None = None,
         newest_first: bool = False,
         after: Job | None = None,
+        needs_review: bool = False,
     ) -> list[Job]:
         """Return jobs in the order in which they were made.
 
@@ -123,12 +125,15 @@ class JobQueries:
             limit: the most jobs to return; None: all.
             newest_first: reverse the order.
             after: only jobs that come after this one in that order.
+            needs_review: only jobs whose answer a person should look at.
         """
         query = select(_job)
         if batch_id is not None:
             query = query.where(_job.c.batch_id == batch_id)
         if statuses:
             query = query.where(_job.c.status.in_(statuses))
+        if needs_review:
+            query = query.where(review.needs_review())
         order = (_job.c.created_at, _job.c.id)
         if after is not None:
             here, there = tuple_(*order), tuple_(literal(after.created_at), literal(after.id))

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
+from jobs.requests import Request
 from jobs.store.connection import writing
 from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
 from jobs.store.queries import JobQueries, as_job
@@ -44,7 +45,7 @@ class Result:
     preprocess_seconds: float
     prefill_seconds: float
     decode_seconds: float
-    #: A flaw of the text (`empty`, `repetition`, `cut_off`), else of its image (`truncated_image`); None: none was found.
+    #: A flaw of the text (`empty`, `repetition`, `cut_off`, `refusal`), else of its image (`truncated_image`); None: none.
     quality: str | None = None
     #: The thoughts that came before the text; None: there were none.
     reasoning: str | None = None
@@ -184,6 +185,20 @@ class Store(JobQueries):
         if error is not None:
             values |= {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+
+    def ask_again(self, job_id: str, request: Request) -> bool:
+        """Return a job to the queue with a changed request: running → queued. Returns False if the job was not running.
+
+        Its answer has a flaw, and is dropped.
+        """
+        values = {"request": request.model_dump_json(), "quality_retries": _job.c.quality_retries + 1}
+        return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+
+    def review(self, job_id: str, edited_text: str | None = None) -> bool:
+        """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""
+        values = {} if edited_text is None else {"edited_text": edited_text}
+        ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+        return self._change([job_id], ended, reviewed_at=time.time(), **values) == 1
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""

@@ -132,8 +132,14 @@ class Job(SQLModel, table=True):
     text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: `stop` or `length`.
     finish_reason: str | None = None
-    #: A flaw of the text: `empty`, `repetition`, `cut_off`; None: none was found.
+    #: A flaw of the text: `empty`, `repetition`, `cut_off`, `refusal`, `wrong_language`; None: none was found.
     quality: str | None = None
+    #: Number of times that the question was asked again, with changed settings, because of a flaw. `request` is the last one.
+    quality_retries: int = 0
+    #: When a person reviewed the flawed answer; None: no person has.
+    reviewed_at: float | None = None
+    #: The file's text as a person edited it in a review; None: it was not edited. `text` stays the model's.
+    edited_text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The model's thoughts, which are not part of the text.
     reasoning: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.

@@ -26,6 +26,9 @@ from tests.support.scenes import save_scenes
 
 pytestmark = pytest.mark.timeout(400)
 
+#: The quality gate asks for no answer again.
+ONCE = ("--quality-retries", "0")
+
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Captionq]:
@@ -123,18 +126,62 @@ def test_one_image_gets_its_answer_printed(warm: Captionq, tmp_path: Path) -> No
     assert "1 image: 1 captioned" in asked.stderr
     again = warm.run("caption", image, "--prompt", "How many shapes are there?")
     assert (again.returncode, again.stdout) == (0, "")
-    assert "1 already has a .txt: --existing replace asks again" in again.stderr
-    cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict")
+    assert "1 already has a .txt" in again.stderr
+    cut = warm.run("caption", image, "--existing", "replace", "--max-tokens", "3", "--strict", *ONCE)
     assert cut.returncode == 1
     assert captions[image].startswith(cut.stdout.strip())
     assert f"1 answer was cut off ({image})" in cut.stderr
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "object", "properties": {"color": {"type": "string"}}}')
     for _ in range(2):
-        broken = warm.run("caption", other, "--json-schema", schema, "--max-tokens", "3")
+        broken = warm.run("caption", other, "--json-schema", schema, "--max-tokens", "3", *ONCE)
         assert (broken.returncode, broken.stdout) == (1, "")
         assert "The answer was cut off at 3 tokens before its JSON ended; allow more (--max-tokens)." in broken.stderr
         assert not other.with_suffix(".txt").exists()
+
+
+def test_answers_that_look_wrong_are_reviewed(warm: Captionq, tmp_path: Path) -> None:
+    """One is asked for again until it is whole, one is edited; the edited text is a person's. Nothing is left to review."""
+    folder = tmp_path / "pictures"
+    (first, second), captions = save_scenes(folder, 2), save_scenes(folder, 2)
+    ran = warm.run("caption", folder, "--max-tokens", "8", *ONCE)
+    assert ran.returncode == 0
+    (line,) = (line for line in ran.stdout.splitlines() if line.startswith("2 answers need review: captionq review "))
+    reviewed = subprocess.run(
+        [warm.script, "review", line.rpartition(" ")[2]],
+        input="a\n\na\n\ne\nBy a person.\n",
+        env=warm.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reviewed.stdout.splitlines()[-1] == "1 answered again, 1 edited; 0 answers left"
+    assert captions[first] in reviewed.stdout
+    assert texts_of(captions) == {first: captions[first], second: "By a person."}
+    again = warm.run("caption", folder, "--existing", "replace", "--max-tokens", "7", "--quality-retries", "5")
+    assert "2 images: 1 captioned, 1 skipped, 0 failed" in again.stdout
+    assert texts_of(captions) == {first: captions[first], second: "By a person."}
+    assert "No answer needs a review." in warm.run("review", "all").stdout
+
+
+def test_a_sample_comes_first(warm: Captionq, tmp_path: Path) -> None:
+    """Its texts are kept, so a second sample takes other images; with --yes the others follow in the same batch."""
+    folder = tmp_path / "pictures"
+    captions = save_scenes(folder, 6)
+    first, *_, last = captions
+    stopped = warm.run("caption", folder, "--sample", "2")
+    assert stopped.returncode == 0
+    assert "To go on with the other 4 images, add --yes." in stopped.stderr
+    assert "2 images: 2 captioned" in stopped.stdout
+    rows = [line.split("\t") for line in stopped.stdout.splitlines() if "\t" in line]
+    assert [row[0] for row in rows] == ["image", first.name, "scene-003.png"]
+    assert rows[1][1] == captions[first]
+    assert done(folder) == 2
+    went_on = warm.run("caption", folder, "--sample", "1", "--yes")
+    assert "The other 3 images will take about" in went_on.stderr
+    assert "6 images: 4 captioned, 2 skipped, 0 failed" in went_on.stdout
+    assert texts_of(captions) == captions
+    assert f"{last.name}\t" not in went_on.stdout
 
 
 def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> None:

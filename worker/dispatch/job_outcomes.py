@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 
 from jobs.errors import CaptionqError
+from jobs.requests import Request
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
 from worker.dispatch.answer_checks import check_answer
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.output_delivery import deliver
-from worker.dispatch.retries import retry_delay
+from worker.dispatch.quality_gate import checked, next_question
+from worker.dispatch.retries import AT_ONCE, retry_delay
 from worker.engine.sequences import Outcome
 
 logger = logging.getLogger("captionq.worker")
@@ -35,6 +37,9 @@ class JobOutcomes:
     def _succeed(self, job: Job, result: Result) -> int | None:
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
+        result = checked(job, result)
+        if (question := next_question(job, result)) is not None:
+            return self._ask_again(job, question, result)
         try:
             check_answer(job, result)
             if job.output is not None and not deliver(job, result.text, self._store, self._worker):
@@ -44,6 +49,14 @@ class JobOutcomes:
         if self._store.succeed(job.id, result):
             self._events.succeeded(job, result)
         return None
+
+    def _ask_again(self, job: Job, question: Request, result: Result) -> int | None:
+        """Release the row with a changed question: its answer has a flaw."""
+        logger.info("%s is asked about again: its answer is %s", job.source or job.id, result.quality)
+        if not self._store.ask_again(job.id, question):
+            return None
+        self._events.failed(job, again=True)
+        return AT_ONCE
 
     def _fail(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
         """Fail the row, or release it for another attempt."""

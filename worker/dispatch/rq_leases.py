@@ -23,6 +23,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from jobs.queue.lanes import Entry, LaneQueue, put_off
 from jobs.store.tables import Job
 from worker.dispatch.model_turns import HeldJob
+from worker.dispatch.retries import AT_ONCE
 
 logger = logging.getLogger("captionq.worker")
 
@@ -181,6 +182,9 @@ class Leases:
         """Close a lease, and delete its entry unless the job will be tried again."""
         entry = ended.lease.entry
         self._worker.cleanup_execution(entry, pipeline=pipeline, execution=ended.lease.execution)
+        if ended.retry_in == AT_ONCE:
+            ended.lease.queue._enqueue_job(entry, pipeline=pipeline, at_front=True)  # noqa: SLF001  (pinned, as above)
+            return
         if ended.retry_in is not None:
             put_off(entry, ended.lease.queue, ended.retry_in, pipeline)
             return

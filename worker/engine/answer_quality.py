@@ -1,4 +1,4 @@
-"""Faults of an answer that show without understanding the text: the answer is empty, ends in a loop, or is cut off."""
+"""Faults of an answer that show without understanding the text: it is empty, ends in a loop, is cut off, or is a refusal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+
+from worker.engine.refusals import is_refusal
 
 #: Tokens and rounds of a loop at least: shorter repetitions may be style.
 LOOP_TOKENS = 24
@@ -29,7 +31,7 @@ _FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 def judge(text: str, token_ids: Sequence[int], finish_reason: str, *, has_thoughts: bool = False) -> str | None:
-    """Return `empty` (no letter, digit or sign), `repetition` (ends in a loop), `cut_off` (by the limit of tokens), or None.
+    """Return `empty` (no letter, digit or sign), `repetition` (ends in a loop), `refusal`, `cut_off` (by the limit), or None.
 
     Complete JSON is no loop, however similar its objects are, and is not cut off.
 
@@ -45,6 +47,8 @@ def judge(text: str, token_ids: Sequence[int], finish_reason: str, *, has_though
     )
     if loops and not (stopped and _is_json(text)):
         return "repetition"
+    if is_refusal(text):
+        return "refusal"
     return None if stopped or _is_json(text) else "cut_off"
 
 

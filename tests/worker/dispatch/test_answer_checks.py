@@ -12,6 +12,7 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import AnswerError, CaptionqError
+from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat, JSONSchemaFormat, ResponseFormat
 from jobs.settings import Settings
@@ -26,6 +27,9 @@ from worker.dispatch.answer_checks import check_answer
 SCHEMA = {"type": "object", "properties": {"color": {"type": "string"}, "count": {"type": "integer"}}}
 OPEN = JSONSchemaFormat.model_validate({"json_schema": {"name": "a", "schema": SCHEMA}})
 CLOSED = JSONSchemaFormat.model_validate({"json_schema": {"name": "a", "schema": SCHEMA, "strict": True}})
+
+#: The quality gate would ask again.
+ASKED_ONCE = DeliveryOptions(quality_retries=0)
 
 
 def failure(
@@ -91,7 +95,7 @@ def test_json_that_is_cut_off_writes_no_file(
     paths = list(save_scenes(tmp_path / "pictures", 2))
     for path, response_format in zip(paths, (OPEN, None), strict=True):
         batch = Batch(description="test", model="demo")
-        question = Question("demo", "Describe this image.", Sampling(max_tokens=3), response_format)
+        question = Question("demo", "Describe this image.", Sampling(max_tokens=3), response_format, ASKED_ONCE)
         wanted = [PendingImage(path, path.with_suffix(".txt"))]
         submit(wanted, question, batch, store=store, connection=connection)
     service.run(settings, burst=True)
