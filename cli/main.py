@@ -22,6 +22,8 @@ COMMANDS = {
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
     "cache": ("cli.commands.cache", "Show or clear the result cache."),
+    "presets": ("cli.commands.presets", "List the presets: the prompts that --preset knows by name."),
+    "config": ("cli.commands.config", "Show or edit the configuration file."),
     "models": ("cli.commands.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),

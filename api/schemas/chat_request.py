@@ -16,7 +16,7 @@ from api.schemas.neutral_parameters import drop_neutral
 from api.schemas.wire import MAX_LIST_ITEMS, Wire
 from jobs.errors import InvalidRequestError
 from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import MAX_STOPS, Bias, Request, Sampling, StopString, TokenId
+from jobs.requests import MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, StopString, TokenId
 from jobs.response_format import ResponseFormat
 
 #: Most tokens of an answer without `max_tokens`.
@@ -76,6 +76,12 @@ class CompletionBody(Wire):
         default=None, ge=0, le=20, description="How many alternatives to return for each token; needs logprobs"
     )
     response_format: ResponseFormat | None = Field(default=None, description="Make the answer follow a JSON schema")
+    max_pixels: int | None = Field(
+        default=None,
+        ge=1024,
+        le=MOST_PIXELS,
+        description="Scale each image down to this many pixels: fewer are faster. Not part of OpenAI's API",
+    )
     user: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
     safety_identifier: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
 
@@ -102,6 +108,7 @@ class CompletionBody(Wire):
                 messages=[message.to_message(rest) for message in self.messages],
                 sampling=Sampling(**{**given, "max_tokens": limit}),
                 response_format=self.response_format,
+                max_pixels=self.max_pixels,
             )
         except ValidationError as error:
             raise InvalidRequestError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None

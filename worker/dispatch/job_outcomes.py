@@ -8,6 +8,7 @@ from jobs.errors import CaptionqError
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
 from worker.dispatch.answer_checks import check_answer
+from worker.dispatch.answer_shape import shaped
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.output_delivery import deliver
 from worker.dispatch.retries import retry_delay
@@ -35,6 +36,7 @@ class JobOutcomes:
     def _succeed(self, job: Job, result: Result) -> int | None:
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
+        result = shaped(job.parsed_request(), result)
         try:
             check_answer(job, result)
             if job.output is not None and not deliver(job, result.text, self._store, self._worker):
