@@ -46,7 +46,10 @@ class AnswerOptions(Part):
     @field_validator("vocabulary", mode="before")
     @classmethod
     def _read_lines(cls, value: object) -> object:
-        return parse_vocabulary(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return parse_vocabulary(value)
+        # A strict model takes no list for a tuple once this function has seen the value.
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("vocabulary")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from api.schemas.folder import FolderOptions
 from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
 from jobs.options.caption_options import QuestionOptions
@@ -44,6 +45,8 @@ def test_a_vocabulary_makes_the_format_and_asks_for_keywords() -> None:
     assert question.about("blob:x").messages[0].texts == [BUILT_IN["tags"].prompt]
     listed = QuestionOptions.model_validate_json('{"vocabulary": ["Animals|Dog", "Car"], "max_keywords": 3}')
     assert Question.of(listed, "demo", None) == question
+    over_http = FolderOptions.model_validate_json('{"vocabulary": ["Animals|Dog", "Car"], "max_keywords": 3}')
+    assert over_http.keywords == question.response_format
     assert QuestionOptions(vocabulary=("Car",), prompt="What?").wordings[0].prompt == "What?"
 
 
