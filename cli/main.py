@@ -23,6 +23,8 @@ COMMANDS = {
     "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
     "review": ("cli.commands.review", "Go through answers that look wrong, one by one."),
     "cache": ("cli.commands.cache", "Show or clear the result cache."),
+    "presets": ("cli.commands.presets", "List the presets: the prompts that --preset knows by name."),
+    "config": ("cli.commands.config", "Show or edit the configuration file."),
     "models": ("cli.commands.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),

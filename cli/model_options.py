@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
+from click.core import ParameterSource
+
+from cli.file_values import TextFile, TomlTables
+from jobs.options.from_file import FromFile
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -44,6 +48,8 @@ def model_options(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add an option for each field of a model to a command, which takes the validated model as its argument `parameter`.
 
+    Fields whose option was not typed are left unset in the model.
+
     A value that the model refuses ends the command with a usage error that names the option. A boolean field that is true by
     default becomes `--recursive/--no-recursive`.
 
@@ -57,7 +63,8 @@ def model_options(
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_options(*args: Any, **values: Any) -> Any:
-            typed = {name: values.pop(name) for name in model.model_fields}
+            given = {name: values.pop(name) for name in model.model_fields}
+            typed = {name: value for name, value in given.items() if _is_typed(name)}
             return command(*args, **{parameter: _validated(model, typed)}, **values)
 
         for name in reversed(model.model_fields):
@@ -66,6 +73,15 @@ def model_options(
         return with_options
 
     return decorate
+
+
+def with_values(options: M, **values: Any) -> M:
+    """Return the options with more values, validated as typed ones are. Raises click.UsageError."""
+    return _validated(type(options), {**options.model_dump(exclude_unset=True), **values})
+
+
+def _is_typed(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _validated(model: type[M], typed: dict[str, Any]) -> M:
@@ -96,6 +112,11 @@ def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
     kind, repeated = _kind(field.annotation)
     default = field.get_default(call_default_factory=True)
     shared |= {"help": field.description, "cls": SectionedOption}
+    file = next((mark for mark in field.metadata if isinstance(mark, FromFile)), None)
+    if file is not None:
+        shared |= {"help": f"{field.description}  [default: none]", "metavar": "FILE"}
+        file_type = TextFile() if file.tables is None else TomlTables(file.tables)
+        return click.option(_flag(name), name, type=file_type, **shared)
     if kind is bool:
         flags = f"{_flag(name)}/--no-{name.replace('_', '-')}" if default else _flag(name)
         return click.option(flags, name, default=default, show_default=bool(default), is_flag=True, **shared)

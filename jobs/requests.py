@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +20,8 @@ from jobs.response_format import Part, ResponseFormat, TextFormat
 MAX_STOPS = 4
 #: Characters of a stop string. A stream holds back text that may be the beginning of one.
 MAX_STOP = 256
+#: The largest area of an image that a request may ask for.
+MOST_PIXELS = 16_777_216
 #: OpenAI's limit on the entries of `logit_bias`.
 MAX_BIASES = 1024
 
@@ -132,6 +134,7 @@ _LATER = (
     "logprobs",
     "top_logprobs",
 )
+_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words")
 
 
 class Request(Part):
@@ -145,6 +148,10 @@ class Request(Part):
     response_format: ResponseFormat | None = None
     #: Whether an answer to the same question about the same pixels may be given again.
     cache: bool = True
+    #: Maximum pixels of each image; None: as the worker's settings say.
+    max_pixels: int | None = Field(default=None, ge=1024, le=MOST_PIXELS)
+    #: Words after which free text is cut; None: nowhere.
+    max_words: int | None = Field(default=None, ge=1)
 
     @field_validator("response_format")
     @classmethod
@@ -164,10 +171,9 @@ class Request(Part):
         # the row up still recognises it.
         unused = {name for name in _LATER if getattr(self.sampling, name) == getattr(_DEFAULTS, name)}
         excluded: dict[str, bool | set[str]] = {"sampling": unused}
-        if self.response_format is None:
-            excluded["response_format"] = True
-        if self.cache:
-            excluded["cache"] = True
+        excluded |= {
+            name: True for name in _LATER_IN_REQUEST if getattr(self, name) == type(self).model_fields[name].default
+        }
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
 
     @classmethod
@@ -179,14 +185,17 @@ class Request(Part):
         prompt: str,
         sampling: Sampling,
         response_format: ResponseFormat | None = None,
-        cache: bool = True,
+        system: str | None = None,
+        detail: Literal["auto", "low", "high"] = "auto",
+        **others: Any,
     ) -> Self:
-        """Ask `prompt` about an image file with an absolute path, or about the image at an address."""
-        part = ImagePart(image_url=ImageURL(url=image if isinstance(image, str) else image.as_uri()))
-        return cls(
-            model=model,
-            messages=[Message(role="user", content=[part, TextPart(text=prompt)])],
-            sampling=sampling,
-            response_format=response_format,
-            cache=cache,
-        )
+        """Ask `prompt` about an image file with an absolute path, or about the image at an address.
+
+        `others`: the request's other fields.
+        """
+        url = image if isinstance(image, str) else image.as_uri()
+        part = ImagePart(image_url=ImageURL(url=url, detail=detail))
+        messages = [Message(role="user", content=[part, TextPart(text=prompt)])]
+        if system is not None:
+            messages.insert(0, Message(role="system", content=system))
+        return cls(model=model, messages=messages, sampling=sampling, response_format=response_format, **others)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from jobs.closed_schema import closed
+from jobs.vocabulary import check_words, keyword_grammar, keywords_in, known_keywords
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES = 32_768
 #: Objects and arrays within each other; llguidance's parser ends at 128.
 MAX_SCHEMA_DEPTH = 64
+#: Keywords of an answer from a vocabulary: by default, and at most.
+DEFAULT_KEYWORDS = 10
+MAX_KEYWORDS = 100
 _LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
@@ -85,11 +89,39 @@ class JSONSchemaFormat(Part):
     json_schema: JSONSchema
 
 
-ResponseFormat = Annotated[TextFormat | JSONObjectFormat | JSONSchemaFormat, Field(discriminator="type")]
+class VocabularyFormat(Part):
+    """Keywords of a vocabulary and nothing else, separated by commas, each once. Not part of OpenAI's API."""
+
+    type: Literal["vocabulary"] = "vocabulary"
+    #: Keywords, with the levels above them if they form a tree: `Animals|Dog`. An answer has the last level only.
+    words: tuple[str, ...]
+    #: Most keywords of an answer.
+    max_keywords: int = Field(default=DEFAULT_KEYWORDS, ge=1, le=MAX_KEYWORDS)
+
+    @field_validator("words")
+    @classmethod
+    def _check_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return check_words(words)
+
+    def next_keyword(self, used: Sequence[str]) -> str:
+        """Return the grammar of the next keyword, with the comma after it. `used`: the keywords of the answer so far."""
+        return keyword_grammar(self.words, used, is_last=len(used) + 1 >= self.max_keywords)
+
+    def is_followed(self, text: str) -> bool:
+        """Check whether an answer has keywords of the vocabulary only, each once."""
+        return keywords_in(text) == known_keywords(text, self.words, self.max_keywords)
+
+
+ResponseFormat = Annotated[
+    TextFormat | JSONObjectFormat | JSONSchemaFormat | VocabularyFormat, Field(discriminator="type")
+]
 
 
 def grammar(response_format: ResponseFormat | None) -> str | None:
-    """Return the grammar of the answer, as llguidance reads it; None: free text."""
+    """Return the grammar of the answer, as llguidance reads it; None: free text.
+
+    Keywords have a grammar each, see `VocabularyFormat.next_keyword`.
+    """
     match response_format:
         case JSONObjectFormat():
             return _grammar_of('{"type":"object"}')
@@ -101,6 +133,8 @@ def grammar(response_format: ResponseFormat | None) -> str | None:
 
 def is_followed(response_format: ResponseFormat | None, text: str) -> bool:
     """Check whether an answer is complete and has the format that was asked for. Free text always has."""
+    if isinstance(response_format, VocabularyFormat):
+        return response_format.is_followed(text)
     made = grammar(response_format)
     if made is None:
         return True

@@ -41,6 +41,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"{name} is not a setting; did you mean {close[0]}?" if close else f"{name} is not a setting."
 
 
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: the known name that it resembles, if there is one."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
 def _bounds(constraints: Iterable[Any]) -> str:
     found = [(_BOUNDS[type(one)], one) for one in constraints if type(one) in _BOUNDS]
     return " and ".join(f"{words} {getattr(one, name)}" for (name, words), one in found)

@@ -42,7 +42,8 @@ def bench(
     """Measure captionq against a plain loop over mlx-vlm.
 
     Both get the same images, scaled to the same area (CAPTIONQ_MAX_PIXELS), and the same prompt, in turns. Without DIR,
-    images are generated. Your files and your queue are not touched: the benchmark runs in a temporary folder.
+    images are generated. Vision and prefill take time for each pixel, and are not batched on a GPU: halving CAPTIONQ_MAX_PIXELS
+    buys more speed than any other option. Your files and your queue are not touched: the benchmark runs in a temporary folder.
 
     \b
     Examples:
@@ -51,14 +52,14 @@ def bench(
       CAPTIONQ_SLOTS=32 captionq bench --model demo --format json
     """
     from cli.benchmark.comparison import Comparison
-    from jobs.request_defaults import DEFAULT_PRESET, preset
+    from jobs.options.presets import DEFAULT_PRESET, find_preset
     from jobs.settings import read_settings
 
     settings = read_settings()
     comparison = Comparison(
         settings,
         model=model or settings.model,
-        prompt=prompt or preset(DEFAULT_PRESET),
+        prompt=prompt or find_preset(DEFAULT_PRESET).prompt,
         max_tokens=max_tokens,
         rounds=rounds,
     )

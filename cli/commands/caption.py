@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cli.model_options import SectionedCommand, model_options
+from cli.file_values import TextFile
+from cli.model_options import SectionedCommand, SectionedOption, model_options, with_values
 from cli.options import format_option, json_schema_option, model_option, read_response_format
 from jobs.options.caption_options import CaptionOptions
 
@@ -15,6 +16,14 @@ from jobs.options.caption_options import CaptionOptions
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
 @model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT", "exclude": "PATTERN"})
+@click.option(
+    "--prompt-file",
+    type=TextFile(),
+    metavar="FILE",
+    cls=SectionedOption,
+    section="Prompt",
+    help="File with the prompt for each image.  [default: none]",
+)
 @json_schema_option
 @click.option(
     "--strict",
@@ -36,6 +45,7 @@ def caption(
     paths: tuple[Path, ...],
     model: str | None,
     options: CaptionOptions,
+    prompt_file: str | None,
     json_schema: Path | None,
     strict: bool,
     sample: int | None,
@@ -55,6 +65,7 @@ def caption(
       captionq caption ~/Pictures --dry-run
       captionq caption ~/Pictures --sample 5
       captionq caption ~/Pictures --preset tags --existing replace
+      captionq caption ~/Pictures --vocabulary keywords.txt --max-pixels 500000
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
@@ -65,6 +76,10 @@ def caption(
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 
+    if prompt_file is not None:
+        if options.prompt is not None:
+            raise click.UsageError("Give either --prompt or --prompt-file, not both.")
+        options = with_values(options, prompt=prompt_file.strip())
     if dry_run and sample is not None:
         raise click.UsageError("--dry-run captions nothing, so it goes without --sample.")
     if yes and sample is None:

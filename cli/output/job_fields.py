@@ -78,6 +78,7 @@ def settings_of(job: Job) -> dict[str, object]:
     request = job.parsed_request()
     always = {"max_tokens": request.sampling.max_tokens, "temperature": request.sampling.temperature}
     settings = {**always, **request.sampling.model_dump(mode="json", exclude_defaults=True)}
+    settings |= {name: value for name in ("max_pixels", "max_words") if (value := getattr(request, name)) is not None}
     if request.response_format is not None:
         settings["response_format"] = request.response_format.model_dump(mode="json", by_alias=True)
     return settings

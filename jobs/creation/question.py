@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from jobs.creation.existing_texts import PendingImage
-from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.errors import InvalidRequestError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.weighted_prompts import WeightedPrompt, choose_prompt
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
 from jobs.store.store import Result
@@ -27,29 +29,42 @@ class Question:
     """A question that is asked about every image of a run."""
 
     model: str
-    prompt: str
+    #: Several prompts: each image gets one.
+    prompt: str | Sequence[WeightedPrompt]
     sampling: Sampling
     #: None: free text.
     response_format: ResponseFormat | None = None
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
-    #: Whether an earlier answer may be given again.
-    cache: bool = True
+    #: The other values of `Request.about_image`.
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
-        """Make the question that the options of a run ask."""
+        """Make the question that the options of a run ask. Raises InvalidRequestError if they do not go together."""
+        if response_format is not None and (options.vocabulary or options.max_words is not None):
+            name = "vocabulary" if options.vocabulary else "max_words"
+            raise InvalidRequestError(f"Give either a schema or {name}, not both.")
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
-        return cls(model, options.wording, options.sampling, response_format, delivery, options.cache)
+        others = {name: getattr(options, name) for name in ("cache", "system", "detail", "max_pixels", "max_words")}
+        shape = response_format or options.keywords
+        return cls(model, options.wordings, options.sampling, shape, delivery, others)
+
+    def prompt_for(self, image: Path | str) -> str:
+        """Return the prompt for an image file, or for the image at an address."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        address = image if isinstance(image, str) else image.as_uri()
+        return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
         return Request.about_image(
             image,
             model=self.model,
-            prompt=self.prompt,
+            prompt=self.prompt_for(image),
             sampling=self.sampling,
             response_format=self.response_format,
-            cache=self.cache,
+            **self.others,
         )
 
 

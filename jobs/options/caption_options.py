@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from jobs.options.answer import AnswerOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.pixels import PixelOptions
+from jobs.options.presets import DEFAULT_PRESET, KEYWORDS_PRESET, Preset, find_preset
 from jobs.options.prompt import PromptOptions
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
+from jobs.options.weighted_prompts import WeightedPrompt
+from jobs.requests import Sampling
 
 
-class QuestionOptions(ReuseOptions, SamplingOptions, PromptOptions):
+class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, AnswerOptions, PromptOptions):
     """Options of the question about each image."""
+
+    @cached_property
+    def chosen_preset(self) -> Preset | None:
+        """The preset that gives the prompt; None: the user wrote one."""
+        if self.prompt is not None or self.prompts:
+            return None
+        return find_preset(self.preset or (KEYWORDS_PRESET if self.vocabulary else DEFAULT_PRESET))
+
+    @property
+    def wordings(self) -> tuple[WeightedPrompt, ...]:
+        """The prompts, of which each image gets one."""
+        preset = self.chosen_preset
+        one = self.prompt if preset is None else preset.prompt
+        prompts = self.prompts or (WeightedPrompt(prompt=one or ""),)
+        return tuple(WeightedPrompt(prompt=each.prompt + self.instructions, weight=each.weight) for each in prompts)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampling of each request: options that the user set, then the preset's."""
+        of_preset = {} if self.chosen_preset is None else self.chosen_preset.options
+        set_here = self.model_dump(include=self.model_fields_set & SamplingOptions.model_fields.keys())
+        return Sampling(**{**of_preset, **set_here})
 
 
 class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.request_defaults import DEFAULT_PRESET, preset
+from jobs.errors import InvalidRequestError
+from jobs.options.from_file import FromFile
+from jobs.options.presets import DEFAULT_PRESET, find_preset
+from jobs.options.weighted_prompts import WeightedPrompt
 from jobs.response_format import Part
 
 
@@ -17,17 +20,38 @@ class PromptOptions(Part):
     SECTION: ClassVar[str] = "Prompt"
 
     prompt: str | None = Field(default=None, min_length=1, description="Prompt for each image; in place of a preset.")
-    preset: Literal["describe", "short", "detailed", "alt-text", "tags"] | None = Field(
-        default=None, description=f"A ready-made prompt; {DEFAULT_PRESET} if there is no prompt."
+    preset: str | None = Field(
+        default=None,
+        description=f"A ready-made prompt (captionq presets); {DEFAULT_PRESET} if there is no prompt.",
     )
+    prompts: Annotated[tuple[WeightedPrompt, ...], FromFile(tables="prompts")] = Field(
+        default=(),
+        max_length=100,
+        description=(
+            "Several prompts with weights, of which each image gets one, the same in every run: [[prompts]] with prompt and "
+            "weight."
+        ),
+    )
+    system: str | None = Field(default=None, min_length=1, description="System message ahead of each prompt.")
+
+    @field_validator("preset")
+    @classmethod
+    def _check_preset(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                find_preset(value)
+            except InvalidRequestError as error:
+                raise PydanticCustomError("invalid_request_error", "{reason}", {"reason": error.message}) from error
+        return value
 
     @model_validator(mode="after")
-    def _prompt_or_preset(self) -> Self:
-        if self.prompt is not None and self.preset is not None:
-            raise PydanticCustomError("invalid_request_error", "Give either a prompt or a preset, not both.")
+    def _check_one_source(self) -> Self:
+        values = {"a prompt": self.prompt, "a preset": self.preset, "several prompts": self.prompts or None}
+        given = [name for name, value in values.items() if value is not None]
+        if len(given) > 1:
+            raise PydanticCustomError(
+                "invalid_request_error",
+                "Give either {one} or {other}, not both.",
+                {"one": given[0], "other": given[1]},
+            )
         return self
-
-    @property
-    def wording(self) -> str:
-        """The prompt's text."""
-        return self.prompt or preset(self.preset or DEFAULT_PRESET)

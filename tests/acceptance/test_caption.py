@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.bad_images import write_bad_images, write_noisy_tiff
 from tests.support.known_models import know_built_in_models
 from tests.support.processes import DATA_FOLDER, Captionq, ended, until
 from tests.support.scenes import save_scenes
+from tools.demo_model.scenes import COLORS, SHAPES
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -300,3 +302,54 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     worker.send_signal(signal.SIGINT)
     assert ended(worker).returncode == 0
     assert not captionq.broker_answers()
+
+
+def test_keywords_of_a_vocabulary(warm: Captionq, tmp_path: Path) -> None:
+    """The demo model's own keywords where they are in the list; words of the list only, also if the choice is at random."""
+    captions = save_scenes(tmp_path / "pictures", 6)
+    words = tmp_path / "words.txt"
+    lines = ["Shapes", *(f"\t{color} {shape}" for color in COLORS for shape in SHAPES), "heart", "red background"]
+    words.write_text("\n".join(lines))
+    known = {line.strip() for line in lines} - {"Shapes"}
+    vocabulary = ("--vocabulary", words, "--max-keywords", "3")
+    greedy = warm.run("caption", tmp_path / "pictures", *vocabulary)
+    assert greedy.returncode == 0, greedy.stderr
+    right = 0
+    for path, text in texts_of(captions).items():
+        given = text.split(", ")
+        assert set(given) <= known
+        assert len(given) == len(set(given)) <= 3
+        right += given[0] in captions[path]
+    assert right >= 5
+    for seed in ("1", "2"):
+        hot = ("--temperature", "1", "--seed", seed, "--existing", "replace")
+        assert warm.run("caption", tmp_path / "pictures", *vocabulary, *hot).returncode == 0
+        for text in texts_of(captions).values():
+            assert set(text.split(", ")) <= known
+
+
+def test_prompts_by_weight_and_fewer_words(warm: Captionq, tmp_path: Path) -> None:
+    """A repeated run asks each image the same and writes the same."""
+    captions = save_scenes(tmp_path / "pictures", 8)
+    prompts = tmp_path / "prompts.toml"
+    prompts.write_text(
+        '[[prompts]]\nprompt = "Describe this image."\n[[prompts]]\nprompt = "List keywords for this image."\n'
+    )
+    rows: list[list[dict[str, Any]]] = []
+    for _ in range(2):
+        ran = warm.run(
+            *("caption", tmp_path / "pictures", "--prompts", prompts, "--max-pixels", "1024", "--no-cache"),
+            *("--existing", "replace", "--format", "json"),
+        )
+        assert ran.returncode == 0, ran.stderr
+        rows.append([json.loads(line) for line in ran.stdout.splitlines() if "image" in json.loads(line)])
+    first, second = ({row["image"]: row["text"] for row in run if row.get("image")} for run in rows)
+    assert first == second
+    assert len(first) == len(captions)
+    assert len({text.endswith("background") for text in first.values()}) == 2
+    cut = warm.run(
+        *("caption", tmp_path / "pictures", "--prompt", "Describe this image.", "--max-words", "3"),
+        *("--existing", "replace", "--format", "json"),
+    )
+    assert cut.returncode == 0, cut.stderr
+    assert all(len(text.split()) <= 3 for text in texts_of(captions).values())

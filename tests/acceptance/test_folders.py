@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.settings import Settings
-from tests.acceptance.test_chat import png
+from tests.acceptance.test_chat import picture, png
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many, save_scenes
 from tests.support.serving import Served, events_of, serving
@@ -285,3 +285,35 @@ def test_an_empty_upload_and_a_broken_zip_are_refused(served: Served) -> None:
     assert served.client.post("/v1/folders", files={"other": ("a.png", b"")}).status_code == 400
     broken = served.client.post("/v1/folders", files={"files": ("a.zip", b"PK\x03\x04 and nothing more")})
     assert broken.json()["error"]["code"] == "invalid_archive"
+
+
+def test_options_of_the_prompt_are_those_of_the_command_line(served: Served) -> None:
+    """Keywords come from the vocabulary, also for an upload's format; a bad option is named."""
+    captions = save_scenes(root(served) / "keywords", 3)
+    shapes = "Shapes\n  circle\n  square\n  triangle\nstar\n"
+    body = {"path": str(root(served) / "keywords"), "vocabulary": shapes, "max_keywords": 2, "max_pixels": 4096}
+    ended(served, served.client.post("/v1/folders", json={**body, "detail": "low"}).json())
+    for path in captions:
+        assert set(path.with_suffix(".txt").read_text().strip().split(", ")) <= {"circle", "square", "triangle", "star"}
+    for wrong, reason in (
+        ({"preset": "tag"}, "did you mean tags"),
+        ({"vocabulary": ["a, b"]}, "has a comma"),
+        ({"vocabulary": "red", "response_format": {"type": "json_object"}}, "either a schema or vocabulary"),
+        ({"max_pixels": 1}, "max_pixels"),
+    ):
+        refused = served.client.post("/v1/folders", json={"path": str(root(served) / "keywords"), **wrong})
+        assert refused.status_code == 400, wrong
+        assert reason in refused.json()["error"]["message"]
+
+
+def test_a_chat_completion_takes_a_vocabulary_and_a_limit_of_pixels(served: Served) -> None:
+    """The format is named vocabulary, next to OpenAI's."""
+    drawn = draw_many(1)[0]
+    question = [picture(drawn), {"type": "text", "text": "List keywords for this image."}]
+    body = {"model": "demo", "messages": [{"role": "user", "content": question}], "max_pixels": 1024}
+    answer = served.client.post(
+        "/v1/chat/completions", json={**body, "response_format": {"type": "vocabulary", "words": ["moon", "sun"]}}
+    ).json()
+    assert set(answer["choices"][0]["message"]["content"].split(", ")) <= {"moon", "sun"}
+    refused = served.client.post("/v1/chat/completions", json={**body, "max_pixels": 10}).json()
+    assert refused["error"]["param"] == "max_pixels"

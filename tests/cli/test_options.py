@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from api.schemas.folder import FolderBody
 from cli.commands.caption import caption
+from cli.file_values import TextFile
 from cli.main import captionq
-from cli.model_options import model_options
+from cli.model_options import model_options, with_values
 from cli.options import read_response_format
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.sampling import SamplingOptions
@@ -110,3 +111,68 @@ def test_every_field_of_the_run_s_options_has_an_option_and_a_description() -> N
         assert name in flags
         assert field.description
         assert name in FolderBody.model_fields
+
+
+def test_the_options_of_prompts_reach_every_request(
+    run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are read, presets bring their options, and options that were not typed leave those as they are."""
+    got: list[CaptionOptions] = []
+
+    @click.command
+    @click.option("--prompt-file", type=TextFile())
+    @model_options(CaptionOptions, parameter="options")
+    def ask(prompt_file: str | None, options: CaptionOptions) -> None:
+        got.append(options if prompt_file is None else with_values(options, prompt=prompt_file))
+
+    monkeypatch.chdir(tmp_path)
+    Path("words.txt").write_text("\ufeffAnimals\n\tDog\nCar\n")
+    Path("prompts.toml").write_text('[[prompts]]\nprompt = "A"\nweight = 3\n[[prompts]]\nprompt = "B"\n')
+    Path("prompt.txt").write_text("What is it?")
+    output(run.invoke(ask, ["--vocabulary", "words.txt", "--max-keywords", "2"]))
+    output(run.invoke(ask, ["--prompts", "prompts.toml", "--max-pixels", "5000", "--detail", "low"]))
+    output(run.invoke(ask, ["--prompt-file", "prompt.txt", "--language", "de", "--system", "Be brief."]))
+    output(run.invoke(ask, ["--preset", "ocr"]))
+    assert (got[0].vocabulary, got[0].max_keywords) == (("Animals|Dog", "Car"), 2)
+    assert [(one.prompt, one.weight) for one in got[1].prompts] == [("A", 3), ("B", 1)]
+    assert (got[1].max_pixels, got[1].detail) == (5000, "low")
+    assert [one.prompt for one in got[2].wordings] == ["What is it? Answer in German."]
+    assert got[2].system == "Be brief."
+    assert got[3].sampling == Sampling(max_tokens=2048)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--preset", "tag"], "--preset: Unknown preset 'tag' (did you mean tags?)."),
+        (["--language", "xx"], "--language: 'xx' is not a known code"),
+        (["--vocabulary", "empty.txt"], "--vocabulary: The vocabulary has no words."),
+        (["--vocabulary", "commas.txt"], "--vocabulary: 'a, b' has a comma. Write one word a line."),
+        (["--vocabulary", "latin.txt"], "latin.txt cannot be read as text"),
+        (["--prompts", "commas.txt"], "commas.txt is not valid TOML"),
+        (["--prompts", "empty.txt"], "empty.txt must have [[prompts]] tables and nothing else."),
+        (["--prompts", "weights.toml"], "--prompts: Input should be greater than 0"),
+        (["--prompt-file", "commas.txt", "--prompt", "What?"], "--prompt-file"),
+        (["--prompt-file", "empty.txt"], "--prompt"),
+        (
+            ["--vocabulary", "words.txt", "--json-schema", "schema.json"],
+            "Give either a schema or vocabulary, not both.",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_of_options_is_named(
+    run: CliRunner, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], reason: str
+) -> None:
+    """The error names the option or the file; nothing is queued."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").touch()
+    Path("empty.txt").touch()
+    Path("words.txt").write_text("red\n")
+    Path("commas.txt").write_text("a, b\n")
+    Path("latin.txt").write_bytes(b"caf\xe9")
+    Path("weights.toml").write_text('[[prompts]]\nprompt = "A"\nweight = 0\n')
+    Path("schema.json").write_text('{"type": "object"}')
+    result = run.invoke(captionq, ["caption", "photo.jpg", "--model", "demo", *options])
+    assert result.exit_code != 0
+    assert reason in result.output
+    assert sum(store.counts().values()) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
-from jobs.response_format import is_followed
+from jobs.response_format import VocabularyFormat, is_followed
 from jobs.store.store import Result
 from jobs.store.tables import Job
 
@@ -16,12 +16,14 @@ def check_answer(job: Job, result: Result) -> None:
         OnlyThoughtsError: The job writes a file, and the answer has thoughts but no text.
     """
     cut_off = result.finish_reason == "length"
-    if not is_followed(job.parsed_request().response_format, result.text):
+    response_format = job.parsed_request().response_format
+    if not is_followed(response_format, result.text):
+        asked = "its first keyword" if isinstance(response_format, VocabularyFormat) else "its JSON"
         raise InvalidJSONAnswerError(
-            f"The answer was cut off at {result.completion_tokens} tokens before its JSON ended; "
+            f"The answer was cut off at {result.completion_tokens} tokens before {asked} ended; "
             "allow more (--max-tokens)."
             if cut_off
-            else "The answer is not the JSON that was asked for. Leave out stop strings that may occur in it."
+            else "The answer does not have the format that was asked for. Leave out stop strings that may occur in it."
         )
     if job.output is not None and not result.text and result.reasoning:
         raise OnlyThoughtsError(

@@ -9,6 +9,7 @@ from jobs.requests import Request
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
 from worker.dispatch.answer_checks import check_answer
+from worker.dispatch.answer_shape import shaped
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.output_delivery import deliver
 from worker.dispatch.quality_gate import checked, next_question
@@ -37,7 +38,7 @@ class JobOutcomes:
     def _succeed(self, job: Job, result: Result) -> int | None:
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
-        result = checked(job, result)
+        result = checked(job, shaped(job.parsed_request(), result))
         if (question := next_question(job, result)) is not None:
             return self._ask_again(job, question, result)
         try:

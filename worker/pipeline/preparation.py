@@ -26,7 +26,7 @@ from jobs.images.sources import image_source
 from jobs.requests import ImageURL, Request
 from jobs.settings import Settings
 from worker.models.inputs import Prepared
-from worker.pixels.decode import Picture, decode_if_quick
+from worker.pixels.decode import Picture, decode_if_quick, with_max_pixels
 from worker.pixels.decoder import Decoder
 
 #: Seconds that `wait` takes at most.
@@ -175,19 +175,21 @@ class PreparationPool:
                 raise CancelledError
             source = image_source(image.url, self._settings, roots)
             yield self._decoding[urgent]
-            pictures.append((yield from self._decoded(image, source, urgent)))
+            pictures.append((yield from self._decoded(image, source, request.max_pixels, urgent)))
         prepared = self._prepare(request, [picture.image for picture in pictures])
         flaw = next((picture.flaw for picture in pictures if picture.flaw), None)
         return replace(prepared, image_flaw=flaw) if flaw else prepared
 
-    def _decoded(self, image: ImageURL, source: Path | bytes, urgent: bool) -> Generator[Executor, None, Picture]:
+    def _decoded(
+        self, image: ImageURL, source: Path | bytes, max_pixels: int | None, urgent: bool
+    ) -> Generator[Executor, None, Picture]:
         # The name of a blob's file is a digest, which would say nothing in an error.
         name = "The image" if image.url.startswith(SCHEME) else None
-        low_detail = image.detail == "low"
-        decoded = decode_if_quick(source, self._settings, low_detail=low_detail, name=name)
+        limits = with_max_pixels(self._settings, max_pixels, low_detail=image.detail == "low")
+        decoded = decode_if_quick(source, limits, name=name)
         if decoded is None:
             yield self._decoding_beside[urgent]
-            decoded = self._decoder.decode(source, low_detail=low_detail, name=name)
+            decoded = self._decoder.decode(source, max_pixels=limits.max_pixels, name=name)
             yield self._decoding[urgent]
         return decoded
 

@@ -34,21 +34,16 @@ class Picture:
     flaw: str | None = None
 
 
-def decode(
-    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
-) -> Image.Image:
+def decode(source: Path | bytes, settings: Settings, *, name: str | None = None) -> Image.Image:
     """Decode an image as `decode_picture` does, and return its pixels only."""
-    return decode_picture(source, settings, low_detail=low_detail, name=name).image
+    return decode_picture(source, settings, name=name).image
 
 
-def decode_picture(
-    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
-) -> Picture:
+def decode_picture(source: Path | bytes, settings: Settings, *, name: str | None = None) -> Picture:
     """Decode an image to RGB, with its EXIF orientation applied, scaled down to at most `settings.max_pixels`.
 
     Args:
         source: A file, or the bytes of one.
-        low_detail: Scale down to at most 512×512 pixels.
         name: The image's name in errors; None: the file's own.
 
     Raises:
@@ -56,24 +51,36 @@ def decode_picture(
     """
     name = name or name_of(source)
     with open_image(source, settings, name=name) as (image, _):
-        return _picture(image, name, settings, low_detail)
+        return _picture(image, name, settings)
 
 
-def decode_if_quick(
-    source: Path | bytes, settings: Settings, *, low_detail: bool = False, name: str | None = None
-) -> Picture | None:
+def decode_if_quick(source: Path | bytes, settings: Settings, *, name: str | None = None) -> Picture | None:
     """Decode an image as `decode_picture` does if that takes little time and memory; else return None without decoding."""
     name = name or name_of(source)
     with open_image(source, settings, name=name) as (image, cost):
         if not cost.is_quick(settings):
             return None
-        return _picture(image, name, settings, low_detail)
+        return _picture(image, name, settings)
 
 
-def _picture(image: Image.Image, name: str, settings: Settings, low_detail: bool) -> Picture:
+def with_max_pixels(settings: Settings, max_pixels: int | None, *, low_detail: bool = False) -> Settings:
+    """Return the settings for one image.
+
+    Args:
+        settings: those of the worker.
+        max_pixels: the request's limit; None: that of the settings.
+        low_detail: at most 512×512 pixels.
+    """
+    most = max_pixels or settings.max_pixels
+    if low_detail:
+        most = min(most, LOW_DETAIL_PIXELS)
+    return settings if most == settings.max_pixels else settings.model_copy(update={"max_pixels": most})
+
+
+def _picture(image: Image.Image, name: str, settings: Settings) -> Picture:
     properties = avif_properties(image)
     left, top, right, bottom = box = crop_of(properties, image.size)
-    size = fitted_size((right - left, bottom - top), _max_pixels(settings, low_detail))
+    size = fitted_size((right - left, bottom - top), settings.max_pixels)
     if not isinstance(image, ImageFile):
         decoded = _decoded_tiff(image)
         return Picture(_turned(_shown(decoded, size, colours_of(decoded, properties)), image))
@@ -93,10 +100,6 @@ def _picture(image: Image.Image, name: str, settings: Settings, low_detail: bool
     cropped = image.crop(box) if image.format == "AVIF" and box != (0, 0, *image.size) else image
     # The turn comes last, because it is cheap on few pixels. The tag is read from the original.
     return Picture(_turned(_shown(cropped, size, colours), image), flaw)
-
-
-def _max_pixels(settings: Settings, low_detail: bool) -> int:
-    return min(settings.max_pixels, LOW_DETAIL_PIXELS) if low_detail else settings.max_pixels
 
 
 def _decoded_tiff(image: Image.Image) -> Image.Image:

@@ -38,8 +38,8 @@ class Decoder:
         self._process: _Process | None = None
         self._closed = False
 
-    def decode(self, source: Path | bytes, *, low_detail: bool = False, name: str | None = None) -> Picture:
-        """Decode an image; see `worker.pixels.decode.decode_picture`.
+    def decode(self, source: Path | bytes, *, max_pixels: int | None = None, name: str | None = None) -> Picture:
+        """Decode an image to at most `max_pixels`, or as the settings say; see `worker.pixels.decode.decode_picture`.
 
         Raises:
             ImageTooSlowError: The image takes longer than the settings allow.
@@ -49,7 +49,7 @@ class Decoder:
         """
         name = name or name_of(source)
         with self._turn:
-            answer = self._answer(Order(source, low_detail, name))
+            answer = self._answer(Order(source, max_pixels, name))
         if isinstance(answer, CaptionqError):
             raise answer
         return answer.picture()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jobs.errors import CaptionqError
 from jobs.settings import Settings
-from worker.pixels.decode import Picture, decode_picture
+from worker.pixels.decode import Picture, decode_picture, with_max_pixels
 
 #: The first message to the worker: the process is ready to take orders.
 READY = "ready"
@@ -30,7 +30,8 @@ class Order:
     """An order to decode an image; see `worker.pixels.decode.decode_picture`."""
 
     source: Path | bytes
-    low_detail: bool
+    #: None: as the settings say.
+    max_pixels: int | None
     name: str
 
 
@@ -68,7 +69,8 @@ def main(descriptor: int) -> None:
 
 def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
     try:
-        picture = decode_picture(order.source, settings, low_detail=order.low_detail, name=order.name)
+        limits = with_max_pixels(settings, order.max_pixels)
+        picture = decode_picture(order.source, limits, name=order.name)
     except CaptionqError as error:
         return error
     return Pixels(picture.image.size, picture.image.tobytes(), picture.flaw)

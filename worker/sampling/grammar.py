@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import ResponseFormat, grammar
+from jobs.response_format import ResponseFormat, VocabularyFormat, grammar
+from jobs.vocabulary import SEPARATOR
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -41,14 +42,18 @@ class Grammars:
             ModelError: The model's tokenizer cannot be used for structured output.
             EngineError: llguidance refuses the grammar.
         """
+        if isinstance(response_format, VocabularyFormat):
+            return KeywordConstraint(self._tokenizer_for_grammars(), response_format, self._vocabulary, self._eos)
         text = grammar(response_format)
         if text is None:
             return None
         from llguidance import LLMatcher
 
+        return Constraint(LLMatcher(self._tokenizer_for_grammars(), text, log_level=0), self._vocabulary, self._eos)
+
+    def _tokenizer_for_grammars(self) -> LLTokenizer:
         with self._lock:
-            known = self._known_tokenizer
-        return Constraint(LLMatcher(known, text, log_level=0), self._vocabulary, self._eos)
+            return self._known_tokenizer
 
     @cached_property
     def _known_tokenizer(self) -> LLTokenizer:
@@ -125,3 +130,37 @@ class Constraint:
             # The first line is the reason; the parser's state follows, with all generated text.
             reason = self._matcher.get_error().partition("\n")[0]
             raise EngineError(f"The grammar of the answer {trouble}: {reason}.")
+
+
+class KeywordConstraint(Constraint):
+    """The state of an answer that is a list of keywords of a vocabulary, each once."""
+
+    def __init__(
+        self, tokenizer: LLTokenizer, vocabulary_format: VocabularyFormat, vocabulary: int, eos: frozenset[int]
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._format = vocabulary_format
+        self._used: list[str] = []
+        #: The tokens of the keyword that is being written.
+        self._tokens: list[int] = []
+        super().__init__(self._next_matcher(), vocabulary, eos)
+
+    def accept(self, token: int) -> None:
+        """See `Constraint`. After the comma behind a keyword, the next one may be any keyword that is not used yet."""
+        super().accept(token)
+        if token in self._eos:
+            return
+        self._tokens.append(token)
+        if not self._matcher.is_stopped():
+            return
+        text = self._tokenizer.decode_bytes(self._tokens).decode()
+        if text.endswith(SEPARATOR.rstrip()):
+            self._used.append(text.strip(SEPARATOR))
+            self._tokens = []
+            self._matcher = self._next_matcher()
+            self._check("cannot be continued")
+
+    def _next_matcher(self) -> LLMatcher:
+        from llguidance import LLMatcher
+
+        return LLMatcher(self._tokenizer, self._format.next_keyword(self._used), log_level=0)

@@ -13,7 +13,7 @@ from PIL import Image
 from cli.benchmark.pictures import save_pictures
 from jobs.settings import Settings
 from tests.support.scenes import draw
-from worker.pixels.decode import decode
+from worker.pixels.decode import decode, with_max_pixels
 
 #: EXIF orientations, and for each the turn of the stored pixels that the orientation undoes.
 STORED = {
@@ -59,10 +59,22 @@ def test_low_detail_is_fewer_pixels(picture: Image.Image, tmp_path: Path, settin
     path = tmp_path / "a.png"
     picture.resize((1200, 800)).save(path)
     assert decode(path, settings).size == (1200, 800)
-    width, height = decode(path, settings, low_detail=True).size
+    width, height = decode(path, with_max_pixels(settings, None, low_detail=True)).size
     assert (width, height) == (627, 418)
     picture.save(path)
-    assert decode(path, settings, low_detail=True).size == picture.size
+    assert decode(path, with_max_pixels(settings, None, low_detail=True)).size == picture.size
+
+
+def test_a_request_may_ask_for_fewer_or_more_pixels_than_the_settings(
+    picture: Image.Image, tmp_path: Path, settings: Settings
+) -> None:
+    """The request's limit replaces the worker's, and low detail still holds."""
+    path = tmp_path / "a.png"
+    picture.resize((1200, 800)).save(path)
+    small = settings.model_copy(update={"max_pixels": 10_000})
+    assert decode(path, with_max_pixels(small, 240_000)).size == (600, 400)
+    assert decode(path, with_max_pixels(settings, 240_000)).size == (600, 400)
+    assert decode(path, with_max_pixels(settings, 960_000, low_detail=True)).size == (627, 418)
 
 
 def test_the_content_decides_and_not_the_name(picture: Image.Image, tmp_path: Path, settings: Settings) -> None:

@@ -51,9 +51,9 @@ def test_the_pixels_are_those_of_the_workers_own_decoding(tmp_path: Path, settin
     """The images come from files and from bytes, scaled and turned."""
     for path in save_scenes(tmp_path / "in", 3, ".jpg"):
         for source in (path, path.read_bytes()):
-            for low_detail in (False, True):
-                expected = decode(source, settings, low_detail=low_detail)
-                assert decoder.decode(source, low_detail=low_detail).image.tobytes() == expected.tobytes()
+            for limits in (settings, settings.model_copy(update={"max_pixels": 1024})):
+                expected = decode(source, limits)
+                assert decoder.decode(source, max_pixels=limits.max_pixels).image.tobytes() == expected.tobytes()
 
 
 def test_a_bad_image_has_the_same_error_and_ends_no_process(

@@ -1,0 +1,74 @@
+"""Options for the words of the answer: their language, their number, and those that are allowed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from jobs.options.from_file import FromFile
+from jobs.options.languages import language_name
+from jobs.response_format import DEFAULT_KEYWORDS, MAX_KEYWORDS, Part, VocabularyFormat
+from jobs.vocabulary import check_words, parse_vocabulary
+
+
+class AnswerOptions(Part):
+    """Options that say which words an answer may have."""
+
+    SECTION: ClassVar[str] = "Answer"
+
+    language: str | None = Field(
+        default=None, min_length=2, max_length=50, description="Ask for answers in this language, such as de or German."
+    )
+    max_words: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Ask for at most this many words, and cut longer answers, at the end of a sentence if possible.",
+    )
+    vocabulary: Annotated[tuple[str, ...], FromFile()] = Field(
+        default=(),
+        description=(
+            "Answer with keywords of this list only, each once: one a line, or a tree of keywords, indented by level. Without a "
+            "prompt, keywords are asked for."
+        ),
+    )
+    max_keywords: int = Field(
+        default=DEFAULT_KEYWORDS, ge=1, le=MAX_KEYWORDS, description="With a vocabulary: most keywords per answer."
+    )
+
+    @field_validator("language")
+    @classmethod
+    def _name_language(cls, value: str | None) -> str | None:
+        return None if value is None else language_name(value)
+
+    @field_validator("vocabulary", mode="before")
+    @classmethod
+    def _read_lines(cls, value: object) -> object:
+        if isinstance(value, str):
+            return parse_vocabulary(value)
+        # A strict model takes no list for a tuple once this function has seen the value.
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("vocabulary")
+    @classmethod
+    def _check_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_words(value)
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        if self.vocabulary and self.max_words is not None:
+            raise PydanticCustomError("invalid_request_error", "A vocabulary goes with max_keywords, not max_words.")
+        return self
+
+    @property
+    def keywords(self) -> VocabularyFormat | None:
+        """The format of answers that are keywords; None: there is no vocabulary."""
+        return VocabularyFormat(words=self.vocabulary, max_keywords=self.max_keywords) if self.vocabulary else None
+
+    @property
+    def instructions(self) -> str:
+        """The sentences that end each prompt, with a space ahead of each."""
+        language = "" if self.language is None else f" Answer in {self.language}."
+        return language + ("" if self.max_words is None else f" Use at most {self.max_words} words.")
