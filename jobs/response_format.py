@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from jobs.closed_schema import closed
-from jobs.vocabulary import check_words, keyword_grammar, keywords_in, known_keywords
+from jobs.vocabulary import check_words, keywords_in, known_keywords
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -103,10 +103,6 @@ class VocabularyFormat(Part):
     def _check_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         return check_words(words)
 
-    def next_keyword(self, used: Sequence[str]) -> str:
-        """Return the grammar of the next keyword, with the comma after it. `used`: the keywords of the answer so far."""
-        return keyword_grammar(self.words, used, is_last=len(used) + 1 >= self.max_keywords)
-
     def is_followed(self, text: str) -> bool:
         """Check whether an answer has keywords of the vocabulary only, each once."""
         return keywords_in(text) == known_keywords(text, self.words, self.max_keywords)
@@ -120,7 +116,7 @@ ResponseFormat = Annotated[
 def grammar(response_format: ResponseFormat | None) -> str | None:
     """Return the grammar of the answer, as llguidance reads it; None: free text.
 
-    Keywords have a grammar each, see `VocabularyFormat.next_keyword`.
+    Keywords have a grammar each, see `worker/sampling/keywords.py`.
     """
     match response_format:
         case JSONObjectFormat():

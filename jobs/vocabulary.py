@@ -82,17 +82,17 @@ def keyword_paths(text: str, words: Sequence[str]) -> list[str]:
     return [entry_of.get(word, word) for word in keywords_in(text)]
 
 
-def keyword_grammar(words: Iterable[str], used: Collection[str], *, is_last: bool) -> str:
-    """Return the grammar of the next keyword of an answer, with the comma after it.
+def keyword_grammar(words: Iterable[str], *, is_first: bool, is_last: bool) -> str:
+    """Return the grammar of one keyword of an answer, with the comma after it.
 
     A keyword after another begins with a space. The comma ends the grammar: the keyword after it may not be the same, which a
     grammar of the whole list could not say.
 
     Args:
         words: the entries.
-        used: the keywords of the answer so far, fewer than all.
+        is_first: no keyword stands before.
         is_last: no comma may follow.
     """
-    left = dict.fromkeys(word for entry in words if (word := keyword_of(entry)) not in used)
-    start = ('" " ' if used else "") + "WORD" + ("" if is_last or len(left) == 1 else ' ","?')
-    return f"start: {start}\nWORD: " + " | ".join(json.dumps(word, ensure_ascii=False) for word in left)
+    start = ("" if is_first else '" " ') + "WORD" + ("" if is_last else ' ","?')
+    keywords = dict.fromkeys(map(keyword_of, words))
+    return f"start: {start}\nWORD: " + " | ".join(json.dumps(word, ensure_ascii=False) for word in keywords)

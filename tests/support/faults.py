@@ -11,7 +11,7 @@ import numpy as np
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel
-from worker.sampling.grammar import Constraint
+from worker.sampling.constraint import Constraint
 
 
 class BreakingModel:

@@ -13,7 +13,7 @@ import mlx.core as mx
 from worker.engine.sequences import LiveSequence
 from worker.models import kv_cache
 from worker.models.kv_cache import Caches
-from worker.sampling.grammar import Constraint
+from worker.sampling.constraint import Constraint
 from worker.sampling.sampler import Sampler
 from worker.sampling.tokens import Sampled, Token
 

@@ -23,7 +23,7 @@ from worker.models.reference import Reference
 from worker.models.text.prompt_limits import check_prompt_tokens, count_image_tokens
 from worker.models.text.thinking_model import ThinkingModel
 from worker.models.vision_tower import ImageFeatures
-from worker.sampling.grammar import Constraint
+from worker.sampling.constraint import Constraint
 
 
 class Backend(Protocol):

@@ -19,7 +19,8 @@ from worker.models.text.control_tokens import ControlTokens, ShieldedPrompt
 from worker.models.text.prompt_limits import check_control_tokens, refuse_long_text, within_context
 from worker.models.text.thinking_model import ThinkingModel
 from worker.models.text.thoughts import ThoughtMarks
-from worker.sampling.grammar import Constraint, Grammars
+from worker.sampling.constraint import Constraint
+from worker.sampling.grammar import Grammars
 
 #: Sequences of one prefill group at most, for models whose caches can be padded.
 _LARGEST_GROUP = 64

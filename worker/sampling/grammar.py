@@ -7,19 +7,17 @@ A mask takes tens of microseconds once the tokenizer has been converted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from functools import cached_property
+from collections import defaultdict
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from jobs.errors import EngineError, ModelError
+from jobs.errors import ModelError
 from jobs.response_format import ResponseFormat, VocabularyFormat, grammar
-from jobs.vocabulary import SEPARATOR
+from worker.sampling.constraint import Constraint
+from worker.sampling.keywords import KeywordConstraint, Keywords
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLTokenizer
 
 
 class Grammars:
@@ -34,6 +32,8 @@ class Grammars:
         self._vocabulary = vocabulary
         self._eos = frozenset(token for token in eos if token < vocabulary)
         self._lock = threading.Lock()
+        # Every job of a folder asks for the same keywords.
+        self._keywords = lru_cache(maxsize=8)(self._make_keywords)
 
     def constraint(self, response_format: ResponseFormat | None) -> Constraint | None:
         """Return a new constraint at the beginning of an answer; None: the answer is free text.
@@ -43,13 +43,26 @@ class Grammars:
             EngineError: llguidance refuses the grammar.
         """
         if isinstance(response_format, VocabularyFormat):
-            return KeywordConstraint(self._tokenizer_for_grammars(), response_format, self._vocabulary, self._eos)
+            return KeywordConstraint(self._keywords(response_format), self._vocabulary, self._eos)
         text = grammar(response_format)
         if text is None:
             return None
         from llguidance import LLMatcher
 
         return Constraint(LLMatcher(self._tokenizer_for_grammars(), text, log_level=0), self._vocabulary, self._eos)
+
+    def _make_keywords(self, vocabulary_format: VocabularyFormat) -> Keywords:
+        known = self._tokenizer_for_grammars()
+        with self._lock:
+            return Keywords(known, self._tokens_by_bytes, vocabulary_format)
+
+    @cached_property
+    def _tokens_by_bytes(self) -> dict[bytes, list[int]]:
+        known = self._known_tokenizer
+        tokens: defaultdict[bytes, list[int]] = defaultdict(list)
+        for token in range(known.vocab_size):
+            tokens[known.decode_bytes([token])].append(token)
+        return dict(tokens)
 
     def _tokenizer_for_grammars(self) -> LLTokenizer:
         with self._lock:
@@ -77,90 +90,3 @@ class Grammars:
             )
         width = max(self._vocabulary, len(tokenizer))
         return from_tokenizer(tokenizer, width, sorted(self._eos), LLTokenizer.json_slices())
-
-
-class Constraint:
-    """The state of one answer in its grammar."""
-
-    def __init__(self, matcher: LLMatcher, vocabulary: int, eos: frozenset[int]) -> None:
-        self._matcher = matcher
-        self._vocabulary = vocabulary
-        self._eos = eos
-        self._check("cannot be begun")
-
-    @property
-    def finished(self) -> bool:
-        """Whether the answer is complete, so that only the end of the answer may follow."""
-        return self._matcher.is_stopped()
-
-    def allowed(self) -> NDArray[np.bool_]:
-        """Return the mask (vocabulary,) of the tokens that may come next. After a complete answer only the ids of `eos` may.
-
-        Raises EngineError if the grammar has become too complex to be followed.
-        """
-        if self.finished:
-            mask = np.zeros(self._vocabulary, dtype=bool)
-            mask[list(self._eos)] = True
-            return mask
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        self._check("cannot be followed")
-        return np.unpackbits(bits, bitorder="little", count=self._vocabulary).view(bool)
-
-    def accept(self, token: int) -> None:
-        """Advance by a token. The end of a complete answer may be repeated.
-
-        Raises EngineError if the grammar does not allow the token.
-        """
-        if self.finished:
-            if token not in self._eos:
-                raise EngineError(f"The answer is complete by its grammar: token {token} cannot follow.")
-            return
-        if not 0 <= token < self._vocabulary:
-            raise EngineError(f"There is no token {token} in a vocabulary of {self._vocabulary}.")
-        self._matcher.consume_token(token)
-        self._check(f"does not allow token {token} here")
-
-    def accept_all(self, tokens: Iterable[int]) -> None:
-        """Advance by the tokens of an answer that is taken up again."""
-        for token in tokens:
-            self.accept(token)
-
-    def _check(self, trouble: str) -> None:
-        if self._matcher.is_error():
-            # The first line is the reason; the parser's state follows, with all generated text.
-            reason = self._matcher.get_error().partition("\n")[0]
-            raise EngineError(f"The grammar of the answer {trouble}: {reason}.")
-
-
-class KeywordConstraint(Constraint):
-    """The state of an answer that is a list of keywords of a vocabulary, each once."""
-
-    def __init__(
-        self, tokenizer: LLTokenizer, vocabulary_format: VocabularyFormat, vocabulary: int, eos: frozenset[int]
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._format = vocabulary_format
-        self._used: list[str] = []
-        #: The tokens of the keyword that is being written.
-        self._tokens: list[int] = []
-        super().__init__(self._next_matcher(), vocabulary, eos)
-
-    def accept(self, token: int) -> None:
-        """See `Constraint`. After the comma behind a keyword, the next one may be any keyword that is not used yet."""
-        super().accept(token)
-        if token in self._eos:
-            return
-        self._tokens.append(token)
-        if not self._matcher.is_stopped():
-            return
-        text = self._tokenizer.decode_bytes(self._tokens).decode()
-        if text.endswith(SEPARATOR.rstrip()):
-            self._used.append(text.strip(SEPARATOR))
-            self._tokens = []
-            self._matcher = self._next_matcher()
-            self._check("cannot be continued")
-
-    def _next_matcher(self) -> LLMatcher:
-        from llguidance import LLMatcher
-
-        return LLMatcher(self._tokenizer, self._format.next_keyword(self._used), log_level=0)

@@ -20,7 +20,7 @@ import numpy as np
 
 from jobs.errors import EngineError
 from jobs.requests import Sampling
-from worker.sampling.grammar import Constraint
+from worker.sampling.constraint import Constraint
 from worker.sampling.penalties import Penalties
 from worker.sampling.tokens import Reported, Sampled
 

@@ -12,7 +12,8 @@ import pytest
 from jobs.errors import EngineError, ModelError
 from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, ResponseFormat, TextFormat
 from worker.models.loader import LoadedModel, load
-from worker.sampling.grammar import Constraint, Grammars
+from worker.sampling.constraint import Constraint
+from worker.sampling.grammar import Grammars
 
 #: A vocabulary wider than the tokenizers' 666: models pad their logits.
 VOCABULARY = 700

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.response_format import VocabularyFormat, is_followed
 from worker.models.loader import LoadedModel, load
-from worker.sampling.grammar import Constraint, Grammars
+from worker.sampling.constraint import Constraint
+from worker.sampling.grammar import Grammars
 
 VOCABULARY = 700
 #: Keywords that begin alike, that hold the marks of grammars, and that other keywords begin with.
