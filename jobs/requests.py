@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic import Field, field_validator, model_validator
 
 from jobs.request_defaults import MAX_TOKENS
-from jobs.response_format import Part, ResponseFormat, TextFormat
+from jobs.response_format import AnswerFormat, Part, TextFormat
 
 #: OpenAI's limit.
 MAX_STOPS = 4
@@ -142,13 +142,13 @@ class Request(Part):
     messages: list[Message] = Field(min_length=1)
     sampling: Sampling = Sampling()
     #: None: free text.
-    response_format: ResponseFormat | None = None
+    response_format: AnswerFormat | None = None
     #: Whether an answer to the same question about the same pixels may be given again.
     cache: bool = True
 
     @field_validator("response_format")
     @classmethod
-    def _make_text_the_default(cls, value: ResponseFormat | None) -> ResponseFormat | None:
+    def _make_text_the_default(cls, value: AnswerFormat | None) -> AnswerFormat | None:
         # Both ask the same, so both have the same digest.
         return None if isinstance(value, TextFormat) else value
 
@@ -178,7 +178,7 @@ class Request(Part):
         model: str,
         prompt: str,
         sampling: Sampling,
-        response_format: ResponseFormat | None = None,
+        response_format: AnswerFormat | None = None,
         cache: bool = True,
     ) -> Self:
         """Ask `prompt` about an image file with an absolute path, or about the image at an address."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import ResponseFormat, grammar
+from jobs.response_format import AnswerFormat, grammar
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -34,7 +34,7 @@ class Grammars:
         self._eos = frozenset(token for token in eos if token < vocabulary)
         self._lock = threading.Lock()
 
-    def constraint(self, response_format: ResponseFormat | None) -> Constraint | None:
+    def constraint(self, response_format: AnswerFormat | None) -> Constraint | None:
         """Return a new constraint at the beginning of an answer; None: the answer is free text.
 
         Raises:
