@@ -32,8 +32,9 @@ class AnswerTable:
             sources: addresses of the images that get a row, in this order; further images follow.
         """
         self._columns = dict.fromkeys(columns)
-        self._answers: dict[str, dict[str, Any]] = {source: {} for source in sources}
-        self._errors: dict[str, dict[str, None]] = {}
+        #: By name and address of the image: uploads of one name may be different images.
+        self._answers: dict[tuple[str, str], dict[str, Any]] = {(source, source): {} for source in sources}
+        self._errors: dict[tuple[str, str], dict[str, None]] = {}
 
     @property
     def columns(self) -> list[str]:
@@ -42,8 +43,8 @@ class AnswerTable:
 
     def add(self, job: Job) -> None:
         """Take the answer or the error of a job that has ended."""
-        source = job.source or ""
-        row = self._answers.setdefault(source, {})
+        place = (job.source or "", job.parsed_request().images[0].url)
+        row = self._answers.setdefault(place, {})
         asked = job.parsed_question()
         if job.status == JobStatus.SUCCEEDED and job.text is not None:
             answers = flattened(json.loads(job.text)) if asked is None else {asked.name: asked.value(job.text)}
@@ -52,13 +53,13 @@ class AnswerTable:
             return
         reason = "cancelled" if job.status == JobStatus.CANCELLED else job.error_message or job.error_code or "unknown"
         # All questions about a broken image fail for one reason.
-        self._errors.setdefault(source, {})[reason] = None
+        self._errors.setdefault(place, {})[reason] = None
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows; a cell without an answer is None."""
-        for source, answers in self._answers.items():
-            error = "; ".join(self._errors.get(source, ())) or None
-            yield {PATH_COLUMN: path_cell(source), **dict.fromkeys(self._columns), **answers, ERROR_COLUMN: error}
+        for place, answers in self._answers.items():
+            error = "; ".join(self._errors.get(place, ())) or None
+            yield {PATH_COLUMN: path_cell(place[0]), **dict.fromkeys(self._columns), **answers, ERROR_COLUMN: error}
 
     def lines(self, table_format: str) -> Iterator[str]:
         """Yield the lines of the table as `csv` or `jsonl`."""
