@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.response_format import Part, RegexFormat
 from jobs.safe_text import UNSHOWN
@@ -67,6 +67,12 @@ class TypedQuestion(Part):
                 f"'{kind}' is not a type. The types are {', '.join(TYPES)}, or words to choose from, such as photo|drawing."
             )
         return "|".join(dict.fromkeys(choice.strip() for choice in choices))
+
+    @model_validator(mode="after")
+    def _can_be_followed(self) -> Self:
+        # Refused here, before anything is queued: the grammar checks itself.
+        self.response_format  # noqa: B018
+        return self
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from jobs.creation.question import Question, answer_job, copy_of
 from jobs.options.typed_question import TypedQuestion, Value, check_names
+from jobs.requests import Sampling
 from jobs.response_format import is_followed
+from jobs.store.tables import Batch
 
 
 @pytest.mark.parametrize(
@@ -80,3 +85,11 @@ def test_special_characters_of_a_choice_are_themselves() -> None:
     question = TypedQuestion(name="a", question="What?", type="a.b|c")
     assert not is_followed(question.response_format, "axb")
     assert question.prompt == "What? Answer with one of: a.b, c."
+
+
+def test_a_question_survives_a_retry() -> None:
+    """The copy of a failed job fills the same cell."""
+    batch = Batch(description="", model="demo")
+    asked = Question("demo", "", Sampling()).of_column(TypedQuestion.parse("n=How many?:int"))
+    job = answer_job(Path("/a.png"), asked, batch)
+    assert copy_of(job, batch, None).parsed_question() == TypedQuestion(name="n", question="How many?", type="int")
