@@ -18,8 +18,10 @@ from jobs.safe_text import safe_text
 #: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
+    "ask": ("cli.commands.ask", "Answer a question about images, or many questions about folders."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
+    "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
     "review": ("cli.commands.review", "Go through answers that look wrong, one by one."),
     "cache": ("cli.commands.cache", "Show or clear the result cache."),

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic import Field, field_validator, model_validator
 
 from jobs.request_defaults import MAX_TOKENS
-from jobs.response_format import Part, ResponseFormat, TextFormat
+from jobs.response_format import AnswerFormat, Part, TextFormat
 
 #: OpenAI's limit.
 MAX_STOPS = 4
@@ -145,7 +145,7 @@ class Request(Part):
     messages: list[Message] = Field(min_length=1)
     sampling: Sampling = Sampling()
     #: None: free text.
-    response_format: ResponseFormat | None = None
+    response_format: AnswerFormat | None = None
     #: Whether an answer to the same question about the same pixels may be given again.
     cache: bool = True
     #: Maximum pixels of each image; None: as the worker's settings say.
@@ -155,7 +155,7 @@ class Request(Part):
 
     @field_validator("response_format")
     @classmethod
-    def _make_text_the_default(cls, value: ResponseFormat | None) -> ResponseFormat | None:
+    def _make_text_the_default(cls, value: AnswerFormat | None) -> AnswerFormat | None:
         # Both ask the same, so both have the same digest.
         return None if isinstance(value, TextFormat) else value
 
@@ -184,7 +184,7 @@ class Request(Part):
         model: str,
         prompt: str,
         sampling: Sampling,
-        response_format: ResponseFormat | None = None,
+        response_format: AnswerFormat | None = None,
         system: str | None = None,
         detail: Literal["auto", "low", "high"] = "auto",
         **others: Any,

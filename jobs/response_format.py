@@ -108,12 +108,33 @@ class VocabularyFormat(Part):
         return keywords_in(text) == known_keywords(text, self.words, self.max_keywords)
 
 
+class RegexFormat(Part):
+    """Words that a regular expression describes, whole and without quotes: the typed answers of a table of questions."""
+
+    type: Literal["regex"] = "regex"
+    regex: str = Field(min_length=1, max_length=MAX_SCHEMA_BYTES)
+
+    @field_validator("regex")
+    @classmethod
+    def _can_be_followed(cls, regex: str) -> str:
+        from llguidance import LLMatcher
+
+        if reason := LLMatcher.validate_grammar(_regex_grammar(regex)):
+            raise ValueError(f"The regular expression cannot be followed: {' '.join(reason.split())}.")
+        return regex
+
+
+#: A format that a client may ask for.
 ResponseFormat = Annotated[
     TextFormat | JSONObjectFormat | JSONSchemaFormat | VocabularyFormat, Field(discriminator="type")
 ]
+#: A format of a stored request.
+AnswerFormat = Annotated[
+    TextFormat | JSONObjectFormat | JSONSchemaFormat | VocabularyFormat | RegexFormat, Field(discriminator="type")
+]
 
 
-def grammar(response_format: ResponseFormat | None) -> str | None:
+def grammar(response_format: AnswerFormat | None) -> str | None:
     """Return the grammar of the answer, as llguidance reads it; None: free text.
 
     Keywords have a grammar each, see `worker/sampling/keywords.py`.
@@ -123,21 +144,24 @@ def grammar(response_format: ResponseFormat | None) -> str | None:
             return _grammar_of('{"type":"object"}')
         case JSONSchemaFormat():
             return _grammar_of(_as_text(response_format.json_schema.effective))
+        case RegexFormat():
+            return _regex_grammar(response_format.regex)
         case _:
             return None
 
 
-def is_followed(response_format: ResponseFormat | None, text: str) -> bool:
+def is_followed(response_format: AnswerFormat | None, text: str) -> bool:
     """Check whether an answer is complete and has the format that was asked for. Free text always has."""
     if isinstance(response_format, VocabularyFormat):
         return response_format.is_followed(text)
     made = grammar(response_format)
     if made is None:
         return True
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
+    if not isinstance(response_format, RegexFormat):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return False
     matcher, answer = _byte_matcher(made), list(text.encode(errors="surrogatepass"))
     return matcher.try_consume_tokens(answer) == len(answer) and matcher.is_accepting()
 
@@ -189,6 +213,12 @@ def _grammar_of(schema: str) -> str:
             f"The schema cannot be followed: {' '.join(reason.split())}. Leave that part out, or ask for it in the prompt."
         )
     return made
+
+
+def _regex_grammar(regex: str) -> str:
+    from llguidance import LLMatcher
+
+    return LLMatcher.grammar_from_regex(regex)
 
 
 def _dead_end(made: str) -> str:

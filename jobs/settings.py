@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     #: Answer a question that was asked before, about the same pixels and with the same settings, from the database.
     cache: bool = True
 
+    #: Seconds for which the worker that `captionq ask` started stays after its last job, so that the next question finds the
+    #: model loaded.
+    ask_linger: float = Field(default=300.0, ge=1)
+
     #: Private networks (`192.168.1.0/24`) that images may be downloaded from and webhooks sent to, also without TLS. Every other
     #: address has to be public, and https.
     allowed_networks: tuple[IPvAnyNetwork, ...] = ()

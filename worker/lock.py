@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import IO
 
 from jobs.errors import AlreadyRunningError
@@ -17,6 +19,34 @@ from jobs.settings import Settings
 CHECK_SECONDS = 0.2
 
 
+class WorkerOwner(StrEnum):
+    """The command that a worker belongs to, and that ends it."""
+
+    TERMINAL = "captionq work"
+    #: `captionq caption` or `captionq serve`: the worker ends with the command that started it.
+    RUN = "another command of captionq"
+    #: No command: `captionq ask` left the worker behind, and it ends by itself when it is idle.
+    NOBODY = "captionq ask"
+
+
+@dataclass(frozen=True)
+class RunningWorker:
+    """A live worker of a data folder."""
+
+    pid: int
+    owner: WorkerOwner
+
+
+def running_worker(settings: Settings) -> RunningWorker | None:
+    """Return the worker that runs for this data folder; None: none runs."""
+    if not is_running(settings):
+        return None
+    words = settings.worker_lock.read_text().splitlines()
+    if len(words) < 2:  # the worker is just writing the file, or an older version runs
+        return RunningWorker(int(words[0]) if words else 0, WorkerOwner.TERMINAL)
+    return RunningWorker(int(words[0]), WorkerOwner(words[1]))
+
+
 def is_running(settings: Settings) -> bool:
     """Whether a worker runs for this data folder."""
     settings.make_folders()
@@ -25,7 +55,7 @@ def is_running(settings: Settings) -> bool:
 
 
 @contextmanager
-def worker_lock(settings: Settings) -> Iterator[None]:
+def worker_lock(settings: Settings, owner: WorkerOwner = WorkerOwner.TERMINAL) -> Iterator[None]:
     """Hold the lock during the block, a worker's life. The system releases it even after kill −9. Raises AlreadyRunningError."""
     settings.make_folders()
     with settings.worker_lock.open("a+") as lock:
@@ -35,14 +65,14 @@ def worker_lock(settings: Settings) -> Iterator[None]:
             if not try_lock(lock, fcntl.LOCK_EX):
                 raise _already_running(lock, settings)
         lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
+        lock.write(f"{os.getpid()}\n{owner}\n")
         lock.flush()
         yield
 
 
 def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
     lock.seek(0)
-    pid = lock.read().strip() or "unknown"
+    pid = lock.readline().strip() or "unknown"
     return AlreadyRunningError(
         f"A worker (PID {pid}) is already running for {settings.data_dir}; only one is allowed. "
         "Stop it, or set CAPTIONQ_DATA_DIR to another folder."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import signal
@@ -23,7 +24,7 @@ from jobs.store.result_cache import ResultCache
 from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
 from worker.dispatch.metal_worker import MetalWorker
-from worker.lock import worker_lock
+from worker.lock import WorkerOwner, worker_lock
 from worker.native_stderr import native_stderr_to_log
 from worker.pipeline.pipeline import Pipeline
 
@@ -38,13 +39,14 @@ SWITCH_INTERVAL = 0.0005
 LAST_RESORT = 5.0
 
 
-def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> None:
+def run(settings: Settings, *, until_eof: bool = False, burst: bool = False, linger: float | None = None) -> None:
     """Run jobs until a signal stops the worker.
 
     Args:
         settings: The settings, of which the data folder decides the lock.
         until_eof: Stop when the standard input closes, that is, when the process that started the worker ends.
         burst: Stop when the lanes are empty.
+        linger: Stop when the lanes have been empty for this many seconds.
 
     Raises:
         AlreadyRunningError: A worker is running for this data folder.
@@ -53,13 +55,14 @@ def run(settings: Settings, *, until_eof: bool = False, burst: bool = False) -> 
     """
     settings.make_folders()
     sys.setswitchinterval(SWITCH_INTERVAL)
-    with worker_lock(settings), native_stderr_to_log():
+    owner = WorkerOwner.RUN if until_eof else WorkerOwner.TERMINAL if linger is None else WorkerOwner.NOBODY
+    with worker_lock(settings, owner), native_stderr_to_log():
         if until_eof:
             threading.Thread(target=_stop_at_eof, args=(settings,), name="owner", daemon=True).start()
         store = Store(settings)
         pipeline = Pipeline(settings, ResultCache(store.engine).find if settings.cache else None)
         try:
-            _work(settings, store, pipeline, burst=burst)
+            _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
             pipeline.close()
             store.close()
@@ -78,7 +81,7 @@ def worker_name(settings: Settings) -> str:
     return name
 
 
-def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) -> None:
+def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool, linger: int | None) -> None:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     while True:
@@ -90,7 +93,7 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
             # Jobs that a later turn finds running were left by this process, which did not die.
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
-            worker.work(burst=burst, logging_level=None)
+            worker.work(burst=burst, logging_level=None, max_idle_time=linger)
         except (RedisError, DBAPIError) as error:
             crash = error
         finally:
@@ -99,7 +102,7 @@ def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool) 
         if (crash := worker.crash or crash) is not None:
             _survive(crash, settings)
             pipeline.clear()
-        if worker.stopping or (burst and crash is None):
+        if worker.stopping or ((burst or linger is not None) and crash is None):
             return
         time.sleep(AWAY_PAUSE)
 

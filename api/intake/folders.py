@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -20,7 +21,7 @@ from jobs.creation.create import JOBS_A_TRANSACTION, Created
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
-from jobs.creation.question import Question, job_about
+from jobs.creation.question import Question, answer_job, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.blobs import blob_address, put_image_file
 from jobs.images.exclusions import Exclusions
@@ -47,7 +48,7 @@ class FolderIntake:
         check_sees(info)
         self._options = options
         self._resources = resources
-        self._question: Question = options.question(info.name)
+        self._questions: list[Question] = options.asked(info.name)
         self._key = scoped_key(idempotency_key, caller, BatchKind.FOLDER)
 
     def queue_path(self, body: FolderBody) -> Created:
@@ -62,13 +63,21 @@ class FolderIntake:
         hooks = self._hooks(batch)
         roots = self._resources.settings.served_roots
         images = find_images([real], recursive=body.recursive, roots=roots, exclude=exclude)
+        allowed = served_roots(self._resources)
+        if body.questions:
+            return self._queue_table(batch, list(images), allowed, hooks)
         found = list(plan_images(images, body, store=self._resources.store, named=[real]))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
         check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
-        allowed = served_roots(self._resources)
-        return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, allowed), hooks)
+        return self._made(batch, wanted, lambda one: job_about(one, self._questions[0], batch, allowed), hooks)
+
+    def _queue_table(self, batch: Batch, images: Sequence[Path], roots: str, hooks: Sequence[Webhook]) -> Created:
+        """Queue all questions about each image. Raises LaneFullError."""
+        cells = list(product(images, self._questions))
+        self._check_room(len(cells))
+        return self._made(batch, cells, lambda cell: answer_job(cell[0], cell[1], batch, roots=roots), hooks)
 
     def queue_uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
         """Queue every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""
@@ -81,8 +90,14 @@ class FolderIntake:
         if (earlier := self._earlier(batch)) is not None:
             return earlier
         hooks = self._hooks(batch)
-        self._check_room(len(images))
-        return self._made(batch, images, lambda image: self._job(batch, image), hooks)
+        cells = list(product(images, self._questions))
+        self._check_room(len(cells))
+        return self._made(
+            batch,
+            cells,
+            lambda cell: answer_job(blob_address(cell[0].sha256), cell[1], batch, name=cell[0].name),
+            hooks,
+        )
 
     def _earlier(self, batch: Batch) -> Created | None:
         """Return the batch that was made earlier with the same key, whether the lane has room or not."""
@@ -101,7 +116,7 @@ class FolderIntake:
             description=description,
             kind=BatchKind.FOLDER,
             complete=False,
-            model=self._question.model,
+            model=self._questions[0].model,
             idempotency_key=self._key,
             digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest(),
         )
@@ -124,17 +139,6 @@ class FolderIntake:
             sha256, size = put_image_file(file, settings)
             stored.append(UnpackedImage(clean_label(name), sha256, size))
         return stored
-
-    def _job(self, batch: Batch, image: UnpackedImage) -> Job:
-        request = self._question.about(blob_address(image.sha256))
-        return Job(
-            batch_id=batch.id,
-            lane=Lane.BULK,
-            model=request.model,
-            request=request.model_dump_json(),
-            digest=request.digest,
-            source=image.name,
-        )
 
 
 def _exists(path: Path) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.runtime.resources import Resources
 from api.schemas.numbers import Seed, Whole
@@ -12,6 +13,8 @@ from api.schemas.wire import Wire
 from jobs.creation.question import Question
 from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
+from jobs.options.delivery import DeliveryOptions
+from jobs.options.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
 from jobs.request_defaults import MAX_TOKENS
 from jobs.response_format import ResponseFormat
 from jobs.store.progress import progress_of
@@ -25,17 +28,39 @@ class FolderOptions(QuestionOptions, Wire):
     max_tokens: Whole = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
     seed: Seed = Field(default=None, description="Make varied answers repeatable.")
     response_format: ResponseFormat | None = None
+    questions: tuple[TypedQuestion, ...] = Field(
+        default=(),
+        max_length=MAX_QUESTIONS,
+        description="A table of questions in place of texts: each is asked about every image, and has a column of the results",
+    )
     webhook: str | None = Field(
         default=None, max_length=2048, description="URL that is sent the folder when all of it has ended"
     )
 
-    def question(self, model: str) -> Question:
-        """Return the question for this model."""
-        return Question.of(self, model, self.response_format)
+    @model_validator(mode="after")
+    def _check_questions(self) -> Self:
+        if not self.questions:
+            return self
+        if self.prompt is not None or self.preset is not None or self.response_format is not None:
+            raise PydanticCustomError(
+                "invalid_request_error",
+                "questions take the place of prompt, preset and response_format: leave these out.",
+            )
+        if DeliveryOptions.of(self if isinstance(self, DeliveryOptions) else None) != DeliveryOptions():
+            raise PydanticCustomError(
+                "invalid_request_error", "questions write no text files: leave out the options for texts and outputs."
+            )
+        check_names(self.questions)
+        return self
+
+    def asked(self, model: str) -> list[Question]:
+        """Return the questions about each image for this model: the one of the texts, or those of the table."""
+        question = Question.of(self, model, self.response_format)
+        return [question.of_column(column) for column in self.questions] or [question]
 
 
 class FolderBody(CaptionOptions, FolderOptions):
-    """A folder below a served one (--allow-root). Each image gets a text file beside it."""
+    """A folder below a served one (--allow-root). Each image gets a text file beside it, unless there are `questions`."""
 
     path: str = Field(min_length=1, max_length=4096, description="Absolute path of the folder")
 

@@ -5,62 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from api.schemas.chat_response import COMPLETION_PREFIX, logprobs_of, usage_of
-from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
+from jobs.queue.growing_text import GrowingText
 from jobs.store.tables import Job
-
-
-class DivergedError(CaptionqError):
-    """The worker restarted, and its second answer differs from the text already sent. Ask again, or set a seed."""
-
-    code = "restarted"
-    status = 502
-
-
-class _GrowingText:
-    """Text that grows in a client's hands, while several attempts may generate it."""
-
-    def __init__(self) -> None:
-        self.sent = ""
-        self.attempt = 0
-        #: The text of the running attempt so far.
-        self._text = ""
-        #: Whether a part of this attempt's text was lost: the rest comes with the row.
-        self._has_gap = False
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether the client has exactly this attempt's text."""
-        return self._text == self.sent
-
-    def add(self, text: str, at: int, attempt: int) -> bool:
-        """Add a piece of an attempt's text. Returns False for a piece that came before, or after a gap."""
-        if attempt > self.attempt:
-            # The text is the same again, unless it is sampled without a seed.
-            self.attempt, self._text, self._has_gap = attempt, "", False
-        if attempt < self.attempt or self._has_gap or at < len(self._text):
-            # Events may come twice.
-            return False
-        if at > len(self._text):
-            self._has_gap = True
-            return False
-        self._text += text
-        return True
-
-    def complete(self, text: str) -> None:
-        """Take the whole text of the row. Raises DivergedError."""
-        if not text.startswith(self.sent):
-            raise DivergedError
-        self._text = text
-
-    def take(self) -> str:
-        """Return the text that is new to the client. Raises DivergedError."""
-        shorter = min(len(self._text), len(self.sent))
-        if self._text[:shorter] != self.sent[:shorter]:
-            raise DivergedError
-        new = self._text[len(self.sent) :]
-        self.sent += new
-        return new
 
 
 class Chunks:
@@ -74,8 +21,8 @@ class Chunks:
             "model": public_name(job.model),
         }
         self._with_usage = with_usage
-        self._thoughts = _GrowingText()
-        self._text = _GrowingText()
+        self._thoughts = GrowingText()
+        self._text = GrowingText()
         self._sent_logprobs = 0
         self._logprobs: list[Any] = []
 

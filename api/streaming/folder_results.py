@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +18,8 @@ from api.schemas.folder import folder_object
 from api.schemas.job import error_of, source_name
 from api.streaming.job_follower import HEARTBEAT
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
-from jobs.captions.spreadsheet_cells import text_cell
+from jobs.captions.answer_table import AnswerTable
+from jobs.captions.csv_cells import csv_line
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 
@@ -58,6 +57,7 @@ def result_of(job: Job, batch: Batch) -> dict[str, Any]:
         "cached": job.cached,
         "usage": usage_of(job).model_dump() if job.status == JobStatus.SUCCEEDED else None,
         "error": None if error is None else error.model_dump(),
+        **_cell_of(job),
     }
 
 
@@ -68,8 +68,15 @@ def json_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 
 def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
-    """Yield the same results as a table with a heading."""
-    yield _row(dict(zip(COLUMNS, COLUMNS, strict=True)))
+    """Yield the same results as a table with a heading. Questions have a row for each image, and a column for each question."""
+    first = store.jobs(batch_id=batch.id, limit=1)
+    if first and first[0].question is not None:
+        table = AnswerTable([])
+        for job in chain.from_iterable(store.ended_pages(batch.id)):
+            table.add(job)
+        yield from table.lines("csv")
+        return
+    yield csv_line(COLUMNS)
     for job in chain.from_iterable(store.ended_pages(batch.id)):
         result = result_of(job, batch)
         usage, error = result["usage"] or {}, result["error"] or {}
@@ -102,9 +109,14 @@ def _folder_of(batch: Batch) -> Path | None:
     return Path(batch.description).resolve() if batch.description.startswith("/") else None
 
 
+def _cell_of(job: Job) -> dict[str, Any]:
+    """Return the name of the question of a table that the job answers, and the answer in its type."""
+    question = job.parsed_question()
+    if question is None:
+        return {}
+    answered = job.status == JobStatus.SUCCEEDED and job.text is not None
+    return {"question": question.name, "value": question.value(job.text or "") if answered else None}
+
+
 def _row(values: dict[str, Any]) -> str:
-    line = io.StringIO()
-    csv.DictWriter(line, COLUMNS, extrasaction="ignore").writerow(
-        {name: text_cell(one) for name, one in values.items()}
-    )
-    return line.getvalue()
+    return csv_line(values.get(column) for column in COLUMNS)

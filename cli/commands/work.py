@@ -16,7 +16,15 @@ import click
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Exit when the standard input closes.")
-def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json: bool, until_eof: bool) -> None:
+@click.option("--linger", type=float, hidden=True, help="Exit after this many seconds without a job.")
+def work(
+    burst: bool,
+    memory_budget: str | None,
+    pin: tuple[str, ...],
+    log_json: bool,
+    until_eof: bool,
+    linger: float | None,
+) -> None:
     """Run the worker until Ctrl-C.
 
     The worker takes jobs from the queue and generates their texts. One worker per data folder. Jobs that were running when
@@ -36,5 +44,5 @@ def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json:
     if until_eof:
         # The run that started this worker has ended, and its shell waits: running jobs go back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})
-    set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof)
-    run(settings, until_eof=until_eof, burst=burst)
+    set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof or linger is not None)
+    run(settings, until_eof=until_eof, burst=burst, linger=linger)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
+from cli.runs.model_check import check_model
 from cli.runs.sample import SampleOptions, parts
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
@@ -24,7 +25,6 @@ from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
 from jobs.images.exclusions import Exclusions
 from jobs.images.folder_walk import find_images
-from jobs.models.model_info import check_sees, describe
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.queue.events import read
@@ -32,7 +32,6 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running
-from worker.models.download import fetch
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
@@ -81,7 +80,7 @@ class CaptionRun:
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
-        self._check_model()
+        check_model(self._question.model, self._report.note)
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             wanted, skipped = self._find(paths, store)
@@ -102,15 +101,6 @@ class CaptionRun:
         report = self._report
         wrong = report.failed or report.refused or (self._strict and report.doubtful)
         return SOME_FAILED if wrong else ALL_CAPTIONED
-
-    def _check_model(self) -> None:
-        """Refuse a model that cannot see before anything is queued; download a missing one here, with visible progress."""
-        model = describe(self._question.model)
-        check_sees(model)
-        if model.path is None:
-            fetch(model.name)
-        if model.name == "demo":
-            self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
     def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []

@@ -16,16 +16,28 @@ from worker.lock import is_running
 
 #: Seconds between two checks of the services.
 CHECK_EVERY = 1.0
+#: Seconds between two looks for the broker of a worker that starts.
+BROKER_CHECK_PAUSE = 0.02
 
 
 class Services:
     """The broker and the worker of a run, started again when they end."""
 
-    def __init__(self, settings: Settings, *, with_worker: bool = True, worker_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        with_worker: bool = True,
+        worker_options: Sequence[str] = (),
+        lingers: bool = False,
+    ) -> None:
+        """Find or start the broker. `lingers`: the worker that the run starts outlives the run, and so does its broker."""
         self._settings = settings
         self._with_worker = with_worker
+        self._worker = WorkerProcess(settings, worker_options, lingers=lingers)
+        if lingers:
+            self._await_broker_of_worker()
         self._broker = broker.find_or_start(settings)
-        self._worker = WorkerProcess(settings, worker_options)
         self._checked = 0.0
         self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
@@ -35,14 +47,21 @@ class Services:
     def connection(self) -> Redis:
         return self._broker.connection
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the broker does not answer."""
+        try:
+            self.connection.ping()
+        except RedisError:
+            return True
+        return False
+
     def ensure(self) -> None:
         """Start broker and worker again if they ended. Raises BrokerError, or WorkerError if the worker dies again and again."""
         if time.monotonic() - self._checked < CHECK_EVERY:
             return
         self._checked = time.monotonic()
-        try:
-            self.connection.ping()
-        except RedisError:
+        if self.is_away:
             self._broker.stop()
             self._broker = broker.find_or_start(self._settings)
         if not self._with_worker or time.monotonic() < self._rests_until or self._worker.is_running:
@@ -51,6 +70,13 @@ class Services:
         self.own_worker = not is_running(self._settings)
         if self.own_worker:
             self._worker.start()
+
+    def _await_broker_of_worker(self) -> None:
+        """Start the worker if none runs, and wait for the broker that it brings. Raises WorkerError."""
+        while broker.find(self._settings) is None:
+            if not self._worker.is_running and not is_running(self._settings):
+                self._worker.start()
+            time.sleep(BROKER_CHECK_PAUSE)
 
     def progressed(self) -> None:
         """Note that a job was finished: the worker is healthy."""
@@ -72,9 +98,9 @@ class Services:
 
 
 @contextmanager
-def services(settings: Settings) -> Iterator[Services]:
-    """Provide the services for the length of a `with` block."""
-    running = Services(settings)
+def services(settings: Settings, *, lingers: bool = False) -> Iterator[Services]:
+    """Provide the services for the length of a `with` block. `lingers`: see `Services`."""
+    running = Services(settings, lingers=lingers)
     try:
         yield running
     finally:

@@ -22,7 +22,9 @@ STOP_SECONDS = 15.0
 class WorkerProcess:
     """The worker that a run starts, and starts again each time it dies, at most MAX_STARTS times in a row."""
 
-    def __init__(self, settings: Settings, options: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, options: Sequence[str], *, lingers: bool = False) -> None:
+        """`lingers`: the process outlives the run, and ends when it has been idle for the setting `ask_linger`."""
+        self._lingers = lingers
         self._settings = settings
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,15 +51,15 @@ class WorkerProcess:
         self._starts += 1
         self._started = time.monotonic()
         # -P: a folder named `cli` in the current directory must not be imported.
-        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work", "--until-eof"]
+        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work"]
+        command += ["--linger", str(self._settings.ask_linger)] if self._lingers else ["--until-eof"]
         command += self._options
+        stdin = subprocess.DEVNULL if self._lingers else subprocess.PIPE
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=output, start_new_session=True)
 
     def stop(self) -> None:
-        """End the process; kill it after STOP_SECONDS. Its unfinished jobs stay queued. May be called again."""
+        """End the process unless it lingers; kill it after STOP_SECONDS. Its unfinished jobs stay queued. May be called again."""
         if self._process is None or self._process.stdin is None:
             return
         self._process.stdin.close()

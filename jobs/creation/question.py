@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +12,10 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.errors import InvalidRequestError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.typed_question import TypedQuestion
 from jobs.options.weighted_prompts import WeightedPrompt, choose_prompt
 from jobs.requests import Request, Sampling
-from jobs.response_format import ResponseFormat
+from jobs.response_format import AnswerFormat
 from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
 
@@ -33,13 +34,19 @@ class Question:
     prompt: str | Sequence[WeightedPrompt]
     sampling: Sampling
     #: None: free text.
-    response_format: ResponseFormat | None = None
+    response_format: AnswerFormat | None = None
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     #: The other values of `Request.about_image`.
     others: Mapping[str, Any] = field(default_factory=dict)
+    #: The column that the answers fill; None: the answers belong to no table of questions.
+    column: TypedQuestion | None = None
+
+    def of_column(self, column: TypedQuestion) -> Self:
+        """Return the question of a table's column, asked with the same model and settings."""
+        return replace(self, prompt=column.prompt, response_format=column.response_format, column=column)
 
     @classmethod
-    def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
+    def of(cls, options: QuestionOptions, model: str, response_format: AnswerFormat | None) -> Self:
         """Make the question that the options of a run ask. Raises InvalidRequestError if they do not go together."""
         if response_format is not None and (options.vocabulary or options.max_words is not None):
             name = "vocabulary" if options.vocabulary else "max_words"
@@ -87,6 +94,29 @@ def job_about(pending: PendingImage, question: Question, batch: Batch, roots: st
     )
 
 
+def answer_job(
+    image: Path | str, question: Question, batch: Batch, *, name: str | None = None, roots: str | None = None
+) -> Job:
+    """Make the row of a question of a batch whose answer is written to no file beside the image.
+
+    Args:
+        image: the file, or the image's address.
+        name: the name to show for an address.
+        roots: see `Job.roots`.
+    """
+    request = question.about(image)
+    return Job(
+        batch_id=batch.id,
+        lane=Lane.BULK,
+        model=question.model,
+        request=request.model_dump_json(),
+        digest=request.digest,
+        source=name or (image if isinstance(image, str) else image.as_uri()),
+        question=None if question.column is None else question.column.model_dump_json(),
+        roots=roots,
+    )
+
+
 def digest_with(digest: str, delivery: str) -> str:
     """Return the digest of a request whose answer is delivered in another way than the default."""
     return hashlib.sha256(f"{digest} {delivery}".encode()).hexdigest()[:16]
@@ -97,7 +127,18 @@ def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
 
     `roots`: see `Job.roots`.
     """
-    copied = {"model", "request", "digest", "source", "output", "output_before", "delivery", "lane", "streamed"}
+    copied = {
+        "model",
+        "request",
+        "digest",
+        "source",
+        "output",
+        "output_before",
+        "delivery",
+        "lane",
+        "streamed",
+        "question",
+    }
     if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
         copied |= {field.name for field in fields(Result)}
     return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Strin
 from sqlmodel import Field, SQLModel
 
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.typed_question import TypedQuestion
 from jobs.requests import Request
 
 
@@ -110,6 +111,8 @@ class Job(SQLModel, table=True):
     previous_text: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     #: JSON of the `DeliveryOptions` that differ from the defaults; None: none does.
     delivery: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: The `TypedQuestion` as JSON, for a job that fills a cell of a table; None: the job belongs to no table.
+    question: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: Whether the job's events, tokens among them, are published as they happen.
     streamed: bool = False
     #: The folders below which the job's images may be read, as a JSON list; None: the folders that the worker allows.
@@ -166,6 +169,10 @@ class Job(SQLModel, table=True):
     def parsed_delivery(self) -> DeliveryOptions:
         """Return the options for the way from the answer to files."""
         return DeliveryOptions() if self.delivery is None else DeliveryOptions.model_validate_json(self.delivery)
+
+    def parsed_question(self) -> TypedQuestion | None:
+        """Return the question of a table that the job answers."""
+        return None if self.question is None else TypedQuestion.model_validate_json(self.question)
 
     def parsed_request(self) -> Request:
         """Return the request."""

@@ -192,6 +192,52 @@ def test_results_come_as_a_table(served: Served) -> None:
     assert {row["source"]: row["text"] for row in table} == shown
 
 
+def test_questions_make_a_table(served: Served) -> None:
+    """Each image has a row with its absolute path, each question a typed column; no text files are written."""
+    folder = root(served) / "asked"
+    save_scenes(folder, 4)
+    # Asked by itself, too, the model miscounts the shapes of this scene.
+    (folder / "scene-000.png").unlink()
+    (folder / "bad.png").write_bytes(b"this is no picture")
+    questions = [
+        {"name": "n", "question": "How many shapes are there?", "type": "int"},
+        {"name": "ground", "question": "What colour is the background?", "type": "white|black|gray"},
+    ]
+    made = ended(served, served.client.post("/v1/folders", json={"path": str(folder), "questions": questions}).json())
+    assert made["counts"]["total"] == 8
+    address = f"/v1/folders/{made['id']}/results"
+    table = list(csv.DictReader(io.StringIO(served.client.get(address, params={"format": "csv"}).text)))
+    found = {row["path"]: (row["n"], row["ground"]) for row in table}
+    right = {str(folder / f"scene-{at:03}.png"): drawn.scene for at, drawn in enumerate(draw_many(4)) if at}
+    assert found == {
+        **{path: (str(len(scene.shapes)), scene.ground) for path, scene in right.items()},
+        str(folder / "bad.png"): ("", ""),
+    }
+    assert [row["error"] for row in table if row["path"].endswith("bad.png")] == [
+        "bad.png is not a supported image, or is damaged."
+    ]
+    lines = [json.loads(line) for line in served.client.get(address).text.splitlines()]
+    assert {type(line["value"]) for line in lines if line["question"] == "n" and line["value"] is not None} == {int}
+    assert not list(folder.glob("*.txt"))
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"prompt": "What?"}, "questions take the place of prompt"),
+        ({"prefix": "x"}, "questions write no text files"),
+        ({"questions": [{"name": "n", "question": "?"}] * 2}, "Two questions have the name 'n'"),
+        ({"questions": [{"name": "n", "question": "?", "type": "integer"}]}, "'integer' is not a type"),
+    ],
+)
+def test_questions_that_cannot_make_a_table_are_refused(served: Served, more: dict[str, Any], reason: str) -> None:
+    """The error says what does not go together."""
+    body = {"path": str(root(served)), "questions": [{"name": "n", "question": "How many?"}], **more}
+    refused = served.client.post("/v1/folders", json=body)
+    assert refused.status_code in (400, 422)
+    assert reason in refused.json()["error"]["message"]
+
+
 def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Served) -> None:
     """Images that have a result are not retried."""
     files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(100))]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.streaming.chat_chunks import Chunks, DivergedError
+from api.streaming.chat_chunks import Chunks
+from jobs.queue.growing_text import DivergedError
 from jobs.store.tables import Job, JobStatus
 
 

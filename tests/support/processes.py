@@ -57,7 +57,7 @@ class Captionq:
 
     def worker_pid(self) -> int:
         """Return the process id of the worker that holds the lock."""
-        return int(self.settings.worker_lock.read_text())
+        return int(self.settings.worker_lock.read_text().split()[0])
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -98,7 +98,7 @@ class JobEvents:
             rows=rows,
             slots=slots,
             rates={lane: rate for lane, rate in rates.items() if rate is not None},
-            metrics=self.metrics.text(rows=rows, slots=slots),
+            metrics=self.metrics.text(rows=rows, slots=slots, encoded=self._pipeline.images_encoded),
         )
 
     def _publish(self, news: Sequence[Event]) -> None:

@@ -32,6 +32,12 @@ class Metrics:
         self._worker = worker
         self._rows = Gauge("batch_rows", "Rows that decode together.", labels, **of_worker)
         self._slots = Gauge("batch_slots", "Rows that may decode together.", labels, **of_worker)
+        self._encoded = Gauge(
+            "images_encoded",
+            "Images that the vision tower has encoded since the model was loaded.",
+            labels,
+            **of_worker,
+        )
         self._memory = Gauge("memory_bytes", "Memory that mlx holds.", [*labels, "kind"], **of_worker)
         self._jobs = Counter("jobs_ended", "Jobs that ended.", [*labels, "lane", "outcome"], **of_worker)
         self._tokens = Counter("tokens", "Tokens that went in and came out.", [*labels, "kind"], **of_worker)
@@ -65,10 +71,11 @@ class Metrics:
         """A job ended otherwise: `failed`, or `retried`."""
         self._jobs.labels(self._worker, lane, outcome).inc()
 
-    def text(self, *, rows: int, slots: int) -> str:
+    def text(self, *, rows: int, slots: int, encoded: int) -> str:
         """All of it in Prometheus' text format."""
         self._rows.labels(self._worker).set(rows)
         self._slots.labels(self._worker).set(slots)
+        self._encoded.labels(self._worker).set(encoded)
         self._memory.labels(self._worker, "active").set(mx.get_active_memory())
         self._memory.labels(self._worker, "cache").set(mx.get_cache_memory())
         self._memory.labels(self._worker, "peak").set(mx.get_peak_memory())

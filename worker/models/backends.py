@@ -47,6 +47,10 @@ class Backend(Protocol):
     #: The thoughts of its answers.
     thinking: ThinkingModel
 
+    @property
+    def images_encoded(self) -> int:
+        """Number of images that the vision tower has encoded since the model was loaded."""
+
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
         """Raise ContextLengthError if these texts have more than `limit` tokens. May run in any thread."""
 
@@ -135,6 +139,11 @@ class VisionBackend(CommonBackend):
         add_bos = self._chat_template.lacks_bos(prompt)
         return process(self._loaded, prompt, images, image_token=self._image_token, add_bos=add_bos)
 
+    @property
+    def images_encoded(self) -> int:
+        """See `Backend`."""
+        return self._embedding.vision.encoded
+
     def patches(self, prepared: Prepared) -> int:
         """See `Backend`. 0 for families whose images are encoded as the sequence is embedded."""
         vision = self._embedding.vision
@@ -185,6 +194,11 @@ class TextBackend(CommonBackend):
         ids = self._control_tokens.restore(ids, prompt)
         sampling = self._checked_sampling(request.sampling, len(ids), 0)
         return Prepared(ids, 0, sampling, response_format=request.response_format, thought=thought)
+
+    @property
+    def images_encoded(self) -> int:
+        """See `Backend`."""
+        return 0
 
     def patches(self, prepared: Prepared) -> int:
         """See `Backend`."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.requests import Sampling
-from jobs.response_format import ResponseFormat
+from jobs.response_format import AnswerFormat
 from worker.models.text.thoughts import ThoughtMarks
 
 
@@ -27,7 +27,7 @@ class Prepared:
     inputs: dict[str, Any] = field(default_factory=dict, repr=False)
     #: A key for each image, or one key for all images, equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
-    response_format: ResponseFormat | None = None
+    response_format: AnswerFormat | None = None
     #: The key in the result cache; None: the answer is not given again.
     cache_key: str | None = None
     #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.

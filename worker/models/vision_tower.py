@@ -41,6 +41,8 @@ class VisionTower:
         if getattr(model.config, "model_type", None) in GRID_TOWERS:
             self._merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", None)
         self._memory = _Memory(REMEMBERED_BYTES)
+        #: Images that the tower has encoded since the model was loaded.
+        self.encoded = 0
 
     def groups(self, prepared: Prepared) -> bool:
         """Whether the images of this sequence can be encoded together with those of other sequences."""
@@ -69,6 +71,7 @@ class VisionTower:
             return {}
         assert self._tower is not None
         assert self._merge is not None
+        self.encoded += len(new)
         grids = np.stack([grid for _, grid in new.values()])
         tokens = [int(grid.prod()) // self._merge**2 for grid in grids]
         patches = mx.array(np.concatenate([part for part, _ in new.values()]))
@@ -98,6 +101,7 @@ class VisionTower:
             known = list(self._memory.get(b"".join(prepared.image_keys)) or [])
         with self._tower.serving(known) as fresh:
             embedded = self._model.get_input_embeddings(tokens, inputs.pop("pixel_values"), mask=mask, **inputs)
+        self.encoded += 0 if known else len(prepared.image_keys)
         if fresh and not known:
             mx.eval(fresh)
             self._memory.add(b"".join(prepared.image_keys), fresh)

@@ -79,6 +79,11 @@ class Pipeline:
         return self._engine.slots if self._engine is not None else self._settings.slots
 
     @property
+    def images_encoded(self) -> int:
+        """Number of images that the model's vision tower has encoded since the model was loaded."""
+        return self._engine.backend.images_encoded if self._engine is not None else 0
+
+    @property
     def batching(self) -> Batching | None:
         """How the model's requests can be batched; None: no model is loaded."""
         return self._resident.batching if self._resident is not None else None

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import ModelError
-from jobs.response_format import ResponseFormat, VocabularyFormat, grammar
+from jobs.response_format import AnswerFormat, VocabularyFormat, grammar
 from worker.sampling.constraint import Constraint
 from worker.sampling.keywords import KeywordConstraint, Keywords
 
@@ -35,7 +35,7 @@ class Grammars:
         # Every job of a folder asks for the same keywords.
         self._keywords = lru_cache(maxsize=8)(self._make_keywords)
 
-    def constraint(self, response_format: ResponseFormat | None) -> Constraint | None:
+    def constraint(self, response_format: AnswerFormat | None) -> Constraint | None:
         """Return a new constraint at the beginning of an answer; None: the answer is free text.
 
         Raises:

@@ -1,0 +1,11 @@
+"""The options of `captionq ask` that it shares with caption runs."""
+
+from __future__ import annotations
+
+from jobs.options.reuse import ReuseOptions
+from jobs.options.sampling import SamplingOptions
+from jobs.options.selection import SelectionOptions
+
+
+class AskOptions(ReuseOptions, SamplingOptions, SelectionOptions):
+    """Options of a question, or of a table of questions about the images of folders."""
