@@ -40,7 +40,7 @@ def left_out_lines(left_out: LeftOut) -> Iterator[str]:
         )
 
 
-def nothing_line(paths: Sequence[Path], left_out: LeftOut) -> str:
+def nothing_line(paths: str, left_out: LeftOut) -> str:
     """Say that the paths hold no images, what was looked for, and what else lies there."""
     notes = [f"looked for {' '.join(sorted(EXTENSIONS))}"]
     if others := left_out.others:
@@ -49,7 +49,9 @@ def nothing_line(paths: Sequence[Path], left_out: LeftOut) -> str:
         notes.append(f"{counted(others.total(), 'other file')}: {' '.join(extensions)}{more}".removesuffix(": "))
     if left_out.excluded:
         notes.append(f"{left_out.excluded} excluded")
-    return f"No images in {', '.join(map(str, paths))} ({'; '.join(notes)})"
+    if left_out.older:
+        notes.append(f"{left_out.older} older")
+    return f"No images in {paths} ({'; '.join(notes)})"
 
 
 def _first(paths: Sequence[Path]) -> str:

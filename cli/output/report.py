@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -142,7 +141,7 @@ class Report:
                 f"to stop it: captionq jobs cancel {self.batch_id}"
             )
 
-    def found_nothing(self, paths: Sequence[Path]) -> None:
+    def found_nothing(self, paths: str) -> None:
         """Say that the paths hold no images, and what else they hold."""
         for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
             self._say(line)

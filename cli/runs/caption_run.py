@@ -14,12 +14,13 @@ from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
+from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
-from jobs.images.exclusions import Exclusions
+from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
 from jobs.models.model_info import check_sees, describe
 from jobs.options.caption_options import CaptionOptions
@@ -61,14 +62,14 @@ class CaptionRun:
         self._settings = settings
         self._question = question
         self._options = options
-        self._exclusions = Exclusions(options.exclude)
+        self._only = FileFilter.of(options)
         self._strict = strict
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
 
-    def caption(self, paths: Sequence[Path]) -> int:
-        """Caption the images of the paths, and print progress and summary.
+    def caption(self, paths: Sequence[Path], *, description: str) -> int:
+        """Caption the images of the paths, and print progress and summary. `description`: of the run, for people.
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
@@ -77,12 +78,11 @@ class CaptionRun:
         try:
             wanted, skipped = self._find(paths, store)
             if not wanted and not skipped:
-                self._report.found_nothing(paths)
+                self._report.found_nothing(description)
                 return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
-                description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
-                batch = Batch(description=description, model=self._question.model)
+                batch = Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
                 if not self._queue_and_follow(wanted, batch, store, runs):
                     return INTERRUPTED
             else:
@@ -106,10 +106,8 @@ class CaptionRun:
     def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(
-            paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
-        )
-        for one in plan_images(images, self._options, store=store, named=paths):
+        images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=self._report.left_out)
+        for one in choose(plan_images(images, self._options, store=store, named=paths), self._options):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from jobs.errors import InvalidRequestError
 from jobs.images.allowed_roots import is_below
-from jobs.images.exclusions import Exclusions
+from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
 from jobs.images.left_out import LeftOut
+from jobs.images.path_patterns import PathPatterns
+from jobs.options.selection import SelectionOptions
 
 
 def touch(root: Path, *names: str) -> None:
@@ -103,7 +109,7 @@ def test_a_file_whose_name_begins_with_a_tilde_is_that_file(tmp_path: Path) -> N
 def excluded(root: Path, *patterns: str) -> tuple[list[str], int]:
     """Return the images that patterns leave, and the number of excluded files and folders."""
     left_out = LeftOut()
-    found = find_images([root], recursive=True, exclude=Exclusions(patterns), left_out=left_out)
+    found = find_images([root], recursive=True, only=FileFilter(exclude=PathPatterns(patterns)), left_out=left_out)
     return [path.relative_to(root).as_posix() for path in found], left_out.excluded
 
 
@@ -125,8 +131,8 @@ def test_patterns_are_compared_as_a_mac_compares_names(tmp_path: Path) -> None:
 def test_patterns_hold_for_named_files_too(tmp_path: Path) -> None:
     """A shell has written `*.jpg` out."""
     touch(tmp_path, "a.jpg", "a_edit.jpg")
-    exclude = Exclusions(["*_edit.jpg"])
-    found = find_images([tmp_path / "a.jpg", tmp_path / "a_edit.jpg"], recursive=True, exclude=exclude)
+    only = FileFilter(exclude=PathPatterns(["*_edit.jpg"]))
+    found = find_images([tmp_path / "a.jpg", tmp_path / "a_edit.jpg"], recursive=True, only=only)
     assert list(found) == [tmp_path / "a.jpg"]
 
 
@@ -134,7 +140,45 @@ def test_patterns_hold_for_named_files_too(tmp_path: Path) -> None:
 def test_a_pattern_that_is_not_valid_is_named(pattern: str) -> None:
     """Also a pattern that would take minutes to compare."""
     with pytest.raises(InvalidRequestError, match=f"^The pattern '{re.escape(pattern)}' (is not valid|has more)"):
-        Exclusions(["*.jpg", pattern])
+        PathPatterns(["*.jpg", pattern])
+
+
+def chosen(root: Path, left_out: LeftOut | None = None, **options: Any) -> list[str]:
+    """Return the images that the options choose, relative to the root."""
+    only = FileFilter.of(SelectionOptions(**options))
+    found = find_images([root], recursive=True, only=only, left_out=left_out)
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def test_only_files_that_match_are_taken(tmp_path: Path) -> None:
+    """A pattern may name a folder; what is excluded stays out, and the rest is counted."""
+    touch(tmp_path, "a.jpg", "b.heic", "2024/c.jpg", "2024/d.heic", "2024/old/e.HEIC")
+    left_out = LeftOut()
+    assert chosen(tmp_path, left_out, include=("*.heic",)) == ["b.heic", "2024/d.heic", "2024/old/e.HEIC"]
+    assert left_out.excluded == 2
+    assert chosen(tmp_path, include=("2024/",)) == ["2024/c.jpg", "2024/d.heic", "2024/old/e.HEIC"]
+    assert chosen(tmp_path, include=("2024/", "a.jpg"), exclude=("old/", "c.*")) == ["a.jpg", "2024/d.heic"]
+
+
+def test_only_files_that_were_changed_lately_are_taken(tmp_path: Path) -> None:
+    """The time is an age or a date; a named file is no exception, and a dangling link is left to its job."""
+    touch(tmp_path, "new.jpg", "old.jpg")
+    (tmp_path / "dangling.jpg").symlink_to("nowhere")
+    os.utime(tmp_path / "old.jpg", (time.time() - 8 * 86_400,) * 2)
+    left_out = LeftOut()
+    assert chosen(tmp_path, left_out, newer_than="7d") == ["dangling.jpg", "new.jpg"]
+    assert left_out.older == 1
+    assert len(chosen(tmp_path, newer_than="9d")) == 3
+    assert chosen(tmp_path, newer_than="2999-01-01") == ["dangling.jpg"]
+    only = FileFilter.of(SelectionOptions(newer_than="7d"))
+    assert list(find_images([tmp_path / "old.jpg"], recursive=True, only=only)) == []
+
+
+@pytest.mark.parametrize("text", ["", "d", "7", "7y", "-7d", "1e3d", "²d", "2026-13-01", "yesterday", "9999999d"])
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    """The error names it, and what can be written."""
+    with pytest.raises(ValidationError, match="neither an age, such as 12h, 7d or 4w, nor a date such as 2026-11-01"):
+        SelectionOptions(newer_than=text)
 
 
 def test_images_that_are_in_a_cloud_are_noted_under_their_own_names(tmp_path: Path) -> None:
