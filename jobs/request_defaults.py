@@ -8,6 +8,9 @@ from jobs.errors import InvalidRequestError
 #: also checks the model's own context.
 MAX_TOKENS = 32_768
 
+#: Maximum number of frames of a video, or pages of a document, in one request.
+MAX_FRAMES = 32
+
 DEFAULT_PRESET = "describe"
 
 PRESETS = {

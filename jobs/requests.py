@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.request_defaults import MAX_TOKENS
+from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
 from jobs.response_format import Part, ResponseFormat, TextFormat
 
 #: OpenAI's limit.
@@ -145,6 +146,10 @@ class Request(Part):
     response_format: ResponseFormat | None = None
     #: Whether an answer to the same question about the same pixels may be given again.
     cache: bool = True
+    #: Whether an image that looks the same as one before gets that image's answer.
+    near_duplicates: bool = False
+    #: Maximum number of frames of a video, or pages of a document, that are shown for each of the images.
+    frames: int = Field(default=1, ge=1, le=MAX_FRAMES)
 
     @field_validator("response_format")
     @classmethod
@@ -168,7 +173,30 @@ class Request(Part):
             excluded["response_format"] = True
         if self.cache:
             excluded["cache"] = True
+        if not self.near_duplicates:
+            excluded["near_duplicates"] = True
+        if self.frames == 1:
+            excluded["frames"] = True
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
+
+    def with_frames(self, counts: Iterable[int]) -> Self:
+        """Return the request with this many parts in the place of each image: one for each of its frames."""
+        left = iter(counts)
+        messages = [
+            message
+            if isinstance(message.content, str)
+            else message.model_copy(
+                update={
+                    "content": [
+                        one
+                        for part in message.content
+                        for one in ([part] * next(left) if isinstance(part, ImagePart) else [part])
+                    ]
+                }
+            )
+            for message in self.messages
+        ]
+        return self.model_copy(update={"messages": messages})
 
     @classmethod
     def about_image(
@@ -180,6 +208,8 @@ class Request(Part):
         sampling: Sampling,
         response_format: ResponseFormat | None = None,
         cache: bool = True,
+        near_duplicates: bool = False,
+        frames: int = 1,
     ) -> Self:
         """Ask `prompt` about an image file with an absolute path, or about the image at an address."""
         part = ImagePart(image_url=ImageURL(url=image if isinstance(image, str) else image.as_uri()))
@@ -189,4 +219,6 @@ class Request(Part):
             sampling=sampling,
             response_format=response_format,
             cache=cache,
+            near_duplicates=near_duplicates,
+            frames=frames,
         )

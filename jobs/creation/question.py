@@ -34,12 +34,25 @@ class Question:
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     #: Whether an earlier answer may be given again.
     cache: bool = True
+    #: Whether an image that looks the same as one before gets that image's answer.
+    near_duplicates: bool = False
+    #: Frames of a video, or pages of a document, that are shown together.
+    frames: int = 1
 
     @classmethod
     def of(cls, options: QuestionOptions, model: str, response_format: ResponseFormat | None) -> Self:
         """Make the question that the options of a run ask."""
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
-        return cls(model, options.wording, options.sampling, response_format, delivery, options.cache)
+        return cls(
+            model,
+            options.wording,
+            options.sampling,
+            response_format,
+            delivery,
+            options.cache,
+            options.near_duplicates,
+            options.frames,
+        )
 
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
@@ -50,6 +63,8 @@ class Question:
             sampling=self.sampling,
             response_format=self.response_format,
             cache=self.cache,
+            near_duplicates=self.near_duplicates,
+            frames=self.frames,
         )
 
 

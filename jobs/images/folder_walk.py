@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from jobs.images.allowed_roots import is_below
 from jobs.images.cloud_files import placeholder_of
+from jobs.images.containers import KINDS
 from jobs.images.file_filter import FileFilter
 from jobs.images.left_out import LeftOut
 from jobs.images.packages import package_kind
+from jobs.images.shots import left_out_of_shots
 
-#: Extensions of files in folders that are taken for images. A file that the user names is always taken.
-EXTENSIONS = frozenset(
+_EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()  # noqa: SIM905
 )
 
 
+@cache
+def image_extensions() -> frozenset[str]:
+    """Return the extensions of files in folders that are taken for images. A file that the user names is always taken.
+
+    RAW photographs, PDFs and videos are taken if the extra that reads them is installed.
+    """
+    return _EXTENSIONS.union(*(kind.extensions for kind in KINDS.values() if kind.is_installed))
+
+
 def has_image_extension(name: str) -> bool:
     """Check whether the name has an image's extension."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in image_extensions()  # noqa: PTH122
 
 
 def is_image_name(name: str) -> bool:
@@ -106,12 +117,15 @@ class _Walk:
             yield folder
             return
         folders: list[Path] = []
+        of_shots = left_out_of_shots([name for name, is_folder in found if not is_folder])
         for name, is_folder in found:
             placeholder = None if is_folder else placeholder_of(name)
             path = folder / (placeholder or name)
             if is_folder and not self._recursive:
                 continue
-            if not is_folder and not is_image_name(path.name):
+            if not is_folder and name in of_shots:
+                self._left_out.of_shots += is_image_name(name)
+            elif not is_folder and not is_image_name(path.name):
                 self._left_out.add_other(path.name)
             elif not (self._only.takes_folder(path, base) if is_folder else self._only.takes(path, base)):
                 self._left_out.excluded += 1

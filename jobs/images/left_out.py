@@ -20,6 +20,8 @@ class LeftOut:
     excluded: int = 0
     #: Number of images that were last changed too early.
     older: int = 0
+    #: Number of videos of Live Photos, and of frames of bursts beside their first.
+    of_shots: int = 0
     #: Files that are not images, by extension.
     others: Counter[str] = field(default_factory=Counter)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jobs.errors import CaptionqError
 from jobs.settings import Settings
-from worker.pixels.decode import Picture, decode_picture
+from worker.pixels.decode import Picture, decode_pictures
 
 #: The first message to the worker: the process is ready to take orders.
 READY = "ready"
@@ -27,11 +27,12 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Order:
-    """An order to decode an image; see `worker.pixels.decode.decode_picture`."""
+    """An order to decode an image; see `worker.pixels.decode.decode_pictures`."""
 
     source: Path | bytes
     low_detail: bool
     name: str
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ def main(descriptor: int) -> None:
             return
 
 
-def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
+def _decoded(order: Order, settings: Settings) -> list[Pixels] | CaptionqError:
     try:
-        picture = decode_picture(order.source, settings, low_detail=order.low_detail, name=order.name)
+        pictures = decode_pictures(
+            order.source, settings, low_detail=order.low_detail, name=order.name, frames=order.frames
+        )
     except CaptionqError as error:
         return error
-    return Pixels(picture.image.size, picture.image.tobytes(), picture.flaw)
+    return [Pixels(picture.image.size, picture.image.tobytes(), picture.flaw) for picture in pictures]
 
 
 def _limit_memory(size: int) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cli.output.left_out_lines import left_out_lines
+from jobs.captions.sidecars import Sidecars
 from jobs.errors import InvalidRequestError
+from jobs.images import containers
 from jobs.images.allowed_roots import is_below
 from jobs.images.file_filter import FileFilter
-from jobs.images.folder_walk import find_images
+from jobs.images.folder_walk import find_images, image_extensions
 from jobs.images.left_out import LeftOut
 from jobs.images.path_patterns import PathPatterns
 from jobs.options.selection import SelectionOptions
@@ -183,12 +186,12 @@ def test_a_time_that_is_none_is_refused(text: str) -> None:
 
 def test_images_that_are_in_a_cloud_are_noted_under_their_own_names(tmp_path: Path) -> None:
     """A placeholder stands for an image, in a folder or named itself; other hidden files and placeholders of texts do not."""
-    touch(tmp_path, "a.jpg", ".b.HEIC.icloud", ".notes.pdf.icloud", ".icloud", ".c.jpg", "sub/.d.png.icloud", "e.txt")
+    touch(tmp_path, "a.jpg", ".b.HEIC.icloud", ".notes.odt.icloud", ".icloud", ".c.jpg", "sub/.d.png.icloud", "e.txt")
     left_out = LeftOut()
     paths = [tmp_path, tmp_path / "sub" / ".d.png.icloud"]
     assert list(find_images(paths[:1], recursive=True, left_out=left_out)) == [tmp_path / "a.jpg"]
     assert left_out.in_cloud == [tmp_path / "b.HEIC", tmp_path / "sub" / "d.png"]
-    assert left_out.others == {".pdf": 1, ".txt": 1}
+    assert left_out.others == {".odt": 1, ".txt": 1}
     assert list(find_images(paths[1:], recursive=True)) == []
 
 
@@ -247,3 +250,44 @@ def test_a_package_that_is_named_is_entered(tmp_path: Path) -> None:
     left_out = LeftOut()
     assert list(find_images([tmp_path], recursive=False, left_out=left_out)) == []
     assert left_out.packages == []
+
+
+def test_a_shot_of_several_files_counts_once(tmp_path: Path) -> None:
+    """The video of a Live Photo is left out, and a burst beside its cover or first frame; a named file is taken."""
+    touch(tmp_path, "IMG_1.HEIC", "IMG_1.MOV", "img_2.jpg", "IMG_2.mov", "IMG_3.MOV", "sub/IMG_1.MOV", "notes.heic.txt")
+    touch(tmp_path, *(f"b/0000{n}IMG_0000{n}_BURST20260101120000123{'_COVER' * (n == 2)}.jpg" for n in range(4)))
+    touch(tmp_path, "c/1_BURST20260101.jpg", "c/2_BURST20260101.jpg", "c/2_BURST20260102.jpg", "c/burst.jpg")
+    left_out = LeftOut()
+    found = [
+        path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path], recursive=True, left_out=left_out)
+    ]
+    assert found == [
+        "IMG_1.HEIC",
+        "IMG_3.MOV",
+        "img_2.jpg",
+        "b/00002IMG_00002_BURST20260101120000123_COVER.jpg",
+        "c/1_BURST20260101.jpg",
+        "c/2_BURST20260102.jpg",
+        "c/burst.jpg",
+        "sub/IMG_1.MOV",
+    ]
+    assert left_out.of_shots == 6
+    assert names(tmp_path, tmp_path / "IMG_1.MOV") == ["IMG_1.MOV"]
+    sidecars = Sidecars()
+    texts = [sidecars.path_for(tmp_path / name).name for name in ("IMG_1.HEIC", "IMG_1.MOV", "IMG_3.MOV")]
+    assert texts == ["IMG_1.txt", "IMG_1.MOV.txt", "IMG_3.txt"]
+
+
+def test_files_that_need_an_extra_are_taken_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the extra that reads them is named."""
+    touch(tmp_path, "a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef", "f.txt")
+    assert names(tmp_path) == ["a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef"]
+    monkeypatch.setattr(containers, "_is_installed", lambda module: module == "av")
+    image_extensions.cache_clear()
+    left_out = LeftOut()
+    assert len(list(find_images([tmp_path], recursive=True, left_out=left_out))) == 2
+    assert list(left_out_lines(left_out)) == [
+        "2 RAW photographs left out: install captionq[raw] to read them",
+        "1 PDF left out: install captionq[pdf] to read it",
+    ]
+    image_extensions.cache_clear()
