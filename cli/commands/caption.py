@@ -25,6 +25,7 @@ STANDARD_INPUT = Path("-")
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
 )
+@click.option("--watch", is_flag=True, help="Go on with images that come into the folders, until Ctrl-C.")
 @format_option("json: one object per line as results arrive.")
 @click.pass_context
 def caption(
@@ -34,6 +35,7 @@ def caption(
     options: CaptionOptions,
     json_schema: Path | None,
     strict: bool,
+    watch: bool,
     output_format: str,
 ) -> None:
     """Write a text file beside each image: photo.jpg gets photo.txt.
@@ -70,4 +72,6 @@ def caption(
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
     run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
-    ctx.exit(run.caption(named, description=", ".join(shown)))
+    if watch and options.limit is not None:
+        raise click.UsageError("--watch goes on without a limit: leave out --limit.")
+    ctx.exit((run.watch if watch else run.caption)(named, description=", ".join(shown)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
+from jobs.images.arrivals import Arrivals
 from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
+from jobs.images.left_out import LeftOut
 from jobs.models.model_info import check_sees, describe
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
@@ -34,6 +36,8 @@ from worker.models.download import fetch
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
+#: Seconds between two looks into watched folders.
+LOOK_EVERY = 2.0
 #: The worker's steps before the first result, by the name of their events.
 _STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
 
@@ -82,14 +86,52 @@ class CaptionRun:
                 return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
-                batch = Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
-                if not self._queue_and_follow(wanted, batch, store, runs):
-                    return INTERRUPTED
-            else:
-                self._report.sum_up()
+                with services(self._settings) as running:
+                    if not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                        return INTERRUPTED
+            self._report.sum_up()
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
+        return self._status()
+
+    def watch(self, paths: Sequence[Path], *, description: str) -> int:
+        """Caption the images of the paths as `caption` does, then images that come, until Ctrl-C. Returns the exit status."""
+        self._check_model()
+        store, runs = Store(self._settings), RunLocks(self._settings)
+        try:
+            with services(self._settings) as running, suppress(KeyboardInterrupt):
+                for arrived in self._arrivals(paths):
+                    wanted, skipped = self._plan(arrived, paths, store)
+                    self._cancel_abandoned(skipped, store, runs)
+                    self._last = 0
+                    if wanted and not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                        return INTERRUPTED
+                    self._report.note("Watching for new images. To stop, press Ctrl-C.")
+            self._report.sum_up()
+            runs.tidy({batch.id for batch in store.open_batches()})
+        finally:
+            store.close()
+        return self._status()
+
+    def _arrivals(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
+        """Yield the images that are there, if any, then those that have come, for ever."""
+        arrivals, left_out, is_first = Arrivals(), self._report.left_out, True
+        while True:
+            begun = time.monotonic()
+            images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=left_out)
+            arrived = arrivals.ready(images, time.time())
+            if arrived or is_first:
+                yield arrived
+            # The summary is about the first look.
+            left_out, is_first = LeftOut(), False
+            # Looking takes a tenth of the time at most, on a slow server too.
+            time.sleep(max(LOOK_EVERY, 10 * (time.monotonic() - begun)))
+
+    def _batch(self, description: str) -> Batch:
+        return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
+
+    def _status(self) -> int:
         report = self._report
         wrong = report.failed or report.refused or (self._strict and report.doubtful)
         return SOME_FAILED if wrong else ALL_CAPTIONED
@@ -104,16 +146,21 @@ class CaptionRun:
             self._report.note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
 
     def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
+        images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=self._report.left_out)
+        return self._plan(images, paths, store)
+
+    def _plan(
+        self, images: Iterable[Path], named: Sequence[Path], store: Store
+    ) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=self._report.left_out)
-        for one in choose(plan_images(images, self._options, store=store, named=paths), self._options):
+        for one in choose(plan_images(images, self._options, store=store, named=named), self._options):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
                 skipped.append(one)
                 self._report.by_hand += isinstance(one, WrittenByHand)
-        self._report.skipped = len(skipped)
+        self._report.skipped += len(skipped)
         return wanted, skipped
 
     def _cancel_abandoned(self, skipped: Sequence[SkippedImage], store: Store, runs: RunLocks) -> None:
@@ -128,10 +175,12 @@ class CaptionRun:
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
 
-    def _queue_and_follow(self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks) -> bool:
+    def _queue_and_follow(
+        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
+    ) -> bool:
         """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
-        with runs.hold(batch), services(self._settings) as running:
+        with runs.hold(batch):
             try:
                 with self._report.following(len(wanted)):
                     running.ensure()
@@ -144,7 +193,6 @@ class CaptionRun:
                 self._report_ended(batch, store, running)
                 self._report.interrupted(own_worker=running.own_worker)
                 return False
-            self._report.sum_up()
         return True
 
     def _submit(
