@@ -121,12 +121,13 @@ class CaptionRun:
             begun = time.monotonic()
             images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=left_out)
             arrived = arrivals.ready(images, time.time())
+            # Looking takes a tenth of the time at most, on a slow server too.
+            pause = max(LOOK_EVERY, 10 * (time.monotonic() - begun))
             if arrived or is_first:
                 yield arrived
             # The summary is about the first look.
             left_out, is_first = LeftOut(), False
-            # Looking takes a tenth of the time at most, on a slow server too.
-            time.sleep(max(LOOK_EVERY, 10 * (time.monotonic() - begun)))
+            time.sleep(pause)
 
     def _batch(self, description: str) -> Batch:
         return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)

@@ -253,3 +253,22 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     worker.send_signal(signal.SIGINT)
     assert ended(worker).returncode == 0
     assert not captionq.broker_answers()
+
+
+def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_path: Path) -> None:
+    """Ctrl-C ends the watching with a summary; between the text and its report it interrupts a pass instead."""
+    folder = tmp_path / "pictures"
+    (first, second, third), captions = save_scenes(folder, 3), save_scenes(folder, 3)
+    later = tmp_path / second.name
+    second.rename(later)
+    third.unlink()
+    watching = warm.start("caption", folder, "--watch")
+    until(first.with_suffix(".txt").exists, "the first text")
+    later.rename(second)
+    until(second.with_suffix(".txt").exists, "the text of the image that came")
+    watching.send_signal(signal.SIGINT)
+    said, _ = watching.communicate()
+    assert watching.returncode in (0, 130)
+    assert texts_of({first: "", second: ""}) == {first: captions[first], second: captions[second]}
+    if watching.returncode == 0:
+        assert "2 images: 2 captioned, 0 skipped, 0 failed" in said
