@@ -13,12 +13,23 @@ from jobs.requests import path_of
 
 def named_path(typed: Path) -> Path:
     """Return the path that was typed. A file of exactly this name comes first. Raises click.UsageError if there is none."""
-    for path in (typed, _from_address(str(typed)), Path(os.path.expanduser(typed))):  # noqa: PTH111  # never raises
-        if path is not None and _reason(path) is None:
-            return path
+    if (found := _found(typed)) is not None:
+        return found
     if has_placeholder(typed):
         raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")
     raise click.UsageError(f"{typed} {_reason(typed)}.")
+
+
+def listed_path(typed: Path) -> Path:
+    """Return the path that a list names, as `named_path` does. A path that does not exist stays as it is."""
+    return _found(typed) or typed
+
+
+def _found(typed: Path) -> Path | None:
+    for path in (typed, _from_address(str(typed)), Path(os.path.expanduser(typed))):  # noqa: PTH111  # never raises
+        if path is not None and _reason(path) is None:
+            return path
+    return None
 
 
 def _from_address(typed: str) -> Path | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobs import ages
 from jobs.request_defaults import MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -17,15 +18,11 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 
-_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
-
-
 def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     """Convert the value of an option, an age such as 30d. Raises click.BadParameter."""
-    number, unit = value[:-1], value[-1:]
-    if not (number.isascii() and number.isdigit()) or unit not in _SECONDS:
+    if (seconds := ages.age_in_seconds(value)) is None:
         raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks, such as 12h, 30d or 4w.")
-    return int(number) * _SECONDS[unit]
+    return seconds
 
 
 #: --model: any model that can see.

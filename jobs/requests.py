@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.request_defaults import MAX_TOKENS
+from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
 from jobs.response_format import AnswerFormat, Part, TextFormat
 
 #: OpenAI's limit.
@@ -152,6 +153,10 @@ class Request(Part):
     max_pixels: int | None = Field(default=None, ge=1024, le=MOST_PIXELS)
     #: Words after which free text is cut; None: nowhere.
     max_words: int | None = Field(default=None, ge=1)
+    #: Whether an image that looks the same as one before gets that image's answer.
+    near_duplicates: bool = False
+    #: Maximum number of frames of a video, or pages of a document, that are shown for each of the images.
+    frames: int = Field(default=1, ge=1, le=MAX_FRAMES)
 
     @field_validator("response_format")
     @classmethod
@@ -175,6 +180,25 @@ class Request(Part):
             name: True for name in _LATER_IN_REQUEST if getattr(self, name) == type(self).model_fields[name].default
         }
         return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
+
+    def with_frames(self, counts: Iterable[int]) -> Self:
+        """Return the request with this many parts in the place of each image: one for each of its frames."""
+        left = iter(counts)
+        messages = [
+            message
+            if isinstance(message.content, str)
+            else message.model_copy(
+                update={
+                    "content": [
+                        one
+                        for part in message.content
+                        for one in ([part] * next(left) if isinstance(part, ImagePart) else [part])
+                    ]
+                }
+            )
+            for message in self.messages
+        ]
+        return self.model_copy(update={"messages": messages})
 
     @classmethod
     def about_image(

@@ -17,6 +17,7 @@ from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
 from jobs.chunks import chunked
 from jobs.creation.backpressure import check_room
+from jobs.creation.chosen_images import choose
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.idempotency import find_repeated_batch
@@ -24,7 +25,7 @@ from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, answer_job, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.blobs import blob_address, put_image_file
-from jobs.images.exclusions import Exclusions
+from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
 from jobs.images.safe_names import clean_label
 from jobs.images.zip_upload import UnpackedImage, too_many_files, unpack_images
@@ -56,17 +57,17 @@ class FolderIntake:
         real = check_served(Path(body.path), self._resources.settings)
         if not _exists(real):
             raise NotFoundError(f"{body.path} does not exist.")
-        exclude = Exclusions(body.exclude)
+        only = FileFilter.of(body)
         batch = self._batch(str(real), body.model_dump_json())
         if (earlier := self._earlier(batch)) is not None:
             return earlier
         hooks = self._hooks(batch)
         roots = self._resources.settings.served_roots
-        images = find_images([real], recursive=body.recursive, roots=roots, exclude=exclude)
+        images = find_images([real], recursive=body.recursive, roots=roots, only=only)
         allowed = served_roots(self._resources)
         if body.questions:
             return self._queue_table(batch, list(images), allowed, hooks)
-        found = list(plan_images(images, body, store=self._resources.store, named=[real]))
+        found = list(choose(plan_images(images, body, store=self._resources.store, named=[real]), body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.output.plurals import counted
-from jobs.images.folder_walk import EXTENSIONS
+from jobs.images.containers import KINDS, kind_of_extension
+from jobs.images.folder_walk import image_extensions
 from jobs.images.left_out import LeftOut
 from jobs.images.packages import package_kind
 
@@ -38,18 +40,36 @@ def left_out_lines(left_out: LeftOut) -> Iterator[str]:
             f"{counted(len(images), 'image')} {are} in iCloud, not on this Mac ({_first(images)}): "
             f"download {them} in Finder, then run this again"
         )
+    if left_out.of_shots:
+        files = counted(left_out.of_shots, "file")
+        yield f"{files} of bursts and Live Photos left out, one text a shot: name a file to caption it too"
+    yield from _unread_lines(left_out)
 
 
-def nothing_line(paths: Sequence[Path], left_out: LeftOut) -> str:
+def _unread_lines(left_out: LeftOut) -> Iterator[str]:
+    """Name the extras that read files which were left out."""
+    unread: Counter[str] = Counter()
+    for extension, count in left_out.others.items():
+        kind = kind_of_extension(extension)
+        if kind is not None and not KINDS[kind].is_installed:
+            unread[kind] += count
+    for kind, count in unread.items():
+        words = KINDS[kind].words[count > 1]
+        yield f"{count} {words} left out: install captionq[{KINDS[kind].extra}] to read {'it' if count == 1 else 'them'}"
+
+
+def nothing_line(paths: str, left_out: LeftOut) -> str:
     """Say that the paths hold no images, what was looked for, and what else lies there."""
-    notes = [f"looked for {' '.join(sorted(EXTENSIONS))}"]
+    notes = [f"looked for {' '.join(sorted(image_extensions()))}"]
     if others := left_out.others:
         extensions = [extension for extension, _ in others.most_common(SHOWN_EXTENSIONS) if extension]
         more = " …" if len(others) > SHOWN_EXTENSIONS else ""
         notes.append(f"{counted(others.total(), 'other file')}: {' '.join(extensions)}{more}".removesuffix(": "))
     if left_out.excluded:
         notes.append(f"{left_out.excluded} excluded")
-    return f"No images in {', '.join(map(str, paths))} ({'; '.join(notes)})"
+    if left_out.older:
+        notes.append(f"{left_out.older} older")
+    return f"No images in {paths} ({'; '.join(notes)})"
 
 
 def _first(paths: Sequence[Path]) -> str:

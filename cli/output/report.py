@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -132,7 +131,7 @@ class Report:
                 f"to stop it: captionq jobs cancel {self.batch_id}"
             )
 
-    def found_nothing(self, paths: Sequence[Path]) -> None:
+    def found_nothing(self, paths: str) -> None:
         """Say that the paths hold no images, and what else they hold."""
         for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
             self._say(line)

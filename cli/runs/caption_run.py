@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,16 @@ from cli.runs.model_check import check_model
 from cli.runs.sample import SampleOptions, parts
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
+from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
-from jobs.images.exclusions import Exclusions
+from jobs.images.arrivals import Arrivals
+from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
+from jobs.images.left_out import LeftOut
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.queue.events import read
@@ -35,6 +38,8 @@ from worker.lock import is_running
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
+#: Seconds between two looks into watched folders.
+LOOK_EVERY = 2.0
 #: The worker's steps before the first result, by the name of their events.
 _STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
 
@@ -68,15 +73,15 @@ class CaptionRun:
         self._settings = settings
         self._question = question
         self._options = options
-        self._exclusions = Exclusions(options.exclude)
+        self._only = FileFilter.of(options)
         self._strict = strict
         self._sample = sample or SampleOptions()
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
 
-    def caption(self, paths: Sequence[Path]) -> int:
-        """Caption the images of the paths, and print progress and summary.
+    def caption(self, paths: Sequence[Path], *, description: str) -> int:
+        """Caption the images of the paths, and print progress and summary. `description`: of the run, for people.
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
@@ -85,36 +90,78 @@ class CaptionRun:
         try:
             wanted, skipped = self._find(paths, store)
             if not wanted and not skipped:
-                self._report.found_nothing(paths)
+                self._report.found_nothing(description)
                 return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
-                description = " ".join(str(path) for path in paths).encode(errors="replace").decode()
-                batch = Batch(description=description, model=self._question.model)
-                if not self._queue_and_follow(wanted, batch, store, runs):
-                    return INTERRUPTED
-            else:
-                self._report.sum_up()
+                with services(self._settings) as running:
+                    if not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                        return INTERRUPTED
+            self._report.sum_up()
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
+        return self._status()
+
+    def watch(self, paths: Sequence[Path], *, description: str) -> int:
+        """Caption the images of the paths as `caption` does, then images that come, until Ctrl-C. Returns the exit status."""
+        check_model(self._question.model, self._report.note)
+        store, runs = Store(self._settings), RunLocks(self._settings)
+        try:
+            with services(self._settings) as running, suppress(KeyboardInterrupt):
+                for arrived in self._arrivals(paths):
+                    wanted, skipped = self._plan(arrived, paths, store)
+                    self._cancel_abandoned(skipped, store, runs)
+                    self._last = 0
+                    if wanted and not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                        return INTERRUPTED
+                    self._report.note("Watching for new images. To stop, press Ctrl-C.")
+            self._report.sum_up()
+            runs.tidy({batch.id for batch in store.open_batches()})
+        finally:
+            store.close()
+        return self._status()
+
+    def _arrivals(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
+        """Yield the images that are there, if any, then those that have come, for ever."""
+        arrivals, left_out, is_first = Arrivals(), self._report.left_out, True
+        while True:
+            begun = time.monotonic()
+            images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=left_out)
+            arrived = arrivals.ready(images, time.time())
+            # Looking takes a tenth of the time at most, on a slow server too.
+            pause = max(LOOK_EVERY, 10 * (time.monotonic() - begun))
+            if arrived or is_first:
+                yield arrived
+            # The summary is about the first look.
+            left_out, is_first = LeftOut(), False
+            time.sleep(pause)
+
+    def _batch(self, description: str) -> Batch:
+        return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
+
+    def _status(self) -> int:
         report = self._report
         wrong = report.failed or report.refused or (self._strict and report.doubtful)
         return SOME_FAILED if wrong else ALL_CAPTIONED
 
     def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
+        images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=self._report.left_out)
+        return self._plan(images, paths, store)
+
+    def _plan(
+        self, images: Iterable[Path], named: Sequence[Path], store: Store
+    ) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        images = find_images(
-            paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
-        )
-        for one in plan_images(images, self._options, store=store, named=paths, look_only=self.LOOK_ONLY):
+        planned = plan_images(images, self._options, store=store, named=named, look_only=self.LOOK_ONLY)
+        for one in choose(planned, self._options):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
                 skipped.append(one)
                 self._report.by_hand += isinstance(one, WrittenByHand)
-        self._report.skipped = len(skipped)
+        self._report.skipped += len(skipped)
         return wanted, skipped
 
     def _cancel_abandoned(self, skipped: Sequence[SkippedImage], store: Store, runs: RunLocks) -> None:
@@ -129,10 +176,12 @@ class CaptionRun:
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
 
-    def _queue_and_follow(self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks) -> bool:
+    def _queue_and_follow(
+        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
+    ) -> bool:
         """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
-        with runs.hold(batch), services(self._settings) as running:
+        with runs.hold(batch):
             try:
                 jobs = partial(store.finished_after, batch.id, 0)
                 for number, part in enumerate(parts(wanted, self._sample, jobs, self._report)):
@@ -148,7 +197,6 @@ class CaptionRun:
                 self._report_ended(batch, store, running)
                 self._report.interrupted(own_worker=running.own_worker)
                 return False
-            self._report.sum_up()
         return True
 
     def _submit(

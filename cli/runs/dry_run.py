@@ -27,7 +27,7 @@ class DryRun(CaptionRun):
 
     LOOK_ONLY: ClassVar[bool] = True
 
-    def caption(self, paths: Sequence[Path]) -> int:
+    def caption(self, paths: Sequence[Path], *, description: str) -> int:
         """Say what would happen to the images of the paths. Returns 1 if no image could be captioned or skipped."""
         model = describe(self._question.model)
         check_sees(model)
@@ -40,7 +40,7 @@ class DryRun(CaptionRun):
             finally:
                 store.close()
         if not wanted and not skipped:
-            self._report.found_nothing(paths)
+            self._report.found_nothing(description)
             return SOME_FAILED
         print_plan(wanted, skipped, taken, model=model.name, missing=missing, report=self._report)
         usable = skipped or taken.queued or taken.resumed or taken.followed

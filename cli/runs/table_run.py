@@ -19,7 +19,7 @@ from jobs.creation.cancel import cancel
 from jobs.creation.create import JOBS_A_TRANSACTION, queue_jobs
 from jobs.creation.question import Question, answer_job
 from jobs.creation.run_locks import RunLocks
-from jobs.images.exclusions import Exclusions
+from jobs.images.file_filter import FileFilter
 from jobs.images.folder_walk import find_images
 from jobs.images.left_out import LeftOut
 from jobs.options.selection import SelectionOptions
@@ -70,12 +70,12 @@ class TableRun:
             find_images(
                 paths,
                 recursive=self._selection.recursive,
-                exclude=Exclusions(self._selection.exclude),
+                only=FileFilter.of(self._selection),
                 left_out=left_out,
             )
         )
         if not images:
-            self._say(nothing_line(paths, left_out))
+            self._say(nothing_line(", ".join(map(str, paths)), left_out))
             return SOME_FAILED
         columns = [question.column.name for question in self._questions if question.column is not None]
         table = AnswerTable(columns, (image.as_uri() for image in images))

@@ -10,6 +10,7 @@ from pathlib import Path
 from jobs.captions.output_names import NameClaims, digest_names, fold, is_text_name, whole_name
 from jobs.captions.text_owners import find_owners
 from jobs.images.folder_walk import has_image_extension
+from jobs.images.shots import left_out_of_shots
 
 
 class Sidecars:
@@ -45,7 +46,8 @@ class FolderTexts:
     def __init__(self, path: Path, names: list[str]) -> None:
         self.path = path
         self.names = frozenset(names)
-        images = sorted(name for name in names if has_image_extension(name))
+        of_shots = left_out_of_shots(names)
+        images = sorted(name for name in names if has_image_extension(name) and name not in of_shots)
         # Of two texts that only one image can have, the longer name is the surer sign of its owner.
         texts = sorted((name for name in names if is_text_name(name)), key=lambda name: (-len(name), name))
         self._claims = NameClaims(images, texts)

@@ -25,6 +25,10 @@ OUTPUT_CODES = frozenset(
 )
 
 
+#: Options that become fields of each request under the same names.
+_OTHERS = ("cache", "system", "detail", "max_pixels", "max_words", "near_duplicates", "frames")
+
+
 @dataclass(frozen=True)
 class Question:
     """A question that is asked about every image of a run."""
@@ -52,7 +56,7 @@ class Question:
             name = "vocabulary" if options.vocabulary else "max_words"
             raise InvalidRequestError(f"Give either a schema or {name}, not both.")
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
-        others = {name: getattr(options, name) for name in ("cache", "system", "detail", "max_pixels", "max_words")}
+        others = {name: getattr(options, name) for name in _OTHERS}
         shape = response_format or options.keywords
         return cls(model, options.wordings, options.sampling, shape, delivery, others)
 

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from jobs.images.allowed_roots import is_below
 from jobs.images.cloud_files import placeholder_of
-from jobs.images.exclusions import Exclusions
+from jobs.images.containers import KINDS
+from jobs.images.file_filter import FileFilter
 from jobs.images.left_out import LeftOut
 from jobs.images.packages import package_kind
+from jobs.images.shots import left_out_of_shots
 
-#: Extensions of files in folders that are taken for images. A file that the user names is always taken.
-EXTENSIONS = frozenset(
+_EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()  # noqa: SIM905
 )
 
 
+@cache
+def image_extensions() -> frozenset[str]:
+    """Return the extensions of files in folders that are taken for images. A file that the user names is always taken.
+
+    RAW photographs, PDFs and videos are taken if the extra that reads them is installed.
+    """
+    return _EXTENSIONS.union(*(kind.extensions for kind in KINDS.values() if kind.is_installed))
+
+
 def has_image_extension(name: str) -> bool:
     """Check whether the name has an image's extension."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in image_extensions()  # noqa: PTH122
 
 
 def is_image_name(name: str) -> bool:
@@ -33,7 +44,7 @@ def find_images(
     *,
     recursive: bool,
     roots: Sequence[Path] | None = None,
-    exclude: Exclusions | None = None,
+    only: FileFilter | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[Path]:
     """Yield absolute paths of the images among and below `paths`, each once, in the order of their names.
@@ -46,10 +57,10 @@ def find_images(
         paths: files and folders that exist.
         recursive: also look into subfolders.
         roots: folders that the walk must not leave.
-        exclude: compared with paths relative to the named folder, and with the name of a named file.
+        only: the files that are taken, by their paths relative to the named folder; of a named file, by its name.
         left_out: gets the files and folders that are left out.
     """
-    walk = _Walk(roots, exclude or Exclusions(), left_out or LeftOut(), recursive=recursive)
+    walk = _Walk(roots, only or FileFilter(), left_out or LeftOut(), recursive=recursive)
     seen: set[tuple[object, str]] = set()
     folder, place = None, None
     for path in paths:
@@ -75,11 +86,9 @@ def _identity(folder: Path) -> object:
 class _Walk:
     """A walk through folders that enters none twice."""
 
-    def __init__(
-        self, roots: Sequence[Path] | None, exclude: Exclusions, left_out: LeftOut, *, recursive: bool
-    ) -> None:
+    def __init__(self, roots: Sequence[Path] | None, only: FileFilter, left_out: LeftOut, *, recursive: bool) -> None:
         self._roots = roots
-        self._exclude = exclude
+        self._only = only
         self._left_out = left_out
         self._recursive = recursive
         self._visited: set[tuple[int, int]] = set()
@@ -88,10 +97,12 @@ class _Walk:
         """Yield the images of a path that the user named: of a folder, or the file itself, whatever its extension."""
         if path.is_dir():
             yield from self._images(path, path)
-        elif self._exclude.covers(path, path.parent):
+        elif not self._only.takes(path, path.parent):
             self._left_out.excluded += 1
         elif (real := placeholder_of(path.name)) is not None:
             self._left_out.in_cloud.append(path.with_name(real))
+        elif self._only.is_too_old(path):
+            self._left_out.older += 1
         else:
             yield path
 
@@ -106,19 +117,24 @@ class _Walk:
             yield folder
             return
         folders: list[Path] = []
+        of_shots = left_out_of_shots([name for name, is_folder in found if not is_folder])
         for name, is_folder in found:
             placeholder = None if is_folder else placeholder_of(name)
             path = folder / (placeholder or name)
             if is_folder and not self._recursive:
                 continue
-            if not is_folder and not is_image_name(path.name):
+            if not is_folder and name in of_shots:
+                self._left_out.of_shots += is_image_name(name)
+            elif not is_folder and not is_image_name(path.name):
                 self._left_out.add_other(path.name)
-            elif self._exclude.covers(path, base, is_folder=is_folder):
+            elif not (self._only.takes_folder(path, base) if is_folder else self._only.takes(path, base)):
                 self._left_out.excluded += 1
             elif is_folder:
                 folders.append(path)
             elif placeholder is not None:
                 self._left_out.in_cloud.append(path)
+            elif self._only.is_too_old(path):
+                self._left_out.older += 1
             else:
                 yield path
         for below in folders:

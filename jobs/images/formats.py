@@ -19,6 +19,7 @@ from PIL import (  # noqa: F401 (a plugin is known once it is imported)
 from PIL.ImageFile import ImageFile
 
 from jobs.images import bmp
+from jobs.images.containers import KINDS, container_kind, open_container
 from jobs.images.jpeg_file import JpegFile
 from jobs.images.png_file import open_png
 
@@ -32,11 +33,13 @@ _MAGIC_BYTES = 16
 
 
 def format_of(file: BinaryIO) -> str | None:
-    """Return the name of the format that the first bytes of a file announce; None: no known one."""
+    """Return the name of the format, or the kind of container, that a file announces; None: no known one."""
     file.seek(0)
     beginning = file.read(_BEGINNING_BYTES)
     file.seek(0)
     kind = next((kind for kind in FORMATS if _accepts(kind, beginning[:_MAGIC_BYTES])), None)
+    if kind in (None, "TIFF") and (container := container_kind(file, beginning)) is not None:
+        return container
     # Both are ISO base media files, which may announce themselves by their common brand first.
     return "AVIF" if kind == "HEIF" and b"avif" in beginning[: int.from_bytes(beginning[:4])] else kind
 
@@ -47,6 +50,8 @@ def open_as(kind: str, file: BinaryIO, name: str) -> Image.Image:
     `name`: of the image, in errors.
     """
     _register()
+    if kind in KINDS:
+        return open_container(kind, file, name)
     match kind:
         case "JPEG":
             return JpegFile(file)

@@ -16,8 +16,12 @@ class LeftOut:
     packages: list[Path] = field(default_factory=list)
     #: Images of which only a placeholder is on this Mac, by their own names.
     in_cloud: list[Path] = field(default_factory=list)
-    #: Number of images and folders that a pattern excluded.
+    #: Number of images and folders that a pattern excluded, or that no pattern included.
     excluded: int = 0
+    #: Number of images that were last changed too early.
+    older: int = 0
+    #: Number of videos of Live Photos, and of frames of bursts beside their first.
+    of_shots: int = 0
     #: Files that are not images, by extension.
     others: Counter[str] = field(default_factory=Counter)
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
 from jobs.options.answer import AnswerOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.inputs import InputOptions
 from jobs.options.pixels import PixelOptions
 from jobs.options.presets import DEFAULT_PRESET, KEYWORDS_PRESET, Preset, find_preset
 from jobs.options.prompt import PromptOptions
@@ -16,7 +21,7 @@ from jobs.options.weighted_prompts import WeightedPrompt
 from jobs.requests import Sampling
 
 
-class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, AnswerOptions, PromptOptions):
+class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions):
     """Options of the question about each image."""
 
     @cached_property
@@ -40,6 +45,15 @@ class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, AnswerOptions
         of_preset = {} if self.chosen_preset is None else self.chosen_preset.options
         set_here = self.model_dump(include=self.model_fields_set & SamplingOptions.model_fields.keys())
         return Sampling(**{**of_preset, **set_here})
+
+    @model_validator(mode="after")
+    def _check_reuse(self) -> Self:
+        if self.near_duplicates and not (self.cache and (self.temperature == 0 or self.seed is not None)):
+            raise PydanticCustomError(
+                "invalid_request_error",
+                "near_duplicates goes with the cache and with repeatable answers: a temperature of 0, or a seed.",
+            )
+        return self
 
 
 class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions):

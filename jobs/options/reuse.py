@@ -18,3 +18,7 @@ class ReuseOptions(Part):
         default=True,
         description="Give the answer again that the same model gave to the same question about the same pixels.",
     )
+    near_duplicates: bool = Field(
+        default=False,
+        description="Caption the first of several images that look the same, and give its text to the others.",
+    )

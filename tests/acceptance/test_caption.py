@@ -353,3 +353,22 @@ def test_prompts_by_weight_and_fewer_words(warm: Captionq, tmp_path: Path) -> No
     )
     assert cut.returncode == 0, cut.stderr
     assert all(len(text.split()) <= 3 for text in texts_of(captions).values())
+
+
+def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_path: Path) -> None:
+    """Ctrl-C ends the watching with a summary; between the text and its report it interrupts a pass instead."""
+    folder = tmp_path / "pictures"
+    (first, second, third), captions = save_scenes(folder, 3), save_scenes(folder, 3)
+    later = tmp_path / second.name
+    second.rename(later)
+    third.unlink()
+    watching = warm.start("caption", folder, "--watch")
+    until(first.with_suffix(".txt").exists, "the first text")
+    later.rename(second)
+    until(second.with_suffix(".txt").exists, "the text of the image that came")
+    watching.send_signal(signal.SIGINT)
+    said, _ = watching.communicate()
+    assert watching.returncode in (0, 130)
+    assert texts_of({first: "", second: ""}) == {first: captions[first], second: captions[second]}
+    if watching.returncode == 0:
+        assert "2 images: 2 captioned, 0 skipped, 0 failed" in said

@@ -123,14 +123,14 @@ def test_a_run_whose_images_were_all_skipped_says_why(capsys: pytest.CaptureFixt
 def test_a_run_that_finds_nothing_says_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     """The line names the extensions of images and of other files, and counts those that a pattern excluded."""
     report = make_report(as_json=False)
-    report.found_nothing([Path("/a"), Path("/b")])
+    report.found_nothing("/a, /b")
     said = capsys.readouterr().out
     assert said.startswith("No images in /a, /b (looked for .avif .bmp ")
     assert said.endswith(" .webp)\n")
     for name in ("a.txt", "b.CR2", "b.CR2", "Makefile"):
         report.left_out.add_other(name)
     report.left_out.excluded = 2
-    report.found_nothing([Path("/a")])
+    report.found_nothing("/a")
     assert capsys.readouterr().out.endswith("; 4 other files: .CR2 .txt; 2 excluded)\n")
 
 
@@ -148,7 +148,7 @@ def test_names_and_reasons_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
         for one in (job, doubtful):
             report.finished(one)
         report.sum_up()
-        report.found_nothing([Path(name)])
+        report.found_nothing(name)
         said = "".join(capsys.readouterr())
         assert UNSHOWN.findall(said.replace("\n", "")) == []
         assert r"/p/\x1b[2J\r\n\u202egnp\x9b.jpg: its answer is empty" in said

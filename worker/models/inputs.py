@@ -14,6 +14,16 @@ from worker.models.text.thoughts import ThoughtMarks
 
 
 @dataclass(frozen=True)
+class Look:
+    """The look of an image, by which near-duplicates are found."""
+
+    #: A bit for each of 8×8 cells: whether it is darker than the cell to its right (the difference hash, dHash).
+    bits: int
+    #: Levels of red, green and blue, cell by cell: the hash knows no colours.
+    colours: bytes
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A request that is ready for the model, in plain arrays because no mlx array may cross threads."""
 
@@ -30,6 +40,8 @@ class Prepared:
     response_format: AnswerFormat | None = None
     #: The key in the result cache; None: the answer is not given again.
     cache_key: str | None = None
+    #: The question without its image, and the image's look; None: near-duplicates of the image are not wanted.
+    look: tuple[str, Look] | None = None
     #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.
     thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.

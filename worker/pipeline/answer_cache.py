@@ -15,6 +15,13 @@ from worker.models.inputs import Prepared
 FindAnswer = Callable[[str], Result | None]
 
 
+def question_key(model: str, request: Request) -> str:
+    """Return a key that is equal for requests that differ only in their images. `model`: as in `cache_key`."""
+    texts = [(message.role, message.texts) for message in request.messages]
+    asked = (model, texts, request.sampling.model_dump_json(), repr(request.response_format))
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
 def cache_key(model: str, request: Request, prepared: Prepared) -> str | None:
     """Return the key of a request; None: its answer may differ the next time, or the client wants a new one.
 

@@ -22,9 +22,11 @@ from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.prompt_limits import check_prompt_tokens
-from worker.pipeline.answer_cache import FindAnswer, cache_key
-from worker.pipeline.preparation import PreparationPool
+from worker.pipeline.answer_cache import FindAnswer, cache_key, question_key
+from worker.pipeline.near_duplicates import NearDuplicates, look_for
+from worker.pipeline.preparation import Preparation, PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
+from worker.pipeline.twins import Twins, answer_of
 
 #: Urgent requests that may begin when bulk requests have taken all other room.
 URGENT_ROOM = 64
@@ -44,6 +46,8 @@ class Pipeline:
         self._preprocess_seconds: dict[str, float] = {}
         #: The texts of followed requests that the result cache has answered since the last call of `said`.
         self._known_deltas: list[TextDelta] = []
+        self._twins = Twins()
+        self._near_duplicates = NearDuplicates()
 
     @property
     def model(self) -> str | None:
@@ -57,7 +61,7 @@ class Pipeline:
     @property
     def in_flight(self) -> int:
         """Number of requests that have begun and not ended."""
-        return len(self._preparations) + len(self._preprocess_seconds)
+        return len(self._preparations) + len(self._preprocess_seconds) + len(self._twins)
 
     def room(self, *, urgent: bool = False) -> int:
         """Number of requests that may begin: a full batch, the next group and one for each thread; urgent ones have more room."""
@@ -114,7 +118,8 @@ class Pipeline:
             self._preparations.wait_for_urgent()
         outcomes = self._admit_prepared()
         if engine is not None and engine.busy:
-            outcomes += [self._timed(outcome) for outcome in engine.step(coming=bool(self._preparations))]
+            for outcome in engine.step(coming=bool(self._preparations)):
+                outcomes += [self._timed(outcome), *self._answer_twins(outcome)]
         if self._preparations and not outcomes and not (engine is not None and engine.working):
             self._preparations.wait()
         return outcomes
@@ -128,11 +133,13 @@ class Pipeline:
         """Drop a request, prepared or not. The other requests of the batch go on."""
         if self._preprocess_seconds.pop(key, None) is not None and self._engine is not None:
             self._engine.cancel(key)
+        self._twins.drop(key)
+        self._preparations.put_back(self._twins.take(key))
         self._preparations.drop(key)
 
     def clear(self) -> None:
         """Drop all requests; the model stays."""
-        for key in [*self._preparations.keys, *self._preprocess_seconds]:
+        for key in [*self._preparations.keys, *self._preprocess_seconds, *self._twins.keys]:
             self.cancel(key)
 
     def close(self) -> None:
@@ -151,7 +158,9 @@ class Pipeline:
         backend.refuse_long(texts, limit)
         prepared = backend.prepare(request, images)
         check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
-        return replace(prepared, cache_key=cache_key(self._resident.fingerprint, request, prepared))
+        fingerprint = self._resident.fingerprint
+        look = look_for(request, images, question_key(fingerprint, request))
+        return replace(prepared, cache_key=cache_key(fingerprint, request, prepared), look=look)
 
     def _admit_prepared(self) -> list[Outcome]:
         """Admit requests in the order in which their preparation ends, so that a slow image delays no other request."""
@@ -161,26 +170,38 @@ class Pipeline:
                 break
             self._preparations.remove(preparation)
             try:
-                prepared = preparation.future.result()
-                if (known := self._known_answer(prepared)) is not None:
+                if (known := self._admit(preparation, preparation.future.result())) is not None:
                     if preparation.followed:
                         self._known_deltas.append(
                             TextDelta(preparation.key, known.text, reasoning=known.reasoning or "")
                         )
                     ended.append(Outcome(preparation.key, replace(known, preprocess_seconds=preparation.seconds)))
-                    continue
-                self._engine.admit(preparation.key, prepared, urgent=preparation.urgent, followed=preparation.followed)
             except Exception as error:
                 ended.append(Outcome(preparation.key, error=as_captionq_error(error)))
-            else:
-                self._preprocess_seconds[preparation.key] = preparation.seconds
         return ended
 
-    def _known_answer(self, prepared: Prepared) -> Result | None:
-        """Return the answer that the result cache has for a request."""
-        if self._find_answer is None or prepared.cache_key is None:
-            return None
-        return self._find_answer(prepared.cache_key)
+    def _admit(self, preparation: Preparation, prepared: Prepared) -> Result | None:
+        """Return the answer of the result cache, or admit the request to the engine if no request in flight asks the same."""
+        assert self._engine is not None
+        asked = self._near_duplicates.canonical(prepared)
+        if asked is not None:
+            if self._find_answer is not None and (known := self._find_answer(asked)) is not None:
+                return known
+            if self._twins.hold(preparation, asked):
+                return None
+        self._engine.admit(preparation.key, prepared, urgent=preparation.urgent, followed=preparation.followed)
+        self._preprocess_seconds[preparation.key] = preparation.seconds
+        if prepared.cache_key is not None:
+            self._twins.lead(preparation.key, prepared.cache_key)
+        return None
+
+    def _answer_twins(self, leader: Outcome) -> list[Outcome]:
+        """Give the answer to the requests that waited for it. If there is none, the first of them is generated next."""
+        twins = self._twins.take(leader.key)
+        outcomes = [outcome for twin in twins if (outcome := answer_of(twin, leader)) is not None]
+        if not outcomes:
+            self._preparations.put_back(twins)
+        return outcomes
 
     def _timed(self, outcome: Outcome) -> Outcome:
         """Add the seconds of the preparation."""

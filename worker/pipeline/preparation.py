@@ -131,6 +131,10 @@ class PreparationPool:
         """Remove a preparation whose result was taken."""
         self._under_way.remove(preparation)
 
+    def put_back(self, preparations: Sequence[Preparation]) -> None:
+        """Put back preparations that are done, ahead of all others: their results were not used."""
+        self._under_way.extendleft(reversed(preparations))
+
     def drop(self, key: str) -> None:
         """Drop a request: the preparation ends after the image that it is at."""
         for preparation in [dropped for dropped in self._under_way if dropped.key == key]:
@@ -167,7 +171,7 @@ class PreparationPool:
     def _steps(self, request: Request, preparation: Preparation, roots: Sequence[Path] | None) -> Steps:
         """Prepare a request. Yields the threads on which the next step has to run."""
         urgent = preparation.urgent
-        pictures: list[Picture] = []
+        pictures: list[list[Picture]] = []
         for image in request.images:
             if _is_remote(image):
                 yield self._fetching[urgent]
@@ -175,22 +179,24 @@ class PreparationPool:
                 raise CancelledError
             source = image_source(image.url, self._settings, roots)
             yield self._decoding[urgent]
-            pictures.append((yield from self._decoded(image, source, request.max_pixels, urgent)))
-        prepared = self._prepare(request, [picture.image for picture in pictures])
-        flaw = next((picture.flaw for picture in pictures if picture.flaw), None)
+            pictures.append((yield from self._decoded(image, source, request, urgent)))
+        shown = [picture for frames in pictures for picture in frames]
+        prepared = self._prepare(request.with_frames(map(len, pictures)), [picture.image for picture in shown])
+        flaw = next((picture.flaw for picture in shown if picture.flaw), None)
         return replace(prepared, image_flaw=flaw) if flaw else prepared
 
     def _decoded(
-        self, image: ImageURL, source: Path | bytes, max_pixels: int | None, urgent: bool
-    ) -> Generator[Executor, None, Picture]:
+        self, image: ImageURL, source: Path | bytes, request: Request, urgent: bool
+    ) -> Generator[Executor, None, list[Picture]]:
         # The name of a blob's file is a digest, which would say nothing in an error.
         name = "The image" if image.url.startswith(SCHEME) else None
-        limits = with_max_pixels(self._settings, max_pixels, low_detail=image.detail == "low")
-        decoded = decode_if_quick(source, limits, name=name)
-        if decoded is None:
-            yield self._decoding_beside[urgent]
-            decoded = self._decoder.decode(source, max_pixels=limits.max_pixels, name=name)
-            yield self._decoding[urgent]
+        limits = with_max_pixels(self._settings, request.max_pixels, low_detail=image.detail == "low")
+        quick = decode_if_quick(source, limits, name=name)
+        if quick is not None:
+            return [quick]
+        yield self._decoding_beside[urgent]
+        decoded = self._decoder.decode_frames(source, max_pixels=limits.max_pixels, name=name, frames=request.frames)
+        yield self._decoding[urgent]
         return decoded
 
 

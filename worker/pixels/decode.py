@@ -9,11 +9,13 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
+from jobs.images.containers import Container
 from jobs.images.decode_cost import fitted_size
 from jobs.images.opening import name_of, open_image
 from jobs.settings import Settings
 from worker.pixels.canvas import on_canvas
 from worker.pixels.colour_profile import Colours, colours_of
+from worker.pixels.frames import frames_of
 from worker.pixels.item_properties import avif_properties, crop_of
 from worker.pixels.levels import Levels, levels_of
 from worker.pixels.scaling import scaled_rgb
@@ -49,9 +51,19 @@ def decode_picture(source: Path | bytes, settings: Settings, *, name: str | None
     Raises:
         ImageError: The image cannot be used, for any reason; or a subclass that names the reason.
     """
+    return decode_pictures(source, settings, name=name)[0]
+
+
+def decode_pictures(
+    source: Path | bytes, settings: Settings, *, name: str | None = None, frames: int = 1
+) -> list[Picture]:
+    """Decode an image as `decode_picture` does, or at most `frames` pictures of a video or a PDF."""
     name = name or name_of(source)
     with open_image(source, settings, name=name) as (image, _):
-        return _picture(image, name, settings)
+        if not isinstance(image, Container):
+            return [_picture(image, name, settings)]
+        shown = frames_of(image, frames, settings.max_pixels, name, settings)
+        return [_picture(one, name, settings) for one in shown]
 
 
 def decode_if_quick(source: Path | bytes, settings: Settings, *, name: str | None = None) -> Picture | None:
@@ -82,7 +94,7 @@ def _picture(image: Image.Image, name: str, settings: Settings) -> Picture:
     left, top, right, bottom = box = crop_of(properties, image.size)
     size = fitted_size((right - left, bottom - top), settings.max_pixels)
     if not isinstance(image, ImageFile):
-        decoded = _decoded_tiff(image)
+        decoded = _decoded_tiff(image) if image.format == "TIFF" else image
         return Picture(_turned(_shown(decoded, size, colours_of(decoded, properties)), image))
     # Before the pixels are decoded: Pillow closes the file then.
     colours, height = colours_of(image, properties), image.height

@@ -47,12 +47,18 @@ class Decoder:
             ImageError: The image cannot be decoded, or crashes the process.
             EngineError: The process does not start, or the decoder is closed.
         """
+        return self.decode_frames(source, max_pixels=max_pixels, name=name)[0]
+
+    def decode_frames(
+        self, source: Path | bytes, *, max_pixels: int | None = None, name: str | None = None, frames: int = 1
+    ) -> list[Picture]:
+        """Decode an image as `decode` does, or at most `frames` pictures of a video or a PDF. Raises its errors."""
         name = name or name_of(source)
         with self._turn:
-            answer = self._answer(Order(source, max_pixels, name))
+            answer = self._answer(Order(source, max_pixels, name, frames))
         if isinstance(answer, CaptionqError):
             raise answer
-        return answer.picture()
+        return [pixels.picture() for pixels in answer]
 
     def close(self) -> None:
         """Kill the process, also while it decodes."""
@@ -63,7 +69,7 @@ class Decoder:
         with self._turn:
             self._drop()
 
-    def _answer(self, order: Order) -> Pixels | CaptionqError:
+    def _answer(self, order: Order) -> list[Pixels] | CaptionqError:
         process = self._running()
         answered = False
         try:
@@ -79,7 +85,7 @@ class Decoder:
             if not answered:
                 self._drop()
 
-    def _awaited(self, process: _Process, name: str) -> Pixels | CaptionqError:
+    def _awaited(self, process: _Process, name: str) -> list[Pixels] | CaptionqError:
         seconds = self._settings.decode_seconds
         deadline = time.monotonic() + seconds
         while not process.connection.poll(_MEMORY_CHECK_SECONDS):
@@ -87,7 +93,7 @@ class Decoder:
                 raise ImageTooSlowError(f"{name} takes longer than {seconds:g} s to decode (CAPTIONQ_DECODE_SECONDS).")
             if resident_bytes(process.popen.pid) - process.resident_when_ready > self._settings.decode_memory:
                 refuse_memory(name, self._settings)
-        answer: Pixels | CaptionqError = process.connection.recv()
+        answer: list[Pixels] | CaptionqError = process.connection.recv()
         return answer
 
     def _running(self) -> _Process:

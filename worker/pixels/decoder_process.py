@@ -16,7 +16,7 @@ from PIL import Image
 
 from jobs.errors import CaptionqError
 from jobs.settings import Settings
-from worker.pixels.decode import Picture, decode_picture, with_max_pixels
+from worker.pixels.decode import Picture, decode_pictures, with_max_pixels
 
 #: The first message to the worker: the process is ready to take orders.
 READY = "ready"
@@ -27,12 +27,13 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Order:
-    """An order to decode an image; see `worker.pixels.decode.decode_picture`."""
+    """An order to decode an image; see `worker.pixels.decode.decode_pictures`."""
 
     source: Path | bytes
     #: None: as the settings say.
     max_pixels: int | None
     name: str
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,13 @@ def main(descriptor: int) -> None:
             return
 
 
-def _decoded(order: Order, settings: Settings) -> Pixels | CaptionqError:
+def _decoded(order: Order, settings: Settings) -> list[Pixels] | CaptionqError:
     try:
         limits = with_max_pixels(settings, order.max_pixels)
-        picture = decode_picture(order.source, limits, name=order.name)
+        pictures = decode_pictures(order.source, limits, name=order.name, frames=order.frames)
     except CaptionqError as error:
         return error
-    return Pixels(picture.image.size, picture.image.tobytes(), picture.flaw)
+    return [Pixels(picture.image.size, picture.image.tobytes(), picture.flaw) for picture in pictures]
 
 
 def _limit_memory(size: int) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from cli.output.left_out_lines import left_out_lines
+from jobs.captions.sidecars import Sidecars
 from jobs.errors import InvalidRequestError
+from jobs.images import containers
 from jobs.images.allowed_roots import is_below
-from jobs.images.exclusions import Exclusions
-from jobs.images.folder_walk import find_images
+from jobs.images.file_filter import FileFilter
+from jobs.images.folder_walk import find_images, image_extensions
 from jobs.images.left_out import LeftOut
+from jobs.images.path_patterns import PathPatterns
+from jobs.options.selection import SelectionOptions
 
 
 def touch(root: Path, *names: str) -> None:
@@ -103,7 +112,7 @@ def test_a_file_whose_name_begins_with_a_tilde_is_that_file(tmp_path: Path) -> N
 def excluded(root: Path, *patterns: str) -> tuple[list[str], int]:
     """Return the images that patterns leave, and the number of excluded files and folders."""
     left_out = LeftOut()
-    found = find_images([root], recursive=True, exclude=Exclusions(patterns), left_out=left_out)
+    found = find_images([root], recursive=True, only=FileFilter(exclude=PathPatterns(patterns)), left_out=left_out)
     return [path.relative_to(root).as_posix() for path in found], left_out.excluded
 
 
@@ -125,8 +134,8 @@ def test_patterns_are_compared_as_a_mac_compares_names(tmp_path: Path) -> None:
 def test_patterns_hold_for_named_files_too(tmp_path: Path) -> None:
     """A shell has written `*.jpg` out."""
     touch(tmp_path, "a.jpg", "a_edit.jpg")
-    exclude = Exclusions(["*_edit.jpg"])
-    found = find_images([tmp_path / "a.jpg", tmp_path / "a_edit.jpg"], recursive=True, exclude=exclude)
+    only = FileFilter(exclude=PathPatterns(["*_edit.jpg"]))
+    found = find_images([tmp_path / "a.jpg", tmp_path / "a_edit.jpg"], recursive=True, only=only)
     assert list(found) == [tmp_path / "a.jpg"]
 
 
@@ -134,17 +143,55 @@ def test_patterns_hold_for_named_files_too(tmp_path: Path) -> None:
 def test_a_pattern_that_is_not_valid_is_named(pattern: str) -> None:
     """Also a pattern that would take minutes to compare."""
     with pytest.raises(InvalidRequestError, match=f"^The pattern '{re.escape(pattern)}' (is not valid|has more)"):
-        Exclusions(["*.jpg", pattern])
+        PathPatterns(["*.jpg", pattern])
+
+
+def chosen(root: Path, left_out: LeftOut | None = None, **options: Any) -> list[str]:
+    """Return the images that the options choose, relative to the root."""
+    only = FileFilter.of(SelectionOptions(**options))
+    found = find_images([root], recursive=True, only=only, left_out=left_out)
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def test_only_files_that_match_are_taken(tmp_path: Path) -> None:
+    """A pattern may name a folder; what is excluded stays out, and the rest is counted."""
+    touch(tmp_path, "a.jpg", "b.heic", "2024/c.jpg", "2024/d.heic", "2024/old/e.HEIC")
+    left_out = LeftOut()
+    assert chosen(tmp_path, left_out, include=("*.heic",)) == ["b.heic", "2024/d.heic", "2024/old/e.HEIC"]
+    assert left_out.excluded == 2
+    assert chosen(tmp_path, include=("2024/",)) == ["2024/c.jpg", "2024/d.heic", "2024/old/e.HEIC"]
+    assert chosen(tmp_path, include=("2024/", "a.jpg"), exclude=("old/", "c.*")) == ["a.jpg", "2024/d.heic"]
+
+
+def test_only_files_that_were_changed_lately_are_taken(tmp_path: Path) -> None:
+    """The time is an age or a date; a named file is no exception, and a dangling link is left to its job."""
+    touch(tmp_path, "new.jpg", "old.jpg")
+    (tmp_path / "dangling.jpg").symlink_to("nowhere")
+    os.utime(tmp_path / "old.jpg", (time.time() - 8 * 86_400,) * 2)
+    left_out = LeftOut()
+    assert chosen(tmp_path, left_out, newer_than="7d") == ["dangling.jpg", "new.jpg"]
+    assert left_out.older == 1
+    assert len(chosen(tmp_path, newer_than="9d")) == 3
+    assert chosen(tmp_path, newer_than="2999-01-01") == ["dangling.jpg"]
+    only = FileFilter.of(SelectionOptions(newer_than="7d"))
+    assert list(find_images([tmp_path / "old.jpg"], recursive=True, only=only)) == []
+
+
+@pytest.mark.parametrize("text", ["", "d", "7", "7y", "-7d", "1e3d", "²d", "2026-13-01", "yesterday", "9999999d"])
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    """The error names it, and what can be written."""
+    with pytest.raises(ValidationError, match="neither an age, such as 12h, 7d or 4w, nor a date such as 2026-11-01"):
+        SelectionOptions(newer_than=text)
 
 
 def test_images_that_are_in_a_cloud_are_noted_under_their_own_names(tmp_path: Path) -> None:
     """A placeholder stands for an image, in a folder or named itself; other hidden files and placeholders of texts do not."""
-    touch(tmp_path, "a.jpg", ".b.HEIC.icloud", ".notes.pdf.icloud", ".icloud", ".c.jpg", "sub/.d.png.icloud", "e.txt")
+    touch(tmp_path, "a.jpg", ".b.HEIC.icloud", ".notes.odt.icloud", ".icloud", ".c.jpg", "sub/.d.png.icloud", "e.txt")
     left_out = LeftOut()
     paths = [tmp_path, tmp_path / "sub" / ".d.png.icloud"]
     assert list(find_images(paths[:1], recursive=True, left_out=left_out)) == [tmp_path / "a.jpg"]
     assert left_out.in_cloud == [tmp_path / "b.HEIC", tmp_path / "sub" / "d.png"]
-    assert left_out.others == {".pdf": 1, ".txt": 1}
+    assert left_out.others == {".odt": 1, ".txt": 1}
     assert list(find_images(paths[1:], recursive=True)) == []
 
 
@@ -203,3 +250,44 @@ def test_a_package_that_is_named_is_entered(tmp_path: Path) -> None:
     left_out = LeftOut()
     assert list(find_images([tmp_path], recursive=False, left_out=left_out)) == []
     assert left_out.packages == []
+
+
+def test_a_shot_of_several_files_counts_once(tmp_path: Path) -> None:
+    """The video of a Live Photo is left out, and a burst beside its cover or first frame; a named file is taken."""
+    touch(tmp_path, "IMG_1.HEIC", "IMG_1.MOV", "img_2.jpg", "IMG_2.mov", "IMG_3.MOV", "sub/IMG_1.MOV", "notes.heic.txt")
+    touch(tmp_path, *(f"b/0000{n}IMG_0000{n}_BURST20260101120000123{'_COVER' * (n == 2)}.jpg" for n in range(4)))
+    touch(tmp_path, "c/1_BURST20260101.jpg", "c/2_BURST20260101.jpg", "c/2_BURST20260102.jpg", "c/burst.jpg")
+    left_out = LeftOut()
+    found = [
+        path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path], recursive=True, left_out=left_out)
+    ]
+    assert found == [
+        "IMG_1.HEIC",
+        "IMG_3.MOV",
+        "img_2.jpg",
+        "b/00002IMG_00002_BURST20260101120000123_COVER.jpg",
+        "c/1_BURST20260101.jpg",
+        "c/2_BURST20260102.jpg",
+        "c/burst.jpg",
+        "sub/IMG_1.MOV",
+    ]
+    assert left_out.of_shots == 6
+    assert names(tmp_path, tmp_path / "IMG_1.MOV") == ["IMG_1.MOV"]
+    sidecars = Sidecars()
+    texts = [sidecars.path_for(tmp_path / name).name for name in ("IMG_1.HEIC", "IMG_1.MOV", "IMG_3.MOV")]
+    assert texts == ["IMG_1.txt", "IMG_1.MOV.txt", "IMG_3.txt"]
+
+
+def test_files_that_need_an_extra_are_taken_if_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the extra that reads them is named."""
+    touch(tmp_path, "a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef", "f.txt")
+    assert names(tmp_path) == ["a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef"]
+    monkeypatch.setattr(containers, "_is_installed", lambda module: module == "av")
+    image_extensions.cache_clear()
+    left_out = LeftOut()
+    assert len(list(find_images([tmp_path], recursive=True, left_out=left_out))) == 2
+    assert list(left_out_lines(left_out)) == [
+        "2 RAW photographs left out: install captionq[raw] to read them",
+        "1 PDF left out: install captionq[pdf] to read it",
+    ]
+    image_extensions.cache_clear()

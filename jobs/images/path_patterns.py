@@ -1,4 +1,4 @@
-"""Patterns of `--exclude`: files and folders that a walk leaves out, written as in a `.gitignore`."""
+"""Patterns of `--include` and `--exclude`: files and folders, written as in a `.gitignore`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MAX_STARS = 3
 _STARS = re.compile(r"\*+")
 
 
-class Exclusions:
+class PathPatterns:
     """Patterns that are compared with paths below a folder, whatever the case and the form of the accents.
 
     `*_edit.jpg` and `thumbs/` match at any depth, `/old` only directly in the folder, and `!keep.jpg` takes a match back. As in
-    git, nothing in an excluded folder comes back.
+    git, nothing in a matching folder comes back.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         """Compile the patterns. Raises InvalidRequestError, which names the pattern."""
         self._spec = GitIgnoreSpec([one for pattern in patterns for one in _compiled(pattern).patterns])
 
-    def covers(self, path: Path, base: Path, *, is_folder: bool = False) -> bool:
-        """Check whether a path below the folder `base` is excluded."""
+    def match(self, path: Path, base: Path, *, is_folder: bool = False) -> bool:
+        """Check whether a path below the folder `base`, or a folder above it, matches."""
         if not self._spec.patterns:
             return False
         relative = _folded(path.relative_to(base).as_posix())

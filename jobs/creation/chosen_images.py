@@ -1,0 +1,60 @@
+"""The images of a run that are captioned: in which order, and how many."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from jobs.creation.existing_texts import PendingImage, SkippedImage
+from jobs.options.selection import SelectionOptions
+
+
+def choose(
+    planned: Iterable[PendingImage | SkippedImage], options: SelectionOptions
+) -> Iterator[PendingImage | SkippedImage]:
+    """Yield the images that need a text in the order of the options, up to their limit, and images that are skipped.
+
+    Skipped images do not count towards the limit. In the order of names nothing is looked at after the last image.
+
+    Args:
+        planned: in the order of their names, as `plan_images` decides about them.
+        options: the order and the limit.
+    """
+    if options.order != "name":
+        planned = _in_order(planned, _latest_first if options.order == "date" else _shuffled)
+    left = options.limit
+    for one in planned:
+        yield one
+        if left is not None and isinstance(one, PendingImage):
+            left -= 1
+            if not left:
+                return
+
+
+def _in_order(
+    planned: Iterable[PendingImage | SkippedImage], key: Callable[[Path], object]
+) -> Iterator[PendingImage | SkippedImage]:
+    """Yield the skipped images as they come, then the others by their key."""
+    wanted: list[PendingImage] = []
+    for one in planned:
+        if isinstance(one, PendingImage):
+            wanted.append(one)
+        else:
+            yield one
+    # The sort is stable: images with the same time stay in the order of their names.
+    yield from sorted(wanted, key=lambda one: key(one.image))  # type: ignore[arg-type,return-value]
+
+
+def _latest_first(image: Path) -> float:
+    try:
+        return -image.stat().st_mtime
+    except OSError:
+        # Its job reports the error.
+        return 0.0
+
+
+def _shuffled(image: Path) -> bytes:
+    """Return a key that is the same in each run, so that runs with a limit take one sample after the other."""
+    return hashlib.sha256(os.fsencode(image)).digest()

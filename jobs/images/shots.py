@@ -1,0 +1,35 @@
+"""Files of one shot: the video of a Live Photo, and the frames of a burst, are left out beside their photo."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+
+#: A Live Photo is a photo and a video with the same stem.
+_PHOTOS = frozenset([".heic", ".heif", ".jpg", ".jpeg"])
+_LIVE_VIDEOS = frozenset([".mov", ".mp4"])
+#: Android names the frames of a burst by its time: `00001IMG_00001_BURST20260101120000123_COVER.jpg`.
+_BURST = re.compile(r"burst(\d{8,})", re.IGNORECASE)
+_MAY_BELONG = re.compile(r"\.(mov|mp4)$|burst\d", re.IGNORECASE)
+_COVER = re.compile(r"cover", re.IGNORECASE)
+
+
+def left_out_of_shots(names: Collection[str]) -> frozenset[str]:
+    """Return the names of a folder that belong to the shot of another name. Of a burst the cover stays, or the first frame."""
+    # Most folders have neither, and may be large.
+    if not any(_MAY_BELONG.search(name) for name in names):
+        return frozenset()
+    parts = [(name, *os.path.splitext(name)) for name in names if not name.startswith(".")]  # noqa: PTH122
+    photos = {stem.casefold() for _, stem, extension in parts if extension.lower() in _PHOTOS}
+    left_out = {
+        name for name, stem, extension in parts if extension.lower() in _LIVE_VIDEOS and stem.casefold() in photos
+    }
+    bursts: dict[str, list[str]] = {}
+    for name, stem, extension in parts:
+        if extension.lower() in _PHOTOS and (found := _BURST.search(stem)):
+            bursts.setdefault(found[1], []).append(name)
+    for frames in bursts.values():
+        kept = min(frames, key=lambda name: (_COVER.search(name) is None, name))
+        left_out.update(name for name in frames if name != kept)
+    return frozenset(left_out)

@@ -1,0 +1,23 @@
+"""Options for files that hold several pictures."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from jobs.request_defaults import MAX_FRAMES
+from jobs.response_format import Part
+
+
+class InputOptions(Part):
+    """Options that decide how much of a file is shown."""
+
+    SECTION: ClassVar[str] = "Images"
+
+    frames: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_FRAMES,
+        description="Frames of each video, evenly spaced, or first pages of each PDF, that one text is about.",
+    )
