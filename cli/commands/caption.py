@@ -44,13 +44,25 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
     """
     from cli.named_paths import named_path
-    from cli.runs.caption_run import CaptionRun
-    from jobs.creation.question import Question
+    from cli.runs.early_worker import start_early
     from jobs.settings import read_settings
 
     named = [named_path(path) for path in paths]
     settings = read_settings()
+    # The imports below take as long as the worker's.
+    worker = start_early(settings, named, options)
+    from cli.runs.caption_run import CaptionRun
+    from jobs.creation.question import Question
+
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
-    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
+    run = CaptionRun(
+        settings,
+        question,
+        options,
+        as_json=output_format == "json",
+        strict=strict,
+        one_image=one_image,
+        worker=worker,
+    )
     ctx.exit(run.caption(named))

@@ -16,7 +16,10 @@ import click
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Exit when the standard input closes.")
-def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json: bool, until_eof: bool) -> None:
+@click.option("--await-broker", is_flag=True, hidden=True, help="Wait for the broker that another process starts.")
+def work(
+    burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json: bool, until_eof: bool, await_broker: bool
+) -> None:
     """Run the worker until Ctrl-C.
 
     The worker takes jobs from the queue and generates their texts. One worker per data folder. Jobs that were running when
@@ -29,12 +32,15 @@ def work(burst: bool, memory_budget: str | None, pin: tuple[str, ...], log_json:
     """
     from jobs.logging_setup import set_up_logging
     from jobs.settings import read_settings
-    from worker.service import run
+    from worker.owner import end_with_owner
 
     given = {"memory_budget": memory_budget, "pinned_models": pin}
     settings = read_settings(**{name: value for name, value in given.items() if value})
     if until_eof:
         # The run that started this worker has ended, and its shell waits: running jobs go back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})
+        end_with_owner(settings)
+    from worker.service import run
+
     set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof)
-    run(settings, until_eof=until_eof, burst=burst)
+    run(settings, await_broker=await_broker, burst=burst)

@@ -13,6 +13,7 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
+from cli.runs.worker_restarts import WorkerProcess
 from jobs.creation.cancel import announce
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
@@ -34,7 +35,11 @@ from worker.models.download import fetch
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
 #: The worker's steps before the first result, by the name of their events.
-_STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
+_STEPS = {
+    "loading": "Loading {}",
+    "checking": "Checking how requests to {} can be batched",
+    "loaded": "Captioning with {}",
+}
 
 
 class CaptionRun:
@@ -49,6 +54,7 @@ class CaptionRun:
         as_json: bool,
         strict: bool = False,
         one_image: bool = False,
+        worker: WorkerProcess | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -57,12 +63,14 @@ class CaptionRun:
             as_json: print an object a line.
             strict: exit with 1 also if an answer looks wrong.
             one_image: the run is about one image, whose answer is printed.
+            worker: the run's worker, if it was started already. It waits for the broker.
         """
         self._settings = settings
         self._question = question
         self._options = options
         self._exclusions = Exclusions(options.exclude)
         self._strict = strict
+        self._worker = worker
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
@@ -72,6 +80,14 @@ class CaptionRun:
 
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
+        try:
+            return self._caption(paths)
+        finally:
+            # A run that found nothing to do has no use for it.
+            if self._worker is not None:
+                self._worker.stop()
+
+    def _caption(self, paths: Sequence[Path]) -> int:
         self._check_model()
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
@@ -123,17 +139,22 @@ class CaptionRun:
         if not skipped or not (dead := runs.dead(store.open_batches())):
             return
         # A live worker may have written the text of a running job just now, and be about to commit the result.
-        leaving = (JobStatus.QUEUED,) if is_running(self._settings) else OPEN
+        leaving = (JobStatus.QUEUED,) if self._worker_may_write() else OPEN
         cancelled = store.cancel_abandoned((one.output.as_uri() for one in skipped), dead, leaving)
         # The rows decide: a worker drops the entries of jobs that have ended.
         with suppress(BrokerError, RedisError):
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
 
+    def _worker_may_write(self) -> bool:
+        # The run's own worker does nothing before there is a broker.
+        waits = self._worker is not None and self._worker.is_running and broker.find(self._settings) is None
+        return not waits and is_running(self._settings)
+
     def _queue_and_follow(self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks) -> bool:
         """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
-        with runs.hold(batch), services(self._settings) as running:
+        with runs.hold(batch), services(self._settings, self._worker) as running:
             try:
                 with self._report.following(len(wanted)):
                     running.ensure()

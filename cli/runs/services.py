@@ -21,15 +21,23 @@ CHECK_EVERY = 1.0
 class Services:
     """The broker and the worker of a run, started again when they end."""
 
-    def __init__(self, settings: Settings, *, with_worker: bool = True, worker_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        with_worker: bool = True,
+        worker_options: Sequence[str] = (),
+        worker: WorkerProcess | None = None,
+    ) -> None:
+        """`worker`: one that was started before."""
         self._settings = settings
         self._with_worker = with_worker
         self._broker = broker.find_or_start(settings)
-        self._worker = WorkerProcess(settings, worker_options)
+        self._worker = worker or WorkerProcess(settings, worker_options)
         self._checked = 0.0
         self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
-        self.own_worker = not is_running(settings)
+        self.own_worker = self._worker.is_running or not is_running(settings)
 
     @property
     def connection(self) -> Redis:
@@ -72,9 +80,9 @@ class Services:
 
 
 @contextmanager
-def services(settings: Settings) -> Iterator[Services]:
-    """Provide the services for the length of a `with` block."""
-    running = Services(settings)
+def services(settings: Settings, worker: WorkerProcess | None = None) -> Iterator[Services]:
+    """Provide the services for the length of a `with` block. `worker`: one that was started before."""
+    running = Services(settings, worker=worker)
     try:
         yield running
     finally:
