@@ -6,7 +6,7 @@ WORKDIR /captionq
 COPY requirements/api.txt requirements/
 RUN pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps \
     --requirement requirements/api.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE captionq.py ./
 COPY jobs jobs
 COPY worker worker
 COPY api api

@@ -81,7 +81,7 @@ class _PublishedEvents:
         match event.name:
             case "running":
                 return [_event("state", {"status": JobStatus.RUNNING, **event.data}, event.id)]
-            case "loading" | "loaded":
+            case "loading" | "checking" | "loaded":
                 return [_event(event.name, {**event.data, "model": public_name(event.data["model"])}, event.id)]
             case "tokens" | "thoughts" if not self._continues_text(event):
                 return []

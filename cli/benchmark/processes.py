@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.errors import BenchmarkError
+from jobs.own_process import python_command
 
 #: Seconds that a process gets to end.
 STOP_SECONDS = 30.0
@@ -21,11 +21,10 @@ _NOT_INHERITED = ("CAPTIONQ_DATABASE_URL", "CAPTIONQ_REDIS_URL", "CAPTIONQ_ALLOW
 def start(code: str, *arguments: str | Path, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Run Python code in a process with pipes for its task and its result, and a file for its log."""
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    # -P: a folder named `cli` in the current directory must not be imported. A session of its own: Ctrl-C goes to the
-    # benchmark only, which then ends this process.
+    # A session of its own: Ctrl-C goes to the benchmark only, which then ends this process.
     with log.open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", code, *map(str, arguments)],
+            python_command(code, *map(str, arguments)),
             env={**inherited, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

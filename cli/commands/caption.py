@@ -81,10 +81,7 @@ def caption(
     """
     from cli.named_paths import named_path
     from cli.path_list import read_path_list
-    from cli.runs.caption_run import CaptionRun
-    from cli.runs.dry_run import DryRun
-    from cli.runs.sample import SampleOptions
-    from jobs.creation.question import Question
+    from cli.runs.early_worker import start_early
     from jobs.settings import read_settings
 
     if prompt_file is not None:
@@ -107,8 +104,16 @@ def caption(
             named.append(named_path(path))
             shown.append(str(named[-1]))
     settings = read_settings()
+    # The imports below take as long as the worker's.
+    worker = None if dry_run else start_early(settings, named, options)
+    from cli.runs.caption_run import CaptionRun
+    from jobs.creation.question import Question
+
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
+    from cli.runs.dry_run import DryRun
+    from cli.runs.sample import SampleOptions
+
     make_run = DryRun if dry_run else CaptionRun
     run = make_run(
         settings,
@@ -118,5 +123,6 @@ def caption(
         strict=strict,
         one_image=one_image,
         sample=SampleOptions(sample, assume_yes=yes),
+        worker=worker,
     )
     ctx.exit((run.watch if watch else run.caption)(named, description=", ".join(shown)))

@@ -16,6 +16,7 @@ import click
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="Exit when the standard input closes.")
+@click.option("--await-broker", is_flag=True, hidden=True, help="Wait for the broker that another process starts.")
 @click.option("--linger", type=float, hidden=True, help="Exit after this many seconds without a job.")
 def work(
     burst: bool,
@@ -24,6 +25,7 @@ def work(
     log_json: bool,
     until_eof: bool,
     linger: float | None,
+    await_broker: bool,
 ) -> None:
     """Run the worker until Ctrl-C.
 
@@ -37,12 +39,15 @@ def work(
     """
     from jobs.logging_setup import set_up_logging
     from jobs.settings import read_settings
-    from worker.service import run
+    from worker.owner import end_with_owner
 
     given = {"memory_budget": memory_budget, "pinned_models": pin}
     settings = read_settings(**{name: value for name, value in given.items() if value})
     if until_eof:
         # The run that started this worker has ended, and its shell waits: running jobs go back to the queue at once.
         settings = settings.model_copy(update={"grace": 0.0})
+        end_with_owner(settings)
+    from worker.service import run
+
     set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof or linger is not None)
-    run(settings, until_eof=until_eof, burst=burst, linger=linger)
+    run(settings, until_eof=until_eof, await_broker=await_broker, burst=burst, linger=linger)

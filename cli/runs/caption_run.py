@@ -17,6 +17,7 @@ from cli.runs.followed_jobs import Followed
 from cli.runs.model_check import check_model
 from cli.runs.sample import SampleOptions, parts
 from cli.runs.services import Services, services
+from cli.runs.worker_restarts import WorkerProcess
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
@@ -41,7 +42,11 @@ POLL_EVERY = 0.1
 #: Seconds between two looks into watched folders.
 LOOK_EVERY = 2.0
 #: The worker's steps before the first result, by the name of their events.
-_STEPS = {"loading": "Loading {}", "loaded": "Captioning with {}"}
+_STEPS = {
+    "loading": "Loading {}",
+    "checking": "Checking how requests to {} can be batched",
+    "loaded": "Captioning with {}",
+}
 
 
 class CaptionRun:
@@ -60,6 +65,7 @@ class CaptionRun:
         strict: bool = False,
         one_image: bool = False,
         sample: SampleOptions | None = None,
+        worker: WorkerProcess | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -69,6 +75,7 @@ class CaptionRun:
             strict: exit with 1 also if an answer looks wrong.
             one_image: the run is about one image, whose answer is printed.
             sample: images that are captioned and shown before the others; None: none.
+            worker: the run's worker, if it was started already. It waits for the broker.
         """
         self._settings = settings
         self._question = question
@@ -76,6 +83,7 @@ class CaptionRun:
         self._only = FileFilter.of(options)
         self._strict = strict
         self._sample = sample or SampleOptions()
+        self._worker = worker
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
@@ -86,6 +94,17 @@ class CaptionRun:
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
         check_model(self._question.model, self._report.note)
+        try:
+            return self._caption(paths, description)
+        finally:
+            self._stop_unused()
+
+    def _stop_unused(self) -> None:
+        """Stop the worker that was started early, which a run that found nothing to do has no use for."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _caption(self, paths: Sequence[Path], description: str) -> int:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             wanted, skipped = self._find(paths, store)
@@ -94,7 +113,7 @@ class CaptionRun:
                 return SOME_FAILED
             self._cancel_abandoned(skipped, store, runs)
             if wanted:
-                with services(self._settings) as running:
+                with services(self._settings, self._worker) as running:
                     if not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
                         return INTERRUPTED
             self._report.sum_up()
@@ -106,9 +125,15 @@ class CaptionRun:
     def watch(self, paths: Sequence[Path], *, description: str) -> int:
         """Caption the images of the paths as `caption` does, then images that come, until Ctrl-C. Returns the exit status."""
         check_model(self._question.model, self._report.note)
+        try:
+            return self._watch(paths, description)
+        finally:
+            self._stop_unused()
+
+    def _watch(self, paths: Sequence[Path], description: str) -> int:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
-            with services(self._settings) as running, suppress(KeyboardInterrupt):
+            with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
                 for arrived in self._arrivals(paths):
                     wanted, skipped = self._plan(arrived, paths, store)
                     self._cancel_abandoned(skipped, store, runs)
@@ -169,12 +194,17 @@ class CaptionRun:
         if not skipped or not (dead := runs.dead(store.open_batches())):
             return
         # A live worker may have written the text of a running job just now, and be about to commit the result.
-        leaving = (JobStatus.QUEUED,) if is_running(self._settings) else OPEN
+        leaving = (JobStatus.QUEUED,) if self._worker_may_write() else OPEN
         cancelled = store.cancel_abandoned((one.output.as_uri() for one in skipped), dead, leaving)
         # The rows decide: a worker drops the entries of jobs that have ended.
         with suppress(BrokerError, RedisError):
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
+
+    def _worker_may_write(self) -> bool:
+        # The run's own worker does nothing before there is a broker.
+        waits = self._worker is not None and self._worker.is_running and broker.find(self._settings) is None
+        return not waits and is_running(self._settings)
 
     def _queue_and_follow(
         self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services

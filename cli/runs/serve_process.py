@@ -21,6 +21,7 @@ from api.app import create_app
 from cli.runs.services import Services
 from jobs.errors import CaptionqError, SettingsError, WorkerError
 from jobs.logging_setup import set_up_logging
+from jobs.models.model_info import is_here
 from jobs.settings import Settings
 from jobs.store.store import Store
 
@@ -62,6 +63,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down; after the grace, end late answers with an error, where uvicorn would cut their connections."""
+        logger.info("Stopping; answers that are being generated get %.0f s.", self._grace)
         resources = self.config.app.state.resources  # type: ignore[union-attr]
         asyncio.get_running_loop().call_later(self._grace, resources.hub.end_all_streams)
         await super().shutdown(sockets)
@@ -87,6 +89,11 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
         bound, number = listener.getsockname()[:2]
         shown = f"[{bound}]" if ":" in bound else bound
         logger.info("captionq serves at http://%s:%d/v1 from %s.", shown, number, settings.data_dir)
+        if with_worker and not is_here(settings.model):
+            name = settings.model
+            logger.info(
+                "%s is not here. It is fetched at the first request, or now: captionq models pull %s", name, name
+            )
         Server(config, settings.grace).run(sockets=[listener])
 
 

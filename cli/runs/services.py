@@ -30,18 +30,24 @@ class Services:
         with_worker: bool = True,
         worker_options: Sequence[str] = (),
         lingers: bool = False,
+        worker: WorkerProcess | None = None,
     ) -> None:
-        """Find or start the broker. `lingers`: the worker that the run starts outlives the run, and so does its broker."""
+        """Find or start the broker.
+
+        Args:
+            lingers: the worker that the run starts outlives the run, and so does its broker.
+            worker: one that was started before.
+        """
         self._settings = settings
         self._with_worker = with_worker
-        self._worker = WorkerProcess(settings, worker_options, lingers=lingers)
+        self._worker = worker or WorkerProcess(settings, worker_options, lingers=lingers)
         if lingers:
             self._await_broker_of_worker()
         self._broker = broker.find_or_start(settings)
         self._checked = 0.0
         self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
-        self.own_worker = not is_running(settings)
+        self.own_worker = self._worker.is_running or not is_running(settings)
 
     @property
     def connection(self) -> Redis:
@@ -98,9 +104,9 @@ class Services:
 
 
 @contextmanager
-def services(settings: Settings, *, lingers: bool = False) -> Iterator[Services]:
-    """Provide the services for the length of a `with` block. `lingers`: see `Services`."""
-    running = Services(settings, lingers=lingers)
+def services(settings: Settings, worker: WorkerProcess | None = None, *, lingers: bool = False) -> Iterator[Services]:
+    """Provide the services for the length of a `with` block. `worker`, `lingers`: see `Services`."""
+    running = Services(settings, lingers=lingers, worker=worker)
     try:
         yield running
     finally:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.errors import WorkerError
+from jobs.own_process import captionq_command
 from jobs.settings import Settings
 
 #: Most starts of a worker in a row without a finished job in between.
@@ -50,10 +50,8 @@ class WorkerProcess:
             raise WorkerError(f"The worker ended {MAX_STARTS} times in a row. Its last output: {self._last_output()}")
         self._starts += 1
         self._started = time.monotonic()
-        # -P: a folder named `cli` in the current directory must not be imported.
-        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", "work"]
-        command += ["--linger", str(self._settings.ask_linger)] if self._lingers else ["--until-eof"]
-        command += self._options
+        ending = ["--linger", str(self._settings.ask_linger)] if self._lingers else ["--until-eof", "--await-broker"]
+        command = captionq_command("work", *ending, *self._options)
         stdin = subprocess.DEVNULL if self._lingers else subprocess.PIPE
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=output, start_new_session=True)

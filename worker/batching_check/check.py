@@ -9,7 +9,7 @@ of much, until one day it does not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,8 +40,12 @@ _CHUNK = 16
 _MARGIN = 4.0
 
 
-def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> BatchingVerdict:
+def verdict_on(
+    loaded: LoadedModel, backend: Backend, settings: Settings, on_check: Callable[[], None] | None = None
+) -> BatchingVerdict:
     """Return how the model's sequences can be batched, as remembered from an earlier check or by a new one.
+
+    `on_check` is called before a new check.
 
     Raises:
         ModelError: The model's answers would be wrong even one at a time.
@@ -51,6 +55,8 @@ def verdict_on(loaded: LoadedModel, backend: Backend, settings: Settings) -> Bat
     key = key_of(loaded.info.path)
     verdict = read_verdicts(settings).get(key)
     if verdict is None or verdict.slots < settings.slots:
+        if on_check is not None:
+            on_check()
         verdict = examine(backend, sees=loaded.info.modality == "vision", slots=settings.slots)
         if not verdict.passing:
             remember(settings, key, verdict)

@@ -179,8 +179,11 @@ class MetalWorker(QueueWorker):
         def on_progress(done: int, total: int) -> None:
             self._events.publish(job_id, "loading", model=model, bytes=done, total_bytes=total)
 
+        def on_check() -> None:
+            self._events.publish(job_id, "checking", model=model)
+
         with self._leases.beating():
-            self._pipeline.load(model, on_progress)
+            self._pipeline.load(model, on_progress, on_check)
         self._events.publish(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
 
     def _drop_cancelled(self) -> None:

@@ -5,7 +5,7 @@ Everything except the preparation runs on the thread that made the pipeline. Kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,10 +210,12 @@ class Pipeline:
             return outcome
         return replace(outcome, result=replace(outcome.result, preprocess_seconds=seconds))
 
-    def load(self, model: str, on_progress: OnProgress | None = None) -> None:
+    def load(
+        self, model: str, on_progress: OnProgress | None = None, on_check: Callable[[], None] | None = None
+    ) -> None:
         """Make this the model whose requests are accepted. No request may be in flight. Raises ModelError.
 
-        `on_progress(done, total)` is called while the model downloads.
+        `on_progress(done, total)` is called while the model downloads, and `on_check` before its batching check.
         """
         self._resident = None
-        self._resident = self._residency.get(model, on_progress)
+        self._resident = self._residency.get(model, on_progress, on_check)

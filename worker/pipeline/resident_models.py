@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlx.utils import tree_flatten
@@ -52,18 +53,21 @@ class ResidentModels:
         self._failures: dict[str, tuple[float, CaptionqError]] = {}
         claim_device()
 
-    def get(self, name: str, on_progress: OnProgress | None = None) -> ResidentModel:
+    def get(
+        self, name: str, on_progress: OnProgress | None = None, on_check: Callable[[], None] | None = None
+    ) -> ResidentModel:
         """Return a model, loaded first if it is not in memory, with others evicted to make room. No sequence may be running.
 
         Args:
             name: The model's name.
             on_progress: Called as `on_progress(done, total)` while the model downloads.
+            on_check: Called before the batching check of a model that has not been checked.
 
         Raises:
             ModelError: The model cannot be loaded; or a subclass that names the reason.
         """
         if name not in self._residents:
-            self._bring(name, on_progress)
+            self._bring(name, on_progress, on_check)
         self._residents.move_to_end(name)
         self._residents[name].engine.look_at_memory()
         return self._residents[name]
@@ -73,14 +77,14 @@ class ResidentModels:
         while self._residents:
             self._evict(next(iter(self._residents)))
 
-    def _bring(self, name: str, on_progress: OnProgress | None) -> None:
+    def _bring(self, name: str, on_progress: OnProgress | None, on_check: Callable[[], None] | None) -> None:
         """Load a model, unless that failed a moment ago."""
         failed_at, error = self._failures.get(name, (0.0, None))
         if error is not None and time.monotonic() - failed_at < RELOAD_AFTER:
             raise error
         try:
             self._make_room(name, on_progress)
-            self._residents[name] = self._load(name)
+            self._residents[name] = self._load(name, on_check)
         except Exception as cause:
             error = cause if isinstance(cause, CaptionqError) else loading_failed(name, cause)
             if not error.transient:
@@ -90,11 +94,11 @@ class ResidentModels:
                 raise
             raise error from cause
 
-    def _load(self, name: str) -> ResidentModel:
+    def _load(self, name: str, on_check: Callable[[], None] | None) -> ResidentModel:
         begun = time.perf_counter()
         loaded = load(name)
         backend = make_backend(loaded)
-        verdict = verdict_on(loaded, backend, self._settings)
+        verdict = verdict_on(loaded, backend, self._settings, on_check)
         batching = verdict.batching
         if verdict.whole_prompts:
             # A prompt that starts from a cached prefix is prefilled in parts, too.

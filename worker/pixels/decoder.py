@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
 from jobs.images.opening import name_of, refuse_memory
+from jobs.own_process import python_command
 from jobs.settings import Settings
 from worker.pixels.decode import Picture
 from worker.pixels.decoder_process import READY, Order, Pixels
@@ -139,9 +139,8 @@ def _start(settings: Settings) -> _Process:
     ours, theirs = Pipe()
     with theirs:
         descriptor = theirs.fileno()
-        # -P: a folder named `worker` in the current directory must not be imported instead of this package.
         popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from worker.pixels.decoder_process import main; main({descriptor})"],
+            python_command(f"from worker.pixels.decoder_process import main; main({descriptor})"),
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -178,7 +178,11 @@ def test_a_fault_in_a_group_leads_to_one_by_one(tmp_path: Path, monkeypatch: pyt
         verdict = verdict_on(loaded, backend, settings)
         assert verdict.batching is Batching.ONE_BY_ONE
         assert "no memory" in verdict.explained
-    assert verdict_on(loaded, backend, settings).batching is Batching.TOGETHER
+    checks: list[str] = []
+    for _ in range(2):
+        assert verdict_on(loaded, backend, settings, lambda: checks.append("check")).batching is Batching.TOGETHER
+    # The second time the verdict is known.
+    assert checks == ["check"]
 
 
 def test_a_model_that_cannot_be_tried_out_is_run_in_the_most_careful_way(

@@ -28,6 +28,7 @@ from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.vision_tower import ImageFeatures
+from worker.worker_name import worker_name
 
 pytestmark = pytest.mark.usefixtures("known_models")
 
@@ -176,7 +177,7 @@ def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store
     request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])
     job = Job(model="demo-text", request=request.model_dump_json(), digest=request.digest, streamed=True)
     store.add([job])
-    store.claim([job.id], service.worker_name(settings))
+    store.claim([job.id], worker_name(settings))
     service.run(settings, burst=True)
     assert next((event.name, event.data) for event in read(connection, job.id)) == ("restart", {"attempt": 2})
 
@@ -199,7 +200,7 @@ def test_a_worker_is_known_while_it_lives(settings: Settings, store: Store, conn
     finally:
         done.set()
         thread.join()
-    assert seen[0].name == service.worker_name(settings)
+    assert seen[0].name == worker_name(settings)
     assert "captionq_batch_slots" in seen[0].metrics
     assert live_workers(connection) == []
     connection.sadd("rq:workers", "rq:worker:killed")

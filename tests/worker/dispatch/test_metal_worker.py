@@ -47,6 +47,7 @@ from worker.engine.sequences import Outcome
 from worker.models.loader import LoadedModel, load
 from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.resident_models import ResidentModels
+from worker.worker_name import worker_name
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
@@ -124,7 +125,7 @@ def test_rows_without_entries_and_rows_of_a_dead_worker_are_run(
 ) -> None:
     """Redis is empty: the database is enough."""
     orphan, abandoned = add_text_job(store, "Hello"), add_text_job(store, "Count to ten.")
-    store.claim([abandoned.id], service.worker_name(settings))
+    store.claim([abandoned.id], worker_name(settings))
     service.run(settings, burst=True)
     assert (store.job(orphan.id).text or "").startswith("Hello!")
     row = store.job(abandoned.id)
@@ -135,11 +136,11 @@ def test_a_worker_keeps_its_name_when_the_machine_is_called_otherwise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A Mac's host name changes with the network; another data folder has another worker."""
-    name = service.worker_name(settings)
+    name = worker_name(settings)
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
-    assert service.worker_name(settings) == name
+    assert worker_name(settings) == name
     other = settings.model_copy(update={"data_dir": tmp_path})
-    assert service.worker_name(other) != name
+    assert worker_name(other) != name
 
 
 def test_an_entry_that_comes_twice_runs_once(settings: Settings, store: Store, connection: Redis) -> None:
@@ -276,8 +277,8 @@ def test_a_job_that_was_there_at_two_deaths_runs_alone(
     batch, _ = queue_scenes(tmp_path / "pictures", 6, store, connection)
     suspect = store.jobs(batch_id=batch.id)[2]
     for _ in range(2):
-        store.claim([suspect.id], service.worker_name(settings))
-        store.recover(service.worker_name(settings))
+        store.claim([suspect.id], worker_name(settings))
+        store.recover(worker_name(settings))
     service.run(settings, burst=True)
     rows = store.jobs(batch_id=batch.id)
     alone = next(row for row in rows if row.id == suspect.id)

@@ -1,0 +1,60 @@
+"""The beginning of every captionq process: `captionq`, and `python -m captionq`.
+
+captionq's packages have common names. Importing this module makes sure that `import jobs` means captionq's own, also when the
+current folder or PYTHONPATH has a `jobs` of another project.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+_PACKAGES = frozenset({"jobs", "worker", "api", "cli"})
+_FOLDER = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  # pathlib costs time at every start
+
+
+class OwnPackages(MetaPathFinder):
+    """A finder that looks for captionq's packages in captionq's folder only."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, [_FOLDER], target) if fullname in _PACKAGES else None
+
+
+sys.meta_path.insert(0, OwnPackages())
+
+
+def main() -> None:
+    """Run the console script. Its process ends without taking its modules down one by one, which takes as long as captioning."""
+    from jobs.start_up import begin_imports
+
+    begin_imports()
+    from cli.main import main as run
+
+    try:
+        run()
+    except SystemExit as end:
+        _leave(end)
+
+
+def _leave(end: SystemExit) -> None:
+    """End the process. Raises the SystemExit if Python has something to say about the end."""
+    if not isinstance(end.code, int | None):
+        raise end
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        raise end from None
+    if "logging" in sys.modules:
+        sys.modules["logging"].shutdown()
+    os._exit(end.code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The worker's name, by which a worker finds the jobs that its predecessor left. Cheap to import."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+
+from jobs.settings import Settings
+
+
+def worker_name(settings: Settings) -> str:
+    """Return the worker's name, the same at every start.
+
+    The data folder keeps the name: a Mac's host name changes with the network, and two Macs with one database may share a name.
+    """
+    kept = settings.data_dir / "worker.name"
+    name = kept.read_text() if kept.exists() else ""
+    if not name:
+        name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
+        kept.write_text(name)
+    return name
