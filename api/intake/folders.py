@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, TypeVar
 
 from api.intake.idempotency_key import scoped_key
@@ -14,6 +14,7 @@ from api.intake.output_conflicts import check_outputs_free
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
+from jobs.captions.field_values import field_values
 from jobs.chunks import chunked
 from jobs.creation.backpressure import check_room
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
@@ -62,13 +63,17 @@ class FolderIntake:
         hooks = self._hooks(batch)
         roots = self._resources.settings.served_roots
         images = find_images([real], recursive=body.recursive, roots=roots, exclude=exclude)
-        found = list(plan_images(images, body, store=self._resources.store, named=[real]))
+        digest_of = self._question.digest_of
+        found = list(plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real]))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
         check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
         allowed = served_roots(self._resources)
-        return self._made(batch, wanted, lambda one: job_about(one, self._question, batch, allowed), hooks)
+        settings = self._resources.settings
+        return self._made(
+            batch, wanted, lambda one: job_about(one, self._question, batch, allowed, settings=settings), hooks
+        )
 
     def queue_uploads(self, files: Sequence[tuple[str, BinaryIO]]) -> Created:
         """Queue every image of these files and zips. Raises ImageError, ArchiveError, LaneFullError, ConflictError."""
@@ -126,7 +131,11 @@ class FolderIntake:
         return stored
 
     def _job(self, batch: Batch, image: UnpackedImage) -> Job:
-        request = self._question.about(blob_address(image.sha256))
+        address, settings = blob_address(image.sha256), self._resources.settings
+        question = self._question.filled(
+            lambda names: {"caption": ""} | field_values(PurePath(image.name), names, settings, address=address)
+        )
+        request = question.about(address)
         return Job(
             batch_id=batch.id,
             lane=Lane.BULK,

@@ -23,6 +23,7 @@ def as_json(job: Job) -> dict[str, object]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "text": job.text,
+        "output_text": job.output_text,
         "previous_text": previous_text(job),
         "finish_reason": job.finish_reason,
         "quality": job.quality,

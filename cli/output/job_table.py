@@ -22,7 +22,7 @@ _STYLE = {
     JobStatus.CANCELLED: "yellow",
 }
 #: Fields whose lines are shown as lines.
-_TEXTS = ("prompt", "text", "previous text")
+_TEXTS = ("prompt", "text", "new text", "previous text")
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
@@ -129,6 +129,7 @@ def print_job(job: Job) -> None:
             "finished": _when(job.finished_at),
             "attempts": str(job.attempts),
             "text": job.text,
+            "new text": job.output_text,
             "previous text": previous_text(job),
             "finish reason": job.finish_reason,
             "quality": job.quality,

@@ -14,7 +14,7 @@ from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
-from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
@@ -109,12 +109,14 @@ class CaptionRun:
         images = find_images(
             paths, recursive=self._options.recursive, exclude=self._exclusions, left_out=self._report.left_out
         )
-        for one in plan_images(images, self._options, store=store, named=paths):
+        digest_of = self._question.digest_of
+        for one in plan_images(images, self._options, store=store, digest_of=digest_of, named=paths):
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
                 skipped.append(one)
                 self._report.by_hand += isinstance(one, WrittenByHand)
+                self._report.added += isinstance(one, AlreadyAdded)
         self._report.skipped = len(skipped)
         return wanted, skipped
 
@@ -162,6 +164,7 @@ class CaptionRun:
             dead=runs.dead(store.open_batches()),
             # Jobs that an earlier run left in the queue can wait: a person is watching this run.
             at_front=running.own_worker,
+            settings=self._settings,
         )
         if submission.queued or submission.resumed:
             self._report.batch_id = batch.id

@@ -1,22 +1,24 @@
-"""Images that have a text file already: skipped, replaced, or refused before anything is generated."""
+"""Images that have a text file already: skipped, replaced, added to, or refused before anything is generated."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
+from jobs.captions.own_texts import has_addition, is_own
 from jobs.captions.sidecars import Sidecars
 from jobs.captions.temporary_files import sweep_stale
-from jobs.captions.text_files import fingerprint, is_blank, is_own, read_output, shown
+from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
 from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
+from jobs.store.queries import WrittenText
 from jobs.store.store import Store
 
 #: Images whose texts are looked up in the store by one query.
@@ -31,7 +33,7 @@ class PendingImage:
 
     image: Path
     output: Path
-    #: The fingerprint of the text that is to be replaced; None: there is none.
+    #: The fingerprint of the text that is to be replaced or added to; None: there is none.
     before: str | None = None
     #: The reason why no text can be written: the image's job fails at once.
     refusal: CaptionqError | None = None
@@ -50,8 +52,18 @@ class WrittenByHand(SkippedImage):
     """An image whose text was to be replaced, but a person wrote or changed the text."""
 
 
+@dataclass(frozen=True)
+class AlreadyAdded(SkippedImage):
+    """An image to whose text an earlier run has added the answer to the same question."""
+
+
 def plan_images(
-    images: Iterable[Path], options: CompositionOptions, *, store: Store, named: Sequence[Path] = ()
+    images: Iterable[Path],
+    options: CompositionOptions,
+    *,
+    store: Store,
+    digest_of: Callable[[Path], str],
+    named: Sequence[Path] = (),
 ) -> Iterator[PendingImage | SkippedImage]:
     """Decide for each image whether it needs a text, or is skipped because of the text that it has. A blank text is none.
 
@@ -61,6 +73,7 @@ def plan_images(
         images: in any order; an image that is named in two ways comes out once.
         options: say which texts stay.
         store: knows the texts that captionq wrote.
+        digest_of: returns the digest of the run's question about an image. A job with this digest adds its answer once.
         named: files and folders that the user named; none of these is ever taken for a text.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
@@ -69,16 +82,16 @@ def plan_images(
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
-            own = written.get(output.as_uri(), set())
+            own = written.get(output.as_uri(), [])
             if own and options.existing == "skip" and _is_filled(output):
                 yield SkippedImage(image, output)
                 continue
             try:
                 content = _content(output, options, sources) if is_there else None
+                one = _judge(image, output, content, own, options, digest_of)
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
-            one = _judge(image, output, content, own, options)
             if isinstance(one, PendingImage) and (refusal := folders.refusal(output.parent)) is not None:
                 one = replace(one, refusal=refusal)
             yield one
@@ -107,12 +120,24 @@ def _content(output: Path, options: CompositionOptions, sources: Collection[tupl
 
 
 def _judge(
-    image: Path, output: Path, content: bytes | None, own: Collection[str], options: CompositionOptions
+    image: Path,
+    output: Path,
+    content: bytes | None,
+    own: Sequence[WrittenText],
+    options: CompositionOptions,
+    digest_of: Callable[[Path], str],
 ) -> PendingImage | SkippedImage:
-    replaceable = content is None or is_blank(content) or (options.existing == "replace" and is_own(content, own))
-    if replaceable or options.force:
-        return PendingImage(image, output, before=fingerprint(content))
-    return SkippedImage(image, output) if options.existing == "skip" else WrittenByHand(image, output)
+    pending = PendingImage(image, output, before=fingerprint(content))
+    if content is None or is_blank(content) or options.force:
+        return pending
+    if options.joins:
+        # Decoded for its error: nothing is to be generated for a text that nothing can be added to.
+        decode_text(content, output)
+        is_added = bool(own) and has_addition(content, output, digest_of(image), own)
+        return AlreadyAdded(image, output) if is_added else pending
+    if options.existing == "skip":
+        return SkippedImage(image, output)
+    return pending if is_own(content, own) else WrittenByHand(image, output)
 
 
 def _with_outputs(images: Iterable[Path]) -> Iterator[tuple[Path, Path, bool]]:

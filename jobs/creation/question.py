@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
 
+from jobs.captions.field_values import existing_caption, field_values
 from jobs.creation.existing_texts import PendingImage
 from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.templates import FILE_FIELDS, METADATA_FIELDS, fields_of, fill_known, fill_prompt, prompt_fields
 from jobs.requests import Request, Sampling
 from jobs.response_format import ResponseFormat
+from jobs.settings import Settings
 from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
 
@@ -41,6 +45,28 @@ class Question:
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
         return cls(model, options.wording, options.sampling, response_format, delivery, options.cache)
 
+    def digest_of(self, image: Path) -> str:
+        """Return the digest of a job about an image file, whatever the fields of its prompt and template are filled with.
+
+        So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
+        """
+        digest, delivery = self.about(image).digest, self.delivery.stored
+        return digest if delivery is None else digest_with(digest, delivery)
+
+    def filled(self, values_of: Callable[[Collection[str]], dict[str, str]]) -> Self:
+        """Fill the fields of the prompt and the template for one image. `values_of` returns the values of the fields by name."""
+        template = self.delivery.template
+        in_prompt = prompt_fields(self.prompt)
+        in_template = (FILE_FIELDS | METADATA_FIELDS) & (fields_of(template) if template else set())
+        if not (in_prompt or in_template):
+            return self
+        values = values_of(in_prompt | in_template)
+        delivery = self.delivery
+        if template and in_template:
+            known = {name: values[name] for name in in_template}
+            delivery = delivery.model_copy(update={"template": fill_known(template, known)})
+        return replace(self, prompt=fill_prompt(self.prompt, values), delivery=delivery)
+
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
         return Request.about_image(
@@ -53,16 +79,26 @@ class Question:
         )
 
 
-def job_about(pending: PendingImage, question: Question, batch: Batch, roots: str | None = None) -> Job:
-    """Make the row of one image of a batch. `roots`: see `Job.roots`."""
-    request, delivery = question.about(pending.image), question.delivery.stored
-    return Job(
+def job_about(
+    pending: PendingImage,
+    question: Question,
+    batch: Batch,
+    roots: str | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Job:
+    """Make the row of one image of a batch.
+
+    Args:
+        roots: see `Job.roots`.
+        settings: limits of images; needed if the prompt or the template has fields of metadata.
+    """
+    job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request=request.model_dump_json(),
-        digest=request.digest if delivery is None else digest_with(request.digest, delivery),
-        delivery=delivery,
+        request="",
+        digest=question.digest_of(pending.image),
         source=pending.image.as_uri(),
         output=pending.output.as_uri(),
         output_before=pending.before,
@@ -70,6 +106,17 @@ def job_about(pending: PendingImage, question: Question, batch: Batch, roots: st
         error_code=None if pending.refusal is None else pending.refusal.code,
         error_message=None if pending.refusal is None else pending.refusal.message,
     )
+    if pending.refusal is None:
+        question = question.filled(lambda names: _values(pending, names, job, settings))
+    job.request, job.delivery = question.about(pending.image).model_dump_json(), question.delivery.stored
+    return job
+
+
+def _values(pending: PendingImage, names: Collection[str], job: Job, settings: Settings | None) -> dict[str, str]:
+    values = field_values(pending.image, names, settings, roots=job.parsed_roots())
+    if "caption" in names:
+        values["caption"] = "" if pending.before is None else existing_caption(pending.output)
+    return values
 
 
 def digest_with(digest: str, delivery: str) -> str:
@@ -83,6 +130,8 @@ def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
     `roots`: see `Job.roots`.
     """
     copied = {"model", "request", "digest", "source", "output", "output_before", "delivery", "lane", "streamed"}
+    # If the old job's worker died after it had written the file, the new job knows the file.
+    copied |= {"output_after", "output_text", "previous_text"}
     if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
         copied |= {field.name for field in fields(Result)}
     return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

@@ -24,5 +24,6 @@ class DeliveryOptions(OutputOptions, CompositionOptions):
 
         Whether a text that is there is skipped or replaced was decided when the job was queued.
         """
-        text = self.model_dump_json(exclude_defaults=True, exclude={"force", "existing"})
+        decided = {"force"} if self.joins else {"force", "existing", "separator"}
+        text = self.model_dump_json(exclude_defaults=True, exclude=decided)
         return None if text == "{}" else text

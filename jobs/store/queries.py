@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, select, tuple_
+from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import NotFoundError
+from jobs.options.delivery import DeliveryOptions
 from jobs.settings import Settings
 from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
@@ -29,6 +30,40 @@ class JobSummary:
     status: str
     model: str
     deaths: int
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """Text that a job wrote to its file, or was about to write when its worker died."""
+
+    digest: str
+    status: str
+    #: The model's answer.
+    answer: str
+    #: SHA-256 of the whole file; None: an older version wrote the answer.
+    output_after: str | None
+    #: The new text, if it is not the answer.
+    output_text: str | None
+    #: The file's content before.
+    previous_text: bytes | None
+    delivery: str | None
+
+    @property
+    def joined(self) -> bool:
+        """Whether the text was added to the text that was there."""
+        return self.delivery is not None and DeliveryOptions.model_validate_json(self.delivery).joins
+
+    @property
+    def addition(self) -> str:
+        return self.answer if self.output_text is None else self.output_text
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == JobStatus.SUCCEEDED
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
 
 
 class JobQueries:
@@ -154,15 +189,16 @@ class JobQueries:
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
 
-    def written(self, outputs: Sequence[str]) -> dict[str, set[str]]:
-        """Return the texts that captionq wrote to these files (at most some hundreds), by the files' addresses."""
-        query = select(_job.c.output, _job.c.text).where(
-            _job.c.output.in_(outputs), _job.c.status == JobStatus.SUCCEEDED, _job.c.text.is_not(None)
-        )
-        found: dict[str, set[str]] = {}
+    def written(self, outputs: Sequence[str]) -> dict[str, list[WrittenText]]:
+        """Return the texts that captionq wrote to these files (at most some hundreds), by address, the oldest first."""
+        names = ("digest", "status", "text", "output_after", "output_text", "previous_text", "delivery")
+        columns = [_job.c[name] for name in names]
+        is_written = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None))
+        query = select(_job.c.output, *columns).where(_job.c.output.in_(outputs), is_written, _job.c.text.is_not(None))
+        found: dict[str, list[WrittenText]] = {}
         with reading(self._engine) as connection:
-            for output, text in connection.execute(query):
-                found.setdefault(output, set()).add(text)
+            for output, *values in connection.execute(query.order_by(_job.c.created_at, _job.c.id)):
+                found.setdefault(output, []).append(WrittenText(*values))
         return found
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
