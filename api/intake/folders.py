@@ -131,10 +131,11 @@ class FolderIntake:
         return stored
 
     def _job(self, batch: Batch, image: UnpackedImage) -> Job:
-        address, settings = blob_address(image.sha256), self._resources.settings
-        question = self._question.filled(
-            lambda names: {"caption": ""} | field_values(PurePath(image.name), names, settings, address=address)
-        )
+        question, address = self._question, blob_address(image.sha256)
+        if question.fields:
+            settings = self._resources.settings
+            values = field_values(PurePath(image.name), question.fields, settings, address=address)
+            question = question.filled({**values, "caption": ""})
         request = question.about(address)
         return Job(
             batch_id=batch.id,

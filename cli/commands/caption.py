@@ -33,13 +33,17 @@ def caption(
     """Write a text file beside each image: photo.jpg gets photo.txt.
 
     Images that have a text file are skipped, so running the same command again resumes where it stopped. If PATH is one
-    image, its answer is also printed.
+    image, its new text is also printed.
+
+    Prompts and templates have fields that each image fills: {name}, {stem}, {folder}; from its metadata or its .xmp {date},
+    {camera}, {lens}, {place}, {title}, {keywords}, {people}; {caption} is the text that is there, in a template the answer.
 
     \b
     Examples:
       captionq caption ~/Pictures
       captionq caption ~/Pictures --exclude thumbs/ --exclude '*_edit.jpg'
       captionq caption ~/Pictures --preset tags --existing replace
+      captionq caption ~/Pictures --existing append --trigger ohwx --strip-openers
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
     """

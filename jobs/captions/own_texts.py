@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.captions.composition import holds
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, text_bytes
-from jobs.store.queries import WrittenText
+from jobs.store.written_texts import WrittenText
 
 
 def is_own(content: bytes, written: Iterable[WrittenText]) -> bool:

@@ -18,8 +18,8 @@ from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
-from jobs.store.queries import WrittenText
 from jobs.store.store import Store
+from jobs.store.written_texts import WrittenText
 
 #: Images whose texts are looked up in the store by one query.
 IMAGES_A_LOOKUP = 500

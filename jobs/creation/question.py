@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
@@ -24,6 +24,10 @@ from jobs.store.tables import Batch, Job, Lane
 OUTPUT_CODES = frozenset(
     error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
 )
+
+
+#: Fields of a template that are known when a job is queued. Its other fields are those of the answer.
+_IMAGE_FIELDS = FILE_FIELDS | METADATA_FIELDS
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,25 @@ class Question:
 
         So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
         """
-        digest, delivery = self.about(image).digest, self.delivery.stored
-        return digest if delivery is None else digest_with(digest, delivery)
+        return self.digest_with_delivery(self.about(image))
 
-    def filled(self, values_of: Callable[[Collection[str]], dict[str, str]]) -> Self:
-        """Fill the fields of the prompt and the template for one image. `values_of` returns the values of the fields by name."""
+    def digest_with_delivery(self, request: Request) -> str:
+        """Return the digest of a job with this request."""
+        delivery = self.delivery.stored
+        return request.digest if delivery is None else digest_with(request.digest, delivery)
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields of the prompt and the template that each image fills."""
         template = self.delivery.template
-        in_prompt = prompt_fields(self.prompt)
-        in_template = (FILE_FIELDS | METADATA_FIELDS) & (fields_of(template) if template else set())
-        if not (in_prompt or in_template):
-            return self
-        values = values_of(in_prompt | in_template)
+        return prompt_fields(self.prompt) | (_IMAGE_FIELDS & fields_of(template) if template else set())
+
+    def filled(self, values: Mapping[str, str]) -> Self:
+        """Put the values of its `fields` into the prompt and the template."""
         delivery = self.delivery
-        if template and in_template:
-            known = {name: values[name] for name in in_template}
-            delivery = delivery.model_copy(update={"template": fill_known(template, known)})
+        if delivery.template:
+            known = {name: value for name, value in values.items() if name in _IMAGE_FIELDS}
+            delivery = delivery.model_copy(update={"template": fill_known(delivery.template, known)})
         return replace(self, prompt=fill_prompt(self.prompt, values), delivery=delivery)
 
     def about(self, image: Path | str) -> Request:
@@ -93,12 +101,14 @@ def job_about(
         roots: see `Job.roots`.
         settings: limits of images; needed if the prompt or the template has fields of metadata.
     """
+    request = question.about(pending.image)
     job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request="",
-        digest=question.digest_of(pending.image),
+        request=request.model_dump_json(),
+        digest=question.digest_with_delivery(request),
+        delivery=question.delivery.stored,
         source=pending.image.as_uri(),
         output=pending.output.as_uri(),
         output_before=pending.before,
@@ -106,9 +116,9 @@ def job_about(
         error_code=None if pending.refusal is None else pending.refusal.code,
         error_message=None if pending.refusal is None else pending.refusal.message,
     )
-    if pending.refusal is None:
-        question = question.filled(lambda names: _values(pending, names, job, settings))
-    job.request, job.delivery = question.about(pending.image).model_dump_json(), question.delivery.stored
+    if pending.refusal is None and question.fields:
+        filled = question.filled(_values(pending, question.fields, job, settings))
+        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.delivery.stored
     return job
 
 

@@ -17,9 +17,9 @@ from jobs.creation.question import copy_of
 from jobs.errors import OutputError
 from jobs.queue import lanes
 from jobs.requests import path_of
-from jobs.store.queries import WrittenText
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
+from jobs.store.written_texts import WrittenText
 
 
 def resubmit(

@@ -11,12 +11,12 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import NotFoundError
-from jobs.options.delivery import DeliveryOptions
 from jobs.settings import Settings
 from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.written_texts import WrittenText
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -30,40 +30,6 @@ class JobSummary:
     status: str
     model: str
     deaths: int
-
-
-@dataclass(frozen=True)
-class WrittenText:
-    """Text that a job wrote to its file, or was about to write when its worker died."""
-
-    digest: str
-    status: str
-    #: The model's answer.
-    answer: str
-    #: SHA-256 of the whole file; None: an older version wrote the answer.
-    output_after: str | None
-    #: The new text, if it is not the answer.
-    output_text: str | None
-    #: The file's content before.
-    previous_text: bytes | None
-    delivery: str | None
-
-    @property
-    def joined(self) -> bool:
-        """Whether the text was added to the text that was there."""
-        return self.delivery is not None and DeliveryOptions.model_validate_json(self.delivery).joins
-
-    @property
-    def addition(self) -> str:
-        return self.answer if self.output_text is None else self.output_text
-
-    @property
-    def succeeded(self) -> bool:
-        return self.status == JobStatus.SUCCEEDED
-
-    @property
-    def open(self) -> bool:
-        return self.status in OPEN
 
 
 class JobQueries:
