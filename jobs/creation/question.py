@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from jobs.creation.existing_texts import PendingImage
-from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.errors import MissingToolError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request, Sampling
@@ -18,7 +18,8 @@ from jobs.store.tables import Batch, Job, Lane
 
 #: The codes of jobs whose answer is there, and whose file could not be written.
 OUTPUT_CODES = frozenset(
-    error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
+    error.code
+    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
 )
 
 

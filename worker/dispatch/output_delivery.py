@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from jobs.captions.text_files import check_place, fingerprint, read_output, shown, text_bytes, write_output
+from jobs.captions.embedding import embed_caption
+from jobs.captions.recorded_write import write_recorded
+from jobs.captions.side_files import SideFiles
+from jobs.captions.text_files import check_place, fingerprint, read_output, shown, text_bytes
 from jobs.errors import OutputChangedError, OutputError
 from jobs.requests import path_of
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
+from jobs.store.written_files import WrittenFiles
 
 
 def kept_result(job: Job) -> Result | None:
@@ -25,7 +31,7 @@ def kept_result(job: Job) -> Result | None:
 
 
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
-    """Write the job's text file. False: the job was cancelled meanwhile, and nothing was written.
+    """Write the job's text file, if it has one. False: the job was cancelled meanwhile, and nothing was written.
 
     Raises:
         OutputChangedError: the file is neither as it was when the job was queued, nor this job's own of an earlier attempt. The
@@ -34,9 +40,21 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
         OutputForbiddenError, OutputError, ForbiddenError: the file cannot be written.
     """
     assert job.output is not None
-    path = path_of(job.output)
+    with _answer_kept(job):
+        return _deliver(job, path_of(job.output), text, store, writer)
+
+
+def deliver_beside(job: Job, text: str, result: Result, store: Store, writer: str) -> None:
+    """Write the files that the job's options choose beside the text, after the text. Raises OutputError, ForbiddenError."""
+    with _answer_kept(job):
+        SideFiles(store, writer).write(job, text, result)
+
+
+@contextmanager
+def _answer_kept(job: Job) -> Iterator[None]:
+    """Add to the errors of the block how the file can be written later."""
     try:
-        return _deliver(job, path, text, store, writer)
+        yield
     except OutputChangedError:
         raise
     except OutputError as error:
@@ -47,6 +65,9 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
 def _deliver(job: Job, path: Path, text: str, store: Store, writer: str) -> bool:
     # Checked again: since the folder was walked, a link may have been put in the file's place.
     check_place(path, job.parsed_roots())
+    delivery, files = job.parsed_delivery(), WrittenFiles(store.engine)
+    if not delivery.writes_text:
+        return store.keep_answer(job.id, text, None) and _embedded(job, text, store, writer)
     content, there = text_bytes(text), read_output(path)
     own = [content] if job.text is None else [content, text_bytes(job.text)]
     if there is None or there in own:
@@ -58,8 +79,16 @@ def _deliver(job: Job, path: Path, text: str, store: Store, writer: str) -> bool
     # The row comes first: from here on it knows the file as its own, and keeps the text that is replaced.
     if not store.keep_answer(job.id, text, previous):
         return False
-    if there != content and not write_output(path, content, replaces=there, writer=writer):
+    _embedded(job, text, store, writer)
+    if not write_recorded(path, content, replaces=there, job_id=job.id, kind="txt", files=files, writer=writer):
         raise _changed(job)
+    return True
+
+
+def _embedded(job: Job, text: str, store: Store, writer: str) -> bool:
+    """Write the caption into the image file, if the job's options say so. Before the text: no image is newer than its text."""
+    if job.parsed_delivery().embed:
+        embed_caption(job, text, store, writer)
     return True
 
 

@@ -11,3 +11,12 @@ def test_a_decision_that_was_made_when_the_job_was_queued_is_not_stored() -> Non
     for options in (CaptionOptions(), CaptionOptions(existing="replace", force=True), QuestionOptions()):
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
         assert delivery.stored is None
+
+
+def test_keyword_presets_write_keywords_only_where_photo_programs_keep_them() -> None:
+    """A text file of keywords is a text as before. Whether foreign descriptions are replaced is stored with a sidecar."""
+    assert DeliveryOptions.of(CaptionOptions(preset="tags")).stored is None
+    delivery = DeliveryOptions.of(CaptionOptions(preset="tags", output=("xmp",), existing="replace", force=True))
+    assert delivery.keywords
+    assert delivery.stored is not None
+    assert DeliveryOptions.model_validate_json(delivery.stored) == delivery
