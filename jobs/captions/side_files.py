@@ -31,19 +31,19 @@ class SideFiles:
         self._files = WrittenFiles(store.engine)
         self._writer = writer
 
-    def write(self, job: Job, text: str, result: Result) -> None:
-        """Write the files that the job's options choose.
+    def write(self, job: Job, text: str, result: Result, delivery: DeliveryOptions) -> None:
+        """Write the files that the options choose.
 
         Args:
             job: with an image file, and the address of its text.
             text: the caption.
             result: the answer's.
+            delivery: the options.
 
         Raises OutputError, ForbiddenError.
         """
         assert job.source is not None
         assert job.output is not None
-        delivery = job.parsed_delivery()
         output = path_of(job.output)
         if "json" in delivery.output:
             self._write_json(json_path(output), job, caption_record(job, text, result))

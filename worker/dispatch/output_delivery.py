@@ -47,7 +47,7 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
 def deliver_beside(job: Job, text: str, result: Result, store: Store, writer: str) -> None:
     """Write the files that the job's options choose beside the text, after the text. Raises OutputError, ForbiddenError."""
     with _answer_kept(job):
-        SideFiles(store, writer).write(job, text, result)
+        SideFiles(store, writer).write(job, text, result, job.parsed_delivery())
 
 
 @contextmanager

@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs.captions import embedding
 from jobs.captions.embedding import find_exiftool
 from jobs.captions.undo import undo_run
 from jobs.errors import MissingToolError, OutputOccupiedError
 from jobs.store.store import Store
+from jobs.store.written_files import WrittenFiles
+from tests.support.kills import Killed, dying_at
 from tests.support.outputs import captioned, claim_job, contents, make_run, save_picture, write_files
+from tests.support.rows import RESULT
 
 needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 
@@ -67,6 +71,37 @@ def test_a_second_attempt_embeds_once(store: Store, tmp_path: Path) -> None:
     store.cancel([job.id])
     undo_run(job.batch_id or "", store)
     assert contents(tmp_path) == {"a.jpg": first["a.jpg_original"]}
+
+
+@needs_exiftool
+@pytest.mark.parametrize("step", ["record", "_keep", "replace"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_kill_at_any_write_of_embed_leaves_the_old_or_the_new_file(
+    store: Store, tmp_path: Path, step: str, after: bool
+) -> None:
+    """The next attempt ends the work, and undo brings the old file back and leaves no backup."""
+    image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
+    before = contents(tmp_path)
+    job = claim_job(store, image, batch, embed=True)
+    owner = {"record": WrittenFiles, "_keep": embedding, "replace": Path}[step]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, step, dying_at(1, getattr(owner, step), after=after))
+        with pytest.raises(Killed):
+            write_files(store, job)
+    is_new = step == "replace" and after
+    assert (contents(tmp_path)["a.jpg"] != before["a.jpg"]) == is_new
+    assert not is_new or contents(tmp_path)["a.jpg_original"] == before["a.jpg"]
+    store.recover("worker")
+    job = store.claim([job.id], "worker")[job.id]
+    write_files(store, job)
+    assert metadata(image)["XMP-dc:Description"] == RESULT.text
+    store.cancel([job.id])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", dying_at(1, Path.replace, after=after))
+        with pytest.raises(Killed):
+            undo_run(batch.id, store)
+    assert not undo_run(batch.id, store).left
+    assert contents(tmp_path) == before
 
 
 @needs_exiftool

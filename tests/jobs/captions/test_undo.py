@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,13 +13,10 @@ from jobs.captions.undo import undo_run
 from jobs.errors import ConflictError, NotFoundError
 from jobs.store.store import Store
 from jobs.store.written_files import WrittenFiles
+from tests.support.kills import Killed, dying_at
 from tests.support.outputs import captioned, claim_job, contents, make_run, save_picture, write_files
 
 ALL = ("txt", "json", "xmp")
-
-
-class Killed(BaseException):
-    """The process dies here."""
 
 
 def test_undo_brings_the_folder_back(store: Store, tmp_path: Path) -> None:
@@ -89,23 +84,6 @@ def test_a_folder_that_cannot_be_written_is_tried_again(store: Store, tmp_path: 
     finally:
         folder.chmod(0o700)
     assert undo_run(batch.id, store).removed == 1
-
-
-def dying_at(point: int, function: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
-    """Return the function, in which the process dies at its nth call: before or after the call."""
-    calls = 0
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == point and not after:
-            raise Killed
-        done = function(*arguments, **options)
-        if calls == point:
-            raise Killed
-        return done
-
-    return counted
 
 
 @pytest.mark.parametrize("after", [False, True])
