@@ -97,4 +97,4 @@ def _jobs_of(run: str, store: Store) -> Iterator[Job]:
     batch_id = newest_caption_run(store.engine) if run == "last" else run
     if batch_id is None:
         raise NotFoundError("There was no caption run yet: captionq caption PATH makes one.")
-    return jobs_of_run(store, store.batch(batch_id).id)
+    return jobs_of_run(store.engine, store.batch(batch_id).id)

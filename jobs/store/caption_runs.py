@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
-from jobs.store.queries import JobQueries, as_job
+from jobs.store.queries import as_job
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import Job, JobStatus
 
@@ -27,12 +27,15 @@ def newest_caption_run(engine: Engine) -> str | None:
         return connection.execute(query).scalar()
 
 
-def jobs_of_run(store: JobQueries, batch_id: str) -> Iterator[Job]:
-    """Yield the batch's jobs in the order in which they were made, that of the images. Between two pages no view is held."""
-    last = None
-    while page := store.jobs(batch_id=batch_id, limit=ROWS_A_STATEMENT, after=last):
-        yield from page
-        last = page[-1]
+def jobs_of_run(engine: Engine, batch_id: str) -> Iterator[Job]:
+    """Yield the batch's jobs in the order of their images' addresses.
+
+    Not in the order in which they were made: a run that goes to the front of the queue makes its last jobs first.
+    """
+    query = select(_job.c.id).where(_job.c.batch_id == batch_id).order_by(_job.c.source, _job.c.id)
+    with reading(engine) as connection:
+        ids = list(connection.execute(query).scalars())
+    return _in_order(engine, ids)
 
 
 def best_jobs(engine: Engine) -> Iterator[Job]:
@@ -40,6 +43,11 @@ def best_jobs(engine: Engine) -> Iterator[Job]:
     query = select(_BEST).where(_job.c.output.is_not(None)).group_by(_job.c.output).order_by(_job.c.output)
     with reading(engine) as connection:
         ids = [marked[1:] for marked in connection.execute(query).scalars()]
+    return _in_order(engine, ids)
+
+
+def _in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
+    """Yield the jobs in the order of their ids here. Between two pages no view is held."""
     for chunk in chunked(ids, ROWS_A_STATEMENT):
         with reading(engine) as connection:
             rows = connection.execute(select(_job).where(_job.c.id.in_(chunk)))

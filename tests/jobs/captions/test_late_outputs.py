@@ -24,7 +24,7 @@ def test_files_are_made_later_and_taken_back_with_their_run(store: Store, tmp_pa
     (tmp_path / "b.txt").unlink()
     (tmp_path / "c.json").write_text("{}")
     for _ in range(2):
-        written = write_late(jobs_of_run(store, batch.id), ("txt", "json", "xmp"), store, keywords=False)
+        written = write_late(jobs_of_run(store.engine, batch.id), ("txt", "json", "xmp"), store, keywords=False)
         assert written.images == 2
         assert [path.name for path in written.left] == ["c.jpg"]
     assert (tmp_path / "a.txt").read_text() == "by hand\n"
@@ -32,7 +32,7 @@ def test_files_are_made_later_and_taken_back_with_their_run(store: Store, tmp_pa
     assert (tmp_path / "c.json").read_text() == "{}"
     assert description_of((tmp_path / "b.xmp").read_bytes()) == "sea, boat"
     sidecars: tuple[FileKind, ...] = ("xmp",)
-    write_late(jobs_of_run(store, batch.id), sidecars, store, keywords=True)
+    write_late(jobs_of_run(store.engine, batch.id), sidecars, store, keywords=True)
     assert parse_xmp((tmp_path / "c.xmp").read_bytes())["keywords"] == "sea, boat"
     assert [path.name for path in undo_run(batch.id, store).left] == ["a.txt"]
     assert contents(tmp_path) == {**images, "a.txt": b"by hand\n", "c.json": b"{}"}

@@ -23,15 +23,15 @@ CAPTION = '=HYPERLINK("https://a.example"), "grün",\nzwei Zeilen'
 
 
 def test_all_formats_hold_the_same_rows(store: Store, tmp_path: Path) -> None:
-    """In the order of the images, failures with their reason; the newest run is found."""
+    """In the order of the paths, failures with their reason; the newest run is found."""
     batch = make_run(store)
-    captioned(store, save_picture(tmp_path / "b.jpg"), batch, CAPTION)
-    failed = claim_job(store, save_picture(tmp_path / "a.jpg"), batch)
-    store.fail(failed.id, EmptyImageError("a.jpg is cut off."))
+    failed = claim_job(store, save_picture(tmp_path / "b.jpg"), batch)
+    store.fail(failed.id, EmptyImageError("b.jpg is cut off."))
+    captioned(store, save_picture(tmp_path / "a.jpg"), batch, CAPTION)
     make_run(store)
     assert newest_caption_run(store.engine) == batch.id
-    rows = [row_of(job) for job in jobs_of_run(store, batch.id)]
-    assert [Path(row["path"]).name for row in rows] == ["b.jpg", "a.jpg"]
+    rows = [row_of(job) for job in jobs_of_run(store.engine, batch.id)]
+    assert [Path(row["path"]).name for row in rows] == ["a.jpg", "b.jpg"]
     assert rows[0] | {"path": ""} == {
         "path": "",
         "caption": CAPTION,
@@ -42,7 +42,7 @@ def test_all_formats_hold_the_same_rows(store: Store, tmp_path: Path) -> None:
         "status": "succeeded",
         "error": None,
     }
-    assert (rows[1]["status"], rows[1]["error"]) == ("failed", "a.jpg is cut off.")
+    assert (rows[1]["status"], rows[1]["error"]) == ("failed", "b.jpg is cut off.")
     for name in ("t.csv", "t.jsonl", "t.parquet"):
         assert write_table(tmp_path / name, rows, table_format(tmp_path / name)) == 2
     assert [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()] == rows
@@ -74,11 +74,11 @@ def test_metadata_names_images_relative_to_its_folder(store: Store, tmp_path: Pa
     captioned(store, save_picture(tmp_path / "set" / "train" / "a b.jpg"), batch, "A boat.")
     failed = claim_job(store, save_picture(tmp_path / "set" / "b.jpg"), batch)
     store.fail(failed.id, EmptyImageError("b.jpg is cut off."))
-    rows = [row_of(job) for job in jobs_of_run(store, batch.id)]
+    rows = [row_of(job) for job in jobs_of_run(store.engine, batch.id)]
     write_table(target, rows, "metadata")
     assert json.loads(target.read_text()) == {"file_name": "train/a b.jpg", "text": "A boat."}
     with pytest.raises(InvalidRequestError, match=r"does not lie below .*train"):
-        write_table(tmp_path / "set" / "train" / "metadata.jsonl", [*rows, {**rows[0], "path": "/b.jpg"}], "metadata")
+        write_table(tmp_path / "set" / "train" / "metadata.jsonl", [*rows, {**rows[-1], "path": "/b.jpg"}], "metadata")
     assert not (tmp_path / "set" / "train" / "metadata.jsonl").exists()
 
 
