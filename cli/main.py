@@ -19,6 +19,8 @@ from jobs.safe_text import safe_text
 COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
     "ask": ("cli.commands.ask", "Answer a question about images, or many questions about folders."),
+    "undo": ("cli.commands.undo", "Take back the files of a caption run."),
+    "export": ("cli.commands.export", "Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),

@@ -52,6 +52,7 @@ SLOWEST = (
     "test_benchmark",
     "test_jobs",
     "test_folders",
+    "test_texts",
     "test_safety",
     "test_chat",
     "test_clients",

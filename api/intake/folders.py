@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, TypeVar
 
 from api.intake.idempotency_key import scoped_key
@@ -15,6 +15,7 @@ from api.intake.output_conflicts import check_outputs_free
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
+from jobs.captions.field_values import field_values
 from jobs.chunks import chunked
 from jobs.creation.backpressure import check_room
 from jobs.creation.chosen_images import choose
@@ -67,12 +68,15 @@ class FolderIntake:
         allowed = served_roots(self._resources)
         if body.questions:
             return self._queue_table(batch, list(images), allowed, hooks)
-        found = list(choose(plan_images(images, body, store=self._resources.store, named=[real]), body))
+        digest_of = self._questions[0].digest_of
+        planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
+        found = list(choose(planned, body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
         check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
-        return self._made(batch, wanted, lambda one: job_about(one, self._questions[0], batch, allowed), hooks)
+        question, settings = self._questions[0], self._resources.settings
+        return self._made(batch, wanted, lambda one: job_about(one, question, batch, allowed, settings=settings), hooks)
 
     def _queue_table(self, batch: Batch, images: Sequence[Path], roots: str, hooks: Sequence[Webhook]) -> Created:
         """Queue all questions about each image. Raises LaneFullError."""
@@ -96,7 +100,7 @@ class FolderIntake:
         return self._made(
             batch,
             cells,
-            lambda cell: answer_job(blob_address(cell[0].sha256), cell[1], batch, name=cell[0].name),
+            lambda cell: self._uploaded(cell[0], cell[1], batch),
             hooks,
         )
 
@@ -140,6 +144,14 @@ class FolderIntake:
             sha256, size = put_image_file(file, settings)
             stored.append(UnpackedImage(clean_label(name), sha256, size))
         return stored
+
+    def _uploaded(self, image: UnpackedImage, question: Question, batch: Batch) -> Job:
+        """Make the row of an uploaded image. The fields of a prompt are filled from its label and its metadata."""
+        address = blob_address(image.sha256)
+        if question.fields:
+            values = field_values(PurePath(image.name), question.fields, self._resources.settings, address=address)
+            question = question.filled({**values, "caption": ""})
+        return answer_job(address, question, batch, name=image.name)
 
 
 def _exists(path: Path) -> bool:

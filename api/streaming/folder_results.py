@@ -33,6 +33,7 @@ COLUMNS = (
     "source",
     "status",
     "text",
+    "output_text",
     "finish_reason",
     "quality",
     "cached",
@@ -52,6 +53,7 @@ def result_of(job: Job, batch: Batch) -> dict[str, Any]:
         "source": source_name(job, _folder_of(batch)),
         "status": job.status,
         "text": job.text if job.status == JobStatus.SUCCEEDED else None,
+        "output_text": job.output_text if job.status == JobStatus.SUCCEEDED else None,
         "finish_reason": job.finish_reason,
         "quality": job.quality,
         "cached": job.cached,
@@ -80,7 +82,8 @@ def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
     for job in chain.from_iterable(store.ended_pages(batch.id)):
         result = result_of(job, batch)
         usage, error = result["usage"] or {}, result["error"] or {}
-        yield _row({**result, **usage, "error_code": error.get("code"), "error_message": error.get("message")})
+        errors = {"error_code": error.get("code"), "error_message": error.get("message")}
+        yield _row({**result, **usage, **errors})
 
 
 async def folder_events(batch: Batch, resources: Resources, after: int) -> AsyncIterator[bytes]:

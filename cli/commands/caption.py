@@ -32,6 +32,12 @@ STANDARD_INPUT = Path("-")
 )
 @json_schema_option
 @click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a table of all images when the run ends, in their order: .csv, .jsonl or .parquet.  [default: none]",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 also if an answer looks wrong: cut off, empty, repeating itself, a refusal or in a wrong language.",
@@ -54,6 +60,7 @@ def caption(
     options: CaptionOptions,
     prompt_file: str | None,
     json_schema: Path | None,
+    table: Path | None,
     strict: bool,
     sample: int | None,
     yes: bool,
@@ -64,7 +71,10 @@ def caption(
     """Write a text file beside each image: photo.jpg gets photo.txt.
 
     Images that have a text file are skipped, so running the same command again resumes where it stopped. If PATH is one
-    image, its answer is also printed. If PATH is -, paths are read from standard input, one a line or separated by NUL.
+    image, its new text is also printed. If PATH is -, paths are read from standard input, one a line or separated by NUL.
+
+    Prompts and templates have fields that each image fills: {name}, {stem}, {folder}; from its metadata or its .xmp {date},
+    {camera}, {lens}, {place}, {title}, {keywords}, {people}; {caption} is the text that is there, in a template the answer.
 
     \b
     Examples:
@@ -74,10 +84,12 @@ def caption(
       captionq caption ~/Pictures --dry-run
       captionq caption ~/Pictures --sample 5
       captionq caption ~/Pictures --preset tags --existing replace
+      captionq caption ~/Pictures --existing append --trigger ohwx --strip-openers
       captionq caption ~/Pictures --vocabulary keywords.txt --max-pixels 500000
       find ~/Pictures -name '*.jpg' -size +1M -print0 | captionq caption -
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
+      captionq caption ~/Pictures --output txt,xmp --table captions.csv
     """
     from cli.named_paths import named_path
     from cli.path_list import read_path_list
@@ -107,8 +119,12 @@ def caption(
     # The imports below take as long as the worker's.
     worker = None if dry_run else start_early(settings, named, options)
     from cli.runs.caption_run import CaptionRun
+    from cli.runs.run_table import RunTable
+    from jobs.captions.embedding import find_exiftool
     from jobs.creation.question import Question
 
+    if options.embed:
+        find_exiftool()
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
     from cli.runs.dry_run import DryRun
@@ -124,5 +140,6 @@ def caption(
         one_image=one_image,
         sample=SampleOptions(sample, assume_yes=yes),
         worker=worker,
+        table=None if table is None else RunTable(table),
     )
     ctx.exit((run.watch if watch else run.caption)(named, description=", ".join(shown)))

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.filesize import decimal
 
-from cli.output.job_fields import path_for_programs, shown_path
 from cli.output.left_out_lines import left_out_lines
 from cli.output.plurals import counted
 from cli.output.report import SHOWN_FAILURES, JsonReport, Report
+from jobs.captions.job_record import path_for_programs, shown_path
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand
 from jobs.store.output_writers import TakenUp, Writer
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.output.job_fields import name_of, previous_text, prompt_of, reason_of, settings_of, shown_path
+from cli.output.job_fields import name_of, previous_text, reason_of
+from jobs.captions.job_record import prompt_of, settings_of, shown_path
 from jobs.safe_text import safe_text
 from jobs.store.batch_list import CountedBatch
 from jobs.store.tables import Batch, Job, JobStatus
@@ -22,7 +23,7 @@ _STYLE = {
     JobStatus.CANCELLED: "yellow",
 }
 #: Fields whose lines are shown as lines.
-_TEXTS = ("prompt", "text", "previous text", "edited text")
+_TEXTS = ("prompt", "text", "new text", "previous text", "edited text")
 _HEADINGS = ("job", "status", "age", "image", "answer or reason")
 
 
@@ -134,6 +135,7 @@ def print_job(job: Job) -> None:
             "finished": _when(job.finished_at),
             "attempts": str(job.attempts),
             "text": job.text,
+            "new text": job.output_text,
             "previous text": previous_text(job),
             "finish reason": job.finish_reason,
             "quality": job.quality,

@@ -16,11 +16,13 @@ from jobs.images.packages import package_kind
 SHOWN_EXTENSIONS = 8
 
 
-def skipped_lines(*, skipped: int, by_hand: int, alone: bool) -> Iterator[str]:
+def skipped_lines(*, skipped: int, by_hand: int, added: int, alone: bool) -> Iterator[str]:
     """Say why images were skipped. `alone`: the run had no other image."""
     if by_hand:
         were, them = ("was", "it") if by_hand == 1 else ("were", "them")
         yield f"{counted(by_hand, 'text')} {were} written by hand: --force replaces {them} too"
+    elif added:
+        yield f"{counted(added, 'text')} had this addition already: to add another, ask another question"
     elif skipped and alone:
         has = "has" if skipped == 1 else "have"
         yield f"{skipped} already {has} a .txt: --existing replace asks again"

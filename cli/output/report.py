@@ -34,6 +34,8 @@ class Report:
         self.skipped = 0
         #: Skipped images whose text, which was to be replaced, a person wrote or changed.
         self.by_hand = 0
+        #: Skipped images to whose texts an earlier run has added the answer.
+        self.added = 0
         self.left_out = LeftOut()
         #: Jobs that failed or were cancelled.
         self.failed = 0
@@ -155,7 +157,7 @@ class Report:
         if self._cached:
             self._say(f"{counted(self._cached, 'answer')} from the cache: --no-cache generates them again")
         for line in (
-            *skipped_lines(skipped=self.skipped, by_hand=self.by_hand, alone=self.skipped == total),
+            *skipped_lines(skipped=self.skipped, by_hand=self.by_hand, added=self.added, alone=self.skipped == total),
             *left_out_lines(self.left_out),
         ):
             self._say(line)
@@ -184,7 +186,7 @@ class TextReport(Report):
 
 
 class AnswerReport(TextReport):
-    """The report about one image, for a person: the answer on standard output, everything else on standard error."""
+    """The report about one image, for a person: its new text on standard output, everything else on standard error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,13 +196,13 @@ class AnswerReport(TextReport):
         """Show nothing: the summary begins with the answer."""
 
     def finished(self, job: Job) -> None:
-        """Also keep the answer until the bar is gone."""
+        """Also keep the text until the bar is gone."""
         super().finished(job)
         if job.status == JobStatus.SUCCEEDED:
-            self._answer = job.text
+            self._answer = job.new_text
 
     def sum_up(self) -> None:
-        """Print the answer, then the summary."""
+        """Print the text, then the summary."""
         if self._answer is not None:
             click.echo(safe_text(self._answer, lines=True))
         super().sum_up()

@@ -15,12 +15,13 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.model_check import check_model
+from cli.runs.run_table import RunTable
 from cli.runs.sample import SampleOptions, parts
 from cli.runs.services import Services, services
 from cli.runs.worker_restarts import WorkerProcess
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
-from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
@@ -66,6 +67,7 @@ class CaptionRun:
         one_image: bool = False,
         sample: SampleOptions | None = None,
         worker: WorkerProcess | None = None,
+        table: RunTable | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -76,6 +78,7 @@ class CaptionRun:
             one_image: the run is about one image, whose answer is printed.
             sample: images that are captioned and shown before the others; None: none.
             worker: the run's worker, if it was started already. It waits for the broker.
+            table: is written when the run ends.
         """
         self._settings = settings
         self._question = question
@@ -84,6 +87,7 @@ class CaptionRun:
         self._strict = strict
         self._sample = sample or SampleOptions()
         self._worker = worker
+        self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
@@ -117,6 +121,8 @@ class CaptionRun:
                     if not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
                         return INTERRUPTED
             self._report.sum_up()
+            if self._table is not None:
+                self._report.note(self._table.write(store))
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
@@ -179,13 +185,23 @@ class CaptionRun:
     ) -> tuple[list[PendingImage], list[SkippedImage]]:
         wanted: list[PendingImage] = []
         skipped: list[SkippedImage] = []
-        planned = plan_images(images, self._options, store=store, named=named, look_only=self.LOOK_ONLY)
+        planned = plan_images(
+            images,
+            self._options,
+            store=store,
+            digest_of=self._question.digest_of,
+            named=named,
+            look_only=self.LOOK_ONLY,
+        )
         for one in choose(planned, self._options):
+            if self._table is not None:
+                self._table.add(one)
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:
                 skipped.append(one)
                 self._report.by_hand += isinstance(one, WrittenByHand)
+                self._report.added += isinstance(one, AlreadyAdded)
         self._report.skipped += len(skipped)
         return wanted, skipped
 
@@ -246,6 +262,7 @@ class CaptionRun:
             # Jobs that an earlier run left in the queue can wait: a person is watching this run.
             at_front=running.own_worker,
             more=more,
+            settings=self._settings,
         )
         if submission.queued or submission.resumed:
             self._report.batch_id = batch.id

@@ -49,7 +49,7 @@ class DryRun(CaptionRun):
     def _taken(self, wanted: Sequence[PendingImage], store: Store, runs: RunLocks) -> TakenUp:
         """Decide about the images as `submit` would, without writing the decision."""
         batch = Batch(description="", model=self._question.model)
-        jobs = [job_about(one, self._question, batch) for one in wanted]
+        jobs = [job_about(one, self._question, batch, settings=self._settings) for one in wanted]
         writers = store.writers([one.output.as_uri() for one in wanted])
         return sort_out(jobs, writers, runs.dead(store.open_batches()))
 

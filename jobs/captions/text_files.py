@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: The marks that a text may begin with, and their encodings.
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (_UTF16[0], "utf-16-le"), (_UTF16[1], "utf-16-be"))
+#: Bytes that Windows-1252 leaves undefined, decoded with `surrogateescape`: they become control characters, as in browsers.
+_UNDEFINED = {0xDC00 + byte: byte for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 
 
 def text_bytes(text: str) -> bytes:
@@ -34,17 +36,32 @@ def fingerprint(content: bytes | None) -> str | None:
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 
-def is_own(content: bytes, texts: Collection[str]) -> bool:
-    """Check whether the content of a file is one of these answers, as captionq writes them."""
-    return any(content == text_bytes(text) for text in texts)
-
-
 def is_blank(content: bytes) -> bool:
     """Check whether a text has nothing but white space in it, and perhaps a mark of its encoding."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return not content.removeprefix(mark).decode(encoding, errors="replace").strip()
     return not content.decode(errors="replace").strip()
+
+
+def decode_text(content: bytes, path: Path) -> str:
+    """Decode a person's text, to which an answer is added: UTF-8 or UTF-16 with their marks, UTF-8 without, else Windows-1252.
+
+    Every character stays; the mark does not. The joined text is written in UTF-8, whatever the encoding was. Raises
+    OutputOccupiedError for UTF-16 that is damaged; `path` is named there.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            content = content.removeprefix(mark)
+            if encoding != "utf-8":
+                try:
+                    return content.decode(encoding)
+                except UnicodeDecodeError:
+                    raise _occupied(shown(path), "not a text file") from None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="surrogateescape").translate(_UNDEFINED)
 
 
 def check_place(path: Path, roots: Sequence[Path] | None) -> None:

@@ -1,23 +1,27 @@
-"""Images that have a text file already: skipped, replaced, or refused before anything is generated."""
+"""Images that have a text file already: skipped, replaced, added to, or refused before anything is generated."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
+from jobs.captions.own_texts import has_addition, is_own
 from jobs.captions.sidecars import Sidecars
 from jobs.captions.temporary_files import sweep_stale
-from jobs.captions.text_files import fingerprint, is_blank, is_own, read_output, shown
+from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
 from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
+from jobs.creation.other_outputs import OtherOutputs
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
+from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
+from jobs.store.written_texts import WrittenText
 
 #: Images whose texts are looked up in the store by one query.
 IMAGES_A_LOOKUP = 500
@@ -31,7 +35,7 @@ class PendingImage:
 
     image: Path
     output: Path
-    #: The fingerprint of the text that is to be replaced; None: there is none.
+    #: The fingerprint of the text that is to be replaced or added to; None: there is none.
     before: str | None = None
     #: The reason why no text can be written: the image's job fails at once.
     refusal: CaptionqError | None = None
@@ -50,11 +54,17 @@ class WrittenByHand(SkippedImage):
     """An image whose text was to be replaced, but a person wrote or changed the text."""
 
 
+@dataclass(frozen=True)
+class AlreadyAdded(SkippedImage):
+    """An image to whose text an earlier run has added the answer to the same question."""
+
+
 def plan_images(
     images: Iterable[Path],
     options: CompositionOptions,
     *,
     store: Store,
+    digest_of: Callable[[Path], str],
     named: Sequence[Path] = (),
     look_only: bool = False,
 ) -> Iterator[PendingImage | SkippedImage]:
@@ -66,28 +76,46 @@ def plan_images(
         images: in any order; an image that is named in two ways comes out once.
         options: say which texts stay.
         store: knows the texts that captionq wrote.
+        digest_of: returns the digest of the run's question about an image. A job with this digest adds its answer once.
         named: files and folders that the user named; none of these is ever taken for a text.
         look_only: touch no file: left-over temporary files stay, and folders are not probed but only asked for their rights.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
-    folders = WritableFolders(look_only=look_only)
+    folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
     for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
+        others.look_up([(image, output) for image, output, _ in chunk])
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
-            own = written.get(output.as_uri(), set())
+            if not others.delivery.writes_text:
+                yield _planned(image, output, options, others, folders)
+                continue
+            own = written.get(output.as_uri(), [])
             if own and options.existing == "skip" and _is_filled(output):
                 yield SkippedImage(image, output)
                 continue
             try:
                 content = _content(output, options, sources) if is_there else None
+                one = _judge(image, output, content, own, options, digest_of)
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
-            one = _judge(image, output, content, own, options)
-            if isinstance(one, PendingImage) and (refusal := folders.refusal(output.parent)) is not None:
-                one = replace(one, refusal=refusal)
-            yield one
+            yield _refused(one, others, folders) if isinstance(one, PendingImage) else one
+
+
+def _planned(
+    image: Path, output: Path, options: CompositionOptions, others: OtherOutputs, folders: WritableFolders
+) -> PendingImage | SkippedImage:
+    """Decide about an image that gets no text file: it is skipped if it has all files of the run from captionq."""
+    if options.existing == "skip" and others.are_there(image, output):
+        return SkippedImage(image, output)
+    return _refused(PendingImage(image, output), others, folders)
+
+
+def _refused(one: PendingImage, others: OtherOutputs, folders: WritableFolders) -> PendingImage:
+    """Add the reason why one of the image's files cannot be written, if there is one."""
+    refusal = folders.refusal(one.output.parent) or others.refusal(one.output)
+    return one if refusal is None else replace(one, refusal=refusal)
 
 
 def _is_filled(output: Path) -> bool:
@@ -113,12 +141,24 @@ def _content(output: Path, options: CompositionOptions, sources: Collection[tupl
 
 
 def _judge(
-    image: Path, output: Path, content: bytes | None, own: Collection[str], options: CompositionOptions
+    image: Path,
+    output: Path,
+    content: bytes | None,
+    own: Sequence[WrittenText],
+    options: CompositionOptions,
+    digest_of: Callable[[Path], str],
 ) -> PendingImage | SkippedImage:
-    replaceable = content is None or is_blank(content) or (options.existing == "replace" and is_own(content, own))
-    if replaceable or options.force:
-        return PendingImage(image, output, before=fingerprint(content))
-    return SkippedImage(image, output) if options.existing == "skip" else WrittenByHand(image, output)
+    pending = PendingImage(image, output, before=fingerprint(content))
+    if content is None or is_blank(content) or options.force:
+        return pending
+    if options.joins:
+        # Decoded for its error: nothing is to be generated for a text that nothing can be added to.
+        decode_text(content, output)
+        is_added = bool(own) and has_addition(content, output, digest_of(image), own)
+        return AlreadyAdded(image, output) if is_added else pending
+    if options.existing == "skip":
+        return SkippedImage(image, output)
+    return pending if is_own(content, own) else WrittenByHand(image, output)
 
 
 def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[Path, Path, bool]]:

@@ -16,6 +16,7 @@ from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.queue import lanes
+from jobs.settings import Settings
 from jobs.store.output_writers import TakenUp, Writer
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Lane
@@ -51,6 +52,7 @@ def submit(
     dead: Collection[str] = (),
     at_front: bool = False,
     more: bool = False,
+    settings: Settings | None = None,
 ) -> Submission:
     """Queue one job an image, rows first, a chunk at a time. A bad image raises nothing here: its job will fail.
 
@@ -59,6 +61,7 @@ def submit(
         dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same, and
             cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they are.
         at_front: queue ahead of all jobs that wait already.
+        settings: see `job_about`.
     """
     if not more:
         store.add_batch(batch)
@@ -69,7 +72,8 @@ def submit(
         # Each chunk goes ahead of the chunk before it.
         chunks.reverse()
     for chunk in chunks:
-        taken = store.take_up([job_about(one, question, batch) for one in chunk], batch.id, dead)
+        jobs = [job_about(one, question, batch, settings=settings) for one in chunk]
+        taken = store.take_up(jobs, batch.id, dead)
         with lanes.rows_first():
             lanes.push(connection, Lane.BULK, taken.queued, at_front=at_front)
             announce(taken.superseded, store=store, connection=connection)

@@ -8,25 +8,38 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from jobs.captions.field_values import existing_caption, field_values
 from jobs.creation.existing_texts import PendingImage
-from jobs.errors import InvalidRequestError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.errors import (
+    InvalidRequestError,
+    MissingToolError,
+    OutputChangedError,
+    OutputError,
+    OutputForbiddenError,
+    OutputOccupiedError,
+)
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.options.templates import FILE_FIELDS, METADATA_FIELDS, fields_of, fill_known, fill_prompt, prompt_fields
 from jobs.options.typed_question import TypedQuestion
 from jobs.options.weighted_prompts import WeightedPrompt, choose_prompt
 from jobs.requests import Request, Sampling
 from jobs.response_format import AnswerFormat
+from jobs.settings import Settings
 from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
 
 #: The codes of jobs whose answer is there, and whose file could not be written.
 OUTPUT_CODES = frozenset(
-    error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
+    error.code
+    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
 )
 
 
 #: Options that become fields of each request under the same names.
 _OTHERS = ("cache", "system", "detail", "max_pixels", "max_words", "near_duplicates", "frames")
+#: Fields of a template that are known when a job is queued. Its other fields are those of the answer.
+_IMAGE_FIELDS = FILE_FIELDS | METADATA_FIELDS
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,36 @@ class Question:
         address = image if isinstance(image, str) else image.as_uri()
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
+    def digest_of(self, image: Path) -> str:
+        """Return the digest of a job about an image file, whatever the fields of its prompt and template are filled with.
+
+        So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
+        """
+        return self.digest_with_delivery(self.about(image))
+
+    def digest_with_delivery(self, request: Request) -> str:
+        """Return the digest of a job with this request."""
+        delivery = self.delivery.stored
+        return request.digest if delivery is None else digest_with(request.digest, delivery)
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields of the prompt and the template that each image fills."""
+        template = self.delivery.template
+        prompts = [self.prompt] if isinstance(self.prompt, str) else [one.prompt for one in self.prompt]
+        return set().union(*map(prompt_fields, prompts)) | (_IMAGE_FIELDS & fields_of(template) if template else set())
+
+    def filled(self, values: Mapping[str, str]) -> Self:
+        """Put the values of its `fields` into the prompt and the template."""
+        delivery = self.delivery
+        if delivery.template:
+            known = {name: value for name, value in values.items() if name in _IMAGE_FIELDS}
+            delivery = delivery.model_copy(update={"template": fill_known(delivery.template, known)})
+        if isinstance(self.prompt, str):
+            return replace(self, prompt=fill_prompt(self.prompt, values), delivery=delivery)
+        filled = [one.model_copy(update={"prompt": fill_prompt(one.prompt, values)}) for one in self.prompt]
+        return replace(self, prompt=filled, delivery=delivery)
+
     def about(self, image: Path | str) -> Request:
         """Ask the question about an image file, or about the image at an address."""
         return Request.about_image(
@@ -79,16 +122,28 @@ class Question:
         )
 
 
-def job_about(pending: PendingImage, question: Question, batch: Batch, roots: str | None = None) -> Job:
-    """Make the row of one image of a batch. `roots`: see `Job.roots`."""
-    request, delivery = question.about(pending.image), question.delivery.stored
-    return Job(
+def job_about(
+    pending: PendingImage,
+    question: Question,
+    batch: Batch,
+    roots: str | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Job:
+    """Make the row of one image of a batch.
+
+    Args:
+        roots: see `Job.roots`.
+        settings: limits of images; needed if the prompt or the template has fields of metadata.
+    """
+    request = question.about(pending.image)
+    job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
         request=request.model_dump_json(),
-        digest=request.digest if delivery is None else digest_with(request.digest, delivery),
-        delivery=delivery,
+        digest=question.digest_with_delivery(request),
+        delivery=question.delivery.stored,
         source=pending.image.as_uri(),
         output=pending.output.as_uri(),
         output_before=pending.before,
@@ -96,6 +151,20 @@ def job_about(pending: PendingImage, question: Question, batch: Batch, roots: st
         error_code=None if pending.refusal is None else pending.refusal.code,
         error_message=None if pending.refusal is None else pending.refusal.message,
     )
+    if pending.refusal is None and question.fields:
+        filled = question.filled(_values(pending, question, job, settings))
+        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.delivery.stored
+    return job
+
+
+def _values(pending: PendingImage, question: Question, job: Job, settings: Settings | None) -> dict[str, str]:
+    names = question.fields
+    values = field_values(pending.image, names, settings, roots=job.parsed_roots())
+    if "caption" in names:
+        # A run without texts does not look at the text that is there: `before` tells nothing.
+        is_read = pending.before is not None or not question.delivery.writes_text
+        values["caption"] = existing_caption(pending.output) if is_read else ""
+    return values
 
 
 def answer_job(
@@ -143,6 +212,8 @@ def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
         "streamed",
         "question",
     }
+    # If the old job's worker died after it had written the file, the new job knows the file.
+    copied |= {"output_after", "output_text", "previous_text"}
     if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
         copied |= {field.name for field in fields(Result)}
     return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

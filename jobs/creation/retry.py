@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from redis import Redis
 
-from jobs.captions.text_files import fingerprint, is_blank, is_own, read_output
+from jobs.captions.own_texts import is_own
+from jobs.captions.text_files import fingerprint, is_blank, read_output
 from jobs.chunks import chunked
 from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
@@ -18,6 +19,7 @@ from jobs.queue import lanes
 from jobs.requests import path_of
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
+from jobs.store.written_texts import WrittenText
 
 
 def resubmit(
@@ -57,7 +59,8 @@ def resubmit(
 def expect_current_texts(jobs: list[Job], store: Store, *, force: bool = False) -> list[Job]:
     """Let new jobs replace the texts that exist now, if captionq wrote them; with `force` any text. Returns the jobs.
 
-    If a person wrote or changed the text, its job expects the text that the job before it expected, and leaves the text as it is.
+    Jobs that add to a text may add to any. If a person wrote or changed a text that is to be replaced, its job expects the text
+    that the job before it expected, and leaves the text as it is.
     """
     written = store.written([job.output for job in jobs if job.output is not None])
     for job in jobs:
@@ -65,6 +68,12 @@ def expect_current_texts(jobs: list[Job], store: Store, *, force: bool = False) 
             # A file that is not a text ends the job when its answer is there.
             with suppress(OutputError):
                 content = read_output(path_of(job.output))
-                if content is None or force or is_blank(content) or is_own(content, written.get(job.output, ())):
-                    job.output_before = fingerprint(content)
+                if _may_change(job, content, written.get(job.output, ()), force=force):
+                    job.expect_text(fingerprint(content))
     return jobs
+
+
+def _may_change(job: Job, content: bytes | None, written: Sequence[WrittenText], *, force: bool) -> bool:
+    if content is None or force or is_blank(content) or job.parsed_delivery().joins:
+        return True
+    return is_own(content, written)

@@ -122,11 +122,16 @@ def _from_xmp(image: Image.Image) -> dict[str, str]:
 def _from_sidecar(path: Path) -> dict[str, str]:
     for name in sidecar_names(path.name):
         with suppress(OSError, ValueError):
-            with path.with_name(name).open("rb") as file:
+            with open(path.with_name(name), "rb", opener=_open_file) as file:
                 packet = file.read(MAX_SIDECAR + 1)
             if len(packet) <= MAX_SIDECAR:
                 return {name: value for name, value in parse_xmp(packet).items() if value}
     return {}
+
+
+def _open_file(path: str, flags: int) -> int:
+    # A link may lead out of the folders that are served, and opening a named pipe would wait for its writer.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _text(value: object) -> str:

@@ -35,8 +35,11 @@ class CompositionOptions(Part):
     template: str | None = Field(
         default=None,
         min_length=1,
-        max_length=10_000,
         description='Make each new text from a template such as "{trigger}, {caption}".',
+    )
+    strip_openers: bool = Field(
+        default=False,
+        description='Remove openers ("The image shows"), Markdown and surrounding quotes from each new text.',
     )
 
     @field_validator("template")

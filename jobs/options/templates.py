@@ -45,6 +45,14 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     )
 
 
+def fill_known(template: str, values: Mapping[str, str]) -> str:
+    """Put known values into a checked template. The result is a template of the other fields; braces in values are escaped."""
+    return "".join(
+        _escaped(literal) + ("" if name is None else _escaped(values[name]) if name in values else f"{{{name}}}")
+        for literal, name, _, _ in Formatter().parse(template)
+    )
+
+
 def prompt_fields(prompt: str) -> set[str]:
     """Return the names of the fields in a prompt."""
     return set(_IN_PROMPT.findall(prompt))
@@ -53,3 +61,7 @@ def prompt_fields(prompt: str) -> set[str]:
 def fill_prompt(prompt: str, values: Mapping[str, str]) -> str:
     """Put the values of its fields into a prompt. Values are not searched for fields."""
     return _IN_PROMPT.sub(lambda found: values[found[1]], prompt)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

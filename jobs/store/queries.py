@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, select, tuple_
+from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -17,6 +17,7 @@ from jobs.store.connection import open_database, reading
 from jobs.store.output_writers import Writer, writers_of
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.written_texts import WrittenText
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -159,15 +160,16 @@ class JobQueries:
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
 
-    def written(self, outputs: Sequence[str]) -> dict[str, set[str]]:
-        """Return the texts that captionq wrote to these files (at most some hundreds), by the files' addresses."""
-        query = select(_job.c.output, _job.c.text).where(
-            _job.c.output.in_(outputs), _job.c.status == JobStatus.SUCCEEDED, _job.c.text.is_not(None)
-        )
-        found: dict[str, set[str]] = {}
+    def written(self, outputs: Sequence[str]) -> dict[str, list[WrittenText]]:
+        """Return the texts that captionq wrote to these files (at most some hundreds), by address, the oldest first."""
+        names = ("digest", "status", "text", "output_after", "output_text", "previous_text", "delivery")
+        columns = [_job.c[name] for name in names]
+        is_written = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None))
+        query = select(_job.c.output, *columns).where(_job.c.output.in_(outputs), is_written, _job.c.text.is_not(None))
+        found: dict[str, list[WrittenText]] = {}
         with reading(self._engine) as connection:
-            for output, text in connection.execute(query):
-                found.setdefault(output, set()).add(text)
+            for output, *values in connection.execute(query.order_by(_job.c.created_at, _job.c.id)):
+                found.setdefault(output, []).append(WrittenText(*values))
         return found
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -55,6 +55,20 @@ class Result:
     cache_key: str | None = None
     #: Whether the answer is that of an earlier job, with that job's usage.
     cached: bool = False
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """The change of a text file that a job is about to make."""
+
+    #: SHA-256 of the file's content now; None: there is no file.
+    output_before: str | None
+    #: SHA-256 of its new content.
+    output_after: str | None
+    #: The new text, if it is not the answer.
+    output_text: str | None
+    #: The content before the job's first attempt.
+    previous_text: bytes | None
 
 
 class Store(JobQueries):
@@ -107,7 +121,11 @@ class Store(JobQueries):
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
             update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
             for job_id, before in taken.texts.items():
-                update_jobs(connection, [job_id], OPEN, output_before=before)
+                # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
+                is_new = and_(
+                    *(column.is_distinct_from(before) for column in (_job.c.output_before, _job.c.output_after))
+                )
+                update_jobs(connection, [job_id], OPEN, is_new, output_before=before, output_after=None)
             if taken.new:
                 connection.execute(insert(_job), [job.model_dump() for job in taken.new])
                 self._end_refused(connection, taken.new)
@@ -155,12 +173,12 @@ class Store(JobQueries):
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
         return {row["id"]: as_job(row) for row in rows}
 
-    def keep_answer(self, job_id: str, text: str, previous_text: bytes | None) -> bool:
+    def keep_answer(self, job_id: str, text: str, file: FileChange) -> bool:
         """Store the answer of a running job before its file is written. Returns False if the job was cancelled meanwhile.
 
-        If the worker dies after that, the next attempt knows the file as the job's own. `previous_text` is the file's content.
+        If the worker dies after that, the next attempt knows the file as the job's own, whether it was written or not.
         """
-        return self._change([job_id], (JobStatus.RUNNING,), text=text, previous_text=previous_text) == 1
+        return self._change([job_id], (JobStatus.RUNNING,), text=text, **asdict(file)) == 1
 
     def succeed(self, job_id: str, result: Result) -> bool:
         """Store the result: running → succeeded. Returns False if the job was cancelled meanwhile: the result is dropped."""

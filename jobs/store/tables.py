@@ -105,11 +105,15 @@ class Job(SQLModel, table=True):
     source: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The address of the file that the text is also written to.
     output: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    #: SHA-256, in hex digits, of that file's content when the job was queued; None: there was no file. A file that has changed
-    #: since then is not overwritten.
+    #: SHA-256, in hex digits, of that file's content when the job was queued, or when an attempt was about to write the file;
+    #: None: there was no file. A file that has changed since then is not overwritten.
     output_before: str | None = None
-    #: The file's content that the job's text replaced.
+    #: The file's content that the job's text replaced, or to which it was added.
     previous_text: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    #: SHA-256 of the whole file as an attempt wrote it, or was about to write it.
+    output_after: str | None = None
+    #: The new text of the file, without a text that it was added to; None: the text is the answer (`text`).
+    output_text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: JSON of the `DeliveryOptions` that differ from the defaults; None: none does.
     delivery: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The `TypedQuestion` as JSON, for a job that fills a cell of a table; None: the job belongs to no table.
@@ -163,6 +167,20 @@ class Job(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
+    @property
+    def new_text(self) -> str | None:
+        """The text that the job gave to its file, or to its client; None: there is no answer."""
+        return self.text if self.output_text is None else self.output_text
+
+    def expect_text(self, content_hash: str | None) -> None:
+        """Expect the file to have this content when the answer is there, unless it is content that an attempt knows already.
+
+        Args:
+            content_hash: SHA-256 of the content; None: there is no file.
+        """
+        if content_hash is None or content_hash not in (self.output_before, self.output_after):
+            self.output_before, self.output_after = content_hash, None
+
     def parsed_roots(self) -> list[Path] | None:
         """Return the folders below which the job's images may be read; None: the folders that the worker allows."""
         return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
@@ -178,6 +196,33 @@ class Job(SQLModel, table=True):
     def parsed_request(self) -> Request:
         """Return the request."""
         return Request.model_validate_json(self.request)
+
+
+class WrittenFile(SQLModel, table=True):
+    """Change of a file by a job, recorded before the file is touched: enough to take the change back."""
+
+    __tablename__ = "written_file"
+    __table_args__ = (
+        Index("written_file_job", "job_id"),
+        Index("written_file_path", "path", postgresql_using="hash"),
+    )
+
+    id: str = Field(default_factory=lambda: new_id("write"), primary_key=True)
+    job_id: str = Field(sa_column=Column(String, ForeignKey("job.id", ondelete="CASCADE"), nullable=False))
+    #: `txt`, `json`, `xmp`, or `embed` for the image file itself.
+    kind: str
+    #: The file's address (`file:///…`).
+    path: str = Field(sa_column=Column(Text, nullable=False))
+    #: The content before the change; None: there was no file, or the content is in `backup`.
+    before: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    #: SHA-256 of the content before, in hex digits; None: there was no file.
+    before_sha256: str | None = None
+    #: The address of the file that holds the content before.
+    backup: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    after_sha256: str
+    written_at: float = Field(default_factory=time.time)
+    #: When the change was taken back, or found to be overwritten by others.
+    undone_at: float | None = None
 
 
 class StoredFile(SQLModel, table=True):

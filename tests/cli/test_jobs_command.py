@@ -16,7 +16,7 @@ from jobs.errors import ImageError
 from jobs.requests import Message, Request, Sampling, TextPart, path_of
 from jobs.response_format import JSONSchemaFormat
 from jobs.safe_text import UNSHOWN
-from jobs.store.store import Store
+from jobs.store.store import FileChange, Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.support.command_output import output
 from tests.support.rows import RESULT, add_batch, make_job
@@ -80,7 +80,7 @@ def test_a_job_shows_its_question_and_its_times(run: CliRunner, store: Store) ->
     job = Job(model="demo", request=request.model_dump_json(), digest=request.digest, lane=Lane.INTERACTIVE)
     store.add([job])
     store.claim([job.id], "worker")
-    store.keep_answer(job.id, "three", b"an older text")
+    store.keep_answer(job.id, "three", FileChange(None, None, "number, three", b"an older text"))
     store.succeed(job.id, RESULT)
     shown = output(run.invoke(captionq, ["jobs", "show", job.id]))
     assert re.search(r"^prompt +system: Be brief\.\n +user: How many\?\n +Count them\.$", shown, re.MULTILINE)
@@ -89,7 +89,13 @@ def test_a_job_shows_its_question_and_its_times(run: CliRunner, store: Store) ->
     )
     for name in ("made", "started", "finished"):
         assert re.search(rf"^{name} +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$", shown, re.MULTILINE)
-    for line in ("lane +interactive", "attempts +1", "previous text +an older text", "seconds +queue .* decode 0.030"):
+    for line in (
+        "lane +interactive",
+        "attempts +1",
+        "new text +number, three",
+        "previous text +an older text",
+        "seconds +queue .* decode 0.030",
+    ):
         assert re.search(rf"^{line}$", shown, re.MULTILINE), line
     row = json.loads(output(run.invoke(captionq, ["jobs", "show", job.id, "--format", "json"])))
     assert (row["prompt"], row["image"]) == ("system: Be brief.\nuser: How many?\nCount them.", None)

@@ -11,7 +11,7 @@ from jobs.store.tables import Job
 from worker.dispatch.answer_checks import check_answer
 from worker.dispatch.answer_shape import shaped
 from worker.dispatch.job_events import JobEvents
-from worker.dispatch.output_delivery import deliver
+from worker.dispatch.output_delivery import deliver, deliver_beside
 from worker.dispatch.quality_gate import checked, next_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
 from worker.engine.sequences import Outcome
@@ -43,8 +43,10 @@ class JobOutcomes:
             return self._ask_again(job, question, result)
         try:
             check_answer(job, result)
-            if job.output is not None and not deliver(job, result.text, self._store, self._worker):
-                return None
+            if job.output is not None:
+                if not deliver(job, result.text, self._store, self._worker):
+                    return None
+                deliver_beside(job, result.text, result, self._store, self._worker)
         except CaptionqError as error:
             return self._fail(job, error, result)
         if self._store.succeed(job.id, result):

@@ -18,14 +18,15 @@ APPEND, PREPEND = CompositionOptions(existing="append"), CompositionOptions(exis
         (CompositionOptions(), "A cat."),
         (CompositionOptions(prefix="photo of ", suffix=" --end"), "photo of A cat. --end"),
         (CompositionOptions(trigger="ohwx"), "ohwx, A cat."),
-        (CompositionOptions(trigger="ohwx", template="{caption} ({trigger}, {name})"), "A cat. (ohwx, a{b}.jpg)"),
+        (CompositionOptions(trigger="ohwx", template="{caption} ({trigger}, a{{b}}.jpg)"), "A cat. (ohwx, a{b}.jpg)"),
         (CompositionOptions(trigger="ohwx", prefix="[", suffix="]"), "[ohwx, A cat.]"),
+        (CompositionOptions(strip_openers=True, prefix="["), "[A cat."),
     ],
-    ids=["plain", "prefix and suffix", "trigger", "template", "all"],
+    ids=["plain", "prefix and suffix", "trigger", "template", "all", "openers"],
 )
 def test_the_new_text_is_made_from_the_answer(options: CompositionOptions, text: str) -> None:
     """Prefix and suffix go around, the trigger word before."""
-    assert composed("A cat.\n", options, {"name": "a{b}.jpg"}) == text
+    assert composed("A cat.\n", options) == text
 
 
 @pytest.mark.parametrize(
@@ -49,4 +50,13 @@ def test_every_word_stays_and_the_addition_is_found_again(previous: str, new: st
     """So a run that is repeated adds nothing."""
     text = joined(new, previous, options)
     assert previous.strip() in text
-    assert holds(text, new, options)
+    assert holds(text, new)
+
+
+def test_an_answer_keeps_its_openers_unless_they_are_to_go() -> None:
+    """In JSON nothing is an opener, and a trigger word has no comma without an answer."""
+    answer = "The image shows a cat."
+    assert composed(answer, CompositionOptions()) == answer
+    assert composed(answer, CompositionOptions(strip_openers=True)) == "A cat."
+    assert composed(answer, CompositionOptions(strip_openers=True), free_text=False) == answer
+    assert composed(" ", CompositionOptions(trigger="ohwx")) == "ohwx"

@@ -66,7 +66,7 @@ def test_a_run_removes_old_ones_from_the_folders_that_it_walks(store: Store, tmp
         os.utime(tmp_path / name, (0, time.time() - STALE_AFTER - 1))
     young = temporary_name("alive")
     (tmp_path / young).touch()
-    list(plan_images([tmp_path / "a.png"], CompositionOptions(), store=store))
+    list(plan_images([tmp_path / "a.png"], CompositionOptions(), store=store, digest_of=str))
     assert sorted(left(tmp_path)) == sorted([*others, young])
 
 

@@ -13,23 +13,28 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
-from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
-from jobs.creation.question import Question, job_about
-from jobs.creation.retry import resubmit
+from jobs.creation.question import Question, copy_of, job_about
+from jobs.creation.retry import expect_current_texts, resubmit
 from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions
+from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
+from tests.support.outputs import captioned, make_run, save_picture
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
-from worker.dispatch.output_delivery import kept_result
+from worker.dispatch.output_delivery import deliver, kept_result
 
 SKIP = CompositionOptions()
 REPLACE = CompositionOptions(existing="replace")
 FORCE = CompositionOptions(existing="replace", force=True)
 QUESTION = Question("demo", "Describe this image.", Sampling())
+APPEND = replace(QUESTION, delivery=DeliveryOptions(existing="append"))
+PREPEND = replace(QUESTION, delivery=DeliveryOptions(existing="prepend"))
 
 
 def pictures(folder: Path, count: int) -> list[Path]:
@@ -52,11 +57,29 @@ def caption(store: Store, image: Path, text: str) -> Job:
     return job
 
 
+def add(store: Store, image: Path, question: Question, answer: str) -> Job:
+    """Add an answer to a picture's text as captionq does."""
+    [pending] = judged([image], question.delivery, store, question=question)
+    assert isinstance(pending, PendingImage)
+    batch = Batch(description="test", model="demo")
+    job = job_about(pending, question, batch)
+    store.add_batch(batch)
+    store.add([job])
+    deliver(store.claim([job.id], "worker")[job.id], answer, store, "worker")
+    store.succeed(job.id, replace(RESULT, text=answer))
+    return job
+
+
 def judged(
-    images: Sequence[Path], options: CompositionOptions, store: Store, *, named: Sequence[Path] = ()
+    images: Sequence[Path],
+    options: CompositionOptions,
+    store: Store,
+    *,
+    question: Question = QUESTION,
+    named: Sequence[Path] = (),
 ) -> list[PendingImage | SkippedImage]:
     """Decide about the images."""
-    return list(plan_images(images, options, store=store, named=named))
+    return list(plan_images(images, options, store=store, digest_of=question.digest_of, named=named))
 
 
 def refused(store: Store, image: Path, options: CompositionOptions, *, named: Sequence[Path] = ()) -> str:
@@ -288,3 +311,123 @@ def test_a_retry_of_an_answer_that_was_not_written_has_the_answer(
     assert kept_result(kept) == result
     assert kept_result(asked) is None
     assert (asked.text, kept.error_code, kept.status) == (None, None, JobStatus.QUEUED)
+
+
+@pytest.mark.parametrize("question", [APPEND, PREPEND], ids=["append", "prepend"])
+def test_the_answer_to_a_question_is_added_once(store: Store, tmp_path: Path, question: Question) -> None:
+    """To any text; a person may change the rest of the file, and another question's answer may follow, before it is repeated."""
+    images = pictures(tmp_path, 4)
+    texts = [image.with_suffix(".txt") for image in images]
+    texts[0].write_text("by hand\n")
+    caption(store, images[1], "an answer")
+    texts[2].write_text(" \n")
+    assert all(isinstance(one, PendingImage) for one in judged(images, question.delivery, store, question=question))
+    for image in images:
+        add(store, image, question, "A cat.")
+    assert all(text.read_text().count("A cat.") == 1 for text in texts)
+    texts[0].write_text("by another hand A cat. And a mat.\n")
+    other = replace(question, prompt="And what else?")
+    add(store, images[1], other, "A mat.")
+    assert all(isinstance(one, AlreadyAdded) for one in judged(images, question.delivery, store, question=question))
+    # A person has removed the addition: it was asked for again.
+    texts[3].write_text("by hand\n")
+    assert isinstance(judged(images[3:], question.delivery, store, question=question)[0], PendingImage)
+
+
+def test_a_question_with_the_text_in_its_prompt_is_recognized(store: Store, tmp_path: Path) -> None:
+    """The prompt differs after the addition, the question does not."""
+    [image] = pictures(tmp_path, 1)
+    image.with_suffix(".txt").write_text("by hand\n")
+    question = replace(APPEND, prompt="What is missing in: {caption}?")
+    job = add(store, image, question, "A cat.")
+    assert job.parsed_request().messages[0].texts == ["What is missing in: by hand?"]
+    assert isinstance(judged([image], question.delivery, store, question=question)[0], AlreadyAdded)
+
+
+def test_a_file_that_a_killed_job_had_written_has_its_addition(store: Store, tmp_path: Path) -> None:
+    """The job was cancelled between its file and its end; while it is open, the next run takes it up."""
+    [image] = pictures(tmp_path, 1)
+    image.with_suffix(".txt").write_text("by hand\n")
+    [pending] = judged([image], APPEND.delivery, store, question=APPEND)
+    assert isinstance(pending, PendingImage)
+    job = job_about(pending, APPEND, Batch(description="test", model="demo"))
+    job.batch_id = None
+    store.add([job])
+    deliver(store.claim([job.id], "worker")[job.id], "A cat.", store, "worker")
+    assert isinstance(judged([image], APPEND.delivery, store, question=APPEND)[0], PendingImage)
+    store.cancel([job.id])
+    assert isinstance(judged([image], APPEND.delivery, store, question=APPEND)[0], AlreadyAdded)
+    [again] = expect_current_texts([copy_of(store.job(job.id), Batch(description="again", model="demo"), None)], store)
+    again.batch_id = None
+    store.add([again])
+    assert deliver(store.claim([again.id], "worker")[again.id], "A cat.", store, "worker")
+    assert image.with_suffix(".txt").read_text() == "by hand A cat.\n"
+
+
+def test_only_a_file_without_a_person_s_words_is_replaced(store: Store, tmp_path: Path) -> None:
+    """Texts with prefix and suffix are captionq's own, also when they are joined; a text that was added to a person's is not."""
+    images = pictures(tmp_path, 3)
+    texts = [image.with_suffix(".txt") for image in images]
+    composed = replace(APPEND, delivery=DeliveryOptions(existing="append", trigger="ohwx", suffix="!"))
+    texts[0].write_text("by hand\n")
+    caption(store, images[1], "an answer")
+    for image in images:
+        add(store, image, composed, "A cat.")
+    assert [text.read_text() for text in texts] == [
+        "by hand ohwx, A cat.!\n",
+        "an answer ohwx, A cat.!\n",
+        "ohwx, A cat.!\n",
+    ]
+    kinds = [type(one) for one in judged(images, REPLACE, store)]
+    assert kinds == [WrittenByHand, PendingImage, PendingImage]
+
+
+def test_a_text_that_cannot_be_decoded_is_refused_before_anything_is_added(store: Store, tmp_path: Path) -> None:
+    """UTF-16 with half a character at its end."""
+    [image] = pictures(tmp_path, 1)
+    image.with_suffix(".txt").write_bytes(b"\xff\xfea\0b")
+    assert refused(store, image, APPEND.delivery).startswith("0.txt is not a text file")
+
+
+def test_a_retry_adds_to_a_text_that_was_changed_since(store: Store, tmp_path: Path) -> None:
+    """Every word stays, so nothing is in the way."""
+    [image] = pictures(tmp_path, 1)
+    text = image.with_suffix(".txt")
+    text.write_text("by hand\n")
+    batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
+    store.add_batch(batch)
+    job = job_about(PendingImage(image, text, before=fingerprint(text.read_bytes())), APPEND, batch)
+    store.add([job])
+    store.cancel([job.id])
+    text.write_text("by hand, and more\n")
+    resubmit(again, [job], store=store, connection=None)
+    [row] = store.jobs(batch_id=again.id)
+    assert row.output_before == fingerprint(b"by hand, and more\n")
+
+
+def test_a_run_without_texts_skips_by_its_own_files(store: Store, tmp_path: Path) -> None:
+    """An image is skipped if captionq wrote all chosen files and they are still there; texts count for nothing."""
+    images = [save_picture(tmp_path / f"{name}.jpg") for name in ("done", "text", "half", "gone")]
+    batch, options = make_run(store), CaptionOptions(output=("json", "xmp"))
+    (tmp_path / "text.txt").write_text("by hand\n")
+    captioned(store, tmp_path / "done.jpg", batch, output=("json", "xmp"))
+    captioned(store, tmp_path / "half.jpg", batch, output=("json",))
+    captioned(store, tmp_path / "gone.jpg", batch, output=("json", "xmp"))
+    (tmp_path / "gone.xmp").unlink()
+    found = {one.image.stem: one for one in plan_images(images, options, store=store, digest_of=str)}
+    assert {name for name, one in found.items() if isinstance(one, SkippedImage)} == {"done"}
+    assert all(one.refusal is None for one in found.values() if isinstance(one, PendingImage))
+    replaced = plan_images(images, CaptionOptions(output=("json",), existing="replace"), store=store, digest_of=str)
+    assert all(isinstance(one, PendingImage) and one.refusal is None for one in replaced)
+
+
+def test_a_json_file_of_others_refuses_its_image_before_anything_is_generated(store: Store, tmp_path: Path) -> None:
+    """Also one of captionq's that was changed; other images are captioned."""
+    images = [save_picture(tmp_path / f"{name}.jpg") for name in ("fine", "foreign")]
+    (tmp_path / "foreign.json").write_text("{}")
+    fine, foreign = plan_images(images, CaptionOptions(output=("txt", "json")), store=store, digest_of=str)
+    assert isinstance(fine, PendingImage)
+    assert isinstance(foreign, PendingImage)
+    assert fine.refusal is None
+    assert foreign.refusal is not None
+    assert "foreign.json was not written by captionq" in foreign.refusal.message

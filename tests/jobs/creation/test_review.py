@@ -36,7 +36,7 @@ def test_an_edited_text_is_a_persons(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "photo.txt").read_text() == "A red ball.\n"
     row = store.job(job.id)
     assert (row.text, row.edited_text, row.reviewed_at is not None) == (RESULT.text, "A red ball.", True)
-    assert store.written([job.output or ""]) == {job.output: {RESULT.text}}
+    assert [one.answer for one in store.written([job.output or ""])[job.output or ""]] == [RESULT.text]
     assert [path.name for path in tmp_path.glob("*")].count("photo.txt") == 1
     assert list(tmp_path.glob(".captionq*")) == []
 

@@ -8,13 +8,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.options.composition import CompositionOptions
-from jobs.options.templates import TEXT_FIELDS, check_template, fields_of, fill, fill_prompt, prompt_fields
+from jobs.options.templates import TEXT_FIELDS, check_template, fields_of, fill, fill_known, fill_prompt, prompt_fields
 
 
 @given(st.text(), st.text())
 def test_a_value_is_never_searched_for_fields(caption: str, name: str) -> None:
     """A file called {caption}.png keeps its name."""
     assert fill("{name}: {caption} {{x}}", {"name": name, "caption": caption}) == f"{name}: {caption} {{x}}"
+
+
+@given(st.text(), st.text())
+def test_known_values_leave_a_template_of_the_rest(caption: str, name: str) -> None:
+    """Filling in two steps gives the same text."""
+    template = "{name}: {caption} {{x}}"
+    partly = fill_known(template, {"name": name})
+    assert fields_of(partly) == {"caption"}
+    assert fill(partly, {"caption": caption}) == fill(template, {"name": name, "caption": caption})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
 from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.store import Store
-from jobs.store.tables import UNANSWERED, JobStatus
+from jobs.store.store import FileChange, Store
+from jobs.store.tables import UNANSWERED, Job, JobStatus
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
 
@@ -234,3 +234,36 @@ def test_a_name_with_a_nul_character_names_nothing(store: Store) -> None:
     """Postgres refuses to search for it, which becomes one of captionq's errors."""
     with pytest.raises((NotFoundError, InvalidRequestError)):
         store.job("job_\0")
+
+
+def test_texts_of_files_are_found_by_address(store: Store) -> None:
+    """Also the text that a job was about to write when its worker died; a failed job that wrote nothing has none."""
+    _, jobs = add_batch(store, 4)
+    claimed = store.claim([job.id for job in jobs[:3]], "worker")
+    first, second, third = (claimed[job.id] for job in jobs[:3])
+    change = FileChange(output_before="a", output_after="b", output_text="ohwx, A cat.", previous_text=b"by hand")
+    assert store.keep_answer(first.id, "A cat.", change)
+    store.succeed(second.id, RESULT)
+    store.fail(third.id, ImageError())
+    found = store.written([job.output or "" for job in jobs])
+    assert set(found) == {first.output, second.output}
+    [dying], [done] = found[first.output or ""], found[second.output or ""]
+    assert (dying.open, dying.succeeded, dying.addition, dying.output_after) == (True, False, "ohwx, A cat.", "b")
+    assert (done.open, done.succeeded, done.addition, done.output_after) == (False, True, RESULT.text, None)
+    assert (dying.previous_text, dying.joined, dying.digest) == (b"by hand", False, first.digest)
+
+
+@pytest.mark.parametrize(("now", "expected"), [("a", ("a", "b")), ("b", ("a", "b")), ("c", ("c", None))])
+def test_a_job_that_is_taken_over_expects_a_new_text_only_if_it_is_new(
+    store: Store, now: str, expected: tuple[str, str | None]
+) -> None:
+    """A file as the dead worker found it, or left it, is known."""
+    dead, [job] = add_batch(store, 1)
+    store.claim([job.id], "worker")
+    store.keep_answer(job.id, "A cat.", FileChange("a", "b", None, b"by hand"))
+    store.recover("worker")
+    again, _ = add_batch(store, 0)
+    repeated = Job(**job.model_dump() | {"id": "job_again", "batch_id": again.id, "output_before": now})
+    assert store.take_up([repeated], again.id, {dead.id}).resumed == [job.id]
+    row = store.job(job.id)
+    assert (row.output_before, row.output_after) == expected

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.captions.text_files import fingerprint
 from jobs.errors import OutputChangedError, OutputOccupiedError
+from jobs.options.delivery import DeliveryOptions
+from jobs.response_format import JSONObjectFormat
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from tests.support.rows import make_job
 from worker.dispatch.output_delivery import deliver
 
 
-def claimed(store: Store, output: Path, before: bytes | None = None) -> Job:
+def claimed(store: Store, output: Path, before: bytes | None = None, **options: Any) -> Job:
     """Add a running job that writes this file, which had that content when the job was queued."""
     job = make_job()
     job.output, job.output_before = output.as_uri(), fingerprint(before)
+    job.delivery = DeliveryOptions(**options).stored
     store.add([job])
     return store.claim([job.id], "worker")[job.id]
 
@@ -108,3 +112,87 @@ def test_a_picture_that_was_put_in_the_texts_place_is_never_replaced(store: Stor
     with pytest.raises(OutputOccupiedError):
         deliver(job, "an answer", store, "worker")
     assert output.read_bytes() == b"\xff\xd8\xff a picture"
+
+
+def test_the_new_text_is_made_from_the_answer(store: Store, tmp_path: Path) -> None:
+    """The row has the answer, the new text where it differs, and the hash of the file."""
+    output = tmp_path / "photo.txt"
+    job = claimed(store, output, trigger="ohwx", suffix=" --end", strip_openers=True)
+    assert deliver(job, "The image shows a cat.", store, "worker")
+    assert output.read_text() == "ohwx, A cat. --end\n"
+    row = store.job(job.id)
+    assert (row.text, row.output_text, row.new_text) == (
+        "The image shows a cat.",
+        "ohwx, A cat. --end",
+        row.output_text,
+    )
+    assert row.output_after == fingerprint(output.read_bytes())
+    plain = claimed(store, tmp_path / "plain.txt")
+    assert deliver(plain, "A cat.", store, "worker")
+    assert (store.job(plain.id).output_text, store.job(plain.id).new_text) == (None, "A cat.")
+
+
+def test_json_has_no_openers(store: Store, tmp_path: Path) -> None:
+    """An answer in JSON stays JSON."""
+    output = tmp_path / "photo.txt"
+    job = claimed(store, output, strip_openers=True)
+    request = job.parsed_request().model_copy(update={"response_format": JSONObjectFormat()})
+    job.request = request.model_dump_json()
+    assert deliver(job, '"A `cat`"', store, "worker")
+    assert output.read_text() == '"A `cat`"\n'
+
+
+PERSONS = [
+    (b"two words\n", "two words"),
+    ("\ufeffgrün".encode(), "grün"),
+    ("\ufeffgrün\r\nzwei\r\n".encode("utf-16-le"), "grün\r\nzwei"),
+    ("\ufeff圖".encode("utf-16-be"), "圖"),
+    ("“caf\xe9” €\n".encode("cp1252"), "“café” €"),
+    (b"a\x81\xff", "a\x81ÿ"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), PERSONS, ids=lambda value: repr(value)[:20])
+def test_every_word_of_a_text_stays_beside_the_new_one(
+    store: Store, tmp_path: Path, content: bytes, words: str
+) -> None:
+    """Whatever its encoding was, the file is UTF-8 then; the row has the old content."""
+    for existing, expected in (("append", f"{words} A cat."), ("prepend", f"A cat. {words}")):
+        output = tmp_path / f"{existing}.txt"
+        output.write_bytes(content)
+        job = claimed(store, output, content, existing=existing)
+        assert deliver(job, "A cat.", store, "worker")
+        assert output.read_bytes().decode() == f"{expected}\n"
+        assert store.job(job.id).previous_text == content
+
+
+def test_nothing_is_added_to_a_text_that_cannot_be_decoded(store: Store, tmp_path: Path) -> None:
+    """Half a character of UTF-16: the file stays."""
+    output, content = tmp_path / "photo.txt", b"\xff\xfea\0b"
+    output.write_bytes(content)
+    job = claimed(store, output, content, existing="append")
+    with pytest.raises(OutputOccupiedError, match=r"^photo\.txt is not a text file"):
+        deliver(job, "A cat.", store, "worker")
+    assert output.read_bytes() == content
+
+
+def test_a_text_that_was_changed_or_removed_since_is_not_brought_back(store: Store, tmp_path: Path) -> None:
+    """The answer is added to no text that a person has changed after the job was queued, and to nothing if the text is gone."""
+    output = tmp_path / "photo.txt"
+    job = claimed(store, output, b"old", existing="append")
+    output.write_bytes(b"old and new")
+    with pytest.raises(OutputChangedError):
+        deliver(job, "A cat.", store, "worker")
+    assert output.read_bytes() == b"old and new"
+    output.unlink()
+    assert deliver(job, "A cat.", store, "worker")
+    assert output.read_text() == "A cat.\n"
+
+
+def test_an_empty_answer_adds_nothing(store: Store, tmp_path: Path) -> None:
+    """Not even a separator."""
+    output = tmp_path / "photo.txt"
+    output.write_bytes(b"by hand\n")
+    job = claimed(store, output, b"by hand\n", existing="append", separator=", ")
+    assert deliver(job, " ", store, "worker")
+    assert output.read_bytes() == b"by hand\n"
