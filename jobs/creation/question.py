@@ -70,7 +70,7 @@ class Question:
             raise InvalidRequestError(f"Give either a schema or {name}, not both.")
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
         others = {name: getattr(options, name) for name in _OTHERS}
-        shape = response_format or options.keywords
+        shape = response_format or options.keyword_format
         return cls(model, options.wordings, options.sampling, shape, delivery, others)
 
     def prompt_for(self, image: Path | str) -> str:

@@ -63,7 +63,7 @@ class AnswerOptions(Part):
         return self
 
     @property
-    def keywords(self) -> VocabularyFormat | None:
+    def keyword_format(self) -> VocabularyFormat | None:
         """The format of answers that are keywords; None: there is no vocabulary."""
         return VocabularyFormat(words=self.vocabulary, max_keywords=self.max_keywords) if self.vocabulary else None
 
