@@ -18,6 +18,8 @@ from jobs.safe_text import safe_text
 #: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
+    "undo": ("cli.commands.undo", "Take back the files of a caption run."),
+    "export": ("cli.commands.export", "Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -22,6 +23,14 @@ class SectionedOption(click.Option):
     def __init__(self, *args: Any, section: str, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.section = section
+
+
+class CommaChoice(click.Choice[str]):
+    """Several values of a choice, separated by commas."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the values of one use of the option as a tuple."""
+        return tuple(super(CommaChoice, self).convert(part.strip(), param, ctx) for part in str(value).split(","))
 
 
 class SectionedCommand(click.Command):
@@ -99,11 +108,21 @@ def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
     if kind is bool:
         flags = f"{_flag(name)}/--no-{name.replace('_', '-')}" if default else _flag(name)
         return click.option(flags, name, default=default, show_default=bool(default), is_flag=True, **shared)
+    if repeated and get_origin(kind) is Literal:
+        return _several_choices(name, kind, default, shared)
     if repeated or default is None:
         shared["help"] = f"{field.description}  [default: none]"
     else:
         shared |= {"default": default, "show_default": True}
     return click.option(_flag(name), name, multiple=repeated, type=_click_type(kind, field), **shared)
+
+
+def _several_choices(name: str, kind: Any, default: tuple[str, ...], shared: dict[str, Any]) -> Callable[[Any], Any]:
+    """Make an option that takes `a,b` as well as two uses with one value each."""
+    values = get_args(kind)
+    shared |= {"type": CommaChoice(values), "metavar": f"[{'|'.join(values)}],…", "multiple": True, "default": default}
+    shared["callback"] = lambda _ctx, _option, given: tuple(itertools.chain.from_iterable(given))
+    return click.option(_flag(name), name, show_default=True, **shared)
 
 
 def _kind(annotation: Any) -> tuple[Any, bool]:

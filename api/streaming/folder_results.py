@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +18,7 @@ from api.schemas.folder import folder_object
 from api.schemas.job import error_of, source_name
 from api.streaming.job_follower import HEARTBEAT
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
+from jobs.captions.csv_cells import csv_line
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 
@@ -70,11 +69,12 @@ def json_lines(store: Store, batch: Batch) -> Iterator[str]:
 
 def csv_lines(store: Store, batch: Batch) -> Iterator[str]:
     """Yield the same results as a table with a heading."""
-    yield _row(dict(zip(COLUMNS, COLUMNS, strict=True)))
+    yield csv_line(dict(zip(COLUMNS, COLUMNS, strict=True)), COLUMNS)
     for job in chain.from_iterable(store.ended_pages(batch.id)):
         result = result_of(job, batch)
         usage, error = result["usage"] or {}, result["error"] or {}
-        yield _row({**result, **usage, "error_code": error.get("code"), "error_message": error.get("message")})
+        errors = {"error_code": error.get("code"), "error_message": error.get("message")}
+        yield csv_line({**result, **usage, **errors}, COLUMNS)
 
 
 async def folder_events(batch: Batch, resources: Resources, after: int) -> AsyncIterator[bytes]:
@@ -101,9 +101,3 @@ async def folder_events(batch: Batch, resources: Resources, after: int) -> Async
 
 def _folder_of(batch: Batch) -> Path | None:
     return Path(batch.description).resolve() if batch.description.startswith("/") else None
-
-
-def _row(values: dict[str, Any]) -> str:
-    line = io.StringIO()
-    csv.DictWriter(line, COLUMNS, extrasaction="ignore").writerow(values)
-    return line.getvalue()

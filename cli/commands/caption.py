@@ -17,6 +17,12 @@ from jobs.options.caption_options import CaptionOptions
 @model_options(CaptionOptions, parameter="options", metavars={"stop": "TEXT", "exclude": "PATTERN"})
 @json_schema_option
 @click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a table of all images when the run ends, in their order: .csv, .jsonl or .parquet.  [default: none]",
+)
+@click.option(
     "--strict", is_flag=True, help="Exit with 1 also if an answer looks wrong: cut off, empty or repeating itself."
 )
 @format_option("json: one object per line as results arrive.")
@@ -27,6 +33,7 @@ def caption(
     model: str | None,
     options: CaptionOptions,
     json_schema: Path | None,
+    table: Path | None,
     strict: bool,
     output_format: str,
 ) -> None:
@@ -46,15 +53,28 @@ def caption(
       captionq caption ~/Pictures --existing append --trigger ohwx --strip-openers
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
+      captionq caption ~/Pictures --output txt,xmp --table captions.csv
     """
     from cli.named_paths import named_path
     from cli.runs.caption_run import CaptionRun
+    from cli.runs.run_table import RunTable
+    from jobs.captions.embedding import find_exiftool
     from jobs.creation.question import Question
     from jobs.settings import read_settings
 
     named = [named_path(path) for path in paths]
     settings = read_settings()
+    if options.embed:
+        find_exiftool()
     question = Question.of(options, model or settings.model, read_response_format(json_schema))
     one_image = len(named) == 1 and named[0].is_file()
-    run = CaptionRun(settings, question, options, as_json=output_format == "json", strict=strict, one_image=one_image)
+    run = CaptionRun(
+        settings,
+        question,
+        options,
+        as_json=output_format == "json",
+        strict=strict,
+        one_image=one_image,
+        table=None if table is None else RunTable(table),
+    )
     ctx.exit(run.caption(named))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from jobs.requests import path_of
+from jobs.captions.job_record import path_for_programs, prompt_of, settings_of, shown_path
 from jobs.store.tables import Batch, Job, JobStatus
 
 
@@ -16,7 +16,7 @@ def as_json(job: Job) -> dict[str, object]:
         "batch": job.batch_id,
         "status": job.status,
         "image": image_of(job),
-        "output": path_for_programs(job.output) if job.output else None,
+        "output": path_for_programs(job.output) if job.output and job.parsed_delivery().writes_text else None,
         "model": job.model,
         "attempts": job.attempts,
         "created_at": job.created_at,
@@ -64,23 +64,6 @@ def name_of(job: Job) -> str:
     return shown_path(job.source) if job.source else job.id
 
 
-def prompt_of(job: Job) -> str:
-    """Return the texts of the request, with their roles if there are several."""
-    messages = job.parsed_request().messages
-    texts = [(message.role, text) for message in messages for text in message.texts]
-    return texts[0][1] if len(texts) == 1 else "\n".join(f"{role}: {text}" for role, text in texts)
-
-
-def settings_of(job: Job) -> dict[str, object]:
-    """Return the settings of the answer: its limit, its temperature, and those that differ from the defaults."""
-    request = job.parsed_request()
-    always = {"max_tokens": request.sampling.max_tokens, "temperature": request.sampling.temperature}
-    settings = {**always, **request.sampling.model_dump(mode="json", exclude_defaults=True)}
-    if request.response_format is not None:
-        settings["response_format"] = request.response_format.model_dump(mode="json", by_alias=True)
-    return settings
-
-
 def reason_of(job: Job) -> str:
     """Say why a job has no text."""
     return "cancelled" if job.status == JobStatus.CANCELLED else job.error_message or "unknown"
@@ -89,18 +72,3 @@ def reason_of(job: Job) -> str:
 def previous_text(job: Job) -> str | None:
     """Return the text that the job's answer replaced."""
     return None if job.previous_text is None else job.previous_text.decode(errors="replace")
-
-
-def shown_path(address: str) -> str:
-    """Return the path of a file address, for a terminal: with escapes for bytes that are not UTF-8."""
-    return str(path_of(address)) if address.startswith("file:") else address
-
-
-def path_for_programs(address: str) -> str:
-    """Return the path of a file address; the address itself if the path is not UTF-8, which JSON cannot hold."""
-    path = shown_path(address)
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return address
-    return path

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.output.job_fields import name_of, previous_text, prompt_of, reason_of, settings_of, shown_path
+from cli.output.job_fields import name_of, previous_text, reason_of
+from jobs.captions.job_record import prompt_of, settings_of, shown_path
 from jobs.safe_text import safe_text
 from jobs.store.batch_list import CountedBatch
 from jobs.store.tables import Batch, Job, JobStatus

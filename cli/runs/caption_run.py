@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
+from cli.runs.run_table import RunTable
 from cli.runs.services import Services, services
 from jobs.creation.cancel import announce
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
@@ -49,6 +50,7 @@ class CaptionRun:
         as_json: bool,
         strict: bool = False,
         one_image: bool = False,
+        table: RunTable | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -57,12 +59,14 @@ class CaptionRun:
             as_json: print an object a line.
             strict: exit with 1 also if an answer looks wrong.
             one_image: the run is about one image, whose answer is printed.
+            table: is written when the run ends.
         """
         self._settings = settings
         self._question = question
         self._options = options
         self._exclusions = Exclusions(options.exclude)
         self._strict = strict
+        self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
@@ -87,6 +91,8 @@ class CaptionRun:
                     return INTERRUPTED
             else:
                 self._report.sum_up()
+            if self._table is not None:
+                self._report.note(self._table.write(store))
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
@@ -111,6 +117,8 @@ class CaptionRun:
         )
         digest_of = self._question.digest_of
         for one in plan_images(images, self._options, store=store, digest_of=digest_of, named=paths):
+            if self._table is not None:
+                self._table.add(one)
             if isinstance(one, PendingImage):
                 wanted.append(one)
             else:

@@ -23,7 +23,7 @@ def is_own(content: bytes, written: Iterable[WrittenText]) -> bool:
     for text in written:
         before = text.previous_text if text.joined else None
         if before is None or is_blank(before) or fingerprint(before) in own:
-            own.add(text.output_after or fingerprint(text_bytes(text.answer)))
+            own.add(text.output_after or fingerprint(text_bytes(text.addition)))
     return fingerprint(content) in own
 
 

@@ -46,6 +46,21 @@ def with_caption(packet: bytes | None, description: str | None, keywords: Sequen
     return _BEGIN + etree.tostring(root, encoding="utf-8", with_tail=False) + _END
 
 
+def description_of(packet: bytes) -> str:
+    """Return `dc:description` in the default language; empty if there is none. Raises ValueError for a packet that is not XML."""
+    name = f"{{{_DC}}}description"
+    root = parse_xml(packet)
+    # As an attribute of its parent, a property has a single value.
+    if short := next((element.get(name) for element in root.iter("*") if element.get(name)), None):
+        return short
+    found = next(root.iter(name), None)
+    if found is None:
+        return ""
+    # Some programs write a plain value instead of a list.
+    items = list(found.iter(f"{{{_RDF}}}li")) or [found]
+    return next((item.text or "" for item in items if item.get(_LANG, "x-default") == "x-default"), "")
+
+
 def _new_root() -> _Element:
     from lxml import etree
 

@@ -16,8 +16,10 @@ from jobs.captions.temporary_files import sweep_stale
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
 from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
+from jobs.creation.other_outputs import OtherOutputs
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
+from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
 from jobs.store.written_texts import WrittenText
 
@@ -77,11 +79,15 @@ def plan_images(
         named: files and folders that the user named; none of these is ever taken for a text.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
-    folders = WritableFolders()
+    folders, others = WritableFolders(), OtherOutputs(DeliveryOptions.of(options), store)
     for chunk in chunked(_with_outputs(images), IMAGES_A_LOOKUP):
+        others.look_up([(image, output) for image, output, _ in chunk])
         there = [output.as_uri() for _, output, is_there in chunk if is_there]
         written = store.written(there) if there else {}
         for image, output, is_there in chunk:
+            if not others.delivery.writes_text:
+                yield _planned(image, output, options, others, folders)
+                continue
             own = written.get(output.as_uri(), [])
             if own and options.existing == "skip" and _is_filled(output):
                 yield SkippedImage(image, output)
@@ -92,9 +98,22 @@ def plan_images(
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
-            if isinstance(one, PendingImage) and (refusal := folders.refusal(output.parent)) is not None:
-                one = replace(one, refusal=refusal)
-            yield one
+            yield _refused(one, others, folders) if isinstance(one, PendingImage) else one
+
+
+def _planned(
+    image: Path, output: Path, options: CompositionOptions, others: OtherOutputs, folders: WritableFolders
+) -> PendingImage | SkippedImage:
+    """Decide about an image that gets no text file: it is skipped if it has all files of the run from captionq."""
+    if options.existing == "skip" and others.are_there(image, output):
+        return SkippedImage(image, output)
+    return _refused(PendingImage(image, output), others, folders)
+
+
+def _refused(one: PendingImage, others: OtherOutputs, folders: WritableFolders) -> PendingImage:
+    """Add the reason why one of the image's files cannot be written, if there is one."""
+    refusal = folders.refusal(one.output.parent) or others.refusal(one.output)
+    return one if refusal is None else replace(one, refusal=refusal)
 
 
 def _is_filled(output: Path) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
 
 from jobs.captions.field_values import existing_caption, field_values
 from jobs.creation.existing_texts import PendingImage
-from jobs.errors import OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.errors import MissingToolError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.templates import FILE_FIELDS, METADATA_FIELDS, fields_of, fill_known, fill_prompt, prompt_fields
@@ -22,7 +22,8 @@ from jobs.store.tables import Batch, Job, Lane
 
 #: The codes of jobs whose answer is there, and whose file could not be written.
 OUTPUT_CODES = frozenset(
-    error.code for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError)
+    error.code
+    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
 )
 
 
@@ -117,15 +118,18 @@ def job_about(
         error_message=None if pending.refusal is None else pending.refusal.message,
     )
     if pending.refusal is None and question.fields:
-        filled = question.filled(_values(pending, question.fields, job, settings))
+        filled = question.filled(_values(pending, question, job, settings))
         job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.delivery.stored
     return job
 
 
-def _values(pending: PendingImage, names: Collection[str], job: Job, settings: Settings | None) -> dict[str, str]:
+def _values(pending: PendingImage, question: Question, job: Job, settings: Settings | None) -> dict[str, str]:
+    names = question.fields
     values = field_values(pending.image, names, settings, roots=job.parsed_roots())
     if "caption" in names:
-        values["caption"] = "" if pending.before is None else existing_caption(pending.output)
+        # A run without texts does not look at the text that is there: `before` tells nothing.
+        is_read = pending.before is not None or not question.delivery.writes_text
+        values["caption"] = existing_caption(pending.output) if is_read else ""
     return values
 
 

@@ -36,6 +36,7 @@ from jobs.errors.models import (
     PoisonError,
 )
 from jobs.errors.outputs import (
+    MissingToolError,
     OutputChangedError,
     OutputError,
     OutputForbiddenError,
@@ -108,6 +109,7 @@ __all__ = [
     "InvalidRequestError",
     "LaneFullError",
     "LeavingError",
+    "MissingToolError",
     "ModelError",
     "ModelNotFoundError",
     "ModelTooLargeError",

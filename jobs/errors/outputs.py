@@ -47,3 +47,11 @@ class WebhookGoneError(WebhookError):
     """The receiver wants no more webhooks."""
 
     transient = False
+
+
+class MissingToolError(OutputError):
+    """A program or a package that an output needs is not installed."""
+
+    code = "missing_tool"
+    status = 501
+    transient = False

@@ -73,6 +73,15 @@ def describe(name: str) -> ModelInfo:
     return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
 
 
+def revision_of(name: str) -> str | None:
+    """Return the commit of a model in the Hugging Face cache; None: the model has no revision, or is not here."""
+    try:
+        path = _local_path(name)
+    except ModelError:
+        return None
+    return path.name if path is not None and path.parent.name == "snapshots" else None
+
+
 def is_here(name: str) -> bool:
     """Check whether this model can be described and loaded without the network."""
     try:

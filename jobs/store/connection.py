@@ -20,7 +20,7 @@ from jobs.file_locks import exclusive
 from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30

@@ -184,6 +184,33 @@ class Job(SQLModel, table=True):
         return Request.model_validate_json(self.request)
 
 
+class WrittenFile(SQLModel, table=True):
+    """Change of a file by a job, recorded before the file is touched: enough to take the change back."""
+
+    __tablename__ = "written_file"
+    __table_args__ = (
+        Index("written_file_job", "job_id"),
+        Index("written_file_path", "path", postgresql_using="hash"),
+    )
+
+    id: str = Field(default_factory=lambda: new_id("write"), primary_key=True)
+    job_id: str = Field(sa_column=Column(String, ForeignKey("job.id", ondelete="CASCADE"), nullable=False))
+    #: `txt`, `json`, `xmp`, or `embed` for the image file itself.
+    kind: str
+    #: The file's address (`file:///…`).
+    path: str = Field(sa_column=Column(Text, nullable=False))
+    #: The content before the change; None: there was no file, or the content is in `backup`.
+    before: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    #: SHA-256 of the content before, in hex digits; None: there was no file.
+    before_sha256: str | None = None
+    #: The address of the file that holds the content before.
+    backup: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    after_sha256: str
+    written_at: float = Field(default_factory=time.time)
+    #: When the change was taken back, or found to be overwritten by others.
+    undone_at: float | None = None
+
+
 class StoredFile(SQLModel, table=True):
     """Upload: a name for bytes that are stored as a blob."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
+from jobs.captions.xmp_packet import description_of
+from jobs.images.xmp import parse_xmp
 from jobs.models.batching_verdicts import Batching, read_verdicts
 from jobs.queue import broker
 from jobs.queue.broker_socket import socket_path
@@ -21,6 +24,7 @@ from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.bad_images import write_bad_images, write_noisy_tiff
 from tests.support.known_models import know_built_in_models
+from tests.support.outputs import contents
 from tests.support.processes import DATA_FOLDER, Captionq, ended, until
 from tests.support.scenes import save_scenes
 
@@ -253,3 +257,33 @@ def test_a_run_uses_the_worker_that_is_there(captionq: Captionq, tmp_path: Path)
     worker.send_signal(signal.SIGINT)
     assert ended(worker).returncode == 0
     assert not captionq.broker_answers()
+
+
+def test_outputs_tables_and_their_undo(warm: Captionq, tmp_path: Path) -> None:
+    """JSON files, sidecars and tables of a run; two undos leave the folder as it was."""
+    folder, table = tmp_path / "pictures", tmp_path / "captions.csv"
+    captions = save_scenes(folder, 3)
+    names = sorted(path.name for path in folder.iterdir())
+    first = warm.run("caption", folder, "--output", "txt,json,xmp", "--table", table)
+    assert first.returncode == 0, first.stderr
+    for path, caption in captions.items():
+        assert json.loads(path.with_suffix(".json").read_text())["caption"] == caption
+        assert description_of(path.with_suffix(".xmp").read_bytes()) == caption
+    with table.open(newline="") as file:
+        rows = [(row["path"], row["caption"], row["status"]) for row in csv.DictReader(file)]
+    assert rows == [(str(path), caption, "succeeded") for path, caption in sorted(captions.items())]
+    files = contents(folder)
+    tags = warm.run("caption", folder, "--output", "txt,xmp", "--preset", "tags", "--existing", "replace")
+    assert "3 captioned" in tags.stdout
+    assert "background" in parse_xmp(next(iter(captions)).with_suffix(".xmp").read_bytes())["keywords"]
+    # A run that changes nothing is not the last to be undone. Its table has the texts that are there.
+    assert "3 skipped" in warm.run("caption", folder, "--table", table).stdout
+    assert "skipped" in table.read_text()
+    assert "0 files removed, 6 brought back" in warm.run("undo", "last").stdout
+    assert contents(folder) == files
+    assert warm.run("export", "last", "--table", folder / "metadata.jsonl", "--format", "metadata").returncode == 0
+    assert len((folder / "metadata.jsonl").read_text().splitlines()) == 3
+    assert "9 files removed, 0 brought back" in warm.run("undo", "last").stdout
+    assert sorted(path.name for path in folder.glob("[!m]*")) == names
+    exported = warm.run("export", "last", "--table", tmp_path / "captions.jsonl")
+    assert exported.stdout == f"{tmp_path / 'captions.jsonl'}: 3 rows\n"

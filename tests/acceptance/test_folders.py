@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobs.captions.xmp_packet import description_of
 from jobs.settings import Settings
 from tests.acceptance.test_chat import png
 from tests.support.processes import DATA_FOLDER, until
@@ -67,6 +68,22 @@ def test_a_folder_below_a_root_is_captioned_as_on_the_command_line(served: Serve
     again = served.client.post("/v1/folders", json={"path": str(root(served) / "one")}).json()
     assert again["counts"]["total"] == 1
     ended(served, again)
+
+
+def test_a_folder_gets_the_files_of_its_options(served: Served) -> None:
+    """As on the command line: JSON files and sidecars without texts. The second time nothing is left to do."""
+    folder = root(served) / "outputs"
+    captions = save_scenes(folder, 2)
+    body = {"path": str(folder), "output": ["xmp", "json"]}
+    assert ended(served, served.client.post("/v1/folders", json=body).json())["counts"]["succeeded"] == 2
+    for path, caption in captions.items():
+        assert json.loads(path.with_suffix(".json").read_text())["caption"] == caption
+        assert description_of(path.with_suffix(".xmp").read_bytes()) == caption
+    assert list(folder.glob("*.txt")) == []
+    assert ended(served, served.client.post("/v1/folders", json=body).json())["counts"]["total"] == 0
+    refused = served.client.post("/v1/folders", json={**body, "existing": "append"})
+    assert refused.status_code == 400
+    assert "append and prepend need txt" in refused.json()["error"]["message"]
 
 
 def test_no_file_of_a_person_is_replaced_without_force(served: Served) -> None:

@@ -14,6 +14,7 @@ from cli.main import captionq
 from cli.model_options import model_options
 from cli.options import read_response_format
 from jobs.options.caption_options import CaptionOptions
+from jobs.options.outputs import OutputOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
@@ -56,10 +57,12 @@ def test_options_that_no_answer_can_meet_are_refused_before_anything_is_queued(
         (["nowhere.jpg"], 2, "nowhere.jpg does not exist."),
         (["photo.jpg", "--prompt", "What?", "--preset", "tags"], 2, "Give either a prompt or a preset, not both."),
         (["photo.jpg", "--force"], 2, "force goes with existing: replace."),
+        (["photo.jpg", "--output", "json", "--existing", "append"], 2, "append and prepend need txt"),
+        (["photo.jpg", "--table", "captions.doc"], 1, "captions.doc is no name of a table."),
         (["photo.jpg", "--model", "no-such-model"], 1, "no-such-model"),
         (["photo.jpg", "--model", "demo-text"], 1, "text-only"),
     ],
-    ids=["missing", "two prompts", "force", "unknown model", "blind model"],
+    ids=["missing", "two prompts", "force", "append without texts", "table", "unknown model", "blind model"],
 )
 def test_a_caption_run_that_makes_no_sense_is_refused(
     run: CliRunner,
@@ -101,6 +104,23 @@ def test_the_options_of_an_answer_reach_the_request(tmp_path: Path) -> None:
     assert list(effective["properties"]) == effective["required"] == ["b", "a"]
     assert effective["additionalProperties"] is False
     assert read_response_format(None) is None
+
+
+def test_several_choices_come_with_commas_or_one_by_one() -> None:
+    """In any order; a wrong one is named with the right ones."""
+    got: list[OutputOptions] = []
+
+    @click.command
+    @model_options(OutputOptions, parameter="options")
+    def write(options: OutputOptions) -> None:
+        got.append(options)
+
+    for typed in (["--output", "xmp,txt"], ["--output", "xmp", "--output", "txt"], ["--output", "txt, xmp,txt"], []):
+        output(CliRunner().invoke(write, typed))
+    assert [one.output for one in got] == [("txt", "xmp")] * 3 + [("txt",)]
+    refused = CliRunner().invoke(write, ["--output", "txt,pdf"])
+    assert refused.exit_code == 2
+    assert "'pdf' is not one of 'txt', 'json', 'xmp'" in refused.stderr
 
 
 def test_every_field_of_the_run_s_options_has_an_option_and_a_description() -> None:

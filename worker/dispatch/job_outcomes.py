@@ -9,7 +9,7 @@ from jobs.store.store import Result, Store
 from jobs.store.tables import Job
 from worker.dispatch.answer_checks import check_answer
 from worker.dispatch.job_events import JobEvents
-from worker.dispatch.output_delivery import deliver
+from worker.dispatch.output_delivery import deliver, deliver_beside
 from worker.dispatch.retries import retry_delay
 from worker.engine.sequences import Outcome
 
@@ -37,8 +37,10 @@ class JobOutcomes:
         # The other way round a row would claim a file that is not there.
         try:
             check_answer(job, result)
-            if job.output is not None and not deliver(job, result.text, self._store, self._worker):
-                return None
+            if job.output is not None:
+                if not deliver(job, result.text, self._store, self._worker):
+                    return None
+                deliver_beside(job, result.text, result, self._store, self._worker)
         except CaptionqError as error:
             return self._fail(job, error, result)
         if self._store.succeed(job.id, result):

@@ -18,11 +18,13 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question, copy_of, job_about
 from jobs.creation.retry import expect_current_texts, resubmit
 from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
+from tests.support.outputs import captioned, make_run, save_picture
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
 from worker.dispatch.output_delivery import deliver, kept_result
@@ -401,3 +403,31 @@ def test_a_retry_adds_to_a_text_that_was_changed_since(store: Store, tmp_path: P
     resubmit(again, [job], store=store, connection=None)
     [row] = store.jobs(batch_id=again.id)
     assert row.output_before == fingerprint(b"by hand, and more\n")
+
+
+def test_a_run_without_texts_skips_by_its_own_files(store: Store, tmp_path: Path) -> None:
+    """An image is skipped if captionq wrote all chosen files and they are still there; texts count for nothing."""
+    images = [save_picture(tmp_path / f"{name}.jpg") for name in ("done", "text", "half", "gone")]
+    batch, options = make_run(store), CaptionOptions(output=("json", "xmp"))
+    (tmp_path / "text.txt").write_text("by hand\n")
+    captioned(store, tmp_path / "done.jpg", batch, output=("json", "xmp"))
+    captioned(store, tmp_path / "half.jpg", batch, output=("json",))
+    captioned(store, tmp_path / "gone.jpg", batch, output=("json", "xmp"))
+    (tmp_path / "gone.xmp").unlink()
+    found = {one.image.stem: one for one in plan_images(images, options, store=store, digest_of=str)}
+    assert {name for name, one in found.items() if isinstance(one, SkippedImage)} == {"done"}
+    assert all(one.refusal is None for one in found.values() if isinstance(one, PendingImage))
+    replaced = plan_images(images, CaptionOptions(output=("json",), existing="replace"), store=store, digest_of=str)
+    assert all(isinstance(one, PendingImage) and one.refusal is None for one in replaced)
+
+
+def test_a_json_file_of_others_refuses_its_image_before_anything_is_generated(store: Store, tmp_path: Path) -> None:
+    """Also one of captionq's that was changed; other images are captioned."""
+    images = [save_picture(tmp_path / f"{name}.jpg") for name in ("fine", "foreign")]
+    (tmp_path / "foreign.json").write_text("{}")
+    fine, foreign = plan_images(images, CaptionOptions(output=("txt", "json")), store=store, digest_of=str)
+    assert isinstance(fine, PendingImage)
+    assert isinstance(foreign, PendingImage)
+    assert fine.refusal is None
+    assert foreign.refusal is not None
+    assert "foreign.json was not written by captionq" in foreign.refusal.message

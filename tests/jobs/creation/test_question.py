@@ -101,3 +101,14 @@ PACKET = (
     '<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:Headline="A lake"/>'
     "</rdf:RDF></x:xmpmeta>"
 )
+
+
+def test_a_run_without_texts_asks_about_the_text_that_is_there(tmp_path: Path, settings: Settings) -> None:
+    """No fingerprint of the text was taken, as the run does not change it."""
+    image = picture(tmp_path / "lake.jpg")
+    question = replace(QUESTION, prompt="Mend: {caption}", delivery=DeliveryOptions(output=("json",)))
+    pending = PendingImage(image, image.with_suffix(".txt"))
+    for text in ("", "A lake."):
+        pending.output.write_text(f"{text}\n")
+        job = job_about(pending, question, BATCH, settings=settings)
+        assert job.parsed_request().messages[0].texts == [f"Mend: {text}"]

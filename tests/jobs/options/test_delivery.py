@@ -25,3 +25,21 @@ def test_a_filled_template_may_be_long() -> None:
     """Values of metadata make it longer than a template that is typed."""
     long = DeliveryOptions(template="{caption}" + "a" * 50_000)
     assert DeliveryOptions.model_validate_json(long.stored or "") == long
+
+
+def test_keyword_presets_write_keywords_only_where_photo_programs_keep_them() -> None:
+    """A text file of keywords is a text as before. Whether foreign descriptions are replaced is stored with a sidecar."""
+    assert DeliveryOptions.of(CaptionOptions(preset="tags")).stored is None
+    delivery = DeliveryOptions.of(CaptionOptions(preset="tags", output=("xmp",), existing="replace", force=True))
+    assert delivery.keywords
+    assert delivery.stored is not None
+    assert DeliveryOptions.model_validate_json(delivery.stored) == delivery
+
+
+def test_metadata_beside_a_text_that_stays_changes_nothing_of_it() -> None:
+    """The separator is stored for joined texts only; the rest for sidecars and images."""
+    joins = DeliveryOptions(existing="prepend", separator="; ", output=("txt", "xmp"))
+    assert DeliveryOptions.model_validate_json(joins.stored or "") == joins
+    assert DeliveryOptions(separator="; ", output=("xmp",)).stored == DeliveryOptions(output=("xmp",)).stored
+    forced = DeliveryOptions(existing="replace", force=True, embed=True)
+    assert DeliveryOptions.model_validate_json(forced.stored or "") == forced

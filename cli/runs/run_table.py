@@ -1,0 +1,57 @@
+"""The table of a caption run: a row for each image, captioned now or earlier, in the order in which the images were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from cli.output.plurals import counted
+from jobs.captions.job_record import path_for_programs
+from jobs.captions.tables import COLUMNS, Row, row_of, table_format, write_table
+from jobs.captions.text_files import read_output
+from jobs.chunks import chunked
+from jobs.creation.existing_texts import PendingImage, SkippedImage
+from jobs.errors import OutputError
+from jobs.store.caption_runs import best_jobs_of
+from jobs.store.statements import ROWS_A_STATEMENT
+from jobs.store.store import Store
+from jobs.store.tables import Job
+
+
+class RunTable:
+    """The table of a run, filled while the run finds its images."""
+
+    def __init__(self, path: Path) -> None:
+        """Check that the table can be written: raises the errors of `table_format`."""
+        self._path = path
+        self._format = table_format(path)
+        self._images: list[tuple[Path, Path, bool]] = []
+
+    def add(self, one: PendingImage | SkippedImage) -> None:
+        """Add an image of the run."""
+        self._images.append((one.image, one.output, isinstance(one, SkippedImage)))
+
+    def write(self, store: Store) -> str:
+        """Write the table, and return a sentence about it."""
+        number = write_table(self._path, self._rows(store), self._format)
+        return f"{self._path}: {counted(number, 'row')}"
+
+    def _rows(self, store: Store) -> Iterator[Row]:
+        for chunk in chunked(self._images, ROWS_A_STATEMENT):
+            jobs = best_jobs_of(store.engine, [output.as_uri() for _, output, _ in chunk])
+            for image, output, is_skipped in chunk:
+                yield _row(image, output, jobs.get(output.as_uri()), is_skipped=is_skipped)
+
+
+def _row(image: Path, output: Path, job: Job | None, *, is_skipped: bool) -> Row:
+    """Return the row of an image. A skipped image has the text of its file, which a person may have written."""
+    row: Row = dict.fromkeys(COLUMNS) if job is None else row_of(job)
+    row["path"] = path_for_programs(image.as_uri())
+    if is_skipped:
+        row |= {"status": "skipped", "error": None}
+        with suppress(OutputError):
+            content = read_output(output)
+            if content is not None:
+                row["caption"] = content.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    return row

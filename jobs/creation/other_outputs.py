@@ -1,0 +1,52 @@
+"""The files that a run writes beside texts: which of them captionq has written already, and which are in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.captions.side_files import foreign_json
+from jobs.captions.side_names import json_path, xmp_path
+from jobs.captions.text_files import fingerprint, read_output
+from jobs.errors import OutputError
+from jobs.options.delivery import DeliveryOptions
+from jobs.store.store import Store
+from jobs.store.written_files import WrittenFiles
+
+
+class OtherOutputs:
+    """The JSON files, sidecars and embedded captions of some hundreds of images."""
+
+    def __init__(self, delivery: DeliveryOptions, store: Store) -> None:
+        self.delivery = delivery
+        self._files = WrittenFiles(store.engine)
+        self._written: set[str] = set()
+
+    def look_up(self, images: Sequence[tuple[Path, Path]]) -> None:
+        """Look up the images (with their texts) that `are_there` is asked about next."""
+        if not self.delivery.writes_text:
+            paths = (path.as_uri() for image, text in images for path in self._paths(image, text))
+            self._written = self._files.finished(paths)
+
+    def are_there(self, image: Path, text: Path) -> bool:
+        """Check whether captionq has written all files that the run would write for this image, and they still exist."""
+        paths = self._paths(image, text)
+        return all(path.as_uri() in self._written and path.is_file() for path in paths)
+
+    def refusal(self, text: Path) -> OutputError | None:
+        """Return the reason why an image's JSON file cannot be written; None: it can. XMP sidecars are added to."""
+        if "json" not in self.delivery.output:
+            return None
+        path = json_path(text)
+        try:
+            there = read_output(path)
+        except OutputError as error:
+            return error
+        if there is None or fingerprint(there) in self._files.hashes([path.as_uri()]).get(path.as_uri(), ()):
+            return None
+        return foreign_json(path)
+
+    def _paths(self, image: Path, text: Path) -> list[Path]:
+        paths = [json_path(text)] if "json" in self.delivery.output else []
+        paths += [xmp_path(image, text)] if "xmp" in self.delivery.output else []
+        return paths + ([image] if self.delivery.embed else [])
