@@ -135,7 +135,7 @@ _LATER = (
     "logprobs",
     "top_logprobs",
 )
-_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words")
+_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words", "near_duplicates", "frames")
 
 
 class Request(Part):

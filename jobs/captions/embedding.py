@@ -60,9 +60,8 @@ def embed_caption(job: Job, text: str, store: Store, writer: str) -> None:
         with open(image, "rb", opener=_open_image) as old:
             before = _sha256(old)
             own = before in files.hashes([image.as_uri()]).get(image.as_uri(), ())
-            if (own and job.text is not None and job.new_text == text) or not (
-                arguments := _arguments(job, text, old, store, own=own)
-            ):
+            is_done = own and job.text is not None and job.new_text == text
+            if is_done or not (arguments := _arguments(job, text, old, store, own=own)):
                 return
             with temporary.open("xb") as new:
                 _write_metadata(old, new, arguments, shown(image))

@@ -56,12 +56,12 @@ def test_a_run_without_images_says_so_and_fails(run: CliRunner, tmp_path: Path) 
     """Nothing usable was named; a folder of captioned images is a success that says why nothing was done."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    for name in ("a.CR2", "b.pdf", "c.jpg"):
+    for name in ("a.PSD", "b.odt", "c.jpg"):
         (folder / name).touch()
     found = run.invoke(captionq, ["caption", str(folder), "--model", "demo", "--exclude", "C.*"])
     assert found.exit_code == 1
     assert found.stdout.startswith(f"No images in {folder} (looked for ")
-    assert found.stdout.endswith("; 2 other files: .CR2 .pdf; 1 excluded)\n")
+    assert found.stdout.endswith("; 2 other files: .PSD .odt; 1 excluded)\n")
     (folder / "c.txt").write_text("a caption")
     again = ["caption", str(folder), "--model", "demo", "--prompt", "How many?"]
     assert "\n1 already has a .txt: --existing replace asks again\n" in output(run.invoke(captionq, again))

@@ -125,8 +125,9 @@ def test_a_run_that_finds_nothing_says_what_is_there(capsys: pytest.CaptureFixtu
     report = make_report(as_json=False)
     report.found_nothing("/a, /b")
     said = capsys.readouterr().out
-    assert said.startswith("No images in /a, /b (looked for .avif .bmp ")
-    assert said.endswith(" .webp)\n")
+    assert said.startswith("No images in /a, /b (looked for .")
+    assert " .webp" in said
+    assert said.endswith(")\n")
     for name in ("a.txt", "b.CR2", "b.CR2", "Makefile"):
         report.left_out.add_other(name)
     report.left_out.excluded = 2

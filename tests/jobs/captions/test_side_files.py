@@ -20,6 +20,7 @@ from jobs.captions.undo import undo_run
 from jobs.captions.xmp_packet import description_of, with_caption
 from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.images.xmp import parse_xmp
+from jobs.options.outputs import FileKind
 from jobs.store.store import Store
 from tests.support.outputs import captioned, claim_job, contents, make_run, save_picture, write_files
 from tests.support.rows import RESULT
@@ -162,7 +163,8 @@ def test_files_beside_a_joined_text_hold_the_new_text(store: Store, tmp_path: Pa
     assert description_of(sidecar.read_bytes()) == "a: A dog."
     assert output.read_text() == "by hand ohwx, A cat.!\n"
     (tmp_path / "photo.json").unlink()
-    assert write_late([store.job(job.id)], ["json"], store, keywords=False).images == 1
+    kinds: tuple[FileKind, ...] = ("json",)
+    assert write_late([store.job(job.id)], kinds, store, keywords=False).images == 1
     assert json.loads((tmp_path / "photo.json").read_bytes())["caption"] == "ohwx, A cat.!"
     undone = undo_run(batch.id, store)
     # The run did not make the sidecar as it is between its two changes.

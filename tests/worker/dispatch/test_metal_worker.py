@@ -19,7 +19,7 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.captions import text_files
+from jobs.captions import recorded_write, text_files
 from jobs.captions.writable_folders import write_error
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
@@ -39,7 +39,6 @@ from tests.support.processes import until
 from tests.support.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
-from worker.dispatch import output_delivery
 from worker.dispatch.metal_worker import MetalWorker
 from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
@@ -231,13 +230,13 @@ def test_a_kept_answer_is_written_without_being_generated_again(
     def fails(path: Path, *_: object, **__: object) -> NoReturn:
         raise write_error(f"{path.name} could not be written", OSError(faults[path.stem], "no place"))
 
-    monkeypatch.setattr(output_delivery, "write_output", fails)
+    monkeypatch.setattr(recorded_write, "write_output", fails)
     service.run(settings, burst=True)
     row = store.job(forbidden.id)
     assert (row.status, row.error_code, row.attempts) == (JobStatus.FAILED, "output_forbidden", 1)
     assert (row.error_message or "").endswith(f"The answer is kept; to write it: captionq jobs retry {batch.id}")
     assert store.job(full.id).status == JobStatus.QUEUED
-    monkeypatch.setattr(output_delivery, "write_output", real)
+    monkeypatch.setattr(recorded_write, "write_output", real)
     monkeypatch.setattr(ResidentModels, "_load", None)
     for queue in lanes(connection):
         for job_id in queue.scheduled_job_registry.get_job_ids():

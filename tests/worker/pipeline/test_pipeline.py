@@ -182,13 +182,13 @@ def test_slow_pictures_delay_no_others(tmp_path: Path, monkeypatch: pytest.Monke
     release = threading.Event()
     begun = threading.Event()
 
-    def slow(decoder: Decoder, *arguments: Any, **more: Any) -> Picture:
+    def slow(decoder: Decoder, *arguments: Any, **more: Any) -> list[Picture]:
         begun.set()
         release.wait(PATIENCE)
         return decode(decoder, *arguments, **more)
 
-    decode = Decoder.decode
-    monkeypatch.setattr(Decoder, "decode", slow)
+    decode = Decoder.decode_frames
+    monkeypatch.setattr(Decoder, "decode_frames", slow)
     (tmp_path / "slow.jpg").write_bytes(scanned_jpeg((5000, 5000), 100))
     (tmp_path / "good.png").write_bytes(png())
     settings = Settings(data_dir=tmp_path, decode_seconds=0.1)
