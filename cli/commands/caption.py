@@ -118,6 +118,9 @@ def caption(
     settings = read_settings()
     # The imports below take as long as the worker's.
     worker = None if dry_run else start_early(settings, named, options)
+    if worker is not None:
+        # A run that fails or finds nothing to do has no use for it.
+        ctx.call_on_close(worker.stop)
     from cli.runs.caption_run import CaptionRun
     from cli.runs.run_table import RunTable
     from jobs.captions.embedding import find_exiftool

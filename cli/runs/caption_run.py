@@ -98,17 +98,6 @@ class CaptionRun:
         Returns the exit status. Raises CaptionqError if the run itself cannot go on.
         """
         check_model(self._question.model, self._report.note)
-        try:
-            return self._caption(paths, description)
-        finally:
-            self._stop_unused()
-
-    def _stop_unused(self) -> None:
-        """Stop the worker that was started early, which a run that found nothing to do has no use for."""
-        if self._worker is not None:
-            self._worker.stop()
-
-    def _caption(self, paths: Sequence[Path], description: str) -> int:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             wanted, skipped = self._find(paths, store)
@@ -131,12 +120,6 @@ class CaptionRun:
     def watch(self, paths: Sequence[Path], *, description: str) -> int:
         """Caption the images of the paths as `caption` does, then images that come, until Ctrl-C. Returns the exit status."""
         check_model(self._question.model, self._report.note)
-        try:
-            return self._watch(paths, description)
-        finally:
-            self._stop_unused()
-
-    def _watch(self, paths: Sequence[Path], description: str) -> int:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
