@@ -23,6 +23,8 @@ MAX_STOPS = 4
 MAX_STOP = 256
 #: The largest area of an image that a request may ask for.
 MOST_PIXELS = 16_777_216
+#: Fewest pixels that an image may be scaled down to by a request.
+LEAST_PIXELS = 1024
 #: OpenAI's limit on the entries of `logit_bias`.
 MAX_BIASES = 1024
 
@@ -150,7 +152,7 @@ class Request(Part):
     #: Whether an answer to the same question about the same pixels may be given again.
     cache: bool = True
     #: Maximum pixels of each image; None: as the worker's settings say.
-    max_pixels: int | None = Field(default=None, ge=1024, le=MOST_PIXELS)
+    max_pixels: int | None = Field(default=None, ge=LEAST_PIXELS, le=MOST_PIXELS)
     #: Words after which free text is cut; None: nowhere.
     max_words: int | None = Field(default=None, ge=1)
     #: Whether an image that looks the same as one before gets that image's answer.

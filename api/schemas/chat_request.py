@@ -17,7 +17,7 @@ from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.errors import InvalidRequestError
 from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
+from jobs.requests import LEAST_PIXELS, MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
 from jobs.response_format import ResponseFormat
 
 #: Most tokens of an answer without `max_tokens`.
@@ -92,11 +92,10 @@ class CompletionBody(Tolerant):
     cache: bool | None = Field(
         default=None, description="false: generate the answer anew, also if the same question was answered before"
     )
-    max_pixels: int | None = Field(
+    max_pixels: Whole | None = Field(
         default=None,
-        ge=1024,
-        le=MOST_PIXELS,
-        description="Scale each image down to this many pixels: fewer are faster. Not part of OpenAI's API",
+        ge=1,
+        description=f"Scale each image down to this many pixels, {LEAST_PIXELS} at least: fewer are faster. Not OpenAI's",
     )
     user: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
     safety_identifier: str | None = Field(default=None, max_length=256, description="Accepted, without effect")
@@ -126,7 +125,7 @@ class CompletionBody(Tolerant):
                 sampling=Sampling(**{**given, "max_tokens": limit}),
                 response_format=self.response_format,
                 cache=self.cache is not False,
-                max_pixels=self.max_pixels,
+                max_pixels=None if self.max_pixels is None else min(max(self.max_pixels, LEAST_PIXELS), MOST_PIXELS),
             )
         except ValidationError as error:
             raise InvalidRequestError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None

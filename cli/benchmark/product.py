@@ -88,7 +88,8 @@ class Product:
         for path, copy in zip(images, copies, strict=True):
             shutil.copyfile(path, copy)
         command = ["caption", pictures, "--model", self._task.model, "--prompt", self._task.prompt]
-        command += ["--max-tokens", self._task.max_tokens, "--format", "json"]
+        # The loop, too, asks each question once, however the answer ends.
+        command += ["--max-tokens", self._task.max_tokens, "--quality-retries", "0", "--format", "json"]
         process = start(_CAPTION, *map(str, command), environment=self._environment, log=self._log)
         lines = ended(process, self._log).splitlines()
         store = Store(self.settings)

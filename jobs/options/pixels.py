@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from jobs.requests import MOST_PIXELS
+from jobs.requests import LEAST_PIXELS, MOST_PIXELS
 from jobs.response_format import Part
 
 
@@ -17,7 +17,7 @@ class PixelOptions(Part):
 
     max_pixels: int | None = Field(
         default=None,
-        ge=1024,
+        ge=LEAST_PIXELS,
         le=MOST_PIXELS,
         description="Scale each image down to this many pixels, in place of CAPTIONQ_MAX_PIXELS: fewer are faster.",
     )

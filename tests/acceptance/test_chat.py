@@ -113,10 +113,7 @@ def test_a_stream_ends_with_done(served: Served) -> None:
 
 def test_the_same_question_is_answered_from_the_cache(served: Served) -> None:
     """Streamed and whole, and marked; a client may ask for a new answer."""
-    body = {
-        "model": "demo",
-        "messages": user(picture(draw_many(2)[1]), {"type": "text", "text": "Describe this image."}),
-    }
+    body = {"model": "demo", "messages": user(picture(draw_many(2)[1]), TEXT), "seed": 77}
 
     def ask(**more: Any) -> dict[str, Any]:
         answer = served.client.post("/v1/chat/completions", json={**body, **more}).json()

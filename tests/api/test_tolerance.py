@@ -109,7 +109,7 @@ IGNORED: list[tuple[dict[str, Any], list[str]]] = [
     ({**PLAIN, "prediction": {"type": "content", "content": "x"}}, ["prediction"]),
     ({**PLAIN, "chat_template_kwargs": {"enable_thinking": True}}, ["chat_template_kwargs"]),
     ({**PLAIN, "num_ctx": 4096, "keep_alive": "5m", "options": {}}, ["num_ctx", "keep_alive"]),
-    ({**PLAIN, "min_pixels": 1, "max_pixels": 2}, ["min_pixels", "max_pixels"]),
+    ({**PLAIN, "min_pixels": 1, "max_pixels": 2}, ["min_pixels"]),
     ({**PLAIN, "temprature": 1}, ["temprature"]),
     (
         {**PLAIN, "stream": True, "stream_options": {"continuous_usage_stats": True}},
