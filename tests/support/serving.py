@@ -138,17 +138,23 @@ def about(*images: str, text: str = "Describe this image.", **more: Any) -> dict
     """Return the body of a question about images."""
     parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     content = [*parts, {"type": "text", "text": text}]
-    return {"model": "demo", "messages": [{"role": "user", "content": content}], "max_tokens": 64, **more}
+    return {
+        "model": "demo",
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": 64,
+        "cache": False,
+        **more,
+    }
 
 
 def hello(**more: Any) -> dict[str, Any]:
     """Return the body of a request that is answered fast."""
-    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], **more}
+    return {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}], "cache": False, **more}
 
 
 def endless(**more: Any) -> dict[str, Any]:
     """Return the body of a request that takes seconds: the token that ends an answer is ruled out."""
-    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}, cache=False), **more}
+    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -44,8 +44,6 @@ class Pipeline:
         self._resident: ResidentModel | None = None
         self._preparations = PreparationPool(settings, self._prepare)
         self._preprocess_seconds: dict[str, float] = {}
-        #: The texts of followed requests that the result cache has answered since the last call of `said`.
-        self._known_deltas: list[TextDelta] = []
         self._twins = Twins()
         self._near_duplicates = NearDuplicates()
 
@@ -126,8 +124,7 @@ class Pipeline:
 
     def said(self) -> list[TextDelta]:
         """Return the text that followed requests have added since the last call."""
-        known, self._known_deltas = self._known_deltas, []
-        return known + (self._engine.said() if self._engine is not None else [])
+        return self._engine.said() if self._engine is not None else []
 
     def cancel(self, key: str) -> None:
         """Drop a request, prepared or not. The other requests of the batch go on."""
@@ -171,10 +168,6 @@ class Pipeline:
             self._preparations.remove(preparation)
             try:
                 if (known := self._admit(preparation, preparation.future.result())) is not None:
-                    if preparation.followed:
-                        self._known_deltas.append(
-                            TextDelta(preparation.key, known.text, reasoning=known.reasoning or "")
-                        )
                     ended.append(Outcome(preparation.key, replace(known, preprocess_seconds=preparation.seconds)))
             except Exception as error:
                 ended.append(Outcome(preparation.key, error=as_captionq_error(error)))

@@ -35,18 +35,16 @@ class Asking:
         self.pipeline = Pipeline(settings, self.cache.find)
         self.pipeline.load("demo")
 
-    def ask(self, request: Request, *, followed: bool = False) -> Outcome:
-        """Answer a request, and store the result. `steps` counts the engine's steps, `said` holds the followed text."""
+    def ask(self, request: Request) -> Outcome:
+        """Answer a request, and store the result. `steps` counts the engine's steps."""
         job = Job(model=request.model, request=request.model_dump_json(), digest=request.digest)
         self._store.add([job])
         self._store.claim([job.id], "worker")
-        self.pipeline.begin(job.id, request, followed=followed)
-        self.said = ""
+        self.pipeline.begin(job.id, request)
         outcomes: list[Outcome] = []
         while not outcomes:
             outcomes = self.pipeline.step()
             self.steps += self.pipeline.rows > 0
-            self.said += "".join(delta.text for delta in self.pipeline.said())
         self._store.succeed(job.id, outcomes[0].answer)
         return outcomes[0]
 
@@ -80,15 +78,6 @@ def test_the_same_pixels_are_answered_without_a_step_of_the_model(asking: Asking
     assert again.answer.completion_tokens == first.answer.completion_tokens
     stats = asking.cache.stats()
     assert (stats.answers, stats.used, stats.tokens_saved) == (1, 1, first.answer.completion_tokens)
-
-
-def test_a_followed_answer_from_the_cache_is_said(asking: Asking, image: Path) -> None:
-    """A client that streams gets the whole text at once."""
-    request = Request.about_image(image, **ASKED)
-    first = asking.ask(request, followed=True)
-    assert asking.said == first.answer.text
-    assert asking.ask(request, followed=True).answer.cached
-    assert asking.said == first.answer.text
 
 
 def test_a_changed_file_is_a_new_question(asking: Asking, image: Path) -> None:
