@@ -64,6 +64,8 @@ def test_an_answer_is_added_once_whatever_dies(captionq: Captionq, tmp_path: Pat
     assert kept < added() < 24
     # A worker that stays, so that the other commands need none of their own.
     worker = start_worker(captionq)
+    # The worker goes on with the jobs that the interrupted run left. An image whose text it writes just then fails in this run.
+    captionq.run("caption", folder, *APPEND)
     again = captionq.run("caption", folder, *APPEND)
     assert again.returncode == 0, again.stderr
     assert texts_of(captions) == whole
