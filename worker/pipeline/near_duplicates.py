@@ -11,6 +11,7 @@ from PIL import Image
 
 from jobs.requests import Request
 from worker.models.inputs import Look, Prepared
+from worker.pipeline.answer_cache import question_key
 
 #: Cells a side of the small picture that is compared.
 _CELLS = 8
@@ -82,8 +83,11 @@ class NearDuplicates:
         return prepared.cache_key
 
 
-def look_for(request: Request, images: list[Image.Image], question: str) -> tuple[str, Look] | None:
-    """Return the question and the look of the request's image; None: near-duplicates are not wanted, or there are more images."""
+def look_for(request: Request, images: list[Image.Image], model: str) -> tuple[str, Look] | None:
+    """Return the question's key and the look of the request's image; None: they are not wanted, or there are more images.
+
+    `model`: as in `cache_key`.
+    """
     if not request.near_duplicates or len(images) != 1:
         return None
-    return question, look_of(images[0])
+    return question_key(model, request), look_of(images[0])

@@ -22,7 +22,7 @@ from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.prompt_limits import check_prompt_tokens
-from worker.pipeline.answer_cache import FindAnswer, cache_key, question_key
+from worker.pipeline.answer_cache import FindAnswer, cache_key
 from worker.pipeline.near_duplicates import NearDuplicates, look_for
 from worker.pipeline.preparation import Preparation, PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
@@ -156,7 +156,7 @@ class Pipeline:
         prepared = backend.prepare(request, images)
         check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
         fingerprint = self._resident.fingerprint
-        look = look_for(request, images, question_key(fingerprint, request))
+        look = look_for(request, images, fingerprint)
         return replace(prepared, cache_key=cache_key(fingerprint, request, prepared), look=look)
 
     def _admit_prepared(self) -> list[Outcome]:
