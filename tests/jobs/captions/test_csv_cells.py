@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.captions.spreadsheet_cells import text_cell
+from jobs.captions.csv_cells import text_cell
 
 
 @pytest.mark.parametrize(
