@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.runs.worker_restarts import WorkerProcess
+from jobs.captions.output_names import plain_name
+from jobs.images.folder_walk import has_image_extension
 from jobs.options.caption_options import CaptionOptions
 from jobs.settings import Settings
 from worker.lock import is_running
 
-#: Endings of names that are likely images. The search decides later; a wrong guess costs time only.
-_LIKELY = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif")
 #: Names that the look reads at most.
 _MOST_NAMES = 20_000
 
@@ -37,8 +37,9 @@ def _has_work(paths: Sequence[Path], options: CaptionOptions) -> bool:
         if left < 0:
             return False
         for name in names:
-            stem, ending = os.path.splitext(name)  # noqa: PTH122
-            if ending.lower() in _LIKELY and (options.existing != "skip" or f"{stem}.txt" not in names):
+            # The text may have another name. The search decides later; a wrong guess costs time only.
+            has_text = plain_name(name) in names
+            if has_image_extension(name) and (options.existing != "skip" or not has_text):
                 return True
     return False
 
