@@ -60,7 +60,7 @@ HINTS: dict[str, str] = {
     "images": _IMAGES,
     "system": _SYSTEM,
 }
-#: Values of ignored parameters that ask for what happens anyway.
+#: Values of ignored parameters by which a client asks for this server's usual behaviour.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": (True, False),
     "service_tier": ("auto", "default"),

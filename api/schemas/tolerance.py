@@ -30,7 +30,7 @@ class Tolerant(Wire):
     refused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     #: The way out for a refused field, if it is not to leave the field out.
     hints: ClassVar[Mapping[str, str]] = {}
-    #: Values of ignored fields that ask for what happens anyway: they are not named.
+    #: Values of ignored fields by which a client asks for the usual behaviour: they are not named.
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     @model_validator(mode="before")

@@ -46,7 +46,7 @@ class Prepared:
     thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
-    #: What is missing of an image, as the `quality` of a result; None: nothing.
+    #: Flaw of an image, as the `quality` of a result; None: every image is whole.
     image_flaw: str | None = None
 
     @property

@@ -32,7 +32,7 @@ class Picture:
 
     #: RGB and upright.
     image: Image.Image
-    #: What is missing of it, as the `quality` of a result; None: nothing.
+    #: Its flaw, as the `quality` of a result; None: the image is whole.
     flaw: str | None = None
 
 

@@ -169,7 +169,7 @@ def test_damaged_files_end_with_an_image_error(settings: Settings) -> None:
 
 
 def test_pillow_still_reads_the_usual_kind(settings: Settings) -> None:
-    """What Pillow writes is read to the pixel."""
+    """Files that Pillow wrote are read to the pixel."""
     file = io.BytesIO()
     PICTURE.save(file, "BMP")
     assert far(file.getvalue(), settings) == 0
