@@ -6,20 +6,11 @@ from dataclasses import replace
 
 from jobs.requests import Message, Request
 from jobs.response_format import JSONObjectFormat, VocabularyFormat
-from jobs.store.store import Result
+from tests.support.rows import RESULT
 from worker.dispatch.answer_shape import shaped
 
 ASKED = Request(model="demo", messages=[Message(role="user", content="What is there?")])
-LONG = Result(
-    text="red, blue, gre",
-    finish_reason="length",
-    prompt_tokens=5,
-    image_tokens=0,
-    completion_tokens=7,
-    preprocess_seconds=0.1,
-    prefill_seconds=0.1,
-    decode_seconds=0.1,
-)
+LONG = replace(RESULT, text="red, blue, gre", finish_reason="length", completion_tokens=7)
 
 
 def test_free_text_is_cut_and_json_is_not() -> None:

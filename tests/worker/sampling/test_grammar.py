@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, ResponseFormat, TextFormat
-from worker.models.loader import LoadedModel, load
+from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, TextFormat
+from tests.support.grammars import VOCABULARY, constraint_of
+from worker.models.loader import LoadedModel
 from worker.sampling.constraint import Constraint
 from worker.sampling.grammar import Grammars
-
-#: A vocabulary wider than the tokenizers' 666: models pad their logits.
-VOCABULARY = 700
 
 PICTURE = {
     "type": "object",
@@ -34,31 +32,6 @@ PICTURE = {
 def schema_format(schema: dict[str, Any]) -> JSONSchemaFormat:
     """Make the response format of a schema."""
     return JSONSchemaFormat(json_schema=JSONSchema(name="answer", schema=schema))
-
-
-@pytest.fixture(scope="module", params=["demo", "demo-text"])
-def loaded(request: pytest.FixtureRequest) -> LoadedModel:
-    """mlx-vlm's processor, which holds transformers' tokenizer, and mlx-lm's wrapper of one."""
-    return load(request.param)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(loaded: LoadedModel) -> Any:
-    """The tokenizer that the backends decode with."""
-    return getattr(loaded.processor, "tokenizer", loaded.processor)
-
-
-@pytest.fixture(scope="module")
-def grammars(loaded: LoadedModel, tokenizer: Any) -> Grammars:
-    """The grammars of the model."""
-    return Grammars(tokenizer, VOCABULARY, loaded.eos)
-
-
-def constraint_of(grammars: Grammars, response_format: ResponseFormat) -> Constraint:
-    """Make a new constraint."""
-    constraint = grammars.constraint(response_format)
-    assert constraint is not None
-    return constraint
 
 
 def allowed(constraint: Constraint) -> list[int]:

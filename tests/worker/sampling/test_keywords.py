@@ -9,42 +9,17 @@ import numpy as np
 import pytest
 
 from jobs.response_format import VocabularyFormat, is_followed
-from worker.models.loader import LoadedModel, load
+from tests.support.grammars import constraint_of
+from worker.models.loader import LoadedModel
 from worker.sampling.constraint import Constraint
 from worker.sampling.grammar import Grammars
 
-VOCABULARY = 700
 #: Keywords that begin alike, that hold the marks of grammars, and that other keywords begin with.
 WORDS = (
     *("red", "red wine", "redder", "reed", "blue", 'a "quoted" one', "back\\slash", "/slash/ (x)*"),
     "Straße",
     "猫",
 )
-
-
-@pytest.fixture(scope="module", params=["demo", "demo-text"])
-def loaded(request: pytest.FixtureRequest) -> LoadedModel:
-    """Both kinds of tokenizer."""
-    return load(request.param)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(loaded: LoadedModel) -> Any:
-    """The tokenizer that the backends decode with."""
-    return getattr(loaded.processor, "tokenizer", loaded.processor)
-
-
-@pytest.fixture(scope="module")
-def grammars(loaded: LoadedModel, tokenizer: Any) -> Grammars:
-    """The grammars of the model."""
-    return Grammars(tokenizer, VOCABULARY, loaded.eos)
-
-
-def begun(grammars: Grammars, shape: VocabularyFormat) -> Constraint:
-    """Make a new constraint."""
-    constraint = grammars.constraint(shape)
-    assert constraint is not None
-    return constraint
 
 
 def generate(constraint: Constraint, eos: frozenset[int], seed: int) -> list[int]:
@@ -64,7 +39,7 @@ def test_random_answers_have_each_keyword_once(
     """An answer that goes on as long as it may has as many keywords as are allowed, or all of them."""
     shape = VocabularyFormat(words=WORDS, max_keywords=most)
     for seed in range(30):
-        ids = generate(begun(grammars, shape), loaded.eos, seed)
+        ids = generate(constraint_of(grammars, shape), loaded.eos, seed)
         text = tokenizer.decode(ids)
         assert is_followed(shape, text), text
         assert len(text.split(", ")) <= min(most, len(WORDS))
@@ -74,7 +49,7 @@ def test_random_answers_have_each_keyword_once(
 
 def test_an_answer_may_end_after_a_keyword_only(grammars: Grammars, loaded: LoadedModel, tokenizer: Any) -> None:
     """After a comma another keyword has to follow."""
-    constraint = begun(grammars, VocabularyFormat(words=("red", "blue")))
+    constraint = constraint_of(grammars, VocabularyFormat(words=("red", "blue")))
     for token in tokenizer.encode("red", add_special_tokens=False):
         assert not constraint.allowed()[sorted(loaded.eos)].any()
         constraint.accept(token)
@@ -88,9 +63,9 @@ def test_an_answer_may_end_after_a_keyword_only(grammars: Grammars, loaded: Load
 def test_an_answer_that_is_taken_up_again_knows_its_keywords(grammars: Grammars, loaded: LoadedModel) -> None:
     """At every place the next token is allowed again."""
     shape = VocabularyFormat(words=WORDS, max_keywords=5)
-    ids = generate(begun(grammars, shape), loaded.eos, seed=1)
+    ids = generate(constraint_of(grammars, shape), loaded.eos, seed=1)
     for cut in range(len(ids)):
-        again = begun(grammars, shape)
+        again = constraint_of(grammars, shape)
         again.accept_all(ids[:cut])
         assert again.allowed()[ids[cut]]
         again.accept_all(ids[cut:])
@@ -99,5 +74,5 @@ def test_an_answer_that_is_taken_up_again_knows_its_keywords(grammars: Grammars,
 def test_thousands_of_keywords_are_followed(grammars: Grammars, loaded: LoadedModel, tokenizer: Any) -> None:
     """The grammar of 5,000 keywords stays within the library's limits."""
     shape = VocabularyFormat(words=tuple(f"word {number * 7919}" for number in range(5000)), max_keywords=3)
-    text = tokenizer.decode(generate(begun(grammars, shape), loaded.eos, seed=2))
+    text = tokenizer.decode(generate(constraint_of(grammars, shape), loaded.eos, seed=2))
     assert is_followed(shape, text)
