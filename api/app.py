@@ -21,7 +21,7 @@ from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
 from api.routes import chat, files, folders, health, jobs, metrics, models
 from api.runtime.resources import open_resources
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
 
 #: Errors that any route may answer with.

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import httpx2
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.scenes import Drawn, draw_many
 from tests.support.serving import about, data_uri, serving
 

@@ -19,19 +19,19 @@ from jobs.safe_text import safe_text
 COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
     "ask": ("cli.commands.ask", "Answer a question about images, or many questions about folders."),
-    "undo": ("cli.commands.undo", "Take back the files of a caption run."),
-    "export": ("cli.commands.export", "Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl."),
+    "undo": ("cli.commands.results.undo", "Take back the files of a caption run."),
+    "export": ("cli.commands.results.export", "Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
-    "jobs": ("cli.commands.jobs", "List, show, cancel, retry and prune jobs."),
-    "review": ("cli.commands.review", "Go through answers that look wrong, one by one."),
-    "cache": ("cli.commands.cache", "Show or clear the result cache."),
-    "presets": ("cli.commands.presets", "List the presets: the prompts that --preset knows by name."),
-    "config": ("cli.commands.config", "Show or edit the configuration file."),
-    "models": ("cli.commands.models", "List the models that need no download."),
+    "jobs": ("cli.commands.results.jobs", "List, show, cancel, retry and prune jobs."),
+    "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
+    "cache": ("cli.commands.setup.cache", "Show or clear the result cache."),
+    "presets": ("cli.commands.setup.presets", "List the presets: the prompts that --preset knows by name."),
+    "config": ("cli.commands.setup.config", "Show or edit the configuration file."),
+    "models": ("cli.commands.setup.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
-    "doctor": ("cli.commands.doctor", "Check everything that captionq needs."),
+    "doctor": ("cli.commands.setup.doctor", "Check everything that captionq needs."),
     "help": ("cli.commands.help", "Show the help of a command."),
 }
 
@@ -118,7 +118,7 @@ def _warn_of_unknown_settings() -> None:
     """Print a line for each variable that looks like a setting, and is none. Settings are imported only if there is one."""
     if not any(name.upper().startswith("CAPTIONQ_") for name in os.environ):
         return
-    from jobs.settings import unknown_settings
+    from jobs.configuration.settings import unknown_settings
 
     for sentence in unknown_settings():
         click.echo(f"Warning: {sentence}", err=True)

@@ -6,8 +6,8 @@ import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
+from jobs.configuration.settings import Settings
 from jobs.safe_text import safe_json, safe_text
-from jobs.settings import Settings
 
 #: Maximum size of a log file in bytes; at most two files are kept.
 FILE_SIZE = 10_000_000

@@ -16,8 +16,8 @@ from redis import Redis
 # The built-in models are local; no test may ask a hub, or hang without a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
-from jobs.settings import Settings
 from jobs.store.store import Store
 from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
 
+from jobs.configuration.settings import Settings
 from jobs.errors import AlreadyRunningError
 from jobs.file_locks import try_lock
-from jobs.settings import Settings
 
 #: Seconds for which `is_running` may hold the lock.
 CHECK_SECONDS = 0.2

@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError
-from jobs.settings import Settings
 from worker.worker_name import worker_name
 
 logger = logging.getLogger("captionq.worker")

@@ -11,9 +11,9 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from jobs.configuration.settings import Settings
 from jobs.errors import WorkerError, first_line
 from jobs.queue import broker
-from jobs.settings import Settings
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
 from jobs.store.result_cache import ResultCache

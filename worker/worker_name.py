@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 
 def worker_name(settings: Settings) -> str:

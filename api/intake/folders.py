@@ -25,11 +25,11 @@ from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, answer_job, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
-from jobs.images.blobs import blob_address, put_image_file
-from jobs.images.file_filter import FileFilter
-from jobs.images.folder_walk import find_images
-from jobs.images.safe_names import clean_label
-from jobs.images.zip_upload import UnpackedImage, too_many_files, unpack_images
+from jobs.images.stored.blobs import blob_address, put_image_file
+from jobs.images.stored.safe_names import clean_label
+from jobs.images.stored.zip_upload import UnpackedImage, too_many_files, unpack_images
+from jobs.images.walking.file_filter import FileFilter
+from jobs.images.walking.folder_walk import find_images
 from jobs.models.model_info import check_sees
 from jobs.store.tables import Batch, BatchKind, Job, Lane, Webhook
 

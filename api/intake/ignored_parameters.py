@@ -9,8 +9,8 @@ from urllib.parse import quote
 from fastapi import Request, Response
 
 from api.schemas.chat_request import CompletionBody
+from jobs.configuration.settings import Settings
 from jobs.errors import UnknownParameterError
-from jobs.settings import Settings
 
 HEADER = "x-captionq-ignored"
 #: The header in the OpenAPI document.

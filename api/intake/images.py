@@ -11,6 +11,7 @@ from pathlib import Path
 
 from api.runtime.resources import Resources
 from api.schemas.chat_message import ImageReference
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     ImageForbiddenError,
     ImageTooLargeError,
@@ -19,13 +20,12 @@ from jobs.errors import (
     TooManyImagesError,
 )
 from jobs.images.allowed_roots import is_below
-from jobs.images.blobs import blob_address, put_blob
 from jobs.images.data_address import decoded_data, inline_data
 from jobs.images.file_address import named_path, names_path
 from jobs.images.opening import check_image
 from jobs.images.sources import image_source
+from jobs.images.stored.blobs import blob_address, put_blob
 from jobs.net.image_download import check_image_url
-from jobs.settings import Settings
 
 
 def take_images(references: Sequence[ImageReference], resources: Resources) -> list[str]:

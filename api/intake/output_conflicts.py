@@ -8,7 +8,7 @@ from api.runtime.resources import Resources
 from jobs.creation.cancel import announce
 from jobs.creation.run_locks import RunLocks
 from jobs.queue import lanes
-from jobs.store.output_writers import busy_error
+from jobs.store.written.output_writers import busy_error
 
 
 def check_outputs_free(outputs: Sequence[str], resources: Resources, *, skipped: Sequence[str] = ()) -> None:

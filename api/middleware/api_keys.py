@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.early_refusal import refuse_early
+from jobs.configuration.settings import Settings
 from jobs.errors import AuthenticationError
-from jobs.settings import Settings
 
 #: The caller's name if no keys are configured.
 LOCAL = "local"

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors.response import send_error
 from api.middleware.early_refusal import refuse_early
+from jobs.configuration.settings import Settings
 from jobs.errors import BodyTimeoutError, BodyTooLargeError, InvalidRequestError
-from jobs.settings import Settings
 
 #: Bytes per second that a body must arrive with, once its pauses add up to more than one pause may last.
 MIN_RATE = 10_000

@@ -14,9 +14,9 @@ from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.schemas.file import FileDeleted, FileList, FileObject, file_object
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
-from jobs.images.blobs import blob_address, blob_path, find_blob, put_image_file
 from jobs.images.opening import check_image
-from jobs.images.safe_names import clean_label
+from jobs.images.stored.blobs import blob_address, blob_path, find_blob, put_image_file
+from jobs.images.stored.safe_names import clean_label
 
 router = APIRouter(tags=["files"])
 

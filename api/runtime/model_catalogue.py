@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from threading import Lock
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from jobs.models.model_info import ModelInfo, describe, is_here, list_models, public_name
-from jobs.settings import Settings
 
 #: Seconds for which the list of models is kept.
 LIST_KEPT = 30.0

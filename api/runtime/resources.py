@@ -15,11 +15,11 @@ from api.errors.retry_after import RETRY_WORKER
 from api.middleware.request_metrics import RequestMetrics
 from api.runtime.event_hub import EventHub
 from api.runtime.model_catalogue import Catalogue
+from jobs.configuration.settings import Settings
 from jobs.errors import WorkerError
-from jobs.images.uploads import Uploads
+from jobs.images.stored.uploads import Uploads
 from jobs.queue import broker
 from jobs.queue.worker_state import WorkerState, live_workers
-from jobs.settings import Settings
 from jobs.store.store import Store
 
 #: Seconds for which the published states of the workers are kept.

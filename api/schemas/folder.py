@@ -14,7 +14,7 @@ from jobs.creation.question import Question
 from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.delivery import DeliveryOptions
-from jobs.options.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
+from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
 from jobs.request_defaults import MAX_TOKENS
 from jobs.response_format import ResponseFormat
 from jobs.store.progress import progress_of

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import key_of, read_verdicts
 from jobs.models.model_info import Modality, ModelInfo
-from jobs.settings import Settings
 
 
 class Model(BaseModel):

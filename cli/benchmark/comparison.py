@@ -16,10 +16,10 @@ from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import run_product
 from cli.benchmark.result import Result
 from cli.benchmark.rounds import interleaved
+from jobs.configuration.settings import Settings
 from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
-from jobs.images.folder_walk import find_images
+from jobs.images.walking.folder_walk import find_images
 from jobs.models.model_info import describe
-from jobs.settings import Settings
 from worker.models.download import fetch
 from worker.pixels.decode import decode
 

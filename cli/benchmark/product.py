@@ -18,13 +18,13 @@ from typing import Any
 
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
 from jobs.requests import Sampling
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running

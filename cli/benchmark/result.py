@@ -16,7 +16,7 @@ from rich.table import Table
 from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.rounds import all_wrong, median_of, summarise
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from worker.models.device import device_name
 
 _TITLES = {"loop": "plain loop", "captionq": "captionq"}

@@ -10,7 +10,7 @@ import click
 from cli.model_options import SectionedCommand, model_options
 from cli.options import format_option, json_schema_option, model_option, read_response_format
 from jobs.options.ask_options import AskOptions
-from jobs.options.typed_question import MAX_QUESTIONS, TypedQuestion
+from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion
 
 _ADDRESSES = ("http://", "https://")
 
@@ -88,7 +88,7 @@ def ask(
       captionq ask ~/Pictures -q people="How many people?":int -o people.csv
       captionq ask ~/Pictures -q kind="What is it?":photo|drawing -o kinds.csv
     """
-    from jobs.settings import read_settings
+    from jobs.configuration.settings import read_settings
 
     settings = read_settings()
     name = model or settings.model
@@ -112,8 +112,8 @@ def _check_table(
     chat: bool,
 ) -> None:
     """Raise click.UsageError for options that do not go together."""
-    from jobs.captions.answer_table import FORMATS
-    from jobs.options.typed_question import check_names
+    from jobs.captions.outputs.answer_table import FORMATS
+    from jobs.options.prompts.typed_question import check_names
 
     if chat or json_schema is not None:
         raise click.UsageError(f"{'--chat' if chat else '--json-schema'} does not go with a table (-q or --schema).")
@@ -169,7 +169,7 @@ def _converse(
 ) -> int:
     from cli.runs import conversation
     from cli.runs.model_check import check_model
-    from cli.runs.services import services
+    from cli.runs.processes.services import services
     from jobs.store.store import Store
 
     check_model(model, lambda message: click.echo(message, err=True))

@@ -93,8 +93,8 @@ def caption(
     """
     from cli.named_paths import named_path
     from cli.path_list import read_path_list
-    from cli.runs.early_worker import start_early
-    from jobs.settings import read_settings
+    from cli.runs.processes.early_worker import start_early
+    from jobs.configuration.settings import read_settings
 
     if prompt_file is not None:
         if options.prompt is not None:
@@ -123,7 +123,7 @@ def caption(
         ctx.call_on_close(worker.stop)
     from cli.runs.caption_run import CaptionRun
     from cli.runs.run_table import RunTable
-    from jobs.captions.embedding import find_exiftool
+    from jobs.captions.outputs.embedding import find_exiftool
     from jobs.creation.question import Question
 
     if options.embed:

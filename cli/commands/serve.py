@@ -48,8 +48,8 @@ def serve(
       captionq serve --allow-origin http://localhost:3000
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
-    from cli.runs.serve_process import run
-    from jobs.settings import read_settings
+    from cli.runs.processes.serve_process import run
+    from jobs.configuration.settings import read_settings
 
     settings = read_settings(**({"allowed_origins": origins} if origins else {}))
     if roots:

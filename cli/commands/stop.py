@@ -20,8 +20,8 @@ def stop(ctx: click.Context, *, force: bool) -> None:
     Example:
       captionq stop
     """
-    from cli.runs.worker_stop import stop_worker
-    from jobs.settings import read_settings
+    from cli.runs.processes.worker_stop import stop_worker
+    from jobs.configuration.settings import read_settings
     from worker.lock import WorkerOwner, running_worker
 
     settings = read_settings()

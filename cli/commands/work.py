@@ -37,8 +37,8 @@ def work(
       captionq work
       captionq work --memory-budget 70% --pin Qwen/Qwen3-VL-8B-Instruct
     """
+    from jobs.configuration.settings import read_settings
     from jobs.logging_setup import set_up_logging
-    from jobs.settings import read_settings
     from worker.owner import end_with_owner
 
     given = {"memory_budget": memory_budget, "pinned_models": pin}

@@ -10,9 +10,9 @@ from rich.filesize import decimal
 from cli.output.left_out_lines import left_out_lines
 from cli.output.plurals import counted
 from cli.output.report import SHOWN_FAILURES, JsonReport, Report
-from jobs.captions.job_record import path_for_programs, shown_path
+from jobs.captions.outputs.job_record import path_for_programs, shown_path
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand
-from jobs.store.output_writers import TakenUp, Writer
+from jobs.store.written.output_writers import TakenUp, Writer
 
 HAS_TEXT = "has a text already"
 BY_HAND = "its text was written by hand"

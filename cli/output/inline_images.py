@@ -20,8 +20,8 @@ def inline_image(path: Path) -> str | None:
     if protocol is None:
         return None
     # Imported here: most terminals cannot show a picture.
+    from jobs.configuration.settings import read_settings
     from jobs.errors import ImageError
-    from jobs.settings import read_settings
     from worker.pixels.decode import decode
 
     try:

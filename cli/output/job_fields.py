@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from jobs.captions.job_record import path_for_programs, prompt_of, settings_of, shown_path
+from jobs.captions.outputs.job_record import path_for_programs, prompt_of, settings_of, shown_path
 from jobs.store.tables import Batch, Job, JobStatus
 
 

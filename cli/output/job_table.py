@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.output.job_fields import name_of, previous_text, reason_of
-from jobs.captions.job_record import prompt_of, settings_of, shown_path
+from jobs.captions.outputs.job_record import prompt_of, settings_of, shown_path
 from jobs.safe_text import safe_text
-from jobs.store.batch_list import CountedBatch
+from jobs.store.queries.batch_list import CountedBatch
 from jobs.store.tables import Batch, Job, JobStatus
 
 _STYLE = {

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.output.plurals import counted
-from jobs.images.containers import KINDS, kind_of_extension
-from jobs.images.folder_walk import image_extensions
-from jobs.images.left_out import LeftOut
-from jobs.images.packages import package_kind
+from jobs.images.formats.containers import KINDS, kind_of_extension
+from jobs.images.walking.folder_walk import image_extensions
+from jobs.images.walking.left_out import LeftOut
+from jobs.images.walking.packages import package_kind
 
 #: Most extensions of other files that are named.
 SHOWN_EXTENSIONS = 8

@@ -17,7 +17,7 @@ from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
 from cli.output.sample_table import print_sample
 from jobs.creation.folder_run import Submission
-from jobs.images.left_out import LeftOut
+from jobs.images.walking.left_out import LeftOut
 from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import click
 
-from jobs.config_file import config_path
+from jobs.configuration.config_file import config_path
+from jobs.configuration.settings import SECRET_FIELDS, is_in_environment, read_settings, settings_in_file, variable_of
 from jobs.safe_text import safe_text
-from jobs.settings import SECRET_FIELDS, is_in_environment, read_settings, settings_in_file, variable_of
 
 _MASK = "********"
 #: The password in the URL of a database or a broker.

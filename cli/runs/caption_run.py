@@ -15,10 +15,11 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.followed_jobs import Followed
 from cli.runs.model_check import check_model
+from cli.runs.processes.services import Services, services
+from cli.runs.processes.worker_restarts import WorkerProcess
 from cli.runs.run_table import RunTable
 from cli.runs.sample import SampleOptions, parts
-from cli.runs.services import Services, services
-from cli.runs.worker_restarts import WorkerProcess
+from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
@@ -26,14 +27,13 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
-from jobs.images.arrivals import Arrivals
-from jobs.images.file_filter import FileFilter
-from jobs.images.folder_walk import find_images
-from jobs.images.left_out import LeftOut
+from jobs.images.walking.arrivals import Arrivals
+from jobs.images.walking.file_filter import FileFilter
+from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.left_out import LeftOut
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.queue.events import read
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running

@@ -11,14 +11,14 @@ from typing import ClassVar
 from cli.exit_status import ALL_CAPTIONED, SOME_FAILED
 from cli.output.dry_run_report import print_plan
 from cli.runs.caption_run import CaptionRun
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import job_about
 from jobs.creation.run_locks import RunLocks
 from jobs.models.model_info import check_sees, describe
-from jobs.settings import Settings
-from jobs.store.output_writers import TakenUp, sort_out
 from jobs.store.store import Store
 from jobs.store.tables import Batch
+from jobs.store.written.output_writers import TakenUp, sort_out
 from worker.models.download import download_size
 
 

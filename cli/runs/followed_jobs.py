@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from jobs.chunks import chunked
 from jobs.creation.run_locks import RunLocks
-from jobs.store.output_writers import Writer
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job
+from jobs.store.written.output_writers import Writer
 
 #: Seconds between two checks whether the commands that queued these jobs still run.
 LIVENESS_CHECK_EVERY = 1.0

@@ -11,15 +11,15 @@ import click
 
 from cli.output.plurals import counted
 from cli.output.review_table import print_review
+from cli.runs.processes.services import Services, services
 from cli.runs.review_dialogue import ReviewDialogue
-from cli.runs.services import Services, services
+from jobs.configuration.settings import Settings
 from jobs.creation.retry import expect_current_texts
 from jobs.creation.review import asked_again, save_edit, text_to_edit
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import CaptionqError
 from jobs.queue import lanes
 from jobs.safe_text import safe_text
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 

@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from cli.output.plurals import counted
-from jobs.captions.job_record import path_for_programs
-from jobs.captions.tables import COLUMNS, Row, row_of, table_format, write_table
+from jobs.captions.outputs.job_record import path_for_programs
+from jobs.captions.outputs.tables import COLUMNS, Row, row_of, table_format, write_table
 from jobs.captions.text_files import read_output
 from jobs.chunks import chunked
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.errors import OutputError
-from jobs.store.caption_runs import best_jobs_of
+from jobs.store.queries.caption_runs import best_jobs_of
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import Job

@@ -12,19 +12,19 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.left_out_lines import left_out_lines, nothing_line
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
-from cli.runs.services import Services, services
-from jobs.captions.answer_table import AnswerTable
+from cli.runs.processes.services import Services, services
+from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.chunks import chunked
+from jobs.configuration.settings import Settings
 from jobs.creation.cancel import cancel
 from jobs.creation.create import JOBS_A_TRANSACTION, queue_jobs
 from jobs.creation.question import Question, answer_job
 from jobs.creation.run_locks import RunLocks
-from jobs.images.file_filter import FileFilter
-from jobs.images.folder_walk import find_images
-from jobs.images.left_out import LeftOut
+from jobs.images.walking.file_filter import FileFilter
+from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.left_out import LeftOut
 from jobs.options.selection import SelectionOptions
 from jobs.safe_text import safe_text
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePath
 
 from jobs.captions.text_files import decode_text, read_output
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, OutputError
 from jobs.images.metadata import ImageMetadata, read_metadata
 from jobs.images.opening import open_image
 from jobs.images.sources import image_source
-from jobs.options.templates import METADATA_FIELDS
-from jobs.settings import Settings
+from jobs.options.prompts.templates import METADATA_FIELDS
 
 
 def field_values(

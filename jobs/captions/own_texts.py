@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobs.captions.composition import holds
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, text_bytes
-from jobs.store.written_texts import WrittenText
+from jobs.captions.wording.composition import holds
+from jobs.store.written.written_texts import WrittenText
 
 
 def is_own(content: bytes, written: Iterable[WrittenText]) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jobs.captions.output_names import NameClaims, digest_names, fold, is_text_name, whole_name
 from jobs.captions.text_owners import find_owners
-from jobs.images.folder_walk import has_image_extension
-from jobs.images.shots import left_out_of_shots
+from jobs.images.walking.folder_walk import has_image_extension
+from jobs.images.walking.shots import left_out_of_shots
 
 
 class Sidecars:

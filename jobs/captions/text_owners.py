@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.captions.output_names import SUFFIX, NameClaims, fold
-from jobs.images.folder_walk import has_image_extension
+from jobs.images.walking.folder_walk import has_image_extension
 
 
 def find_owners(folder: Path, claims: NameClaims, texts: Sequence[str], names: frozenset[str]) -> dict[str, str]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.captions.embedding import file_sha256
+from jobs.captions.outputs.embedding import file_sha256
 from jobs.captions.text_files import fingerprint, read_output, shown, write_output
 from jobs.captions.writable_folders import write_error
 from jobs.errors import ConflictError, OutputError
 from jobs.requests import path_of
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, WrittenFile
-from jobs.store.written_files import WrittenFiles
+from jobs.store.written.written_files import WrittenFiles
 
 #: The name in the temporary files of an undo.
 WRITER = "undo"

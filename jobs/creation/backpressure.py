@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from redis import Redis
 
+from jobs.configuration.settings import Settings
 from jobs.errors import InvalidRequestError, LaneFullError
 from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, live_workers
-from jobs.settings import Settings
 from jobs.store.tables import Lane
 
 #: `Retry-After` in seconds while the workers' speed is unknown.

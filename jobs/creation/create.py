@@ -13,15 +13,15 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.idempotency import find_repeated
 from jobs.queue import lanes
-from jobs.settings import Settings
 from jobs.store.connection import writing
-from jobs.store.output_writers import insert_jobs
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane, Webhook
-from jobs.store.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.written.output_writers import insert_jobs
 
 #: Jobs that are written in one transaction: the worker gets its turn between two.
 JOBS_A_TRANSACTION = 500

@@ -21,7 +21,7 @@ from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
-from jobs.store.written_texts import WrittenText
+from jobs.store.written.written_texts import WrittenText
 
 #: Images whose texts are looked up in the store by one query.
 IMAGES_A_LOOKUP = 500

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from redis import Redis
 
 from jobs.chunks import chunked
+from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.queue import lanes
-from jobs.settings import Settings
-from jobs.store.output_writers import TakenUp, Writer
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Lane
+from jobs.store.written.output_writers import TakenUp, Writer
 
 
 @dataclass

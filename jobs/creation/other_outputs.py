@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.captions.side_files import foreign_json
-from jobs.captions.side_names import json_path, xmp_path
+from jobs.captions.outputs.side_files import foreign_json
+from jobs.captions.outputs.side_names import json_path, xmp_path
 from jobs.captions.text_files import fingerprint, read_output
 from jobs.errors import OutputError
 from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
-from jobs.store.written_files import WrittenFiles
+from jobs.store.written.written_files import WrittenFiles
 
 
 class OtherOutputs:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jobs.captions.field_values import existing_caption, field_values
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.errors import (
     InvalidRequestError,
@@ -20,12 +21,18 @@ from jobs.errors import (
 )
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
-from jobs.options.templates import FILE_FIELDS, METADATA_FIELDS, fields_of, fill_known, fill_prompt, prompt_fields
-from jobs.options.typed_question import TypedQuestion
-from jobs.options.weighted_prompts import WeightedPrompt, choose_prompt
+from jobs.options.prompts.templates import (
+    FILE_FIELDS,
+    METADATA_FIELDS,
+    fields_of,
+    fill_known,
+    fill_prompt,
+    prompt_fields,
+)
+from jobs.options.prompts.typed_question import TypedQuestion
+from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
 from jobs.requests import Request, Sampling
 from jobs.response_format import AnswerFormat
-from jobs.settings import Settings
 from jobs.store.store import Result
 from jobs.store.tables import Batch, Job, Lane
 

@@ -19,7 +19,7 @@ from jobs.queue import lanes
 from jobs.requests import path_of
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
-from jobs.store.written_texts import WrittenText
+from jobs.store.written.written_texts import WrittenText
 
 
 def resubmit(

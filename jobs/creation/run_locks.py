@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from jobs.configuration.settings import Settings
 from jobs.file_locks import exclusive, lock, try_lock
-from jobs.settings import Settings
 from jobs.store.tables import Batch, BatchKind
 
 _SUFFIX = ".lock"

@@ -7,8 +7,8 @@ import binascii
 import re
 from urllib.parse import unquote_to_bytes
 
+from jobs.configuration.settings import Settings
 from jobs.errors import EmptyImageError, ImageTooLargeError, InvalidBase64ImageError, InvalidImageURLError
-from jobs.settings import Settings
 
 #: Characters of an address that are searched for a header.
 _LONGEST_HEADER = 300

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image

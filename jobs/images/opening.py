@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     EmptyImageError,
     ImageError,
@@ -18,9 +19,8 @@ from jobs.errors import (
 )
 from jobs.images.cloud_files import is_cloud_fault, not_sent
 from jobs.images.decode_cost import MAX_SCANS, Cost, cost_of
-from jobs.images.refusal_words import refusal, refusal_to_read, too_many_pixels, unknown_format
-from jobs.images.unopened import refusal_of
-from jobs.settings import Settings
+from jobs.images.formats.refusal_words import refusal, refusal_to_read, too_many_pixels, unknown_format
+from jobs.images.formats.unopened import refusal_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +46,7 @@ def open_image(
     Raises ImageError or a subclass for any fault of the file, and turns errors of the block into one.
     """
     # Imported here: most processes never look at an image.
-    from jobs.images.formats import format_of, open_as
+    from jobs.images.formats.decoder_choice import format_of, open_as
 
     name = name or name_of(source)
     try:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     EmptyImageError,
     ImageError,
@@ -18,13 +19,12 @@ from jobs.errors import (
     first_line,
 )
 from jobs.images.allowed_roots import is_below
-from jobs.images.blobs import find_blob
 from jobs.images.cloud_files import has_placeholder, is_dataless, not_downloaded
 from jobs.images.data_address import decoded_data
 from jobs.images.file_address import named_path
-from jobs.images.refusal_words import refusal_to_read
+from jobs.images.formats.refusal_words import refusal_to_read
+from jobs.images.stored.blobs import find_blob
 from jobs.net.image_download import fetch_image
-from jobs.settings import Settings
 
 
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:

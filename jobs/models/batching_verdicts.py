@@ -11,7 +11,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 #: The version of the batching check: verdicts of an older version do not count.
 CHECK_VERSION = 3

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from jobs.configuration.settings import DEFAULT_MODEL
 from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
 from jobs.models.hub import cache_dir, fetch_config
-from jobs.settings import DEFAULT_MODEL
 
 Modality = Literal["vision", "text"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ContextLengthError
 from jobs.requests import Request
-from jobs.settings import Settings
 
 #: Maximum number of characters that one token stands for. The longest known tokens are 128 spaces, in OpenAI's cl100k and the
 #: vocabularies made from it (Llama 3, Qwen); the longest words are shorter than 40 letters.

@@ -15,9 +15,9 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import httpcore2
 
+from jobs.configuration.settings import Settings
 from jobs.errors import AddressForbiddenError, InvalidRequestError
 from jobs.net.deadline import Deadline, TimedStream
-from jobs.settings import Settings
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -10,9 +10,9 @@ from importlib.metadata import version
 
 import httpcore2
 
+from jobs.configuration.settings import Settings
 from jobs.net.address_rules import PinnedBackend
 from jobs.net.deadline import Deadline
-from jobs.settings import Settings
 
 #: Errors of `exchange` other than AddressForbiddenError; reading the answer raises them too.
 EXCHANGE_ERRORS = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError)

@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     AddressForbiddenError,
     EmptyImageError,
@@ -19,7 +20,6 @@ from jobs.errors import (
 from jobs.net.address_rules import check_url
 from jobs.net.deadline import Deadline
 from jobs.net.http_client import EXCHANGE_ERRORS, exchange, has_bad_certificate, header_of, host_of, reason_of
-from jobs.settings import Settings
 
 #: Maximum number of redirects that are followed.
 MAX_REDIRECTS = 3

@@ -12,12 +12,12 @@ from jobs.options.answer import AnswerOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.inputs import InputOptions
 from jobs.options.pixels import PixelOptions
-from jobs.options.presets import DEFAULT_PRESET, KEYWORDS_PRESET, Preset, find_preset
-from jobs.options.prompt import PromptOptions
+from jobs.options.prompts.presets import DEFAULT_PRESET, KEYWORDS_PRESET, Preset, find_preset
+from jobs.options.prompts.prompt import PromptOptions
+from jobs.options.prompts.weighted_prompts import WeightedPrompt
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
-from jobs.options.weighted_prompts import WeightedPrompt
 from jobs.requests import Sampling
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.options.templates import TEXT_FIELDS, check_template, fields_of
+from jobs.options.prompts.templates import TEXT_FIELDS, check_template, fields_of
 from jobs.response_format import Part
 
 

@@ -15,11 +15,11 @@ from typing import IO
 from redis import Redis
 from redis.exceptions import RedisError
 
+from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
 from jobs.file_locks import exclusive, lock, try_lock
 from jobs.queue.broker_server import end, start
 from jobs.queue.broker_socket import answers, connect
-from jobs.settings import Settings
 
 
 @dataclass

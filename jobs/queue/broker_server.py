@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
 from jobs.file_locks import try_lock
 from jobs.queue import append_only_file
 from jobs.queue.broker_socket import answers, connect, make_private, socket_path
-from jobs.settings import Settings
 
 logger = logging.getLogger("captionq.broker")
 

@@ -11,8 +11,8 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
-from jobs.settings import Settings
 
 #: The shortest limit of `sun_path` (macOS: 104 bytes with its closing zero).
 SOCKET_PATH_LIMIT = 103

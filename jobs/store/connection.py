@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
+from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.file_locks import exclusive
-from jobs.settings import Settings
 
 #: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0012"

@@ -19,13 +19,13 @@ from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
 from jobs.store.connection import writing
-from jobs.store.output_writers import TakenUp, insert_jobs, sort_out, writers_of
-from jobs.store.queries import JobQueries, as_job
+from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
-from jobs.store.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Strin
 from sqlmodel import Field, SQLModel
 
 from jobs.options.delivery import DeliveryOptions
-from jobs.options.typed_question import TypedQuestion
+from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, WebhookError
-from jobs.settings import Settings
 from jobs.store.tables import Webhook
-from jobs.store.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.webhooks.message import deliver
 
 #: Maximum number of receivers that are served at the same time.

@@ -8,11 +8,11 @@ import hashlib
 import hmac
 import time
 
+from jobs.configuration.settings import Settings
 from jobs.errors import AddressForbiddenError, InvalidRequestError, SettingsError, WebhookError, WebhookGoneError
 from jobs.net.address_rules import check_url
 from jobs.net.deadline import Deadline
 from jobs.net.http_client import EXCHANGE_ERRORS, exchange, host_of, reason_of
-from jobs.settings import Settings
 from jobs.store.tables import Webhook
 
 #: Seconds that a receiver has to answer. The standard proposes 15 to 30.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.known_models import know_built_in_models
 from tests.support.processes import Captionq
 

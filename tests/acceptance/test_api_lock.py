@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.serving import serving
 
 ROOT = Path(__file__).parent.parent.parent

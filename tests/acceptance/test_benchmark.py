@@ -19,7 +19,7 @@ from cli.benchmark.pictures import save_pictures
 from cli.benchmark.result import Result
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
 from cli.benchmark.stack_sampler import run_sampled
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.processes import PATIENCE, Captionq, ended, kill, processes_with, until
 
 pytestmark = pytest.mark.timeout(400)

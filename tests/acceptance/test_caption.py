@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 import pytest
 
-from jobs.captions.xmp_packet import description_of
+from jobs.captions.outputs.xmp_packet import description_of
+from jobs.configuration.settings import Settings
 from jobs.images.xmp import parse_xmp
 from jobs.models.batching_verdicts import Batching, read_verdicts
 from jobs.queue import broker
 from jobs.queue.broker_socket import socket_path
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.bad_images import write_bad_images, write_noisy_tiff

@@ -15,7 +15,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import Drawn, draw_many
 from tests.support.serving import Served, about, data_uri, endless, hello, serving

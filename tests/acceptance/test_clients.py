@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import png
 from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw_many

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 FILE = Path(__file__).parent.parent.parent / "docker-compose.yml"
 PAGE = FILE.parent / "docs" / "http.md"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.creation.abandoned_batches import ABANDONED_AFTER
 from jobs.creation.create import JOBS_A_TRANSACTION
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job
 from tests.acceptance.test_chat import png

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.captions.xmp_packet import description_of
-from jobs.settings import Settings
+from jobs.captions.outputs.xmp_packet import description_of
+from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import picture, png
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many, save_scenes

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.configuration.settings import Settings
 from jobs.queue.events import KEPT_ENDED, Event, publish
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from tests.acceptance.test_chat import png

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from jobs.configuration.settings import Settings
 from jobs.queue.lanes import lanes, push
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
 from tests.worker.dispatch.test_metal_worker import add_text_job, assert_nothing_is_left

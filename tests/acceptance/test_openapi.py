@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
 
 from api.app import create_app
+from jobs.configuration.settings import Settings
 from jobs.errors import AddressForbiddenError, ImageError
-from jobs.settings import Settings
 from tests.support.odd_requests import CHAT, odd_requests
 from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw, draw_many

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.models.prompt_length import TOKEN_CHARACTERS
-from jobs.settings import Settings
 from tests.support.processes import DATA_FOLDER, Captionq, until
 from tests.support.serving import Served, about, serving
 

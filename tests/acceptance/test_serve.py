@@ -14,11 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, remember
 from jobs.models.model_info import built_in_models
 from jobs.queue import broker
 from jobs.queue.worker_state import WorkerState, publish_state
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.acceptance.test_chat import png

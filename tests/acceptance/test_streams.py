@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bench.streams import ask_all
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.scenes import draw_many
 from tests.support.serving import serving
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.requests import path_of
-from jobs.settings import Settings
 from jobs.store.store import Store
 from tests.acceptance.test_caption import start_worker
 from tests.acceptance.test_chat import png

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN
 from tests.acceptance.test_caption import done, start_slowly, succeeded, texts_of

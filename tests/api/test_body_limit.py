@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from api.middleware.body_limit import MIN_RATE, BodyLimit
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER, PATIENCE
 from tests.support.serving import Served, serving
 

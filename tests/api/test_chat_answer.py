@@ -20,10 +20,10 @@ from sqlalchemy import text
 from api.app import create_app
 from api.runtime.subscription import Subscription
 from api.streaming.job_follower import follow_job
+from jobs.configuration.settings import Settings
 from jobs.errors import InvalidJSONAnswerError
 from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
-from jobs.settings import Settings
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.processes import PATIENCE, until

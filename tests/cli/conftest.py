@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 
 @pytest.fixture

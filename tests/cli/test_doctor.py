@@ -12,9 +12,9 @@ from redis import Redis
 from rq import Worker
 
 from cli.main import captionq
+from jobs.configuration.settings import Settings
 from jobs.queue import broker_server
 from jobs.queue.lanes import push, waiting
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.command_output import output

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cli.main import captionq
 from jobs.captions.temporary_files import temporary_name
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind
 from tests.support.command_output import output

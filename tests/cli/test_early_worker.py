@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.runs.early_worker import start_early
+from cli.runs.processes.early_worker import start_early
+from jobs.configuration.settings import Settings
 from jobs.options.caption_options import CaptionOptions
-from jobs.settings import Settings
 from tests.support.processes import Captionq, until
 from worker.lock import is_running, worker_lock
 

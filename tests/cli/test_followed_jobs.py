@@ -6,8 +6,8 @@ import pytest
 
 from cli.runs import followed_jobs
 from cli.runs.followed_jobs import Followed
+from jobs.configuration.settings import Settings
 from jobs.creation.run_locks import RunLocks
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT, add_batch

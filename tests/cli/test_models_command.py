@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
+from jobs.configuration.settings import Settings
 from jobs.models.model_info import built_in_models
-from jobs.settings import Settings
 from tests.support.command_output import output
 from tests.support.hub import local_hub
 from tests.support.processes import Captionq

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.runs import services as services_module
-from cli.runs import worker_restarts
-from cli.runs.services import Services
+from cli.runs.processes import services as services_module
+from cli.runs.processes import worker_restarts
+from cli.runs.processes.services import Services
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
-from jobs.settings import Settings
 from tests.support.processes import Captionq, until
 from worker.lock import is_running, worker_lock
 

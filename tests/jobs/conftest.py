@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from jobs.store.connection import open_database
 from jobs.store.store import Store
-from jobs.store.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_rows import WebhookStore
 from tests.support.webhooks import SECRET
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.logging_setup import set_up_logging
 from jobs.safe_text import UNSHOWN
-from jobs.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.configuration.settings import read_settings
 from jobs.errors import SettingsError
-from jobs.settings import read_settings
 
 
 def test_origins_are_read_as_browsers_send_them() -> None:

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageCms
 
-from worker.pixels.matrix_profile import D65, SRGB_PRIMARIES, matrix_profile, power_curve
+from worker.pixels.colour.matrix_profile import D65, SRGB_PRIMARIES, matrix_profile, power_curve
 
 #: Profiles of RGB by the name of their space. `swapped` has red, green and blue in another order.
 PRIMARIES = {

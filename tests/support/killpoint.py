@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.connection import AbstractConnection
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from worker import service
 
 

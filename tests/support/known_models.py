@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
+from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import BatchingVerdict, key_of, read_verdicts, remember
 from jobs.models.model_info import built_in_models
-from jobs.settings import Settings
 
 
 @cache

@@ -14,7 +14,7 @@ from jobs.requests import Request, Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT
-from worker.dispatch.output_delivery import deliver, deliver_beside
+from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 
 
 def save_picture(path: Path, **options: Any) -> Path:

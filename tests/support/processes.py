@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
-from jobs.settings import Settings
 
 SCRIPT = Path(sys.executable).with_name("captionq")
 #: A name of data folders that breaks careless code: it has a space (as macOS' "Application Support"), an apostrophe and

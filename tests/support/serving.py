@@ -17,10 +17,10 @@ from typing import Any
 import httpx2
 from redis import Redis
 
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.queue.events import Event, read
 from jobs.queue.worker_state import live_workers
-from jobs.settings import Settings
 from tests.support.known_models import know_built_in_models
 from tests.support.processes import PATIENCE, SCRIPT, Captionq, until
 

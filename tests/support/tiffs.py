@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.images.tiff_kinds import FLOAT, RGB, SIGNED, UNSIGNED
+from jobs.images.formats.tiff_kinds import FLOAT, RGB, SIGNED, UNSIGNED
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS = 256, 257, 258, 259, 262, 273
 _SAMPLES, _ROWS, _BYTE_COUNTS, _PLANAR, _EXTRAS, _FORMAT = 277, 278, 279, 284, 338, 339

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError
-from jobs.images.zip_upload import UnpackedImage, unpack_images
-from jobs.settings import Settings
+from jobs.images.stored.zip_upload import UnpackedImage, unpack_images
 
 
 def files_below(folder: Path) -> list[Path]:

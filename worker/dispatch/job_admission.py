@@ -11,7 +11,7 @@ from rq.queue import Queue
 from jobs.errors import CaptionqError
 from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
-from jobs.store.queries import JobSummary
+from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
 from worker.dispatch.model_turns import HeldJob, ModelTurns

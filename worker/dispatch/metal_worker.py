@@ -24,17 +24,17 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from jobs.configuration.settings import Settings
 from jobs.queue.lanes import Entry
 from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
-from jobs.settings import Settings
 from jobs.store.connection import is_away
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
-from worker.dispatch.job_outcomes import JobOutcomes
-from worker.dispatch.output_delivery import kept_result
+from worker.dispatch.outcomes.job_outcomes import JobOutcomes
+from worker.dispatch.outcomes.output_delivery import kept_result
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from jobs.queue.lanes import Entry, LaneQueue
-from jobs.store.queries import JobSummary
+from jobs.store.queries.job_queries import JobSummary
 from jobs.store.tables import Lane
 
 #: Maximum number of jobs held back. Their ids stay in Redis and block their lane while held.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from worker.engine.answers import Answers, failed
 from worker.engine.decode_batch import DecodeBatch
 from worker.engine.live_sequences import LiveSequences
-from worker.engine.prefill_group import PrefillContext, PrefillGroup
+from worker.engine.prefill.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.scheduler import Scheduler
 from worker.engine.sequences import LiveSequence, Outcome, SequenceState, TextDelta

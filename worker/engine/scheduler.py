@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.engine.prefill_group import PrefillContext, PrefillGroup
+from worker.engine.prefill.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.sequences import LiveSequence, SequenceState
 from worker.engine.waiting_queue import WaitingQueue

@@ -15,14 +15,14 @@ from jobs.errors import ModelError, TooManyImagesError
 from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Request
 from worker.models.common_backend import CommonBackend
-from worker.models.embedding import Embedding
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel
-from worker.models.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
 from worker.models.reference import Reference
 from worker.models.text.prompt_limits import check_prompt_tokens, count_image_tokens
 from worker.models.text.thinking_model import ThinkingModel
-from worker.models.vision_tower import ImageFeatures
+from worker.models.vision.embedding import Embedding
+from worker.models.vision.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
+from worker.models.vision.vision_tower import ImageFeatures
 from worker.sampling.constraint import Constraint
 
 

@@ -11,9 +11,9 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from worker.models.embedding import as_mlx
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel
+from worker.models.vision.embedding import as_mlx
 
 Logits = npt.NDArray[np.float32]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
-from jobs.settings import Settings
 from jobs.store.store import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.sequences import Outcome, TextDelta

@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from jobs.images.blobs import SCHEME
+from jobs.configuration.settings import Settings
 from jobs.images.sources import image_source
+from jobs.images.stored.blobs import SCHEME
 from jobs.requests import ImageURL, Request
-from jobs.settings import Settings
 from worker.models.inputs import Prepared
 from worker.pixels.decode import Picture, decode_if_quick, with_max_pixels
 from worker.pixels.decoder import Decoder

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from mlx.utils import tree_flatten
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, ModelTooLargeError
 from jobs.models.batching_verdicts import Batching, key_of
 from jobs.models.model_info import describe, public_name, weights_size
-from jobs.settings import Settings
 from worker.batching_check.check import verdict_on
 from worker.engine.engine import GROUP, Engine
 from worker.models.backends import make_backend

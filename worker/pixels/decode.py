@@ -9,14 +9,14 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
-from jobs.images.containers import Container
+from jobs.configuration.settings import Settings
 from jobs.images.decode_cost import fitted_size
+from jobs.images.formats.containers import Container
 from jobs.images.opening import name_of, open_image
-from jobs.settings import Settings
 from worker.pixels.canvas import on_canvas
-from worker.pixels.colour_profile import Colours, colours_of
+from worker.pixels.colour.colour_profile import Colours, colours_of
+from worker.pixels.colour.item_properties import avif_properties, crop_of
 from worker.pixels.frames import frames_of
-from worker.pixels.item_properties import avif_properties, crop_of
 from worker.pixels.levels import Levels, levels_of
 from worker.pixels.scaling import scaled_rgb
 from worker.pixels.transparency import fill_empty_alpha, has_alpha, on_white, scale_transparent_colour
@@ -117,8 +117,8 @@ def _picture(image: Image.Image, name: str, settings: Settings) -> Picture:
 def _decoded_tiff(image: Image.Image) -> Image.Image:
     """Decode a TIFF of a kind that Pillow does not read."""
     # Imported here: the modules of rare kinds of TIFF take a while.
-    from jobs.images.tiff_image import TiffImage
-    from worker.pixels.tiff import decoded_tiff
+    from jobs.images.formats.tiff_image import TiffImage
+    from worker.pixels.tiff.tiff_pixels import decoded_tiff
 
     assert isinstance(image, TiffImage)
     return decoded_tiff(image)

@@ -11,10 +11,10 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
 from jobs.images.opening import name_of, refuse_memory
 from jobs.own_process import python_command
-from jobs.settings import Settings
 from worker.pixels.decode import Picture
 from worker.pixels.decoder_process import READY, Order, Pixels
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError
-from jobs.settings import Settings
 from worker.pixels.decode import Picture, decode_pictures, with_max_pixels
 
 #: The first message to the worker: the process is ready to take orders.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError, UnsupportedImageError
-from jobs.images.containers import Container
-from jobs.images.jpeg_file import JpegFile
-from jobs.images.refusal_words import too_many_pixels
-from jobs.settings import Settings
+from jobs.images.formats.containers import Container
+from jobs.images.formats.jpeg_file import JpegFile
+from jobs.images.formats.refusal_words import too_many_pixels
 
 if TYPE_CHECKING:
     import rawpy

@@ -14,8 +14,8 @@ from random import Random
 from PIL import Image
 
 from jobs.errors import ImageError
-from jobs.images.jpeg_file import JpegFile
-from jobs.images.refusal_words import truncated
+from jobs.images.formats.jpeg_file import JpegFile
+from jobs.images.formats.refusal_words import truncated
 from worker.pixels.bands import bands
 
 #: The flaw of a picture whose last bytes are missing, as the `quality` of a result.

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from jobs.captions.field_values import field_values
-from jobs.options.templates import TEXT_FIELDS
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
+from jobs.options.prompts.templates import TEXT_FIELDS
 
 
 def test_a_file_has_names_and_metadata(tmp_path: Path, settings: Settings) -> None:

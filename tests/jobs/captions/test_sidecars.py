@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.captions.output_names import NAME_BYTES, digest_names, fold, is_text_name
 from jobs.captions.sidecars import FolderTexts, Sidecars
-from jobs.images.folder_walk import has_image_extension
+from jobs.images.walking.folder_walk import has_image_extension
 
 #: Seconds since the epoch: before the texts are written, at that time, and after it.
 OLD, WRITTEN = 1_000, 2_000

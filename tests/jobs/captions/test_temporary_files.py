@@ -13,9 +13,9 @@ from redis import Redis
 
 from jobs.captions.temporary_files import STALE_AFTER, sweep_own, temporary_name
 from jobs.captions.text_files import text_bytes, write_output
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import plan_images
 from jobs.options.composition import CompositionOptions
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.worker.dispatch.test_metal_worker import queue_scenes
@@ -25,7 +25,7 @@ from worker import service
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from worker import service
 os.link = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 service.run(Settings(data_dir=Path(sys.argv[1])), burst=True)

@@ -12,7 +12,7 @@ from jobs.captions.text_files import write_output
 from jobs.captions.undo import undo_run
 from jobs.errors import ConflictError, NotFoundError
 from jobs.store.store import Store
-from jobs.store.written_files import WrittenFiles
+from jobs.store.written.written_files import WrittenFiles
 from tests.support.kills import Killed, dying_at
 from tests.support.outputs import captioned, claim_job, contents, make_run, save_picture, write_files
 
@@ -95,7 +95,7 @@ def test_a_kill_at_any_write_can_be_undone(store: Store, tmp_path: Path, point: 
     before = contents(tmp_path)
     job = claim_job(store, image, batch, output=ALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.captions.recorded_write.write_output", dying_at(point, write_output, after=after))
+        patch.setattr("jobs.captions.outputs.recorded_write.write_output", dying_at(point, write_output, after=after))
         with pytest.raises(Killed):
             write_files(store, job)
     store.recover("worker")

@@ -9,12 +9,12 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.create import Creation, create, queue_jobs
 from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, publish_state
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.postgres import both_databases

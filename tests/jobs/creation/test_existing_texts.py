@@ -27,7 +27,7 @@ from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.outputs import captioned, make_run, save_picture
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
-from worker.dispatch.output_delivery import deliver, kept_result
+from worker.dispatch.outcomes.output_delivery import deliver, kept_result
 
 SKIP = CompositionOptions()
 REPLACE = CompositionOptions(existing="replace")

@@ -16,7 +16,7 @@ from jobs.captions.output_names import fold
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.question import Question, job_about
-from jobs.images.folder_walk import find_images
+from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
 from jobs.requests import Sampling, path_of
 from jobs.store.store import Store
@@ -67,7 +67,7 @@ NAMES = st.builds(image_name, STEMS, st.sampled_from(ENDINGS)).filter(lambda nam
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store that knows no text."""
-    from jobs.settings import Settings
+    from jobs.configuration.settings import Settings
 
     made = Settings(data_dir=tmp_path_factory.mktemp("names"), model="demo")
     made.make_folders()

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import DataFolderError
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind
 from tests.support.rows import add_batch
@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import pytest
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import DataFolderError
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from jobs.store.tables import Batch
 with RunLocks(Settings(data_dir=Path(sys.argv[1]))).hold(Batch(id=sys.argv[2], description="", model="demo")):
     print("held", flush=True)

@@ -12,8 +12,8 @@ import pytest
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.question import Question, job_about
-from jobs.images.file_filter import FileFilter
-from jobs.images.folder_walk import find_images
+from jobs.images.walking.file_filter import FileFilter
+from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
 from jobs.requests import Sampling
 from jobs.store.store import Store

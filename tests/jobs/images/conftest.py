@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 
 @pytest.fixture

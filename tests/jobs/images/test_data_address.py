@@ -10,9 +10,9 @@ from urllib.parse import quote, quote_from_bytes
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError, ImageTooLargeError
 from jobs.images.data_address import decoded_data, inline_data
-from jobs.settings import Settings
 from tests.support.scenes import draw
 
 #: Every Pillow format whose base64 is recognised without a header.

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageTooLargeError, ImageTooSlowError
 from jobs.images.decode_cost import MAX_SCANS, Cost
 from jobs.images.opening import check_image, open_image
-from jobs.settings import Settings
 from tests.support.odd_pictures import scanned_jpeg, write_png
 from tests.support.scenes import draw
 

@@ -15,9 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError
 from jobs.images.opening import check_image, open_image
-from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
 from tests.support.scenes import draw
 from worker.pixels.decode import decode

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     ImageError,
     ImageForbiddenError,
@@ -13,9 +14,8 @@ from jobs.errors import (
     ImageTooLargeError,
     InvalidImageURLError,
 )
-from jobs.images.blobs import blob_address, blob_path, put_blob
 from jobs.images.sources import image_source
-from jobs.settings import Settings
+from jobs.images.stored.blobs import blob_address, blob_path, put_blob
 from tests.support.servers import reply, serving
 
 IMAGE = b"\x89PNG and so on"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     CaptionqError,
     ImageError,
@@ -26,7 +27,6 @@ from jobs.errors import (
 )
 from jobs.images.opening import check_image
 from jobs.images.sources import image_source
-from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
 from tests.support.other_user import run_without_rights
 from tests.support.scenes import draw
@@ -80,7 +80,7 @@ def test_a_file_without_permission_is_named(tmp_path: Path, settings: Settings) 
     path.chmod(0)
     imports = (
         "from pathlib import Path\nfrom jobs.errors import ImageForbiddenError\n"
-        "from jobs.images.sources import image_source\nfrom jobs.settings import Settings"
+        "from jobs.images.sources import image_source\nfrom jobs.configuration.settings import Settings"
     )
     code = (
         "try: image_source(Path(sys.argv[1]).as_uri(), Settings(data_dir=Path('/tmp/none')))\n"

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ArchiveError, UploadTooLargeError
-from jobs.images.zip_directory import data_start, find_directory, read_entries
-from jobs.images.zip_upload import _content, _Placed, unpack_images
-from jobs.settings import Settings
+from jobs.images.stored.zip_directory import data_start, find_directory, read_entries
+from jobs.images.stored.zip_upload import _content, _Placed, unpack_images
 from tests.support.unpacking import files_below, limited, refused
 from tests.support.zips import DEFLATED, STORED, Member, make_zip
 

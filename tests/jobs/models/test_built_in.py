@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
+from jobs.configuration.settings import Settings
 from jobs.models.model_info import built_in_models, describe
-from jobs.settings import Settings
 from tests.support.scenes import draw
 from tests.worker.engine.test_engine import ask, run
 from tools.demo_model.batches import draw_pictures, make_batch, patchify

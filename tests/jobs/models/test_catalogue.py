@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from api.runtime.model_catalogue import Catalogue
+from jobs.configuration.settings import Settings
 from jobs.errors import ModelNotFoundError
 from jobs.models.model_info import built_in_models
-from jobs.settings import Settings
 
 #: A model that is configured, and not on this machine.
 NAME = "somebody/elsewhere"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import httpcore2
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import AddressForbiddenError, InvalidRequestError
 from jobs.net.address_rules import PinnedBackend, check_url, is_allowed, is_public
 from jobs.net.deadline import Deadline
-from jobs.settings import Settings
 from tests.support.servers import reply, serving
 
 LOOPBACK = (ip_network("127.0.0.1/32"),)

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     ImageUnavailableError,
 )
 from jobs.net.image_download import fetch_image
-from jobs.settings import Settings
 from tests.support.servers import Answer, reply, serving
 
 

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     AddressForbiddenError,
     EmptyImageError,
@@ -16,7 +17,6 @@ from jobs.errors import (
     ImageUnavailableError,
 )
 from jobs.net.image_download import MAX_REDIRECTS, fetch_image
-from jobs.settings import Settings
 from tests.support.servers import Answer, reply, serving
 
 IMAGE = b"\x89PNG and so on"

@@ -16,13 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from jobs.configuration.settings import Settings
 from jobs.errors import (
     ImageDownloadError,
     ImageUnavailableError,
 )
 from jobs.net import http_client
 from jobs.net.image_download import fetch_image
-from jobs.settings import Settings
 from tests.support.processes import PATIENCE
 
 IMAGE = b"\x89PNG and so on"

@@ -10,7 +10,7 @@ from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.languages import language_name
-from jobs.options.presets import BUILT_IN
+from jobs.options.prompts.presets import BUILT_IN
 from jobs.response_format import JSONObjectFormat, VocabularyFormat
 
 

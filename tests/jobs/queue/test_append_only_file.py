@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.queue.append_only_file import KEPT, NAME, set_aside
 from jobs.queue.lanes import lanes, push
 from jobs.queue.reconcile import reconcile
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
 from tests.support.processes import Captionq

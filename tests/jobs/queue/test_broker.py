@@ -18,12 +18,12 @@ import pytest
 from redis import Redis
 from rq.utils import get_version
 
+from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
 from jobs.queue import broker, broker_server
 from jobs.queue.append_only_file import NAME
 from jobs.queue.broker_server import server_binary
 from jobs.queue.broker_socket import SOCKET_PATH_LIMIT, socket_path
-from jobs.settings import Settings
 from jobs.store.store import Store
 from tests.support.processes import kill, until
 from worker.dispatch.queue_worker import QueueWorker
@@ -69,7 +69,8 @@ def test_a_killed_server_comes_back_with_its_values(settings: Settings) -> None:
 def test_a_server_ends_when_its_owner_is_killed(settings: Settings) -> None:
     """kill −9 of the process that started the server ends the server too."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from jobs.queue import broker; from jobs.settings import Settings\n"
+        "import os, signal, sys; from pathlib import Path; from jobs.queue import broker\n"
+        "from jobs.configuration.settings import Settings\n"
         "broker.find_or_start(Settings(data_dir=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
     )
     owner = subprocess.run([sys.executable, "-c", code, str(settings.data_dir)], check=False)

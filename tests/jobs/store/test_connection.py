@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, writing
 from jobs.store.store import Store
 from tests.support.postgres import both_databases, fall_silent

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError, WebhookError, WebhookGoneError
-from jobs.settings import Settings
 from jobs.store.tables import Webhook
 from jobs.webhooks import message
 from jobs.webhooks.message import check_webhook_secret, deliver, sign

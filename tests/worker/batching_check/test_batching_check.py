@@ -12,18 +12,18 @@ import mlx.core as mx
 import mlx.nn as nn
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ModelError, TooManyImagesError
 from jobs.models.batching_verdicts import Batching, key_of, read_verdicts
-from jobs.settings import Settings
 from tests.support.families import FAMILIES, save_model
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask
 from worker.batching_check.check import examine, verdict_on
-from worker.engine.prefill import Prefill
+from worker.engine.prefill.chunked_prefill import Prefill
 from worker.models.backends import VisionBackend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision_tower import ImageFeatures, VisionTower
+from worker.models.vision.vision_tower import ImageFeatures, VisionTower
 from worker.pipeline.pipeline import Pipeline
 
 #: Warnings of transformers about arguments of mlx-vlm.

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs.captions.composition import composed, joined
 from jobs.captions.text_files import fingerprint, text_bytes
+from jobs.captions.wording.composition import composed, joined
 from jobs.errors import OutputChangedError
 from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import make_job
-from worker.dispatch.output_delivery import deliver
+from worker.dispatch.outcomes.output_delivery import deliver
 
 
 class Killed(BaseException):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobs.configuration.settings import Settings
 from jobs.queue.events import read
 from jobs.queue.lanes import push
 from jobs.queue.worker_state import WorkerState, live_workers, publish_state
 from jobs.requests import Message, Request, Sampling
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from tests.support.faults import Poisoned
@@ -27,7 +27,7 @@ from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.vision_tower import ImageFeatures
+from worker.models.vision.vision_tower import ImageFeatures
 from worker.worker_name import worker_name
 
 pytestmark = pytest.mark.usefixtures("known_models")

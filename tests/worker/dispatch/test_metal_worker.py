@@ -19,8 +19,10 @@ from rq import Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.captions import recorded_write, text_files
+from jobs.captions import text_files
+from jobs.captions.outputs import recorded_write
 from jobs.captions.writable_folders import write_error
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
@@ -30,7 +32,6 @@ from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
 from jobs.queue.lanes import Entry, LaneQueue, lanes, push
 from jobs.requests import Message, Request, Sampling, path_of
-from jobs.settings import Settings
 from jobs.store.connection import writing
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane

@@ -20,9 +20,9 @@ from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, VisionBackend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.processor_inputs import image_keys
 from worker.models.text.chat_template import ChatTemplate
-from worker.models.vision_tower import ImageFeatures
+from worker.models.vision.processor_inputs import image_keys
+from worker.models.vision.vision_tower import ImageFeatures
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -275,7 +275,7 @@ def test_a_sequence_of_more_images_than_are_remembered_sees_them_all(
     vision: LoadedModel, backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cache of features holds one image; each sequence has two."""
-    monkeypatch.setattr("worker.models.vision_tower.REMEMBERED_BYTES", 1)
+    monkeypatch.setattr("worker.models.vision.vision_tower.REMEMBERED_BYTES", 1)
     pictures = draw_many(6)
     pairs = {str(n): (ask("Describe both images.", 2), [pictures[n].image, pictures[n + 1].image]) for n in range(0, 5)}
     expected = {key: alone(vision, backend, *pair) for key, pair in pairs.items()}

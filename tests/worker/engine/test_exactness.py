@@ -20,7 +20,7 @@ from tests.support.families import save_model
 from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import draw_many
 from worker.engine.engine import Engine
-from worker.engine.prefill_chunk_size import MOST_TOKENS
+from worker.engine.prefill.prefill_chunk_size import MOST_TOKENS
 from worker.engine.sequences import Outcome
 from worker.models.backends import Backend, TextBackend, VisionBackend
 from worker.models.inputs import Prepared
@@ -169,7 +169,7 @@ def test_cancelled_sequences_leave_no_trace_wherever_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each sequence is cancelled at some steps of a run: waiting, between two chunks of its prompt, and in its answer."""
-    monkeypatch.setattr("worker.engine.prefill_chunk_size.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill.prefill_chunk_size.MOST_TOKENS", chunk)
     backend = VisionBackend(loaded)
     rows = dict(list(prepared.items())[:5])
     for step, key in enumerate([*rows, *rows, *rows]):

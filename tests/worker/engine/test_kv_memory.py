@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.worker.engine.test_engine import ask, run
 from worker.engine.kv_memory import KVMemory
 from worker.pipeline.resident_models import ResidentModels

@@ -135,7 +135,7 @@ def test_a_sequence_of_a_changing_batch_gets_the_tokens_it_gets_by_itself(
     chunk: int,
 ) -> None:
     """Ids, text, finish reason and log-probabilities are equal; cancelled sequences leave no trace."""
-    monkeypatch.setattr("worker.engine.prefill_chunk_size.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill.prefill_chunk_size.MOST_TOKENS", chunk)
     given_rows = host(Engine(guests[model].backend, slots, group), guests[model].rows, visits)
     for number, visit in enumerate(visits):
         row, alone = given_rows.get(str(number)), guests[model].alone[visit.kind]

@@ -12,8 +12,8 @@ from mlx_lm.models import cache as lm_cache
 from mlx_vlm.models import cache as vlm_cache
 from mlx_vlm.models.unlimited_ocr.language import RingSlidingKVCache
 
+from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import Batching, key_of, read_verdicts
-from jobs.settings import Settings
 from tests.support.families import save_model
 from tests.worker.engine.test_exactness import ids_of, mixed_rows, run
 from tests.worker.models.test_families import decoded_alone

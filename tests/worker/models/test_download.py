@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from jobs.configuration.settings import Settings
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
 from jobs.queue.lanes import push
 from jobs.requests import Message, Request, Sampling
-from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.hub import GATED, local_hub

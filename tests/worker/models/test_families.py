@@ -22,7 +22,7 @@ from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE, AskedSequence, ids_of, mixed_rows, request, run
 from worker.batching_check.check import examine
 from worker.engine.engine import Engine
-from worker.engine.prefill_chunk_size import MOST_TOKENS
+from worker.engine.prefill.prefill_chunk_size import MOST_TOKENS
 from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
@@ -79,7 +79,7 @@ def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
 ) -> None:
     """Sequences have an image, two or none, text first or last, and join late; prompts are prefilled whole or in chunks."""
     assert len({tuple(ids) for ids in references[family].values()}) == len(references[family])
-    monkeypatch.setattr("worker.engine.prefill_chunk_size.MOST_TOKENS", chunk)
+    monkeypatch.setattr("worker.engine.prefill.prefill_chunk_size.MOST_TOKENS", chunk)
     backend = VisionBackend(models[family])
     prepared = prepared_elsewhere(backend, sequences_for(family))
     assert ids_of(run(Engine(backend, slots=8), prepared)) == references[family]

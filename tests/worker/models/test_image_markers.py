@@ -19,8 +19,8 @@ from tools.families.templates import STRINGS, marks_itself
 from worker.models.backends import VisionBackend
 from worker.models.failures import as_captionq_error
 from worker.models.loader import load
-from worker.models.processor_inputs import as_numpy, ids_of_one_prompt
 from worker.models.text.chat_template import ChatTemplate
+from worker.models.vision.processor_inputs import as_numpy, ids_of_one_prompt
 
 
 class Processor:

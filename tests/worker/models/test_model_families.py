@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tools.families.catalogue import FAMILIES
 from tools.families.measuring import Measured, measure
 from tools.families.model import save

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.requests import Request, Sampling
 from jobs.response_format import JSONObjectFormat
-from jobs.settings import Settings
 from jobs.store.result_cache import ResultCache
 from jobs.store.store import Store
 from jobs.store.tables import Job

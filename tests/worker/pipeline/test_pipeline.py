@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import OutOfMemoryError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
-from jobs.settings import Settings
 from tests.support.odd_pictures import scanned_jpeg
 from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.requests import Request, Sampling
-from jobs.settings import Settings
 from worker.models.inputs import Prepared
 from worker.pipeline.preparation import PreparationPool
 

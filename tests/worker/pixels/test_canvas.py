@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from worker.pixels.decode import decode
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cli.benchmark.pictures import save_pictures
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.scenes import draw
 from worker.pixels.decode import decode, with_max_pixels
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooLargeError, ImageTooSlowError
-from jobs.settings import Settings
 from tests.support.bad_images import write_bad_images
 from tests.support.odd_pictures import scanned_jpeg, write_png
 from tests.support.processes import until
@@ -103,7 +103,8 @@ def test_large_pictures_take_little_more_than_their_own_pixels(tmp_path: Path, d
     for name in ("grey.png", "alpha.png"):
         code = (
             "import resource, sys; from pathlib import Path\n"
-            "from jobs.settings import Settings; from worker.pixels.decode import decode\n"
+            "from jobs.configuration.settings import Settings\n"
+            "from worker.pixels.decode import decode\n"
             "settings = Settings(data_dir=Path(sys.argv[1])); one = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "decode(Path(sys.argv[2]), settings); before = one()\n"
             "decode(Path(sys.argv[3]), settings); print(one() - before)\n"
@@ -157,7 +158,8 @@ def test_the_process_ends_with_its_worker(tmp_path: Path) -> None:
     (tmp_path / "slow.jpg").write_bytes(SLOW)
     code = (
         "import sys; from pathlib import Path\n"
-        "from jobs.settings import Settings; from worker.pixels.decoder import Decoder\n"
+        "from jobs.configuration.settings import Settings\n"
+        "from worker.pixels.decoder import Decoder\n"
         "decoder = Decoder(Settings(data_dir=Path(sys.argv[1]), decode_seconds=2))\n"
         "decoder._running().wait_until_ready()\n"
         "print(decoder._process.popen.pid, flush=True)\n"
@@ -192,7 +194,8 @@ def test_a_file_that_is_cut_short_while_it_is_decoded_fails_only_its_image(
     code = (
         "import os, sys; from pathlib import Path\n"
         "from PIL import Image, ImageFile\n"
-        "from jobs.errors import ImageError; from jobs.settings import Settings; from worker.pixels.decode import decode\n"
+        "from jobs.errors import ImageError; from jobs.configuration.settings import Settings\n"
+        "from worker.pixels.decode import decode\n"
         "load = ImageFile.ImageFile.load_prepare\n"
         "def cut(image):\n"
         "    load(image)\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
-from jobs.images import containers
+from jobs.images.formats import containers
 from jobs.images.opening import check_image
 from jobs.requests import Request, Sampling
-from jobs.settings import Settings
 from tests.support.containers import dng, pdf, video
 from worker.models.inputs import Prepared
 from worker.pipeline.pipeline import Pipeline

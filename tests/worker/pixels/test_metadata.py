@@ -10,8 +10,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.images.opening import check_image
-from jobs.settings import Settings
 from tests.support.damage import chunk, jpeg_with, png_with, saved, scene, segment
 from worker.pixels.decode import decode
 

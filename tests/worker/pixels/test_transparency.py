@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.settings import Settings
+from jobs.configuration.settings import Settings
 from tests.support.odd_pictures import png
 from worker.pixels.decode import decode
 

@@ -7,8 +7,8 @@ import io
 import pytest
 from PIL import Image
 
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError
-from jobs.settings import Settings
 from tests.support.scenes import draw
 from worker.pixels.decode import decode_picture
 from worker.pixels.decoder import Decoder

@@ -1,0 +1,1 @@
+"""Commands for what runs have made: jobs, review, export, undo."""

@@ -1,0 +1,1 @@
+"""Commands for the installation: configuration, presets, models, the result cache, and the doctor."""

@@ -1,0 +1,172 @@
+"""`captionq doctor`: checks of everything that a run needs."""
+
+from __future__ import annotations
+
+import platform
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobs.configuration.settings import Settings
+
+    Check = Callable[[Settings], str]
+
+#: Free bytes below which a model cannot be downloaded, and results soon cannot be written.
+LITTLE_DISK = 10_000_000_000
+
+
+@click.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Check everything that captionq needs.
+
+    Each line says ok, or how to mend the fault. The exit status is 1 if a check fails.
+
+    \b
+    Example:
+      captionq doctor
+    """
+    from jobs.configuration.settings import read_settings
+
+    settings = read_settings()
+    healthy = _report({"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}, settings)
+    in_the_folder: dict[str, Check] = {"broker": _broker, "database": _database, "worker": _worker, "disk": _disk}
+    if _report({"data folder": _data_folder}, settings):
+        healthy = _report(in_the_folder, settings) and healthy
+    else:
+        healthy = False
+        click.echo(f"--  {', '.join(in_the_folder)}: not checked, they need the data folder")
+    ctx.exit(0 if healthy else 1)
+
+
+def _report(checks: dict[str, Check], settings: Settings) -> bool:
+    """Print a line for each check; return whether all of them passed."""
+    from cli.output.fault_sentences import sentence_of
+    from jobs.errors import CaptionqError
+    from jobs.safe_text import safe_text
+
+    healthy = True
+    for name, check in checks.items():
+        try:
+            verdict, mark = check(settings), click.style("ok", fg="green")
+        except CaptionqError as error:
+            verdict, mark, healthy = error.message, click.style("!!", fg="red"), False
+        except Exception as error:
+            if (sentence := _in_words(error) if isinstance(error, OSError) else sentence_of(error)) is None:
+                raise
+            verdict, mark, healthy = sentence, click.style("!!", fg="red"), False
+        click.echo(f"{mark}  {name:<12} {safe_text(verdict)}")
+    return healthy
+
+
+def _in_words(error: OSError) -> str:
+    """Return the file that a system call failed on and the reason, without the error number."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def _python(_: Settings) -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}, {sys.executable}"
+
+
+def _settings(settings: Settings) -> str:
+    from jobs.configuration.settings import unknown_settings, variable_of
+    from jobs.errors import SettingsError
+
+    if unknown := unknown_settings():
+        raise SettingsError(" ".join(unknown))
+    variables = sorted(variable_of(field) for field in settings.model_fields_set)
+    return f"set by {', '.join(variables)}" if variables else "all at their defaults"
+
+
+def _data_folder(settings: Settings) -> str:
+    settings.make_folders()
+    probe = settings.data_dir / ".probe"
+    probe.write_text("")
+    probe.unlink()
+    return str(settings.data_dir)
+
+
+def _mlx(_: Settings) -> str:
+    from worker.models.device import device_name
+
+    return device_name()
+
+
+def _broker(settings: Settings) -> str:
+    """Register with the broker as a worker does at its start. Starts a broker if none runs."""
+    from redis.exceptions import RedisError
+
+    from jobs.errors import BrokerError
+    from jobs.queue import broker
+    from worker.dispatch.queue_worker import QueueWorker
+
+    running = broker.find_or_start(settings)
+    try:
+        QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
+        version = _version(running.connection)
+    except (RedisError, ValueError) as error:
+        raise BrokerError(f"No worker can start with the broker at {_place(settings)}: {error}.") from error
+    finally:
+        running.stop()
+    if running.process is None:
+        return f"running: version {version} answers at {_place(settings)}, and a worker can register"
+    return f"not running; started on demand (version {version}), and a worker can register"
+
+
+def _version(connection: Redis) -> str:
+    server = connection.info("server")
+    return str(server.get("valkey_version") or server["redis_version"])
+
+
+def _place(settings: Settings) -> str:
+    from jobs.queue.broker_socket import socket_path
+
+    return _without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
+
+
+def _database(settings: Settings) -> str:
+    from jobs.store.store import Store
+
+    store = Store(settings)
+    total = sum(store.counts().values())
+    store.close()
+    where = _without_password(settings.database_url) if settings.database_url else settings.data_dir
+    return f"{total} jobs in {where}"
+
+
+def _worker(settings: Settings) -> str:
+    from worker.lock import is_running
+
+    return "running" if is_running(settings) else "not running; `captionq caption` starts its own"
+
+
+def _model(settings: Settings) -> str:
+    from jobs.models.hub import cache_dir
+    from jobs.models.model_info import list_models
+
+    if any(model.name == settings.model for model in list_models()):
+        return f"{settings.model} is ready to load"
+    return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use, or now: captionq models pull"
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:…@", url)
+
+
+def _disk(settings: Settings) -> str:
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < LITTLE_DISK:
+        raise OSError(
+            f"only {free / 1e9:.1f} GB free on {settings.data_dir}; free up at least {LITTLE_DISK / 1e9:.0f} GB"
+        )
+    return f"{free / 1e9:.0f} GB free"

@@ -1,0 +1,164 @@
+"""The serving process: uvicorn in the main thread, and a thread that keeps broker and worker running."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import math
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from redis.exceptions import RedisError
+
+from api.app import create_app
+from cli.runs.processes.services import Services
+from jobs.configuration.settings import Settings
+from jobs.errors import CaptionqError, SettingsError, WorkerError
+from jobs.logging_setup import set_up_logging
+from jobs.models.model_info import is_here
+from jobs.store.store import Store
+
+logger = logging.getLogger("captionq.serve")
+
+#: Seconds between two checks of broker and worker.
+SERVICE_CHECK_EVERY = 1.0
+#: Seconds until a worker that died again and again is started once more.
+WORKER_PAUSE = 30.0
+#: File descriptors that the process asks for.
+MANY_FILES = 8192
+#: Seconds after the grace for sending errors to clients whose answers are not ready.
+FAREWELL_SECONDS = 2.0
+#: Connections that may wait to be accepted.
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, extended to tell the application that it is shutting down."""
+
+    def __init__(self, config: uvicorn.Config, grace: float) -> None:
+        super().__init__(config)
+        self._grace = grace
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals without raising them again at the end, as uvicorn does: worker and broker would be left running."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal: end the streams that clients can resume, and finish answers."""
+        resources = getattr(self.config.app.state, "resources", None)  # type: ignore[union-attr]  # ours is an application
+        if resources is not None:
+            resources.draining.set()
+            resources.hub.end_event_streams()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down; after the grace, end late answers with an error, where uvicorn would cut their connections."""
+        logger.info("Stopping; answers that are being generated get %.0f s.", self._grace)
+        resources = self.config.app.state.resources  # type: ignore[union-attr]
+        asyncio.get_running_loop().call_later(self._grace, resources.hub.end_all_streams)
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json: bool) -> None:
+    """Serve until a signal arrives. Raises SettingsError, BrokerError, DatabaseError."""
+    check_address(host, settings)
+    _allow_many_files()
+    set_up_logging(settings, "serve.log", as_json=log_json)
+    # A fault of the database is reported here, in one line.
+    Store(settings).close()
+    listener = _listen(host, port)
+    with _services(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
+        config = uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.grace + FAREWELL_SECONDS),
+            timeout_keep_alive=75,
+        )
+        bound, number = listener.getsockname()[:2]
+        shown = f"[{bound}]" if ":" in bound else bound
+        logger.info("captionq serves at http://%s:%d/v1 from %s.", shown, number, settings.data_dir)
+        if with_worker and not is_here(settings.model):
+            name = settings.model
+            logger.info(
+                "%s is not here. It is fetched at the first request, or now: captionq models pull %s", name, name
+            )
+        Server(config, settings.grace).run(sockets=[listener])
+
+
+def check_address(host: str, settings: Settings) -> None:
+    """Raise SettingsError if other machines can reach the address and no API key is set."""
+    if settings.api_keys or host == "localhost":
+        return
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    except ValueError:
+        # A host name. Which machines can reach it is not known, so it counts as reachable.
+        pass
+    raise SettingsError(
+        f"{host} can be reached by other machines, and no API key is set. Set CAPTIONQ_API_KEYS, such as "
+        '\'{"laptop": "a-long-secret"}\', or leave --host out.'
+    )
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files: each client is a file descriptor, and macOS starts with a limit of 256."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"{host}:{port} cannot be used ({error.strerror}). Choose another --port.") from error
+    listener.listen(BACKLOG)
+    return listener
+
+
+@contextmanager
+def _services(running: Services) -> Iterator[None]:
+    """Keep broker and worker running, from a thread, for the length of the block."""
+    done = threading.Event()
+    watch = threading.Thread(target=_watch, args=(running, done), name="services", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
+        running.stop()
+
+
+def _watch(running: Services, done: threading.Event) -> None:
+    pause = 0.0
+    while not done.wait(pause):
+        pause = SERVICE_CHECK_EVERY
+        try:
+            running.ensure()
+        except WorkerError as error:
+            logger.error("%s Next try in %.0f s.", error.message, WORKER_PAUSE)  # noqa: TRY400  # the sentence says it all
+            running.rest(WORKER_PAUSE)
+        except (CaptionqError, RedisError) as error:
+            logger.error("%s", error)  # noqa: TRY400
+        except Exception:
+            # A lack of file descriptors or memory may pass, and nothing else would start broker and worker again.
+            logger.exception("The broker or the worker could not be checked.")

@@ -1,0 +1,113 @@
+"""The broker and the worker of a run: the ones that already run for the data folder, or ones that the run starts and ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from cli.runs.processes.worker_restarts import WorkerProcess
+from jobs.configuration.settings import Settings
+from jobs.queue import broker
+from worker.lock import is_running
+
+#: Seconds between two checks of the services.
+CHECK_EVERY = 1.0
+#: Seconds between two looks for the broker of a worker that starts.
+BROKER_CHECK_PAUSE = 0.02
+
+
+class Services:
+    """The broker and the worker of a run, started again when they end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        with_worker: bool = True,
+        worker_options: Sequence[str] = (),
+        lingers: bool = False,
+        worker: WorkerProcess | None = None,
+    ) -> None:
+        """Find or start the broker.
+
+        Args:
+            lingers: the worker that the run starts outlives the run, and so does its broker.
+            worker: one that was started before.
+        """
+        self._settings = settings
+        self._with_worker = with_worker
+        self._worker = worker or WorkerProcess(settings, worker_options, lingers=lingers)
+        if lingers:
+            self._await_broker_of_worker()
+        self._broker = broker.find_or_start(settings)
+        self._checked = 0.0
+        self._rests_until = 0.0
+        #: Whether the worker is this run's own, and ends with it.
+        self.own_worker = self._worker.is_running or not is_running(settings)
+
+    @property
+    def connection(self) -> Redis:
+        return self._broker.connection
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the broker does not answer."""
+        try:
+            self.connection.ping()
+        except RedisError:
+            return True
+        return False
+
+    def ensure(self) -> None:
+        """Start broker and worker again if they ended. Raises BrokerError, or WorkerError if the worker dies again and again."""
+        if time.monotonic() - self._checked < CHECK_EVERY:
+            return
+        self._checked = time.monotonic()
+        if self.is_away:
+            self._broker.stop()
+            self._broker = broker.find_or_start(self._settings)
+        if not self._with_worker or time.monotonic() < self._rests_until or self._worker.is_running:
+            return
+        # Another command may have started a worker, perhaps since this run's own died.
+        self.own_worker = not is_running(self._settings)
+        if self.own_worker:
+            self._worker.start()
+
+    def _await_broker_of_worker(self) -> None:
+        """Start the worker if none runs, and wait for the broker that it brings. Raises WorkerError."""
+        while broker.find(self._settings) is None:
+            if not self._worker.is_running and not is_running(self._settings):
+                self._worker.start()
+            time.sleep(BROKER_CHECK_PAUSE)
+
+    def progressed(self) -> None:
+        """Note that a job was finished: the worker is healthy."""
+        self._worker.forgive()
+
+    def rest(self, seconds: float) -> None:
+        """Start no worker for this long, then try again. The broker is still kept running."""
+        self._worker.forgive()
+        self._rests_until = time.monotonic() + seconds
+
+    def stop(self) -> None:
+        """End the worker and the broker that this run started. Unfinished jobs stay queued."""
+        self.stop_worker()
+        self._broker.stop()
+
+    def stop_worker(self) -> None:
+        """End the worker that this run started. Its last results are in the store then."""
+        self._worker.stop()
+
+
+@contextmanager
+def services(settings: Settings, worker: WorkerProcess | None = None, *, lingers: bool = False) -> Iterator[Services]:
+    """Provide the services for the length of a `with` block. `worker`, `lingers`: see `Services`."""
+    running = Services(settings, lingers=lingers, worker=worker)
+    try:
+        yield running
+    finally:
+        running.stop()

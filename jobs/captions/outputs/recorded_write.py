@@ -1,0 +1,33 @@
+"""Writing a file beside an image so that the change can be taken back: the record comes before the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.captions.text_files import fingerprint, write_output
+from jobs.store.tables import WrittenFile
+from jobs.store.written.written_files import WrittenFiles
+
+
+def write_recorded(
+    path: Path, content: bytes, *, replaces: bytes | None, job_id: str, kind: str, files: WrittenFiles, writer: str
+) -> bool:
+    """Write the file as `write_output` does, and return whether it is as wanted. A file that is right already is not touched.
+
+    If the process dies after the record, the file is still as before, and `undo` finds nothing to take back.
+    """
+    if replaces == content:
+        return True
+    after = fingerprint(content)
+    assert after is not None
+    files.record(
+        WrittenFile(
+            job_id=job_id,
+            kind=kind,
+            path=path.as_uri(),
+            before=replaces,
+            before_sha256=fingerprint(replaces),
+            after_sha256=after,
+        )
+    )
+    return write_output(path, content, replaces=replaces, writer=writer)

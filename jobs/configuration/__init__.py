@@ -1,0 +1,1 @@
+"""Configuration: settings from environment variables, and the user's configuration file."""

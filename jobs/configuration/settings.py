@@ -1,0 +1,287 @@
+"""The settings of one process, read once at the start from `CAPTIONQ_*` and the configuration file, then handed down."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import platformdirs
+import pydantic_settings
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.configuration.config_file import CONFIG_VARIABLE, config_path, read_table
+from jobs.configuration.setting_words import did_you_mean, shape_of, suggestion
+from jobs.errors import DataFolderError, SettingsError
+
+DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
+
+#: A number with a unit; without a unit it is a share.
+_BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
+_UNITS = {"GB": 1e9, "MB": 1e6}
+#: The form of an API key: it fits into a header, and is hard to guess.
+_API_KEY = re.compile(r"[!-~]{8,}")
+#: An origin as browsers send it. `null` is the origin of files and sandboxed pages.
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+")
+#: Fields whose values are never shown.
+SECRET_FIELDS = ("api_keys", "webhook_secret")
+_PREFIX = "CAPTIONQ_"
+#: Variables that are not settings: the configuration file, those of docker-compose.yml, and those of the tests.
+_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_UID")
+_OF_TESTS = "CAPTIONQ_TEST_"
+
+
+class Settings(BaseSettings):
+    """The settings. The environment variable of each field is `CAPTIONQ_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+
+    #: The folder of all data: database, broker, blobs, logs and lock files.
+    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
+    #: The SQLAlchemy URL of another database than `captionq.db` in the data folder.
+    database_url: str | None = None
+    #: The URL of another Redis or Valkey than the one that captionq starts in the data folder.
+    redis_url: str | None = None
+    #: A Hugging Face id, a local folder, `demo` or `demo-text`.
+    model: str = DEFAULT_MODEL
+
+    #: Maximum number of sequences that decode together. More is faster until memory runs short.
+    slots: int = Field(default=32, ge=1, le=256)
+    #: Memory for models: a share of the device's memory (`0.6`, `60%`) or an amount (`24GB`). Without it, one model is in memory
+    #: at a time; with it, as many as fit, and the least recently used model is unloaded first.
+    memory_budget: str | None = None
+    #: Models that stay in memory after they are loaded.
+    pinned_models: tuple[str, ...] = ()
+    #: Threads that decode images while the model generates.
+    preprocess_threads: int = Field(default=2, ge=1, le=64)
+
+    #: Folders below which image files may be read; empty: anywhere.
+    allowed_roots: tuple[Path, ...] = ()
+    #: Maximum size of one image in bytes.
+    max_image_bytes: int = Field(default=200_000_000, ge=1)
+    #: Maximum pixels of an image, checked by its header before anything is decoded: 200 megapixels are 600 MB of RGB.
+    max_image_pixels: int = Field(default=200_000_000, ge=1)
+    #: Maximum time for decoding one image, in seconds.
+    decode_seconds: float = Field(default=20.0, gt=0)
+    #: Maximum memory for decoding one image, in bytes. An image that needs more than a quarter is decoded in a separate process,
+    #: one such image at a time.
+    decode_memory: int = Field(default=1_500_000_000, ge=1_000_000)
+    #: Maximum pixels that the model sees; larger images are scaled down. This setting affects speed most: the prefill grows with
+    #: it. A megapixel is about a thousand tokens of a Qwen3-VL.
+    max_pixels: int = Field(default=1_048_576, ge=1024)
+    #: Decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is no smaller than `max_pixels` needs: several times faster, and the
+    #: pixels differ a little from those of a full decode scaled down.
+    jpeg_draft: bool = True
+    #: Answer a question that was asked before, about the same pixels and with the same settings, from the database.
+    cache: bool = True
+
+    #: Seconds for which the worker that `captionq ask` started stays after its last job, so that the next question finds the
+    #: model loaded.
+    ask_linger: float = Field(default=300.0, ge=1)
+
+    #: Private networks (`192.168.1.0/24`) that images may be downloaded from and webhooks sent to, also without TLS. Every other
+    #: address has to be public, and https.
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    #: Maximum time for downloading an image, in seconds.
+    fetch_seconds: float = Field(default=20.0, gt=0)
+
+    #: Folders below which HTTP requests may name files; empty: no files.
+    served_roots: tuple[Path, ...] = ()
+    #: API keys by their names in the log; each key has at least 8 printable ASCII characters. Empty: all clients on the loopback
+    #: address are allowed.
+    api_keys: dict[str, SecretStr] = {}
+    #: Origins whose pages may call the API from a browser (`http://localhost:3000`, `app://obsidian.md`); `*`: all, which
+    #: needs API keys.
+    allowed_origins: tuple[str, ...] = ()
+    #: Refuse parameters that this server does not have, instead of ignoring the ones that only tune another server.
+    strict: bool = False
+    #: The key that signs webhooks (`whsec_` and base64, of 24 to 64 bytes). Without a key there are no webhooks.
+    webhook_secret: SecretStr | None = None
+    #: Seconds after which a synchronous request ends with 504; its job can be polled. OpenAI's clients give up after 600.
+    sync_deadline: float = Field(default=300.0, gt=0, lt=600)
+    #: Maximum bytes of a request's body, base64 images included; and of an upload of files.
+    max_body_bytes: int = Field(default=64_000_000, ge=1)
+    max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
+    #: Maximum pause of a client that sends a body, in seconds.
+    body_pause: float = Field(default=60.0, gt=0)
+    #: Maximum images of one request.
+    max_images: int = Field(default=32, ge=1)
+    #: Maximum files of one upload or zip.
+    max_upload_files: int = Field(default=20_000, ge=1)
+    #: Maximum jobs of one `POST /v1/jobs`.
+    max_jobs_per_request: int = Field(default=1000, ge=1)
+    #: Maximum tokens of a prompt, images included; None: as many as the model's context holds.
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    #: Maximum number of open event streams.
+    max_streams: int = Field(default=512, ge=1)
+    #: Maximum jobs that wait in a lane; more are refused with 429.
+    max_waiting_interactive: int = Field(default=512, ge=1)
+    max_waiting_bulk: int = Field(default=1_000_000, ge=1)
+    #: Days for which images that came with a request are stored after their last use.
+    keep_images_days: float = Field(default=7.0, gt=0)
+    #: Write the text of prompts to the log; never images.
+    log_prompts: bool = False
+
+    #: Maximum number of tries of a job that meets transient errors, the first included.
+    max_attempts: int = Field(default=3, ge=1)
+    #: Seconds for which a worker that stops lets its jobs finish, before it puts them back into the queue.
+    grace: float = Field(default=20.0, ge=0)
+    #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
+    lease: int = Field(default=45, ge=5)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("memory_budget")
+    @classmethod
+    def _amount_or_share(cls, value: str | None) -> str | None:
+        if value is not None and not _BUDGET.fullmatch(value):
+            raise ValueError
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.rstrip("/").lower() for origin in value)
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"'{origin}' is not an origin. Write a scheme and a host, such as http://localhost:3000"
+                )
+        return origins
+
+    @model_validator(mode="after")
+    def _every_origin_needs_keys(self) -> Self:
+        if not self.api_keys and {"*", "null"}.intersection(self.allowed_origins):
+            raise ValueError("CAPTIONQ_ALLOWED_ORIGINS allows every page (* or null), which needs CAPTIONQ_API_KEYS")
+        return self
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_that_protect(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, key in value.items():
+            if not _API_KEY.fullmatch(key.get_secret_value()):
+                raise ValueError(f"the key '{name}' must have 8 or more ASCII characters, without spaces")
+        return value
+
+    def memory_bytes(self, device: int) -> int | None:
+        """Return the memory budget in bytes; None: there is none. `device`: the device's memory in bytes."""
+        if self.memory_budget is None:
+            return None
+        found = _BUDGET.fullmatch(self.memory_budget)
+        assert found is not None
+        number, unit = float(found[1]), found[2].upper()
+        if unit in _UNITS:
+            return int(number * _UNITS[unit])
+        return int(device * (number / 100 if unit == "%" else number))
+
+    @cached_property
+    def database(self) -> str:
+        """SQLAlchemy URL of the system of record."""
+        # Quoted: SQLAlchemy would interpret `?` and `%20` in the data folder's path.
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir / 'captionq.db'))}"
+
+    @property
+    def broker_dir(self) -> Path:
+        return self.data_dir / "broker"
+
+    @property
+    def blob_dir(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the lock files of running commands."""
+        return self.data_dir / "runs"
+
+    @property
+    def worker_lock(self) -> Path:
+        """Lock file (flock) that the worker holds for as long as it lives."""
+        return self.data_dir / "worker.lock"
+
+    def make_folders(self) -> None:
+        """Make the data folder and its subfolders, readable only by their owner. Raises DataFolderError."""
+        try:
+            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.blob_dir, self.run_dir):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataFolderError(
+                f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
+            ) from error
+        if not os.access(self.data_dir, os.W_OK | os.X_OK):
+            raise DataFolderError(
+                f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."
+            )
+
+
+def variable_of(field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{_PREFIX}{field.upper()}"
+
+
+def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable that looks like a setting, and is none: it would be ignored."""
+    settings = [variable_of(field) for field in Settings.model_fields]
+    ours = [name for name in environment if name.upper().startswith(_PREFIX) and not name.startswith(_OF_TESTS)]
+    return [did_you_mean(name, settings) for name in sorted(ours) if name.upper() not in (*settings, *_NOT_SETTINGS)]
+
+
+def settings_in_file() -> dict[str, Any]:
+    """Read the settings of the configuration file. Raises SettingsError for a name that is no setting."""
+    table = read_table("settings")
+    for name in table:
+        if name not in Settings.model_fields:
+            close = suggestion(name, Settings.model_fields)
+            raise SettingsError(f"{config_path()}: settings.{name} is not a setting{close}.")
+    return table
+
+
+def is_in_environment(field: str) -> bool:
+    """Check whether the environment sets a field."""
+    return variable_of(field) in {name.upper() for name in os.environ}
+
+
+#: Options whose names differ from those of their settings.
+_OPTIONS = {"allowed_origins": "--allow-origin"}
+
+
+def read_settings(**given: Any) -> Settings:
+    """Read the settings: the values `given` by options, else those of the environment, else those of the configuration file.
+
+    Raises SettingsError, which names the option of a `given` value, the variable, or the file and the key, and the shape of the
+    values that the setting takes.
+    """
+    in_file = {name: value for name, value in settings_in_file().items() if not is_in_environment(name)}
+    try:
+        return Settings(**{**in_file, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise SettingsError(f"{first['msg'].removeprefix('Value error, ')}.") from None
+        field = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        name = _OPTIONS.get(field, f"--{field.replace('_', '-')}") if field in given else _place_of(field, in_file)
+        if first["type"] == "value_error" and reason:
+            raise SettingsError(f"{name}: {reason}.") from None
+        shown = "" if field in SECRET_FIELDS else f", not {first['input']!r}"
+        raise SettingsError(f"{name} must be {shape_of(field, Settings.model_fields[field])}{shown}.") from None
+    except pydantic_settings.SettingsError as error:
+        # The library's message names the field only: error parsing value for field "api_keys" from source …
+        field = str(error).split('"')[1]
+        shape = shape_of(field, Settings.model_fields[field])
+        raise SettingsError(f"{variable_of(field)} must be {shape}.") from error
+
+
+def _place_of(field: str, in_file: Mapping[str, Any]) -> str:
+    return f"{config_path()}: settings.{field}" if field in in_file else variable_of(field)

@@ -1,0 +1,127 @@
+"""Blobs: bytes that came with a request, stored by their content, so that a picture sent twice is stored once.
+
+A blob is the file `blobs/ab/cdef…`, named by the SHA-256 of its bytes, and is whole or missing. A request refers to a blob as
+`blob:<sha256>`, an address that only this module makes, and that requests from outside may not use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from jobs.configuration.settings import Settings
+from jobs.errors import CaptionqError, ImageError, ImageNotFoundError, ImageTooLargeError
+
+SCHEME = "blob:"
+#: Bytes of an upload that are read at a time.
+PIECE = 1 << 20
+_NAME = re.compile(r"[0-9a-f]{64}")
+_NEW = "new-"
+
+
+def blob_address(sha256: str) -> str:
+    """Return the address by which a request refers to a blob."""
+    return f"{SCHEME}{sha256}"
+
+
+def blob_path(sha256: str, settings: Settings) -> Path:
+    """Return the path of a blob, whether it exists or not."""
+    return settings.blob_dir / sha256[:2] / sha256[2:]
+
+
+def put_blob(
+    pieces: Iterable[bytes], settings: Settings, *, most: int, too_large: type[CaptionqError]
+) -> tuple[str, int]:
+    """Store bytes as a blob; return their SHA-256 and their number. Raises `too_large` beyond `most` bytes."""
+    digest, size = hashlib.sha256(), 0
+    descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=settings.blob_dir)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for piece in pieces:
+                size += len(piece)
+                if size > most:
+                    raise too_large(f"The file is larger than the {most / 1e6:.0f} MB that are allowed.")
+                digest.update(piece)
+                file.write(piece)
+        path = blob_path(digest.hexdigest(), settings)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with _locked(path.parent, fcntl.LOCK_SH):
+            # Also when the blob exists already: its time says when it was last used.
+            new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    return digest.hexdigest(), size
+
+
+def put_image_file(file: BinaryIO, settings: Settings) -> tuple[str, int]:
+    """Store an image that a client sent; return its SHA-256 and its size in bytes. Raises ImageTooLargeError."""
+    pieces = iter(partial(file.read, PIECE), b"")
+    return put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)
+
+
+def find_blob(address: str, settings: Settings) -> Path:
+    """Find the file of a `blob:` address. Raises ImageError, ImageNotFoundError."""
+    sha256 = address.removeprefix(SCHEME)
+    if not _NAME.fullmatch(sha256):
+        raise ImageError("The reference to the uploaded image is not valid.")
+    path = blob_path(sha256, settings)
+    if not path.exists():
+        raise ImageNotFoundError("The uploaded image is no longer stored. Send it again.")
+    return path
+
+
+def blobs_before(time: float, settings: Settings) -> Iterator[str]:
+    """Yield the SHA-256 of each blob that was last put before `time`, in seconds since the epoch."""
+    for path in settings.blob_dir.glob("[0-9a-f][0-9a-f]/*"):
+        sha256 = path.parent.name + path.name
+        if _NAME.fullmatch(sha256) and _is_before(time, path):
+            yield sha256
+
+
+def remove_blob(sha256: str, settings: Settings, *, before: float) -> bool:
+    """Remove a blob, unless it was put again at or after `before`. Returns whether this call removed it."""
+    path = blob_path(sha256, settings)
+    # A writer puts the blob either before its time is read, or after the removal.
+    with _locked(path.parent, fcntl.LOCK_EX):
+        return _is_before(before, path) and _removed(path)
+
+
+def remove_unfinished(settings: Settings, *, before: float) -> int:
+    """Remove blobs that a killed process left half written, untouched since `before`. Returns how many files."""
+    unfinished = [path for path in settings.blob_dir.glob(f"{_NEW}*") if _is_before(before, path)]
+    return sum(_removed(path) for path in unfinished)
+
+
+def _is_before(time: float, path: Path) -> bool:
+    """Check whether the file is older than `time`; False if it is gone, for several processes may sweep at the same time."""
+    try:
+        return path.stat().st_mtime < time
+    except FileNotFoundError:
+        return False
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""Uploads: ids and names for blobs. Several uploads may share a blob."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, Table, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+from jobs.errors import IdempotencyError, NotFoundError
+from jobs.images.stored.safe_names import clean_label
+from jobs.store.connection import reading, writing
+from jobs.store.tables import StoredFile
+
+_file: Table = SQLModel.metadata.tables["stored_file"]
+
+
+class Uploads:
+    """The table of uploads. Safe to use from several processes and threads at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, filename: str, sha256: str, size: int, purpose: str, key: str | None = None) -> StoredFile:
+        """Add an upload of a blob of `size` bytes that was put before. The file's name is stored as a clean label.
+
+        The same `key` gives the same upload again. Raises IdempotencyError when the key was used for other bytes.
+        """
+        stored = StoredFile(
+            sha256=sha256, bytes=size, filename=clean_label(filename), purpose=purpose, idempotency_key=key
+        )
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(_file).values(stored.model_dump()))
+        except IntegrityError:
+            return self._repeated(key, sha256)
+        return stored
+
+    def _repeated(self, key: str | None, sha256: str) -> StoredFile:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_file).where(_file.c.idempotency_key == key)).mappings().one()
+        if row["sha256"] != sha256:
+            raise IdempotencyError("This Idempotency-Key was used for another file. Use a new key for each file.")
+        return StoredFile(**row)
+
+    def get(self, file_id: str) -> StoredFile:
+        """Find an upload. Raises NotFoundError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_file).where(_file.c.id == file_id)).mappings().one_or_none()
+        if row is None:
+            raise _not_found(file_id)
+        return StoredFile(**row)
+
+    def page(self, *, after: str | None = None, limit: int, purpose: str | None = None) -> list[StoredFile]:
+        """List uploads, newest first, from the upload behind the id `after`, which may be deleted by now."""
+        query = select(_file)
+        if after is not None:
+            # Ids sort by the time of their creation.
+            query = query.where(_file.c.id < after)
+        if purpose is not None:
+            query = query.where(_file.c.purpose == purpose)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_file.c.id.desc()).limit(limit)).mappings()
+            return [StoredFile(**row) for row in rows]
+
+    def delete(self, file_id: str) -> None:
+        """Delete an upload. Its blob stays until the sweep: jobs may need it. Raises NotFoundError."""
+        with writing(self._engine) as connection:
+            if not connection.execute(delete(_file).where(_file.c.id == file_id)).rowcount:
+                raise _not_found(file_id)
+
+
+def _not_found(file_id: str) -> NotFoundError:
+    shown = clean_label(file_id)
+    return NotFoundError(f"There is no file '{shown}'. It was deleted or never uploaded; upload it again.")

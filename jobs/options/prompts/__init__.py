@@ -1,0 +1,1 @@
+"""Options for what is asked: prompts, presets, templates, and the questions of tables."""

@@ -1,0 +1,221 @@
+"""Queries of the system of record. Each sees one consistent view, and takes no lock that a writer would wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
+from sqlmodel import SQLModel
+
+from jobs.chunks import chunked
+from jobs.configuration.settings import Settings
+from jobs.errors import NotFoundError
+from jobs.store.connection import open_database, reading
+from jobs.store.queries import review
+from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
+from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.written.output_writers import Writer, writers_of
+from jobs.store.written.written_texts import WrittenText
+
+_job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """The columns of a job that decide when it may begin."""
+
+    id: str
+    status: str
+    model: str
+    deaths: int
+
+
+class JobQueries:
+    """Queries of jobs and batches. Safe to use from several processes and threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = open_database(settings)
+
+    @property
+    def engine(self) -> Engine:
+        """The connection to the database, for stores of other rows in it."""
+        return self._engine
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def job(self, job_id: str) -> Job:
+        """Return a job. Raises NotFoundError."""
+        job = self.find(job_id)
+        if job is None:
+            raise NotFoundError(f"Job '{job_id}' does not exist. `captionq jobs list` shows the newest.")
+        return job
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job, or None if it does not exist."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
+        return None if row is None else as_job(row)
+
+    def summaries(self, ids: Sequence[str]) -> dict[str, JobSummary]:
+        """Return summaries of these jobs by id. Unknown ids are left out."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(SUMMARY, {"ids": ids})
+            return {row.id: JobSummary(row.id, row.status, row.model, row.deaths) for row in rows}
+
+    def not_running(self, ids: Sequence[str]) -> list[str]:
+        """Return the ids, out of these, whose jobs are not running."""
+        query = select(_job.c.id).where(_job.c.id.in_(ids), _job.c.status == JobStatus.RUNNING)
+        with reading(self._engine) as connection:
+            running = set(connection.execute(query).scalars())
+        return [job_id for job_id in ids if job_id not in running]
+
+    def statuses(self, ids: Sequence[str]) -> dict[str, JobStatus]:
+        """Return the statuses of these jobs by id. Unknown ids are left out."""
+        query = select(_job.c.id, _job.c.status)
+        found: dict[str, JobStatus] = {}
+        with reading(self._engine) as connection:
+            for chunk in chunked(ids, ROWS_A_STATEMENT):
+                rows = connection.execute(query.where(_job.c.id.in_(chunk)))
+                found.update((job_id, JobStatus(status)) for job_id, status in rows)
+        return found
+
+    def those(self, ids: Sequence[str]) -> list[Job]:
+        """Return these jobs, at most some hundreds. Unknown ids are left out."""
+        with reading(self._engine) as connection:
+            return [as_job(row) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()]
+
+    def open_ids(self, batch_id: str) -> list[str]:
+        """Return the ids of the batch's jobs that have not ended."""
+        query = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return a batch. Raises NotFoundError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_batch).where(_batch.c.id == batch_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"Batch '{batch_id}' does not exist. `captionq jobs batches` shows the newest.")
+        return Batch(**row)
+
+    def incomplete(self, before: float) -> list[str]:
+        """Return ids of incomplete batches that were made, and got their last job, before `before` (seconds since the epoch)."""
+        newer = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.created_at >= before)
+        query = select(_batch.c.id).where(_batch.c.complete.is_(False), _batch.c.created_at < before, ~exists(newer))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def jobs(
+        self,
+        *,
+        batch_id: str | None = None,
+        statuses: Sequence[JobStatus] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+        after: Job | None = None,
+        needs_review: bool = False,
+    ) -> list[Job]:
+        """Return jobs in the order in which they were made.
+
+        Args:
+            statuses: only jobs in one of these; empty: in any.
+            limit: the most jobs to return; None: all.
+            newest_first: reverse the order.
+            after: only jobs that come after this one in that order.
+            needs_review: only jobs whose answer a person should look at.
+        """
+        query = select(_job)
+        if batch_id is not None:
+            query = query.where(_job.c.batch_id == batch_id)
+        if statuses:
+            query = query.where(_job.c.status.in_(statuses))
+        if needs_review:
+            query = query.where(review.needs_review())
+        order = (_job.c.created_at, _job.c.id)
+        if after is not None:
+            here, there = tuple_(*order), tuple_(literal(after.created_at), literal(after.id))
+            query = query.where(here < there if newest_first else here > there)
+        query = query.order_by(*(column.desc() for column in order)) if newest_first else query.order_by(*order)
+        with reading(self._engine) as connection:
+            return [as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+    def writers(self, outputs: Sequence[str]) -> dict[str, Writer]:
+        """Return the open jobs that write these files, by the files' addresses."""
+        with reading(self._engine) as connection:
+            return writers_of(connection, outputs)
+
+    def open_batches(self) -> list[Batch]:
+        """Return the batches that have open jobs."""
+        open_job = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.status.in_(OPEN))
+        with reading(self._engine) as connection:
+            return [Batch(**row) for row in connection.execute(select(_batch).where(exists(open_job))).mappings()]
+
+    def last_order(self, batch_id: str) -> int:
+        """Return the `finished_order` of the batch's job that ended last; 0: none has ended."""
+        query = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(_job.c.batch_id == batch_id)
+        with reading(self._engine) as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def written(self, outputs: Sequence[str]) -> dict[str, list[WrittenText]]:
+        """Return the texts that captionq wrote to these files (at most some hundreds), by address, the oldest first."""
+        names = ("digest", "status", "text", "output_after", "output_text", "previous_text", "delivery")
+        columns = [_job.c[name] for name in names]
+        is_written = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None))
+        query = select(_job.c.output, *columns).where(_job.c.output.in_(outputs), is_written, _job.c.text.is_not(None))
+        found: dict[str, list[WrittenText]] = {}
+        with reading(self._engine) as connection:
+            for output, *values in connection.execute(query.order_by(_job.c.created_at, _job.c.id)):
+                found.setdefault(output, []).append(WrittenText(*values))
+        return found
+
+    def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
+        """Count the jobs in each status, of one batch or of all."""
+        query = select(_job.c.status, func.count()).group_by(_job.c.status)
+        if batch_id is not None:
+            query = query.where(_job.c.batch_id == batch_id)
+        counts = dict.fromkeys(JobStatus, 0)
+        with reading(self._engine) as connection:
+            counts.update({JobStatus(status): count for status, count in connection.execute(query)})
+        return counts
+
+    def finished_after(
+        self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = ROWS_A_STATEMENT
+    ) -> list[Job]:
+        """Return the batch's jobs that ended after the job with this `finished_order`, in that order. 0: from the first."""
+        query = select(_job).where(_job.c.batch_id == batch_id, _job.c.finished_order > order)
+        if statuses:
+            query = query.where(_job.c.status.in_(statuses))
+        query = query.order_by(_job.c.finished_order).limit(limit)
+        with reading(self._engine) as connection:
+            return [as_job(row) for row in connection.execute(query).mappings()]
+
+    def ended_pages(self, batch_id: str, *, statuses: Sequence[JobStatus] = ()) -> Iterator[list[Job]]:
+        """Yield pages of the batch's ended jobs in the order of their ends. Between two pages no view is held."""
+        last = 0
+        while page := self.finished_after(batch_id, last, statuses=statuses):
+            last = page[-1].finished_order or last
+            yield page
+
+    def last_ends(self, batch_id: str, limit: int) -> list[float]:
+        """Return the times (seconds since the epoch) of the batch's last ends, the latest first."""
+        query = select(_job.c.finished_at).where(_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
+        query = query.order_by(_job.c.finished_order.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def queued(self, older_than: float = 0.0) -> Iterator[tuple[str, str]]:
+        """Yield (id, lane) of every queued job that is at least `older_than` seconds old, the oldest first."""
+        query = select(_job.c.id, _job.c.lane)
+        query = query.where(_job.c.status == JobStatus.QUEUED, _job.c.created_at <= time.time() - older_than)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_job.c.created_at, _job.c.id))
+            yield from ((row.id, row.lane) for row in rows)
+
+
+def as_job(row: RowMapping) -> Job:
+    """Convert a whole row."""
+    return Job(**row)

@@ -1,0 +1,89 @@
+"""Settings: read from the environment, and refused with the name of their variable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jobs.configuration.setting_words import shape_of
+from jobs.configuration.settings import Settings, read_settings, unknown_settings
+from jobs.errors import SettingsError
+
+
+@pytest.mark.parametrize("key", ["", "short", "with a space", "schl\u00fcssel-lang", "tab\tin-the-key", 12345678])
+def test_a_key_that_does_not_protect_is_refused(monkeypatch: pytest.MonkeyPatch, key: object) -> None:
+    """The error names the variable and shows no key. An empty key would open the server to all clients."""
+    monkeypatch.setenv("CAPTIONQ_API_KEYS", json.dumps({"laptop": "another-secret", "phone": key}))
+    with pytest.raises(SettingsError, match=r"^CAPTIONQ_API_KEYS") as refused:
+        read_settings()
+    assert "another-secret" not in refused.value.message
+    assert not key or str(key) not in refused.value.message
+
+
+def test_a_key_of_eight_characters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight is the minimum."""
+    monkeypatch.setenv("CAPTIONQ_API_KEYS", '{"laptop": "8-chars!"}')
+    assert read_settings().api_keys["laptop"].get_secret_value() == "8-chars!"
+
+
+def test_a_value_that_cannot_be_read_is_shown_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a list, too, the error names the variable, not the item."""
+    monkeypatch.setenv("CAPTIONQ_SLOTS", "many")
+    with pytest.raises(
+        SettingsError, match="CAPTIONQ_SLOTS must be a whole number of at least 1 and at most 256, not 'many'"
+    ):
+        read_settings()
+    monkeypatch.delenv("CAPTIONQ_SLOTS")
+    monkeypatch.setenv("CAPTIONQ_ALLOWED_NETWORKS", '["here"]')
+    with pytest.raises(
+        SettingsError, match=r"CAPTIONQ_ALLOWED_NETWORKS must be a JSON list of networks .*, not 'here'"
+    ):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("CAPTIONQ_API_KEYS", "secret", 'must be a JSON object such as {"laptop": "a-long-secret"}.'),
+        ("CAPTIONQ_API_KEYS", '["a-long-secret"]', 'must be a JSON object such as {"laptop": "a-long-secret"}.'),
+        ("CAPTIONQ_JPEG_DRAFT", "perhaps", "must be true or false"),
+        ("CAPTIONQ_SYNC_DEADLINE", "600", "must be a number of more than 0 and less than 600"),
+        ("CAPTIONQ_MAX_PROMPT_TOKENS", "", "must be a whole number of at least 1, not ''"),
+        ("CAPTIONQ_SERVED_ROOTS", "/pictures", '["/pictures"]'),
+        ("CAPTIONQ_MEMORY_BUDGET", "lots", "24GB"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, way_out: str
+) -> None:
+    """The message names the variable and shows the right form."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    assert refused.value.message.startswith(name)
+    assert way_out in refused.value.message
+
+
+def test_a_value_from_an_option_is_refused_by_the_option() -> None:
+    """The user set no variable, so none is named."""
+    with pytest.raises(SettingsError, match=r"^--memory-budget must be a share .* not 'lots'"):
+        read_settings(memory_budget="lots")
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_has_a_shape(field: str) -> None:
+    """Text is the shape of paths, addresses and names only."""
+    text = shape_of(field, Settings.model_fields[field]) == "text"
+    assert text == (field in ("data_dir", "database_url", "redis_url", "model", "webhook_secret"))
+
+
+def test_a_mistyped_variable_is_noticed() -> None:
+    """Every setting, in any case, is known, and so are the variables of Compose and of the tests."""
+    known = {f"CAPTIONQ_{field.upper()}": "" for field in Settings.model_fields}
+    known |= {"CAPTIONQ_UID": "1", "CAPTIONQ_TEST_KILLPOINTS": "x", "captionq_slots": "3", "_CAPTIONQ_COMPLETE": "x"}
+    assert unknown_settings(known) == []
+    assert unknown_settings({"CAPTIONQ_SLOT": "3", "CAPTIONQ_COFFEE": "1"}) == [
+        "CAPTIONQ_COFFEE is not a setting.",
+        "CAPTIONQ_SLOT is not a setting; did you mean CAPTIONQ_SLOTS?",
+    ]

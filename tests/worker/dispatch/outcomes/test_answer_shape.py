@@ -1,0 +1,30 @@
+"""Answers within the limits of their requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.requests import Message, Request
+from jobs.response_format import JSONObjectFormat, VocabularyFormat
+from tests.support.rows import RESULT
+from worker.dispatch.outcomes.answer_shape import shaped
+
+ASKED = Request(model="demo", messages=[Message(role="user", content="What is there?")])
+LONG = replace(RESULT, text="red, blue, gre", finish_reason="length", completion_tokens=7)
+
+
+def test_free_text_is_cut_and_json_is_not() -> None:
+    """The usage stays that of the whole answer."""
+    cut = shaped(ASKED.model_copy(update={"max_words": 2}), LONG)
+    assert (cut.text, cut.completion_tokens) == ("red, blue", 7)
+    for request in (ASKED, ASKED.model_copy(update={"max_words": 2, "response_format": JSONObjectFormat()})):
+        assert shaped(request, LONG) == LONG
+
+
+def test_half_a_keyword_is_dropped_where_the_answer_was_cut_off() -> None:
+    """An answer that ended by itself stays: were it wrong, the job has to fail."""
+    shape = VocabularyFormat(words=("red", "blue", "green"))
+    request = ASKED.model_copy(update={"response_format": shape})
+    assert shaped(request, LONG).text == "red, blue"
+    ended = replace(LONG, finish_reason="stop")
+    assert shaped(request, ended) == ended

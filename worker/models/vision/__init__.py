@@ -1,0 +1,1 @@
+"""Images on their way into a language model: processor, vision tower, columns and embeddings."""

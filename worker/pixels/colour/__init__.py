@@ -1,0 +1,1 @@
+"""Colours: from the space that a file states to sRGB."""

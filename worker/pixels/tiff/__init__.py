@@ -1,0 +1,1 @@
+"""TIFFs that Pillow does not read: their samples, ranges and photometric interpretations."""
