@@ -1,1 +1,4 @@
-"""Errors on the wire: OpenAI's shape for every route and every status. Nothing private of the server stands in them."""
+"""Errors on the wire: OpenAI's shape for every status, or the shape of the dialect that was called.
+
+Nothing private of the server stands in them.
+"""

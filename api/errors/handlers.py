@@ -23,11 +23,11 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RedisError)
     @app.exception_handler(SQLAlchemyError)
     async def known(request: Request, error: Exception) -> JSONResponse:
-        return error_response(translate_error(error))
+        return error_response(translate_error(error), request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return detail_response(400, validation_detail(error.errors(), error.body))
+        return detail_response(400, validation_detail(error.errors(), error.body), request.url.path)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -41,7 +41,7 @@ def install_error_handlers(app: FastAPI) -> None:
             code, message = "method_not_allowed", f"{request.method} is not allowed here"
             message += f"; use {' or '.join(allowed)}." if allowed else "."
             headers |= {"Allow": ", ".join(allowed)} if allowed else {}
-        return detail_response(status, error_detail(code, status, message), headers)
+        return detail_response(status, error_detail(code, status, message), request.url.path, headers)
 
 
 def _methods(request: Request) -> list[str]:

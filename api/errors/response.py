@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 
 from fastapi.responses import JSONResponse
-from starlette.types import Send
+from starlette.types import Scope, Send
 
-from api.errors.body import ErrorBody, ErrorDetail, detail_of
+from api.errors.body import ErrorDetail, detail_of
+from api.errors.forms import form_of
 from api.errors.retry_after import retry_after_header
 from jobs.errors import CaptionqError
 
 
-def error_response(error: CaptionqError, *, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return the response of a route that failed."""
+def error_response(error: CaptionqError, path: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response of a route that failed; `path`: the request's."""
     headers = {**(headers or {}), **retry_after_header(error)}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return detail_response(error.status, detail_of(error), headers)
+    return detail_response(error.status, detail_of(error), path, headers)
 
 
-def detail_response(status: int, detail: ErrorDetail, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return the response with this detail."""
-    return JSONResponse(ErrorBody(error=detail).model_dump(), status, headers)
+def detail_response(status: int, detail: ErrorDetail, path: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response with this detail, in the form of the path's dialect."""
+    return JSONResponse(form_of(path)(detail), status, headers)
 
 
-async def send_error(error: CaptionqError, send: Send) -> None:
+async def send_error(error: CaptionqError, scope: Scope, send: Send) -> None:
     """Send an error from a middleware, outside the routes."""
-    body = json.dumps(ErrorBody(error=detail_of(error)).model_dump()).encode()
+    body = json.dumps(form_of(scope["path"])(detail_of(error))).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     # The rest of the request's body is not read.
     headers += [(b"connection", b"close")] if error.status in (401, 408, 413) else []

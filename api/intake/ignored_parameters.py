@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 
-from api.schemas.chat_request import CompletionBody
+from api.schemas.tolerance import Tolerant
 from jobs.configuration.settings import Settings
 from jobs.errors import UnknownParameterError
 
@@ -19,9 +19,9 @@ DESCRIBED = {HEADER: {"schema": {"type": "string"}, "description": "Parameters t
 MAX_NAMES, MAX_NAME = 50, 100
 
 
-def check_ignored(body: CompletionBody | Sequence[CompletionBody], request: Request, settings: Settings) -> None:
+def check_ignored(body: Tolerant | Sequence[Tolerant], request: Request, settings: Settings) -> None:
     """Find the ignored parameters, for `add_ignored_header`. Raises UnknownParameterError if the settings are strict."""
-    if isinstance(body, CompletionBody):
+    if isinstance(body, Tolerant):
         found = body.ignored()
     else:
         found = (name for number, one in enumerate(body) for name in one.ignored(f"{number}."))

@@ -61,13 +61,18 @@ class KeyCheck:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        kind, _, key = headers.get("authorization", "").partition(" ")
         try:
-            scope["captionq.caller"] = caller_of(key if kind.lower() == "bearer" else None, self._settings).name
+            scope["captionq.caller"] = caller_of(_key(headers), self._settings).name
         except AuthenticationError as error:
             if scope["path"] not in OPEN_PATHS:
-                return await refuse_early(error, headers, receive, send)
+                return await refuse_early(error, scope, receive, send)
         return await self._app(scope, receive, send)
+
+
+def _key(headers: Headers) -> str | None:
+    """Return the key of a request: OpenAI's clients send it as a bearer token, Anthropic's in a header of its own."""
+    kind, _, key = headers.get("authorization", "").partition(" ")
+    return key if kind.lower() == "bearer" else headers.get("x-api-key")
 
 
 def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:

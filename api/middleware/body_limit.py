@@ -34,7 +34,7 @@ class BodyLimit:
         limit, name = self._limit(scope["path"], headers)
         error = BodyTooLargeError(f"The body is too large: the limit is {limit / 1e6:.0f} MB ({name}).")
         if _length(headers) > limit:
-            return await refuse_early(error, headers, receive, send)
+            return await refuse_early(error, scope, receive, send)
         counted = _CountedBody(receive, send, limit, error, self._settings.body_pause)
         try:
             await self._app(scope, counted.receive, counted.send)
@@ -43,8 +43,8 @@ class BodyLimit:
                 raise
         if counted.refusal is not None:
             if counted.refusal is error:
-                return await refuse_early(error, headers, receive, send)
-            await send_error(counted.refusal, send)
+                return await refuse_early(error, scope, receive, send)
+            await send_error(counted.refusal, scope, send)
 
     def _limit(self, path: str, headers: Headers) -> tuple[int, str]:
         """Return the limit in bytes, and the variable that sets it."""

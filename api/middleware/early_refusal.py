@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from starlette.datastructures import Headers
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from api.errors.response import send_error
 from jobs.errors import CaptionqError
@@ -16,14 +16,15 @@ DRAINED_BYTES = 32_000_000
 DRAIN_SECONDS = 1.0
 
 
-async def refuse_early(error: CaptionqError, headers: Headers, receive: Receive, send: Send) -> None:
+async def refuse_early(error: CaptionqError, scope: Scope, receive: Receive, send: Send) -> None:
     """Send the error without waiting for the whole body.
 
     A part of the body is read first and dropped: a client that is still sending would only see a broken connection.
     """
+    headers = Headers(scope=scope)
     if "expect" not in headers and ("content-length" in headers or "transfer-encoding" in headers):
         await _drain(receive)
-    await send_error(error, send)
+    await send_error(error, scope, send)
 
 
 async def _drain(receive: Receive) -> None:

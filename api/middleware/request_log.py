@@ -57,7 +57,7 @@ class RequestLog:
             logger.exception("%s failed.", request_id)
             if has_begun:
                 raise
-            await send_error(CaptionqError(), send_with_id)
+            await send_error(CaptionqError(), scope, send_with_id)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - begun, reason)
 

@@ -25,8 +25,8 @@ class SameSite:
         self._allowed_origins = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (error := self._refusal(scope, headers := Headers(scope=scope))) is not None:
-            return await refuse_early(error, headers, receive, send)
+        if scope["type"] == "http" and (error := self._refusal(scope, Headers(scope=scope))) is not None:
+            return await refuse_early(error, scope, receive, send)
         return await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> CaptionqError | None:

@@ -16,11 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from api.errors.response import error_response
 from api.errors.translation import stored_error
 from api.runtime.resources import Resources
-from api.schemas.chat_response import completion_of, has_answer
-from api.streaming.chat_chunks import Chunks
+from api.schemas.chat_response import has_answer
+from api.streaming.answer_form import AnswerForm
 from api.streaming.client_departure import unless_client_leaves
+from api.streaming.growing_answer import GrowingAnswer, Piece
 from api.streaming.job_follower import HEARTBEAT, IdleTick, JobUpdate, follow_job, wait_for_end
-from api.streaming.sse import HEARTBEAT_COMMENT, EventStream, event_bytes
+from api.streaming.sse import MessageStream
 from api.streaming.sync_deadline import within_deadline
 from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
@@ -42,18 +43,22 @@ WORKER_PATIENCE = 60.0
 class ChatAnswer:
     """The answer of one job to one client."""
 
-    def __init__(self, job: Job, request: Request, resources: Resources, *, outlives_client: bool) -> None:
+    def __init__(
+        self, job: Job, request: Request, resources: Resources, form: AnswerForm, *, outlives_client: bool
+    ) -> None:
         """Prepare the answer; `outlives_client`: the job goes on if the client leaves, because the client may come back."""
         self._job = job
         self._request = request
         self._resources = resources
+        self._form = form
+        self._answer = GrowingAnswer()
         self._outlives_client = outlives_client
         self._headers = {**_DO_NOT_REPEAT, "x-captionq-job": job.id}
         #: Whether the job must not be cancelled any more.
         self._is_settled = False
 
     async def whole(self) -> Response:
-        """Wait for the job, up to the deadline, and return its completion or its error."""
+        """Wait for the job, up to the deadline, and return its answer or its error."""
         store, deadline = self._resources.store, self._resources.settings.sync_deadline
         with self._resources.hub.follow(self._job.id) as subscription:
             ending = unless_client_leaves(self._request, wait_for_end(store, subscription))
@@ -63,8 +68,8 @@ class ChatAnswer:
                 return self._failure(self._settled(error))
         return await self._client_left() if job is None else self._final(job)
 
-    async def stream(self, *, with_usage: bool) -> Response:
-        """Return events as soon as there is text. A failure before that is a response with a status of its own."""
+    async def stream(self) -> Response:
+        """Return a stream as soon as there is text. A failure before that is a response with a status of its own."""
         with ExitStack() as stack:
             subscription = stack.enter_context(self._resources.hub.follow(self._job.id))
             updates = follow_job(self._resources.store, subscription, heartbeat=IDLE_CHECK_EVERY)
@@ -82,8 +87,13 @@ class ChatAnswer:
             subscribed.close()
             await self.abandon()
 
-        chunks = Chunks(self._job, with_usage=with_usage)
-        return EventStream(self._events(chunks, _chained(seen, updates)), at_end=at_end, headers=self._headers)
+        return MessageStream(
+            self._messages(_chained(seen, updates)),
+            media_type=self._form.media_type,
+            failure=self._form.failure,
+            at_end=at_end,
+            headers=self._headers,
+        )
 
     async def abandon(self) -> None:
         """Cancel the job of a client that has left, unless the job outlives its client."""
@@ -101,12 +111,11 @@ class ChatAnswer:
     def _final(self, job: Job) -> Response:
         self._is_settled = True
         if has_answer(job):
-            body = completion_of(job).model_dump_json()
-            return Response(body, media_type="application/json", headers=self._headers)
+            return Response(self._form.body(job), media_type="application/json", headers=self._headers)
         return self._failure(_error_of(job))
 
     def _failure(self, error: CaptionqError) -> Response:
-        return error_response(error, headers=self._headers)
+        return error_response(error, self._request.url.path, headers=self._headers)
 
     def _settled(self, error: CaptionqError) -> CaptionqError:
         # The job goes on: it must not be cancelled as if the client had left.
@@ -118,37 +127,40 @@ class ChatAnswer:
         # nginx's status for a client that left; it goes to the log only.
         return Response(status_code=499)
 
-    async def _events(self, chunks: Chunks, updates: AsyncIterator[JobUpdate]) -> AsyncIterator[bytes]:
-        yield event_bytes(chunks.first())
+    async def _messages(self, updates: AsyncIterator[JobUpdate]) -> AsyncIterator[bytes]:
+        for message in self._form.begin():
+            yield message
         quiet_since = time.monotonic()
         try:
             async for update in updates:
-                pieces = self._pieces(chunks, update)
-                if not pieces and time.monotonic() - quiet_since > HEARTBEAT:
-                    pieces = [HEARTBEAT_COMMENT]
-                for piece in pieces:
-                    yield piece
+                messages = self._messages_for(update)
+                if not messages and self._form.heartbeat and time.monotonic() - quiet_since > HEARTBEAT:
+                    messages = [self._form.heartbeat]
+                for message in messages:
+                    yield message
                     quiet_since = time.monotonic()
         except LeavingError as error:
             raise self._settled(error) from None
 
-    def _pieces(self, chunks: Chunks, update: JobUpdate) -> list[bytes]:
-        """Return the events for one update. Raises the error that ends the stream before its answer is whole."""
+    def _messages_for(self, update: JobUpdate) -> list[bytes]:
+        """Return the messages for one update. Raises the error that ends the stream before its answer is whole."""
         match update:
             case Job() if has_answer(update):
                 self._is_settled = True
-                return [*map(event_bytes, chunks.rest(update)), event_bytes("[DONE]")]
+                return [*self._in_form(self._answer.complete(update)), *self._form.end(update)]
             case Job():
                 self._is_settled = True
                 raise _error_of(update)
-            case Event(name="tokens" | "thoughts" as name):
-                if not chunks.has_text:
+            case Event(name="tokens" | "thoughts"):
+                if not self._answer.has_text:
                     self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
-                chunk = (chunks.tokens if name == "tokens" else chunks.thoughts)(**update.data)
-                return [] if chunk is None else [event_bytes(chunk)]
+                return self._in_form(self._answer.add(update))
             case IdleTick() if self._resources.hub.seconds_without_worker > WORKER_PATIENCE:
                 raise WorkerError("No worker has been running for a while. Start one with: captionq work")
         return []
+
+    def _in_form(self, pieces: list[Piece]) -> list[bytes]:
+        return [message for piece in pieces for message in self._form.piece(piece)]
 
 
 async def _until_text(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:

@@ -1,4 +1,4 @@
-"""Server-sent events: their format, and the response that sends them."""
+"""Streams: messages that are sent as they come, and server-sent events, the form that most of them have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.errors.body import detail_of
+from api.errors.forms import openai_error
 from api.errors.translation import translate_error
+from jobs.errors import CaptionqError
 
 #: Headers that keep proxies from holding events back.
 NO_BUFFERING = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -25,31 +27,29 @@ def event_bytes(data: object, *, event: str | None = None, id_: str | None = Non
     return format_sse_event(data_str=text, event=event, id=id_)
 
 
-class EventStream(StreamingResponse):
-    """A response of server-sent events.
+class MessageStream(StreamingResponse):
+    """A response of messages that are sent as they come.
 
-    An exception among the events becomes a last event, because the status has been sent by then.
+    An exception among the messages becomes a last message, because the status has been sent by then.
     """
-
-    media_type = "text/event-stream"
 
     def __init__(
         self,
-        events: AsyncIterator[bytes],
-        status_code: int = 200,
+        messages: AsyncIterator[bytes],
         *,
+        media_type: str,
+        failure: Callable[[CaptionqError], bytes],
         at_end: Callable[[], Awaitable[None]] | None = None,
-        error_name: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         """Prepare the response.
 
         Args:
-            at_end: awaited however the stream ends, also if the client leaves before the first event.
-            error_name: the name of the event that reports an error; None: an event without a name.
+            failure: makes the message that reports an error.
+            at_end: awaited however the stream ends, also if the client leaves before the first message.
         """
         super().__init__(
-            _with_error_event(events, error_name), status_code, headers={**NO_BUFFERING, **(headers or {})}
+            _with_failure(messages, failure), media_type=media_type, headers={**NO_BUFFERING, **(headers or {})}
         )
         self._at_end = at_end
 
@@ -62,9 +62,30 @@ class EventStream(StreamingResponse):
                     await self._at_end()
 
 
-async def _with_error_event(events: AsyncIterator[bytes], error_name: str | None) -> AsyncIterator[bytes]:
+class EventStream(MessageStream):
+    """A response of server-sent events."""
+
+    def __init__(
+        self,
+        events: AsyncIterator[bytes],
+        *,
+        at_end: Callable[[], Awaitable[None]] | None = None,
+        error_name: str | None = None,
+    ) -> None:
+        """Prepare the response; `error_name`: the name of the event that reports an error; None: an event without a name."""
+        super().__init__(
+            events,
+            media_type="text/event-stream",
+            failure=lambda error: event_bytes(openai_error(detail_of(error)), event=error_name),
+            at_end=at_end,
+        )
+
+
+async def _with_failure(
+    messages: AsyncIterator[bytes], failure: Callable[[CaptionqError], bytes]
+) -> AsyncIterator[bytes]:
     try:
-        async for event in events:
-            yield event
+        async for message in messages:
+            yield message
     except Exception as error:
-        yield event_bytes({"error": detail_of(translate_error(error)).model_dump()}, event=error_name)
+        yield failure(translate_error(error))

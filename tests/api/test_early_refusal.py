@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import Message
 
 from api.middleware.early_refusal import refuse_early
@@ -26,5 +25,6 @@ def test_a_body_that_is_coming_is_read_before_it_is_refused() -> None:
     async def send(message: Message) -> None:
         happened.append(message["type"])
 
-    asyncio.run(refuse_early(AuthenticationError(), Headers({"content-length": "2"}), receive, send))
+    scope = {"type": "http", "path": "/v1/jobs", "headers": [(b"content-length", b"2")]}
+    asyncio.run(refuse_early(AuthenticationError(), scope, receive, send))
     assert happened == ["piece", "piece", "http.response.start", "http.response.body"]

@@ -1,0 +1,73 @@
+"""The one way from a chat request to its answer, which all dialects share: a job of the interactive lane, answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from api.intake.jobs import make_job
+from api.middleware.api_keys import Caller
+from api.runtime.resources import Resources
+from api.schemas.chat_request import ChatCompletionBody, CompletionBody
+from api.streaming.answer_form import AnswerForm
+from api.streaming.chat_answer import ChatAnswer
+from jobs.creation.create import Created, Creation, create
+from jobs.creation.idempotency import find_repeated
+from jobs.store.tables import OPEN, Job, Lane
+
+
+async def answer(
+    body: CompletionBody,
+    form: Callable[[Job], AnswerForm],
+    *,
+    stream: bool,
+    request: Request,
+    resources: Resources,
+    caller: Caller,
+    idempotency_key: str | None = None,
+) -> Response:
+    """Queue the request, and return its answer in the dialect's form: whole, or as a stream.
+
+    If the client closes the connection, the job is cancelled, unless it has an Idempotency-Key.
+
+    Args:
+        form: makes the form of the answer for the job.
+    """
+    created = await run_in_threadpool(_queue, body, resources, caller, idempotency_key)
+    job = created.made
+    assert isinstance(job, Job)
+    request.scope["captionq.job"] = job.id
+    outlives_client = created.repeated or idempotency_key is not None
+    reply = ChatAnswer(job, request, resources, form(job), outlives_client=outlives_client)
+    try:
+        return await (reply.stream() if stream else reply.whole())
+    except Exception:
+        # The job could not be followed, so the client will ask again: its first job must not run too.
+        await reply.abandon()
+        raise
+
+
+def chat_body(values: dict[str, object]) -> ChatCompletionBody:
+    """Return the chat request with these fields, which a dialect has translated. Raises RequestValidationError."""
+    try:
+        return ChatCompletionBody.model_validate(values)
+    except ValidationError as error:
+        errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        raise RequestValidationError(errors, body=values) from error
+
+
+def _queue(body: CompletionBody, resources: Resources, caller: Caller, idempotency_key: str | None) -> Created:
+    if idempotency_key is None:
+        # Before the images are stored.
+        resources.check_worker()
+    job = make_job(body, resources, lane=Lane.INTERACTIVE, route="chat", caller=caller, idempotency_key=idempotency_key)
+    if idempotency_key is not None:
+        earlier = find_repeated(resources.store, job)
+        if not isinstance(earlier, Job) or earlier.status in OPEN:
+            resources.check_worker()
+    return create(Creation([job]), store=resources.store, connection=resources.connection, settings=resources.settings)

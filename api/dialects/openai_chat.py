@@ -1,0 +1,66 @@
+"""Chat completions in OpenAI's form: the completion, or its chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.errors.body import detail_of
+from api.errors.forms import openai_error
+from api.schemas.chat_response import COMPLETION_PREFIX, completion_of, usage_of
+from api.streaming.growing_answer import Piece
+from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
+from jobs.errors import CaptionqError
+from jobs.models.model_info import public_name
+from jobs.store.tables import Job
+
+
+class OpenAIChat:
+    """OpenAI's `chat.completion`, and its `chat.completion.chunk` events."""
+
+    media_type = "text/event-stream"
+    heartbeat = HEARTBEAT_COMMENT
+
+    def __init__(self, job: Job, *, with_usage: bool = False) -> None:
+        """Prepare the form; `with_usage`: an event with the usage ends the stream."""
+        self._head = {
+            "id": COMPLETION_PREFIX + job.id,
+            "object": "chat.completion.chunk",
+            "created": int(job.created_at),
+            "model": public_name(job.model),
+        }
+        self._with_usage = with_usage
+
+    def body(self, job: Job) -> str:
+        """Return the completion."""
+        return completion_of(job).model_dump_json()
+
+    def begin(self) -> list[bytes]:
+        """Return the chunk with the role."""
+        return [self._chunk({"role": "assistant", "content": "", "refusal": None})]
+
+    def piece(self, piece: Piece) -> list[bytes]:
+        """Return the chunk with the new text or thoughts."""
+        name = "content" if piece.kind == "text" else "reasoning_content"
+        return [self._chunk({name: piece.text}, logprobs=piece.logprobs)]
+
+    def end(self, job: Job) -> list[bytes]:
+        """Return the chunk with the finish reason, the usage if it is asked for, and the mark of the end."""
+        events = [self._chunk({}, finish_reason=job.finish_reason)]
+        if self._with_usage:
+            events.append(event_bytes({**self._head, "choices": [], "usage": usage_of(job).model_dump()}))
+        return [*events, event_bytes("[DONE]")]
+
+    def failure(self, error: CaptionqError) -> bytes:
+        """Return the event of an error."""
+        return event_bytes(openai_error(detail_of(error)))
+
+    def _chunk(
+        self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: list[Any] | None = None
+    ) -> bytes:
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "finish_reason": finish_reason,
+            "logprobs": {"content": logprobs, "refusal": None} if logprobs else None,
+        }
+        return event_bytes({**self._head, "choices": [choice], **({"usage": None} if self._with_usage else {})})

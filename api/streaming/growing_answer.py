@@ -1,0 +1,72 @@
+"""The answer of a followed job as it grows: pieces of text that are new to the client, also when the job is attempted again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from api.schemas.chat_response import logprobs_of
+from jobs.queue.events import Event
+from jobs.queue.growing_text import GrowingText
+from jobs.store.tables import Job
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the answer that is new to the client."""
+
+    kind: Literal["text", "thoughts"]
+    text: str
+    #: OpenAI's entries for the tokens of a piece of text.
+    logprobs: list[Any] = field(default_factory=list)
+
+
+class GrowingAnswer:
+    """An answer, put together from events. Text that was sent is never taken back."""
+
+    def __init__(self) -> None:
+        self._thoughts = GrowingText()
+        self._text = GrowingText()
+        self._sent_logprobs = 0
+        self._logprobs: list[Any] = []
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self._text.sent or self._thoughts.sent)
+
+    def add(self, event: Event) -> list[Piece]:
+        """Return the piece that is new to the client, if any, by an event named `tokens` or `thoughts`.
+
+        The event's data: `text`, a piece of the attempt's text; `at`, the number of the attempt's characters before it;
+        `attempt`, from 1; `logprobs`.
+
+        Raises:
+            DivergedError: the attempt's text is not the text that was sent.
+        """
+        text, at, attempt = event.data["text"], event.data["at"], event.data["attempt"]
+        if event.name == "thoughts":
+            return self._new_thoughts() if self._thoughts.add(text, at, attempt) else []
+        if attempt > self._text.attempt:
+            self._logprobs = []
+        if not self._text.add(text, at, attempt):
+            return []
+        self._logprobs += event.data.get("logprobs") or []
+        return self._new_text()
+
+    def complete(self, job: Job) -> list[Piece]:
+        """Return the pieces that are left when the job has its answer. Raises DivergedError."""
+        self._thoughts.complete(job.reasoning or "")
+        self._text.complete(job.text or "")
+        self._logprobs = logprobs_of(job)
+        return [*self._new_thoughts(), *self._new_text()]
+
+    def _new_text(self) -> list[Piece]:
+        new, logprobs = self._text.take(), self._logprobs[self._sent_logprobs :]
+        if not new and not (logprobs and self._text.is_sent):
+            return []
+        self._sent_logprobs += len(logprobs)
+        return [Piece("text", new, logprobs)]
+
+    def _new_thoughts(self) -> list[Piece]:
+        new = self._thoughts.take()
+        return [Piece("thoughts", new)] if new else []
