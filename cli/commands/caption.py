@@ -94,7 +94,7 @@ def caption(
     from cli.named_paths import named_path
     from cli.path_list import read_path_list
     from cli.runs.processes.early_worker import start_early
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     if prompt_file is not None:
         if options.prompt is not None:

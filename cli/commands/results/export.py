@@ -65,7 +65,7 @@ def export(
     """
     from jobs.captions.outputs.late_outputs import write_late
     from jobs.captions.outputs.tables import row_of, table_format, write_table
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.safe_text import safe_text
     from jobs.store.store import Store
 

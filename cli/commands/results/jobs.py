@@ -228,7 +228,7 @@ def _jobs_of(store: Store, name: str) -> list[Job]:
 
 
 def _settings() -> Settings:
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     settings = read_settings()
     settings.make_folders()

@@ -32,7 +32,7 @@ def review(run: str, only_list: bool, output_format: str) -> None:
     """
     from cli.output.review_table import print_reviews, print_reviews_as_json
     from cli.runs.review import Review
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.store.store import Store
 
     if output_format == "json" and not only_list:

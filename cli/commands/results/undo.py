@@ -23,7 +23,7 @@ def undo(ctx: click.Context, run: str) -> None:
     from cli.exit_status import SOME_FAILED
     from cli.output.plurals import counted
     from jobs.captions.undo import undo_run
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.safe_text import safe_text
     from jobs.store.store import Store
     from jobs.store.written.written_files import WrittenFiles

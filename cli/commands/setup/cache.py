@@ -66,7 +66,7 @@ def clear() -> None:
 
 @contextmanager
 def _opened() -> Iterator[ResultCache]:
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.store.result_cache import ResultCache
     from jobs.store.store import Store
 

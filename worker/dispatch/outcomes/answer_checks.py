@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
 from jobs.response_format import VocabularyFormat, is_followed
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 
 

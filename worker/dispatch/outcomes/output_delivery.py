@@ -15,7 +15,8 @@ from jobs.captions.text_files import check_place, decode_text, fingerprint, is_b
 from jobs.captions.wording.composition import composed, joined
 from jobs.errors import OutputChangedError, OutputError
 from jobs.requests import path_of
-from jobs.store.store import FileChange, Result, Store
+from jobs.store.result import FileChange, Result
+from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
 
