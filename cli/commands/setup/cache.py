@@ -34,7 +34,7 @@ def cache() -> None:
 @cache.command()
 @format_option("json: one object.")
 def stats(output_format: str) -> None:
-    """Show what the cache holds, and how often it was used.
+    """Show the number of cached answers, and how often they were used.
 
     \b
     Example:

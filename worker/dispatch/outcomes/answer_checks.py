@@ -1,4 +1,4 @@
-"""Answers that are failures: JSON that is not what was asked for, and a file's text that would be empty but for thoughts."""
+"""Answers that are failures: JSON of another shape than was asked for, and a file's text that would be empty but for thoughts."""
 
 from __future__ import annotations
 
