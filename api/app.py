@@ -71,6 +71,12 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (chat, jobs, folders, files, models, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
+    _add_middleware(app, settings, request_metrics)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, request_metrics: RequestMetrics) -> None:
+    """Add the middleware, the innermost first."""
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(KeyCheck, settings=settings)
     if not settings.api_keys:
@@ -86,4 +92,3 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=_EXPOSED,
         )
     app.add_middleware(RequestLog, metrics=request_metrics)
-    return app

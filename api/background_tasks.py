@@ -13,8 +13,8 @@ from api.schemas.folder import folder_object
 from api.schemas.job import job_object
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks.delivery import Deliverer
 
 logger = logging.getLogger("captionq.api")

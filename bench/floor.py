@@ -98,7 +98,7 @@ class Stages:
         import mlx.core as mx
         from mlx_vlm.utils import prepare_inputs
 
-        from jobs.configuration.settings import read_settings
+        from jobs.configuration.read_settings import read_settings
         from worker.pixels.decode import decode
 
         settings = read_settings()

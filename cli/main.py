@@ -118,7 +118,7 @@ def _warn_of_unknown_settings() -> None:
     """Print a line for each variable that looks like a setting, and is none. Settings are imported only if there is one."""
     if not any(name.upper().startswith("CAPTIONQ_") for name in os.environ):
         return
-    from jobs.configuration.settings import unknown_settings
+    from jobs.configuration.read_settings import unknown_settings
 
     for sentence in unknown_settings():
         click.echo(f"Warning: {sentence}", err=True)

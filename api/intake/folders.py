@@ -31,7 +31,8 @@ from jobs.images.stored.zip_upload import UnpackedImage, too_many_files, unpack_
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.models.model_info import check_sees
-from jobs.store.tables import Batch, BatchKind, Job, Lane, Webhook
+from jobs.store.tables import Batch, BatchKind, Job, Lane
+from jobs.store.webhooks.webhook_table import Webhook
 
 #: First bytes of a zip, and of an empty one.
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")

@@ -16,7 +16,8 @@ from jobs.errors import InvalidRequestError
 from jobs.models.model_info import check_sees
 from jobs.models.prompt_length import check_characters, prompt_limit
 from jobs.net.address_rules import check_url
-from jobs.store.tables import Job, Lane, Webhook
+from jobs.store.tables import Job, Lane
+from jobs.store.webhooks.webhook_table import Webhook
 
 logger = logging.getLogger("captionq.api")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from jobs.store.tables import StoredFile
+from jobs.store.file_tables import StoredFile
 
 
 class FileObject(BaseModel):

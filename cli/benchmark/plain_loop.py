@@ -15,7 +15,8 @@ from typing import Any, TypedDict
 from PIL import Image
 
 from cli.benchmark.stack_sampler import max_rss, peak_memory
-from jobs.configuration.settings import Settings, read_settings
+from jobs.configuration.read_settings import read_settings
+from jobs.configuration.settings import Settings
 from worker.models.loader import LoadedModel, load
 from worker.models.text import detokenizer
 from worker.pixels.decode import decode

@@ -88,7 +88,7 @@ def ask(
       captionq ask ~/Pictures -q people="How many people?":int -o people.csv
       captionq ask ~/Pictures -q kind="What is it?":photo|drawing -o kinds.csv
     """
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     settings = read_settings()
     name = model or settings.model

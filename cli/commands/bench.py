@@ -52,7 +52,7 @@ def bench(
       CAPTIONQ_SLOTS=32 captionq bench --model demo --format json
     """
     from cli.benchmark.comparison import Comparison
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.options.prompts.presets import DEFAULT_PRESET, find_preset
 
     settings = read_settings()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from cli.file_values import TextFile
 from cli.model_options import SectionedCommand, SectionedOption, model_options, with_values
+from cli.named_paths import named_path
 from cli.options import format_option, json_schema_option, model_option, read_response_format
+from cli.path_list import read_path_list
 from jobs.options.caption_options import CaptionOptions
 
 #: Placeholders of the options' values in the help.
@@ -91,21 +94,62 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
       captionq caption ~/Pictures --output txt,xmp --table captions.csv
     """
-    from cli.named_paths import named_path
-    from cli.path_list import read_path_list
     from cli.runs.processes.early_worker import start_early
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     if prompt_file is not None:
-        if options.prompt is not None:
-            raise click.UsageError("Give either --prompt or --prompt-file, not both.")
-        options = with_values(options, prompt=prompt_file.strip())
+        options = _with_prompt(options, prompt_file)
+    _check_combination(options, sample=sample, yes=yes, dry_run=dry_run, watch=watch)
+    named, shown = _named(paths)
+    settings = read_settings()
+    # The imports below take as long as the worker's.
+    worker = None if dry_run else start_early(settings, named, options)
+    if worker is not None:
+        # A run that fails or finds nothing to do has no use for it.
+        ctx.call_on_close(worker.stop)
+    from cli.runs.caption_run import CaptionRun
+    from cli.runs.dry_run import DryRun
+    from cli.runs.run_table import RunTable
+    from cli.runs.sample import SampleOptions
+    from jobs.captions.outputs.embedding import find_exiftool
+    from jobs.creation.question import Question
+
+    if options.embed:
+        find_exiftool()
+    make_run = DryRun if dry_run else CaptionRun
+    run = make_run(
+        settings,
+        Question.of(options, model or settings.model, read_response_format(json_schema)),
+        options,
+        as_json=output_format == "json",
+        strict=strict,
+        one_image=len(named) == 1 and named[0].is_file(),
+        sample=SampleOptions(sample, assume_yes=yes),
+        worker=worker,
+        table=None if table is None else RunTable(table),
+    )
+    ctx.exit((run.watch if watch else run.caption)(named, description=shown))
+
+
+def _with_prompt(options: CaptionOptions, prompt: str) -> CaptionOptions:
+    """Set the prompt that was read from a file. Raises UsageError if there is another."""
+    if options.prompt is not None:
+        raise click.UsageError("Give either --prompt or --prompt-file, not both.")
+    return with_values(options, prompt=prompt.strip())
+
+
+def _check_combination(options: CaptionOptions, *, sample: int | None, yes: bool, dry_run: bool, watch: bool) -> None:
+    """Raise UsageError for options that contradict each other."""
     if dry_run and sample is not None:
         raise click.UsageError("--dry-run captions nothing, so it goes without --sample.")
     if yes and sample is None:
         raise click.UsageError("--yes goes with --sample.")
     if watch and (options.limit is not None or dry_run or sample is not None):
         raise click.UsageError("--watch goes on without an end: leave out --limit, --dry-run and --sample.")
+
+
+def _named(paths: Sequence[Path]) -> tuple[list[Path], str]:
+    """Read the list of paths on standard input, if `-` is one of the paths. Returns all paths, and a description of them."""
     named: list[Path] = []
     shown: list[str] = []
     for path in paths:
@@ -115,34 +159,4 @@ def caption(
         else:
             named.append(named_path(path))
             shown.append(str(named[-1]))
-    settings = read_settings()
-    # The imports below take as long as the worker's.
-    worker = None if dry_run else start_early(settings, named, options)
-    if worker is not None:
-        # A run that fails or finds nothing to do has no use for it.
-        ctx.call_on_close(worker.stop)
-    from cli.runs.caption_run import CaptionRun
-    from cli.runs.run_table import RunTable
-    from jobs.captions.outputs.embedding import find_exiftool
-    from jobs.creation.question import Question
-
-    if options.embed:
-        find_exiftool()
-    question = Question.of(options, model or settings.model, read_response_format(json_schema))
-    one_image = len(named) == 1 and named[0].is_file()
-    from cli.runs.dry_run import DryRun
-    from cli.runs.sample import SampleOptions
-
-    make_run = DryRun if dry_run else CaptionRun
-    run = make_run(
-        settings,
-        question,
-        options,
-        as_json=output_format == "json",
-        strict=strict,
-        one_image=one_image,
-        sample=SampleOptions(sample, assume_yes=yes),
-        worker=worker,
-        table=None if table is None else RunTable(table),
-    )
-    ctx.exit((run.watch if watch else run.caption)(named, description=", ".join(shown)))
+    return named, ", ".join(shown)

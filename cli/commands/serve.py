@@ -49,7 +49,7 @@ def serve(
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
     from cli.runs.processes.serve_process import run
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     settings = read_settings(**({"allowed_origins": origins} if origins else {}))
     if roots:

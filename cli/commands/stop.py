@@ -21,7 +21,7 @@ def stop(ctx: click.Context, *, force: bool) -> None:
       captionq stop
     """
     from cli.runs.processes.worker_stop import stop_worker
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from worker.lock import WorkerOwner, running_worker
 
     settings = read_settings()

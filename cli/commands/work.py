@@ -37,7 +37,7 @@ def work(
       captionq work
       captionq work --memory-budget 70% --pin Qwen/Qwen3-VL-8B-Instruct
     """
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.logging_setup import set_up_logging
     from worker.owner import end_with_owner
 

@@ -27,7 +27,7 @@ def print_plan(
     missing: int,
     report: Report,
 ) -> None:
-    """Print what would happen.
+    """Print the plan of a dry run.
 
     Args:
         wanted: images that need a text.

@@ -20,7 +20,7 @@ def inline_image(path: Path) -> str | None:
     if protocol is None:
         return None
     # Imported here: most terminals cannot show a picture.
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.errors import ImageError
     from worker.pixels.decode import decode
 

@@ -61,7 +61,7 @@ def _unread_lines(left_out: LeftOut) -> Iterator[str]:
 
 
 def nothing_line(paths: str, left_out: LeftOut) -> str:
-    """Say that the paths hold no images, what was looked for, and what else lies there."""
+    """Say that the paths hold no images, which files were looked for, and which others lie there."""
     notes = [f"looked for {' '.join(sorted(image_extensions()))}"]
     if others := left_out.others:
         extensions = [extension for extension, _ in others.most_common(SHOWN_EXTENSIONS) if extension]

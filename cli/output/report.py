@@ -134,7 +134,7 @@ class Report:
             )
 
     def found_nothing(self, paths: str) -> None:
-        """Say that the paths hold no images, and what else they hold."""
+        """Say that the paths hold no images, and which other files they hold."""
         for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
             self._say(line)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import click
 
 from jobs.configuration.config_file import config_path
-from jobs.configuration.settings import SECRET_FIELDS, is_in_environment, read_settings, settings_in_file, variable_of
+from jobs.configuration.read_settings import is_in_environment, read_settings, settings_in_file, variable_of
+from jobs.configuration.settings import SECRET_FIELDS
 from jobs.safe_text import safe_text
 
 _MASK = "********"

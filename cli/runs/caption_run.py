@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,14 @@ from redis.exceptions import RedisError
 
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
+from cli.runs.batch_progress import BatchProgress
 from cli.runs.followed_jobs import Followed
 from cli.runs.model_check import check_model
 from cli.runs.processes.services import Services, services
 from cli.runs.processes.worker_restarts import WorkerProcess
 from cli.runs.run_table import RunTable
 from cli.runs.sample import SampleOptions, parts
+from cli.runs.watched_folders import arriving_images
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
@@ -27,27 +28,13 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
-from jobs.images.walking.arrivals import Arrivals
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
-from jobs.images.walking.left_out import LeftOut
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
-from jobs.queue.events import read
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import OPEN, Batch, JobStatus
 from worker.lock import is_running
-
-#: Seconds between two reads of new results.
-POLL_EVERY = 0.1
-#: Seconds between two looks into watched folders.
-LOOK_EVERY = 2.0
-#: The worker's steps before the first result, by the name of their events.
-_STEPS = {
-    "loading": "Loading {}",
-    "checking": "Checking how requests to {} can be batched",
-    "loaded": "Captioning with {}",
-}
 
 
 class CaptionRun:
@@ -89,8 +76,6 @@ class CaptionRun:
         self._worker = worker
         self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
-        #: Position in the order of ends up to which the batch has been reported.
-        self._last = 0
 
     def caption(self, paths: Sequence[Path], *, description: str) -> int:
         """Caption the images of the paths, and print progress and summary. `description`: of the run, for people.
@@ -123,10 +108,9 @@ class CaptionRun:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
-                for arrived in self._arrivals(paths):
+                for arrived in arriving_images(paths, self._options, self._report.left_out):
                     wanted, skipped = self._plan(arrived, paths, store)
                     self._cancel_abandoned(skipped, store, runs)
-                    self._last = 0
                     if wanted and not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
                         return INTERRUPTED
                     self._report.note("Watching for new images. To stop, press Ctrl-C.")
@@ -135,21 +119,6 @@ class CaptionRun:
         finally:
             store.close()
         return self._status()
-
-    def _arrivals(self, paths: Sequence[Path]) -> Iterator[list[Path]]:
-        """Yield the images that are there, if any, then those that have come, for ever."""
-        arrivals, left_out, is_first = Arrivals(), self._report.left_out, True
-        while True:
-            begun = time.monotonic()
-            images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=left_out)
-            arrived = arrivals.ready(images, time.time())
-            # Looking takes a tenth of the time at most, on a slow server too.
-            pause = max(LOOK_EVERY, 10 * (time.monotonic() - begun))
-            if arrived or is_first:
-                yield arrived
-            # The summary is about the first look.
-            left_out, is_first = LeftOut(), False
-            time.sleep(pause)
 
     def _batch(self, description: str) -> Batch:
         return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
@@ -211,19 +180,20 @@ class CaptionRun:
         """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
         with runs.hold(batch):
+            progress = BatchProgress(batch, self._report, store, running)
             try:
                 jobs = partial(store.finished_after, batch.id, 0)
                 for number, part in enumerate(parts(wanted, self._sample, jobs, self._report)):
                     with self._report.following(len(part)):
                         running.ensure()
                         followed = self._submit(part, batch, store, runs, running, more=number > 0)
-                        self._follow(batch, followed, store, running)
+                        progress.follow(followed)
             except KeyboardInterrupt:
                 if running.own_worker:
                     # Jobs end until the worker has.
                     self._report.note("\nStopping …")
                     running.stop_worker()
-                self._report_ended(batch, store, running)
+                progress.report_ended()
                 self._report.interrupted(own_worker=running.own_worker)
                 return False
         return True
@@ -251,39 +221,3 @@ class CaptionRun:
             self._report.batch_id = batch.id
         self._report.found_others(submission)
         return Followed(submission.followed, batch, store, runs)
-
-    def _follow(self, batch: Batch, followed: Followed, store: Store, running: Services) -> None:
-        """Report each job once, in the order in which the jobs end, until no job of the batch and no followed job is open."""
-        while True:
-            # Counted first: a job that ends after the count is seen in the next round.
-            counts = store.counts(batch.id)
-            self._report_ended(batch, store, running)
-            self._ended(followed.ended(), running)
-            self._report.tick()
-            if not (followed or any(counts[status] for status in OPEN)):
-                return
-            if not self._last:
-                self._show_loading(batch, store, running)
-            followed.take_over()
-            running.ensure()
-            time.sleep(POLL_EVERY)
-
-    def _report_ended(self, batch: Batch, store: Store, running: Services) -> None:
-        """Report the jobs of the batch that have ended since the last call."""
-        while jobs := store.finished_after(batch.id, self._last):
-            self._last = jobs[-1].finished_order or self._last
-            self._ended(jobs, running)
-
-    def _ended(self, jobs: Sequence[Job], running: Services) -> None:
-        for job in jobs:
-            self._report.finished(job)
-        if jobs:
-            running.progressed()
-
-    def _show_loading(self, batch: Batch, store: Store, running: Services) -> None:
-        """Explain a bar that does not move: a large model takes a while to load."""
-        with suppress(RedisError):
-            for job in store.jobs(batch_id=batch.id, statuses=[JobStatus.RUNNING], limit=1):
-                for event in read(running.connection, job.id)[-1:]:
-                    if event.name in _STEPS:
-                        self._report.preparing(_STEPS[event.name].format(event.data["model"]))

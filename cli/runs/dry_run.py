@@ -1,4 +1,4 @@
-"""A dry run: what `captionq caption` would do to how many images. Nothing is written, queued or started."""
+"""A dry run: the plan of `captionq caption`, with numbers of images. Nothing is written, queued or started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DryRun(CaptionRun):
     LOOK_ONLY: ClassVar[bool] = True
 
     def caption(self, paths: Sequence[Path], *, description: str) -> int:
-        """Say what would happen to the images of the paths. Returns 1 if no image could be captioned or skipped."""
+        """Print the plan for the images of the paths. Returns 1 if no image could be captioned or skipped."""
         model = describe(self._question.model)
         check_sees(model)
         missing = download_size(model.name).missing if model.path is None else 0

@@ -11,8 +11,9 @@ from jobs.captions.text_files import fingerprint, read_output, shown, write_outp
 from jobs.captions.writable_folders import write_error
 from jobs.errors import ConflictError, OutputError
 from jobs.requests import path_of
+from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, WrittenFile
+from jobs.store.tables import OPEN
 from jobs.store.written.written_files import WrittenFiles
 
 #: The name in the temporary files of an undo.

@@ -19,8 +19,9 @@ from jobs.creation.idempotency import find_repeated
 from jobs.queue import lanes
 from jobs.store.connection import writing
 from jobs.store.store import Store
-from jobs.store.tables import Batch, Job, Lane, Webhook
+from jobs.store.tables import Batch, Job, Lane
 from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import insert_jobs
 
 #: Jobs that are written in one transaction: the worker gets its turn between two.

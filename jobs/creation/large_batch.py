@@ -17,7 +17,8 @@ from jobs.creation.create import Created, queue_jobs
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.errors import ConflictError
 from jobs.store.store import Store
-from jobs.store.tables import Batch, Job, Webhook
+from jobs.store.tables import Batch, Job
+from jobs.store.webhooks.webhook_table import Webhook
 
 logger = logging.getLogger("captionq.creation")
 

@@ -33,7 +33,7 @@ from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
 from jobs.requests import Request, Sampling
 from jobs.response_format import AnswerFormat
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
 
 #: The codes of jobs whose answer is there, and whose file could not be written.

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from jobs.configuration.settings import Settings
+from jobs.images.scaled_size import fitted_size
 
 if TYPE_CHECKING:
     from PIL import Image
 
 #: Maximum scans of a progressive JPEG. Encoders write about ten; decoders go over the whole image for each, even an empty one.
 MAX_SCANS = 500
-#: Maximum of long side : short side, beyond which an image is put onto a canvas. Models' processors refuse longer ones.
-MAX_ASPECT = 100
 #: Pixels times scans that take a second or two.
 _QUICK_WORK = 500_000_000
 #: The share of the memory limit that an image may take when it is decoded beside others.
@@ -71,14 +70,6 @@ def cost_of(image: Image.Image, settings: Settings) -> Cost:
         # All coefficients are held until the last scan, in 16 bits.
         memory += int(pixels * 2 * _samples_per_pixel(image))
     return Cost(memory, pixels * scans, scans)
-
-
-def fitted_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
-    """Return the width and height of an image scaled down so that it has at most `max_pixels`, on its canvas if it is thin."""
-    width, height = size
-    area = max(width * height, max(size) ** 2 / MAX_ASPECT)
-    scale = min(1.0, (max_pixels / area) ** 0.5)
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _draft_scale(image: Image.Image, settings: Settings) -> int:

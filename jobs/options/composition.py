@@ -1,4 +1,4 @@
-"""Options for the text that an image gets: what happens to a text that is there, and how the answer becomes the file's text."""
+"""Options for the text that an image gets: the treatment of a text that is there, and how the answer becomes the file's text."""
 
 from __future__ import annotations
 

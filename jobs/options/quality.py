@@ -13,7 +13,7 @@ MAX_QUALITY_RETRIES = 5
 
 
 class QualityOptions(Part):
-    """Options that decide what happens to answers that are cut off, empty, loops or refusals."""
+    """Options for the treatment of answers that are cut off, empty, loops or refusals."""
 
     SECTION: ClassVar[str] = "Quality"
 

@@ -10,10 +10,11 @@ from sqlmodel import SQLModel
 from jobs.store.connection import writing
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN
+from jobs.store.webhooks.webhook_table import WEBHOOK
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-_webhook: Table = SQLModel.metadata.tables["webhook"]
+_webhook: Table = WEBHOOK
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Table, func, select, update
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading, writing
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
 from sqlmodel import SQLModel
@@ -21,54 +20,16 @@ from jobs.requests import Request
 from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
+from jobs.store.result import FileChange, Result
 from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
-from jobs.store.tables import OPEN, Batch, Job, JobStatus, Webhook
+from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """Result of a generation: the text, its usage in tokens and its timings in seconds."""
-
-    text: str
-    #: `stop` or `length`.
-    finish_reason: str
-    prompt_tokens: int
-    #: Part of `prompt_tokens`.
-    image_tokens: int
-    completion_tokens: int
-    preprocess_seconds: float
-    prefill_seconds: float
-    decode_seconds: float
-    #: A flaw of the text (`empty`, `repetition`, `cut_off`, `refusal`), else of its image (`truncated_image`); None: none.
-    quality: str | None = None
-    #: The thoughts that came before the text; None: there were none.
-    reasoning: str | None = None
-    #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
-    logprobs: list[dict[str, Any]] | None = None
-    #: The key of the question in the result cache (`worker/pipeline/answer_cache.py`); None: it is not cached.
-    cache_key: str | None = None
-    #: Whether the answer is that of an earlier job, with that job's usage.
-    cached: bool = False
-
-
-@dataclass(frozen=True)
-class FileChange:
-    """The change of a text file that a job is about to make."""
-
-    #: SHA-256 of the file's content now; None: there is no file.
-    output_before: str | None
-    #: SHA-256 of its new content.
-    output_after: str | None
-    #: The new text, if it is not the answer.
-    output_text: str | None
-    #: The content before the job's first attempt.
-    previous_text: bytes | None
 
 
 class Store(JobQueries):

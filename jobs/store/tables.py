@@ -1,4 +1,4 @@
-"""Tables of the system of record."""
+"""Tables of jobs and batches. Those beside them: `file_tables.py`, `webhooks/webhook_table.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text
 from sqlmodel import Field, SQLModel
 
 from jobs.options.delivery import DeliveryOptions
@@ -196,70 +196,3 @@ class Job(SQLModel, table=True):
     def parsed_request(self) -> Request:
         """Return the request."""
         return Request.model_validate_json(self.request)
-
-
-class WrittenFile(SQLModel, table=True):
-    """Change of a file by a job, recorded before the file is touched: enough to take the change back."""
-
-    __tablename__ = "written_file"
-    __table_args__ = (
-        Index("written_file_job", "job_id"),
-        Index("written_file_path", "path", postgresql_using="hash"),
-    )
-
-    id: str = Field(default_factory=lambda: new_id("write"), primary_key=True)
-    job_id: str = Field(sa_column=Column(String, ForeignKey("job.id", ondelete="CASCADE"), nullable=False))
-    #: `txt`, `json`, `xmp`, or `embed` for the image file itself.
-    kind: str
-    #: The file's address (`file:///…`).
-    path: str = Field(sa_column=Column(Text, nullable=False))
-    #: The content before the change; None: there was no file, or the content is in `backup`.
-    before: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    #: SHA-256 of the content before, in hex digits; None: there was no file.
-    before_sha256: str | None = None
-    #: The address of the file that holds the content before.
-    backup: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    after_sha256: str
-    written_at: float = Field(default_factory=time.time)
-    #: When the change was taken back, or found to be overwritten by others.
-    undone_at: float | None = None
-
-
-class StoredFile(SQLModel, table=True):
-    """Upload: a name for bytes that are stored as a blob."""
-
-    __tablename__ = "stored_file"
-
-    id: str = Field(default_factory=lambda: new_id("file"), primary_key=True)
-    #: Hash of the bytes, as 64 hex digits.
-    sha256: str = Field(index=True)
-    bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
-    filename: str = Field(sa_column=Column(Text, nullable=False))
-    #: OpenAI's purpose: `vision`.
-    purpose: str
-    #: The client's scoped `Idempotency-Key`, by which a repeated upload is recognized.
-    idempotency_key: str | None = Field(default=None, unique=True)
-    created_at: float = Field(default_factory=time.time)
-
-
-class Webhook(SQLModel, table=True):
-    """Webhook: a message to be sent to a receiver when a job, or all of a batch, has ended."""
-
-    __tablename__ = "webhook"
-    __table_args__ = (Index("webhook_next_attempt", "next_attempt_at"),)
-
-    #: The same at every attempt: the receiver recognizes a repeated message by its id.
-    id: str = Field(default_factory=lambda: new_id("msg"), primary_key=True)
-    url: str = Field(sa_column=Column(Text, nullable=False))
-    job_id: str | None = Field(
-        default=None, sa_column=Column(String, ForeignKey("job.id", ondelete="CASCADE"), nullable=True)
-    )
-    batch_id: str | None = Field(
-        default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
-    )
-    attempts: int = 0
-    #: Seconds since the epoch; None: the message was delivered or given up.
-    next_attempt_at: float | None = Field(default_factory=time.time)
-    delivered_at: float | None = None
-    last_error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    created_at: float = Field(default_factory=time.time)

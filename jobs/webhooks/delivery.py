@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, WebhookError
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks.message import deliver
 
 #: Maximum number of receivers that are served at the same time.

@@ -13,7 +13,7 @@ from jobs.errors import AddressForbiddenError, InvalidRequestError, SettingsErro
 from jobs.net.address_rules import check_url
 from jobs.net.deadline import Deadline
 from jobs.net.http_client import EXCHANGE_ERRORS, exchange, host_of, reason_of
-from jobs.store.tables import Webhook
+from jobs.store.webhooks.webhook_table import Webhook
 
 #: Seconds that a receiver has to answer. The standard proposes 15 to 30.
 ANSWER_SECONDS = 15.0

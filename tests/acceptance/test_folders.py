@@ -248,7 +248,7 @@ def test_questions_make_a_table(served: Served) -> None:
     ],
 )
 def test_questions_that_cannot_make_a_table_are_refused(served: Served, more: dict[str, Any], reason: str) -> None:
-    """The error says what does not go together."""
+    """The error names the fields that do not go together."""
     body = {"path": str(root(served)), "questions": [{"name": "n", "question": "How many?"}], **more}
     refused = served.client.post("/v1/folders", json=body)
     assert refused.status_code in (400, 422)

@@ -132,7 +132,7 @@ def test_a_bad_setting_is_named(run: CliRunner, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_line_on_the_help_page_is_the_command_s_own(name: str) -> None:
-    """The page is written without importing the commands, and says what their own pages say first."""
+    """The page is written without importing the commands, and has the first lines of their own pages."""
     command = captionq.get_command(click.Context(captionq), name)
     assert command is not None
     assert command.get_short_help_str(80) == COMMANDS[name][1]

@@ -1,4 +1,4 @@
-"""Paths as they are typed, up to the walk: what does not exist is named, and nothing is captioned without pictures."""
+"""Paths as they are typed, up to the walk: a path that does not exist is named, and nothing is captioned without pictures."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_a_list_has_a_path_a_line_or_paths_that_end_with_nul(tmp_path: Path, mon
 
 
 def test_a_list_may_have_addresses_as_json_output_has(tmp_path: Path) -> None:
-    """The address of a name that is not UTF-8 is what `--format json` prints."""
+    """`--format json` prints the address of a name that is not UTF-8."""
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     path.touch()
     assert read_path_list(path.as_uri().encode() + b"\n") == [path]

@@ -10,7 +10,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.requests import Request
-from jobs.response_format import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, ResponseFormat, grammar
+from jobs.response_format import ResponseFormat, grammar
+from jobs.schema_grammar import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 
 PARSER: TypeAdapter[ResponseFormat] = TypeAdapter(ResponseFormat)
 

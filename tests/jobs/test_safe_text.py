@@ -32,7 +32,7 @@ def test_lines_stay_lines_if_wanted() -> None:
 
 
 def test_json_holds_the_same_value_without_unshown_characters() -> None:
-    """A parser reads exactly what was written, halves of characters too."""
+    """A parser reads exactly the text that was written, halves of characters too."""
     value = {"im\x9bage": ["\u202e\x1b\x7f", "é", "\udce9"]}
     line = safe_json(value)
     assert UNSHOWN.search(line) is None

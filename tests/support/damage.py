@@ -1,4 +1,4 @@
-"""Pictures with something wrong in what surrounds their pixels, or with missing bytes."""
+"""Pictures with faults around their pixels, or with missing bytes."""
 
 from __future__ import annotations
 

@@ -122,9 +122,9 @@ def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> subproc
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
+def until(happened: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
     """Wait until the condition is true; `what` names it in the failure."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(0.05)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.requests import Request, Sampling
-from jobs.store.store import Result, Store
+from jobs.store.result import Result
+from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 
 RESULT = Result(

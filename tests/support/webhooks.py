@@ -6,8 +6,8 @@ from sqlmodel import select
 
 from jobs.store.connection import reading
 from jobs.store.store import Store
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_table import Webhook
 from tests.support.rows import RESULT, make_job
 
 #: The example of Standard Webhooks' own tests.

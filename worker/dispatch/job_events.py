@@ -11,7 +11,7 @@ from redis import Redis
 
 from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 from worker.dispatch.job_rate import JobRate
 from worker.dispatch.metrics import Metrics

@@ -30,17 +30,15 @@ from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
 from jobs.store.connection import is_away
 from jobs.store.store import Store
-from jobs.store.tables import Job, Lane
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
+from worker.dispatch.job_starts import JobStarts
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
-from worker.dispatch.outcomes.output_delivery import kept_result
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
 from worker.dispatch.sleep_guard import SleepGuard
 from worker.engine.sequences import Outcome
-from worker.models.failures import as_captionq_error
 from worker.pipeline.pipeline import Pipeline
 
 logger = logging.getLogger("captionq.worker")
@@ -73,6 +71,7 @@ class MetalWorker(QueueWorker):
         self._leases = Leases(self, settings.lease)
         self._admission = JobAdmission(connection, store, pipeline, self._leases, name)
         self._events = JobEvents(name, connection, pipeline, settings.lease)
+        self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts)
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self._stops: deque[str] = deque()
@@ -153,38 +152,8 @@ class MetalWorker(QueueWorker):
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
         for lease in self._leases.keep(leases):
-            self._begin_one(lease.claimed)
-
-    def _begin_one(self, job: Job) -> None:
-        self._events.began(job)
-        if (kept := kept_result(job)) is not None:
-            self._conclude(Outcome(job.id, result=kept))
-            return
-        try:
-            request = job.parsed_request()
-            if self._pipeline.model != request.model:
-                self._load(job.id, request.model)
-            roots = job.parsed_roots()
-            urgent = job.lane == Lane.INTERACTIVE
-            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots)
-        except Exception as error:
-            self._conclude(Outcome(job.id, error=as_captionq_error(error)))
-
-    def _load(self, job_id: str, model: str) -> None:
-        """Load the model, and publish the progress as events of the job that waits for it."""
-        logger.info("Loading %s.", model)
-        begun = time.monotonic()
-        self._events.publish(job_id, "loading", model=model)
-
-        def on_progress(done: int, total: int) -> None:
-            self._events.publish(job_id, "loading", model=model, bytes=done, total_bytes=total)
-
-        def on_check() -> None:
-            self._events.publish(job_id, "checking", model=model)
-
-        with self._leases.beating():
-            self._pipeline.load(model, on_progress, on_check)
-        self._events.publish(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
+            if (outcome := self._starts.start(lease.claimed)) is not None:
+                self._conclude(outcome)
 
     def _drop_cancelled(self) -> None:
         while self._stops:

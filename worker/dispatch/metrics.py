@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from jobs.store.store import Result
+from jobs.store.result import Result
 
 #: Seconds.
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.engine.answer_quality import judge
 from worker.engine.sequences import LiveSequence, Outcome, TextDelta
 from worker.engine.token_usage import token_usage

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from jobs.errors import CaptionqError
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.models.inputs import Prepared
 from worker.models.text.detokenizer import TextStream
 from worker.sampling.tokens import Token

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jobs.requests import Request
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.models.inputs import Prepared
 
 #: A function that finds the answer for a key; None: there is none.

@@ -15,7 +15,7 @@ from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.engine.engine import GROUP, Engine
 from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from jobs.images.decode_cost import MAX_ASPECT
+from jobs.images.scaled_size import MAX_ASPECT
 
 _WHITE = (255, 255, 255)
 

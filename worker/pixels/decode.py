@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
 from jobs.configuration.settings import Settings
-from jobs.images.decode_cost import fitted_size
 from jobs.images.formats.containers import Container
 from jobs.images.opening import name_of, open_image
+from jobs.images.scaled_size import fitted_size
 from worker.pixels.canvas import on_canvas
 from worker.pixels.colour.colour_profile import Colours, colours_of
 from worker.pixels.colour.item_properties import avif_properties, crop_of

@@ -1,1 +1,1 @@
-"""Commands for what runs have made: jobs, review, export, undo."""
+"""Commands for the results of runs: jobs, review, export, undo."""

@@ -9,6 +9,7 @@ import click
 
 from cli.exit_status import ALL_CAPTIONED, SOME_FAILED
 from cli.model_options import CommaChoice
+from cli.open_store import open_store
 from cli.output.plurals import counted
 
 if TYPE_CHECKING:
@@ -65,15 +66,12 @@ def export(
     """
     from jobs.captions.outputs.late_outputs import write_late
     from jobs.captions.outputs.tables import row_of, table_format, write_table
-    from jobs.configuration.settings import read_settings
     from jobs.safe_text import safe_text
-    from jobs.store.store import Store
 
     if table is None and kinds is None:
         raise click.UsageError("Say what to write: --table FILE or --output txt,json,xmp.")
     chosen = None if table is None else table_format(table, form)
-    store = Store(read_settings())
-    try:
+    with open_store() as store:
         if table is not None and chosen is not None:
             number = write_table(table, (row_of(job) for job in _jobs_of(run, store)), chosen)
             click.echo(safe_text(f"{table}: {counted(number, 'row')}"))
@@ -83,8 +81,6 @@ def export(
             for path, reason in written.left.items():
                 click.echo(safe_text(f"  {path}: {reason}"))
             ctx.exit(SOME_FAILED if written.left else ALL_CAPTIONED)
-    finally:
-        store.close()
 
 
 def _jobs_of(run: str, store: Store) -> Iterator[Job]:

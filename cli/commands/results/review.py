@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.open_store import open_store
 from cli.options import format_option
 
 if TYPE_CHECKING:
@@ -32,14 +33,11 @@ def review(run: str, only_list: bool, output_format: str) -> None:
     """
     from cli.output.review_table import print_reviews, print_reviews_as_json
     from cli.runs.review import Review
-    from jobs.configuration.settings import read_settings
-    from jobs.store.store import Store
+    from jobs.configuration.read_settings import read_settings
 
     if output_format == "json" and not only_list:
         raise click.UsageError("--format json goes with --list.")
-    settings = read_settings()
-    store = Store(settings)
-    try:
+    with open_store() as store:
         jobs = _chosen(store, run)
         if only_list and output_format == "json":
             print_reviews_as_json(jobs)
@@ -48,9 +46,7 @@ def review(run: str, only_list: bool, output_format: str) -> None:
         elif only_list:
             print_reviews(jobs)
         else:
-            Review(settings, store).walk(jobs)
-    finally:
-        store.close()
+            Review(read_settings(), store).walk(jobs)
 
 
 def _chosen(store: Store, run: str) -> list[Job]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cli.open_store import open_store
+
 
 @click.command()
 @click.argument("run", metavar="RUN|last")
@@ -23,20 +25,15 @@ def undo(ctx: click.Context, run: str) -> None:
     from cli.exit_status import SOME_FAILED
     from cli.output.plurals import counted
     from jobs.captions.undo import undo_run
-    from jobs.configuration.settings import read_settings
     from jobs.safe_text import safe_text
-    from jobs.store.store import Store
     from jobs.store.written.written_files import WrittenFiles
 
-    store = Store(read_settings())
-    try:
+    with open_store() as store:
         chosen = WrittenFiles(store.engine).newest_run() if run == "last" else run
         if chosen is None:
             click.echo("Nothing to undo: no run has changed files.")
             return
         undone = undo_run(chosen, store)
-    finally:
-        store.close()
     kept = undone.left | undone.failed
     if not (undone.removed or undone.restored or kept):
         click.echo(safe_text(f"Nothing to undo: {chosen} has changed no files, or was undone."))

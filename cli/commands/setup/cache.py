@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.open_store import open_store
 from cli.options import format_option
 from cli.output.plurals import counted
 
@@ -33,7 +34,7 @@ def cache() -> None:
 @cache.command()
 @format_option("json: one object.")
 def stats(output_format: str) -> None:
-    """Show what the cache holds, and how often it was used.
+    """Show the number of cached answers, and how often they were used.
 
     \b
     Example:
@@ -66,12 +67,7 @@ def clear() -> None:
 
 @contextmanager
 def _opened() -> Iterator[ResultCache]:
-    from jobs.configuration.settings import read_settings
     from jobs.store.result_cache import ResultCache
-    from jobs.store.store import Store
 
-    store = Store(read_settings())
-    try:
+    with open_store() as store:
         yield ResultCache(store.engine)
-    finally:
-        store.close()

@@ -81,7 +81,7 @@ def edit(ctx: click.Context) -> None:
     Example:
       captionq config edit
     """
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.options.prompts.presets import own_presets
 
     file = _path()

@@ -34,7 +34,7 @@ def doctor(ctx: click.Context) -> None:
     Example:
       captionq doctor
     """
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     settings = read_settings()
     healthy = _report({"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}, settings)
@@ -79,7 +79,7 @@ def _python(_: Settings) -> str:
 
 
 def _settings(settings: Settings) -> str:
-    from jobs.configuration.settings import unknown_settings, variable_of
+    from jobs.configuration.read_settings import unknown_settings, variable_of
     from jobs.errors import SettingsError
 
     if unknown := unknown_settings():

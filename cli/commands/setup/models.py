@@ -47,7 +47,7 @@ def pull(model: str | None) -> None:
       captionq models pull mlx-community/gemma-3-4b-it-4bit
     """
     from cli.runs.model_pull import pull as pull_model
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
 
     pull_model(model or read_settings().model)
 
@@ -55,7 +55,7 @@ def pull(model: str | None) -> None:
 def _list(*, as_json: bool) -> None:
     from rich.filesize import decimal
 
-    from jobs.configuration.settings import read_settings
+    from jobs.configuration.read_settings import read_settings
     from jobs.models.batching_verdicts import key_of, read_verdicts
     from jobs.models.model_info import list_models, weights_size
 

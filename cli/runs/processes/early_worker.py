@@ -22,7 +22,7 @@ def start_early(settings: Settings, paths: Sequence[Path], options: CaptionOptio
 
     The worker waits for the broker, which the run starts once it has found its images. Raises DataFolderError.
     """
-    # A configured broker runs already, and the worker would begin before the run has cancelled what dead runs left.
+    # A configured broker runs already, and the worker would begin before the run has cancelled the jobs that dead runs left.
     if settings.redis_url or is_running(settings) or not _has_work(paths, options):
         return None
     worker = WorkerProcess(settings, [])

@@ -20,8 +20,9 @@ from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
 from jobs.errors import MissingToolError, OutputChangedError, OutputError, OutputOccupiedError, first_line
 from jobs.requests import path_of
+from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
-from jobs.store.tables import Job, WrittenFile
+from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
 
 #: Seconds that exiftool may take for a file.

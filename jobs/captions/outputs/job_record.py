@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.models.model_info import revision_of
 from jobs.requests import path_of
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 
 

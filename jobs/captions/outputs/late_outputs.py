@@ -13,7 +13,8 @@ from jobs.errors import ForbiddenError, OutputChangedError, OutputError
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.outputs import FileKind
 from jobs.requests import path_of
-from jobs.store.store import Result, Store
+from jobs.store.result import Result
+from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus
 from jobs.store.written.written_files import WrittenFiles
 

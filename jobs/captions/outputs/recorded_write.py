@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.captions.text_files import fingerprint, write_output
-from jobs.store.tables import WrittenFile
+from jobs.store.file_tables import WrittenFile
 from jobs.store.written.written_files import WrittenFiles
 
 

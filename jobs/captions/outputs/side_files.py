@@ -15,7 +15,8 @@ from jobs.captions.text_files import check_place, fingerprint, read_output, show
 from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import path_of
-from jobs.store.store import Result, Store
+from jobs.store.result import Result
+from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
 

@@ -1,4 +1,4 @@
-"""A PNG without the chunks that cannot be read: what surrounds the pixels never decides whether they can be read."""
+"""A PNG without the chunks that cannot be read: the chunks around the pixels never decide whether they can be read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Chunks:
                 return
             if kind == b"IHDR":
                 self._colour = next(iter(self._read(content + _COLOUR_AT, 1)), None)
-            # A type that is no word is what follows a damaged chunk: the decoder says so.
+            # A type that is no word follows a damaged chunk: the decoder says so.
             if kind in _PIXELS or not kind.isalpha() or self._changes_looks(kind, content, length):
                 yield position, end
             if kind == b"IEND":

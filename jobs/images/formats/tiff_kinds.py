@@ -86,7 +86,7 @@ def has_8bit_colormap(page: TiffPage) -> bool:
 
 
 def unsupported(page: TiffPage) -> str | None:
-    """Name what no decoder reads in the page; return None if there is no such thing."""
+    """Name the part of the page that no decoder reads; return None if there is no such thing."""
     bits, form, photometric = page.bitspersample, int(page.sampleformat), page.photometric
     if page.compression not in _COMPRESSIONS:
         return f"compression {int(page.compression)}"

@@ -1,4 +1,4 @@
-"""The tags of a TIFF that say what its pixels are, for a file that no decoder takes."""
+"""The tags of a TIFF that describe its pixels, for a file that no decoder takes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unsupported_compression(tags: dict[int, tuple[int, ...]]) -> str | None:
 
 
 def kind_in_words(tags: dict[int, tuple[int, ...]]) -> str:
-    """Say in words what the pixels are, such as `64-bit float` or `12-bit grey`."""
+    """Describe the pixels in words, such as `64-bit float` or `12-bit grey`."""
     bits = max(tags.get(BITS, (1,)))
     samples = _SAMPLES.get(max(tags.get(SAMPLE_FORMAT, (1,))))
     photometric = tags.get(PHOTOMETRIC, (1,))[0]

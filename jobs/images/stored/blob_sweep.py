@@ -11,6 +11,7 @@ from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.images.stored.blobs import SCHEME, blobs_before, remove_blob, remove_unfinished
 from jobs.store.connection import reading
+from jobs.store.file_tables import STORED_FILE
 from jobs.store.tables import OPEN
 
 _DAY = 86_400.0
@@ -21,7 +22,7 @@ _ROWS_AT_A_TIME = 500
 _REFERENCE = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{64}})")
 
 _job: Table = SQLModel.metadata.tables["job"]
-_file: Table = SQLModel.metadata.tables["stored_file"]
+_file: Table = STORED_FILE
 
 
 def sweep_blobs(engine: Engine, settings: Settings, now: float) -> int:

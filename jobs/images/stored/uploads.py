@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 
 from jobs.errors import IdempotencyError, NotFoundError
 from jobs.images.stored.safe_names import clean_label
 from jobs.store.connection import reading, writing
-from jobs.store.tables import StoredFile
+from jobs.store.file_tables import STORED_FILE, StoredFile
 
-_file: Table = SQLModel.metadata.tables["stored_file"]
+_file: Table = STORED_FILE
 
 
 class Uploads:

@@ -1,1 +1,1 @@
-"""Options for what is asked: prompts, presets, templates, and the questions of tables."""
+"""Options for the question: prompts, presets, templates, and the questions of tables."""

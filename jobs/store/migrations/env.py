@@ -3,7 +3,10 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import jobs.store.tables  # noqa: F401  (the tables register themselves in the metadata)
+# The tables register themselves in the metadata.
+import jobs.store.file_tables
+import jobs.store.tables
+import jobs.store.webhooks.webhook_table  # noqa: F401
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)

@@ -12,15 +12,16 @@ from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.store.connection import reading, writing
 from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.tables import OPEN, Webhook
+from jobs.store.tables import OPEN
 from jobs.store.webhooks.webhook_retries import SCHEDULE
+from jobs.store.webhooks.webhook_table import WEBHOOK, Webhook
 
 #: Seconds that a claim holds: longer than an attempt, so that another process makes the same attempt only if this one dies.
 CLAIM_SECONDS = 60
 #: Maximum number of due rows read at once: large, so that the rows of one slow receiver do not hide the others.
 DUE_LIMIT = 10_000
 
-_webhook: Table = SQLModel.metadata.tables["webhook"]
+_webhook: Table = WEBHOOK
 _job: Table = SQLModel.metadata.tables["job"]
 
 

@@ -10,12 +10,13 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading, writing
+from jobs.store.file_tables import WRITTEN_FILE, WrittenFile
 from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.tables import JobStatus, WrittenFile
+from jobs.store.tables import JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
-_file: Table = SQLModel.metadata.tables["written_file"]
+_file: Table = WRITTEN_FILE
 #: Changes that are read at a time: each may hold a whole text.
 CHANGES_A_PAGE = 100
 

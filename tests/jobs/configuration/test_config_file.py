@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.configuration.config_file import config_path
-from jobs.configuration.settings import read_settings, unknown_settings
+from jobs.configuration.read_settings import read_settings, unknown_settings
 from jobs.errors import SettingsError
 from jobs.options.prompts.presets import own_presets
 

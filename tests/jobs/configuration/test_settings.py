@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from jobs.configuration.read_settings import read_settings, unknown_settings
 from jobs.configuration.setting_words import shape_of
-from jobs.configuration.settings import Settings, read_settings, unknown_settings
+from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError
 
 

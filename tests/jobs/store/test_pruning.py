@@ -11,8 +11,8 @@ from jobs.store import pruning
 from jobs.store.connection import writing
 from jobs.store.pruning import Pruned, prune
 from jobs.store.store import Store
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_table import Webhook
 from tests.support.postgres import both_databases
 from tests.support.rows import add_batch, make_job
 

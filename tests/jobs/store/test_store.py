@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from jobs.errors import BrokerError, ImageError, InvalidRequestError, NotFoundError
+from jobs.store.result import FileChange
 from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.store import FileChange, Store
+from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, Job, JobStatus
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job

@@ -15,9 +15,9 @@ import pytest
 from jobs.configuration.settings import Settings
 from jobs.store.connection import open_database, writing
 from jobs.store.store import Store
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_retries import SCHEDULE
 from jobs.store.webhooks.webhook_rows import WebhookStore
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks import message
 from jobs.webhooks.delivery import THREADS, Deliverer
 from tests.support.postgres import both_databases

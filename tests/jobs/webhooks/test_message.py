@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError, WebhookError, WebhookGoneError
-from jobs.store.tables import Webhook
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks import message
 from jobs.webhooks.message import check_webhook_secret, deliver, sign
 from tests.support.servers import reply, serving

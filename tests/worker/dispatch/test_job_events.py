@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,14 +35,6 @@ pytestmark = pytest.mark.usefixtures("known_models")
 def vision() -> LoadedModel:
     """The built-in vision model."""
     return load("demo")
-
-
-@pytest.fixture(autouse=True)
-def _own_signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_what_a_followed_row_says_is_its_text_piece_by_piece(vision: LoadedModel) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,15 +51,6 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("known_models")]
 
 #: Tokens of an answer that takes seconds.
 MANY = 1900
-
-
-@pytest.fixture(autouse=True)
-def _own_signals() -> Iterator[None]:
-    """Restore the signal handlers that rq replaces."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def queue_scenes(

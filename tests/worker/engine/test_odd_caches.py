@@ -16,7 +16,7 @@ from jobs.configuration.settings import Settings
 from jobs.models.batching_verdicts import Batching, key_of, read_verdicts
 from tests.support.families import save_model
 from tests.worker.engine.test_exactness import ids_of, mixed_rows, run
-from tests.worker.models.test_families import decoded_alone
+from tools.families.measuring import alone
 from worker.batching_check.check import verdict_on
 from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
@@ -54,7 +54,7 @@ def test_sequences_whose_caches_cannot_be_joined_run_by_themselves(kind: str, tm
     assert "cannot be joined" in verdict.explained
     assert read_verdicts(settings) == {key_of(tmp_path / "model"): verdict}
     rows = mixed_rows(2)
-    expected = {key: decoded_alone(loaded, *row) for key, row in rows.items()}
+    expected = {key: alone(loaded, row) for key, row in rows.items()}
     prepared = {key: backend.prepare(*row) for key, row in rows.items()}
     assert ids_of(run(Engine(backend, slots=1), prepared)) == expected
 

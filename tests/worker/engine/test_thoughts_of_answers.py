@@ -12,7 +12,7 @@ import pytest
 from jobs.models.model_info import built_in_models
 from jobs.requests import Message, Request, Sampling
 from jobs.response_format import JSONObjectFormat
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.engine.engine import Engine
 from worker.engine.sequences import TextDelta
 from worker.models.backends import TextBackend

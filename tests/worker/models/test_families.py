@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlx_vlm import stream_generate
-from PIL import Image
 
 from jobs.errors import ContextLengthError, InvalidRequestError
 from jobs.models.batching_verdicts import Batching
@@ -20,6 +18,7 @@ from tests.support.families import FAMILIES, save_model
 from tests.support.faults import Breaking
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE, AskedSequence, ids_of, mixed_rows, request, run
+from tools.families.measuring import alone
 from worker.batching_check.check import examine
 from worker.engine.engine import Engine
 from worker.engine.prefill.prefill_chunk_size import MOST_TOKENS
@@ -27,7 +26,6 @@ from worker.engine.sequences import Outcome
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.text.chat_template import ChatTemplate
 
 #: Families that take one image a request.
 ONE_IMAGE = ("llava_next", "fastvlm")
@@ -36,23 +34,11 @@ ONE_IMAGE = ("llava_next", "fastvlm")
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
 
 
-def decoded_alone(loaded: LoadedModel, request: Request, images: list[Image.Image]) -> list[int]:
-    """Decode with mlx-vlm's own loop over one prompt. Returns the ids."""
-    prompt = ChatTemplate(loaded.processor, loaded.config).prompt(request.messages)
-    count = request.sampling.max_tokens
-    stream = stream_generate(
-        loaded.model, loaded.processor, prompt, image=images or None, max_tokens=count, temperature=0.0
-    )
-    # The last item repeats the last token.
-    ids = [part.token for part in stream if part.finish_reason is None]
-    return [token for token in ids if token not in loaded.eos]
-
-
 @pytest.fixture(scope="module")
 def references(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
     """The ids that mlx-vlm gives each sequence by itself, by family and key."""
     return {
-        family: {key: decoded_alone(models[family], *sequence) for key, sequence in sequences_for(family).items()}
+        family: {key: alone(models[family], sequence) for key, sequence in sequences_for(family).items()}
         for family in FAMILIES
     }
 

@@ -1,10 +1,10 @@
-"""Answers that are failures: JSON that is not what was asked for, and a file's text that would be empty but for thoughts."""
+"""Answers that are failures: JSON of another shape than was asked for, and a file's text that would be empty but for thoughts."""
 
 from __future__ import annotations
 
 from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
 from jobs.response_format import VocabularyFormat, is_followed
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from jobs.captions.wording.word_limit import cut_to_words
 from jobs.requests import Request
 from jobs.response_format import VocabularyFormat
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.vocabulary import SEPARATOR, known_keywords
 
 

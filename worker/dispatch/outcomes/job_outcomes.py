@@ -6,7 +6,8 @@ import logging
 
 from jobs.errors import CaptionqError
 from jobs.requests import Request
-from jobs.store.store import Result, Store
+from jobs.store.result import Result
+from jobs.store.store import Store
 from jobs.store.tables import Job
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.answer_checks import check_answer

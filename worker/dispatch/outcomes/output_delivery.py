@@ -11,13 +11,15 @@ from pathlib import Path
 from jobs.captions.outputs.embedding import embed_caption
 from jobs.captions.outputs.recorded_write import write_recorded
 from jobs.captions.outputs.side_files import SideFiles
-from jobs.captions.text_files import check_place, decode_text, fingerprint, is_blank, read_output, shown, text_bytes
+from jobs.captions.text_files import check_place, decode_text, fingerprint, is_blank, read_output, text_bytes
 from jobs.captions.wording.composition import composed, joined
 from jobs.errors import OutputChangedError, OutputError
 from jobs.requests import path_of
-from jobs.store.store import FileChange, Result, Store
+from jobs.store.result import FileChange, Result
+from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
+from worker.dispatch.outcomes.output_changed import content_before, output_changed
 
 
 def kept_result(job: Job) -> Result | None:
@@ -80,7 +82,7 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str) -> b
         kept = FileChange(job.output_before, job.output_after, output_text, job.previous_text)
         return store.keep_answer(job.id, text, kept) and _embedded(job, added, store, writer)
     there, content = read_output(path), text_bytes(added)
-    previous = _previous(job, there, content, joins=options.joins)
+    previous = content_before(job, there, content, joins=options.joins)
     if options.joins and previous is not None and not is_blank(previous):
         content = text_bytes(joined(added, decode_text(previous, path), options))
     # The row comes first: from here on it knows the file as its own, as it is and as it will be, and keeps the text before.
@@ -89,31 +91,8 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str) -> b
         return False
     _embedded(job, added, store, writer)
     if not write_recorded(path, content, replaces=there, job_id=job.id, kind="txt", files=files, writer=writer):
-        raise _changed(job)
+        raise output_changed(job)
     return True
-
-
-def _previous(job: Job, there: bytes | None, new: bytes, *, joins: bool) -> bytes | None:
-    """Return the file's content before the job's first attempt; None: there was no file.
-
-    Args:
-        there: the content now.
-        new: the new text as a file.
-        joins: whether the new text is added to the content.
-
-    Raises OutputChangedError if the content is not known.
-    """
-    if there is None:
-        # A text that a person has removed is not brought back.
-        return None if joins else job.previous_text
-    if job.output_after is not None and fingerprint(there) in (job.output_before, job.output_after):
-        return job.previous_text
-    if fingerprint(there) == job.output_before:
-        return there
-    # Rows of older versions have no hash of the file.
-    if not joins and there in (new, None if job.text is None else text_bytes(job.text)):
-        return job.previous_text
-    raise _changed(job)
 
 
 def _embedded(job: Job, text: str, store: Store, writer: str) -> bool:
@@ -121,11 +100,3 @@ def _embedded(job: Job, text: str, store: Store, writer: str) -> bool:
     if job.parsed_delivery().embed:
         embed_caption(job, text, store, writer)
     return True
-
-
-def _changed(job: Job) -> OutputChangedError:
-    assert job.output is not None
-    return OutputChangedError(
-        f"{shown(path_of(job.output))} was written or changed after this image was queued; it was left as it is. "
-        f"The answer is kept: captionq jobs show {job.id}"
-    )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from jobs.captions.wording.asked_language import is_in_wrong_script
 from jobs.creation.changed_question import changed_question
 from jobs.requests import Request
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 
 

@@ -39,7 +39,7 @@ def metadata(path: Path) -> dict[str, object]:
 @needs_exiftool
 @pytest.mark.parametrize("name", ["-a%d.jpg", "gr\u00fcn\n.png", "a.webp", "a.tiff"])
 def test_a_caption_goes_into_the_file_and_out_again(store: Store, tmp_path: Path, name: str) -> None:
-    """Whatever the name, with line ends and umlauts; the backup is the old file, and undo brings the very bytes back."""
+    """The name may be any, with line ends and umlauts; the backup is the old file, and undo brings the very bytes back."""
     image, batch = save_picture(tmp_path / name), make_run(store)
     image.chmod(0o640)
     before, state, shown = contents(tmp_path), image.stat(), pixels(image)

@@ -109,7 +109,7 @@ def test_a_sidecar_that_is_no_xmp_is_refused_and_left(store: Store, tmp_path: Pa
     )
 )
 def test_no_two_images_share_a_file(names: set[str]) -> None:
-    """Whatever lies in the folder: the names follow those of the texts."""
+    """The names follow those of the texts."""
     texts = Sidecars()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.scandir", lambda _: _Folder(names))

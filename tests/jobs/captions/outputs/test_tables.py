@@ -58,7 +58,7 @@ def test_all_formats_hold_the_same_rows(store: Store, tmp_path: Path) -> None:
 
 
 def test_every_image_has_its_best_caption(store: Store, tmp_path: Path) -> None:
-    """The newest that succeeded, whatever came after it."""
+    """The newest job that succeeded, also if others failed after it."""
     image = save_picture(tmp_path / "a.jpg")
     captioned(store, image, make_run(store), "old")
     captioned(store, image, make_run(store), "new")

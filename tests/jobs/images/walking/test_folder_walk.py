@@ -154,7 +154,7 @@ def chosen(root: Path, left_out: LeftOut | None = None, **options: Any) -> list[
 
 
 def test_only_files_that_match_are_taken(tmp_path: Path) -> None:
-    """A pattern may name a folder; what is excluded stays out, and the rest is counted."""
+    """A pattern may name a folder; an excluded file stays out, and the rest is counted."""
     touch(tmp_path, "a.jpg", "b.heic", "2024/c.jpg", "2024/d.heic", "2024/old/e.HEIC")
     left_out = LeftOut()
     assert chosen(tmp_path, left_out, include=("*.heic",)) == ["b.heic", "2024/d.heic", "2024/old/e.HEIC"]
@@ -179,7 +179,7 @@ def test_only_files_that_were_changed_lately_are_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "d", "7", "7y", "-7d", "1e3d", "²d", "2026-13-01", "yesterday", "9999999d"])
 def test_a_time_that_is_none_is_refused(text: str) -> None:
-    """The error names it, and what can be written."""
+    """The error names the value, and the forms that can be written."""
     with pytest.raises(ValidationError, match="neither an age, such as 12h, 7d or 4w, nor a date such as 2026-11-01"):
         SelectionOptions(newer_than=text)
 

@@ -46,7 +46,7 @@ def test_a_question_is_read_as_it_is_meant(typed: str, question: str, kind: str)
     ],
 )
 def test_a_question_that_cannot_be_read_is_refused(typed: str, reason: str) -> None:
-    """The error says what is wrong with the question."""
+    """The error names the fault of the question."""
     with pytest.raises(ValueError, match=reason):
         TypedQuestion.parse(typed)
 

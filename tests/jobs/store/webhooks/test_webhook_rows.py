@@ -9,9 +9,9 @@ from jobs.configuration.settings import Settings
 from jobs.errors import WebhookError
 from jobs.store.connection import open_database, writing
 from jobs.store.store import Store
-from jobs.store.tables import Webhook
 from jobs.store.webhooks.webhook_retries import SCHEDULE
 from jobs.store.webhooks.webhook_rows import CLAIM_SECONDS, WebhookStore, add_webhooks
+from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks import message
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job

@@ -6,9 +6,10 @@ import time
 
 from jobs.errors import EngineError
 from jobs.store import pruning
+from jobs.store.file_tables import WrittenFile
 from jobs.store.queries.caption_runs import best_jobs, best_jobs_of, newest_caption_run
 from jobs.store.store import Store
-from jobs.store.tables import Job, WrittenFile
+from jobs.store.tables import Job
 from jobs.store.written.written_files import CHANGES_A_PAGE, WrittenFiles
 from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch

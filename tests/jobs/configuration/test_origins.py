@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.configuration.settings import read_settings
+from jobs.configuration.read_settings import read_settings
 from jobs.errors import SettingsError
 
 

@@ -46,7 +46,7 @@ def test_the_list_names_each_reason(run: CliRunner, flawed: Batch) -> None:
 
 
 def test_answers_are_kept_skipped_and_left(run: CliRunner, store: Store, flawed: Batch) -> None:
-    """A wrong key is asked for again; what was kept does not come again; the end of the input ends the review."""
+    """A wrong key is asked for again; an answer that was kept does not come again; the end of the input ends the review."""
     said = output(run.invoke(captionq, ["review"], input="x\nk\ns\n"))
     assert "'x' is none of the keys." in said
     assert "1 of 3  1.jpg  (/pictures/1.jpg)" in said

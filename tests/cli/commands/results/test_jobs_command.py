@@ -16,7 +16,8 @@ from jobs.errors import ImageError
 from jobs.requests import Message, Request, Sampling, TextPart, path_of
 from jobs.response_format import JSONSchemaFormat
 from jobs.safe_text import UNSHOWN
-from jobs.store.store import FileChange, Store
+from jobs.store.result import FileChange
+from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.support.command_output import output
 from tests.support.rows import RESULT, add_batch, make_job

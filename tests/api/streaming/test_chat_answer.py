@@ -24,7 +24,8 @@ from jobs.configuration.settings import Settings
 from jobs.errors import InvalidJSONAnswerError
 from jobs.queue.events import Event, publish
 from jobs.queue.worker_state import WorkerState, publish_state, withdraw_state
-from jobs.store.store import Result, Store
+from jobs.store.result import Result
+from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.processes import PATIENCE, until
 from tests.support.rows import RESULT

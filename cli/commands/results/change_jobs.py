@@ -1,0 +1,127 @@
+"""`captionq jobs cancel`, `retry` and `prune`: the commands that change jobs and batches."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.open_store import open_store
+from cli.options import age_in_seconds
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from jobs.store.store import Store
+    from jobs.store.tables import Job
+
+
+@click.command()
+@click.argument("jobs_or_batches", nargs=-1, required=True)
+def cancel(jobs_or_batches: tuple[str, ...]) -> None:
+    """Cancel jobs, or all open jobs of batches.
+
+    Running jobs are stopped. Jobs that have ended stay as they are.
+
+    \b
+    Example:
+      captionq jobs cancel batch_1a206df4dbf2953a72664
+    """
+    from cli.output.plurals import counted
+    from jobs.creation import cancel
+    from jobs.store.tables import OPEN
+
+    with open_store() as store:
+        chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
+        cancelled = cancel.cancel(chosen, store=store, connection=_broker())
+    if cancelled:
+        click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
+    else:
+        click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
+
+
+@click.command()
+@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.option("--force", is_flag=True, help="Also replace texts that you wrote or changed.")
+def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
+    """Queue failed and cancelled jobs again.
+
+    The new jobs form a new batch; the old jobs stay as they are. An answer whose file could not be written is kept: its file
+    is written, and nothing is generated. Texts that you wrote or changed since an image was queued
+    are kept, unless you move them away or give --force.
+
+    \b
+    Example:
+      captionq jobs retry batch_1a206df4dbf2953a72664
+    """
+    from cli.output.plurals import counted
+    from jobs.configuration.read_settings import read_settings
+    from jobs.creation.retry import resubmit
+    from jobs.creation.run_locks import RunLocks
+    from jobs.store.tables import UNANSWERED, Batch
+
+    with open_store() as store:
+        chosen = [job for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in UNANSWERED]
+        if not chosen:
+            click.echo(f"Nothing to retry: no job of {_names(jobs_or_batches)} failed or was cancelled.")
+            return
+        batch = Batch(description=" ".join(jobs_or_batches), model=chosen[0].model)
+        dead = RunLocks(read_settings()).dead(store.open_batches())
+        made = resubmit(batch, chosen, store=store, connection=_broker(), dead=dead, force=force)
+    click.echo(f"Queued {counted(made.queued + made.resumed, 'job')} as {batch.id}.")
+    if busy := made.followed + made.refused:
+        click.echo(f"{counted(len(busy), 'image')} left out: {busy[0].maker} is already captioning the first.")
+    click.echo("A running worker takes them. If none runs, start one: captionq work", err=True)
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    required=True,
+    callback=age_in_seconds,
+    help="Time since the job or the batch ended, such as 30d or 12h.",
+)
+def prune(older_than: int) -> None:
+    """Remove old jobs and batches from the database.
+
+    Only jobs that have ended are removed, and a batch only as a whole. Text files stay; captionq no longer knows them as
+    its own, so replacing them needs --force. The freed space is used for new jobs.
+
+    \b
+    Example:
+      captionq jobs prune --older-than 30d
+    """
+    from cli.output.plurals import counted
+    from jobs.store import pruning
+
+    with open_store() as store:
+        removed = pruning.prune(store.engine, time.time() - older_than)
+    click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
+
+
+def _names(names: tuple[str, ...]) -> str:
+    from jobs.safe_text import safe_text
+
+    return safe_text(", ".join(names))
+
+
+def _all_jobs(names: tuple[str, ...]) -> str:
+    if len(names) == 1 and not names[0].startswith("batch_"):
+        return f"{_names(names)} has"
+    return f"all jobs of {_names(names)} have"
+
+
+def _jobs_of(store: Store, name: str) -> list[Job]:
+    if name.startswith("batch_"):
+        return store.jobs(batch_id=store.batch(name).id)
+    return [store.job(name)]
+
+
+def _broker() -> Redis | None:
+    """Find the running broker, if any. Without a broker the rows are enough: the next worker reads them at its start."""
+    from jobs.configuration.read_settings import read_settings
+    from jobs.queue import broker
+
+    return broker.find(read_settings())

@@ -1,0 +1,73 @@
+"""The progress of a run's batch: each job is reported as it ends, until all have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from cli.output.report import Report
+from cli.runs.followed_jobs import Followed
+from cli.runs.processes.services import Services
+from jobs.queue.events import read
+from jobs.store.store import Store
+from jobs.store.tables import OPEN, Batch, Job, JobStatus
+
+#: Seconds between two reads of new results.
+POLL_EVERY = 0.1
+#: The worker's steps before the first result, by the name of their events.
+_STEPS = {
+    "loading": "Loading {}",
+    "checking": "Checking how requests to {} can be batched",
+    "loaded": "Captioning with {}",
+}
+
+
+class BatchProgress:
+    """The jobs of one batch, reported once each in the order in which they end."""
+
+    def __init__(self, batch: Batch, report: Report, store: Store, running: Services) -> None:
+        self._batch = batch
+        self._report = report
+        self._store = store
+        self._running = running
+        #: Position in the order of ends up to which the batch has been reported.
+        self._last = 0
+
+    def follow(self, followed: Followed) -> None:
+        """Report jobs until no job of the batch and no `followed` job is open."""
+        while True:
+            # Counted first: a job that ends after the count is seen in the next round.
+            counts = self._store.counts(self._batch.id)
+            self.report_ended()
+            self._ended(followed.ended())
+            self._report.tick()
+            if not (followed or any(counts[status] for status in OPEN)):
+                return
+            if not self._last:
+                self._show_loading()
+            followed.take_over()
+            self._running.ensure()
+            time.sleep(POLL_EVERY)
+
+    def report_ended(self) -> None:
+        """Report the jobs of the batch that have ended since the last call."""
+        while jobs := self._store.finished_after(self._batch.id, self._last):
+            self._last = jobs[-1].finished_order or self._last
+            self._ended(jobs)
+
+    def _ended(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._report.finished(job)
+        if jobs:
+            self._running.progressed()
+
+    def _show_loading(self) -> None:
+        """Explain a bar that does not move: a large model takes a while to load."""
+        with suppress(RedisError):
+            for job in self._store.jobs(batch_id=self._batch.id, statuses=[JobStatus.RUNNING], limit=1):
+                for event in read(self._running.connection, job.id)[-1:]:
+                    if event.name in _STEPS:
+                        self._report.preparing(_STEPS[event.name].format(event.data["model"]))

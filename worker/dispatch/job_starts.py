@@ -1,0 +1,58 @@
+"""The start of a claimed job: its model is loaded if another is in place, and its request goes into the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from jobs.store.tables import Job, Lane
+from worker.dispatch.job_events import JobEvents
+from worker.dispatch.outcomes.output_delivery import kept_result
+from worker.dispatch.rq_leases import Leases
+from worker.engine.sequences import Outcome
+from worker.models.failures import as_captionq_error
+from worker.pipeline.pipeline import Pipeline
+
+logger = logging.getLogger("captionq.worker")
+
+
+class JobStarts:
+    """Starts jobs in a pipeline, and publishes the progress of a model that is loaded for one of them."""
+
+    def __init__(self, pipeline: Pipeline, leases: Leases, events: JobEvents) -> None:
+        """`leases` are renewed while a model is loaded."""
+        self._pipeline = pipeline
+        self._leases = leases
+        self._events = events
+
+    def start(self, job: Job) -> Outcome | None:
+        """Give the job's request to the pipeline. Returns the outcome of a job that has its answer, or cannot start."""
+        self._events.began(job)
+        if (kept := kept_result(job)) is not None:
+            return Outcome(job.id, result=kept)
+        try:
+            request = job.parsed_request()
+            if self._pipeline.model != request.model:
+                self._load(job.id, request.model)
+            roots = job.parsed_roots()
+            urgent = job.lane == Lane.INTERACTIVE
+            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots)
+        except Exception as error:
+            return Outcome(job.id, error=as_captionq_error(error))
+        return None
+
+    def _load(self, job_id: str, model: str) -> None:
+        """Load the model, and publish the progress as events of the job that waits for it."""
+        logger.info("Loading %s.", model)
+        begun = time.monotonic()
+        self._events.publish(job_id, "loading", model=model)
+
+        def on_progress(done: int, total: int) -> None:
+            self._events.publish(job_id, "loading", model=model, bytes=done, total_bytes=total)
+
+        def on_check() -> None:
+            self._events.publish(job_id, "checking", model=model)
+
+        with self._leases.beating():
+            self._pipeline.load(model, on_progress, on_check)
+        self._events.publish(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
