@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: families setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: families clients setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -35,6 +35,10 @@ unit: $(VENV)/.develop
 # Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop
 	$(BIN)/python -m tools.families
+
+# Run unmodified clients for Python and Node against a server, and write docs/clients.md: some five minutes.
+clients: $(VENV)/.develop
+	$(BIN)/python -m tools.clients
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
@@ -69,6 +73,7 @@ lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
 	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
 	$(LOCK) --excludes requirements/worker-only.in --constraints requirements/use.txt --output-file requirements/api.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/clients.in --output-file requirements/clients.txt
 
 clean:
 	rm -rf $(VENV)
