@@ -1,6 +1,6 @@
 """The `Retry-After` header: how many seconds a client waits before the next attempt.
 
-The wait for a full lane is computed where jobs are made (`jobs/creation`), from the speed of its workers.
+The wait for a full lane is computed in `jobs/creation/backpressure.py`, from the speed of its workers.
 """
 
 from __future__ import annotations

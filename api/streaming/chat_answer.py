@@ -20,8 +20,8 @@ from api.schemas.chat_response import has_answer
 from api.streaming.answer_form import AnswerForm
 from api.streaming.client_departure import unless_client_leaves
 from api.streaming.growing_answer import GrowingAnswer, Piece
-from api.streaming.job_follower import HEARTBEAT, IdleTick, JobUpdate, follow_job, wait_for_end
-from api.streaming.sse import MessageStream
+from api.streaming.job_follower import IdleTick, JobUpdate, follow_job, wait_for_end
+from api.streaming.sse import HEARTBEAT, MessageStream
 from api.streaming.sync_deadline import within_deadline
 from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError

@@ -16,8 +16,7 @@ from api.runtime.resources import Resources
 from api.schemas.chat_response import usage_of
 from api.schemas.folder import folder_object
 from api.schemas.job import error_of, source_name
-from api.streaming.job_follower import HEARTBEAT
-from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
+from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes
 from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.captions.outputs.csv_cells import csv_line
 from jobs.store.store import Store

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from api.runtime.resources import Resources
 from api.runtime.subscription import StatusChange, Subscription
 from api.schemas.job import job_object
-from api.streaming.job_follower import HEARTBEAT, JobUpdate, follow_job
-from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
+from api.streaming.job_follower import JobUpdate, follow_job
+from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes
 from jobs.creation.backpressure import rate_of
 from jobs.models.model_info import public_name
 from jobs.queue import lanes

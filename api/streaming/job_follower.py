@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from api.runtime.subscription import StatusChange, Subscription
+from api.streaming.sse import HEARTBEAT
 from jobs.errors import LeavingError
 from jobs.queue.events import Event
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job
-
-#: Seconds without an update after which a stream sends a comment, to show that the connection lives.
-HEARTBEAT = 15.0
 
 
 @dataclass(frozen=True)

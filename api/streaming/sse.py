@@ -17,6 +17,8 @@ from jobs.errors import CaptionqError
 
 #: Headers that keep proxies from holding events back.
 NO_BUFFERING = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+#: Seconds without an event after which a stream sends a comment, to show that the connection lives.
+HEARTBEAT = 15.0
 HEARTBEAT_COMMENT = KEEPALIVE_COMMENT
 
 

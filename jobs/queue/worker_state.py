@@ -1,4 +1,7 @@
-"""The state that a live worker publishes: in Redis, from which it vanishes soon after the worker."""
+"""The state that a live worker publishes: in Redis, from which it vanishes `lease` seconds after the worker has died.
+
+`lease`: `jobs/configuration/settings.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Progress of a batch: counts, speed and the time that is left."""
+"""Progress of a batch over HTTP: counts, speed and the time that is left.
+
+The bar on a terminal computes its own, by the last half minute: `cli/output/progress_bar.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning: the removal of old rows. No other code deletes a job or a batch."""
+"""Pruning: the removal of old rows by `captionq jobs prune`. Nothing is removed by itself, and no other code deletes jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which jobs begin now: ids are dequeued from the lanes, held until their model's turn, leased, and their rows claimed."""
+"""Which jobs begin now: ids are dequeued from the lanes, held until their model's turn, leased, and their rows claimed.
+
+Slots that bulk work leaves free for interactive jobs: `worker/engine/scheduler.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stopping a worker that is no child of this process."""
+"""Stopping a worker that is no child of this process.
+
+It finishes what it can within `grace` seconds (`jobs/configuration/settings.py`).
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.errors import NotFoundError
 from jobs.store.connection import open_database, reading
-from jobs.store.queries import review
+from jobs.store.queries.needs_review import needs_a_person
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.written.output_writers import Writer, writers_of
@@ -134,7 +134,7 @@ class JobQueries:
         if statuses:
             query = query.where(_job.c.status.in_(statuses))
         if needs_review:
-            query = query.where(review.needs_review())
+            query = query.where(needs_a_person())
         order = (_job.c.created_at, _job.c.id)
         if after is not None:
             here, there = tuple_(*order), tuple_(literal(after.created_at), literal(after.id))

@@ -1,4 +1,7 @@
-"""The condition of answers that need a person: flawed ones, and answers of failed jobs."""
+"""The condition of answers that need a person: flawed ones, and answers of failed jobs.
+
+Flaws are found by `worker/engine/answer_quality.py` and `worker/dispatch/outcomes/quality_gate.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 
 
-def needs_review() -> ColumnElement[bool]:
+def needs_a_person() -> ColumnElement[bool]:
     """Build the condition. A job needs no review any more when a newer job has succeeded with the same file.
 
     Chat completions never need one: their clients have their answers.
