@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: families setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: families guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -35,6 +35,10 @@ unit: $(VENV)/.develop
 # Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop
 	$(BIN)/python -m tools.families
+
+# Run the sessions of docs/guides, and put their output into the pages.
+guides: $(VENV)/.develop
+	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
