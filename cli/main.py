@@ -20,7 +20,7 @@ COMMANDS = {
     "caption": ("cli.commands.caption", "Write a text file beside each image: photo.jpg gets photo.txt."),
     "ask": ("cli.commands.ask", "Answer a question about images, or many questions about folders."),
     "undo": ("cli.commands.results.undo", "Take back the files of a caption run."),
-    "export": ("cli.commands.results.export", "Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl."),
+    "export": ("cli.commands.results.export", "Write tables of captions, or files beside images, at any time."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),

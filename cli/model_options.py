@@ -133,6 +133,8 @@ def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
         return _several_choices(name, kind, default, shared)
     if repeated or default is None:
         shared["help"] = f"{field.description}  [default: none]"
+    elif isinstance(default, str) and default.isspace():
+        shared |= {"default": default, "help": f'{field.description}  [default: "{default}"]'}
     else:
         shared |= {"default": default, "show_default": True}
     return click.option(_flag(name), name, multiple=repeated, type=_click_type(kind, field), **shared)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jobs.response_format import JSONSchemaFormat
 
 Decorator = Callable[[Any], Any]
+#: Placeholders of values in the help of options that are fields in jobs/options.
+METAVARS = {"stop": "TEXT", "include": "PATTERN", "exclude": "PATTERN", "newer_than": "TIME", "limit": "N"}
 
 
 def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:

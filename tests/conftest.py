@@ -53,12 +53,20 @@ SLOWEST = (
     "test_jobs",
     "test_folders",
     "test_texts",
+    "test_guides",
     "test_safety",
     "test_chat",
     "test_clients",
     "test_streams",
     "test_job_events",
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of single tests."""
+    parser.addoption(
+        "--rewrite-guides", action="store_true", help="put the real output of the sessions into docs/guides"
+    )
 
 
 @pytest.hookimpl(trylast=True)

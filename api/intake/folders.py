@@ -18,7 +18,7 @@ from api.schemas.folder import FolderBody, FolderOptions
 from jobs.captions.field_values import field_values
 from jobs.chunks import chunked
 from jobs.creation.backpressure import check_room
-from jobs.creation.chosen_images import choose
+from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.idempotency import find_repeated_batch
@@ -68,7 +68,7 @@ class FolderIntake:
         images = find_images([real], recursive=body.recursive, roots=roots, only=only)
         allowed = served_roots(self._resources)
         if body.questions:
-            return self._queue_table(batch, list(images), allowed, hooks)
+            return self._queue_table(batch, list(choose_rows(images, body)), allowed, hooks)
         digest_of = self._questions[0].digest_of
         planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
         found = list(choose(planned, body))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.model_options import SectionedCommand, model_options
-from cli.options import format_option, json_schema_option, model_option, read_response_format
+from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
 from jobs.options.ask_options import AskOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion
 
@@ -60,7 +60,7 @@ class _QuestionType(click.ParamType[TypedQuestion]):
 )
 @click.option("--chat", is_flag=True, help="Keep the images and go on asking; Ctrl-D ends.")
 @model_option
-@model_options(AskOptions, parameter="options", metavars={"stop": "TEXT", "exclude": "PATTERN"})
+@model_options(AskOptions, parameter="options", metavars=METAVARS)
 @json_schema_option
 @format_option("json: one object for each answer, or for each row of a table.")
 @click.pass_context

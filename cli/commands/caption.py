@@ -11,12 +11,10 @@ import click
 from cli.file_values import TextFile
 from cli.model_options import SectionedCommand, SectionedOption, model_options, with_values
 from cli.named_paths import named_path
-from cli.options import format_option, json_schema_option, model_option, read_response_format
+from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
 from cli.path_list import read_path_list
 from jobs.options.caption_options import CaptionOptions
 
-#: Placeholders of the options' values in the help.
-METAVARS = {"stop": "TEXT", "include": "PATTERN", "exclude": "PATTERN", "newer_than": "TIME", "limit": "N"}
 #: The path that stands for a list of paths on standard input.
 STANDARD_INPUT = Path("-")
 

@@ -29,7 +29,7 @@ def print_sample(jobs: Sequence[Job]) -> None:
 
 
 def _said(job: Job) -> str:
-    said = job.text if job.status == JobStatus.SUCCEEDED else reason_of(job)
+    said = job.new_text if job.status == JobStatus.SUCCEEDED else reason_of(job)
     mark = f"({job.quality}) " if job.quality else ""
     return safe_text(mark + " ".join((said or "").split()))
 

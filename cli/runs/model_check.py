@@ -18,4 +18,4 @@ def check_model(name: str, note: Callable[[str], None]) -> None:
     if model.path is None:
         fetch(model.name)
     if model.name == "demo":
-        note("The model 'demo' knows pictures of coloured shapes only. For photographs use --model.")
+        note("The model 'demo' knows coloured shapes only. For photographs use --model.")

@@ -17,6 +17,7 @@ from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import cancel
+from jobs.creation.chosen_images import choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, queue_jobs
 from jobs.creation.question import Question, answer_job
 from jobs.creation.run_locks import RunLocks
@@ -66,14 +67,10 @@ class TableRun:
     def ask(self, paths: Sequence[Path]) -> int:
         """Ask every question about each image of the paths, and write the table. Returns the exit status."""
         left_out = LeftOut()
-        images = list(
-            find_images(
-                paths,
-                recursive=self._selection.recursive,
-                only=FileFilter.of(self._selection),
-                left_out=left_out,
-            )
+        found = find_images(
+            paths, recursive=self._selection.recursive, only=FileFilter.of(self._selection), left_out=left_out
         )
+        images = list(choose_rows(found, self._selection))
         if not images:
             self._say(nothing_line(", ".join(map(str, paths)), left_out))
             return SOME_FAILED

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.options.selection import SelectionOptions
@@ -23,7 +25,7 @@ def choose(
         options: the order and the limit.
     """
     if options.order != "name":
-        planned = _in_order(planned, _latest_first if options.order == "date" else _shuffled)
+        planned = _in_order(planned, _key(options))
     left = options.limit
     for one in planned:
         yield one
@@ -33,8 +35,21 @@ def choose(
                 return
 
 
+def choose_rows(images: Iterable[Path], options: SelectionOptions) -> Iterator[Path]:
+    """Yield the images of a table of questions, which come in the order of their names, in the order of the options, up to
+    their limit.
+    """
+    if options.order != "name":
+        images = sorted(images, key=_key(options))
+    return islice(images, options.limit)
+
+
+def _key(options: SelectionOptions) -> Callable[[Path], Any]:
+    return _latest_first if options.order == "date" else _shuffled
+
+
 def _in_order(
-    planned: Iterable[PendingImage | SkippedImage], key: Callable[[Path], object]
+    planned: Iterable[PendingImage | SkippedImage], key: Callable[[Path], Any]
 ) -> Iterator[PendingImage | SkippedImage]:
     """Yield the skipped images as they come, then the others by their key."""
     wanted: list[PendingImage] = []
@@ -44,7 +59,7 @@ def _in_order(
         else:
             yield one
     # The sort is stable: images with the same time stay in the order of their names.
-    yield from sorted(wanted, key=lambda one: key(one.image))  # type: ignore[arg-type,return-value]
+    yield from sorted(wanted, key=lambda one: key(one.image))
 
 
 def _latest_first(image: Path) -> float:

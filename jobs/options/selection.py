@@ -36,7 +36,10 @@ class SelectionOptions(Part):
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="Stop after this many images that need a text; the next run takes the next ones.",
+        description=(
+            "Stop after this many images that need a text; the next run takes the next ones. A table of questions has at "
+            "most this many rows."
+        ),
     )
     order: Literal["name", "date", "random"] = Field(
         default="name",

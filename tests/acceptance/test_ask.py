@@ -70,6 +70,10 @@ def test_a_table_of_questions(captionq: Captionq, tmp_path: Path) -> None:
         (str(folder / "torn.png"), "", "", "", "torn.png is not a supported image, or is damaged."),
     ]
     assert images_encoded(captionq) == 8
+    first = captionq.run("ask", folder, *TABLE, "--limit", "2", "--exclude", "torn.png")
+    assert [line.partition(",")[0] for line in first.stdout.splitlines()[1:]] == [
+        str(folder / name) for name in names[:2]
+    ]
     again = captionq.run("ask", folder, *TABLE, "--format", "json")
     assert "27 answers (27 from the cache)" in again.stderr
     assert [json.loads(line)["n"] for line in again.stdout.splitlines()][:8] == [len(scene.shapes) for scene in scenes]

@@ -100,9 +100,7 @@ def test_a_folder_with_good_and_bad_files(captionq: Captionq, tmp_path: Path) ->
     assert sorted(Path(line.strip().partition(":")[0]).name for line in reasons) == sorted(bad)
     assert len({line.partition(": ")[2] for line in reasons}) == len(bad)
     assert [path.name for path in (folder / "bad").glob("*.txt")] == ["noisy.txt"]
-    assert ran.stderr.splitlines() == [
-        "The model 'demo' knows pictures of coloured shapes only. For photographs use --model."
-    ]
+    assert ran.stderr.splitlines() == ["The model 'demo' knows coloured shapes only. For photographs use --model."]
     assert [verdict.batching for verdict in read_verdicts(captionq.settings).values()] == [Batching.TOGETHER]
     assert not captionq.broker_answers()
     assert captionq.processes() == []

@@ -52,9 +52,9 @@ def export(
     kinds: tuple[FileKind, ...] | None,
     keywords: bool,
 ) -> None:
-    """Write a table of captions: CSV, JSON lines, Parquet, metadata.jsonl.
+    """Write tables of captions, or files beside images, at any time.
 
-    The captions come from the database, at any time. A row for each image has its path, caption, model, prompt, tokens, seconds,
+    The captions come from the database. A row for each image has its path, caption, model, prompt, tokens, seconds,
     status and error. `last` is the newest run; with `all` every image has its newest caption. --output writes files beside
     the images instead, which `captionq undo` takes back with the run.
 

@@ -119,8 +119,8 @@ def _broker(settings: Settings) -> str:
     finally:
         running.stop()
     if running.process is None:
-        return f"running: version {version} answers at {_place(settings)}, and a worker can register"
-    return f"not running; started on demand (version {version}), and a worker can register"
+        return f"running: version {version} answers at {_place(settings)}; workers can register"
+    return f"not running; starts on demand (version {version}); workers can register"
 
 
 def _version(connection: Redis) -> str:

@@ -32,6 +32,7 @@ def answered(name: str) -> Job:
     """Return a job that has its answer."""
     job = make_job(name)
     job.status, job.text, job.finished_at = JobStatus.SUCCEEDED, RESULT.text, 100.0
+    job.output_text = f"ohwx, {RESULT.text}"
     job.prompt_tokens, job.completion_tokens, job.decode_seconds = 40, 9, 2.0
     return job
 
@@ -64,14 +65,14 @@ def test_a_sample_is_spread_evenly(count: int, size: int) -> None:
 def test_the_others_wait_for_a_yes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, rest: list[list[int]]
 ) -> None:
-    """The sample is shown with tokens and seconds, and the time of the others is estimated from it."""
+    """The sample is shown with the texts of its files, tokens and seconds, and the time of the others is estimated from it."""
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert captioned(range(5), SampleOptions(2)) == [[0, 2], *rest]
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "image\tanswer or reason\ttokens\tseconds",
-        f"0.jpg\t{RESULT.text}\t40 + 9\t2.0",
-        f"2.jpg\t{RESULT.text}\t40 + 9\t2.0",
+        f"0.jpg\tohwx, {RESULT.text}\t40 + 9\t2.0",
+        f"2.jpg\tohwx, {RESULT.text}\t40 + 9\t2.0",
     ]
     assert "The other 3 images will take about 0:00:03, until " in said.err
     assert "Go on with the other 3 images? [y/N]" in said.err

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.creation.chosen_images import choose
+from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.options.selection import SelectionOptions
 
@@ -68,3 +68,13 @@ def test_an_order_that_there_is_not_is_refused() -> None:
     """The orders are named."""
     with pytest.raises(ValueError, match="'name', 'date' or 'random'"):
         SelectionOptions(order="size")
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [({}, "01234"), ({"limit": 2}, "01"), ({"order": "date"}, "43012"), ({"order": "date", "limit": 1}, "4")],
+)
+def test_a_table_has_its_rows_in_order(tmp_path: Path, options: dict[str, Any], rows: str) -> None:
+    """All images count, also those that have a text."""
+    images = [one.image for one in planned(tmp_path, 5)]
+    assert "".join(image.stem for image in choose_rows(images, SelectionOptions(**options))) == rows

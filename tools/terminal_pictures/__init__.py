@@ -1,0 +1,1 @@
+"""Pictures of captionq on a terminal, made from real screens."""
