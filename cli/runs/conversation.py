@@ -68,8 +68,10 @@ class Conversation:
         Raises KeyboardInterrupt after the job was cancelled.
         """
         asked = self._message(question)
-        job = self._queue([*self._turns, asked])
+        job = self._job([*self._turns, asked])
         try:
+            # Within the block: Ctrl-C may come when the job has just been stored.
+            create(Creation([job]), store=self._store, connection=self._running.connection, settings=self._settings)
             ended = self._follow(job)
         except BaseException:
             cancel([job.id], store=self._store, connection=None if self._running.is_away else self._running.connection)
@@ -85,7 +87,7 @@ class Conversation:
         parts = [ImagePart(image_url=ImageURL(url=image)) for image in self._images]
         return Message(role="user", content=[*parts, TextPart(text=question)])
 
-    def _queue(self, messages: list[Message]) -> Job:
+    def _job(self, messages: list[Message]) -> Job:
         request = Request(
             model=self._model,
             messages=messages,
@@ -93,7 +95,7 @@ class Conversation:
             response_format=self._response_format,
             cache=self._options.cache,
         )
-        job = Job(
+        return Job(
             lane=Lane.INTERACTIVE,
             model=self._model,
             request=request.model_dump_json(),
@@ -101,8 +103,6 @@ class Conversation:
             source=self._images[0],
             streamed=True,
         )
-        create(Creation([job]), store=self._store, connection=self._running.connection, settings=self._settings)
-        return job
 
     def _follow(self, job: Job) -> Job:
         """Print the text of a job as it grows, until the job has ended."""
