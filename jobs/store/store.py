@@ -204,12 +204,13 @@ class Store(JobQueries):
             values |= {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
-    def ask_again(self, job_id: str, request: Request) -> bool:
+    def ask_again(self, job_id: str, request: Request, first_key: str | None = None) -> bool:
         """Return a job to the queue with a changed request: running → queued. Returns False if the job was not running.
 
-        Its answer has a flaw, and is dropped.
+        Its answer has a flaw, and is dropped. `first_key`: the key in the result cache of the question as it was first asked.
         """
-        values = {"request": request.model_dump_json(), "quality_retries": _job.c.quality_retries + 1}
+        again = _job.c.quality_retries + 1
+        values = {"request": request.model_dump_json(), "quality_retries": again, "cache_key": first_key}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
     def review(self, job_id: str, edited_text: str | None = None) -> bool:

@@ -357,6 +357,10 @@ def test_prompts_by_weight_and_fewer_words(warm: Captionq, tmp_path: Path) -> No
     )
     assert cut.returncode == 0, cut.stderr
     assert all(len(text.split()) <= 3 for text in texts_of(captions).values())
+    # The demo model knows no alt text, and says far too much.
+    alt = warm.run("caption", tmp_path / "pictures", "--preset", "alt-text", "--existing", "replace")
+    assert alt.returncode == 0, alt.stderr
+    assert all(0 < len(text) <= 125 for text in texts_of(captions).values())
 
 
 def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_path: Path) -> None:

@@ -358,6 +358,9 @@ def test_options_of_the_prompt_are_those_of_the_command_line(served: Served) -> 
     ended(served, served.client.post("/v1/folders", json={**body, "detail": "low"}).json())
     for path in captions:
         assert set(path.with_suffix(".txt").read_text().strip().split(", ")) <= {"circle", "square", "triangle", "star"}
+    body = {"path": str(root(served) / "keywords"), "prompt": "Describe this image.", "existing": "replace"}
+    ended(served, served.client.post("/v1/folders", json={**body, "max_characters": 20}).json())
+    assert all(0 < len(path.with_suffix(".txt").read_text().strip()) <= 20 for path in captions)
     for wrong, reason in (
         ({"preset": "tag"}, "did you mean tags"),
         ({"vocabulary": ["a, b"]}, "has a comma"),

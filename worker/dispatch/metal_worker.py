@@ -35,6 +35,7 @@ from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
 from worker.dispatch.outcomes.output_delivery import kept_result
+from worker.dispatch.outcomes.quality_gate import has_gate
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
@@ -166,7 +167,8 @@ class MetalWorker(QueueWorker):
                 self._load(job.id, request.model)
             roots = job.parsed_roots()
             urgent = job.lane == Lane.INTERACTIVE
-            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots)
+            gated = has_gate(job)
+            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots, mended=gated)
         except Exception as error:
             self._conclude(Outcome(job.id, error=as_captionq_error(error)))
 
