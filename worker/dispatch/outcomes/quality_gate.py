@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.captions.wording.asked_language import is_in_wrong_script
+from jobs.captions.wording.asked_language import is_in_wrong_language
 from jobs.creation.changed_question import changed_question
 from jobs.requests import Request
 from jobs.store.store import Result
@@ -20,7 +20,7 @@ def checked(job: Job, result: Result) -> Result:
     if job.output is None or result.quality is not None:
         return result
     prompt = "\n".join(text for message in job.parsed_request().messages for text in message.texts)
-    return replace(result, quality="wrong_language") if is_in_wrong_script(result.text, prompt) else result
+    return replace(result, quality="wrong_language") if is_in_wrong_language(result.text, prompt) else result
 
 
 def has_gate(job: Job) -> bool:
