@@ -91,7 +91,7 @@ def caption(
       captionq caption ~/Pictures --json-schema picture.schema.json
       captionq caption ~/Pictures --output txt,xmp --table captions.csv
     """
-    from cli.named_paths import named_path
+    from cli.named_paths import named_model, named_path
     from cli.path_list import read_path_list
     from cli.runs.processes.early_worker import start_early
     from jobs.configuration.settings import read_settings
@@ -128,7 +128,9 @@ def caption(
 
     if options.embed:
         find_exiftool()
-    question = Question.of(options, model or settings.model, read_response_format(json_schema))
+    question = Question.of(
+        options, named_model(model or settings.model, options.adapter), read_response_format(json_schema)
+    )
     one_image = len(named) == 1 and named[0].is_file()
     from cli.runs.dry_run import DryRun
     from cli.runs.sample import SampleOptions

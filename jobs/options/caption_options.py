@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.options.adapter import AdapterOptions
 from jobs.options.answer import AnswerOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.inputs import InputOptions
@@ -22,7 +23,9 @@ from jobs.options.selection import SelectionOptions
 from jobs.requests import Sampling
 
 
-class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions):
+class QuestionOptions(
+    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions
+):
     """Options of the question about each image."""
 
     @cached_property
