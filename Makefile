@@ -8,11 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-<<<<<<< HEAD
-.PHONY: families clients setup demo worker-for-compose test lint types layers unit format lock clean
-=======
-.PHONY: families guides setup demo worker-for-compose test lint types layers unit format lock clean
->>>>>>> docs12
+.PHONY: families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -40,15 +36,13 @@ unit: $(VENV)/.develop
 families: $(VENV)/.develop
 	$(BIN)/python -m tools.families
 
-<<<<<<< HEAD
 # Run unmodified clients for Python and Node against a server, and write docs/clients.md: some five minutes.
 clients: $(VENV)/.develop
 	$(BIN)/python -m tools.clients
-=======
+
 # Run the sessions of docs/guides, and put their output into the pages.
 guides: $(VENV)/.develop
 	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
->>>>>>> docs12
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

@@ -59,8 +59,8 @@ def model_options(
 
     Fields whose option was not typed are left unset in the model.
 
-    A value that the model refuses ends the command with a usage error that names the option. A boolean field that is true by
-    default becomes `--recursive/--no-recursive`.
+    A value that the model refuses ends the command with a usage error that names the option. A boolean field becomes
+    `--recursive/--no-recursive` unless it is false by default.
 
     Args:
         model: each of its fields has a description, which is the option's help.
@@ -127,7 +127,7 @@ def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
         file_type = TextFile() if file.tables is None else TomlTables(file.tables)
         return click.option(_flag(name), name, type=file_type, **shared)
     if kind is bool:
-        flags = f"{_flag(name)}/--no-{name.replace('_', '-')}" if default else _flag(name)
+        flags = f"{_flag(name)}/--no-{name.replace('_', '-')}" if default is not False else _flag(name)
         return click.option(flags, name, default=default, show_default=bool(default), is_flag=True, **shared)
     if repeated and get_origin(kind) is Literal:
         return _several_choices(name, kind, default, shared)

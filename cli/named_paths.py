@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from jobs.images.cloud_files import has_placeholder
+from jobs.models.adapters import with_adapter
 from jobs.requests import path_of
 
 
@@ -23,6 +24,13 @@ def named_path(typed: Path) -> Path:
 def listed_path(typed: Path) -> Path:
     """Return the path that a list names, as `named_path` does. A path that does not exist stays as it is."""
     return _found(typed) or typed
+
+
+def named_model(model: str, adapter: str | None) -> str:
+    """Return the name of a model with the adapter that was typed. The worker may have another working directory."""
+    if adapter is not None and (folder := Path(os.path.expanduser(adapter))).is_dir():  # noqa: PTH111  # never raises
+        adapter = str(folder.absolute())
+    return with_adapter(model, adapter)
 
 
 def _found(typed: Path) -> Path | None:

@@ -137,7 +137,15 @@ _LATER = (
     "logprobs",
     "top_logprobs",
 )
-_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words", "near_duplicates", "frames")
+_LATER_IN_REQUEST = (
+    "response_format",
+    "cache",
+    "max_pixels",
+    "max_words",
+    "max_characters",
+    "near_duplicates",
+    "frames",
+)
 
 
 class Request(Part):
@@ -155,6 +163,8 @@ class Request(Part):
     max_pixels: int | None = Field(default=None, ge=LEAST_PIXELS, le=MOST_PIXELS)
     #: Words after which free text is cut; None: nowhere.
     max_words: int | None = Field(default=None, ge=1)
+    #: Characters after which free text is cut; None: nowhere.
+    max_characters: int | None = Field(default=None, ge=1)
     #: Whether an image that looks the same as one before gets that image's answer.
     near_duplicates: bool = False
     #: Maximum number of frames of a video, or pages of a document, that are shown for each of the images.

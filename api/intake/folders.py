@@ -47,7 +47,7 @@ class FolderIntake:
         self, options: FolderOptions, resources: Resources, caller: Caller, idempotency_key: str | None
     ) -> None:
         """Check the options. Raises ModelError, InvalidRequestError."""
-        info = resources.catalogue.resolve(options.model)
+        info = resources.catalogue.resolve(options.model, options.adapter)
         check_sees(info)
         self._options = options
         self._resources = resources

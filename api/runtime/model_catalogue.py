@@ -5,11 +5,15 @@ Any other name is refused: a stranger's request must not start a download of gig
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from threading import Lock
 
 from jobs.configuration.settings import Settings
-from jobs.errors import ModelError, ModelNotFoundError, ModelUnavailableError
+from jobs.errors import ForbiddenError, ModelError, ModelNotFoundError, ModelUnavailableError
+from jobs.images.allowed_roots import is_below
+from jobs.models.adapters import split_name, with_adapter
 from jobs.models.model_info import ModelInfo, describe, is_here, list_models, public_name
 
 #: Seconds for which the list of models is kept.
@@ -37,14 +41,40 @@ class Catalogue:
                 self._listed = time.monotonic()
             return self._models
 
-    def resolve(self, name: str | None) -> ModelInfo:
-        """Return the model with this public name; None: the default model. Raises ModelError."""
+    def resolve(self, name: str | None, adapter: str | None = None) -> ModelInfo:
+        """Return the model with this public name; None: the default model.
+
+        Args:
+            name: may hold the name of an adapter.
+            adapter: a Hugging Face id on this machine, or a folder below the served ones; None: the one in the name.
+
+        Raises ModelError; ForbiddenError for a folder that is not served.
+        """
         models = self.models()
         name = name or public_name(self._settings.model)
+        if name not in models or adapter is not None:
+            name, named = split_name(name)
+            if (wanted := adapter or named) is not None:
+                return self._with_adapter(self.resolve(name), wanted)
         if name not in models:
             raise ModelNotFoundError(f"Model '{name}' not found. GET /v1/models lists the models of this server.")
         info = models[name]
         return info if info.path is not None else self._described_elsewhere(info)
+
+    def _with_adapter(self, info: ModelInfo, adapter: str) -> ModelInfo:
+        if adapter.startswith(("/", "~", ".")):
+            if not (adapter.startswith("/") and is_below(Path(adapter), self._settings.served_roots)):
+                raise ForbiddenError(
+                    "This adapter is not below a served folder. Serve one with: captionq serve --allow-root DIR"
+                )
+            return describe(with_adapter(info.name, os.path.realpath(adapter)))
+        # Only of the form of an id: a folder in the server's working directory is none of the client's business.
+        if adapter.count("/") != 1 or Path(adapter).exists() or not is_here(with_adapter(info.name, adapter)):
+            raise ModelNotFoundError(
+                f"Adapter '{adapter}' not found. Give a folder below a served one, or download it to the server: "
+                f"captionq models pull {with_adapter(info.name, adapter)}"
+            )
+        return describe(with_adapter(info.name, adapter))
 
     def _described_elsewhere(self, info: ModelInfo) -> ModelInfo:
         """Return the hub's description of a configured model that only the worker's machine may have.

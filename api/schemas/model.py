@@ -34,7 +34,7 @@ class ModelList(BaseModel):
 
 def model_object(name: str, info: ModelInfo, settings: Settings) -> Model:
     """Return the public object of a model; `name`: its public name."""
-    verdict = read_verdicts(settings).get(key_of(info.path)) if info.path is not None else None
+    verdict = read_verdicts(settings).get(key_of(*info.folders)) if info.path is not None else None
     created = int(info.path.stat().st_mtime) if info.path is not None else 0
     owner = name.split("/", maxsplit=1)[0] if "/" in name else "captionq"
     return Model(

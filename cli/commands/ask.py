@@ -88,10 +88,11 @@ def ask(
       captionq ask ~/Pictures -q people="How many people?":int -o people.csv
       captionq ask ~/Pictures -q kind="What is it?":photo|drawing -o kinds.csv
     """
+    from cli.named_paths import named_model
     from jobs.configuration.read_settings import read_settings
 
     settings = read_settings()
-    name = model or settings.model
+    name = named_model(model or settings.model, options.adapter)
     as_json = output_format == "json"
     if questions or schema is not None:
         _check_table(questions, schema, output, json_schema, chat=chat)

@@ -10,7 +10,7 @@ import click
 
 from cli.file_values import TextFile
 from cli.model_options import SectionedCommand, SectionedOption, model_options, with_values
-from cli.named_paths import named_path
+from cli.named_paths import named_model, named_path
 from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
 from cli.path_list import read_path_list
 from jobs.options.caption_options import CaptionOptions
@@ -117,7 +117,7 @@ def caption(
     make_run = DryRun if dry_run else CaptionRun
     run = make_run(
         settings,
-        Question.of(options, model or settings.model, read_response_format(json_schema)),
+        Question.of(options, named_model(model or settings.model, options.adapter), read_response_format(json_schema)),
         options,
         as_json=output_format == "json",
         strict=strict,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from jobs.captions.outputs.job_record import path_for_programs, prompt_of, settings_of, shown_path
+from jobs.models.adapters import split_name
 from jobs.store.tables import Batch, Job, JobStatus
 
 
@@ -17,7 +18,8 @@ def as_json(job: Job) -> dict[str, object]:
         "status": job.status,
         "image": image_of(job),
         "output": path_for_programs(job.output) if job.output and job.parsed_delivery().writes_text else None,
-        "model": job.model,
+        "model": split_name(job.model)[0],
+        "adapter": split_name(job.model)[1],
         "attempts": job.attempts,
         "created_at": job.created_at,
         "started_at": job.started_at,

@@ -23,17 +23,18 @@ def pull(name: str) -> None:
 
     Raises ModelNotFoundError, ModelUnavailableError, ModelError (a model that cannot be used is not downloaded).
     """
-    here = describe(name).path
-    if here is not None:
-        click.echo(f"{name} is here already: {here} ({decimal(weights_size(here))})")
+    model = describe(name)
+    if model.path is not None:
+        click.echo(f"{name} is here already: {model.path} ({decimal(weights_size(*model.folders))})")
         return
     size = download_size(name)
     missing, total = decimal(size.missing), decimal(size.total)
     click.echo(f"{name}: {missing} to download{f' of {total}' if missing != total else ''}", err=True)
     _check_room(name, size)
     with _progress_bar(size) as on_progress:
-        folder = fetch(name, on_progress, shown=False)
-    click.echo(f"{name} is here now: {folder} ({decimal(weights_size(folder))})")
+        fetch(name, on_progress, shown=False)
+    model = describe(name)
+    click.echo(f"{name} is here now: {model.path} ({decimal(weights_size(*model.folders))})")
 
 
 def _check_room(name: str, size: DownloadSize) -> None:

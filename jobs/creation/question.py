@@ -19,6 +19,7 @@ from jobs.errors import (
     OutputForbiddenError,
     OutputOccupiedError,
 )
+from jobs.options.answers.length import LengthOptions
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.templates import (
@@ -44,7 +45,7 @@ OUTPUT_CODES = frozenset(
 
 
 #: Options that become fields of each request under the same names.
-_OTHERS = ("cache", "system", "detail", "max_pixels", "max_words", "near_duplicates", "frames")
+_OTHERS = ("cache", "system", "detail", "max_pixels", "near_duplicates", "frames")
 #: Fields of a template that are known when a job is queued. Its other fields are those of the answer.
 _IMAGE_FIELDS = FILE_FIELDS | METADATA_FIELDS
 
@@ -62,6 +63,8 @@ class Question:
     delivery: DeliveryOptions = field(default_factory=DeliveryOptions)
     #: The other values of `Request.about_image`.
     others: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the preset removes openers. `delivery` has only the user's own choice.
+    removes_openers: bool = False
     #: The column that the answers fill; None: the answers belong to no table of questions.
     column: TypedQuestion | None = None
 
@@ -72,13 +75,13 @@ class Question:
     @classmethod
     def of(cls, options: QuestionOptions, model: str, response_format: AnswerFormat | None) -> Self:
         """Make the question that the options of a run ask. Raises InvalidRequestError if they do not go together."""
-        if response_format is not None and (options.vocabulary or options.max_words is not None):
-            name = "vocabulary" if options.vocabulary else "max_words"
-            raise InvalidRequestError(f"Give either a schema or {name}, not both.")
+        for name in ("vocabulary", *LengthOptions.model_fields):
+            if response_format is not None and getattr(options, name):
+                raise InvalidRequestError(f"Give either a schema or {name}, not both.")
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
-        others = {name: getattr(options, name) for name in _OTHERS}
+        others = {name: getattr(options, name) for name in _OTHERS} | options.limits
         shape = response_format or options.keyword_format
-        return cls(model, options.wordings, options.sampling, shape, delivery, others)
+        return cls(model, options.wordings, options.sampling, shape, delivery, others, options.removes_openers)
 
     def prompt_for(self, image: Path | str) -> str:
         """Return the prompt for an image file, or for the image at an address."""
@@ -86,6 +89,17 @@ class Question:
             return self.prompt
         address = image if isinstance(image, str) else image.as_uri()
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
+
+    @property
+    def stored_delivery(self) -> str | None:
+        """JSON of the delivery with the choices of the preset; None: all options are at their defaults.
+
+        A job's digest leaves the preset's choices out, so that runs of older versions are recognized.
+        """
+        delivery = self.delivery
+        if self.removes_openers and delivery.strip_openers is None:
+            delivery = delivery.model_copy(update={"strip_openers": True})
+        return delivery.stored
 
     def digest_of(self, image: Path) -> str:
         """Return the digest of a job about an image file, whatever the fields of its prompt and template are filled with.
@@ -150,7 +164,7 @@ def job_about(
         model=question.model,
         request=request.model_dump_json(),
         digest=question.digest_with_delivery(request),
-        delivery=question.delivery.stored,
+        delivery=question.stored_delivery,
         source=pending.image.as_uri(),
         output=pending.output.as_uri(),
         output_before=pending.before,
@@ -160,7 +174,7 @@ def job_about(
     )
     if pending.refusal is None and question.fields:
         filled = question.filled(_values(pending, question, job, settings))
-        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.delivery.stored
+        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.stored_delivery
     return job
 
 

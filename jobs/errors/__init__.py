@@ -23,6 +23,7 @@ from jobs.errors.images import (
     UnsupportedImageError,
 )
 from jobs.errors.models import (
+    AdapterError,
     AnswerError,
     EngineError,
     ImagesNotSupportedError,
@@ -76,6 +77,7 @@ from jobs.errors.services import (
 )
 
 __all__ = [
+    "AdapterError",
     "AddressForbiddenError",
     "AlreadyRunningError",
     "AnswerError",

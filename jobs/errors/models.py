@@ -33,6 +33,12 @@ class ModelTooLargeError(ModelError):
     code = "model_too_large"
 
 
+class AdapterError(ModelError):
+    """The adapter cannot be put on the model."""
+
+    code = "adapter_error"
+
+
 class ImagesNotSupportedError(ModelError):
     """The model is text-only and cannot look at images."""
 

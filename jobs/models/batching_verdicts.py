@@ -62,9 +62,14 @@ class BatchingVerdict:
         return ""
 
 
-def key_of(model: Path) -> str:
-    """Return the key of a model's verdict, made of the model's files, the libraries that run it, and the kind of machine."""
-    files = sorted(file for file in model.iterdir() if file.suffix in (".json", ".safetensors"))
+def key_of(*folders: Path) -> str:
+    """Return the key of a model's verdict, made of the model's files, the libraries that run it, and the kind of machine.
+
+    `folders`: of the model, and of its adapter if it has one.
+    """
+    files = [
+        file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in (".json", ".safetensors")
+    ]
     found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     libraries = [f"{name} {_version(name)}" for name in ("captionq", "mlx", "mlx-vlm", "mlx-lm")]
     known = repr((CHECK_VERSION, found, libraries))

@@ -25,6 +25,16 @@ def cache_dir() -> Path:
     return Path(home).expanduser() / "hub"
 
 
+def cached_snapshot(name: str) -> Path | None:
+    """Return the folder of a repository's newest revision in the cache; None: nothing of it was downloaded."""
+    repository = cache_dir() / f"models--{name.replace('/', '--')}"
+    try:
+        revision = (repository / "refs" / "main").read_text().strip()
+    except FileNotFoundError:
+        return None
+    return repository / "snapshots" / revision
+
+
 def fetch_config(name: str) -> Path:
     """Download the config of a model, some kilobytes instead of gigabytes; return the folder that holds the config.
 

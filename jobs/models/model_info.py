@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from jobs.configuration.settings import DEFAULT_MODEL
 from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
-from jobs.models.hub import cache_dir, fetch_config
+from jobs.models.adapters import adapter_folder, shown_name, split_name, with_adapter
+from jobs.models.hub import cache_dir, cached_snapshot, fetch_config
 
 Modality = Literal["vision", "text"]
 
@@ -40,17 +41,25 @@ class ModelInfo:
 
     name: str
     modality: Modality
-    #: None: the model has to be downloaded first.
+    #: None: the model, or its adapter, has to be downloaded first.
     path: Path | None
     #: In tokens; None: the config does not say.
     context_length: int | None = None
     #: Ids that end an answer, by the config; the tokenizer may know more.
     eos: frozenset[int] = frozenset()
+    #: The folder of the model's adapter; None: it has none.
+    adapter: Path | None = None
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that hold the weights, if the model is here."""
+        return [folder for folder in (self.path, self.adapter) if folder is not None] if self.path is not None else []
 
 
 def public_name(name: str) -> str:
     """Return the name of a model for clients and errors: of a local folder only the name, for its path says too much."""
-    return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
+    model, adapter = split_name(name)
+    return with_adapter(shown_name(model), None if adapter is None else shown_name(adapter))
 
 
 def built_in_models() -> dict[str, Path]:
@@ -59,35 +68,45 @@ def built_in_models() -> dict[str, Path]:
 
 
 def describe(name: str) -> ModelInfo:
-    """Describe a built-in model, a local folder, or a Hugging Face id. Only the config is downloaded if the model is not here.
+    """Describe a built-in model, a local folder, or a Hugging Face id, each perhaps with an adapter.
 
-    Raises ModelNotFoundError, ModelUnavailableError, ModelError.
+    Only the config is downloaded if the model is not here. Raises ModelError, or a subclass that names the reason.
     """
-    path = _local_path(name)
-    config = _read_config(name, fetch_config(name) if path is None else path)
+    model, adapter = split_name(name)
+    path, folder = _local_path(model), None if adapter is None else adapter_folder(adapter)
+    config = _read_config(model, fetch_config(model) if path is None else path)
     if "model_file" in config:
         # mlx-vlm would import the file, from any author.
         raise ModelError(
-            f"'{public_name(name)}' needs its own program code ({config['model_file']}), which captionq does not run."
+            f"'{public_name(model)}' needs its own program code ({config['model_file']}), which captionq does not run."
         )
-    return ModelInfo(name, _modality(config), path, _context_length(config), _config_eos(config))
+    here = path if adapter is None or folder is not None else None
+    return ModelInfo(name, _modality(config), here, _context_length(config), _config_eos(config), folder)
 
 
 def revision_of(name: str) -> str | None:
     """Return the commit of a model in the Hugging Face cache; None: the model has no revision, or is not here."""
     try:
-        path = _local_path(name)
+        path = _local_path(split_name(name)[0])
     except ModelError:
         return None
     return path.name if path is not None and path.parent.name == "snapshots" else None
 
 
 def is_here(name: str) -> bool:
-    """Check whether this model can be described and loaded without the network."""
+    """Check whether this model, with its adapter, can be described and loaded without the network."""
+    model, adapter = split_name(name)
     try:
-        return _local_path(name) is not None
+        return _local_path(model) is not None and (adapter is None or adapter_folder(adapter) is not None)
     except ModelError:
         return False
+
+
+def missing_parts(name: str) -> list[str]:
+    """Return the Hugging Face ids of a model and its adapter, without those on this machine. Raises ModelNotFoundError."""
+    model, adapter = split_name(name)
+    missing = [model] if _local_path(model) is None else []
+    return missing if adapter is None or adapter_folder(adapter) is not None else [*missing, adapter]
 
 
 def check_sees(info: ModelInfo) -> None:
@@ -108,9 +127,9 @@ def list_models() -> list[ModelInfo]:
     return [describe(name) for name in built_in_models()] + cached
 
 
-def weights_size(folder: Path) -> int:
-    """Return the bytes of a model's weights, on the disk as in memory."""
-    return sum(file.stat().st_size for file in _weight_files(folder))
+def weights_size(*folders: Path) -> int:
+    """Return the bytes of the weights of a model, and of its adapter, on the disk as in memory."""
+    return sum(file.stat().st_size for folder in folders for file in _weight_files(folder))
 
 
 def _local_path(name: str) -> Path | None:
@@ -127,13 +146,10 @@ def _local_path(name: str) -> Path | None:
             f"There is no model '{shown}'. It is neither a folder, a Hugging Face id (owner/name), "
             f"nor a built-in model ({names})."
         )
-    repository = cache_dir() / f"models--{name.replace('/', '--')}"
-    try:
-        revision = (repository / "refs" / "main").read_text().strip()
-    except FileNotFoundError:
+    snapshot = cached_snapshot(name)
+    if snapshot is None or not (snapshot / "config.json").exists():
         return None
-    snapshot = repository / "snapshots" / revision
-    return snapshot if (snapshot / "config.json").exists() and _has_weights(snapshot) else None
+    return snapshot if _has_weights(snapshot) else None
 
 
 def _has_weights(folder: Path) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from jobs.options.adapter import AdapterOptions
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
 
 
-class AskOptions(ReuseOptions, SamplingOptions, SelectionOptions):
+class AskOptions(ReuseOptions, SamplingOptions, AdapterOptions, SelectionOptions):
     """Options of a question, or of a table of questions about the images of folders."""

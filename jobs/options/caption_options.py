@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.options.answer import AnswerOptions
+from jobs.options.adapter import AdapterOptions
+from jobs.options.answers.answer import AnswerOptions
+from jobs.options.answers.length import LengthOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.inputs import InputOptions
 from jobs.options.pixels import PixelOptions
@@ -21,7 +23,9 @@ from jobs.options.selection import SelectionOptions
 from jobs.requests import Sampling
 
 
-class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions):
+class QuestionOptions(
+    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions
+):
     """Options of the question about each image."""
 
     @cached_property
@@ -30,6 +34,24 @@ class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, InputOptions,
         if self.prompt is not None or self.prompts:
             return None
         return find_preset(self.preset or (KEYWORDS_PRESET if self.vocabulary else DEFAULT_PRESET))
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        """The options of the answer's length: those that the user set, then the preset's."""
+        return {name: self._or_of_preset(name) for name in LengthOptions.model_fields}
+
+    @property
+    def removes_openers(self) -> bool:
+        """Whether openers are removed from the answers, if the run's own option does not say so."""
+        return bool(self.chosen_preset is not None and self.chosen_preset.strip_openers)
+
+    @property
+    def instructions(self) -> str:
+        """The sentences that end each prompt, with a space ahead of each."""
+        language = "" if self.language is None else f" Answer in {self.language}."
+        units = {"max_words": "words", "max_characters": "characters"}
+        limits = [f" Use at most {most} {units[name]}." for name, most in self.limits.items() if most is not None]
+        return language + "".join(limits)
 
     @property
     def wordings(self) -> tuple[WeightedPrompt, ...]:
@@ -42,12 +64,20 @@ class QuestionOptions(ReuseOptions, SamplingOptions, PixelOptions, InputOptions,
     @property
     def sampling(self) -> Sampling:
         """The sampling of each request: options that the user set, then the preset's."""
-        of_preset = {} if self.chosen_preset is None else self.chosen_preset.options
-        set_here = self.model_dump(include=self.model_fields_set & SamplingOptions.model_fields.keys())
+        names = set(SamplingOptions.model_fields)
+        of_preset = (
+            {} if self.chosen_preset is None else self.chosen_preset.model_dump(exclude_unset=True, include=names)
+        )
+        set_here = self.model_dump(include=self.model_fields_set & names)
         return Sampling(**{**of_preset, **set_here})
 
+    def _or_of_preset(self, name: str) -> Any:
+        """Return the value of an option that presets may bring."""
+        source = self if name in self.model_fields_set or self.chosen_preset is None else self.chosen_preset
+        return getattr(source, name)
+
     @model_validator(mode="after")
-    def _check_reuse(self) -> Self:
+    def _check_near_duplicates(self) -> Self:
         if self.near_duplicates and not (self.cache and (self.temperature == 0 or self.seed is not None)):
             raise PydanticCustomError(
                 "invalid_request_error",

@@ -7,11 +7,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.options.answers.openers import OpenerOptions
 from jobs.options.prompts.templates import TEXT_FIELDS, check_template, fields_of
-from jobs.response_format import Part
 
 
-class CompositionOptions(Part):
+class CompositionOptions(OpenerOptions):
     """Options that make the text of a file from an answer and the text that was there."""
 
     SECTION: ClassVar[str] = "Texts"
@@ -36,10 +36,6 @@ class CompositionOptions(Part):
         default=None,
         min_length=1,
         description='Make each new text from a template such as "{trigger}, {caption}".',
-    )
-    strip_openers: bool = Field(
-        default=False,
-        description='Remove openers ("The image shows"), Markdown and surrounding quotes from each new text.',
     )
 
     @field_validator("template")

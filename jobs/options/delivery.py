@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.options.answers.quality import QualityOptions
 from jobs.options.composition import CompositionOptions
 from jobs.options.outputs import KEYWORD_PRESETS, OutputOptions
-from jobs.options.quality import QualityOptions
 
 
 class DeliveryOptions(QualityOptions, OutputOptions, CompositionOptions):

@@ -10,11 +10,13 @@ from sqlmodel import SQLModel
 from jobs.store.connection import writing
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN
+from jobs.store.vocabularies import StoredVocabulary
 from jobs.store.webhooks.webhook_table import WEBHOOK
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 _webhook: Table = WEBHOOK
+_vocabulary: Table = SQLModel.metadata.tables[str(StoredVocabulary.__tablename__)]
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Pruned:
 def prune(engine: Engine, before: float) -> Pruned:
     """Remove batches whose jobs have all ended before a time (seconds since the epoch), and such jobs without a batch.
 
-    A batch stays whole, and rows with an undelivered webhook stay. Each transaction removes some hundreds of rows, so that a
-    running worker waits only a moment.
+    A batch stays whole, rows with an undelivered webhook stay, and so do the vocabularies of jobs that stay. Each transaction
+    removes some hundreds of rows, so that a running worker waits only a moment.
     """
     jobs = _remove(engine, _job, _old_jobs(before))
+    if jobs:
+        _remove(engine, _vocabulary, ~exists(select(_job.c.id).where(_job.c.request.contains(_vocabulary.c.id))))
     return Pruned(jobs, batches=_remove(engine, _batch, _old_batches(before)))
 
 

@@ -24,6 +24,7 @@ from jobs.store.result import FileChange, Result
 from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.vocabularies import rows_of, with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
@@ -88,7 +89,7 @@ class Store(JobQueries):
                 )
                 update_jobs(connection, [job_id], OPEN, is_new, output_before=before, output_after=None)
             if taken.new:
-                connection.execute(insert(_job), [job.model_dump() for job in taken.new])
+                connection.execute(insert(_job), rows_of(connection, taken.new))
                 self._end_refused(connection, taken.new)
         return taken
 
@@ -132,7 +133,7 @@ class Store(JobQueries):
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
-        return {row["id"]: as_job(row) for row in rows}
+            return {row["id"]: as_job(row, connection) for row in rows}
 
     def keep_answer(self, job_id: str, text: str, file: FileChange) -> bool:
         """Store the answer of a running job before its file is written. Returns False if the job was cancelled meanwhile.
@@ -165,13 +166,15 @@ class Store(JobQueries):
             values |= {"error_code": error.code, "error_message": error.message}
         return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
 
-    def ask_again(self, job_id: str, request: Request) -> bool:
+    def ask_again(self, job_id: str, request: Request, first_key: str | None = None) -> bool:
         """Return a job to the queue with a changed request: running → queued. Returns False if the job was not running.
 
-        Its answer has a flaw, and is dropped.
+        Its answer has a flaw, and is dropped. `first_key`: the key in the result cache of the question as it was first asked.
         """
-        values = {"request": request.model_dump_json(), "quality_retries": _job.c.quality_retries + 1}
-        return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+        values = {"quality_retries": _job.c.quality_retries + 1, "cache_key": first_key, "worker": None}
+        with writing(self._engine) as connection:
+            values["request"] = with_reference(connection, request.model_dump_json())
+            return update_jobs(connection, [job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, **values) == 1
 
     def review(self, job_id: str, edited_text: str | None = None) -> bool:
         """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""

@@ -97,7 +97,7 @@ class Job(SQLModel, table=True):
     lane: str = Lane.BULK
     status: str = JobStatus.QUEUED
     model: str
-    #: The `Request` as JSON.
+    #: The `Request` as JSON. In the database a vocabulary is replaced by its hash.
     request: str = Field(sa_column=Column(Text, nullable=False))
     #: Equal for equal requests (`Request.digest`) with equal deliveries.
     digest: str

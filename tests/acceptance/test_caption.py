@@ -23,6 +23,7 @@ from jobs.queue import broker
 from jobs.queue.broker_socket import socket_path
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
+from tests.support.adapters import save_adapter
 from tests.support.bad_images import write_bad_images, write_noisy_tiff
 from tests.support.known_models import know_built_in_models
 from tests.support.outputs import contents
@@ -355,6 +356,30 @@ def test_prompts_by_weight_and_fewer_words(warm: Captionq, tmp_path: Path) -> No
     )
     assert cut.returncode == 0, cut.stderr
     assert all(len(text.split()) <= 3 for text in texts_of(captions).values())
+    # The demo model knows no alt text, and says far too much.
+    alt = warm.run("caption", tmp_path / "pictures", "--preset", "alt-text", "--existing", "replace")
+    assert alt.returncode == 0, alt.stderr
+    assert all(0 < len(text) <= 125 for text in texts_of(captions).values())
+
+
+def test_an_adapter_is_part_of_the_model(warm: Captionq, tmp_path: Path) -> None:
+    """The JSON files name it, and nothing of the model without it is taken from the cache; a folder without one is refused."""
+    captions = save_scenes(tmp_path / "pictures", 2)
+    lora = save_adapter(tmp_path / "lora")
+    plain = warm.run("caption", tmp_path / "pictures")
+    assert plain.returncode == 0, plain.stderr
+    ran = warm.run(
+        *("caption", tmp_path / "pictures", "--adapter", lora, "--output", "txt,json", "--existing", "replace"),
+        *("--max-tokens", "8", "--quality-retries", "0"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    for path, caption in captions.items():
+        record = json.loads(path.with_suffix(".json").read_text())
+        assert (record["model"], record["adapter"], record["cached"]) == ("demo", str(lora), False)
+        assert not caption.startswith(record["caption"])
+    refused = warm.run("caption", tmp_path / "pictures", "--adapter", tmp_path / "pictures", "--existing", "replace")
+    assert refused.returncode != 0
+    assert "'pictures' is not an adapter: it has no adapter_config.json." in refused.stderr
 
 
 def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_path: Path) -> None:

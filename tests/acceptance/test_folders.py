@@ -15,6 +15,7 @@ import pytest
 from jobs.captions.outputs.xmp_packet import description_of
 from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import picture, png
+from tests.support.adapters import save_adapter
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many, save_scenes
 from tests.support.serving import Served, events_of, serving
@@ -358,6 +359,9 @@ def test_options_of_the_prompt_are_those_of_the_command_line(served: Served) -> 
     ended(served, served.client.post("/v1/folders", json={**body, "detail": "low"}).json())
     for path in captions:
         assert set(path.with_suffix(".txt").read_text().strip().split(", ")) <= {"circle", "square", "triangle", "star"}
+    body = {"path": str(root(served) / "keywords"), "prompt": "Describe this image.", "existing": "replace"}
+    ended(served, served.client.post("/v1/folders", json={**body, "max_characters": 20}).json())
+    assert all(0 < len(path.with_suffix(".txt").read_text().strip()) <= 20 for path in captions)
     for wrong, reason in (
         ({"preset": "tag"}, "did you mean tags"),
         ({"vocabulary": ["a, b"]}, "has a comma"),
@@ -367,6 +371,35 @@ def test_options_of_the_prompt_are_those_of_the_command_line(served: Served) -> 
         refused = served.client.post("/v1/folders", json={"path": str(root(served) / "keywords"), **wrong})
         assert refused.status_code == 400, wrong
         assert reason in refused.json()["error"]["message"]
+
+
+def test_an_adapter_is_taken_from_a_served_folder_only(served: Served, tmp_path: Path) -> None:
+    """As a field of a folder, and within the name of a chat completion's model. Its name shows no path."""
+    save_scenes(root(served) / "adapted", 1)
+    lora = save_adapter(root(served) / "lora")
+    body = {"path": str(root(served) / "adapted"), "adapter": str(lora), "max_tokens": 8, "quality_retries": 0}
+    folder = served.client.post("/v1/folders", json=body).json()
+    assert folder["model"] == "demo+adapter=lora"
+    assert ended(served, folder)["counts"]["succeeded"] == 1
+    hello = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
+    chat = served.client.post("/v1/chat/completions", json={**hello, "model": f"demo+adapter={lora}"})
+    assert (chat.status_code, chat.json()["model"]) == (200, "demo+adapter=lora")
+    outside = save_adapter(tmp_path / "outside")
+    (root(served) / "link").symlink_to(outside)
+    for adapter, status in (
+        (str(outside), 403),
+        (str(root(served) / "link"), 403),
+        ("~/lora", 403),
+        (str(root(served) / "adapted"), 400),
+        ("owner/not-here", 404),
+        ("jobs/models", 404),
+        ("lora", 404),
+    ):
+        refused = served.client.post("/v1/folders", json={**body, "adapter": adapter})
+        assert refused.status_code == status, adapter
+        assert str(tmp_path) not in refused.text
+        refused = served.client.post("/v1/chat/completions", json={**hello, "model": f"demo+adapter={adapter}"})
+        assert refused.status_code == status, adapter
 
 
 def test_a_chat_completion_takes_a_vocabulary_and_a_limit_of_pixels(served: Served) -> None:

@@ -51,8 +51,7 @@ def verdict_on(
         ModelError: The model's answers would be wrong even one at a time.
         OSError: The verdict cannot be read or written.
     """
-    assert loaded.info.path is not None
-    key = key_of(loaded.info.path)
+    key = key_of(*loaded.info.folders)
     verdict = read_verdicts(settings).get(key)
     if verdict is None or verdict.slots < settings.slots:
         if on_check is not None:

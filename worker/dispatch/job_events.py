@@ -64,6 +64,13 @@ class JobEvents:
             self._tokens_published = now
             self._publish(news)
 
+    def answered(self, job: Job, result: Result) -> None:
+        """Publish the whole text of an answer that was not generated: a client that shows growing text sees it at once."""
+        if job.streamed:
+            whole = TextDelta(job.id, text=result.text, reasoning=result.reasoning or "")
+            if news := list(_text_events(whole, job.attempts)):
+                self._publish(news)
+
     def succeeded(self, job: Job, result: Result) -> None:
         """Count a job whose row holds its result, and publish its end."""
         self.metrics.succeeded(job.lane, result, job.queue_seconds)

@@ -8,6 +8,7 @@ import time
 from jobs.store.tables import Job, Lane
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.output_delivery import kept_result
+from worker.dispatch.outcomes.quality_gate import has_gate
 from worker.dispatch.rq_leases import Leases
 from worker.engine.sequences import Outcome
 from worker.models.failures import as_captionq_error
@@ -36,7 +37,8 @@ class JobStarts:
                 self._load(job.id, request.model)
             roots = job.parsed_roots()
             urgent = job.lane == Lane.INTERACTIVE
-            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots)
+            gated = has_gate(job)
+            self._pipeline.begin(job.id, request, urgent=urgent, followed=job.streamed, roots=roots, mended=gated)
         except Exception as error:
             return Outcome(job.id, error=as_captionq_error(error))
         return None

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.models.adapters import check_adapter, split_name
 from jobs.models.hub import hub_errors, reach_hub
-from jobs.models.model_info import TWINS
+from jobs.models.model_info import TWINS, missing_parts
 
 #: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run.
 FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
@@ -36,35 +37,41 @@ class DownloadSize:
 
 def download_size(name: str) -> DownloadSize:
     """Ask the hub for the size of a model's files. Raises ModelNotFoundError, ModelUnavailableError."""
-    with hub_errors(name):
-        from huggingface_hub import snapshot_download
+    files: list[Any] = []
+    for repository in missing_parts(name):
+        with hub_errors(repository):
+            from huggingface_hub import snapshot_download
 
-        reach_hub()
-        files = snapshot_download(
-            name, allow_patterns=FILES, ignore_patterns=[TWINS], dry_run=True, tqdm_class=_silent_bar()
-        )
+            reach_hub()
+            files += snapshot_download(
+                repository, allow_patterns=FILES, ignore_patterns=[TWINS], dry_run=True, tqdm_class=_silent_bar()
+            )
     sizes = [(file.file_size or 0, file.will_download) for file in files]
     return DownloadSize(sum(size for size, _ in sizes), sum(size for size, missing in sizes if missing))
 
 
-def fetch(name: str, on_progress: OnProgress | None = None, *, shown: bool = True) -> Path:
-    """Download a model from Hugging Face, or the rest of it. Returns its folder in the cache.
+def fetch(name: str, on_progress: OnProgress | None = None, *, shown: bool = True) -> None:
+    """Download a model and its adapter from Hugging Face, or the rest of them.
 
     Args:
-        name: its Hugging Face id.
+        name: the model's name, of which each part that is not here is a Hugging Face id.
         on_progress: called about once a second.
         shown: show the client's own bars in a terminal; without `on_progress` they always are.
 
     Raises:
         ModelNotFoundError: The hub has no such model, or refuses access to it.
         ModelUnavailableError: The network, the hub or the disk failed.
+        AdapterError: The adapter's repository holds none.
     """
-    with hub_errors(name):
-        from huggingface_hub import snapshot_download
+    bars = None if on_progress is None else _reporting_bar(on_progress, shown=shown)
+    for repository in missing_parts(name):
+        with hub_errors(repository):
+            from huggingface_hub import snapshot_download
 
-        reach_hub()
-        bars = None if on_progress is None else _reporting_bar(on_progress, shown=shown)
-        return Path(snapshot_download(name, allow_patterns=FILES, ignore_patterns=[TWINS], tqdm_class=bars))
+            reach_hub()
+            folder = snapshot_download(repository, allow_patterns=FILES, ignore_patterns=[TWINS], tqdm_class=bars)
+        if repository == split_name(name)[1]:
+            check_adapter(Path(folder), repository)
 
 
 def _silent_bar() -> Any:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import ModelError, ModelUnavailableError, first_line
+from jobs.errors import AdapterError, ModelError, ModelUnavailableError, first_line
 from jobs.models.hub import cache_dir
 from jobs.models.model_info import Modality, ModelInfo, config_parts, describe, ids_of, public_name
+from worker.models.adapter import put_on
 from worker.models.download import fetch
 from worker.models.library_quirks import mend_model, mend_processor
 
@@ -34,6 +35,7 @@ def load(name: str) -> LoadedModel:
     Raises:
         ModelNotFoundError: There is no such model, or the hub refuses access to it.
         ModelUnavailableError: It cannot be downloaded now, or there is not enough memory.
+        AdapterError: Its adapter does not fit.
         ModelError: Its files cannot be loaded.
     """
     info = describe(name)
@@ -44,7 +46,11 @@ def load(name: str) -> LoadedModel:
         raise ModelError(f"'{public_name(name)}' has no weights in the safetensors format. Use a version made for mlx.")
     try:
         model, processor, config = _load(info.path, info.modality)
+        if info.adapter is not None:
+            put_on(model, info.adapter, info.modality, name)
         _suit_device(model)
+    except AdapterError:
+        raise
     except Exception as error:
         raise loading_failed(name, error) from error
     return LoadedModel(info, model, processor, config, info.eos | _tokenizer_eos(processor))

@@ -13,12 +13,13 @@ from worker.models.inputs import Prepared
 
 #: A function that finds the answer for a key; None: there is none.
 FindAnswer = Callable[[str], Result | None]
+_MENDED = " mended"
 
 
 def question_key(model: str, request: Request) -> str:
     """Return a key that is equal for requests that differ only in their images. `model`: as in `cache_key`."""
     texts = [(message.role, message.texts) for message in request.messages]
-    asked = (model, texts, request.sampling.model_dump_json(), repr(request.response_format))
+    asked = (model, texts, request.sampling.model_dump_json(), *_shape(request))
     return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
@@ -34,7 +35,22 @@ def cache_key(model: str, request: Request, prepared: Prepared) -> str | None:
     deterministic = sampling.temperature == 0 or sampling.seed is not None
     if not (request.cache and deterministic) or sampling.logprobs:
         return None
-    asked = (sampling.model_dump_json(), repr(request.response_format))
+    asked = (sampling.model_dump_json(), *_shape(request))
     digest = hashlib.sha256(repr((model, asked, prepared.image_keys)).encode())
     digest.update(np.asarray(prepared.ids, dtype=np.int64).tobytes())
     return digest.hexdigest()
+
+
+def mended_key(key: str) -> str:
+    """Return the key of the answer that mended a flaw, with changed settings, from the key of the question as it was first asked.
+
+    A request that wants the model's own answer, flawed or not, has only the question's key.
+    """
+    return key.removesuffix(_MENDED) + _MENDED
+
+
+def _shape(request: Request) -> tuple[str, ...]:
+    """Return the request's limits on its answer. Those that are not set change no key of an older version."""
+    limits = {"max_words": request.max_words, "max_characters": request.max_characters}
+    used = [f"{name} {most}" for name, most in limits.items() if most is not None]
+    return repr(request.response_format), *used

@@ -22,7 +22,7 @@ from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.prompt_limits import check_prompt_tokens
-from worker.pipeline.answer_cache import FindAnswer, cache_key
+from worker.pipeline.answer_cache import FindAnswer, cache_key, mended_key
 from worker.pipeline.near_duplicates import NearDuplicates, look_for
 from worker.pipeline.preparation import Preparation, PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
@@ -98,6 +98,7 @@ class Pipeline:
         urgent: bool = False,
         followed: bool = False,
         roots: Sequence[Path] | None = None,
+        mended: bool = False,
     ) -> None:
         """Begin to prepare a request. Its model must be resident (`load`).
 
@@ -105,8 +106,9 @@ class Pipeline:
             urgent: The request goes ahead of all that are not.
             followed: `said` returns its text deltas.
             roots: Folders below which its images may be read; None: the `allowed_roots` of the settings.
+            mended: An answer of the result cache will do that changed settings gave, because the question's own had a flaw.
         """
-        self._preparations.begin(key, request, urgent=urgent, followed=followed, roots=roots)
+        self._preparations.begin(key, request, urgent=urgent, followed=followed, roots=roots, mended=mended)
 
     def step(self) -> list[Outcome]:
         """Admit prepared requests, and do one step of the engine. Return the outcomes of requests that have ended."""
@@ -178,7 +180,7 @@ class Pipeline:
         assert self._engine is not None
         asked = self._near_duplicates.canonical(prepared)
         if asked is not None:
-            if self._find_answer is not None and (known := self._find_answer(asked)) is not None:
+            if (known := self._known_answer(asked, mended=preparation.mended)) is not None:
                 return known
             if self._twins.hold(preparation, asked):
                 return None
@@ -187,6 +189,13 @@ class Pipeline:
         if prepared.cache_key is not None:
             self._twins.lead(preparation.key, prepared.cache_key)
         return None
+
+    def _known_answer(self, asked: str, *, mended: bool) -> Result | None:
+        """Look up the answer in the result cache: the question's own first, then the one that changed settings gave."""
+        if self._find_answer is None:
+            return None
+        known = self._find_answer(asked)
+        return known if known is not None or not mended else self._find_answer(mended_key(asked))
 
     def _answer_twins(self, leader: Outcome) -> list[Outcome]:
         """Give the answer to the requests that waited for it. If there is none, the first of them is generated next."""

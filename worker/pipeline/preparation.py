@@ -52,6 +52,8 @@ class Preparation:
     followed: bool
     #: Whether its images are downloaded.
     fetched: bool
+    #: Whether an answer with changed settings will do, if the question's own had a flaw.
+    mended: bool = False
     future: Future[Prepared] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
     #: Seconds of work for the preparation, once it is done.
@@ -95,7 +97,16 @@ class PreparationPool:
         """Whether a request that is not urgent is being prepared."""
         return any(not preparation.urgent for preparation in self._under_way)
 
-    def begin(self, key: str, request: Request, *, urgent: bool, followed: bool, roots: Sequence[Path] | None) -> None:
+    def begin(
+        self,
+        key: str,
+        request: Request,
+        *,
+        urgent: bool,
+        followed: bool,
+        roots: Sequence[Path] | None,
+        mended: bool = False,
+    ) -> None:
         """Begin to prepare a request.
 
         Args:
@@ -104,9 +115,10 @@ class PreparationPool:
             urgent: Use the threads for urgent requests.
             followed: Whether a client reads the answer as it grows.
             roots: The only folders from which its images may be read; None: any.
+            mended: Whether an answer with changed settings will do, if the question's own had a flaw.
         """
         fetched = any(_is_remote(image) for image in request.images)
-        preparation = Preparation(key, urgent, followed, fetched)
+        preparation = Preparation(key, urgent, followed, fetched, mended)
         threads = (self._fetching if fetched else self._decoding)[urgent]
         threads.submit(self._advance, preparation, self._steps(request, preparation, roots), threads)
         self._under_way.append(preparation)

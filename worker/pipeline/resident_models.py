@@ -112,16 +112,15 @@ class ResidentModels:
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        assert loaded.info.path is not None
-        return ResidentModel(name, engine, size, batching, key_of(loaded.info.path), loaded.info.context_length)
+        fingerprint = key_of(*loaded.info.folders)
+        return ResidentModel(name, engine, size, batching, fingerprint, loaded.info.context_length)
 
     def _make_room(self, name: str, on_progress: OnProgress | None) -> None:
         """Download the model if necessary, then evict others: without a budget all that are not pinned."""
         budget = self._settings.memory_bytes(device_limit())
         if describe(name).path is None:
             fetch(name, on_progress)
-        path = describe(name).path
-        wanted = 0 if path is None else weights_size(path)
+        wanted = weights_size(*describe(name).folders)
         if wanted > (budget or device_limit()):
             raise ModelTooLargeError(
                 f"The weights of '{public_name(name)}' are {wanted / 1e9:.1f} GB, and models may take "

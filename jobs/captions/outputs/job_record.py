@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.models.adapters import split_name
 from jobs.models.model_info import revision_of
 from jobs.requests import path_of
 from jobs.store.result import Result
@@ -19,7 +20,8 @@ def caption_record(job: Job, text: str, result: Result) -> dict[str, object]:
     return {
         "image": path_for_programs(job.source or ""),
         "caption": text,
-        "model": job.model,
+        "model": split_name(job.model)[0],
+        "adapter": split_name(job.model)[1],
         "revision": revision_of(job.model),
         "prompt": prompt_of(job),
         "parameters": settings_of(job),

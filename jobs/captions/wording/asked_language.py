@@ -1,8 +1,12 @@
-"""The language that a prompt asks for, and whether an answer is in its script. Languages of one script are not told apart."""
+"""The language that a prompt asks for, and whether an answer is in another: told by its script and, if it is long, its words."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Any
+
+from jobs.options.answers.languages import is_known_code, language_code
 
 _ASKED = re.compile(
     r"\b(?:answer|reply|respond|write|describe)\b[^.\n]{0,40}?\bin\s+(?:(?:simplified|traditional|brazilian)\s+)?([a-z]+)",
@@ -39,6 +43,52 @@ _LANGUAGES = {
 _SCRIPT_OF = {language: script for script, names in _LANGUAGES.items() for language in names.split()}
 #: Share of an answer's letters that are of the script, at least: names and brands may be in another one.
 LEAST_SHARE = 0.1
+
+
+#: Characters of an answer whose words are judged, at least, and the share of certainty. Of 1,444 captions of this length in
+#: thirteen languages, 1,302 were judged with this certainty, and none wrongly; single shorter ones with foreign names were.
+LEAST_CHARACTERS, LEAST_CERTAINTY = 60, 0.9
+#: Languages that are too much alike to be told apart by a sentence.
+_ALIKE = (
+    {"no", "nb", "nn", "da"},
+    {"hr", "sr", "bs", "sl"},
+    {"id", "ms"},
+    {"cs", "sk"},
+    {"es", "gl", "ca"},
+    {"pt", "gl"},
+    {"nl", "af"},
+    {"bg", "mk"},
+    {"ru", "be", "uk"},
+    {"hi", "mr", "ne"},
+    {"fa", "ur", "ar"},
+)
+_QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|(?<!\w)['‘][^'’\n]*['’](?!\w)")
+
+
+def is_in_wrong_language(text: str, prompt: str) -> bool:
+    """Check whether a prompt asks for a language by its English name, and the answer is in another script or language."""
+    return is_in_wrong_script(text, prompt) or _has_other_words(text, prompt)
+
+
+def _has_other_words(text: str, prompt: str) -> bool:
+    """Check whether an answer that is long enough is in another language. Quotations may be in any."""
+    asked = _ASKED.findall(prompt)
+    wanted = language_code(asked[-1]) if asked else None
+    said = " ".join(_QUOTED.sub(" ", text).split())
+    if wanted is None or len(said) < LEAST_CHARACTERS:
+        return False
+    found, certainty = _identifier().classify(said)
+    if certainty < LEAST_CERTAINTY or found == wanted or not is_known_code(found):
+        return False
+    return not any({wanted, found} <= alike for alike in _ALIKE)
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    # Imported here: some 0.3 s that only answers in a wanted language need.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def is_in_wrong_script(text: str, prompt: str) -> bool:

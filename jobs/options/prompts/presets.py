@@ -1,4 +1,4 @@
-"""Presets: prompts with a name, and the sampling options that go with them. The user's own are in the configuration file."""
+"""Presets: prompts with a name, and the options that go with them. The user's own are in the configuration file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pydantic import Field, ValidationError
 from jobs.configuration.config_file import config_path, read_table
 from jobs.configuration.setting_words import suggestion
 from jobs.errors import InvalidRequestError, SettingsError
+from jobs.options.answers.length import LengthOptions
+from jobs.options.answers.openers import OpenerOptions
 from jobs.options.sampling import SamplingOptions
 
 DEFAULT_PRESET = "describe"
@@ -16,14 +18,14 @@ DEFAULT_PRESET = "describe"
 KEYWORDS_PRESET = "tags"
 
 
-class Preset(SamplingOptions):
-    """A prompt with its sampling options. An option that is not set is the run's own."""
+class Preset(LengthOptions, OpenerOptions, SamplingOptions):
+    """A prompt with options. An option that is not set is the run's own."""
 
     prompt: str = Field(min_length=1, description="Prompt for each image.")
 
     @property
     def options(self) -> dict[str, Any]:
-        """The sampling options that the preset sets."""
+        """The options that the preset sets."""
         return self.model_dump(include=self.model_fields_set - {"prompt"})
 
 
@@ -31,15 +33,17 @@ _PLAIN = "Write plain text without headings, lists or quotation marks."
 
 BUILT_IN = {
     # Wordings that the demo model knows.
-    "describe": Preset(prompt="Describe this image."),
-    "short": Preset(prompt="Write a short caption."),
-    "detailed": Preset(prompt="Describe this image in detail.", max_tokens=512),
+    "describe": Preset(prompt="Describe this image.", strip_openers=True),
+    "short": Preset(prompt="Write a short caption. Answer with the caption only.", strip_openers=True),
+    "detailed": Preset(prompt="Describe this image in detail.", max_tokens=512, strip_openers=True),
     "alt-text": Preset(
         prompt=(
-            "Write alt text for this image: one plain sentence of at most 125 characters that tells somebody who cannot see "
-            "it what it shows. Answer with the alt text alone."
+            "Write alt text for this image: one plain sentence that tells a reader who cannot see the image what it shows. "
+            f"Begin with the subject itself. Answer with the alt text only. {_PLAIN}"
         ),
         max_tokens=64,
+        max_characters=125,
+        strip_openers=True,
     ),
     "tags": Preset(prompt="List keywords for this image."),
     "booru": Preset(
@@ -56,6 +60,7 @@ BUILT_IN = {
             "its material, colour, shape and visible features. State only visible facts: no price, no brand that cannot be "
             f"read, no advertising. Begin with the product itself. {_PLAIN}"
         ),
+        strip_openers=True,
     ),
     "accessibility": Preset(
         prompt=(
@@ -64,6 +69,7 @@ BUILT_IN = {
             f'with words such as "The image shows". Do not guess names, feelings or facts that cannot be seen. {_PLAIN}'
         ),
         max_tokens=400,
+        strip_openers=True,
     ),
     "ocr": Preset(
         prompt=(

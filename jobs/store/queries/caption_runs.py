@@ -51,7 +51,7 @@ def _in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
     for chunk in chunked(ids, ROWS_A_STATEMENT):
         with reading(engine) as connection:
             rows = connection.execute(select(_job).where(_job.c.id.in_(chunk)))
-            found = {row["id"]: as_job(row) for row in rows.mappings()}
+            found = {row["id"]: as_job(row, connection) for row in rows.mappings()}
         # A job may have been pruned meanwhile.
         yield from (found[job_id] for job_id in chunk if job_id in found)
 
@@ -62,4 +62,4 @@ def best_jobs_of(engine: Engine, outputs: Iterable[str]) -> dict[str, Job]:
     with reading(engine) as connection:
         chosen = [marked[1:] for marked in connection.execute(ids).scalars()]
         rows = connection.execute(select(_job).where(_job.c.id.in_(chosen))).mappings()
-        return {row["output"]: as_job(row) for row in rows}
+        return {row["output"]: as_job(row, connection) for row in rows}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -16,6 +16,7 @@ from jobs.store.connection import open_database, reading
 from jobs.store.queries.needs_review import needs_a_person
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.vocabularies import with_words
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
 
@@ -58,7 +59,7 @@ class JobQueries:
         """Return a job, or None if it does not exist."""
         with reading(self._engine) as connection:
             row = connection.execute(select(_job).where(_job.c.id == job_id)).mappings().one_or_none()
-        return None if row is None else as_job(row)
+            return None if row is None else as_job(row, connection)
 
     def summaries(self, ids: Sequence[str]) -> dict[str, JobSummary]:
         """Return summaries of these jobs by id. Unknown ids are left out."""
@@ -86,7 +87,9 @@ class JobQueries:
     def those(self, ids: Sequence[str]) -> list[Job]:
         """Return these jobs, at most some hundreds. Unknown ids are left out."""
         with reading(self._engine) as connection:
-            return [as_job(row) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()]
+            return [
+                as_job(row, connection) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()
+            ]
 
     def open_ids(self, batch_id: str) -> list[str]:
         """Return the ids of the batch's jobs that have not ended."""
@@ -141,7 +144,7 @@ class JobQueries:
             query = query.where(here < there if newest_first else here > there)
         query = query.order_by(*(column.desc() for column in order)) if newest_first else query.order_by(*order)
         with reading(self._engine) as connection:
-            return [as_job(row) for row in connection.execute(query.limit(limit)).mappings()]
+            return [as_job(row, connection) for row in connection.execute(query.limit(limit)).mappings()]
 
     def writers(self, outputs: Sequence[str]) -> dict[str, Writer]:
         """Return the open jobs that write these files, by the files' addresses."""
@@ -191,7 +194,7 @@ class JobQueries:
             query = query.where(_job.c.status.in_(statuses))
         query = query.order_by(_job.c.finished_order).limit(limit)
         with reading(self._engine) as connection:
-            return [as_job(row) for row in connection.execute(query).mappings()]
+            return [as_job(row, connection) for row in connection.execute(query).mappings()]
 
     def ended_pages(self, batch_id: str, *, statuses: Sequence[JobStatus] = ()) -> Iterator[list[Job]]:
         """Yield pages of the batch's ended jobs in the order of their ends. Between two pages no view is held."""
@@ -216,6 +219,6 @@ class JobQueries:
             yield from ((row.id, row.lane) for row in rows)
 
 
-def as_job(row: RowMapping) -> Job:
-    """Convert a whole row."""
-    return Job(**row)
+def as_job(row: RowMapping, connection: Connection) -> Job:
+    """Convert a whole row. Its vocabulary is read with the same connection."""
+    return Job(**{**row, "request": with_words(connection, row["request"])})

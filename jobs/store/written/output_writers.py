@@ -16,6 +16,7 @@ from jobs.chunks import chunked
 from jobs.errors import ConflictError
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, BatchKind, Job
+from jobs.store.vocabularies import rows_of
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -81,7 +82,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
         raise busy_error(list(busy.values()))
     if twice := [output for output, count in outputs.items() if count > 1]:
         raise ConflictError(f"Two of these jobs would write the same file: {twice[0]}. Leave out one of their images.")
-    connection.execute(insert(_job), [job.model_dump() for job in jobs])
+    connection.execute(insert(_job), rows_of(connection, jobs))
 
 
 def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[str]) -> TakenUp:

@@ -162,6 +162,22 @@ def test_the_worker_publishes_a_followed_job_from_its_beginning_to_its_end(
     assert read(connection, jobs[1].id) == []
 
 
+def test_an_answer_of_the_cache_is_published_as_one_piece(settings: Settings, store: Store, connection: Redis) -> None:
+    """A client that shows the growing text sees all of the text before the end."""
+    request = Request(model="demo-text", messages=[Message(role="user", content="Count to ten.")])
+    jobs = [Job(model="demo-text", request=request.model_dump_json(), digest=request.digest) for _ in range(2)]
+    for job in jobs:
+        job.streamed = True
+        store.add([job])
+        push(connection, Lane.INTERACTIVE, [job.id])
+        service.run(settings, burst=True)
+    cached = store.job(jobs[1].id)
+    assert cached.cached
+    events = [event for event in read(connection, cached.id) if event.name not in ("loading", "loaded")]
+    assert [event.name for event in events] == ["running", "tokens", "ended"]
+    assert events[1].data == {"text": cached.text, "at": 0, "attempt": 1}
+
+
 def test_a_second_attempt_begins_with_a_restart(settings: Settings, store: Store, connection: Redis) -> None:
     """Clients that follow throw away the first attempt's text."""
     request = Request(model="demo-text", messages=[Message(role="user", content="Hello")])

@@ -14,6 +14,7 @@ from jobs.queue.lanes import push
 from jobs.requests import Message, Request, Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
+from tests.support.adapters import save_adapter
 from tests.support.hub import GATED, local_hub
 from tests.support.processes import Captionq
 
@@ -68,3 +69,18 @@ def test_a_model_that_cannot_be_downloaded_fails_its_jobs_with_the_reason(
     assert why in (failed.error_message or "")
     assert model in (failed.error_message or "")
     assert store.job(other.id).status == JobStatus.SUCCEEDED
+
+
+def test_an_adapter_is_downloaded_with_its_model(captionq: Captionq, tmp_path: Path) -> None:
+    """`models pull` fetches the parts that are missing; a repository without an adapter is named."""
+    lora, source = save_adapter(tmp_path / "lora"), built_in_models()["demo"]
+    with local_hub({"somebody/small": source, "somebody/lora": lora}) as hub:
+        captionq.environment |= hub
+        pulled = captionq.run("models", "pull", "somebody/small+adapter=somebody/lora")
+        assert pulled.returncode == 0, pulled.stderr
+        assert "is here now" in pulled.stdout
+        again = captionq.run("models", "pull", "somebody/small+adapter=somebody/lora")
+        assert "is here already" in again.stdout
+        wrong = captionq.run("models", "pull", "demo+adapter=somebody/small")
+    assert wrong.returncode != 0
+    assert "'somebody/small' is not an adapter: it has no adapter_config.json." in wrong.stderr

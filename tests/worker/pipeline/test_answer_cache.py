@@ -94,6 +94,8 @@ def test_another_question_is_generated(asking: Asking, image: Path) -> None:
         {"prompt": "What is this?"},
         {"sampling": Sampling(max_tokens=9)},
         {"response_format": JSONObjectFormat()},
+        {"max_words": 2},
+        {"max_characters": 9},
     ]
     for change in changes:
         assert not asking.ask(Request.about_image(image, **{**ASKED, **change})).answer.cached

@@ -13,7 +13,7 @@ from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.answer_checks import check_answer
 from worker.dispatch.outcomes.answer_shape import shaped
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
-from worker.dispatch.outcomes.quality_gate import checked, next_question
+from worker.dispatch.outcomes.quality_gate import checked, next_question, under_first_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
 from worker.engine.sequences import Outcome
 
@@ -39,9 +39,11 @@ class JobOutcomes:
     def _succeed(self, job: Job, result: Result) -> int | None:
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
-        result = checked(job, shaped(job.parsed_request(), result))
+        strips = bool(job.parsed_delivery().strip_openers)
+        result = checked(job, shaped(job.parsed_request(), result, removes_openers=strips))
         if (question := next_question(job, result)) is not None:
             return self._ask_again(job, question, result)
+        result = under_first_question(job, result)
         try:
             check_answer(job, result)
             if job.output is not None:
@@ -50,6 +52,8 @@ class JobOutcomes:
                 deliver_beside(job, result.text, result, self._store, self._worker)
         except CaptionqError as error:
             return self._fail(job, error, result)
+        if result.cached:
+            self._events.answered(job, result)
         if self._store.succeed(job.id, result):
             self._events.succeeded(job, result)
         return None
@@ -57,7 +61,7 @@ class JobOutcomes:
     def _ask_again(self, job: Job, question: Request, result: Result) -> int | None:
         """Release the row with a changed question: its answer has a flaw."""
         logger.info("%s is asked about again: its answer is %s", job.source or job.id, result.quality)
-        if not self._store.ask_again(job.id, question):
+        if not self._store.ask_again(job.id, question, job.cache_key or result.cache_key):
             return None
         self._events.failed(job, again=True)
         return AT_ONCE

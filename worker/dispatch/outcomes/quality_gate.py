@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.captions.wording.asked_language import is_in_wrong_script
+from jobs.captions.wording.asked_language import is_in_wrong_language
 from jobs.creation.changed_question import changed_question
 from jobs.requests import Request
 from jobs.store.result import Result
 from jobs.store.tables import Job
+from worker.pipeline.answer_cache import mended_key
 
 
 def checked(job: Job, result: Result) -> Result:
@@ -19,7 +20,19 @@ def checked(job: Job, result: Result) -> Result:
     if job.output is None or result.quality is not None:
         return result
     prompt = "\n".join(text for message in job.parsed_request().messages for text in message.texts)
-    return replace(result, quality="wrong_language") if is_in_wrong_script(result.text, prompt) else result
+    return replace(result, quality="wrong_language") if is_in_wrong_language(result.text, prompt) else result
+
+
+def has_gate(job: Job) -> bool:
+    """Whether flawed answers of the job are asked for again."""
+    return job.output is not None and job.parsed_delivery().quality_retries > 0
+
+
+def under_first_question(job: Job, result: Result) -> Result:
+    """Return the result; if changed settings gave it, with the key under which the first question of the job finds it again."""
+    if job.quality_retries == 0 or job.cache_key is None:
+        return result
+    return replace(result, cache_key=mended_key(job.cache_key))
 
 
 def next_question(job: Job, result: Result) -> Request | None:

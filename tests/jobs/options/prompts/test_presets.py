@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobs.options.caption_options import QuestionOptions
+from jobs.creation.question import Question
+from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.prompts.presets import BUILT_IN
 from jobs.requests import Sampling
+from jobs.response_format import JSONObjectFormat
 from tools.demo_model import texts
 
 
@@ -18,9 +20,40 @@ def test_the_presets_that_users_ask_for_are_built_in() -> None:
     assert list(BUILT_IN) == [
         *("describe", "short", "detailed", "alt-text", "tags", "booru", "product", "accessibility", "ocr")
     ]
-    assert {BUILT_IN[name].prompt for name in ("describe", "short", "detailed")} <= set(texts.CAPTION_PROMPTS)
+    assert {BUILT_IN[name].prompt for name in ("describe", "detailed")} <= set(texts.CAPTION_PROMPTS)
+    assert BUILT_IN["short"].prompt.removesuffix(" Answer with the caption only.") in texts.CAPTION_PROMPTS
     assert BUILT_IN["tags"].prompt in texts.KEYWORD_PROMPTS
-    assert "125" in BUILT_IN["alt-text"].prompt
+
+
+def test_alt_text_has_at_most_125_characters_unless_the_user_says_otherwise() -> None:
+    """The prompt names the limit that the answer is held to. A schema's answer is not cut, and takes the preset also."""
+    question = Question.of(QuestionOptions(preset="alt-text"), "demo", None)
+    request = question.about("blob:x")
+    assert (request.max_characters, request.max_words) == (125, None)
+    assert request.messages[0].texts[0].endswith(" Use at most 125 characters.")
+    shorter = Question.of(QuestionOptions(preset="alt-text", max_characters=80, max_words=9), "demo", None).about(
+        "blob:x"
+    )
+    assert (shorter.max_characters, shorter.max_words) == (80, 9)
+    assert shorter.messages[0].texts[0].endswith(" Use at most 9 words. Use at most 80 characters.")
+    assert Question.of(QuestionOptions(preset="alt-text"), "demo", JSONObjectFormat()).response_format is not None
+
+
+@pytest.mark.parametrize("preset", [None, *BUILT_IN])
+def test_presets_that_describe_remove_openers(preset: str | None) -> None:
+    """Keywords and copied text have none; the user decides otherwise, and a prompt of the user's is no caption's."""
+    question = Question.of(CaptionOptions(preset=preset), "demo", None)
+    plain = preset in ("tags", "booru", "ocr")
+    assert question.stored_delivery == (None if plain else '{"strip_openers":true}')
+    kept = Question.of(CaptionOptions(preset=preset, strip_openers=False), "demo", None)
+    assert kept.stored_delivery == '{"strip_openers":false}'
+    assert Question.of(CaptionOptions(prompt="What?"), "demo", None).stored_delivery is None
+
+
+def test_a_run_of_an_older_version_is_recognized() -> None:
+    """A preset's choice is no part of the digest by which a repeated run finds what it has added."""
+    request = Question.of(CaptionOptions(), "demo", None).about(Path("/x.png"))
+    assert Question.of(CaptionOptions(), "demo", None).digest_of(Path("/x.png")) == request.digest
 
 
 def test_an_option_of_the_run_wins_over_that_of_the_preset() -> None:

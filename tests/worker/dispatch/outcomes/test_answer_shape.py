@@ -21,6 +21,15 @@ def test_free_text_is_cut_and_json_is_not() -> None:
         assert shaped(request, LONG) == LONG
 
 
+def test_an_opener_that_is_removed_does_not_count() -> None:
+    """The limit of characters is that of the file's text."""
+    said = replace(RESULT, text="The image shows a red circle. It is round.")
+    request = ASKED.model_copy(update={"max_characters": 16})
+    assert shaped(request, said).text == "The image shows"
+    assert shaped(request, said, removes_openers=True).text == "A red circle."
+    assert shaped(ASKED, said, removes_openers=True) == said
+
+
 def test_half_a_keyword_is_dropped_where_the_answer_was_cut_off() -> None:
     """An answer that ended by itself stays: were it wrong, the job has to fail."""
     shape = VocabularyFormat(words=("red", "blue", "green"))

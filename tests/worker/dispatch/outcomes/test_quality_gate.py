@@ -60,6 +60,22 @@ def test_an_answer_that_was_cut_off_is_asked_for_again_until_it_is_whole(
 
 
 @pytest.mark.usefixtures("known_models")
+def test_a_mended_answer_is_found_by_the_question_as_it_was_first_asked(
+    settings: Settings, store: Store, connection: Redis, tmp_path: Path
+) -> None:
+    """The same folder again costs no step of the model; a run without retries wants the model's own answer."""
+    first, caption = asked(settings, store, connection, tmp_path / "first", tokens=6, retries=5)
+    again, _ = asked(settings, store, connection, tmp_path / "again", tokens=6, retries=1)
+    assert (first.cached, again.cached, again.text) == (False, True, caption)
+    assert (again.attempts, again.quality_retries, again.decode_seconds) == (1, 0, 0.0)
+    assert (tmp_path / "again" / "scene-000.txt").read_text() == f"{caption}\n"
+    third, _ = asked(settings, store, connection, tmp_path / "third", tokens=6, retries=5)
+    assert third.cached
+    plain, _ = asked(settings, store, connection, tmp_path / "plain", tokens=6, retries=0)
+    assert (plain.cached, plain.quality) == (False, "cut_off")
+
+
+@pytest.mark.usefixtures("known_models")
 @pytest.mark.parametrize("retries", [0, 1])
 def test_the_last_answer_is_kept_with_its_flaw(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path, retries: int

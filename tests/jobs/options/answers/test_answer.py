@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from api.schemas.folder import FolderOptions
 from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
+from jobs.options.answers.languages import language_name
 from jobs.options.caption_options import QuestionOptions
-from jobs.options.languages import language_name
 from jobs.options.prompts.presets import BUILT_IN
 from jobs.response_format import JSONObjectFormat, VocabularyFormat
 
@@ -52,9 +52,11 @@ def test_a_vocabulary_makes_the_format_and_asks_for_keywords() -> None:
 
 def test_options_that_contradict_each_other_are_refused() -> None:
     """A schema holds the answer already, and keywords are counted as keywords."""
-    with pytest.raises(ValidationError, match="goes with max_keywords"):
-        QuestionOptions(vocabulary=("Car",), max_words=3)
-    for options in (QuestionOptions(vocabulary=("Car",)), QuestionOptions(max_words=3)):
+    for limit in ("max_words", "max_characters"):
+        with pytest.raises(ValidationError, match=f"goes with max_keywords, not {limit}"):
+            QuestionOptions.model_validate({"vocabulary": ("Car",), limit: 3})
+    limits = (QuestionOptions(max_words=3), QuestionOptions(max_characters=3))
+    for options in (QuestionOptions(vocabulary=("Car",)), *limits):
         with pytest.raises(InvalidRequestError, match="Give either a schema or"):
             Question.of(options, "demo", JSONObjectFormat())
     with pytest.raises(ValidationError, match="has no words"):

@@ -1,4 +1,4 @@
-"""Options for the words of the answer: their language, their number, and those that are allowed."""
+"""Options for the words of the answer: their language, and those that are allowed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,20 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.options.answers.languages import language_name
+from jobs.options.answers.length import LengthOptions
 from jobs.options.from_file import FromFile
-from jobs.options.languages import language_name
-from jobs.response_format import DEFAULT_KEYWORDS, MAX_KEYWORDS, Part, VocabularyFormat
+from jobs.response_format import DEFAULT_KEYWORDS, MAX_KEYWORDS, VocabularyFormat
 from jobs.vocabulary import check_words, parse_vocabulary
 
 
-class AnswerOptions(Part):
+class AnswerOptions(LengthOptions):
     """Options that say which words an answer may have."""
 
     SECTION: ClassVar[str] = "Answer"
 
     language: str | None = Field(
         default=None, min_length=2, max_length=50, description="Ask for answers in this language, such as de or German."
-    )
-    max_words: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="Ask for at most this many words, and cut longer answers, at the end of a sentence if possible.",
     )
     vocabulary: Annotated[tuple[str, ...], FromFile()] = Field(
         default=(),
@@ -45,7 +40,7 @@ class AnswerOptions(Part):
 
     @field_validator("vocabulary", mode="before")
     @classmethod
-    def _read_lines(cls, value: object) -> object:
+    def _read_vocabulary(cls, value: object) -> object:
         if isinstance(value, str):
             return parse_vocabulary(value)
         # A strict model takes no list for a tuple once this function has seen the value.
@@ -53,22 +48,19 @@ class AnswerOptions(Part):
 
     @field_validator("vocabulary")
     @classmethod
-    def _check_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_vocabulary(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return check_words(value)
 
     @model_validator(mode="after")
-    def _check_counts(self) -> Self:
-        if self.vocabulary and self.max_words is not None:
-            raise PydanticCustomError("invalid_request_error", "A vocabulary goes with max_keywords, not max_words.")
+    def _check_keyword_limits(self) -> Self:
+        for name in LengthOptions.model_fields:
+            if self.vocabulary and getattr(self, name) is not None:
+                raise PydanticCustomError(
+                    "invalid_request_error", "A vocabulary goes with max_keywords, not {name}.", {"name": name}
+                )
         return self
 
     @property
     def keyword_format(self) -> VocabularyFormat | None:
         """The format of answers that are keywords; None: there is no vocabulary."""
         return VocabularyFormat(words=self.vocabulary, max_keywords=self.max_keywords) if self.vocabulary else None
-
-    @property
-    def instructions(self) -> str:
-        """The sentences that end each prompt, with a space ahead of each."""
-        language = "" if self.language is None else f" Answer in {self.language}."
-        return language + ("" if self.max_words is None else f" Use at most {self.max_words} words.")

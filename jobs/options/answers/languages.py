@@ -16,6 +16,8 @@ _NAMES = {
     "ta": "Tamil", "te": "Telugu", "th": "Thai", "tl": "Tagalog", "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu",
     "uz": "Uzbek", "vi": "Vietnamese", "zh": "Chinese",
 }  # fmt: skip
+#: The codes by the names, in lower case.
+_CODES = {name.lower(): code for code, name in _NAMES.items()} | {"mandarin": "zh", "farsi": "fa"}
 #: Tags whose region or script changes the words or the letters.
 _VARIANTS = {
     "en-gb": "British English",
@@ -29,6 +31,16 @@ _VARIANTS = {
 }
 #: Letters of the longest code of a language (ISO 639).
 _CODE_LETTERS = 3
+
+
+def language_code(name: str) -> str | None:
+    """Return the code of a language from its English name, in any case; None: it is not known here."""
+    return _CODES.get(name.lower())
+
+
+def is_known_code(code: str) -> bool:
+    """Check whether a language with this code has a name here."""
+    return code in _NAMES
 
 
 def language_name(language: str) -> str:
