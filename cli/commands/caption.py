@@ -123,7 +123,7 @@ def caption(
         ctx.call_on_close(worker.stop)
     from cli.runs.caption_run import CaptionRun
     from cli.runs.run_table import RunTable
-    from jobs.captions.outputs.embedding import find_exiftool
+    from jobs.captions.outputs.exiftool import find_exiftool
     from jobs.creation.question import Question
 
     if options.embed:

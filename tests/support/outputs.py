@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from jobs.captions.outputs.exiftool import ExifTool
 from jobs.captions.text_files import fingerprint
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request, Sampling
@@ -15,6 +17,10 @@ from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
+
+#: For all tests of a process: starting it takes longer than its work.
+_EXIFTOOL = ExifTool()
+atexit.register(_EXIFTOOL.close)
 
 
 def save_picture(path: Path, **options: Any) -> Path:
@@ -50,7 +56,7 @@ def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
 
 def write_files(store: Store, job: Job, text: str = RESULT.text) -> None:
     """Write the files of an answer, as the worker does before the job's end."""
-    assert deliver(job, text, store, "worker")
+    assert deliver(job, text, store, "worker", _EXIFTOOL)
     deliver_beside(job, text, replace(RESULT, text=text), store, "worker")
 
 
