@@ -19,6 +19,7 @@ from jobs.requests import path_of
 from jobs.store.store import FileChange, Result, Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
+from jobs.store.written.written_texts import WrittenText
 
 
 def kept_result(job: Job) -> Result | None:
@@ -83,7 +84,7 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str, exif
         kept = FileChange(job.output_before, job.output_after, output_text, job.previous_text)
         return store.keep_answer(job.id, text, kept) and _embedded(job, added, store, writer, exiftool)
     there, content = read_output(path), text_bytes(added)
-    previous = _previous(job, there, content, joins=options.joins)
+    previous = _previous(job, there, content, store, joins=options.joins)
     if options.joins and previous is not None and not is_blank(previous):
         content = text_bytes(joined(added, decode_text(previous, path), options))
     # The row comes first: from here on it knows the file as its own, as it is and as it will be, and keeps the text before.
@@ -96,12 +97,13 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str, exif
     return True
 
 
-def _previous(job: Job, there: bytes | None, new: bytes, *, joins: bool) -> bytes | None:
+def _previous(job: Job, there: bytes | None, new: bytes, store: Store, *, joins: bool) -> bytes | None:
     """Return the file's content before the job's first attempt; None: there was no file.
 
     Args:
         there: the content now.
         new: the new text as a file.
+        store: knows the texts of other jobs.
         joins: whether the new text is added to the content.
 
     Raises OutputChangedError if the content is not known.
@@ -116,7 +118,22 @@ def _previous(job: Job, there: bytes | None, new: bytes, *, joins: bool) -> byte
     # Rows of older versions have no hash of the file.
     if not joins and there in (new, None if job.text is None else text_bytes(job.text)):
         return job.previous_text
+    if (twin := _twin_of(job, there, store)) is not None:
+        return twin.previous_text
     raise _changed(job)
+
+
+def _twin_of(job: Job, there: bytes, store: Store) -> WrittenText | None:
+    """Find the job with the same question that wrote the file's content since this job was queued; None: there is none.
+
+    A run that begins while a worker ends the jobs of an interrupted run may have looked at the file just before.
+    """
+    assert job.output is not None
+    for text in store.written([job.output]).get(job.output, ()):
+        replaced_the_same = fingerprint(text.previous_text) == job.output_before
+        if text.digest == job.digest and text.output_after == fingerprint(there) and replaced_the_same:
+            return text
+    return None
 
 
 def _embedded(job: Job, text: str, store: Store, writer: str, exiftool: ExifTool | None) -> bool:
