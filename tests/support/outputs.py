@@ -36,8 +36,8 @@ def make_run(store: Store) -> Batch:
     return batch
 
 
-def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
-    """Store a running job about an image file, whose text lies beside it."""
+def queue_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
+    """Store a queued job about an image file, whose text lies beside it."""
     request = Request.about_image(image, model="demo", prompt="Describe this image.", sampling=Sampling())
     output = image.with_suffix(".txt")
     job = Job(
@@ -51,6 +51,12 @@ def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
         delivery=DeliveryOptions(**delivery).stored,
     )
     store.add([job])
+    return job
+
+
+def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
+    """Store a running job about an image file, whose text lies beside it."""
+    job = queue_job(store, image, batch, **delivery)
     return store.claim([job.id], "worker")[job.id]
 
 
