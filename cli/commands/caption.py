@@ -109,7 +109,7 @@ def caption(
     from cli.runs.dry_run import DryRun
     from cli.runs.run_table import RunTable
     from cli.runs.sample import SampleOptions
-    from jobs.captions.outputs.embedding import find_exiftool
+    from jobs.captions.outputs.exiftool import find_exiftool
     from jobs.creation.question import Question
 
     if options.embed:

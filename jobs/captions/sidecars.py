@@ -24,19 +24,17 @@ class Sidecars:
 
     def __init__(self) -> None:
         self._folder = FolderTexts(Path(), [])
+        self._path: str | None = None
 
     def path_for(self, image: Path) -> Path:
         """Return the text file of this image."""
         return image.with_name(self.folder_of(image).text_of(image.name))
 
-    def is_there(self, output: Path) -> bool:
-        """Check whether the text file existed when the folder was read."""
-        return output.name in self.folder_of(output).names
-
     def folder_of(self, image: Path) -> FolderTexts:
         """Return the folder of this image as it was when its first image was asked about."""
-        if image.parent != self._folder.path:
-            self._folder = read_folder(image.parent)
+        # Compared as text, which is quicker: a folder may have very many images.
+        if (path := os.path.dirname(image)) != self._path:  # noqa: PTH120
+            self._path, self._folder = path, read_folder(image.parent)
         return self._folder
 
 

@@ -84,13 +84,13 @@ def plan_images(
     folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
     for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
         others.look_up([(image, output) for image, output, _ in chunk])
-        there = [output.as_uri() for _, output, is_there in chunk if is_there]
-        written = store.written(there) if there else {}
+        there = {output: output.as_uri() for _, output, is_there in chunk if is_there}
+        written = store.written(list(there.values())) if there else {}
         for image, output, is_there in chunk:
             if not others.delivery.writes_text:
                 yield _planned(image, output, options, others, folders)
                 continue
-            own = written.get(output.as_uri(), [])
+            own = written.get(there[output], []) if is_there else []
             if own and options.existing == "skip" and _is_filled(output):
                 yield SkippedImage(image, output)
                 continue
@@ -166,14 +166,14 @@ def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[
     sidecars, given = Sidecars(), set[Path]()
     folder = None
     for image in images:
-        if sidecars.folder_of(image) is not folder:
-            folder = sidecars.folder_of(image)
+        if (here := sidecars.folder_of(image)) is not folder:
+            folder = here
             if not look_only:
                 sweep_stale(folder.path, folder.names)
-        output = sidecars.path_for(image)
+        output = image.with_name(folder.text_of(image.name))
         if output not in given:
             given.add(output)
-            yield image, output, sidecars.is_there(output)
+            yield image, output, output.name in folder.names
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from jobs.captions.outputs.exiftool import ExifTool
 from jobs.captions.text_files import fingerprint
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import Request, Sampling
@@ -15,6 +17,10 @@ from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
+
+#: For all tests of a process: starting it takes longer than its work.
+_EXIFTOOL = ExifTool()
+atexit.register(_EXIFTOOL.close)
 
 
 def save_picture(path: Path, **options: Any) -> Path:
@@ -30,8 +36,8 @@ def make_run(store: Store) -> Batch:
     return batch
 
 
-def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
-    """Store a running job about an image file, whose text lies beside it."""
+def queue_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
+    """Store a queued job about an image file, whose text lies beside it."""
     request = Request.about_image(image, model="demo", prompt="Describe this image.", sampling=Sampling())
     output = image.with_suffix(".txt")
     job = Job(
@@ -45,12 +51,18 @@ def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
         delivery=DeliveryOptions(**delivery).stored,
     )
     store.add([job])
+    return job
+
+
+def claim_job(store: Store, image: Path, batch: Batch, **delivery: Any) -> Job:
+    """Store a running job about an image file, whose text lies beside it."""
+    job = queue_job(store, image, batch, **delivery)
     return store.claim([job.id], "worker")[job.id]
 
 
 def write_files(store: Store, job: Job, text: str = RESULT.text) -> None:
     """Write the files of an answer, as the worker does before the job's end."""
-    assert deliver(job, text, store, "worker")
+    assert deliver(job, text, store, "worker", _EXIFTOOL)
     deliver_beside(job, text, replace(RESULT, text=text), store, "worker")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis import Redis
@@ -33,7 +33,7 @@ from jobs.store.store import Store
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_starts import JobStarts
-from worker.dispatch.outcomes.job_outcomes import JobOutcomes
+from worker.dispatch.outcomes.job_outcomes import JobOutcomes, Recorded
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
@@ -120,10 +120,16 @@ class MetalWorker(QueueWorker):
         self._events.tokens(self._pipeline.said, lambda job_id: self._leases.running[job_id].claimed.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
+        self._end(self._outcomes.delivered(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
 
     def _conclude(self, outcome: Outcome) -> None:
-        job = self._leases.running[outcome.key].claimed
-        self._leases.end(job.id, retry_in=self._outcomes.record(job, outcome))
+        self._end(self._outcomes.record(self._leases.running[outcome.key].claimed, outcome))
+
+    def _end(self, recorded: Iterable[Recorded]) -> None:
+        for job_id, retry_in in recorded:
+            # The lease of a job that was cancelled while its file was written has ended.
+            if job_id in self._leases.running:
+                self._leases.end(job_id, retry_in=retry_in)
 
     def _talk_to_broker(self) -> None:
         """Do all of the batch's Redis traffic. While the broker is away nothing is lost, only late."""
@@ -170,6 +176,7 @@ class MetalWorker(QueueWorker):
         """
         blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError)) or is_away(self.crash)
         self._pipeline.clear()
+        self._outcomes.close()
         if blameless:
             self._release()
         try:
@@ -184,6 +191,7 @@ class MetalWorker(QueueWorker):
 
     def _release(self) -> None:
         try:
+            self._end(self._outcomes.delivered())
             for job_id in self._leases.running:
                 self._store.release(job_id)
         except DBAPIError as error:

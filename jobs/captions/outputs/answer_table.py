@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jobs.captions.outputs.csv_cells import csv_line
+from jobs.captions.temporary_files import temporary_name
 from jobs.errors import OutputError
 from jobs.options.prompts.typed_question import ERROR_COLUMN, PATH_COLUMN
 from jobs.requests import path_of
@@ -73,7 +73,7 @@ class AnswerTable:
 
     def write(self, path: Path) -> None:
         """Write the file whole, or leave the earlier one. Raises OutputError."""
-        temporary = path.with_name(f".captionq-{secrets.token_hex(8)}.tmp")
+        temporary = path.with_name(temporary_name("table"))
         try:
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(self.lines(FORMATS[path.suffix.lower()]))

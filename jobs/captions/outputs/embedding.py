@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import stat
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import Any
 
+from jobs.captions.outputs.exiftool import ExifTool
 from jobs.captions.outputs.side_files import metadata_of, own_texts
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
-from jobs.errors import MissingToolError, OutputChangedError, OutputError, OutputOccupiedError, first_line
+from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.requests import path_of
 from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import WrittenFiles
 
-#: Seconds that exiftool may take for a file.
-PATIENCE = 120
 #: Backups that an image may have.
 MAX_BACKUPS = 1_000
 #: As exiftool names its backups.
@@ -34,18 +30,7 @@ _ORIGINAL = "_original"
 _DESCRIPTION, _CAPTION = "XMP-dc:Description", "IPTC:Caption-Abstract"
 
 
-def find_exiftool() -> str:
-    """Return the path of exiftool. Raises MissingToolError."""
-    found = shutil.which("exiftool")
-    if found is None:
-        raise MissingToolError(
-            "To write captions into image files, captionq needs exiftool, which is not installed. On a Mac: "
-            "brew install exiftool; on Debian and Ubuntu: apt install libimage-exiftool-perl."
-        )
-    return found
-
-
-def embed_caption(job: Job, text: str, store: Store, writer: str) -> None:
+def embed_caption(job: Job, text: str, store: Store, writer: str, exiftool: ExifTool) -> None:
     """Write a caption into the job's image file. If an earlier attempt did so, nothing is written.
 
     The new file is written beside the old one and takes its place in one step; the old file stays as `photo.jpg_original`.
@@ -62,10 +47,13 @@ def embed_caption(job: Job, text: str, store: Store, writer: str) -> None:
             before = _sha256(old)
             own = before in files.hashes([image.as_uri()]).get(image.as_uri(), ())
             is_done = own and job.text is not None and job.new_text == text
-            if is_done or not (arguments := _arguments(job, text, old, store, own=own)):
+            if is_done:
+                return
+            exiftool.take(old)
+            if not (values := _values(job, text, exiftool, store, own=own)):
                 return
             with temporary.open("xb") as new:
-                _write_metadata(old, new, arguments, shown(image))
+                _write_metadata(exiftool, values, new, shown(image))
             _take_place(image, temporary, old, before, job, files)
     except OSError as error:
         raise write_error(f"{shown(image)} could not be written", error) from error
@@ -88,57 +76,33 @@ def _check_kind(image: Path) -> None:
         raise OutputOccupiedError(f"{shown(image)} is not a regular file, so nothing was written into it.")
 
 
-def _arguments(job: Job, text: str, old: BufferedReader, store: Store, *, own: bool) -> list[str]:
-    """Return exiftool's arguments for the caption; none: nothing is to be written.
+def _values(job: Job, text: str, exiftool: ExifTool, store: Store, *, own: bool) -> list[tuple[str, str]]:
+    """Return the new values of the image's tags; none: nothing is to be written.
 
     A description that a person wrote stays, unless it may be replaced.
     """
-    delivery, there = job.parsed_delivery(), _read_metadata(old)
+    delivery, there = job.parsed_delivery(), exiftool.read([_DESCRIPTION, "IPTC:all"])
     description = "" if own or delivery.force else str(there.get(_DESCRIPTION) or there.get(_CAPTION) or "")
     wanted, keywords = metadata_of(
         text.replace("\0", "\N{REPLACEMENT CHARACTER}"), delivery, there=description, own=own_texts(job, store)
     )
-    arguments = [] if wanted is None else [f"-{_DESCRIPTION}={wanted}", f"-{_CAPTION}={wanted}"]
+    values = [] if wanted is None else [(f"{_DESCRIPTION}=", wanted), (f"{_CAPTION}=", wanted)]
     for keyword in keywords:
         # Removed first, so that none stands there twice.
-        arguments += [f"-{name}{sign}={keyword}" for name in ("XMP-dc:Subject", "IPTC:Keywords") for sign in "-+"]
-    if arguments and not any(name.startswith("IPTC:") for name in there):
-        arguments.append("-IPTC:CodedCharacterSet=UTF8")
-    return arguments
+        values += [(f"{name}{sign}=", keyword) for name in ("XMP-dc:Subject", "IPTC:Keywords") for sign in "-+"]
+    if values and not any(name.startswith("IPTC:") for name in there):
+        values.append(("IPTC:CodedCharacterSet=", "UTF8"))
+    return values
 
 
-def _read_metadata(image: BufferedReader) -> dict[str, Any]:
-    ran = _run(["-json", "-G1", "-XMP-dc:Description", "-IPTC:all", "-"], image, subprocess.PIPE)
-    try:
-        return dict(json.loads(ran.stdout)[0])
-    except (ValueError, LookupError, TypeError):
-        return {}
-
-
-def _write_metadata(old: BufferedReader, new: BufferedWriter, arguments: Sequence[str], name: str) -> None:
-    # The image goes through pipes, so no name of a file can be taken for an option or a pattern. -m: long captions are
-    # written whole.
-    ran = _run(["-quiet", "-m", *arguments, "-o", "-", "-"], old, new)
+def _write_metadata(exiftool: ExifTool, values: Sequence[tuple[str, str]], new: BufferedWriter, name: str) -> None:
+    written = exiftool.write(values)
+    if isinstance(written, str):
+        raise OutputOccupiedError(f"exiftool could not write into {name}: {written}.")
+    with written.open("rb") as copy:
+        shutil.copyfileobj(copy, new, 1 << 20)
     new.flush()
     os.fsync(new.fileno())
-    if ran.returncode != 0 or not os.fstat(new.fileno()).st_size:
-        lines = [line for line in ran.stderr.decode(errors="replace").splitlines() if line.strip()]
-        reason = lines[0].removeprefix("Error: ").removesuffix(" - -") if lines else "it gave no reason"
-        raise OutputOccupiedError(f"exiftool could not write into {name}: {reason}.")
-
-
-def _run(arguments: Sequence[str], image: BufferedReader, output: Any) -> subprocess.CompletedProcess[bytes]:
-    image.seek(0)
-    # -config with an empty name: a person's own configuration changes nothing.
-    command = [find_exiftool(), "-config", "", *arguments]
-    try:
-        return subprocess.run(
-            command, stdin=image, stdout=output, stderr=subprocess.PIPE, check=False, timeout=PATIENCE
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OutputError(f"exiftool did not end within {PATIENCE} seconds.") from error
-    except (OSError, ValueError) as error:
-        raise OutputError(f"exiftool could not be started: {first_line(error)}.") from error
 
 
 def _take_place(image: Path, temporary: Path, old: BufferedReader, before: str, job: Job, files: WrittenFiles) -> None:

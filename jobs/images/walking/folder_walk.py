@@ -66,9 +66,10 @@ def find_images(
     for path in paths:
         # Not resolved: the text goes beside the name that was given.
         for image in walk.named(Path(os.path.abspath(path))):  # noqa: PTH100
-            if image.parent != folder:
-                folder = image.parent
-                place = _identity(folder)
+            # Compared as text, which is quicker: a folder may have very many images.
+            if (here := os.path.dirname(image)) != folder:  # noqa: PTH120
+                folder = here
+                place = _identity(image.parent)
             if (place, image.name) not in seen:
                 seen.add((place, image.name))
                 yield image
@@ -119,15 +120,18 @@ class _Walk:
         folders: list[Path] = []
         of_shots = left_out_of_shots([name for name, is_folder in found if not is_folder])
         for name, is_folder in found:
-            placeholder = None if is_folder else placeholder_of(name)
-            path = folder / (placeholder or name)
             if is_folder and not self._recursive:
                 continue
+            placeholder = None if is_folder else placeholder_of(name)
             if not is_folder and name in of_shots:
                 self._left_out.of_shots += is_image_name(name)
-            elif not is_folder and not is_image_name(path.name):
-                self._left_out.add_other(path.name)
-            elif not (self._only.takes_folder(path, base) if is_folder else self._only.takes(path, base)):
+                continue
+            if not is_folder and not is_image_name(placeholder or name):
+                # Half of a large folder: a path of a text would be made in vain.
+                self._left_out.add_other(placeholder or name)
+                continue
+            path = folder / (placeholder or name)
+            if not (self._only.takes_folder(path, base) if is_folder else self._only.takes(path, base)):
                 self._left_out.excluded += 1
             elif is_folder:
                 folders.append(path)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
+from jobs.captions.outputs.exiftool import ExifTool
 from jobs.errors import CaptionqError
 from jobs.requests import Request
 from jobs.store.result import Result
@@ -12,12 +16,21 @@ from jobs.store.tables import Job
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.answer_checks import check_answer
 from worker.dispatch.outcomes.answer_shape import shaped
+from worker.dispatch.outcomes.embedding_thread import EmbeddingThread
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 from worker.dispatch.outcomes.quality_gate import checked, next_question, under_first_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
 from worker.engine.sequences import Outcome
 
 logger = logging.getLogger("captionq.worker")
+
+
+class Recorded(NamedTuple):
+    """A job whose row has changed."""
+
+    job_id: str
+    #: Seconds until the next attempt; None: the job has ended.
+    retry_in: int | None
 
 
 class JobOutcomes:
@@ -28,28 +41,48 @@ class JobOutcomes:
         self._store = store
         self._events = events
         self._max_attempts = max_attempts
+        self._embedding = EmbeddingThread()
 
-    def record(self, job: Job, outcome: Outcome) -> int | None:
-        """Bring the job's row to its outcome. Returns the seconds until the next attempt; None: the job has ended."""
-        if outcome.result is not None:
-            return self._succeed(job, outcome.result)
-        assert outcome.error is not None
-        return self._fail(job, outcome.error)
-
-    def _succeed(self, job: Job, result: Result) -> int | None:
+    def record(self, job: Job, outcome: Outcome) -> list[Recorded]:
+        """Bring the job's row to its outcome. Empty: its caption goes into the image first, and `delivered` returns the job."""
+        if outcome.error is not None:
+            return [Recorded(job.id, self._fail(job, outcome.error))]
+        assert outcome.result is not None
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
         strips = bool(job.parsed_delivery().strip_openers)
-        result = checked(job, shaped(job.parsed_request(), result, removes_openers=strips))
+        result = checked(job, shaped(job.parsed_request(), outcome.result, removes_openers=strips))
         if (question := next_question(job, result)) is not None:
-            return self._ask_again(job, question, result)
+            return [Recorded(job.id, self._ask_again(job, question, result))]
         result = under_first_question(job, result)
+        if job.output is not None and job.parsed_delivery().embed:
+            self._embedding.begin(job, result, partial(self._deliver, job, result))
+            return []
+        return [Recorded(job.id, self._succeed(job, result, partial(self._deliver, job, result, None)))]
+
+    def delivered(self, seconds: float = 0.0) -> Iterator[Recorded]:
+        """End the rows of jobs whose captions are in their images by now. `seconds`: how long to wait for the first."""
+        for delivery in self._embedding.ended(seconds):
+            job = delivery.job
+            yield Recorded(job.id, self._succeed(job, delivery.result, delivery.future.result))
+
+    def close(self) -> None:
+        """Wait until no file is being written, and end exiftool."""
+        self._embedding.close()
+
+    def _deliver(self, job: Job, result: Result, exiftool: ExifTool | None) -> bool:
+        """Write the job's files. False: the job was cancelled. Raises CaptionqError."""
+        check_answer(job, result)
+        if job.output is not None:
+            if not deliver(job, result.text, self._store, self._worker, exiftool):
+                return False
+            deliver_beside(job, result.text, result, self._store, self._worker)
+        return True
+
+    def _succeed(self, job: Job, result: Result, write_files: Callable[[], bool]) -> int | None:
         try:
-            check_answer(job, result)
-            if job.output is not None:
-                if not deliver(job, result.text, self._store, self._worker):
-                    return None
-                deliver_beside(job, result.text, result, self._store, self._worker)
+            if not write_files():
+                return None
         except CaptionqError as error:
             return self._fail(job, error, result)
         if result.cached:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from jobs.captions.text_files import fingerprint, shown, text_bytes
 from jobs.errors import OutputChangedError
 from jobs.requests import path_of
+from jobs.store.store import Store
 from jobs.store.tables import Job
+from jobs.store.written.written_texts import WrittenText
 
 
-def content_before(job: Job, there: bytes | None, new: bytes, *, joins: bool) -> bytes | None:
+def content_before(job: Job, there: bytes | None, new: bytes, store: Store, *, joins: bool) -> bytes | None:
     """Return the file's content before the job's first attempt; None: there was no file.
 
     Args:
         there: the content now.
         new: the new text as a file.
+        store: knows the texts of other jobs.
         joins: whether the new text is added to the content.
 
     Raises OutputChangedError if the content is not known.
@@ -28,7 +31,22 @@ def content_before(job: Job, there: bytes | None, new: bytes, *, joins: bool) ->
     # Rows of older versions have no hash of the file.
     if not joins and there in (new, None if job.text is None else text_bytes(job.text)):
         return job.previous_text
+    if (twin := _twin_of(job, there, store)) is not None:
+        return twin.previous_text
     raise output_changed(job)
+
+
+def _twin_of(job: Job, there: bytes, store: Store) -> WrittenText | None:
+    """Find the job with the same question that wrote the file's content since this job was queued; None: there is none.
+
+    A run that begins while a worker ends the jobs of an interrupted run may have looked at the file just before.
+    """
+    assert job.output is not None
+    for text in store.written([job.output]).get(job.output, ()):
+        replaced_the_same = fingerprint(text.previous_text) == job.output_before
+        if text.digest == job.digest and text.output_after == fingerprint(there) and replaced_the_same:
+            return text
+    return None
 
 
 def output_changed(job: Job) -> OutputChangedError:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from jobs.captions.outputs.embedding import embed_caption
+from jobs.captions.outputs.exiftool import ExifTool
 from jobs.captions.outputs.recorded_write import write_recorded
 from jobs.captions.outputs.side_files import SideFiles
 from jobs.captions.text_files import check_place, decode_text, fingerprint, is_blank, read_output, text_bytes
@@ -33,8 +34,10 @@ def kept_result(job: Job) -> Result | None:
     return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None})
 
 
-def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
+def deliver(job: Job, text: str, store: Store, writer: str, exiftool: ExifTool | None = None) -> bool:
     """Write the job's text file, if it has one. False: the job was cancelled meanwhile, and nothing was written.
+
+    `exiftool`: embeds the caption if the job's options say so; None: a process for this image only.
 
     Raises:
         OutputChangedError: the file is neither as it was when the job was queued, nor this job's own of an earlier attempt. The
@@ -44,7 +47,7 @@ def deliver(job: Job, text: str, store: Store, writer: str) -> bool:
     """
     assert job.output is not None
     with _answer_kept(job):
-        return _write_text(job, path_of(job.output), text, store, writer)
+        return _write_text(job, path_of(job.output), text, store, writer, exiftool)
 
 
 def deliver_beside(job: Job, text: str, result: Result, store: Store, writer: str) -> None:
@@ -72,7 +75,7 @@ def _new_text(job: Job, answer: str) -> str:
     return composed(answer, job.parsed_delivery(), free_text=job.parsed_request().response_format is None)
 
 
-def _write_text(job: Job, path: Path, text: str, store: Store, writer: str) -> bool:
+def _write_text(job: Job, path: Path, text: str, store: Store, writer: str, exiftool: ExifTool | None) -> bool:
     """Make the file's text from the answer, and write it in place of the text that is there, or add it to that text."""
     # Checked again: since the folder was walked, a link may have been put in the file's place.
     check_place(path, job.parsed_roots())
@@ -80,23 +83,28 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str) -> b
     output_text = None if added == text else added
     if not options.writes_text:
         kept = FileChange(job.output_before, job.output_after, output_text, job.previous_text)
-        return store.keep_answer(job.id, text, kept) and _embedded(job, added, store, writer)
+        return store.keep_answer(job.id, text, kept) and _embedded(job, added, store, writer, exiftool)
     there, content = read_output(path), text_bytes(added)
-    previous = content_before(job, there, content, joins=options.joins)
+    previous = content_before(job, there, content, store, joins=options.joins)
     if options.joins and previous is not None and not is_blank(previous):
         content = text_bytes(joined(added, decode_text(previous, path), options))
     # The row comes first: from here on it knows the file as its own, as it is and as it will be, and keeps the text before.
     change = FileChange(fingerprint(there), fingerprint(content), output_text, previous)
     if not store.keep_answer(job.id, text, change):
         return False
-    _embedded(job, added, store, writer)
+    _embedded(job, added, store, writer, exiftool)
     if not write_recorded(path, content, replaces=there, job_id=job.id, kind="txt", files=files, writer=writer):
         raise output_changed(job)
     return True
 
 
-def _embedded(job: Job, text: str, store: Store, writer: str) -> bool:
+def _embedded(job: Job, text: str, store: Store, writer: str, exiftool: ExifTool | None) -> bool:
     """Write the caption into the image file, if the job's options say so. Before the text: no image is newer than its text."""
-    if job.parsed_delivery().embed:
-        embed_caption(job, text, store, writer)
+    if not job.parsed_delivery().embed:
+        return True
+    if exiftool is None:
+        with ExifTool() as own:
+            embed_caption(job, text, store, writer, own)
+    else:
+        embed_caption(job, text, store, writer, exiftool)
     return True

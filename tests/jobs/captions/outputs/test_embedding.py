@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from jobs.captions.outputs import embedding
-from jobs.captions.outputs.embedding import find_exiftool
 from jobs.captions.undo import undo_run
-from jobs.errors import MissingToolError, OutputOccupiedError
+from jobs.errors import OutputOccupiedError
 from jobs.store.store import Store
 from jobs.store.written.written_files import WrittenFiles
 from tests.support.kills import Killed, dying_at
@@ -133,13 +132,6 @@ def test_a_file_that_exiftool_cannot_write_stays(store: Store, tmp_path: Path) -
             captioned(store, image, batch, embed=True)
     assert contents(tmp_path) == before
     assert link.is_symlink()
-
-
-def test_a_missing_exiftool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the commands that install it."""
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(MissingToolError, match="brew install exiftool"):
-        find_exiftool()
 
 
 @needs_exiftool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jobs.options.delivery import DeliveryOptions
 from jobs.response_format import JSONObjectFormat
 from jobs.store.store import Store
 from jobs.store.tables import Job
-from tests.support.rows import make_job
+from tests.support.rows import RESULT, make_job
 from worker.dispatch.outcomes.output_delivery import deliver
 
 
@@ -196,3 +197,41 @@ def test_an_empty_answer_adds_nothing(store: Store, tmp_path: Path) -> None:
     job = claimed(store, output, b"by hand\n", existing="append", separator=", ")
     assert deliver(job, " ", store, "worker")
     assert output.read_bytes() == b"by hand\n"
+
+
+@pytest.mark.parametrize("existing", ["skip", "replace", "append"])
+@pytest.mark.parametrize("before", [None, b"by hand\n"])
+def test_a_twin_s_text_that_was_written_since_is_known(
+    store: Store, tmp_path: Path, before: bytes | None, existing: str
+) -> None:
+    """A run looked at the file just before a worker ended the interrupted run's job about the same question."""
+    output = tmp_path / "photo.txt"
+    if before is not None:
+        output.write_bytes(before)
+    twin = claimed(store, output, before, existing=existing)
+    assert deliver(twin, "A cat.", store, "worker")
+    store.succeed(twin.id, replace(RESULT, text="A cat."))
+    added = before if existing == "append" and before is not None else b""
+    job = claimed(store, output, before, existing=existing)
+    assert deliver(job, "A dog.", store, "worker")
+    assert output.read_bytes() == (added.rstrip() + b" A dog.\n").lstrip()
+    assert store.job(job.id).previous_text == before
+
+
+def test_another_question_s_text_and_a_person_s_are_no_twin_s(store: Store, tmp_path: Path) -> None:
+    """Nor is a text that the twin had written before a person's."""
+    output = tmp_path / "photo.txt"
+    other = claimed(store, output)
+    deliver(other, "A cat.", store, "worker")
+    store.succeed(other.id, RESULT)
+    by_hand = claimed(store, output, b"by hand\n")
+    question = claimed(store, tmp_path / "other.txt")
+    question.output, question.digest = output.as_uri(), "another"
+    for job in (by_hand, question):
+        with pytest.raises(OutputChangedError):
+            deliver(job, "A dog.", store, "worker")
+        store.cancel([by_hand.id])
+    same = claimed(store, output)
+    output.write_text("A cat, mended by hand.\n")
+    with pytest.raises(OutputChangedError):
+        deliver(same, "A dog.", store, "worker")
