@@ -77,7 +77,9 @@ def test_an_unreadable_subifd_does_not_hide_its_page(subfiletype: int, settings:
         writer.write(picture(64), photometric="ycbcr", compression="jpeg", subsampling=(2, 2))
     file.seek(0)
     with tifffile.TiffFile(file) as written:
-        (subifd,) = written.pages.first.pages or ()
+        subifds = written.pages.first.pages
+        assert subifds is not None
+        subifd = subifds[0]
         assert isinstance(subifd, tifffile.TiffPage)
         offset = subifd.tags["Compression"].valueoffset
     file.getbuffer()[offset : offset + 2] = (6).to_bytes(2, "little")
