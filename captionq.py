@@ -31,9 +31,12 @@ sys.meta_path.insert(0, OwnPackages())
 
 def main() -> None:
     """Run the console script. Its process ends without taking its modules down one by one, which takes as long as captioning."""
+    from jobs.deferred_packages import defer_packages
     from jobs.start_up import begin_imports
 
     begin_imports()
+    # redis imports its asynchronous client also for programs that have no use for one.
+    defer_packages("redis.asyncio")
     from cli.main import main as run
 
     try:

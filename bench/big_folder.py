@@ -29,7 +29,8 @@ from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.requests import Sampling
-from jobs.store.store import FileChange, Result, Store
+from jobs.store.result import FileChange, Result
+from jobs.store.store import Store
 from jobs.store.tables import Batch
 
 _HERE = Path(__file__).resolve().parents[1]

@@ -67,7 +67,9 @@ def run_once(checkout: Path, python: Path, picture: Path, data: Path) -> Start:
     begin = checkout / "captionq.py"
     entry = [str(begin)] if begin.exists() else ["-c", "from cli.main import main; main()"]
     command = [str(python), *entry, "caption", str(picture), "--model", "demo"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CAPTIONQ_")}
+    # Without compiled modules every start would compile all of them.
+    unwanted = ("CAPTIONQ_", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     environment |= {"PYTHONPATH": str(checkout), "CAPTIONQ_DATA_DIR": str(data), "CAPTIONQ_CACHE": "false"}
     begun = time.perf_counter()
     output = subprocess.DEVNULL

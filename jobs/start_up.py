@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 
 _NORMAL = gc.get_threshold()
-#: New objects between two collections while a process imports its modules.
-_RARE = 50_000
+#: New objects between two collections while a process imports its modules: more than all of them make.
+_RARE = 10_000_000
 
 
 def begin_imports() -> None:
-    """Collect garbage rarely from now on. A short command leaves it at that."""
+    """Collect no garbage from now on. A short command leaves it at that."""
     gc.set_threshold(_RARE)
 
 

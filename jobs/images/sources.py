@@ -24,7 +24,6 @@ from jobs.images.data_address import decoded_data
 from jobs.images.file_address import named_path
 from jobs.images.formats.refusal_words import refusal_to_read
 from jobs.images.stored.blobs import find_blob
-from jobs.net.image_download import fetch_image
 
 
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
@@ -40,6 +39,9 @@ def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = No
         case "data" if separator:
             return decoded_data(url, settings)
         case "http" | "https" if separator:
+            # Imported here: few runs download images, and the libraries for it take as long to import as a folder to search.
+            from jobs.net.image_download import fetch_image
+
             return fetch_image(url, settings)
         case "blob" if separator:
             return find_blob(url, settings)

@@ -16,7 +16,8 @@ class WrittenFile(SQLModel, table=True):
     __tablename__ = "written_file"
     __table_args__ = (
         Index("written_file_job", "job_id"),
-        Index("written_file_path", "path", postgresql_using="hash"),
+        # On Postgres the migration makes it a hash; said here, each process would import that dialect.
+        Index("written_file_path", "path"),
     )
 
     id: str = Field(default_factory=lambda: new_id("write"), primary_key=True)

@@ -18,6 +18,7 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from api.app import create_app
+from cli.runs.processes.missing_model import announce_missing_model
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, SettingsError, WorkerError
@@ -90,10 +91,7 @@ def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json
         shown = f"[{bound}]" if ":" in bound else bound
         logger.info("captionq serves at http://%s:%d/v1 from %s.", shown, number, settings.data_dir)
         if with_worker and not is_here(settings.model):
-            name = settings.model
-            logger.info(
-                "%s is not here. It is fetched at the first request, or now: captionq models pull %s", name, name
-            )
+            announce_missing_model(settings.model)
         Server(config, settings.grace).run(sockets=[listener])
 
 

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
+from jobs.start_up import end_imports
 from worker.lock import is_running
 
 #: Seconds between two checks of the services.
@@ -38,6 +39,8 @@ class Services:
             lingers: the worker that the run starts outlives the run, and so does its broker.
             worker: one that was started before.
         """
+        # From here on the process runs for as long as its jobs do.
+        end_imports()
         self._settings = settings
         self._with_worker = with_worker
         self._worker = worker or WorkerProcess(settings, worker_options, lingers=lingers)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from jobs.configuration.settings import Settings
-from jobs.errors import WorkerError
+from jobs.errors import CaptionqError, WorkerError
 from jobs.own_process import captionq_command
+from worker.worker_name import worker_name
+
+logger = logging.getLogger("captionq.worker")
 
 #: Most starts of a worker in a row without a finished job in between.
 MAX_STARTS = 5
@@ -64,8 +69,25 @@ class WorkerProcess:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self._give_jobs_back()
             self._process.kill()
             self._process.wait()
+
+    def _give_jobs_back(self) -> None:
+        """Queue the jobs that the process is running: its end is no fault of theirs, and counts as no death.
+
+        Before the kill, as the next worker may take jobs under the same name as soon as the process is gone.
+        """
+        # Imported here: a run starts its worker before it imports the store itself.
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from jobs.store.store import Store
+
+        try:
+            with closing(Store(self._settings)) as store:
+                store.recover(worker_name(self._settings), died=False)
+        except (CaptionqError, SQLAlchemyError, OSError) as error:
+            logger.warning("The jobs of the killed worker could not be queued (%s); the next worker does it.", error)
 
     @property
     def _output(self) -> Path:

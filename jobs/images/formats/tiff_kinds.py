@@ -85,6 +85,11 @@ def has_8bit_colormap(page: TiffPage) -> bool:
     return page.photometric == PALETTE and page.colormap is not None and page.colormap.max() < 256
 
 
+def is_readable(page: TiffPage) -> bool:
+    """Check whether one of the decoders reads the page."""
+    return is_for_pillow(page) or unsupported(page) is None
+
+
 def unsupported(page: TiffPage) -> str | None:
     """Name the part of the page that no decoder reads; return None if there is no such thing."""
     bits, form, photometric = page.bitspersample, int(page.sampleformat), page.photometric

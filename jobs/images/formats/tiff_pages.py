@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tifffile import TiffFile, TiffPage, TiffPages
 
+from jobs.images.formats import tiff_kinds
+
 #: Maximum pages that are looked at.
 _MAX_PAGES = 64
 #: A page with less than this share of the largest page's pixels is a thumbnail.
@@ -27,6 +29,8 @@ def full_page(tiff: TiffFile) -> TiffPage | None:
     full = [page for page in shown if not page.subfiletype & (_REDUCED | _MASK)]
     if not full:
         return max(shown, key=pixels_of, default=None)
+    # A SubIFD that no decoder reads does not hide the page that refers to it.
+    full = [page for page in full if len(page.treeindex) == 1 or tiff_kinds.is_readable(page)] or full
     smallest = max(map(pixels_of, full)) * _THUMBNAIL_SHARE
     return next(page for page in full if pixels_of(page) >= smallest)
 

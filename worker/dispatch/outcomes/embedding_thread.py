@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from jobs.captions.outputs.exiftool import ExifTool
-from jobs.store.store import Result
+from jobs.store.result import Result
 from jobs.store.tables import Job
 
 #: Images that wait for the thread at most, so that a run of cached answers claims no more jobs than it can end soon.

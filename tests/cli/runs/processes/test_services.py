@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -14,8 +15,12 @@ from cli.runs.processes import worker_restarts
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
+from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.support.processes import Captionq, until
+from tests.support.rows import make_job
 from worker.lock import is_running, worker_lock
+from worker.worker_name import worker_name
 
 
 @pytest.fixture
@@ -58,4 +63,22 @@ def test_a_worker_that_does_not_end_is_killed(settings: Settings, monkeypatch: p
     worker = running._worker._process = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
     running.stop()
     assert worker.returncode == -signal.SIGKILL
+
+
+def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen worker is killed by its own run: its jobs are queued again, and are not suspected of the worker's end."""
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setattr(worker_restarts, "STOP_SECONDS", 0.01)
+    worker = worker_restarts.WorkerProcess(settings, [])
+    worker.start()
+    until(lambda: is_running(settings) and bool(settings.worker_lock.read_text()), "the worker")
+    os.kill(Captionq(settings).worker_pid(), signal.SIGSTOP)
+    with closing(Store(settings)) as store:
+        job = make_job()
+        store.add([job])
+        assert store.claim([job.id], worker_name(settings))
+        worker.stop()
+        left = store.job(job.id)
+        assert (left.status, left.deaths, left.worker) == (JobStatus.QUEUED, 0, None)
+    assert not is_running(settings)
     assert broker.find(settings) is None

@@ -68,6 +68,28 @@ def test_a_picture_below_its_thumbnail_is_shown(settings: Settings) -> None:
     assert decode(file.getvalue(), settings).size == (64, 64)
 
 
+@pytest.mark.parametrize("subfiletype", [0, 1])
+def test_an_unreadable_subifd_does_not_hide_its_page(subfiletype: int, settings: Settings) -> None:
+    """A full page is shown if no decoder reads its SubIFD, here an old JPEG; beside a thumbnail the kind is named."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(picture(16), photometric="rgb", subfiletype=subfiletype, subifds=1)
+        writer.write(picture(64), photometric="ycbcr", compression="jpeg", subsampling=(2, 2))
+    file.seek(0)
+    with tifffile.TiffFile(file) as written:
+        subifds = written.pages.first.pages
+        assert subifds is not None
+        subifd = subifds[0]
+        assert isinstance(subifd, tifffile.TiffPage)
+        offset = subifd.tags["Compression"].valueoffset
+    file.getbuffer()[offset : offset + 2] = (6).to_bytes(2, "little")
+    if subfiletype == 0:
+        assert decode(file.getvalue(), settings).size == (16, 16)
+    else:
+        with pytest.raises(UnsupportedImageError, match="subsampled planes"):
+            decode(file.getvalue(), settings)
+
+
 def test_pillow_reads_the_common_kinds(settings: Settings) -> None:
     """Common kinds are decoded beside others; the rare ones in the separate process, because their decoder may crash."""
     common = (Page(picture(64)), Page(picture(64, 16), 16), Page(picture(64)[..., :1], 8, photometric=MIN_IS_BLACK))
