@@ -56,7 +56,7 @@ class _QuestionType(click.ParamType[TypedQuestion]):
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the table: .csv or .jsonl.  [default: standard output]",
+    help="File of the table: .csv, .jsonl or .parquet.  [default: standard output]",
 )
 @click.option("--chat", is_flag=True, help="Keep the images and go on asking; Ctrl-D ends.")
 @model_option
@@ -114,6 +114,7 @@ def _check_table(
 ) -> None:
     """Raise click.UsageError for options that do not go together."""
     from jobs.captions.outputs.answer_table import FORMATS
+    from jobs.captions.outputs.tables import check_parquet
     from jobs.options.prompts.typed_question import check_names
 
     if chat or json_schema is not None:
@@ -129,7 +130,9 @@ def _check_table(
     except ValueError as error:
         raise click.UsageError(f"-q: {error}") from error
     if output is not None and output.suffix.lower() not in FORMATS:
-        raise click.UsageError(f"-o: {output} is no table. Name a file that ends with .csv or .jsonl.")
+        raise click.UsageError(f"-o: {output} is no table. Name a file that ends with .csv, .jsonl or .parquet.")
+    if output is not None and output.suffix.lower() == ".parquet":
+        check_parquet()
     if output is not None and not output.parent.is_dir():
         raise click.UsageError(f"-o: the folder {output.parent} does not exist.")
 
@@ -151,7 +154,8 @@ def _ask_table(
     from jobs.creation.question import Question
 
     paths = [named_path(Path(word)) for word in words]
-    base = Question(model, JSON_PROMPT, options.sampling, read_response_format(schema), others={"cache": options.cache})
+    others = options.model_dump(include={"cache", "near_duplicates", "max_pixels", "detail"})
+    base = Question(model, JSON_PROMPT, options.sampling, read_response_format(schema), others=others)
     asked = [base.of_column(question) for question in questions] or [base]
     check_model(model, lambda message: click.echo(message, err=True))
     return TableRun(settings, asked, options, output, as_json=as_json).ask(paths)

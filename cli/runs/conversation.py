@@ -84,7 +84,7 @@ class Conversation:
     def _message(self, question: str) -> Message:
         if self._turns:
             return Message(role="user", content=question)
-        parts = [ImagePart(image_url=ImageURL(url=image)) for image in self._images]
+        parts = [ImagePart(image_url=ImageURL(url=image, detail=self._options.detail)) for image in self._images]
         return Message(role="user", content=[*parts, TextPart(text=question)])
 
     def _job(self, messages: list[Message]) -> Job:
@@ -94,6 +94,8 @@ class Conversation:
             sampling=self._options.sampling,
             response_format=self._response_format,
             cache=self._options.cache,
+            max_pixels=self._options.max_pixels,
+            near_duplicates=self._options.near_duplicates,
         )
         return Job(
             lane=Lane.INTERACTIVE,

@@ -19,6 +19,7 @@ from jobs.errors import (
     OutputForbiddenError,
     OutputOccupiedError,
 )
+from jobs.models.model_info import is_built_in
 from jobs.options.answers.length import LengthOptions
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
@@ -81,7 +82,8 @@ class Question:
         delivery = DeliveryOptions.of(options if isinstance(options, DeliveryOptions) else None)
         others = {name: getattr(options, name) for name in _OTHERS} | options.limits
         shape = response_format or options.keyword_format
-        return cls(model, options.wordings, options.sampling, shape, delivery, others, options.removes_openers)
+        wordings = options.wordings(demo=is_built_in(model))
+        return cls(model, wordings, options.sampling, shape, delivery, others, options.removes_openers)
 
     def prompt_for(self, image: Path | str) -> str:
         """Return the prompt for an image file, or for the image at an address."""

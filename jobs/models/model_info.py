@@ -67,6 +67,11 @@ def built_in_models() -> dict[str, Path]:
     return {name: _BUILT_IN / name for name in ("demo", "demo-text")}
 
 
+def is_built_in(name: str) -> bool:
+    """Return whether a model comes with captionq, with an adapter or without."""
+    return split_name(name)[0] in built_in_models()
+
+
 def describe(name: str) -> ModelInfo:
     """Describe a built-in model, a local folder, or a Hugging Face id, each perhaps with an adapter.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from jobs.options.adapter import AdapterOptions
+from jobs.options.pixels import PixelOptions
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
 
 
-class AskOptions(ReuseOptions, SamplingOptions, AdapterOptions, SelectionOptions):
+class AskOptions(ReuseOptions, SamplingOptions, PixelOptions, AdapterOptions, SelectionOptions):
     """Options of a question, or of a table of questions about the images of folders."""

@@ -14,7 +14,7 @@ from jobs.options.answers.length import LengthOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.inputs import InputOptions
 from jobs.options.pixels import PixelOptions
-from jobs.options.prompts.presets import DEFAULT_PRESET, KEYWORDS_PRESET, Preset, find_preset
+from jobs.options.prompts.presets import BUILT_IN, DEFAULT_PRESET, DEMO_PROMPTS, KEYWORDS_PRESET, Preset, find_preset
 from jobs.options.prompts.prompt import PromptOptions
 from jobs.options.prompts.weighted_prompts import WeightedPrompt
 from jobs.options.reuse import ReuseOptions
@@ -53,12 +53,15 @@ class QuestionOptions(
         limits = [f" Use at most {most} {units[name]}." for name, most in self.limits.items() if most is not None]
         return language + "".join(limits)
 
-    @property
-    def wordings(self) -> tuple[WeightedPrompt, ...]:
-        """The prompts, of which each image gets one."""
+    def wordings(self, *, demo: bool = False) -> tuple[WeightedPrompt, ...]:
+        """Return the prompts, of which each image gets one. `demo`: for the built-in model, without instructions."""
         preset = self.chosen_preset
         one = self.prompt if preset is None else preset.prompt
+        if demo and preset is not None and preset == BUILT_IN.get(name := self.preset or DEFAULT_PRESET):
+            one = DEMO_PROMPTS.get(name, one)
         prompts = self.prompts or (WeightedPrompt(prompt=one or ""),)
+        if demo:
+            return tuple(prompts)
         return tuple(WeightedPrompt(prompt=each.prompt + self.instructions, weight=each.weight) for each in prompts)
 
     @property

@@ -6,6 +6,7 @@ deadlock.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyEr
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError, InvalidRequestError
-from jobs.file_locks import exclusive
+from jobs.file_locks import exclusive, try_lock
 
 #: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0013"
@@ -42,7 +43,7 @@ def open_database(settings: Settings) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
         # Exclusive from the first read on: a switch to WAL fails at once, despite the busy_timeout, while another process even
         # reads.
-        with exclusive(settings.data_dir / "migration.lock"):
+        with exclusive(_lock_file(settings)):
             if engine.dialect.name == "sqlite":
                 _set_wal(engine)
             if _schema_version(engine) != SCHEMA_VERSION:
@@ -51,6 +52,16 @@ def open_database(settings: Settings) -> Engine:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise DatabaseError(f"The database in {settings.data_dir} cannot be used: {reason}.") from error
     return engine
+
+
+def is_being_opened(settings: Settings) -> bool:
+    """Return whether a process is opening the database just now. It has no jobs yet."""
+    with _lock_file(settings).open("a") as file:
+        return not try_lock(file, fcntl.LOCK_EX)
+
+
+def _lock_file(settings: Settings) -> Path:
+    return settings.data_dir / "migration.lock"
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def test_the_options_of_prompts_reach_every_request(
     assert (got[0].vocabulary, got[0].max_keywords) == (("Animals|Dog", "Car"), 2)
     assert [(one.prompt, one.weight) for one in got[1].prompts] == [("A", 3), ("B", 1)]
     assert (got[1].max_pixels, got[1].detail) == (5000, "low")
-    assert [one.prompt for one in got[2].wordings] == ["What is it? Answer in German."]
+    assert [one.prompt for one in got[2].wordings()] == ["What is it? Answer in German."]
     assert got[2].system == "Be brief."
     assert got[3].sampling == Sampling(max_tokens=2048)
 

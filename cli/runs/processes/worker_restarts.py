@@ -81,8 +81,12 @@ class WorkerProcess:
         # Imported here: a run starts its worker before it imports the store itself.
         from sqlalchemy.exc import SQLAlchemyError
 
+        from jobs.store.connection import is_being_opened
         from jobs.store.store import Store
 
+        if is_being_opened(self._settings):
+            # Perhaps by the process itself, which may hold the lock as long as it lives.
+            return
         try:
             with closing(Store(self._settings)) as store:
                 store.recover(worker_name(self._settings), died=False)

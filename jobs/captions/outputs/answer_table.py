@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jobs.captions.outputs.csv_cells import csv_line
-from jobs.captions.temporary_files import temporary_name
-from jobs.errors import OutputError
+from jobs.captions.outputs.tables import replacing
 from jobs.options.prompts.typed_question import ERROR_COLUMN, PATH_COLUMN
 from jobs.requests import path_of
 from jobs.store.tables import Job, JobStatus
@@ -18,7 +16,7 @@ from jobs.store.tables import Job, JobStatus
 #: Name of the column of an answer that is no JSON object.
 ANSWER_COLUMN = "answer"
 #: Formats of a table by the endings of file names.
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 class AnswerTable:
@@ -73,16 +71,33 @@ class AnswerTable:
 
     def write(self, path: Path) -> None:
         """Write the file whole, or leave the earlier one. Raises OutputError."""
-        temporary = path.with_name(temporary_name("table"))
-        try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(self.lines(FORMATS[path.suffix.lower()]))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+        form = FORMATS[path.suffix.lower()]
+        with replacing(path) as file:
+            if form == "parquet":
+                self._write_parquet(file)
+            else:
+                file.writelines(line.encode(errors="replace") for line in self.lines(form))
+
+    def _write_parquet(self, file: BinaryIO) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        rows = list(self.rows())
+        columns = {name: _arrow_array([row[name] for row in rows]) for name in self.columns}
+        parquet.write_table(pyarrow.table(columns), file)
+
+
+def _arrow_array(values: list[Any]) -> Any:
+    """Return a column: of the type of its values, or of texts if they have several types."""
+    import pyarrow
+
+    try:
+        array = pyarrow.array(values)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        texts = [one if isinstance(one, str | None) else json.dumps(one, ensure_ascii=False) for one in values]
+        return pyarrow.array(texts, pyarrow.string())
+    # A column without any value would have a type that few readers know.
+    return array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array
 
 
 def flattened(value: Any, place: str = "") -> dict[str, Any]:

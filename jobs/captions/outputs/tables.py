@@ -63,16 +63,22 @@ def table_format(path: Path, chosen: str | None = None) -> str:
     form = chosen or path.suffix.lower().removeprefix(".")
     if form not in FORMATS:
         raise InvalidRequestError(f"{path.name} is no name of a table. Let it end in .csv, .jsonl or .parquet.")
-    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise MissingToolError(
-            "Parquet needs the package pyarrow, which is not installed. Install captionq with its extra 'table', or write "
-            ".csv or .jsonl."
-        )
+    if form == "parquet":
+        check_parquet()
     if os.path.lexists(path) and not path.is_file():
         raise OutputOccupiedError(f"{path.name} is not a file, so no table can be written there. Choose another name.")
     if not path.absolute().parent.is_dir():
         raise InvalidRequestError(f"The folder {path.absolute().parent} does not exist. Make it, then try again.")
     return form
+
+
+def check_parquet() -> None:
+    """Raise MissingToolError if Parquet cannot be written."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingToolError(
+            "Parquet needs the package pyarrow, which is not installed. Install captionq with its extra 'table', or write "
+            ".csv or .jsonl."
+        )
 
 
 def write_table(path: Path, rows: Iterable[Row], form: str) -> int:
@@ -87,13 +93,13 @@ def write_table(path: Path, rows: Iterable[Row], form: str) -> int:
         "parquet": _write_parquet,
         METADATA: lambda file, given: _write_json_lines(file, _metadata_rows(given, target.parent)),
     }
-    with _replacing(target) as file:
+    with replacing(target) as file:
         return write[form](file, rows)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `path` at the end of the block."""
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `path` at the end of the block. Raises OutputError."""
     temporary = path.with_name(temporary_name("table"))
     try:
         with temporary.open("xb") as file:

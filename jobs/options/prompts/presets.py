@@ -29,13 +29,13 @@ class Preset(LengthOptions, OpenerOptions, SamplingOptions):
         return self.model_dump(include=self.model_fields_set - {"prompt"})
 
 
+_SUBJECT_FIRST = 'Begin with the subject itself, not with words such as "The image shows".'
 _PLAIN = "Write plain text without headings, lists or quotation marks."
 
 BUILT_IN = {
-    # Wordings that the demo model knows.
-    "describe": Preset(prompt="Describe this image.", strip_openers=True),
+    "describe": Preset(prompt=f"Describe this image. {_SUBJECT_FIRST}", strip_openers=True),
     "short": Preset(prompt="Write a short caption. Answer with the caption only.", strip_openers=True),
-    "detailed": Preset(prompt="Describe this image in detail.", max_tokens=512, strip_openers=True),
+    "detailed": Preset(prompt=f"Describe this image in detail. {_SUBJECT_FIRST}", max_tokens=512, strip_openers=True),
     "alt-text": Preset(
         prompt=(
             "Write alt text for this image: one plain sentence that tells a reader who cannot see the image what it shows. "
@@ -79,6 +79,13 @@ BUILT_IN = {
         ),
         max_tokens=2048,
     ),
+}
+
+#: Prompts of presets in the wordings that the built-in demo model was trained with: it follows no instructions.
+DEMO_PROMPTS = {
+    "describe": "Describe this image.",
+    "short": "Write a short caption.",
+    "detailed": "Describe this image in detail.",
 }
 
 

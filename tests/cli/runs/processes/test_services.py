@@ -14,7 +14,9 @@ from cli.runs.processes import services as services_module
 from cli.runs.processes import worker_restarts
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
+from jobs.file_locks import exclusive
 from jobs.queue import broker
+from jobs.store.connection import is_being_opened
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.processes import Captionq, until
@@ -65,6 +67,32 @@ def test_a_worker_that_does_not_end_is_killed(settings: Settings, monkeypatch: p
     assert worker.returncode == -signal.SIGKILL
 
 
+def freeze(pid: int, settings: Settings) -> None:
+    """Stop the process at a moment at which it is not opening the database."""
+
+    def is_frozen() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        if is_being_opened(settings):
+            os.kill(pid, signal.SIGCONT)
+            return False
+        return True
+
+    until(is_frozen, "the worker to stand still")
+
+
+def test_a_worker_that_is_killed_while_it_opens_the_database_holds_nobody_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock for as long as it lives, so its run must not wait for it."""
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setattr(worker_restarts, "STOP_SECONDS", 0.01)
+    worker = worker_restarts.WorkerProcess(settings, [])
+    with exclusive(settings.data_dir / "migration.lock"):
+        worker.start()
+        worker.stop()
+    assert not worker.is_running
+
+
 def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen worker is killed by its own run: its jobs are queued again, and are not suspected of the worker's end."""
     monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
@@ -72,8 +100,8 @@ def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeyp
     worker = worker_restarts.WorkerProcess(settings, [])
     worker.start()
     until(lambda: is_running(settings) and bool(settings.worker_lock.read_text()), "the worker")
-    os.kill(Captionq(settings).worker_pid(), signal.SIGSTOP)
     with closing(Store(settings)) as store:
+        freeze(Captionq(settings).worker_pid(), settings)
         job = make_job()
         store.add([job])
         assert store.claim([job.id], worker_name(settings))

@@ -77,6 +77,26 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_bytes().decode() == "path,n,error\r\n/café.png,,\r\n"
     taken = tmp_path / "taken.csv"
     taken.mkdir()
-    with pytest.raises(OutputError, match=r"taken\.csv cannot be written"):
+    with pytest.raises(OutputError, match=r"taken\.csv could not be written"):
         AnswerTable(["n"]).write(taken)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["answers.csv", "taken.csv"]
+
+
+def test_a_parquet_table_has_the_types_of_its_answers(tmp_path: Path) -> None:
+    """A column of several types has texts, one without values too."""
+    from pyarrow import parquet
+
+    table = AnswerTable(["n", "in", "mixed", "none"])
+    table.add(ended("/a.png", "n=How many?:int", "2"))
+    table.add(ended("/a.png", "in=Inside?:bool", "true"))
+    table.add(ended("/a.png", None, '{"mixed": 1}'))
+    table.add(ended("/b.png", None, '{"mixed": "two"}'))
+    table.write(tmp_path / "table.parquet")
+    read = parquet.read_table(tmp_path / "table.parquet")
+    assert [str(read.schema.field(name).type) for name in ("n", "in", "mixed", "none")] == [
+        "int64",
+        "bool",
+        "string",
+        "string",
+    ]
+    assert read.to_pylist()[0] == {"path": "/a.png", "n": 2, "in": True, "mixed": "1", "none": None, "error": None}

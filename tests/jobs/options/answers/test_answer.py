@@ -47,7 +47,7 @@ def test_a_vocabulary_makes_the_format_and_asks_for_keywords() -> None:
     assert Question.of(listed, "demo", None) == question
     over_http = FolderOptions.model_validate_json('{"vocabulary": ["Animals|Dog", "Car"], "max_keywords": 3}')
     assert over_http.keyword_format == question.response_format
-    assert QuestionOptions(vocabulary=("Car",), prompt="What?").wordings[0].prompt == "What?"
+    assert QuestionOptions(vocabulary=("Car",), prompt="What?").wordings()[0].prompt == "What?"
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from jobs.creation.question import Question
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
-from jobs.options.prompts.presets import BUILT_IN
+from jobs.options.prompts.presets import BUILT_IN, DEMO_PROMPTS
 from jobs.requests import Sampling
 from jobs.response_format import JSONObjectFormat
 from tools.demo_model import texts
@@ -20,20 +20,18 @@ def test_the_presets_that_users_ask_for_are_built_in() -> None:
     assert list(BUILT_IN) == [
         *("describe", "short", "detailed", "alt-text", "tags", "booru", "product", "accessibility", "ocr")
     ]
-    assert {BUILT_IN[name].prompt for name in ("describe", "detailed")} <= set(texts.CAPTION_PROMPTS)
-    assert BUILT_IN["short"].prompt.removesuffix(" Answer with the caption only.") in texts.CAPTION_PROMPTS
+    assert set(DEMO_PROMPTS.values()) <= set(texts.CAPTION_PROMPTS)
     assert BUILT_IN["tags"].prompt in texts.KEYWORD_PROMPTS
 
 
 def test_alt_text_has_at_most_125_characters_unless_the_user_says_otherwise() -> None:
     """The prompt names the limit that the answer is held to. A schema's answer is not cut, and takes the preset also."""
-    question = Question.of(QuestionOptions(preset="alt-text"), "demo", None)
+    question = Question.of(QuestionOptions(preset="alt-text"), "owner/model", None)
     request = question.about("blob:x")
     assert (request.max_characters, request.max_words) == (125, None)
     assert request.messages[0].texts[0].endswith(" Use at most 125 characters.")
-    shorter = Question.of(QuestionOptions(preset="alt-text", max_characters=80, max_words=9), "demo", None).about(
-        "blob:x"
-    )
+    limits = QuestionOptions(preset="alt-text", max_characters=80, max_words=9)
+    shorter = Question.of(limits, "owner/model", None).about("blob:x")
     assert (shorter.max_characters, shorter.max_words) == (80, 9)
     assert shorter.messages[0].texts[0].endswith(" Use at most 9 words. Use at most 80 characters.")
     assert Question.of(QuestionOptions(preset="alt-text"), "demo", JSONObjectFormat()).response_format is not None
@@ -69,9 +67,9 @@ def test_presets_of_the_configuration_file_join_the_others(tmp_path: Path, monke
     file.write_text('[presets.plants]\nprompt = "Plants?"\nstop = ["."]\n[presets.describe]\nprompt = "Tell me."\n')
     monkeypatch.setenv("CAPTIONQ_CONFIG", str(file))
     plants = QuestionOptions(preset="plants")
-    assert [one.prompt for one in plants.wordings] == ["Plants?"]
+    assert [one.prompt for one in plants.wordings()] == ["Plants?"]
     assert plants.sampling == Sampling(stop=(".",))
-    assert [one.prompt for one in QuestionOptions().wordings] == ["Tell me."]
+    assert [one.prompt for one in QuestionOptions().wordings()] == ["Tell me."]
 
 
 def test_an_unknown_preset_is_refused_with_a_suggestion() -> None:
@@ -86,3 +84,13 @@ def test_only_one_source_gives_the_prompt() -> None:
     """The error names both."""
     with pytest.raises(ValidationError, match="either a preset or several prompts, not both"):
         QuestionOptions.model_validate({"preset": "tags", "prompts": [{"prompt": "What?"}]})
+
+
+def test_the_demo_model_is_asked_in_its_own_wordings() -> None:
+    """It follows no instructions; other models are asked to leave out openers, and for the language and the length."""
+    options = CaptionOptions(language="French", max_words=5)
+    (asked,) = options.wordings()
+    assert asked.prompt.startswith("Describe this image. Begin with the subject itself")
+    assert asked.prompt.endswith("Answer in French. Use at most 5 words.")
+    assert [one.prompt for one in options.wordings(demo=True)] == ["Describe this image."]
+    assert [one.prompt for one in CaptionOptions(prompt="Why?").wordings(demo=True)] == ["Why?"]

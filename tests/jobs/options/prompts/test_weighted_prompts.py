@@ -37,7 +37,7 @@ def test_each_request_of_a_question_has_one_prompt_with_the_instructions() -> No
     options = QuestionOptions(
         prompts=PROMPTS, system="Be brief.", language="pt-BR", max_words=9, max_pixels=5000, detail="low", cache=False
     )
-    question = Question.of(options, "demo", None)
+    question = Question.of(options, "owner/model", None)
     requests = [question.about(Path(f"/photos/{number}.jpg")) for number in range(50)]
     asked = {request.messages[1].texts[0] for request in requests}
     end = " Answer in Brazilian Portuguese. Use at most 9 words."
