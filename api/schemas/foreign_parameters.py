@@ -59,11 +59,7 @@ HINTS: dict[str, str] = {
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "reasoning_effort": ("none",),
-    "enable_thinking": (False,),
-    "think": (False,),
-    "thinking": (False, {"type": "disabled"}),
-    "chat_template_kwargs": ({"enable_thinking": False}, {"thinking": False}),
+    "reasoning_effort": ("none", "minimal"),
 }
 
 #: The same for the fields of a message.

@@ -318,6 +318,25 @@ def test_an_unknown_type_of_part_is_named(served: Served) -> None:
     assert "'image_url'" in message
 
 
+def test_programs_that_look_for_another_server_find_this_one(served: Served) -> None:
+    """The root, LM Studio's list of models, and a sentence for the endpoints that are not captionq's."""
+    for method in ("GET", "HEAD"):
+        assert served.client.request(method, "/").status_code == 200
+    models = {model["id"]: model for model in served.client.get("/api/v0/models").json()["data"]}
+    assert (models["demo"]["type"], models["demo-text"]["type"]) == ("vlm", "llm")
+    assert models["demo"]["max_context_length"] == 2048
+    assert served.client.get("/api/v0/models/demo").json()["id"] == "demo"
+    assert served.client.get("/api/v0/models/no/such").status_code == 404
+    for path, words in (
+        ("embeddings", "makes no embeddings"),
+        ("audio/speech", "does not speak"),
+        ("completions", "chat"),
+    ):
+        refused = served.client.post(f"/v1/{path}", json={"input": "x"})
+        assert refused.status_code == 404
+        assert words in refused.json()["error"]["message"]
+
+
 def test_parameters_of_other_servers_are_ignored_by_their_names(served: Served) -> None:
     """Clients send default values, and settings of other servers. A header has the names of those that ask for something."""
     neutral = hello(n=1, tools=None, store=False, service_tier="auto", user="me", metadata=None, max_tokens=-1, seed=-1)

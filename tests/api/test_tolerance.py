@@ -63,6 +63,8 @@ ASK_NOTHING: list[dict[str, Any]] = [
     {"top_k": -1},
     {"top_k": 0},
     {"reasoning_effort": "none"},
+    {"reasoning_effort": "minimal"},
+    {"thinking": {"type": "disabled"}},
     {"enable_thinking": False},
     {"think": False},
     {"chat_template_kwargs": {"enable_thinking": False}},
@@ -107,7 +109,7 @@ IGNORED: list[tuple[dict[str, Any], list[str]]] = [
     ({**PLAIN, "reasoning_effort": "low"}, ["reasoning_effort"]),
     ({**PLAIN, "verbosity": "low"}, ["verbosity"]),
     ({**PLAIN, "prediction": {"type": "content", "content": "x"}}, ["prediction"]),
-    ({**PLAIN, "chat_template_kwargs": {"enable_thinking": True}}, ["chat_template_kwargs"]),
+    ({**PLAIN, "chat_template_kwargs": {"enable_thinking": True, "x": 1}}, ["chat_template_kwargs.x"]),
     ({**PLAIN, "num_ctx": 4096, "keep_alive": "5m", "options": {}}, ["num_ctx", "keep_alive"]),
     ({**PLAIN, "min_pixels": 1, "max_pixels": 2}, ["min_pixels"]),
     ({**PLAIN, "temprature": 1}, ["temprature"]),
@@ -126,6 +128,24 @@ IGNORED: list[tuple[dict[str, Any], list[str]]] = [
         ["messages.0.content.1.image_url.format"],
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"enable_thinking": True},
+        {"think": True},
+        {"think": "low"},
+        {"thinking": {"type": "enabled"}},
+        {"chat_template_kwargs": {"enable_thinking": True}},
+        {"chat_template_kwargs": {"thinking": True}},
+    ],
+    ids=str,
+)
+def test_thinking_is_switched_on_by_any_name(more: dict[str, Any]) -> None:
+    """Clients of vLLM, Ollama and Anthropic each have their own; nothing is ignored."""
+    assert request_of({**PLAIN, **more}) == request_of(PLAIN).model_copy(update={"thinking": True})
+    assert ignored({**PLAIN, **more}) == []
 
 
 @pytest.mark.parametrize(("body", "names"), IGNORED, ids=str)
