@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
+from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES, MAX_TOKENS
 from jobs.response_format import AnswerFormat, Part, TextFormat
 from jobs.tools import MAX_CALL_ID, ToolCall, Tools
 
@@ -152,6 +152,7 @@ _LATER_IN_REQUEST = (
     "frames",
     "tools",
     "thinking",
+    "choices",
 )
 
 
@@ -178,6 +179,8 @@ class Request(Part):
     tools: Tools | None = None
     #: Whether a model with a switch for it thinks before it answers.
     thinking: bool = False
+    #: Number of sampled answers.
+    choices: int = Field(default=1, ge=1, le=MAX_CHOICES)
 
     @field_validator("response_format")
     @classmethod

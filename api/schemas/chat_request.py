@@ -6,9 +6,10 @@ No parameter is ignored silently: one that this server cannot honour is refused,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.schemas.chat_message import ChatMessage, ImageReference, check_parts
 from api.schemas.chat_tools import ToolChoice, ToolDefinition, tools_of
@@ -17,7 +18,7 @@ from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.errors import InvalidRequestError
-from jobs.request_defaults import MAX_TOKENS
+from jobs.request_defaults import MAX_CHOICES, MAX_TOKENS
 from jobs.requests import LEAST_PIXELS, MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
 from jobs.response_format import ResponseFormat, VocabularyFormat
 from jobs.tools import MAX_TOOLS
@@ -68,6 +69,9 @@ class CompletionBody(Tolerant):
     )
     max_completion_tokens: TokenLimit = Field(
         default=None, description="OpenAI's newer name for max_tokens; it has precedence"
+    )
+    n: Whole | None = Field(
+        default=None, ge=1, le=MAX_CHOICES, description="Number of answers; more than one needs a temperature above 0"
     )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="0, the default: always the most likely token"
@@ -138,6 +142,15 @@ class CompletionBody(Tolerant):
         # A client that rules out calls asks for no tools.
         return {**value, "tools": None} if value.get("tool_choice") == "none" else value
 
+    @model_validator(mode="after")
+    def _sample_several_answers(self) -> Self:
+        if self.n is not None and self.n > 1 and not self.temperature:
+            reason = (
+                f"n={self.n} is not supported without sampling: all answers would be the same. Set temperature above 0."
+            )
+            raise PydanticCustomError("unsupported_parameter", "{reason}", {"reason": reason, "name": "n"})
+        return self
+
     @property
     def thinks(self) -> bool:
         """Whether the model is asked to think, by any of the names for it."""
@@ -166,6 +179,7 @@ class CompletionBody(Tolerant):
                 response_format=self.response_format,
                 tools=tools_of(self.tools, self.tool_choice, parallel=self.parallel_tool_calls),
                 thinking=self.thinks,
+                choices=self.n or 1,
                 cache=self.cache is not False,
                 max_pixels=None if self.max_pixels is None else min(max(self.max_pixels, LEAST_PIXELS), MOST_PIXELS),
             )

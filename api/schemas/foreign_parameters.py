@@ -12,7 +12,6 @@ _SYSTEM = "Send it as a message with the role system."
 #: Parameters that would change the meaning of the answer, each with the values that ask for nothing.
 REFUSED: dict[str, tuple[Any, ...]] = {
     # OpenAI
-    "n": (1,),
     "functions": (),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),

@@ -102,6 +102,13 @@ def test_values_that_ask_for_nothing_change_nothing(more: dict[str, Any]) -> Non
     assert ignored({**PLAIN, **more}) == []
 
 
+def test_several_answers_are_sampled() -> None:
+    """Without a temperature they would be the same."""
+    assert request_of({**PLAIN, "n": 8, "temperature": 1}).choices == 8
+    assert refusal({**PLAIN, "n": 9, "temperature": 1}) == ("n", "invalid_request_error")
+    assert refusal({**PLAIN, "n": True, "temperature": 1}) == ("n", "invalid_request_error")
+
+
 IGNORED: list[tuple[dict[str, Any], list[str]]] = [
     ({**PLAIN, "store": True}, ["store"]),
     ({**PLAIN, "metadata": {"a": "b"}}, ["metadata"]),
@@ -159,7 +166,7 @@ def test_what_tunes_another_server_is_ignored_by_its_name(body: dict[str, Any], 
     ("body", "param"),
     [
         ({**PLAIN, "n": 2}, "n"),
-        ({**PLAIN, "n": True}, "n"),
+        ({**PLAIN, "n": 2, "temperature": 0}, "n"),
         ({**PLAIN, "best_of": 2}, "best_of"),
         ({**PLAIN, "functions": [{"name": "f"}]}, "functions"),
         ({**PLAIN, "modalities": ["text", "audio"]}, "modalities"),
