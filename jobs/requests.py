@@ -14,8 +14,9 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
+from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES, MAX_TOKENS
 from jobs.response_format import AnswerFormat, Part, TextFormat
+from jobs.tools import MAX_CALL_ID, ToolCall, Tools
 
 #: OpenAI's limit.
 MAX_STOPS = 4
@@ -61,9 +62,14 @@ class ImagePart(Part):
 
 
 class Message(Part):
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     #: Text and images in the order in which the model is to read them.
     content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+    #: The calls of a message of the assistant. Without calls the field is not stored: a row that an older version queued keeps
+    #: its digest.
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=lambda calls: not calls)
+    #: The id of the call whose result a message of the role `tool` is.
+    tool_call_id: str | None = Field(default=None, max_length=MAX_CALL_ID, exclude_if=lambda call: call is None)
 
     @property
     def images(self) -> list[ImageURL]:
@@ -145,6 +151,9 @@ _LATER_IN_REQUEST = (
     "max_characters",
     "near_duplicates",
     "frames",
+    "tools",
+    "thinking",
+    "choices",
 )
 
 
@@ -169,6 +178,12 @@ class Request(Part):
     near_duplicates: bool = False
     #: Maximum number of frames of a video, or pages of a document, that are shown for each of the images.
     frames: int = Field(default=1, ge=1, le=MAX_FRAMES)
+    #: The functions that the model may call; None: it answers with text.
+    tools: Tools | None = None
+    #: Whether a model with a switch for it thinks before it answers.
+    thinking: bool = False
+    #: Number of sampled answers.
+    choices: int = Field(default=1, ge=1, le=MAX_CHOICES)
 
     @field_validator("response_format")
     @classmethod

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +24,12 @@ async def healthz() -> Alive:
     """Check that the process lives."""
     # On the event loop, so that the answer comes also when all threads are busy.
     return Alive()
+
+
+@router.api_route("/", methods=["GET", "HEAD"], response_class=PlainTextResponse, include_in_schema=False)
+async def root() -> str:
+    """Answer programs that look whether a server is there."""
+    return "captionq is running. The API is at /v1, its description at /openapi.json.\n"
 
 
 @router.get(

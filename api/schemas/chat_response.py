@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
+from jobs.store.answers import Answer, answers_of
 from pydantic import BaseModel, Field
 
+from api.schemas.chat_tools import AnswerToolCall, answer_calls
 from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
 from jobs.store.tables import Job, JobStatus
@@ -28,11 +29,16 @@ class AnswerMessage(BaseModel):
     """The message that answers."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="The text; null: the answer consists of calls")
     reasoning_content: str | None = Field(
         default=None,
         exclude_if=lambda value: value is None,
         description="The thoughts of a reasoning model; absent if there are none",
+    )
+    tool_calls: list[AnswerToolCall] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The calls of functions; absent: there are none",
     )
     refusal: None = None
 
@@ -45,11 +51,13 @@ class Logprobs(BaseModel):
 
 
 class Choice(BaseModel):
-    """The answer: a completion has exactly one choice."""
+    """An answer: a completion has as many as `n` asked for."""
 
-    index: Literal[0] = 0
+    index: int
     message: AnswerMessage
-    finish_reason: Literal["stop", "length"] = Field(description="length: max_tokens was reached")
+    finish_reason: Literal["stop", "length", "tool_calls"] = Field(
+        description="length: max_tokens was reached; tool_calls: the answer calls functions"
+    )
     logprobs: Logprobs | None = None
 
 
@@ -80,17 +88,36 @@ def has_answer(job: Job) -> bool:
 def completion_of(job: Job) -> ChatCompletion:
     """Return the completion of a job that has an answer."""
     assert job.text is not None
-    logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
-    message = AnswerMessage(content=job.text, reasoning_content=job.reasoning)
-    choice = Choice.model_validate({"message": message, "finish_reason": job.finish_reason, "logprobs": logprobs})
     return ChatCompletion(
         id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),
         model=public_name(job.model),
-        choices=[choice],
+        choices=[_choice_of(answer) for answer in answers_of(job)],
         usage=usage_of(job),
         cached=job.cached,
     )
+
+
+def _choice_of(answer: Answer) -> Choice:
+    calls = answer_calls(answer.calls)
+    message = AnswerMessage(
+        content=None if calls and not answer.text else answer.text,
+        reasoning_content=answer.reasoning,
+        tool_calls=calls or None,
+    )
+    return Choice.model_validate(
+        {
+            "index": answer.number,
+            "message": message,
+            "finish_reason": finish_reason_of(answer),
+            "logprobs": None if answer.logprobs is None else Logprobs(content=answer.logprobs),
+        }
+    )
+
+
+def finish_reason_of(answer: Answer) -> str | None:
+    """Return the finish reason of an answer, as OpenAI names it."""
+    return "tool_calls" if answer.tool_calls and answer.finish_reason == "stop" else answer.finish_reason
 
 
 def usage_of(job: Job) -> Usage:
@@ -102,8 +129,3 @@ def usage_of(job: Job) -> Usage:
         total_tokens=prompt + answer,
         prompt_tokens_details={"image_tokens": job.image_tokens or 0},
     )
-
-
-def logprobs_of(job: Job) -> list[dict[str, Any]]:
-    """Load the log-probabilities of a row: the only place in the API that reads their JSON."""
-    return json.loads(job.logprobs) if job.logprobs else []

@@ -33,9 +33,9 @@ def cache_key(model: str, request: Request, prepared: Prepared) -> str | None:
     """
     sampling = prepared.sampling
     deterministic = sampling.temperature == 0 or sampling.seed is not None
-    if not (request.cache and deterministic) or sampling.logprobs:
+    if not (request.cache and deterministic) or sampling.logprobs or request.choices > 1:
         return None
-    asked = (sampling.model_dump_json(), *_shape(request))
+    asked = (sampling.model_dump_json(), *_shape(request), *([repr(request.tools)] if request.tools else []))
     digest = hashlib.sha256(repr((model, asked, prepared.image_keys)).encode())
     digest.update(np.asarray(prepared.ids, dtype=np.int64).tobytes())
     return digest.hexdigest()

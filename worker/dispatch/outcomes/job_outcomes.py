@@ -14,7 +14,7 @@ from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from worker.dispatch.job_events import JobEvents
-from worker.dispatch.outcomes.answer_checks import check_answer
+from worker.dispatch.outcomes.answer_checks import check_answers
 from worker.dispatch.outcomes.answer_shape import shaped
 from worker.dispatch.outcomes.embedding_thread import EmbeddingThread
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
@@ -72,7 +72,7 @@ class JobOutcomes:
 
     def _deliver(self, job: Job, result: Result, exiftool: ExifTool | None) -> bool:
         """Write the job's files. False: the job was cancelled. Raises CaptionqError."""
-        check_answer(job, result)
+        check_answers(job, result)
         if job.output is not None:
             if not deliver(job, result.text, self._store, self._worker, exiftool):
                 return False

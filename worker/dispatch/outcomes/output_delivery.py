@@ -31,6 +31,8 @@ def kept_result(job: Job) -> Result | None:
     if job.output is None or job.text is None or job.finish_reason is None:
         return None
     values = {field.name: getattr(job, field.name) for field in fields(Result)}
+    # A job with an output has no tools, and one answer.
+    values |= {"tool_calls": None, "choices": None}
     return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None})
 
 

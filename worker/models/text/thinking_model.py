@@ -24,16 +24,32 @@ _SWITCHES: dict[str, tuple[bool | int | str, ...]] = {
     "reasoning_effort": ("none", "no_think", "minimal", "low"),
     "reasoning_mode": ("off", "none"),
 }
+#: The same for switching thinking on. A variable that is not here is left to the template.
+_ON_SWITCHES: dict[str, tuple[bool | int | str, ...]] = {
+    **dict.fromkeys(("enable_thinking", "thinking", "enable_reasoning", "use_thinking", "think"), (True,)),
+    "thinking_mode": ("on", "enabled", "thinking", "think"),
+    "reasoning_effort": ("medium", "high"),
+    "reasoning_mode": ("on", "auto"),
+}
 #: A control token within a mark.
 _TOKENS = re.compile(r"<\|[^<>|]+\|>|<\|?[\w:/]+\|?>|\[/?[A-Z]+\]")
 
 
 def thinking_off(template: str) -> dict[str, bool | int | str]:
     """Return the variables that switch thinking off in this chat template. A caption needs no reasoning before it."""
+    return _switches(template, _SWITCHES)
+
+
+def thinking_on(template: str) -> dict[str, bool | int | str]:
+    """Return the variables that switch thinking on in this chat template."""
+    return _switches(template, _ON_SWITCHES)
+
+
+def _switches(template: str, known: dict[str, tuple[bool | int | str, ...]]) -> dict[str, bool | int | str]:
     names, strings = _names_and_strings(template)
     chosen = {
         name: next((value for value in values if not isinstance(value, str) or value in strings), None)
-        for name, values in _SWITCHES.items()
+        for name, values in known.items()
         if name in names
     }
     return {name: value for name, value in chosen.items() if value is not None}
@@ -58,7 +74,8 @@ def _names_and_strings(template: str) -> tuple[set[str], set[str]]:
 class ThinkingModel:
     """The thoughts of one model's answers."""
 
-    def __init__(self, template: str, tokenizer: Any) -> None:
+    def __init__(self, template: str, tokenizer: Any, call_marks: Sequence[str] = ()) -> None:
+        """Find out how a model thinks; `call_marks`: the marks of its calls of functions, which are shown as text too."""
         added = set(tokenizer.get_added_vocab()) if hasattr(tokenizer, "get_added_vocab") else set()
         self.marks = tuple(
             marks
@@ -66,7 +83,7 @@ class ThinkingModel:
             if any(mark in template or mark in added for mark in (marks.open, marks.close))
         )
         #: The tokenizer as the detokenizer takes it: marks of thoughts are text, also if they are special tokens.
-        self.tokenizer = _with_visible_marks(tokenizer, self.marks)
+        self.tokenizer = _with_visible_marks(tokenizer, self.marks, "".join(call_marks))
 
     def opened_by(self, prompt: str) -> ThoughtMarks | None:
         """Return the marks of the thought that the prompt ends in; None: the answer begins outside of a thought."""
@@ -82,11 +99,15 @@ class ThinkingModel:
         return split_thoughts(text, self.marks, opened)
 
 
-def _with_visible_marks(tokenizer: Any, known: Sequence[ThoughtMarks]) -> Any:
+def _with_visible_marks(tokenizer: Any, known: Sequence[ThoughtMarks], call_marks: str) -> Any:
     marks = [mark for one in known for mark in (one.open, one.close)] + list(CONTENT_MARKS)
     tokens = {token for mark in marks for token in _TOKENS.findall(mark)}
-    added = getattr(tokenizer, "added_tokens_decoder", {}).items() if known else ()
-    special = {number: token.content for number, token in added if token.special and token.content in tokens}
+    added = getattr(tokenizer, "added_tokens_decoder", {}).items()
+    special = {
+        number: token.content
+        for number, token in added
+        if token.special and ((known and token.content in tokens) or token.content in call_marks)
+    }
     return _MarkedText(tokenizer, special) if special else tokenizer
 
 
