@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.store.answers import answers_of
-
 from api.errors.body import detail_of
 from api.errors.forms import openai_error
 from api.schemas.chat_response import COMPLETION_PREFIX, completion_of, finish_reason_of, usage_of
@@ -13,6 +11,7 @@ from api.streaming.growing_answer import Piece
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
+from jobs.store.answers import answers_of
 from jobs.store.tables import Job
 from jobs.tools import MAX_CALLS, call_id
 

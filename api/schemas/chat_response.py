@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from jobs.store.answers import Answer, answers_of
 from pydantic import BaseModel, Field
 
 from api.schemas.chat_tools import AnswerToolCall, answer_calls
 from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
+from jobs.store.answers import Answer, answers_of
 from jobs.store.tables import Job, JobStatus
 
 #: The id of a completion is this and the id of its job.

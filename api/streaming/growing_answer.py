@@ -6,10 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from jobs.store.answers import Answer, answers_of
-
 from jobs.queue.events import Event
 from jobs.queue.growing_text import GrowingText
+from jobs.store.answers import Answer, answers_of
 from jobs.store.tables import Job
 from jobs.tools import calls_text
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from jobs.requests import Sampling
 from jobs.store.answers import STORED
-from jobs.store.store import Result
+from jobs.store.result import Result
 from worker.engine.sequences import Outcome, TextDelta
 from worker.models.inputs import Prepared
 

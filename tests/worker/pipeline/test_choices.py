@@ -11,7 +11,7 @@ import pytest
 from jobs.configuration.settings import Settings
 from jobs.errors import EngineError
 from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
-from jobs.store.store import Result
+from jobs.store.result import Result
 from tests.support.scenes import draw_many
 from worker.engine.prefill import prefill_group
 from worker.engine.prefill.chunked_prefill import Prefill
