@@ -28,7 +28,11 @@ def ollama_error(detail: ErrorDetail) -> dict[str, Any]:
 
 
 #: The beginning of a path → the form of its errors. All other paths have OpenAI's.
-_FORMS: dict[str, ErrorForm] = {"/api/": ollama_error, "/v1/messages": anthropic_error}
+_FORMS: dict[str, ErrorForm] = {
+    "/api/v0/": openai_error,  # LM Studio's
+    "/api/": ollama_error,
+    "/v1/messages": anthropic_error,
+}
 
 
 def form_of(path: str) -> ErrorForm:
