@@ -15,7 +15,8 @@ from urllib.parse import unquote_to_bytes
 from pydantic import Field, field_validator, model_validator
 
 from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
-from jobs.response_format import AnswerFormat, Part, TextFormat
+from jobs.response_format import AnswerFormat, Part, TextFormat, VocabularyFormat
+from jobs.tools import MAX_CALL_ID, ToolCall, Tools
 
 #: OpenAI's limit.
 MAX_STOPS = 4
@@ -61,9 +62,14 @@ class ImagePart(Part):
 
 
 class Message(Part):
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     #: Text and images in the order in which the model is to read them.
     content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+    #: The calls of a message of the assistant. Without calls the field is not stored: a row that an older version queued keeps
+    #: its digest.
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=lambda calls: not calls)
+    #: The id of the call whose result a message of the role `tool` is.
+    tool_call_id: str | None = Field(default=None, max_length=MAX_CALL_ID, exclude_if=lambda call: call is None)
 
     @property
     def images(self) -> list[ImageURL]:
@@ -137,7 +143,7 @@ _LATER = (
     "logprobs",
     "top_logprobs",
 )
-_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words", "near_duplicates", "frames")
+_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words", "near_duplicates", "frames", "tools")
 
 
 class Request(Part):
@@ -159,12 +165,20 @@ class Request(Part):
     near_duplicates: bool = False
     #: Maximum number of frames of a video, or pages of a document, that are shown for each of the images.
     frames: int = Field(default=1, ge=1, le=MAX_FRAMES)
+    #: The functions that the model may call; None: it answers with text.
+    tools: Tools | None = None
 
     @field_validator("response_format")
     @classmethod
     def _make_text_the_default(cls, value: AnswerFormat | None) -> AnswerFormat | None:
         # Both ask the same, so both have the same digest.
         return None if isinstance(value, TextFormat) else value
+
+    @model_validator(mode="after")
+    def _refuse_keywords_with_tools(self) -> Self:
+        if self.tools is not None and isinstance(self.response_format, VocabularyFormat):
+            raise ValueError("Tools cannot be combined with a vocabulary. Leave one of them out.")
+        return self
 
     @property
     def images(self) -> list[ImageURL]:

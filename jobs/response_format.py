@@ -31,7 +31,8 @@ MAX_SCHEMA_DEPTH = 64
 #: Keywords of an answer from a vocabulary: by default, and at most.
 DEFAULT_KEYWORDS = 10
 MAX_KEYWORDS = 100
-_LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+#: llguidance's options for JSON on one line, spaced as `json.dumps` does.
+LAYOUT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Part(BaseModel):
@@ -204,7 +205,7 @@ def _grammar_of(schema: str) -> str:
         raise ValueError("The schema has 'x-guidance', which is not supported. Leave it out.")
     limits = LLParserLimits(verbose_errors=False)
     try:
-        made: str = LLMatcher.grammar_from_json_schema(schema, overrides=_LAYOUT)
+        made: str = LLMatcher.grammar_from_json_schema(schema, overrides=LAYOUT)
     except ValueError as error:
         raise ValueError(f"The schema cannot be read: {error}.") from error
     reason = LLMatcher.validate_grammar(made, limits=limits) or _dead_end(made)

@@ -6,12 +6,13 @@ from typing import Any
 
 from api.errors.body import detail_of
 from api.errors.forms import openai_error
-from api.schemas.chat_response import COMPLETION_PREFIX, completion_of, usage_of
+from api.schemas.chat_response import COMPLETION_PREFIX, completion_of, finish_reason_of, usage_of
 from api.streaming.growing_answer import Piece
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
 from jobs.store.tables import Job
+from jobs.tools import call_id
 
 
 class OpenAIChat:
@@ -28,6 +29,7 @@ class OpenAIChat:
             "created": int(job.created_at),
             "model": public_name(job.model),
         }
+        self._job_id = job.id
         self._with_usage = with_usage
 
     def body(self, job: Job) -> str:
@@ -39,13 +41,15 @@ class OpenAIChat:
         return [self._chunk({"role": "assistant", "content": "", "refusal": None})]
 
     def piece(self, piece: Piece) -> list[bytes]:
-        """Return the chunk with the new text or thoughts."""
+        """Return the chunk with the new text, thoughts, or part of a call."""
+        if piece.kind == "call":
+            return [self._chunk({"tool_calls": [self._call(piece)]})]
         name = "content" if piece.kind == "text" else "reasoning_content"
         return [self._chunk({name: piece.text}, logprobs=piece.logprobs)]
 
     def end(self, job: Job) -> list[bytes]:
         """Return the chunk with the finish reason, the usage if it is asked for, and the mark of the end."""
-        events = [self._chunk({}, finish_reason=job.finish_reason)]
+        events = [self._chunk({}, finish_reason=finish_reason_of(job))]
         if self._with_usage:
             events.append(event_bytes({**self._head, "choices": [], "usage": usage_of(job).model_dump()}))
         return [*events, event_bytes("[DONE]")]
@@ -53,6 +57,12 @@ class OpenAIChat:
     def failure(self, error: CaptionqError) -> bytes:
         """Return the event of an error."""
         return event_bytes(openai_error(detail_of(error)))
+
+    def _call(self, piece: Piece) -> dict[str, Any]:
+        if piece.name is None:
+            return {"index": piece.call, "function": {"arguments": piece.text}}
+        function = {"name": piece.name, "arguments": ""}
+        return {"index": piece.call, "id": call_id(self._job_id, piece.call), "type": "function", "function": function}
 
     def _chunk(
         self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: list[Any] | None = None

@@ -8,10 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.schemas.chat_tools import MessageToolCall
 from api.schemas.foreign_parameters import HINTS_IN_MESSAGES, REFUSED_IN_MESSAGES
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.requests import ImagePart, ImageURL, Message, TextPart
+from jobs.tools import MAX_CALL_ID, MAX_TOOLS
 
 Detail = Literal["auto", "low", "high", "original"]
 
@@ -89,19 +91,34 @@ Content = Annotated[TextContent | ImageContent | ImageFileContent, Field(discrim
 
 
 class ChatMessage(Tolerant):
-    """A message of the conversation: a text, or a list of texts and images."""
+    """A message of the conversation: a text, or a list of texts and images, and calls of functions."""
 
     refused = REFUSED_IN_MESSAGES
     hints = HINTS_IN_MESSAGES
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[Content], Field(max_length=MAX_LIST_ITEMS, fail_fast=True)] | None = None
+    tool_calls: Annotated[list[MessageToolCall], Field(max_length=MAX_TOOLS)] | None = Field(
+        default=None, description="The calls of a message of the assistant"
+    )
+    tool_call_id: str | None = Field(
+        default=None, max_length=MAX_CALL_ID, description="The call whose result a message of the role tool is"
+    )
+
+    @model_validator(mode="after")
+    def _check_call_fields(self) -> Self:
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("invalid_request_error", "Only a message of the assistant has tool_calls.")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise PydanticCustomError("invalid_request_error", "A message of the role tool needs a tool_call_id.")
+        return self
 
     @property
     def text(self) -> str:
-        """The message's words, without its images."""
+        """The message's words and the arguments of its calls, without its images."""
         parts = self.content if isinstance(self.content, list) else [TextContent(type="text", text=self.content or "")]
-        return " ".join(part.text for part in parts if isinstance(part, TextContent))
+        words = [part.text for part in parts if isinstance(part, TextContent)]
+        return " ".join([*words, *(call.function.arguments for call in self.tool_calls or ())])
 
     def images(self) -> list[ImageReference]:
         """Return the references of the message's images."""
@@ -110,10 +127,13 @@ class ChatMessage(Tolerant):
 
     def to_message(self, addresses: Iterator[str]) -> Message:
         """Return the message as jobs store it; its images take the next addresses."""
-        role = "system" if self.role == "developer" else self.role
-        if not isinstance(self.content, list):
-            return Message(role=role, content=self.content or "")
-        return Message(role=role, content=[_part(part, addresses) for part in self.content])
+        content = self.content or ""
+        return Message(
+            role="system" if self.role == "developer" else self.role,
+            content=content if isinstance(content, str) else [_part(part, addresses) for part in content],
+            tool_calls=tuple(call.to_call() for call in self.tool_calls or ()),
+            tool_call_id=self.tool_call_id if self.role == "tool" else None,
+        )
 
 
 def check_parts(messages: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from api.schemas.chat_message import ChatMessage, ImageReference, check_parts
+from api.schemas.chat_tools import ToolChoice, ToolDefinition, tools_of
 from api.schemas.foreign_parameters import HINTS, NEUTRAL, REFUSED
 from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
@@ -19,6 +20,7 @@ from jobs.errors import InvalidRequestError
 from jobs.request_defaults import MAX_TOKENS
 from jobs.requests import LEAST_PIXELS, MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
 from jobs.response_format import ResponseFormat
+from jobs.tools import MAX_TOOLS
 
 #: Most tokens of an answer without `max_tokens`.
 DEFAULT_MAX_TOKENS = 1024
@@ -89,6 +91,14 @@ class CompletionBody(Tolerant):
         default=None, ge=0, le=20, description="How many alternatives to return for each token; needs logprobs"
     )
     response_format: ResponseFormat | None = Field(default=None, description="Make the answer follow a JSON schema")
+    tools: Annotated[list[ToolDefinition], Field(max_length=MAX_TOOLS)] | None = Field(
+        default=None, description="Functions that the model may call"
+    )
+    tool_choice: ToolChoice | None = Field(
+        default=None,
+        description="none, auto (the default: a text or calls), required (at least one call), or the function to call",
+    )
+    parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call")
     cache: bool | None = Field(
         default=None, description="false: generate the answer anew, also if the same question was answered before"
     )
@@ -106,7 +116,7 @@ class CompletionBody(Tolerant):
         if not isinstance(value, dict):
             return value
         check_parts(value.get("messages"))
-        # A client that rules out tool calls asks for none.
+        # A client that rules out calls asks for no tools.
         return {**value, "tools": None} if value.get("tool_choice") == "none" else value
 
     def images(self) -> list[ImageReference]:
@@ -124,11 +134,14 @@ class CompletionBody(Tolerant):
                 messages=[message.to_message(rest) for message in self.messages],
                 sampling=Sampling(**{**given, "max_tokens": limit}),
                 response_format=self.response_format,
+                tools=tools_of(self.tools, self.tool_choice, parallel=self.parallel_tool_calls),
                 cache=self.cache is not False,
                 max_pixels=None if self.max_pixels is None else min(max(self.max_pixels, LEAST_PIXELS), MOST_PIXELS),
             )
         except ValidationError as error:
             raise InvalidRequestError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from None
 
 
 class ChatCompletionBody(CompletionBody):

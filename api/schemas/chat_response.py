@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.schemas.chat_tools import AnswerToolCall, answer_calls
 from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
 from jobs.store.tables import Job, JobStatus
@@ -28,11 +29,16 @@ class AnswerMessage(BaseModel):
     """The message that answers."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="The text; null: the answer consists of calls")
     reasoning_content: str | None = Field(
         default=None,
         exclude_if=lambda value: value is None,
         description="The thoughts of a reasoning model; absent if there are none",
+    )
+    tool_calls: list[AnswerToolCall] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The calls of functions; absent: there are none",
     )
     refusal: None = None
 
@@ -49,7 +55,9 @@ class Choice(BaseModel):
 
     index: Literal[0] = 0
     message: AnswerMessage
-    finish_reason: Literal["stop", "length"] = Field(description="length: max_tokens was reached")
+    finish_reason: Literal["stop", "length", "tool_calls"] = Field(
+        description="length: max_tokens was reached; tool_calls: the answer calls functions"
+    )
     logprobs: Logprobs | None = None
 
 
@@ -81,8 +89,11 @@ def completion_of(job: Job) -> ChatCompletion:
     """Return the completion of a job that has an answer."""
     assert job.text is not None
     logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
-    message = AnswerMessage(content=job.text, reasoning_content=job.reasoning)
-    choice = Choice.model_validate({"message": message, "finish_reason": job.finish_reason, "logprobs": logprobs})
+    calls = answer_calls(job.parsed_calls())
+    message = AnswerMessage(
+        content=None if calls and not job.text else job.text, reasoning_content=job.reasoning, tool_calls=calls or None
+    )
+    choice = Choice.model_validate({"message": message, "finish_reason": finish_reason_of(job), "logprobs": logprobs})
     return ChatCompletion(
         id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),
@@ -91,6 +102,11 @@ def completion_of(job: Job) -> ChatCompletion:
         usage=usage_of(job),
         cached=job.cached,
     )
+
+
+def finish_reason_of(job: Job) -> str | None:
+    """Return the finish reason of a job that has an answer, as OpenAI names it."""
+    return "tool_calls" if job.tool_calls and job.finish_reason == "stop" else job.finish_reason
 
 
 def usage_of(job: Job) -> Usage:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _FORMAT = "Use response_format with a JSON schema."
-_TOOLS = (
-    "Tool calls are not supported. For typed answers use response_format with a JSON schema "
-    "(instructor: Mode.JSON_SCHEMA, pydantic-ai: NativeOutput)."
-)
+_TOOLS = "Use tools, tool_choice and tool_calls."
 _IMAGES = "Send images as image_url parts of a message's content."
 _SYSTEM = "Send it as a message with the role system."
 
@@ -16,8 +13,6 @@ _SYSTEM = "Send it as a message with the role system."
 REFUSED: dict[str, tuple[Any, ...]] = {
     # OpenAI
     "n": (1,),
-    "tools": (),
-    "tool_choice": ("none", "auto"),
     "functions": (),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
@@ -53,8 +48,8 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "raw": (False,),
 }
 HINTS: dict[str, str] = {
-    "tools": _TOOLS,
     "functions": _TOOLS,
+    "function_call": _TOOLS,
     **dict.fromkeys(("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"), _FORMAT),
     **dict.fromkeys(("grammar", "json_schema", "regex", "format"), _FORMAT),
     "images": _IMAGES,
@@ -62,7 +57,6 @@ HINTS: dict[str, str] = {
 }
 #: Values of ignored parameters by which a client asks for this server's usual behaviour.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "parallel_tool_calls": (True, False),
     "service_tier": ("auto", "default"),
     "store": (False,),
     "reasoning_effort": ("none",),
@@ -74,7 +68,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 
 #: The same for the fields of a message.
 REFUSED_IN_MESSAGES: dict[str, tuple[Any, ...]] = {
-    "tool_calls": (),
     "function_call": (),
     "audio": (),
     "images": (),
@@ -82,4 +75,4 @@ REFUSED_IN_MESSAGES: dict[str, tuple[Any, ...]] = {
     "image_url": (),
     "prefix": (False,),
 }
-HINTS_IN_MESSAGES = {"images": _IMAGES, "image": _IMAGES, "image_url": _IMAGES}
+HINTS_IN_MESSAGES = {"function_call": _TOOLS, "images": _IMAGES, "image": _IMAGES, "image_url": _IMAGES}

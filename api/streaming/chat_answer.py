@@ -19,7 +19,7 @@ from api.runtime.resources import Resources
 from api.schemas.chat_response import has_answer
 from api.streaming.answer_form import AnswerForm
 from api.streaming.client_departure import unless_client_leaves
-from api.streaming.growing_answer import GrowingAnswer, Piece
+from api.streaming.growing_answer import TEXT_EVENTS, GrowingAnswer, Piece
 from api.streaming.job_follower import HEARTBEAT, IdleTick, JobUpdate, follow_job, wait_for_end
 from api.streaming.sse import MessageStream
 from api.streaming.sync_deadline import within_deadline
@@ -151,7 +151,7 @@ class ChatAnswer:
             case Job():
                 self._is_settled = True
                 raise _error_of(update)
-            case Event(name="tokens" | "thoughts"):
+            case Event() if update.name in TEXT_EVENTS:
                 if not self._answer.has_text:
                     self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
                 return self._in_form(self._answer.add(update))
@@ -169,7 +169,7 @@ async def _until_text(updates: AsyncIterator[JobUpdate]) -> list[JobUpdate]:
     deadline = time.monotonic() + HEADERS_AFTER
     async for update in updates:
         seen.append(update)
-        has_text = isinstance(update, Event) and update.name in ("tokens", "thoughts")
+        has_text = isinstance(update, Event) and update.name in TEXT_EVENTS
         if has_text or isinstance(update, Job) or time.monotonic() > deadline:
             break
     return seen

@@ -9,14 +9,24 @@ from api.schemas.chat_response import logprobs_of
 from jobs.queue.events import Event
 from jobs.queue.growing_text import GrowingText
 from jobs.store.tables import Job
+from jobs.tools import calls_text
+
+#: The names of the events that an answer grows by.
+TEXT_EVENTS = ("tokens", "thoughts", "calls")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the answer that is new to the client."""
+    """A part of the answer that is new to the client.
 
-    kind: Literal["text", "thoughts"]
+    A call of a function begins with a piece that has its name and no text; its arguments follow as text.
+    """
+
+    kind: Literal["text", "thoughts", "call"]
     text: str
+    #: The number of the call in the answer, from 0, and its function's name in its first piece.
+    call: int = 0
+    name: str | None = None
     #: OpenAI's entries for the tokens of a piece of text.
     logprobs: list[Any] = field(default_factory=list)
 
@@ -27,15 +37,16 @@ class GrowingAnswer:
     def __init__(self) -> None:
         self._thoughts = GrowingText()
         self._text = GrowingText()
+        self._calls = GrowingText()
         self._sent_logprobs = 0
         self._logprobs: list[Any] = []
 
     @property
     def has_text(self) -> bool:
-        return bool(self._text.sent or self._thoughts.sent)
+        return bool(self._text.sent or self._thoughts.sent or self._calls.sent)
 
     def add(self, event: Event) -> list[Piece]:
-        """Return the piece that is new to the client, if any, by an event named `tokens` or `thoughts`.
+        """Return the pieces that are new to the client, by an event that is one of `TEXT_EVENTS`.
 
         The event's data: `text`, a piece of the attempt's text; `at`, the number of the attempt's characters before it;
         `attempt`, from 1; `logprobs`.
@@ -46,6 +57,8 @@ class GrowingAnswer:
         text, at, attempt = event.data["text"], event.data["at"], event.data["attempt"]
         if event.name == "thoughts":
             return self._new_thoughts() if self._thoughts.add(text, at, attempt) else []
+        if event.name == "calls":
+            return self._new_calls() if self._calls.add(text, at, attempt) else []
         if attempt > self._text.attempt:
             self._logprobs = []
         if not self._text.add(text, at, attempt):
@@ -57,15 +70,27 @@ class GrowingAnswer:
         """Return the pieces that are left when the job has its answer. Raises DivergedError."""
         self._thoughts.complete(job.reasoning or "")
         self._text.complete(job.text or "")
+        self._calls.complete(calls_text(job.parsed_calls()))
         self._logprobs = logprobs_of(job)
-        return [*self._new_thoughts(), *self._new_text()]
+        return [*self._new_thoughts(), *self._new_text(), *self._new_calls()]
 
     def _new_text(self) -> list[Piece]:
         new, logprobs = self._text.take(), self._logprobs[self._sent_logprobs :]
         if not new and not (logprobs and self._text.is_sent):
             return []
         self._sent_logprobs += len(logprobs)
-        return [Piece("text", new, logprobs)]
+        return [Piece("text", new, logprobs=logprobs)]
+
+    def _new_calls(self) -> list[Piece]:
+        """Cut the new text of the calls into pieces: its lines are, in turn, names and arguments."""
+        line = self._calls.sent.count("\n")
+        pieces: list[Piece] = []
+        for number, words in enumerate(self._calls.take().split("\n"), start=line):
+            if number % 2 == 1 and words:
+                pieces.append(Piece("call", words, call=number // 2))
+            elif words:
+                pieces.append(Piece("call", "", call=number // 2, name=words))
+        return pieces
 
     def _new_thoughts(self) -> list[Piece]:
         new = self._thoughts.take()

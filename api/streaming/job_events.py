@@ -83,7 +83,7 @@ class _PublishedEvents:
                 return [_event("state", {"status": JobStatus.RUNNING, **event.data}, event.id)]
             case "loading" | "checking" | "loaded":
                 return [_event(event.name, {**event.data, "model": public_name(event.data["model"])}, event.id)]
-            case "tokens" | "thoughts" if not self._continues_text(event):
+            case "tokens" | "thoughts" | "calls" if not self._continues_text(event):
                 return []
             case _:
                 return [_event(event.name, event.data, event.id)]

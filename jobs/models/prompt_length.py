@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from jobs.configuration.settings import Settings
@@ -31,5 +32,10 @@ def check_characters(texts: Iterable[str], limit: int) -> None:
 
 
 def texts_of(request: Request) -> list[str]:
-    """Collect all texts of a request's messages."""
-    return [text for message in request.messages for text in message.texts]
+    """Collect all texts of a request: those of its messages and their calls, and the definitions of its tools."""
+    tools = request.tools.functions if request.tools is not None else ()
+    return [
+        *(json.dumps(tool.definition, ensure_ascii=False) for tool in tools),
+        *(text for message in request.messages for text in message.texts),
+        *(call.arguments for message in request.messages for call in message.tool_calls),
+    ]

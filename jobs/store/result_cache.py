@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, Table, func, select, update
@@ -15,6 +16,7 @@ _job: Table = SQLModel.metadata.tables["job"]
 _COLUMNS = (
     _job.c.text,
     _job.c.reasoning,
+    _job.c.tool_calls,
     _job.c.finish_reason,
     _job.c.prompt_tokens,
     _job.c.image_tokens,
@@ -52,7 +54,9 @@ class ResultCache:
             row = connection.execute(query).mappings().first()
         if row is None:
             return None
-        return Result(**row, preprocess_seconds=0.0, prefill_seconds=0.0, decode_seconds=0.0, cached=True)
+        calls = json.loads(row["tool_calls"]) if row["tool_calls"] else None
+        values = {**row, "tool_calls": calls}
+        return Result(**values, preprocess_seconds=0.0, prefill_seconds=0.0, decode_seconds=0.0, cached=True)
 
     def stats(self) -> CacheStats:
         """Count the answers of the cache, and the jobs that it has answered."""

@@ -49,6 +49,8 @@ class Result:
     quality: str | None = None
     #: The thoughts that came before the text; None: there were none.
     reasoning: str | None = None
+    #: The calls of functions: `[{"name", "arguments"}, …]`. The row holds them as JSON.
+    tool_calls: list[dict[str, str]] | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None
     #: The key of the question in the result cache (`worker/pipeline/answer_cache.py`); None: it is not cached.

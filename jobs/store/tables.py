@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
+from jobs.tools import ToolCall, calls_of
 
 
 class JobStatus(StrEnum):
@@ -150,6 +151,8 @@ class Job(SQLModel, table=True):
     edited_text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The model's thoughts, which are not part of the text.
     reasoning: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: The calls of functions in the answer, as JSON: `[{"name", "arguments"}, …]`; None: there are none.
+    tool_calls: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The key of the question in the result cache; None: the answer is not given again.
@@ -192,6 +195,10 @@ class Job(SQLModel, table=True):
     def parsed_question(self) -> TypedQuestion | None:
         """Return the question of a table that the job answers."""
         return None if self.question is None else TypedQuestion.model_validate_json(self.question)
+
+    def parsed_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls of functions in the answer."""
+        return calls_of(self.tool_calls, self.id)
 
     def parsed_request(self) -> Request:
         """Return the request."""

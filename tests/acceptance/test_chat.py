@@ -247,7 +247,8 @@ def test_an_unknown_model_is_404(client: OpenAI) -> None:
     ("more", "param", "code"),
     [
         ({"n": 2}, "n", "unsupported_parameter"),
-        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function", "invalid_request_error"),
+        ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
         ({"temperature": 3}, "temperature", "invalid_request_error"),
         ({"messages": []}, "messages", "invalid_request_error"),
         ({"top_logprobs": 2}, None, "invalid_request_error"),
@@ -299,7 +300,8 @@ def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: s
     ("more", "message"),
     [
         ({"n": 2}, "n=2 is not supported (only 1)."),
-        ({"tool_choice": "required"}, 'tool_choice="required" is not supported (only "none" or "auto").'),
+        ({"functions": [{"name": "f"}]}, "'functions' is not supported. Use tools, tool_choice and tool_calls."),
+        ({"tool_choice": "required"}, "tool_choice asks for a call, but there are no tools."),
         ({"audio": {"voice": "x"}}, "'audio' is not supported. Leave it out."),
     ],
 )

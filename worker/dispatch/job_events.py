@@ -118,3 +118,5 @@ def _text_events(said: TextDelta, attempt: int) -> Iterator[Event]:
     if said.text:
         logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
         yield Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+    if said.calls:
+        yield Event(said.key, "calls", {"text": said.calls, "at": said.calls_at, "attempt": attempt})

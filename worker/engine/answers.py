@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jobs.store.store import Result
+from jobs.tools import stored_calls
 from worker.engine.answer_quality import judge
 from worker.engine.sequences import LiveSequence, Outcome, TextDelta
 from worker.engine.token_usage import token_usage
 from worker.models.backends import Backend
 from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
+from worker.models.text.call_splitter import CallSplitter
 from worker.models.text.detokenizer import TextStream
 from worker.sampling.tokens import Token, openai_logprobs
 
@@ -29,11 +31,13 @@ class Answers:
     def stream(self, prepared: Prepared, *, followed: bool) -> TextStream | None:
         """Return the stream in which stop strings are found and text deltas collected; None: neither is needed."""
         stop = prepared.sampling.stop
-        if not (stop or followed):
+        if not (stop or followed or prepared.rules.calls):
             return None
         thinking = self._backend.thinking
-        # A grammar leaves no room for thoughts. Content that has been published cannot be retracted.
-        splitter = None if prepared.response_format else thinking.splitter(prepared.thought, retracts=not followed)
+        rules = prepared.rules
+        # Content that has been published cannot be retracted.
+        thoughts = None if rules.begins_with_answer else thinking.splitter(rules.thought, retracts=not followed)
+        splitter = thoughts if rules.calls is None else CallSplitter(rules.calls.form, thoughts)
         return TextStream(thinking.tokenizer, stop, splitter)
 
     def advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
@@ -64,14 +68,26 @@ class Answers:
         """Return the text since the last delta; None: there is none yet."""
         if sequence.stream is None:
             return None
-        reasoning, text = sequence.stream.take_reasoning(), sequence.stream.take()
-        thought_at = sequence.published_reasoning
+        stream = sequence.stream
+        reasoning, text, calls = stream.take_reasoning(), stream.take(), stream.take_calls()
+        if not (reasoning or text or calls):
+            return None
+        delta = TextDelta(
+            sequence.key,
+            text,
+            sequence.published_characters,
+            self._logprobs(sequence, sequence.tokens[sequence.published_tokens :]) if text else None,
+            reasoning,
+            sequence.published_reasoning,
+            calls,
+            sequence.published_calls,
+        )
         sequence.published_reasoning += len(reasoning)
-        if not text:
-            return TextDelta(sequence.key, reasoning=reasoning, reasoning_at=thought_at) if reasoning else None
-        tokens, at = sequence.tokens[sequence.published_tokens :], sequence.published_characters
-        sequence.published_tokens, sequence.published_characters = len(sequence.tokens), at + len(text)
-        return TextDelta(sequence.key, text, at, self._logprobs(sequence, tokens), reasoning, thought_at)
+        sequence.published_calls += len(calls)
+        if text:
+            sequence.published_tokens = len(sequence.tokens)
+            sequence.published_characters += len(text)
+        return delta
 
     def _advance(self, sequence: LiveSequence, token: Token) -> Outcome | None:
         now = time.perf_counter()
@@ -88,9 +104,14 @@ class Answers:
     def _finish(self, sequence: LiveSequence, reason: str, now: float) -> Outcome:
         stream, first_token = sequence.stream, sequence.first_token or now
         reasoning, text = self._split(sequence)
+        calls = stored_calls(stream.calls) if stream is not None else []
         if stream is not None and stream.stopped:
             # Also when the limit came while another, longer stop string might still have begun before this one.
             reason = "stop"
+        if calls:
+            flaw = "cut_off" if reason == "length" else None
+        else:
+            flaw = judge(text, sequence.ids, reason, has_thoughts=bool(reasoning))
         result = Result(
             text=text,
             finish_reason=reason,
@@ -100,8 +121,9 @@ class Answers:
             prefill_seconds=first_token - sequence.admitted,
             decode_seconds=now - first_token,
             # A flaw of the answer comes before one of its image.
-            quality=judge(text, sequence.ids, reason, has_thoughts=bool(reasoning)) or sequence.prepared.image_flaw,
+            quality=flaw or sequence.prepared.image_flaw,
             reasoning=reasoning or None,
+            tool_calls=calls or None,
             logprobs=self._logprobs(sequence, sequence.tokens),
             cache_key=sequence.prepared.cache_key,
         )
@@ -113,9 +135,8 @@ class Answers:
             text = sequence.stream.finish()
             return sequence.stream.reasoning, text
         text = self._backend.text(sequence.ids)
-        if sequence.prepared.response_format:
-            return "", text
-        return self._backend.thinking.split(text, sequence.prepared.thought)
+        rules = sequence.prepared.rules
+        return ("", text) if rules.begins_with_answer else self._backend.thinking.split(text, rules.thought)
 
     def _logprobs(self, sequence: LiveSequence, tokens: Sequence[Token]) -> list[dict[str, Any]] | None:
         sampling = sequence.prepared.sampling

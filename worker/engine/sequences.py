@@ -43,6 +43,7 @@ class LiveSequence:
     published_tokens: int = 0
     published_characters: int = 0
     published_reasoning: int = 0
+    published_calls: int = 0
     admitted: float = field(default_factory=time.perf_counter)
     first_token: float | None = None
 
@@ -64,7 +65,7 @@ class LiveSequence:
 
 @dataclass(frozen=True)
 class TextDelta:
-    """Text and thoughts that a sequence has added since the last delta."""
+    """Text, thoughts and calls that a sequence has added since the last delta."""
 
     key: str
     text: str = ""
@@ -75,6 +76,9 @@ class TextDelta:
     #: The thoughts before this text, and the characters of the thoughts before these.
     reasoning: str = ""
     reasoning_at: int = 0
+    #: The calls after this text, as `jobs.tools.calls_text` writes them, and the characters of calls before these.
+    calls: str = ""
+    calls_at: int = 0
 
 
 @dataclass(frozen=True)

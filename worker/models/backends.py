@@ -119,7 +119,7 @@ class VisionBackend(CommonBackend):
                 f"'{name}' takes one image a request, and this one has {len(images)}. Send one, or use another model."
             )
         with self._lock:
-            prompt, thought = self._prompt(request)
+            prompt, rules = self._prompt(request)
             inputs = self._process(prompt.text, images)
         processor_ids = ids_of_one_prompt(inputs.pop("input_ids"), self._loaded.info.name)
         ids = self._control_tokens.restore(processor_ids, prompt)
@@ -131,9 +131,7 @@ class VisionBackend(CommonBackend):
             )
         image_tokens = count_image_tokens(ids, self._image_token) if images else 0
         sampling = self._checked_sampling(request.sampling, len(ids), image_tokens)
-        return Prepared(
-            ids, image_tokens, sampling, inputs, image_keys(inputs), request.response_format, thought=thought
-        )
+        return Prepared(ids, image_tokens, sampling, inputs, image_keys(inputs), rules)
 
     def _process(self, prompt: str, images: list[Image.Image]) -> dict[str, Any]:
         add_bos = self._chat_template.lacks_bos(prompt)
@@ -188,12 +186,12 @@ class TextBackend(CommonBackend):
         if images:
             check_sees(self._loaded.info)
         with self._lock:
-            prompt, thought = self._prompt(request)
+            prompt, rules = self._prompt(request)
             lacks_bos = self._chat_template.lacks_bos(prompt.text)
             ids = list(self._loaded.processor.encode(prompt.text, add_special_tokens=lacks_bos))
         ids = self._control_tokens.restore(ids, prompt)
         sampling = self._checked_sampling(request.sampling, len(ids), 0)
-        return Prepared(ids, 0, sampling, response_format=request.response_format, thought=thought)
+        return Prepared(ids, 0, sampling, rules=rules)
 
     @property
     def images_encoded(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.errors import InvalidRequestError
 from jobs.requests import Request, Sampling
 from worker.models import kv_cache
-from worker.models.inputs import Embedded, Prepared
+from worker.models.inputs import AnswerRules, Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
 from worker.models.reference import Reference, reference_of
 from worker.models.text import detokenizer
@@ -18,7 +18,7 @@ from worker.models.text.chat_template import ChatTemplate
 from worker.models.text.control_tokens import ControlTokens, ShieldedPrompt
 from worker.models.text.prompt_limits import check_control_tokens, refuse_long_text, within_context
 from worker.models.text.thinking_model import ThinkingModel
-from worker.models.text.thoughts import ThoughtMarks
+from worker.sampling.call_grammar import CallRules
 from worker.sampling.constraint import Constraint
 from worker.sampling.grammar import Grammars
 
@@ -40,7 +40,7 @@ class CommonBackend:
         self.max_prompt_tokens: int | None = None
         self.one_image = False
         self._chat_template = ChatTemplate(loaded.processor, loaded.config)
-        self.thinking = ThinkingModel(self._chat_template.template, tokenizer)
+        self.thinking = ThinkingModel(self._chat_template.template, tokenizer, self._chat_template.call_marks)
         self._vocabulary = vocabulary_of(loaded) or len(tokenizer)
         self._grammars = Grammars(tokenizer, self._vocabulary, loaded.eos)
         # Tokenizers and processors keep state while they work.
@@ -61,7 +61,7 @@ class CommonBackend:
 
     def constraint(self, prepared: Prepared, generated: Sequence[int] = ()) -> Constraint | None:
         """See `Backend`."""
-        constraint = self._grammars.constraint(prepared.response_format)
+        constraint = self._grammars.constraint(prepared.rules.response_format, prepared.rules.calls)
         if constraint is not None:
             constraint.accept_all(generated)
         return constraint
@@ -70,15 +70,17 @@ class CommonBackend:
         """See `Backend`."""
         return detokenizer.decode(self.thinking.tokenizer, ids)
 
-    def _prompt(self, request: Request) -> tuple[ShieldedPrompt, ThoughtMarks | None]:
-        """Return the prompt, and the marks of the thought that it ends in."""
-        prompt = self._control_tokens.prompt(request.messages)
+    def _prompt(self, request: Request) -> tuple[ShieldedPrompt, AnswerRules]:
+        """Return the prompt, and the rules of its answer."""
+        conversation = self._chat_template.conversation(request.messages, request.tools)
+        prompt = self._control_tokens.prompt(conversation.messages, conversation.definitions)
         check_control_tokens(len(prompt.ids), self._loaded.info.context_length)
-        opened = self.thinking.opened_by(prompt.text)
-        if opened is not None and request.response_format is not None:
-            # The grammar begins with the answer, so it leaves no room for a thought.
-            return replace(prompt, text=f"{prompt.text.rstrip()}\n\n{opened.close}\n\n"), None
-        return prompt, opened
+        calls = None if request.tools is None else CallRules(conversation.call_form, request.tools)
+        rules = AnswerRules(request.response_format, calls, self.thinking.opened_by(prompt.text))
+        if rules.thought is not None and rules.begins_with_answer:
+            text = f"{prompt.text.rstrip()}\n\n{rules.thought.close}\n\n"
+            return replace(prompt, text=text), replace(rules, thought=None)
+        return prompt, rules
 
     def _checked_sampling(self, sampling: Sampling, prompt_tokens: int, image_tokens: int) -> Sampling:
         check_biases(sampling, self._vocabulary)

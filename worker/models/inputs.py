@@ -11,6 +11,7 @@ import numpy.typing as npt
 from jobs.requests import Sampling
 from jobs.response_format import AnswerFormat
 from worker.models.text.thoughts import ThoughtMarks
+from worker.sampling.call_grammar import CallRules
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,22 @@ class Look:
     bits: int
     #: Levels of red, green and blue, cell by cell: the hash knows no colours.
     colours: bytes
+
+
+@dataclass(frozen=True)
+class AnswerRules:
+    """The form that an answer must or may have."""
+
+    response_format: AnswerFormat | None = None
+    #: The calls of functions that the answer may have; None: none.
+    calls: CallRules | None = None
+    #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.
+    thought: ThoughtMarks | None = None
+
+    @property
+    def begins_with_answer(self) -> bool:
+        """Whether a grammar holds the answer from its first token, and so leaves no room for thoughts."""
+        return self.response_format is not None or (self.calls is not None and self.calls.tools.required)
 
 
 @dataclass(frozen=True)
@@ -37,13 +54,11 @@ class Prepared:
     inputs: dict[str, Any] = field(default_factory=dict, repr=False)
     #: A key for each image, or one key for all images, equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
-    response_format: AnswerFormat | None = None
+    rules: AnswerRules = AnswerRules()
     #: The key in the result cache; None: the answer is not given again.
     cache_key: str | None = None
     #: The question without its image, and the image's look; None: near-duplicates of the image are not wanted.
     look: tuple[str, Look] | None = None
-    #: The marks of the thought that the prompt ends in; None: the answer begins outside of a thought.
-    thought: ThoughtMarks | None = None
     #: The processor's ids, if the images turned out to take more or fewer columns than these; None: `ids` are the processor's.
     processor_ids: list[int] | None = field(default=None, repr=False)
     #: Flaw of an image, as the `quality` of a result; None: every image is whole.

@@ -34,7 +34,11 @@ def cache_key(model: str, request: Request, prepared: Prepared) -> str | None:
     deterministic = sampling.temperature == 0 or sampling.seed is not None
     if not (request.cache and deterministic) or sampling.logprobs:
         return None
-    asked = (sampling.model_dump_json(), repr(request.response_format))
+    asked = (
+        sampling.model_dump_json(),
+        repr(request.response_format),
+        *([repr(request.tools)] if request.tools else []),
+    )
     digest = hashlib.sha256(repr((model, asked, prepared.image_keys)).encode())
     digest.update(np.asarray(prepared.ids, dtype=np.int64).tobytes())
     return digest.hexdigest()

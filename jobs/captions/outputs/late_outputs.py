@@ -72,4 +72,6 @@ def _write_text(job: Job, text: str, store: Store) -> None:
 
 
 def _result_of(job: Job) -> Result:
-    return Result(**{one.name: getattr(job, one.name) for one in fields(Result)} | {"logprobs": None})
+    return Result(
+        **{one.name: getattr(job, one.name) for one in fields(Result)} | {"logprobs": None, "tool_calls": None}
+    )

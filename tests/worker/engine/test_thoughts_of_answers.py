@@ -16,6 +16,7 @@ from jobs.store.store import Result
 from worker.engine.engine import Engine
 from worker.engine.sequences import TextDelta
 from worker.models.backends import TextBackend
+from worker.models.inputs import AnswerRules
 from worker.models.loader import load
 from worker.models.text.thoughts import ThoughtMarks
 
@@ -56,7 +57,9 @@ def answered(
         [{"role": "user", "content": "Count to ten."}], tokenize=False, add_generation_prompt=True
     ).removesuffix("<think>\n")
     prepared = backend.prepare(COUNT.model_copy(update={"sampling": Sampling(**sampling)}), [])
-    prepared = replace(prepared, ids=backend.tokenizer.encode(plain), thought=THINK if opened else None)
+    prepared = replace(
+        prepared, ids=backend.tokenizer.encode(plain), rules=AnswerRules(thought=THINK if opened else None)
+    )
     words = {"five": THINK.close} if opened else {"one": THINK.open, "five": THINK.close}
     backend.thinking.tokenizer = MarkedWords(backend.tokenizer, words)
     engine, deltas, outcomes = Engine(backend, slots=2), [], []
@@ -93,11 +96,11 @@ def test_a_thought_may_begin_in_the_prompt(thinking: TextBackend) -> None:
     """The answer begins within it."""
     result, _ = answered(thinking, followed=True, opened=True)
     assert (result.reasoning, result.text) == (f"one {THOUGHTS}", TEXT)
-    assert thinking.prepare(COUNT, []).thought == THINK
+    assert thinking.prepare(COUNT, []).rules.thought == THINK
 
 
 def test_a_grammar_leaves_no_room_for_thoughts(thinking: TextBackend) -> None:
     """A thought that the template opens is closed in the prompt of a request for JSON."""
     prepared = thinking.prepare(COUNT.model_copy(update={"response_format": JSONObjectFormat()}), [])
-    assert prepared.thought is None
+    assert prepared.rules.thought is None
     assert thinking.tokenizer.decode(prepared.ids).endswith("<think>\n\n</think>\n\n")

@@ -12,13 +12,18 @@ def check_answer(job: Job, result: Result) -> None:
     """Check that the job's answer is one.
 
     Raises:
-        InvalidJSONAnswerError: The answer is not the whole JSON that was asked for.
+        InvalidJSONAnswerError: The answer is not the whole JSON that was asked for, or its call of a function is not whole.
         OnlyThoughtsError: The job writes a file, and the answer has thoughts but no text.
     """
     cut_off = result.finish_reason == "length"
-    response_format = job.parsed_request().response_format
-    if not is_followed(response_format, result.text):
+    request = job.parsed_request()
+    response_format, tools = request.response_format, request.tools
+    if result.tool_calls or (tools is not None and tools.required):
+        is_whole, asked = bool(result.tool_calls) and not cut_off, "its call of a function"
+    else:
+        is_whole = is_followed(response_format, result.text)
         asked = "its first keyword" if isinstance(response_format, VocabularyFormat) else "its JSON"
+    if not is_whole:
         raise InvalidJSONAnswerError(
             f"The answer was cut off at {result.completion_tokens} tokens before {asked} ended; "
             "allow more (--max-tokens)."

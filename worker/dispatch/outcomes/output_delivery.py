@@ -28,7 +28,8 @@ def kept_result(job: Job) -> Result | None:
     if job.output is None or job.text is None or job.finish_reason is None:
         return None
     values = {field.name: getattr(job, field.name) for field in fields(Result)}
-    return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None})
+    # A job with an output has no tools.
+    return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None, "tool_calls": None})
 
 
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:

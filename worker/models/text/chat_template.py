@@ -6,18 +6,36 @@ that gets the wrong form may drop the text without an error, so each template is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 
 from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import ImagePart, Message
+from jobs.tools import Tools
+from worker.models.text.generic_tools import as_plain_messages
+from worker.models.text.image_turns import with_images_shown
 from worker.models.text.thinking_model import thinking_off
+from worker.models.text.tool_template import find_format, one_call_a_message, tool_fields
+from worker.sampling.call_format import HERMES, CallFormat
 
 #: A word that no template contains.
 _PROBE = "xqprobex"
 #: The forms in which templates accept an image: most take the first, ERNIE's the second.
 _IMAGE_PARTS: tuple[dict[str, str], ...] = ({"type": "image"}, {"type": "image_url"})
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages and tools as one template can show them."""
+
+    messages: list[Message]
+    #: The tools as OpenAI's clients define them; none: the template is not told of any.
+    definitions: list[dict[str, Any]]
+    #: The form in which the model writes calls.
+    call_form: CallFormat
 
 
 class ChatTemplate:
@@ -34,14 +52,35 @@ class ChatTemplate:
         self._takes_strings: dict[str, bool] = {}
         for role in ("user", "system", "assistant"):
             self._takes_strings[role] = self._keeps_string(role)
+        #: The form of calls of functions; None: the template knows no tools.
+        self._call_form = find_format(self._try, {"role": "user", "content": self._probe_content("user")})
+        self._takes_strings["tool"] = True
+        self._shows_images: dict[str, bool] = {"user": True}
 
     @property
     def template(self) -> str:
         """The source of the template, in Jinja."""
         return str(self._owner.chat_template)
 
-    def prompt(self, messages: list[Message]) -> str:
-        """Render the prompt, with one image marker in the place of each image.
+    @property
+    def call_marks(self) -> tuple[str, ...]:
+        """The texts by which the model marks calls of functions."""
+        return (self._call_form or HERMES).marks
+
+    def conversation(self, messages: Sequence[Message], tools: Tools | None = None) -> Conversation:
+        """Return messages and tools as the template can show them: tools that it does not know become text."""
+        images = any(message.images for message in messages)
+        # The place of an image in a template of strings is known for plain messages only.
+        form = None if images and self._image is None else self._call_form
+        if form is None:
+            plain = as_plain_messages(messages, tools)
+            return Conversation(with_images_shown(plain, self._shows_images_of), [], HERMES)
+        messages = list(messages) if form.several else one_call_a_message(messages)
+        definitions = [] if tools is None else [function.definition for function in tools.functions]
+        return Conversation(with_images_shown(messages, self._shows_images_of), definitions, form)
+
+    def prompt(self, messages: list[Message], definitions: Sequence[dict[str, Any]] = ()) -> str:
+        """Render the prompt of a `Conversation`, with one image marker in the place of each image.
 
         Raises:
             InvalidRequestError: The template refuses these messages.
@@ -51,7 +90,12 @@ class ChatTemplate:
         try:
             if images and self._image is None:
                 return self._by_family(messages, images)
-            return self._apply([{"role": message.role, "content": self._content(message)} for message in messages])
+            names = {call.id: call.name for message in messages for call in message.tool_calls}
+            turns = [
+                {"role": message.role, "content": self._content(message), **tool_fields(message, names)}
+                for message in messages
+            ]
+            return self._apply(turns, definitions)
         except (TemplateError, ValueError) as error:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
 
@@ -123,32 +167,53 @@ class ChatTemplate:
             return content
         return "\n".join(self._marker if part["type"] == "image" else part["text"] for part in content)
 
-    def _apply(self, messages: list[dict[str, Any]]) -> str:
+    def _apply(self, messages: list[dict[str, Any]], definitions: Sequence[dict[str, Any]] = ()) -> str:
+        tools = {"tools": list(definitions)} if definitions else {}
         # transformers warns if a template does not know a variable, so only those that it knows are given.
         prompt: str = self._owner.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self._switches
+            messages, tokenize=False, add_generation_prompt=True, **tools, **self._switches
         )
         return prompt
 
     def _keeps_string(self, role: str) -> bool:
         """Whether the prompt contains the text of a message of this role if its content is a string."""
         message: dict[str, Any] = {"role": role, "content": _PROBE}
-        user = {"role": "user", "content": _PROBE if self._takes_strings.get("user", True) else [_text_part(_PROBE)]}
+        user = {"role": "user", "content": self._probe_content("user")}
         around = {"user": [message], "system": [message, user], "assistant": [user, message, user]}
         messages = around[role]
         prompt = self._try(messages)
         return prompt is not None and prompt.count(_PROBE) == len(messages)
 
-    def _shows(self, image: dict[str, str]) -> bool:
+    def _probe_content(self, role: str) -> str | list[dict[str, str]]:
+        return _PROBE if self._takes_strings.get(role, True) else [_text_part(_PROBE)]
+
+    def _shows_images_of(self, role: str) -> bool:
+        """Whether the template shows images in messages of this role. A template of strings gets them by family."""
+        if self._image is not None and role not in self._shows_images:
+            before = {"role": "user", "content": self._probe_content("user")}
+            after = [] if role == "tool" else [before]
+            self._shows_images[role] = self._shows(self._image, role, [before], after)
+        return self._shows_images.get(role, True)
+
+    def _shows(
+        self,
+        image: dict[str, str],
+        role: str = "user",
+        before: Sequence[dict[str, Any]] = (),
+        after: Sequence[dict[str, Any]] = (),
+    ) -> bool:
         """Whether the template takes a list of parts and writes a marker for this form of an image."""
-        text_only = self._try([{"role": "user", "content": [_text_part(_PROBE)]}])
-        both = self._try([{"role": "user", "content": [image, _text_part(_PROBE)]}])
+
+        def shown(*parts: dict[str, str]) -> str | None:
+            return self._try([*before, {"role": role, "content": list(parts)}, *after])
+
+        text_only, both = shown(_text_part(_PROBE)), shown(image, _text_part(_PROBE))
         # A template of strings may print the list as Python does.
         return both is not None and _PROBE in both and both != text_only and "'type'" not in both
 
-    def _try(self, messages: list[dict[str, Any]]) -> str | None:
+    def _try(self, messages: list[dict[str, Any]], definitions: Sequence[dict[str, Any]] = ()) -> str | None:
         try:
-            return self._apply(messages)
+            return self._apply(messages, definitions)
         except (TemplateError, TypeError, ValueError, AttributeError, KeyError):
             return None
 

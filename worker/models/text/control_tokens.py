@@ -11,8 +11,9 @@ them. So the length of the prompt, and everything that the processor derives fro
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -23,6 +24,7 @@ from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, TextPart
 from worker.models.loader import LoadedModel
 from worker.models.text.chat_template import ChatTemplate
+from worker.models.text.tool_template import as_json
 
 #: Markers of images that processors look for in the prompt. The bounds keep the search linear.
 _IMAGE_MARKER = r"<[^<>\s]{0,40}(?i:image|img|video|audio|placeholder)[^<>\s]{0,40}>"
@@ -57,19 +59,21 @@ class ControlTokens:
         self._pattern = _pattern(contents, vision)
         self._assistant_pattern = _pattern(contents - _THOUGHTS, vision)
 
-    def prompt(self, messages: list[Message]) -> ShieldedPrompt:
-        """Render the prompt of a conversation with its literals shielded; without literals it is the chat template's prompt.
+    def prompt(self, messages: list[Message], definitions: Sequence[dict[str, Any]] = ()) -> ShieldedPrompt:
+        """Render the prompt of a `Conversation` with its literals shielded; without literals it is the chat template's prompt.
 
         Raises:
             InvalidRequestError: The template refuses the messages, or a literal cannot be shielded.
             ModelError: See `ChatTemplate.prompt`.
         """
         texts = ["".join(_texts(message)) for message in messages]
+        texts += [as_json(one) for one in definitions]
         if not any(self._pattern.search(text) for text in texts):
-            return ShieldedPrompt(self._chat_template.prompt(messages))
+            return ShieldedPrompt(self._chat_template.prompt(messages, definitions))
         start, end = _unused_characters("".join(texts))
         marked = [self._mark(message, start, end) for message in messages]
-        return self._shield(self._chat_template.prompt(marked), start, end)
+        tools = [json.loads(_marked([as_json(one)], self._pattern, start, end)[0]) for one in definitions]
+        return self._shield(self._chat_template.prompt(marked, tools), start, end)
 
     def restore(self, ids: list[int], shielded: ShieldedPrompt) -> list[int]:
         """Return the prompt's ids with the literals' ids in place of the stand-ins.
@@ -88,6 +92,12 @@ class ControlTokens:
 
     def _mark(self, message: Message, start: str, end: str) -> Message:
         pattern = self._assistant_pattern if message.role == "assistant" else self._pattern
+        if message.tool_calls:
+            calls = [
+                call.model_copy(update={"arguments": _marked([as_json(call.arguments)], self._pattern, start, end)[0]})
+                for call in message.tool_calls
+            ]
+            message = message.model_copy(update={"tool_calls": tuple(calls)})
         if isinstance(message.content, str):
             (marked,) = _marked([message.content], pattern, start, end)
             return message.model_copy(update={"content": marked})
@@ -149,6 +159,7 @@ def _marked(texts: list[str], pattern: re.Pattern[str], start: str, end: str) ->
 
 
 def _texts(message: Message) -> Iterator[str]:
+    yield from (as_json(call.arguments) for call in message.tool_calls)
     if isinstance(message.content, str):
         yield message.content
     else:

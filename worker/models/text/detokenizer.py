@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from worker.models.text.call_splitter import CallSplitter
 from worker.models.text.thoughts import Split, ThoughtSplitter, joined
 
 #: The character that a decoder writes for bytes that are not UTF-8, or not complete yet.
@@ -36,14 +37,19 @@ class TextStream:
     detokenizers do the same.
     """
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = (), splitter: ThoughtSplitter | None = None) -> None:
-        """Begin a text; `splitter`: takes the thoughts out of it, in which no stop string counts. None: all is text."""
+    def __init__(
+        self, tokenizer: Any, stop: Sequence[str] = (), splitter: ThoughtSplitter | CallSplitter | None = None
+    ) -> None:
+        """Begin a text; `splitter`: takes thoughts and calls out of it, in which no stop string counts. None: all is text."""
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
         self._splitter = splitter
         #: The thoughts, and the number of their characters that were taken.
         self._reasoning = ""
         self._taken_reasoning = 0
+        #: The calls, and the number of their characters that were taken.
+        self._calls = ""
+        self._taken_calls = 0
         #: The ids of the text that was settled last, then the ids without a settled text.
         self._window: list[int] = []
         self._settled = 0
@@ -91,6 +97,17 @@ class TextStream:
         """Return the thoughts that are new since the last call."""
         new = self._reasoning[self._taken_reasoning :]
         self._taken_reasoning = len(self._reasoning)
+        return new
+
+    @property
+    def calls(self) -> str:
+        """The calls so far, as `jobs.tools.calls_text` writes them."""
+        return self._calls
+
+    def take_calls(self) -> str:
+        """Return the text of calls that is new since the last call."""
+        new = self._calls[self._taken_calls :]
+        self._taken_calls = len(self._calls)
         return new
 
     def finish(self) -> str:
@@ -152,6 +169,7 @@ class TextStream:
                 self._reasoning = joined(self._reasoning, "".join(self._pieces) + self._held)
                 self._pieces, self._taken, self._held, self._cut = [], 0, "", None
             self._reasoning += split.reasoning
+            self._calls += "" if self._ended else split.calls
             if split.content and not self._ended:
                 self._append_content(split.content)
 

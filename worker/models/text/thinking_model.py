@@ -58,7 +58,8 @@ def _names_and_strings(template: str) -> tuple[set[str], set[str]]:
 class ThinkingModel:
     """The thoughts of one model's answers."""
 
-    def __init__(self, template: str, tokenizer: Any) -> None:
+    def __init__(self, template: str, tokenizer: Any, call_marks: Sequence[str] = ()) -> None:
+        """Find out how a model thinks; `call_marks`: the marks of its calls of functions, which are shown as text too."""
         added = set(tokenizer.get_added_vocab()) if hasattr(tokenizer, "get_added_vocab") else set()
         self.marks = tuple(
             marks
@@ -66,7 +67,7 @@ class ThinkingModel:
             if any(mark in template or mark in added for mark in (marks.open, marks.close))
         )
         #: The tokenizer as the detokenizer takes it: marks of thoughts are text, also if they are special tokens.
-        self.tokenizer = _with_visible_marks(tokenizer, self.marks)
+        self.tokenizer = _with_visible_marks(tokenizer, self.marks, "".join(call_marks))
 
     def opened_by(self, prompt: str) -> ThoughtMarks | None:
         """Return the marks of the thought that the prompt ends in; None: the answer begins outside of a thought."""
@@ -82,11 +83,15 @@ class ThinkingModel:
         return split_thoughts(text, self.marks, opened)
 
 
-def _with_visible_marks(tokenizer: Any, known: Sequence[ThoughtMarks]) -> Any:
+def _with_visible_marks(tokenizer: Any, known: Sequence[ThoughtMarks], call_marks: str) -> Any:
     marks = [mark for one in known for mark in (one.open, one.close)] + list(CONTENT_MARKS)
     tokens = {token for mark in marks for token in _TOKENS.findall(mark)}
-    added = getattr(tokenizer, "added_tokens_decoder", {}).items() if known else ()
-    special = {number: token.content for number, token in added if token.special and token.content in tokens}
+    added = getattr(tokenizer, "added_tokens_decoder", {}).items()
+    special = {
+        number: token.content
+        for number, token in added
+        if token.special and ((known and token.content in tokens) or token.content in call_marks)
+    }
     return _MarkedText(tokenizer, special) if special else tokenizer
 
 

@@ -64,10 +64,12 @@ _AT_START = tuple(mark for marks in THOUGHT_MARKS if marks not in _ORDINARY_MARK
 
 @dataclass(frozen=True)
 class Split:
-    """A part of an answer: reasoning or content."""
+    """A part of an answer: reasoning, content or calls."""
 
     reasoning: str = ""
     content: str = ""
+    #: Calls of functions, as `jobs.tools.calls_text` writes them.
+    calls: str = ""
     #: Whether all content before this part was a thought that no mark had opened.
     retracts: bool = False
 
@@ -155,7 +157,7 @@ class ThoughtSplitter:
             at, mark = min(found)
             before, self._held = self._held[:at], self._held[at + len(mark) :]
             return before, mark
-        at = len(self._held) if is_end else _open_from(self._held, marks)
+        at = len(self._held) if is_end else open_from(self._held, marks)
         before, self._held = self._held[:at], self._held[at:]
         return before, None
 
@@ -168,7 +170,7 @@ class ThoughtSplitter:
         return kept
 
 
-def _open_from(text: str, marks: tuple[str, ...]) -> int:
+def open_from(text: str, marks: tuple[str, ...]) -> int:
     """Return the index from which the text may be the beginning of a mark."""
     longest = max((len(mark) - 1 for mark in marks), default=0)
     for start in range(max(0, len(text) - longest), len(text)):
