@@ -135,3 +135,26 @@ def test_errors_have_anthropics_shape(client: anthropic.Anthropic) -> None:
     begun: Any = [*HELLO, {"role": "assistant", "content": "I"}]
     with pytest.raises(anthropic.BadRequestError, match="End with a user's message"):
         client.messages.create(model="demo-text", max_tokens=5, messages=begun)
+
+
+def test_a_tool_is_called_and_its_result_is_read(client: anthropic.Anthropic) -> None:
+    """A call that is asked for comes whole and in pieces; the conversation goes on with its result."""
+    city = {"type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"]}
+    asked: Any = {
+        "model": "demo-text",
+        "max_tokens": 60,
+        "tools": [{"name": "weather", "description": "Tells the weather.", "input_schema": city}],
+        "tool_choice": {"type": "tool", "name": "weather"},
+    }
+    message = client.messages.create(messages=HELLO, **asked)
+    (call,) = [block for block in message.content if block.type == "tool_use"]
+    assert (call.name, call.input, message.stop_reason) == ("weather", {"city": "Rome"}, "tool_use")
+    with client.messages.stream(messages=HELLO, **asked) as stream:
+        (again,) = [block for block in stream.get_final_message().content if block.type == "tool_use"]
+    assert (again.name, again.input) == ("weather", {"city": "Rome"})
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "Sunny."}
+    told: Any = [*HELLO, {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
+    asked["tool_choice"] = {"type": "none"}
+    assert client.messages.create(messages=told, **asked).content[0].type == "text"
+    counted = client.messages.count_tokens(messages=told, model="demo-text", tools=asked["tools"])
+    assert counted.input_tokens > message.usage.input_tokens

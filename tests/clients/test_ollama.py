@@ -72,14 +72,33 @@ def test_options_and_formats_reach_the_model(client: ollama.Client) -> None:
     assert (generated.response or "").startswith("{")
 
 
+def test_a_conversation_with_tools_is_answered(client: ollama.Client) -> None:
+    """The client describes a function, and tells the result of a call."""
+
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"Sunny in {city}."
+
+    call = ollama.Message.ToolCall(
+        function=ollama.Message.ToolCall.Function(name="weather", arguments={"city": "Rome"})
+    )
+    messages = [
+        ollama.Message(role="user", content="How is it in Rome?"),
+        ollama.Message(role="assistant", tool_calls=[call]),
+        ollama.Message(role="tool", content=weather("Rome"), tool_name="weather"),
+    ]
+    answer = client.chat(model="demo-text", messages=messages, tools=[weather], options={"num_predict": 20})
+    assert answer.message.content or answer.message.tool_calls
+
+
 def test_models_are_listed_described_and_loaded(client: ollama.Client) -> None:
     """The names have Ollama's tag; a pull of a model that is here succeeds; a request without a prompt loads."""
     listed = {model.model: model for model in client.list().models}
     assert {"demo:latest", "demo-text:latest"} <= set(listed)
     assert listed["demo:latest"].size
     shown = client.show("demo:latest")
-    assert shown.capabilities == ["completion", "vision"]
-    assert client.show("demo-text").capabilities == ["completion"]
+    assert shown.capabilities == ["completion", "tools", "vision"]
+    assert client.show("demo-text").capabilities == ["completion", "tools"]
     loaded = client.generate(model="demo")
     assert (loaded.response, loaded.done_reason) == ("", "load")
     assert client.chat(model="demo").done_reason == "load"

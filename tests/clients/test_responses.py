@@ -156,3 +156,23 @@ def test_what_cannot_be_done_is_refused_by_name(client: OpenAI) -> None:
         client.responses.create(model="demo", input="Hello", conversation="conv_1")
     with pytest.raises(BadRequestError, match="tools"):
         client.responses.create(model="demo", input="Hello", tools=[{"type": "web_search"}])
+
+
+def test_a_tool_is_called_and_its_result_is_read(client: OpenAI) -> None:
+    """The conversation goes on from the stored response, whose calls are part of it."""
+    city = {"type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"]}
+    tool: Any = {"type": "function", "name": "weather", "description": "Tells it.", "parameters": city, "strict": True}
+    asked: Any = {"model": "demo-text", "tools": [tool], "tool_choice": "required", "max_output_tokens": 60}
+    response = client.responses.create(input="Hello", parallel_tool_calls=False, **asked)
+    (call,) = [item for item in response.output if item.type == "function_call"]
+    assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Rome"})
+    with client.responses.stream(input="Hello", parallel_tool_calls=False, **asked) as stream:
+        (again,) = [item for item in stream.get_final_response().output if item.type == "function_call"]
+    assert (again.name, again.arguments) == (call.name, call.arguments)
+    result: Any = [{"type": "function_call_output", "call_id": call.call_id, "output": "Sunny."}]
+    told = client.responses.create(
+        model="demo-text", input=result, previous_response_id=response.id, max_output_tokens=20
+    )
+    assert told.output_text
+    items = client.responses.input_items.list(told.id).data
+    assert [item.type for item in items] == ["function_call_output"]

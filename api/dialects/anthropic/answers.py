@@ -7,27 +7,30 @@ from typing import Any, Literal
 
 from api.errors.body import detail_of
 from api.errors.forms import anthropic_error
+from api.schemas.chat_response import finish_reason_of
+from api.schemas.chat_tools import arguments_of
 from api.schemas.dialects.anthropic_answers import AnthropicAnswer, AnthropicUsage
 from api.streaming.growing_answer import Piece
 from api.streaming.sse import event_bytes
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
 from jobs.store.tables import Job
+from jobs.tools import call_id
 
-#: The reason of an answer's end → Anthropic's word.
-_REASONS: dict[str, Literal["end_turn", "max_tokens", "tool_use"]] = {
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-}
+Reason = Literal["end_turn", "max_tokens", "tool_use"]
+#: OpenAI's reason of an answer's end → Anthropic's word.
+_REASONS: dict[str | None, Reason] = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
 def message_of(job: Job, *, with_thoughts: bool = False) -> AnthropicAnswer:
     """Return the message of a job that has an answer; `with_thoughts`: a block of the model's thoughts comes first."""
     thoughts = [{"type": "thinking", "thinking": job.reasoning, "signature": ""}]
+    calls = [_call_block(call.id, call.name, arguments_of(call)) for call in job.parsed_calls()]
+    text = [{"type": "text", "text": job.text or ""}] if job.text or not calls else []
     return AnthropicAnswer(
         id=_message_id(job),
         model=public_name(job.model),
-        content=[*(thoughts if with_thoughts and job.reasoning else []), {"type": "text", "text": job.text or ""}],
+        content=[*(thoughts if with_thoughts and job.reasoning else []), *text, *calls],
         stop_reason=_reason(job),
         usage=_usage(job),
     )
@@ -41,6 +44,7 @@ class AnthropicMessages:
 
     def __init__(self, job: Job, *, with_thoughts: bool) -> None:
         """Prepare the form; `with_thoughts`: the client asked for the model's thoughts."""
+        self._job_id = job.id
         self._with_thoughts = with_thoughts
         self._start = {
             **AnthropicAnswer(
@@ -64,7 +68,12 @@ class AnthropicMessages:
         return [_event("message_start", message=self._start), self.heartbeat]
 
     def piece(self, piece: Piece) -> list[bytes]:
-        """Return the event with the new text or thoughts, and those around its block."""
+        """Return the event with the new text, thoughts or arguments of a call, and those around its block."""
+        if piece.kind == "call":
+            if piece.name is not None:
+                block = _call_block(call_id(self._job_id, piece.call), piece.name, {})
+                return self._opened(f"call {piece.call}", block)
+            return [self._delta({"type": "input_json_delta", "partial_json": piece.text})]
         if piece.kind == "thoughts":
             if not self._with_thoughts:
                 return []
@@ -121,8 +130,12 @@ def _message_id(job: Job) -> str:
     return f"msg_{job.id.removeprefix('job_')}"
 
 
-def _reason(job: Job) -> Literal["end_turn", "max_tokens", "tool_use"]:
-    return _REASONS.get(job.finish_reason or "", "end_turn")
+def _call_block(id_: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_use", "id": id_, "name": name, "input": arguments}
+
+
+def _reason(job: Job) -> Reason:
+    return _REASONS.get(finish_reason_of(job), "end_turn")
 
 
 def _usage(job: Job) -> AnthropicUsage:

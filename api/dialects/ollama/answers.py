@@ -8,6 +8,7 @@ from typing import Any
 
 from api.errors.body import detail_of
 from api.errors.forms import ollama_error
+from api.schemas.chat_tools import arguments_of
 from api.streaming.growing_answer import Piece
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
@@ -49,7 +50,7 @@ class OllamaAnswer:
         if self._only_loads:
             return _compact(self._object("") | self._end(job))
         thoughts = {"thinking": job.reasoning} if job.reasoning else {}
-        return _compact(self._object(job.text or "", **thoughts) | self._end(job))
+        return _compact(self._object(job.text or "", **thoughts, **_calls(job)) | self._end(job))
 
     def begin(self) -> list[bytes]:
         """Return nothing: the first line has text."""
@@ -57,14 +58,17 @@ class OllamaAnswer:
 
     def piece(self, piece: Piece) -> list[bytes]:
         """Return the line with the new text or thoughts."""
-        if self._only_loads:
+        if self._only_loads or piece.kind == "call":
+            # Ollama's calls are sent whole.
             return []
         new = self._object(piece.text) if piece.kind == "text" else self._object("", thinking=piece.text)
         return [line({**new, "done": False})]
 
     def end(self, job: Job) -> list[bytes]:
-        """Return the line with the reason of the end and the statistics."""
-        return [line(self._object("") | self._end(job))]
+        """Return the line with the calls, if there are any, and the line with the reason of the end and the statistics."""
+        calls = {} if self._only_loads else _calls(job)
+        called = [line({**self._object("", **calls), "done": False})] if calls else []
+        return [*called, line(self._object("") | self._end(job))]
 
     def failure(self, error: CaptionqError) -> bytes:
         """Return the line of an error."""
@@ -101,6 +105,11 @@ class OllamaGenerate(OllamaAnswer):
 
     def _object(self, text: str, **more: Any) -> dict[str, Any]:
         return {**self._head, "response": text, **more}
+
+
+def _calls(job: Job) -> dict[str, Any]:
+    calls = [{"function": {"name": call.name, "arguments": arguments_of(call)}} for call in job.parsed_calls()]
+    return {"tool_calls": calls} if calls else {}
 
 
 def _nanoseconds(seconds: float | None) -> int:

@@ -44,7 +44,7 @@ def card(info: ModelInfo) -> OllamaModelCard:
         modified_at=_modified_at(info),
         details=_details(config),
         model_info={"general.architecture": family, **known},
-        capabilities=["completion", *(["vision"] if info.modality == "vision" else [])],
+        capabilities=["completion", "tools", *(["vision"] if info.modality == "vision" else [])],
     )
 
 

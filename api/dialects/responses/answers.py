@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.dialects.responses.items import message_item, response_of, status_of, text_part, thoughts_item
+from api.dialects.responses.items import (
+    call_item,
+    message_item,
+    output_of,
+    response_of,
+    status_of,
+    text_part,
+    thoughts_item,
+)
 from api.errors.body import detail_of
 from api.schemas.chat_response import logprobs_of
 from api.schemas.dialects.response_object import ResponseError
@@ -13,6 +21,7 @@ from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError
 from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import Job
+from jobs.tools import ToolCall, call_id
 
 
 class OpenAIResponse:
@@ -34,6 +43,8 @@ class OpenAIResponse:
         #: The numbers of the items that have begun: the message's, and the thoughts'.
         self._message: int | None = None
         self._thoughts: int | None = None
+        #: The items of the calls that have begun, without their arguments, by their numbers among the items.
+        self._calls: dict[int, dict[str, Any]] = {}
 
     def body(self, job: Job) -> str:
         """Return the response."""
@@ -48,7 +59,9 @@ class OpenAIResponse:
         ]
 
     def piece(self, piece: Piece) -> list[bytes]:
-        """Return the event with the new text or thoughts, after those that begin its item."""
+        """Return the event with the new text, thoughts or arguments of a call, after those that begin its item."""
+        if piece.kind == "call":
+            return self._begin_call(piece) if piece.name is not None else self._add_arguments(piece)
         begun = self._begin_message()
         if piece.kind == "text":
             place: dict[str, Any] = {"item_id": self._message_id, "output_index": self._message, "content_index": 0}
@@ -59,10 +72,12 @@ class OpenAIResponse:
 
     def end(self, job: Job) -> list[bytes]:
         """Return the events that end each item, and the whole response."""
-        events = self._begin_message()
+        events = [] if self._calls else self._begin_message()
         if self._thoughts is not None:
             events += self._end_thoughts(job)
-        events += self._end_message(job)
+        if self._message is not None:
+            events += self._end_message(job)
+        events += self._end_calls(job)
         response = response_of(job, self._stored).model_dump()
         return [*events, *self._event(f"response.{status_of(job)}", response=response)]
 
@@ -72,6 +87,11 @@ class OpenAIResponse:
         response = response_of(self._job, self._stored, status="failed").model_dump()
         response["error"] = ResponseError(code=detail.code or "server_error", message=detail.message).model_dump()
         return b"".join(self._event("response.failed", response=response))
+
+    @property
+    def _items(self) -> int:
+        """The number of items that have begun, which is the number of the next one."""
+        return len(self._calls) + (self._message is not None) + (self._thoughts is not None)
 
     @property
     def _message_id(self) -> str:
@@ -85,25 +105,46 @@ class OpenAIResponse:
         if self._message is not None:
             return []
         # Also before thoughts: the message is the first item.
-        self._message = 0
+        self._message = self._items
         item = message_item(self._job, None, "in_progress", [])
-        place: dict[str, Any] = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        place: dict[str, Any] = {"item_id": item["id"], "output_index": self._message, "content_index": 0}
         return [
-            *self._event("response.output_item.added", output_index=0, item=item),
+            *self._event("response.output_item.added", output_index=self._message, item=item),
             *self._event("response.content_part.added", **place, part=text_part("", [])),
         ]
 
     def _begin_thoughts(self) -> list[bytes]:
         if self._thoughts is not None:
             return []
-        self._thoughts = 1
+        self._thoughts = self._items
         item = thoughts_item(self._job, None)
         part = {"type": "reasoning_text", "text": ""}
-        place: dict[str, Any] = {"item_id": item["id"], "output_index": 1, "content_index": 0}
+        place: dict[str, Any] = {"item_id": item["id"], "output_index": self._thoughts, "content_index": 0}
         return [
-            *self._event("response.output_item.added", output_index=1, item=item),
+            *self._event("response.output_item.added", output_index=self._thoughts, item=item),
             *self._event("response.content_part.added", **place, part=part),
         ]
+
+    def _begin_call(self, piece: Piece) -> list[bytes]:
+        call = ToolCall(id=call_id(self._job.id, piece.call), name=piece.name or "", arguments="")
+        index, item = self._items, call_item(call, "in_progress")
+        self._calls[index] = item
+        return self._event("response.output_item.added", output_index=index, item=item)
+
+    def _add_arguments(self, piece: Piece) -> list[bytes]:
+        index, item = list(self._calls.items())[-1]
+        place = {"item_id": item["id"], "output_index": index}
+        return self._delta("response.function_call_arguments.delta", place, piece.text)
+
+    def _end_calls(self, job: Job) -> list[bytes]:
+        events: list[bytes] = []
+        items = [item for item in output_of(job) if item["type"] == "function_call"]
+        for index, item in zip(self._calls, items, strict=False):
+            place: dict[str, Any] = {"item_id": item["id"], "output_index": index}
+            told = {"name": item["name"], "arguments": item["arguments"]}
+            events += self._event("response.function_call_arguments.done", **place, **told)
+            events += self._event("response.output_item.done", output_index=index, item=item)
+        return events
 
     def _end_thoughts(self, job: Job) -> list[bytes]:
         text = job.reasoning or ""

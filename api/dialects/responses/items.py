@@ -14,6 +14,7 @@ from jobs.models.model_info import public_name
 from jobs.requests import ImagePart, Message
 from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import Job, JobStatus
+from jobs.tools import ToolCall
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 _STATUSES: dict[str, Status] = {
@@ -66,10 +67,16 @@ def response_of(job: Job, stored: StoredResponse, *, status: Status | None = Non
 
 
 def output_of(job: Job) -> list[dict[str, Any]]:
-    """Return the output items of a job that has an answer. The message comes first: some clients read the first text."""
+    """Return the output items of a job that has an answer. The message comes first: some clients read the first text.
+
+    An answer that consists of calls has no message.
+    """
     status = "incomplete" if job.finish_reason == "length" else "completed"
+    calls = [call_item(call, status) for call in job.parsed_calls()]
+    if calls and not job.text and not job.reasoning:
+        return calls
     message = message_item(job, job.text or "", status, logprobs_of(job))
-    return [message, *([thoughts_item(job, job.reasoning)] if job.reasoning else [])]
+    return [message, *([thoughts_item(job, job.reasoning)] if job.reasoning else []), *calls]
 
 
 def message_item(job: Job, text: str | None, status: str, logprobs: list[Any]) -> dict[str, Any]:
@@ -95,26 +102,48 @@ def thoughts_item(job: Job, text: str | None) -> dict[str, Any]:
     return {"id": f"rs_{_number(job)}", "type": "reasoning", "summary": [], "content": content}
 
 
+def call_item(call: ToolCall, status: str) -> dict[str, Any]:
+    """Return the item of a call."""
+    return {
+        "id": f"fc_{call.id.removeprefix('call_')}",
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": status,
+    }
+
+
 def input_items(job: Job, stored: StoredResponse) -> list[dict[str, Any]]:
     """Return the items that this response was sent, in their order. Images are told without their data, as OpenAI does."""
     messages = job.parsed_request().messages[stored.first_message :]
-    return [_input_item(f"msg_{_number(job)}_{at}", message) for at, message in enumerate(messages)]
+    return [item for at, message in enumerate(messages) for item in _items_of(f"{_number(job)}_{at}", message)]
 
 
-def _input_item(id_: str, message: Message) -> dict[str, Any]:
+def _items_of(number: str, message: Message) -> list[dict[str, Any]]:
+    """Return the items that became this message; `number` makes their ids."""
+    calls = [call_item(call, "completed") for call in message.tool_calls]
+    if message.role == "tool":
+        output = _content(message)
+        id_ = f"fco_{number}"
+        return [{"id": id_, "type": "function_call_output", "call_id": message.tool_call_id, "output": output}]
+    if calls and not message.content:
+        return calls
+    text = {"id": f"msg_{number}", "type": "message", "role": message.role, "status": "completed"}
+    return [{**text, "content": _content(message)}, *calls]
+
+
+def _content(message: Message) -> list[dict[str, Any]]:
     kind = "output_text" if message.role == "assistant" else "input_text"
     parts = message.content if isinstance(message.content, list) else None
-    content: list[dict[str, Any]] = (
-        [{"type": kind, "text": message.content}]
-        if parts is None
-        else [
-            {"type": "input_image", "detail": part.image_url.detail, "image_url": None, "file_id": None}
-            if isinstance(part, ImagePart)
-            else {"type": kind, "text": part.text}
-            for part in parts
-        ]
-    )
-    return {"id": id_, "type": "message", "role": message.role, "status": "completed", "content": content}
+    if parts is None:
+        return [{"type": kind, "text": message.content}]
+    return [
+        {"type": "input_image", "detail": part.image_url.detail, "image_url": None, "file_id": None}
+        if isinstance(part, ImagePart)
+        else {"type": kind, "text": part.text}
+        for part in parts
+    ]
 
 
 def _number(job: Job) -> str:

@@ -72,4 +72,5 @@ def conversation_of(store: Store, id_: str) -> list[Message]:
         raise ConflictError(f"Response '{id_}' {state}, so its conversation cannot go on.")
     messages = job.parsed_request().messages
     own = 1 if json.loads(stored.asked).get("instructions") else 0
-    return [*messages[own:], Message(role="assistant", content=job.text or "")]
+    answer = Message(role="assistant", content=job.text or "", tool_calls=job.parsed_calls())
+    return [*messages[own:], answer]

@@ -61,7 +61,14 @@ def _response_format(body: ResponsesBody) -> dict[str, Any] | None:
 
 
 def _tool_choice(choice: str | dict[str, Any] | None) -> Any:
-    if isinstance(choice, dict) and choice.get("type") == "function" and "name" in choice:
+    """Return the choice in the words of chat completions. One that is neither's is left for the chat request to refuse."""
+    if not isinstance(choice, dict):
+        return choice
+    tools = choice.get("tools")
+    if choice.get("type") == "allowed_tools" and isinstance(tools, list):
+        named = [_tool_choice(tool) if isinstance(tool, dict) else tool for tool in tools]
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
+    if choice.get("type") == "function" and "name" in choice:
         return {"type": "function", "function": {"name": choice["name"]}}
     return choice
 

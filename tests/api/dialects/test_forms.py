@@ -31,9 +31,28 @@ JOB = Job(
 STORED = StoredResponse(job_id=JOB.id, asked="{}", first_message=0)
 
 
-def streamed(form: AnswerForm, *pieces: Piece) -> list[dict[str, Any]]:
+#: A job whose answer consists of two calls, the second of which was cut off.
+CALLING = JOB.model_copy(
+    update={
+        "text": "",
+        "reasoning": None,
+        "tool_calls": json.dumps(
+            [{"name": "weather", "arguments": '{"city": "Rome"}'}, {"name": "clock", "arguments": "{"}]
+        ),
+    }
+)
+CALLS = (
+    Piece("call", "", call=0, name="weather"),
+    Piece("call", '{"city"', call=0),
+    Piece("call", ': "Rome"}', call=0),
+    Piece("call", "", call=1, name="clock"),
+    Piece("call", "{", call=1),
+)
+
+
+def streamed(form: AnswerForm, *pieces: Piece, job: Job = JOB) -> list[dict[str, Any]]:
     """Return the data of all messages of a stream."""
-    messages = [*form.begin(), *(one for piece in pieces for one in form.piece(piece)), *form.end(JOB)]
+    messages = [*form.begin(), *(one for piece in pieces for one in form.piece(piece)), *form.end(job)]
     lines = [line for message in messages for line in message.decode().splitlines()]
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith(("data: ", "{"))]
 
@@ -124,3 +143,48 @@ def test_an_error_in_a_stream_has_the_dialects_form() -> None:
     assert (event["type"], event["response"]["status"]) == ("response.failed", "failed")
     assert event["response"]["error"] == {"code": "engine_error", "message": "Generation failed."}
     assert b"event: error" in AnthropicMessages(JOB, with_thoughts=False).failure(error)
+
+
+def test_anthropics_calls_are_blocks() -> None:
+    """Their arguments grow as JSON in pieces, and are an object in a whole answer; a call that was cut off has none."""
+    whole = json.loads(AnthropicMessages(CALLING, with_thoughts=False).body(CALLING))
+    found = [(block["type"], block["name"], block["input"]) for block in whole["content"]]
+    assert found == [("tool_use", "weather", {"city": "Rome"}), ("tool_use", "clock", {})]
+    assert whole["stop_reason"] == "tool_use"
+    events = streamed(AnthropicMessages(CALLING, with_thoughts=False), *CALLS, job=CALLING)
+    begun = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+    assert [block["id"] for block in begun] == [block["id"] for block in whole["content"]]
+    pieces = {0: "", 1: ""}
+    for event in events:
+        if event["type"] == "content_block_delta":
+            pieces[event["index"]] += event["delta"]["partial_json"]
+    assert pieces == {0: '{"city": "Rome"}', 1: "{"}
+    assert events[-2]["delta"]["stop_reason"] == "tool_use"
+
+
+def test_ollamas_calls_come_whole() -> None:
+    """In the message, and in a line of their own before the last one."""
+    calls = [
+        {"function": {"name": "weather", "arguments": {"city": "Rome"}}},
+        {"function": {"name": "clock", "arguments": {}}},
+    ]
+    assert json.loads(OllamaChat(CALLING).body(CALLING))["message"]["tool_calls"] == calls
+    lines = streamed(OllamaChat(CALLING), *CALLS, job=CALLING)
+    assert [line["done"] for line in lines] == [False, True]
+    assert lines[0]["message"]["tool_calls"] == calls
+
+
+def test_the_calls_of_a_response_are_items() -> None:
+    """Without a message, because there is no text; with text they come after the message."""
+    whole = json.loads(OpenAIResponse(CALLING, STORED).body(CALLING))
+    assert [item["type"] for item in whole["output"]] == ["function_call", "function_call"]
+    events = streamed(OpenAIResponse(CALLING, STORED), *CALLS, job=CALLING)
+    done = {event["output_index"]: event["item"] for event in events if event["type"] == "response.output_item.done"}
+    assert list(done.values()) == whole["output"] == events[-1]["response"]["output"]
+    arguments = "".join(one["delta"] for one in events if one["type"] == "response.function_call_arguments.delta")
+    assert arguments == '{"city": "Rome"}{'
+    both = CALLING.model_copy(update={"text": "So."})
+    events = streamed(OpenAIResponse(both, STORED), Piece("text", "So."), *CALLS, job=both)
+    done = {event["output_index"]: event["item"] for event in events if event["type"] == "response.output_item.done"}
+    assert [done[index]["type"] for index in sorted(done)] == ["message", "function_call", "function_call"]
+    assert [done[index] for index in sorted(done)] == events[-1]["response"]["output"]

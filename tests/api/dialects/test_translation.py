@@ -184,3 +184,22 @@ def test_the_items_of_responses_become_messages() -> None:
     )
     assert values["response_format"]["json_schema"] == {"name": "x", "schema": SCHEMA, "strict": True}
     assert not list(body.ignored())
+
+
+def test_a_choice_among_tools_has_another_shape() -> None:
+    """The names stand one level deeper in a chat request; a choice of no known kind is left for it to refuse."""
+    tools = [{"type": "function", "name": "weather"}]
+    asked: list[tuple[Any, Any]] = [
+        ("required", "required"),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]},
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "weather"}}]},
+            },
+        ),
+        ({"type": "web_search"}, {"type": "web_search"}),
+    ]
+    for given, expected in asked:
+        body = ResponsesBody.model_validate({"input": "x", "tools": tools, "tool_choice": given})
+        assert response_values(body)["tool_choice"] == expected
