@@ -15,12 +15,11 @@ _PURPOSE = (b'Content-Disposition: form-data; name="purpose"', b"vision")
 #: The routes of other dialects, and the field that holds the conversation.
 DIALECTS = {
     "/api/chat": b'"messages"',
-    "/api/generate": b'"prompt"',
     "/v1/messages": b'"messages"',
     "/v1/responses": b'"input"',
 }
 #: Oddities that no dialect accepts, whatever its fields.
-NEVER_JSON = ("nothing", "null", "NaN", "infinite", "100,000 levels", "no UTF-8", "UTF-16", "half a pair in a text")
+NEVER_JSON = ("nothing", "null", "NaN", "100,000 levels", "no UTF-8", "UTF-16", "half a pair in a text")
 #: Method, path, body, headers, status.
 Odd = tuple[str, str, bytes | None, dict[str, str | bytes], int]
 

@@ -157,7 +157,8 @@ def _error_of(job: Job) -> ResponseError:
 
 def _reasoning(asked: object) -> dict[str, Any]:
     given = asked if isinstance(asked, dict) else {}
-    return {"effort": given.get("effort"), "summary": given.get("summary")}
+    words = {name: given.get(name) for name in ("effort", "summary")}
+    return {name: value if isinstance(value, str) else None for name, value in words.items()}
 
 
 def _usage_of(job: Job) -> ResponseUsage:
