@@ -19,7 +19,20 @@ from api.middleware.request_log import RequestLog
 from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
-from api.routes import chat, files, folders, health, jobs, messages, metrics, models, ollama, ollama_models, responses
+from api.routes import (
+    chat,
+    files,
+    folders,
+    health,
+    jobs,
+    lm_studio,
+    messages,
+    metrics,
+    models,
+    ollama,
+    ollama_models,
+    responses,
+)
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
@@ -69,7 +82,8 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     )
     app.state.ollama_port = ollama_port
     install_error_handlers(app)
-    for module in (chat, responses, messages, ollama, ollama_models, jobs, folders, files, models, health, metrics):
+    dialects = (chat, responses, messages, ollama, ollama_models)
+    for module in (*dialects, jobs, folders, files, models, lm_studio, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     app.add_middleware(BodyLimit, settings=settings)

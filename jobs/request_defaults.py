@@ -6,5 +6,8 @@ from __future__ import annotations
 #: also checks the model's own context.
 MAX_TOKENS = 32_768
 
+#: Maximum number of answers to one request.
+MAX_CHOICES = 8
+
 #: Maximum number of frames of a video, or pages of a document, in one request.
 MAX_FRAMES = 32

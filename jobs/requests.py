@@ -14,8 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.request_defaults import MAX_FRAMES, MAX_TOKENS
-from jobs.response_format import AnswerFormat, Part, TextFormat, VocabularyFormat
+from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES, MAX_TOKENS
+from jobs.response_format import AnswerFormat, Part, TextFormat
 from jobs.tools import MAX_CALL_ID, ToolCall, Tools
 
 #: OpenAI's limit.
@@ -143,7 +143,17 @@ _LATER = (
     "logprobs",
     "top_logprobs",
 )
-_LATER_IN_REQUEST = ("response_format", "cache", "max_pixels", "max_words", "near_duplicates", "frames", "tools")
+_LATER_IN_REQUEST = (
+    "response_format",
+    "cache",
+    "max_pixels",
+    "max_words",
+    "near_duplicates",
+    "frames",
+    "tools",
+    "thinking",
+    "choices",
+)
 
 
 class Request(Part):
@@ -167,18 +177,16 @@ class Request(Part):
     frames: int = Field(default=1, ge=1, le=MAX_FRAMES)
     #: The functions that the model may call; None: it answers with text.
     tools: Tools | None = None
+    #: Whether a model with a switch for it thinks before it answers.
+    thinking: bool = False
+    #: Number of sampled answers.
+    choices: int = Field(default=1, ge=1, le=MAX_CHOICES)
 
     @field_validator("response_format")
     @classmethod
     def _make_text_the_default(cls, value: AnswerFormat | None) -> AnswerFormat | None:
         # Both ask the same, so both have the same digest.
         return None if isinstance(value, TextFormat) else value
-
-    @model_validator(mode="after")
-    def _refuse_keywords_with_tools(self) -> Self:
-        if self.tools is not None and isinstance(self.response_format, VocabularyFormat):
-            raise ValueError("Tools cannot be combined with a vocabulary. Leave one of them out.")
-        return self
 
     @property
     def images(self) -> list[ImageURL]:

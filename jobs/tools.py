@@ -5,8 +5,7 @@ A call's arguments are JSON, as a string: OpenAI's clients send and expect them 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -117,7 +116,6 @@ def stored_calls(text: str) -> list[dict[str, str]]:
     ]
 
 
-def calls_of(stored: str | None, job_id: str) -> tuple[ToolCall, ...]:
-    """Return the calls of a row."""
-    calls = json.loads(stored) if stored else []
-    return tuple(ToolCall(id=call_id(job_id, index), **call) for index, call in enumerate(calls))
+def calls_of(stored: Sequence[dict[str, str]] | None, job_id: str, *, first: int = 0) -> tuple[ToolCall, ...]:
+    """Return stored calls with their ids; `first`: the number of the first of them within the job."""
+    return tuple(ToolCall(id=call_id(job_id, index), **call) for index, call in enumerate(stored or (), start=first))

@@ -11,8 +11,9 @@ from api.streaming.growing_answer import Piece
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
+from jobs.store.answers import answers_of
 from jobs.store.tables import Job
-from jobs.tools import call_id
+from jobs.tools import MAX_CALLS, call_id
 
 
 class OpenAIChat:
@@ -30,6 +31,7 @@ class OpenAIChat:
             "model": public_name(job.model),
         }
         self._job_id = job.id
+        self._choices = job.parsed_request().choices
         self._with_usage = with_usage
 
     def body(self, job: Job) -> str:
@@ -37,19 +39,22 @@ class OpenAIChat:
         return completion_of(job).model_dump_json()
 
     def begin(self) -> list[bytes]:
-        """Return the chunk with the role."""
-        return [self._chunk({"role": "assistant", "content": "", "refusal": None})]
+        """Return a chunk with the role for each answer."""
+        role = {"role": "assistant", "content": "", "refusal": None}
+        return [self._chunk(role, choice=number) for number in range(self._choices)]
 
     def piece(self, piece: Piece) -> list[bytes]:
         """Return the chunk with the new text, thoughts, or part of a call."""
         if piece.kind == "call":
-            return [self._chunk({"tool_calls": [self._call(piece)]})]
+            return [self._chunk({"tool_calls": [self._call(piece)]}, choice=piece.choice)]
         name = "content" if piece.kind == "text" else "reasoning_content"
-        return [self._chunk({name: piece.text}, logprobs=piece.logprobs)]
+        return [self._chunk({name: piece.text}, choice=piece.choice, logprobs=piece.logprobs)]
 
     def end(self, job: Job) -> list[bytes]:
-        """Return the chunk with the finish reason, the usage if it is asked for, and the mark of the end."""
-        events = [self._chunk({}, finish_reason=finish_reason_of(job))]
+        """Return a chunk with the finish reason for each answer, the usage if it is asked for, and the mark of the end."""
+        events = [
+            self._chunk({}, choice=answer.number, finish_reason=finish_reason_of(answer)) for answer in answers_of(job)
+        ]
         if self._with_usage:
             events.append(event_bytes({**self._head, "choices": [], "usage": usage_of(job).model_dump()}))
         return [*events, event_bytes("[DONE]")]
@@ -62,15 +67,21 @@ class OpenAIChat:
         if piece.name is None:
             return {"index": piece.call, "function": {"arguments": piece.text}}
         function = {"name": piece.name, "arguments": ""}
-        return {"index": piece.call, "id": call_id(self._job_id, piece.call), "type": "function", "function": function}
+        number = call_id(self._job_id, piece.choice * MAX_CALLS + piece.call)
+        return {"index": piece.call, "id": number, "type": "function", "function": function}
 
     def _chunk(
-        self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: list[Any] | None = None
+        self,
+        delta: dict[str, Any],
+        *,
+        choice: int = 0,
+        finish_reason: str | None = None,
+        logprobs: list[Any] | None = None,
     ) -> bytes:
-        choice = {
-            "index": 0,
+        body = {
+            "index": choice,
             "delta": delta,
             "finish_reason": finish_reason,
             "logprobs": {"content": logprobs, "refusal": None} if logprobs else None,
         }
-        return event_bytes({**self._head, "choices": [choice], **({"usage": None} if self._with_usage else {})})
+        return event_bytes({**self._head, "choices": [body], **({"usage": None} if self._with_usage else {})})

@@ -27,9 +27,10 @@ def ollama_error(detail: ErrorDetail) -> dict[str, Any]:
     return {"error": detail.message}
 
 
-#: The beginning of a path → the form of its errors. All other paths have OpenAI's.
+#: The beginning of a path → the form of its errors; the first that fits counts. All other paths have OpenAI's.
 _FORMS: dict[str, ErrorForm] = {
-    "/api/v0/": openai_error,  # LM Studio's
+    # LM Studio's paths.
+    "/api/v0/": openai_error,
     "/api/": ollama_error,
     "/v1/messages": anthropic_error,
 }

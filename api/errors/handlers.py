@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.errors.body import error_detail
+from api.errors.other_servers import OTHER_SERVERS
 from api.errors.response import detail_response, error_response
 from api.errors.translation import translate_error
 from api.errors.validation import validation_detail
@@ -35,7 +36,10 @@ def install_error_handlers(app: FastAPI) -> None:
         code, message = "invalid_request_error", str(error.detail)
         if status == 404:
             code = "not_found"
-            message = f"Not found: {request.url.path[:200]}. The API is at /v1, its description at /openapi.json."
+            path = request.url.path[:200]
+            message = (
+                OTHER_SERVERS.get(path) or f"Not found: {path}. The API is at /v1, its description at /openapi.json."
+            )
         elif status == 405:
             allowed = _methods(request)
             code, message = "method_not_allowed", f"{request.method} is not allowed here"

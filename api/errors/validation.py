@@ -44,7 +44,8 @@ def _place(error: Any, body: object) -> list[str | int]:
     found: list[str | int] = []
     entered = False
     for number, part in enumerate(parts[1:], start=2):
-        if entered and isinstance(body, Mapping) and part == body.get("type"):
+        is_type = entered and isinstance(body, Mapping) and part == body.get("type")
+        if is_type and not _is_field(str(part), parts[number:], body, error):
             # Not a place, but the type by which pydantic chose among several. It may also be the name of a field.
             entered = False
         # A form is a Mapping, but not a dict.
@@ -56,3 +57,10 @@ def _place(error: Any, body: object) -> list[str | int]:
             found.append(part)
         # Else not a place, but pydantic's name for one type of several.
     return found
+
+
+def _is_field(part: str, rest: Sequence[str | int], body: Any, error: Any) -> bool:
+    """Whether a part of a path that is also the type of its object is a field: a tool's function is of the type `function`."""
+    if not rest:
+        return bool(error["type"] == "missing")
+    return isinstance(body.get(part), Mapping) and rest[0] not in body

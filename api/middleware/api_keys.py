@@ -18,7 +18,7 @@ from jobs.errors import AuthenticationError
 #: The caller's name if no keys are configured.
 LOCAL = "local"
 #: Paths that need no key: health checks, and the description of the API.
-OPEN_PATHS = ("/health", "/healthz", "/readyz", "/openapi.json")
+OPEN_PATHS = ("/", "/health", "/healthz", "/readyz", "/openapi.json")
 
 _bearer = HTTPBearer(
     auto_error=False, description="A key from CAPTIONQ_API_KEYS. No key is needed if none is configured."

@@ -150,6 +150,8 @@ def retry_folder(
 @router.get(
     "/v1/folders/{folder_id}/events",
     response_class=EventStream,
+    # FastAPI reads the status from the class only if its constructor has one.
+    status_code=200,
     responses={
         **_NOT_FOUND,
         200: {"description": "Events: image for each image that ends, progress, and at the end result or error"},

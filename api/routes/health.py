@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +24,14 @@ async def healthz() -> Alive:
     """Check that the process lives."""
     # On the event loop, so that the answer comes also when all threads are busy.
     return Alive()
+
+
+@router.api_route("/", methods=["GET", "HEAD"], response_class=PlainTextResponse, include_in_schema=False)
+async def root(request: Request) -> str:
+    """Answer programs that look whether a server is there. At Ollama's port they look for Ollama's words."""
+    if request.scope["server"][1] == request.app.state.ollama_port:
+        return "Ollama is running"
+    return "captionq is running. The API is at /v1, its description at /openapi.json.\n"
 
 
 @router.get(

@@ -164,6 +164,8 @@ def retry_job(
 @router.get(
     "/v1/jobs/{job_id}/events",
     response_class=EventStream,
+    # FastAPI reads the status from the class only if its constructor has one.
+    status_code=200,
     responses={
         **_NOT_FOUND,
         200: {

@@ -1,4 +1,4 @@
-"""`GET /v1/models`, also as LM Studio's `GET /api/v0/models`: the models that clients may ask for."""
+"""`GET /v1/models`: the models that clients may ask for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from api.errors.body import ErrorBody
 from api.errors.translation import not_found
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
-from api.schemas.model import LMStudioModelList, Model, ModelList, lm_studio_model, model_object
-from jobs.models.model_info import public_name
+from api.schemas.model import Model, ModelList, model_object
 
 router = APIRouter(tags=["models"])
 
@@ -33,13 +32,3 @@ def get_model(model: str, resources: ResourcesDep, caller: CallerDep) -> Model:
     if info is None:
         raise not_found("model", model)
     return model_object(model, info, resources.settings)
-
-
-@router.get("/api/v0/models", response_model=LMStudioModelList, response_description="The models")
-def list_models_as_lm_studio(resources: ResourcesDep, caller: CallerDep) -> LMStudioModelList:
-    """List the models in LM Studio's words, for programs that tell by this route whether it runs."""
-    loaded = {public_name(worker.model) for worker in resources.workers() if worker.model is not None}
-    models = resources.catalogue.models()
-    return LMStudioModelList(
-        data=[lm_studio_model(name, info, is_loaded=name in loaded) for name, info in models.items()]
-    )

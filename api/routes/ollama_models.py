@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
-from starlette.exceptions import HTTPException
 
 from api.dialects.ollama.answers import NDJSON, line
 from api.dialects.ollama.models import card, in_memory, listed
@@ -87,14 +85,6 @@ def ollama_pull(body: OllamaModelName, request: Request, resources: ResourcesDep
 async def ollama_embed(caller: CallerDep) -> Response:
     """Refuse embeddings."""
     raise NotFoundError("captionq makes no embeddings: its models answer in text. Use another server for them.")
-
-
-@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-async def ollama_greeting(request: Request) -> Response:
-    """Greet programs that look for Ollama at its own port. Elsewhere there is no page."""
-    if request.scope["server"][1] != request.app.state.ollama_port:
-        raise HTTPException(404)
-    return PlainTextResponse("Ollama is running")
 
 
 @router.api_route("/api/tags", methods=["HEAD"], include_in_schema=False)

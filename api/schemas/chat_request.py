@@ -6,9 +6,10 @@ No parameter is ignored silently: one that this server cannot honour is refused,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.schemas.chat_message import ChatMessage, ImageReference, check_parts
 from api.schemas.chat_tools import ToolChoice, ToolDefinition, tools_of
@@ -17,9 +18,9 @@ from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.errors import InvalidRequestError
-from jobs.request_defaults import MAX_TOKENS
+from jobs.request_defaults import MAX_CHOICES, MAX_TOKENS
 from jobs.requests import LEAST_PIXELS, MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
-from jobs.response_format import ResponseFormat
+from jobs.response_format import ResponseFormat, VocabularyFormat
 from jobs.tools import MAX_TOOLS
 
 #: Most tokens of an answer without `max_tokens`.
@@ -31,6 +32,19 @@ _Stop = Annotated[str, Field(max_length=MAX_STOP)]
 def _without_empty(stop: str | list[str] | None) -> str | list[str] | None:
     """Leave out empty stop strings, which would end every answer at once."""
     return ([one for one in stop if one] if isinstance(stop, list) else stop) or None
+
+
+class TemplateOptions(Tolerant):
+    """Variables of chat templates, as vLLM's clients send them: only the switch for thinking is known."""
+
+    enable_thinking: bool | None = None
+    thinking: bool | None = None
+
+
+class Thinking(Tolerant):
+    """Anthropic's switch for thinking, which some servers of OpenAI's API take too."""
+
+    type: Literal["enabled", "disabled", "auto"]
 
 
 class StreamOptions(Tolerant):
@@ -55,6 +69,9 @@ class CompletionBody(Tolerant):
     )
     max_completion_tokens: TokenLimit = Field(
         default=None, description="OpenAI's newer name for max_tokens; it has precedence"
+    )
+    n: Whole | None = Field(
+        default=None, ge=1, le=MAX_CHOICES, description="Number of answers; more than one needs a temperature above 0"
     )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="0, the default: always the most likely token"
@@ -99,6 +116,12 @@ class CompletionBody(Tolerant):
         description="none, auto (the default: a text or calls), required (at least one call), or the function to call",
     )
     parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call")
+    enable_thinking: bool | None = Field(
+        default=None, description="true: a model with a switch for it thinks before it answers. Not OpenAI's"
+    )
+    think: bool | Literal["low", "medium", "high"] | None = Field(default=None, description="As enable_thinking")
+    thinking: bool | Thinking | None = Field(default=None, description="As enable_thinking")
+    chat_template_kwargs: TemplateOptions | None = Field(default=None, description="enable_thinking, as vLLM takes it")
     cache: bool | None = Field(
         default=None, description="false: generate the answer anew, also if the same question was answered before"
     )
@@ -119,6 +142,24 @@ class CompletionBody(Tolerant):
         # A client that rules out calls asks for no tools.
         return {**value, "tools": None} if value.get("tool_choice") == "none" else value
 
+    @model_validator(mode="after")
+    def _sample_several_answers(self) -> Self:
+        if self.n is not None and self.n > 1 and not self.temperature:
+            reason = (
+                f"n={self.n} is not supported without sampling: all answers would be the same. Set temperature above 0."
+            )
+            raise PydanticCustomError("unsupported_parameter", "{reason}", {"reason": reason, "name": "n"})
+        return self
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model is asked to think, by any of the names for it."""
+        options, thinking = self.chat_template_kwargs or TemplateOptions(), self.thinking
+        if isinstance(thinking, Thinking):
+            thinking = thinking.type == "enabled"
+        named = (self.enable_thinking, self.think, thinking, options.enable_thinking, options.thinking)
+        return any(bool(one) for one in named)
+
     def images(self) -> list[ImageReference]:
         """Return the references of all images, in the order in which the model reads them."""
         return [image for message in self.messages for image in message.images()]
@@ -128,6 +169,8 @@ class CompletionBody(Tolerant):
         limit = min(self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS)
         given = {name: value for name in Sampling.model_fields if (value := getattr(self, name)) is not None}
         rest = iter(addresses)
+        if self.tools and isinstance(self.response_format, VocabularyFormat):
+            raise InvalidRequestError("Tools cannot be combined with a vocabulary. Leave one of them out.")
         try:
             return Request(
                 model=model,
@@ -135,6 +178,8 @@ class CompletionBody(Tolerant):
                 sampling=Sampling(**{**given, "max_tokens": limit}),
                 response_format=self.response_format,
                 tools=tools_of(self.tools, self.tool_choice, parallel=self.parallel_tool_calls),
+                thinking=self.thinks,
+                choices=self.n or 1,
                 cache=self.cache is not False,
                 max_pixels=None if self.max_pixels is None else min(max(self.max_pixels, LEAST_PIXELS), MOST_PIXELS),
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -10,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.schemas.chat_tools import AnswerToolCall, answer_calls
 from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
+from jobs.store.answers import Answer, answers_of
 from jobs.store.tables import Job, JobStatus
 
 #: The id of a completion is this and the id of its job.
@@ -51,9 +51,9 @@ class Logprobs(BaseModel):
 
 
 class Choice(BaseModel):
-    """The answer: a completion has exactly one choice."""
+    """An answer: a completion has as many as `n` asked for."""
 
-    index: Literal[0] = 0
+    index: int
     message: AnswerMessage
     finish_reason: Literal["stop", "length", "tool_calls"] = Field(
         description="length: max_tokens was reached; tool_calls: the answer calls functions"
@@ -88,25 +88,36 @@ def has_answer(job: Job) -> bool:
 def completion_of(job: Job) -> ChatCompletion:
     """Return the completion of a job that has an answer."""
     assert job.text is not None
-    logprobs = None if job.logprobs is None else Logprobs(content=logprobs_of(job))
-    calls = answer_calls(job.parsed_calls())
-    message = AnswerMessage(
-        content=None if calls and not job.text else job.text, reasoning_content=job.reasoning, tool_calls=calls or None
-    )
-    choice = Choice.model_validate({"message": message, "finish_reason": finish_reason_of(job), "logprobs": logprobs})
     return ChatCompletion(
         id=COMPLETION_PREFIX + job.id,
         created=int(job.created_at),
         model=public_name(job.model),
-        choices=[choice],
+        choices=[_choice_of(answer) for answer in answers_of(job)],
         usage=usage_of(job),
         cached=job.cached,
     )
 
 
-def finish_reason_of(job: Job) -> str | None:
-    """Return the finish reason of a job that has an answer, as OpenAI names it."""
-    return "tool_calls" if job.tool_calls and job.finish_reason == "stop" else job.finish_reason
+def _choice_of(answer: Answer) -> Choice:
+    calls = answer_calls(answer.calls)
+    message = AnswerMessage(
+        content=None if calls and not answer.text else answer.text,
+        reasoning_content=answer.reasoning,
+        tool_calls=calls or None,
+    )
+    return Choice.model_validate(
+        {
+            "index": answer.number,
+            "message": message,
+            "finish_reason": finish_reason_of(answer),
+            "logprobs": None if answer.logprobs is None else Logprobs(content=answer.logprobs),
+        }
+    )
+
+
+def finish_reason_of(answer: Answer) -> str | None:
+    """Return the finish reason of an answer, as OpenAI names it."""
+    return "tool_calls" if answer.tool_calls and answer.finish_reason == "stop" else answer.finish_reason
 
 
 def usage_of(job: Job) -> Usage:
@@ -118,8 +129,3 @@ def usage_of(job: Job) -> Usage:
         total_tokens=prompt + answer,
         prompt_tokens_details={"image_tokens": job.image_tokens or 0},
     )
-
-
-def logprobs_of(job: Job) -> list[dict[str, Any]]:
-    """Load the log-probabilities of a row: the only place in the API that reads their JSON."""
-    return json.loads(job.logprobs) if job.logprobs else []

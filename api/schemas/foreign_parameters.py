@@ -12,7 +12,6 @@ _SYSTEM = "Send it as a message with the role system."
 #: Parameters that would change the meaning of the answer, each with the values that ask for nothing.
 REFUSED: dict[str, tuple[Any, ...]] = {
     # OpenAI
-    "n": (1,),
     "functions": (),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
@@ -59,11 +58,7 @@ HINTS: dict[str, str] = {
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "reasoning_effort": ("none",),
-    "enable_thinking": (False,),
-    "think": (False,),
-    "thinking": (False, {"type": "disabled"}),
-    "chat_template_kwargs": ({"enable_thinking": False}, {"thinking": False}),
+    "reasoning_effort": ("none", "minimal"),
 }
 
 #: The same for the fields of a message.

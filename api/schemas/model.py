@@ -32,49 +32,16 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-class LMStudioModel(BaseModel):
-    """A model as LM Studio lists it."""
-
-    id: str
-    object: Literal["model"] = "model"
-    type: Literal["vlm", "llm"] = Field(description="vlm: accepts images")
-    publisher: str
-    compatibility_type: Literal["mlx"] = "mlx"
-    state: Literal["loaded", "not-loaded"]
-    max_context_length: int | None
-
-
-class LMStudioModelList(BaseModel):
-    """All models of the server."""
-
-    object: Literal["list"] = "list"
-    data: list[LMStudioModel]
-
-
 def model_object(name: str, info: ModelInfo, settings: Settings) -> Model:
     """Return the public object of a model; `name`: its public name."""
     verdict = read_verdicts(settings).get(key_of(info.path)) if info.path is not None else None
     created = int(info.path.stat().st_mtime) if info.path is not None else 0
+    owner = name.split("/", maxsplit=1)[0] if "/" in name else "captionq"
     return Model(
         id=name,
         created=created,
-        owned_by=_owner(name),
+        owned_by=owner,
         modality=info.modality,
         context_length=info.context_length,
         batching=None if verdict is None else verdict.batching,
     )
-
-
-def lm_studio_model(name: str, info: ModelInfo, *, is_loaded: bool) -> LMStudioModel:
-    """Return a model in LM Studio's words; `name`: its public name."""
-    return LMStudioModel(
-        id=name,
-        type="vlm" if info.modality == "vision" else "llm",
-        publisher=_owner(name),
-        state="loaded" if is_loaded else "not-loaded",
-        max_context_length=info.context_length,
-    )
-
-
-def _owner(name: str) -> str:
-    return name.split("/", maxsplit=1)[0] if "/" in name else "captionq"

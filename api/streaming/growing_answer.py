@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from api.schemas.chat_response import logprobs_of
 from jobs.queue.events import Event
 from jobs.queue.growing_text import GrowingText
+from jobs.store.answers import Answer, answers_of
 from jobs.store.tables import Job
 from jobs.tools import calls_text
 
@@ -27,12 +28,45 @@ class Piece:
     #: The number of the call in the answer, from 0, and its function's name in its first piece.
     call: int = 0
     name: str | None = None
+    #: The number of the answer, if the request asked for several.
+    choice: int = 0
     #: OpenAI's entries for the tokens of a piece of text.
     logprobs: list[Any] = field(default_factory=list)
 
 
 class GrowingAnswer:
-    """An answer, put together from events. Text that was sent is never taken back."""
+    """The answers to one request, put together from events. Text that was sent is never taken back."""
+
+    def __init__(self) -> None:
+        self._choices: defaultdict[int, _GrowingChoice] = defaultdict(_GrowingChoice)
+
+    @property
+    def has_text(self) -> bool:
+        return any(choice.has_text for choice in self._choices.values())
+
+    def add(self, event: Event) -> list[Piece]:
+        """Return the pieces that are new to the client, by an event that is one of `TEXT_EVENTS`.
+
+        The event's data: `text`, a piece of the attempt's text; `at`, the number of the attempt's characters before it;
+        `attempt`, from 1; `choice`, the number of the answer if it is not the first; `logprobs`.
+
+        Raises:
+            DivergedError: the attempt's text is not the text that was sent.
+        """
+        choice = event.data.get("choice", 0)
+        return _numbered(self._choices[choice].add(event), choice)
+
+    def complete(self, job: Job) -> list[Piece]:
+        """Return the pieces that are left when the job has its answers. Raises DivergedError."""
+        return [
+            piece
+            for answer in answers_of(job)
+            for piece in _numbered(self._choices[answer.number].complete(answer), answer.number)
+        ]
+
+
+class _GrowingChoice:
+    """One answer of a request."""
 
     def __init__(self) -> None:
         self._thoughts = GrowingText()
@@ -46,14 +80,7 @@ class GrowingAnswer:
         return bool(self._text.sent or self._thoughts.sent or self._calls.sent)
 
     def add(self, event: Event) -> list[Piece]:
-        """Return the pieces that are new to the client, by an event that is one of `TEXT_EVENTS`.
-
-        The event's data: `text`, a piece of the attempt's text; `at`, the number of the attempt's characters before it;
-        `attempt`, from 1; `logprobs`.
-
-        Raises:
-            DivergedError: the attempt's text is not the text that was sent.
-        """
+        """See `GrowingAnswer.add`."""
         text, at, attempt = event.data["text"], event.data["at"], event.data["attempt"]
         if event.name == "thoughts":
             return self._new_thoughts() if self._thoughts.add(text, at, attempt) else []
@@ -66,12 +93,12 @@ class GrowingAnswer:
         self._logprobs += event.data.get("logprobs") or []
         return self._new_text()
 
-    def complete(self, job: Job) -> list[Piece]:
-        """Return the pieces that are left when the job has its answer. Raises DivergedError."""
-        self._thoughts.complete(job.reasoning or "")
-        self._text.complete(job.text or "")
-        self._calls.complete(calls_text(job.parsed_calls()))
-        self._logprobs = logprobs_of(job)
+    def complete(self, answer: Answer) -> list[Piece]:
+        """See `GrowingAnswer.complete`."""
+        self._thoughts.complete(answer.reasoning or "")
+        self._text.complete(answer.text)
+        self._calls.complete(calls_text(answer.calls))
+        self._logprobs = answer.logprobs or []
         return [*self._new_thoughts(), *self._new_text(), *self._new_calls()]
 
     def _new_text(self) -> list[Piece]:
@@ -95,3 +122,7 @@ class GrowingAnswer:
     def _new_thoughts(self) -> list[Piece]:
         new = self._thoughts.take()
         return [Piece("thoughts", new)] if new else []
+
+
+def _numbered(pieces: list[Piece], choice: int) -> list[Piece]:
+    return [replace(piece, choice=choice) for piece in pieces] if choice else pieces

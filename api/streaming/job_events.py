@@ -49,8 +49,8 @@ class _PublishedEvents:
 
     def __init__(self, job: Job, after: str) -> None:
         self._is_new_client = after == "0"
-        #: By event (`tokens`, `thoughts`) the attempt whose text was sent last, and how many of its characters.
-        self._text_positions: dict[str, tuple[int, int]] = {}
+        #: By event (such as `tokens`) and answer the attempt whose text was sent last, and how many of its characters.
+        self._text_positions: dict[tuple[str, int], tuple[int, int]] = {}
         self.last_id = after
         #: The status that the client knows. A client that resumes knows the row's; a new one is sent it.
         self.status = None if self._is_new_client and job.status != JobStatus.QUEUED else job.status
@@ -90,10 +90,11 @@ class _PublishedEvents:
 
     def _continues_text(self, event: Event) -> bool:
         """Tell whether this text follows the text sent last. Text may come twice; after a gap only the result helps."""
-        data, expected = event.data, self._text_positions.get(event.name)
+        data, stream = event.data, (event.name, event.data.get("choice", 0))
+        expected = self._text_positions.get(stream)
         if expected is not None and expected[0] == data["attempt"] and expected[1] != data["at"]:
             return False
-        self._text_positions[event.name] = data["attempt"], data["at"] + len(data["text"])
+        self._text_positions[stream] = data["attempt"], data["at"] + len(data["text"])
         return True
 
 

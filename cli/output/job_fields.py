@@ -32,6 +32,8 @@ def as_json(job: Job) -> dict[str, object]:
         "edited_text": job.edited_text,
         "cached": job.cached,
         "logprobs": json.loads(job.logprobs) if job.logprobs else None,
+        "tool_calls": json.loads(job.tool_calls) if job.tool_calls else None,
+        "choices": json.loads(job.choices) if job.choices else None,
         "usage": {
             "prompt_tokens": job.prompt_tokens,
             "image_tokens": job.image_tokens,

@@ -51,6 +51,8 @@ class Result:
     reasoning: str | None = None
     #: The calls of functions: `[{"name", "arguments"}, …]`. The row holds them as JSON.
     tool_calls: list[dict[str, str]] | None = None
+    #: The answers after the first, each with the fields of `jobs.store.answers.Answer`. The tokens are those of all answers.
+    choices: list[dict[str, Any]] | None = None
     #: In OpenAI's shape: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`. The row holds them as JSON.
     logprobs: list[dict[str, Any]] | None = None
     #: The key of the question in the result cache (`worker/pipeline/answer_cache.py`); None: it is not cached.

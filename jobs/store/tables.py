@@ -153,6 +153,8 @@ class Job(SQLModel, table=True):
     reasoning: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The calls of functions in the answer, as JSON: `[{"name", "arguments"}, …]`; None: there are none.
     tool_calls: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    #: The answers after the first, as JSON of `jobs.store.answers.Answer`; None: the request asked for one.
+    choices: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: JSON in OpenAI's shape, if requested: `[{"token", "logprob", "bytes", "top_logprobs": […]}, …]`.
     logprobs: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     #: The key of the question in the result cache; None: the answer is not given again.
@@ -198,7 +200,7 @@ class Job(SQLModel, table=True):
 
     def parsed_calls(self) -> tuple[ToolCall, ...]:
         """Return the calls of functions in the answer."""
-        return calls_of(self.tool_calls, self.id)
+        return calls_of(json.loads(self.tool_calls) if self.tool_calls else None, self.id)
 
     def parsed_request(self) -> Request:
         """Return the request."""

@@ -299,7 +299,7 @@ def test_a_part_that_cannot_be_read_is_named(served: Served, part: Any, param: s
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"n": 2}, "n=2 is not supported (only 1)."),
+        ({"n": 2}, "n=2 is not supported without sampling: all answers would be the same. Set temperature above 0."),
         ({"functions": [{"name": "f"}]}, "'functions' is not supported. Use tools, tool_choice and tool_calls."),
         ({"tool_choice": "required"}, "tool_choice asks for a call, but there are no tools."),
         ({"audio": {"voice": "x"}}, "'audio' is not supported. Leave it out."),
@@ -316,6 +316,50 @@ def test_an_unknown_type_of_part_is_named(served: Served) -> None:
     message = served.client.post("/v1/chat/completions", json={"messages": parts}).json()["error"]["message"]
     assert "'input_audio'" in message
     assert "'image_url'" in message
+
+
+def test_several_answers_stream_together_and_are_the_same_again(client: OpenAI, served: Served) -> None:
+    """Each has its index; the usage counts the prompt once, and a seed gives the same answers again."""
+    odd = {"type": "text", "text": "Zebra, qwerty and 17 umbrellas?"}
+    asked: Any = {"model": "demo-text", "messages": user(odd), "n": 3, "temperature": 2, "seed": 5, "max_tokens": 30}
+    whole = client.chat.completions.create(**asked)
+    texts = [choice.message.content for choice in whole.choices]
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len(set(texts)) > 1
+    single = client.chat.completions.create(**{**asked, "n": 1})
+    assert single.choices[0].message.content == texts[0]
+    assert single.usage is not None
+    assert whole.usage is not None
+    assert whole.usage.prompt_tokens == single.usage.prompt_tokens
+    assert whole.usage.completion_tokens > single.usage.completion_tokens
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    parts = [chunk.choices[0] for chunk in chunks]
+    assert ["".join(one.delta.content or "" for one in parts if one.index == index) for index in range(3)] == texts
+    assert sorted(one.index for one in parts if one.finish_reason) == [0, 1, 2]
+    # Not one answer after the other.
+    order = [one.index for one in parts if one.delta.content]
+    assert order != sorted(order)
+    job = served.client.get(f"/v1/jobs/{whole.id.removeprefix('chatcmpl-')}").json()
+    assert [choice["message"]["content"] for choice in job["result"]["choices"]] == texts
+
+
+def test_programs_that_look_for_another_server_find_this_one(served: Served) -> None:
+    """The root, LM Studio's list of models, and a sentence for the endpoints that are not captionq's."""
+    for method in ("GET", "HEAD"):
+        assert served.client.request(method, "/").status_code == 200
+    models = {model["id"]: model for model in served.client.get("/api/v0/models").json()["data"]}
+    assert (models["demo"]["type"], models["demo-text"]["type"]) == ("vlm", "llm")
+    assert models["demo"]["max_context_length"] == 2048
+    assert served.client.get("/api/v0/models/demo").json()["id"] == "demo"
+    assert served.client.get("/api/v0/models/no/such").status_code == 404
+    for path, words in (
+        ("embeddings", "makes no embeddings"),
+        ("audio/speech", "does not speak"),
+        ("completions", "chat"),
+    ):
+        refused = served.client.post(f"/v1/{path}", json={"input": "x"})
+        assert refused.status_code == 404
+        assert words in refused.json()["error"]["message"]
 
 
 def test_parameters_of_other_servers_are_ignored_by_their_names(served: Served) -> None:

@@ -186,14 +186,14 @@ def test_a_strict_server_refuses_what_it_would_ignore(keyed: Served) -> None:
 
 def test_the_log_says_what_a_client_wanted_and_why_it_was_refused(open_server: Served) -> None:
     """An unknown path is quoted and cut; the reason of a refusal is the message that the client got."""
-    assert open_server.client.get("/").status_code == 404
+    assert open_server.client.get("/nothing").status_code == 404
     assert open_server.client.post("/api/generate%0a%1b[31m" + "x" * 300, json={}).status_code == 404
     assert open_server.client.get("/v1/models", headers={"Host": "mac.local:8484"}).status_code == 403
     assert open_server.client.get("/health").json() == open_server.client.get("/healthz").json()
     until(lambda: "'mac.local'" in open_server.log_text(), "the last line")
     log = open_server.log_text()
-    assert "path=/ status=404" in log
-    assert "reason='Not found: /. The API is at /v1, its description at /openapi.json.'" in log
+    assert "path=/nothing status=404" in log
+    assert "reason='Not found: /nothing. The API is at /v1, its description at /openapi.json.'" in log
     assert "path=/api/generate%0A%1B%5B31mxxx" in log
     assert "x" * 201 not in log
     assert "Set CAPTIONQ_API_KEYS, or call http://127.0.0.1:" in log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from openai import OpenAI
 
 from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER
-from tests.support.serving import Served, serving
+from tests.support.scenes import draw_many
+from tests.support.serving import Served, data_uri, serving
 from tests.support.tools import WEATHER
 
 pytestmark = pytest.mark.timeout(300)
@@ -91,6 +93,28 @@ def test_results_of_calls_are_read_and_text_may_answer(client: OpenAI) -> None:
     assert lengths[0] > lengths[1] + 100
 
 
+def test_results_may_be_images(served: Served) -> None:
+    """The model sees the image of a tool, and one of the assistant."""
+    file = io.BytesIO()
+    draw_many(1)[0].image.save(file, "PNG")
+    image = {"type": "image_url", "image_url": {"url": data_uri(file.getvalue())}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "take_photo", "arguments": "{}"}}
+    tools = [{"type": "function", "function": {"name": "take_photo"}}]
+    conversation: Any = [
+        {"role": "user", "content": "Take a photo."},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": [image]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Here is another."}, image]},
+        {"role": "user", "content": "Describe this image."},
+    ]
+    counts = []
+    for messages in (conversation, [{"role": "user", "content": [image]}]):
+        body = {"model": "demo", "messages": messages, "tools": tools, "max_tokens": 20}
+        answer = served.client.post("/v1/chat/completions", json=body).json()
+        counts.append(answer["usage"]["prompt_tokens_details"]["image_tokens"])
+    assert counts[0] == 2 * counts[1] > 0
+
+
 def test_a_call_that_is_cut_off_says_so(client: OpenAI, served: Served) -> None:
     """The finish reason is `length`, as in OpenAI's API; the job has failed."""
     answer = client.chat.completions.create(
@@ -110,6 +134,8 @@ def test_tools_that_cannot_be_used_are_refused_by_name(served: Served) -> None:
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice names 'f'"),
         ({"tools": [*TOOLS, TOOLS[1]]}, "Two tools have the name 'get_time'"),
         ({"tools": [search]}, "tools.0.type"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools.0.function.name"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "needs a tool_call_id"),
     ):
         refused = served.client.post("/v1/chat/completions", json={**body, **more})

@@ -83,3 +83,31 @@ def test_thoughts_come_before_the_text_and_are_sent_once() -> None:
     assert answer.complete(row) == [Piece("thoughts", " wants it short."), Piece("text", "A circle.")]
     with pytest.raises(DivergedError):
         answer.add(tokens("Now", 0, 3, name="thoughts"))
+
+
+def test_answers_grow_beside_each_other() -> None:
+    """Each has its own text, and its own attempts."""
+    answer = GrowingAnswer()
+    second = Event("job-1", "tokens", {"text": "Two", "at": 0, "attempt": 1, "choice": 1})
+    assert answer.add(tokens("One", 0, 1)) == [Piece("text", "One")]
+    assert answer.add(second) == [Piece("text", "Two", choice=1)]
+    assert answer.add(second) == []
+    row = job("One.")
+    row.choices = '[{"text": "Two!", "finish_reason": "stop", "reasoning": null, "tool_calls": null, "logprobs": null}]'
+    assert answer.complete(row) == [Piece("text", "."), Piece("text", "!", choice=1)]
+
+
+def test_calls_grow_by_name_and_arguments() -> None:
+    """The name comes with the first piece of a call; the arguments of a row that are left follow."""
+    answer = GrowingAnswer()
+    assert answer.add(tokens('f\n{"a"', 0, 1, name="calls")) == [
+        Piece("call", "", name="f"),
+        Piece("call", '{"a"'),
+    ]
+    row = job("")
+    row.tool_calls = '[{"name": "f", "arguments": "{\\"a\\": \\"\u2028\\"}"}, {"name": "g", "arguments": "{}"}]'
+    assert answer.complete(row) == [
+        Piece("call", ': "\u2028"}'),
+        Piece("call", "", call=1, name="g"),
+        Piece("call", "{}", call=1),
+    ]

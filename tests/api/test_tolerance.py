@@ -63,6 +63,8 @@ ASK_NOTHING: list[dict[str, Any]] = [
     {"top_k": -1},
     {"top_k": 0},
     {"reasoning_effort": "none"},
+    {"reasoning_effort": "minimal"},
+    {"thinking": {"type": "disabled"}},
     {"enable_thinking": False},
     {"think": False},
     {"chat_template_kwargs": {"enable_thinking": False}},
@@ -100,6 +102,13 @@ def test_values_that_ask_for_nothing_change_nothing(more: dict[str, Any]) -> Non
     assert ignored({**PLAIN, **more}) == []
 
 
+def test_several_answers_are_sampled() -> None:
+    """Without a temperature they would be the same."""
+    assert request_of({**PLAIN, "n": 8, "temperature": 1}).choices == 8
+    assert refusal({**PLAIN, "n": 9, "temperature": 1}) == ("n", "invalid_request_error")
+    assert refusal({**PLAIN, "n": True, "temperature": 1}) == ("n", "invalid_request_error")
+
+
 IGNORED: list[tuple[dict[str, Any], list[str]]] = [
     ({**PLAIN, "store": True}, ["store"]),
     ({**PLAIN, "metadata": {"a": "b"}}, ["metadata"]),
@@ -107,7 +116,7 @@ IGNORED: list[tuple[dict[str, Any], list[str]]] = [
     ({**PLAIN, "reasoning_effort": "low"}, ["reasoning_effort"]),
     ({**PLAIN, "verbosity": "low"}, ["verbosity"]),
     ({**PLAIN, "prediction": {"type": "content", "content": "x"}}, ["prediction"]),
-    ({**PLAIN, "chat_template_kwargs": {"enable_thinking": True}}, ["chat_template_kwargs"]),
+    ({**PLAIN, "chat_template_kwargs": {"enable_thinking": True, "x": 1}}, ["chat_template_kwargs.x"]),
     ({**PLAIN, "num_ctx": 4096, "keep_alive": "5m", "options": {}}, ["num_ctx", "keep_alive"]),
     ({**PLAIN, "min_pixels": 1, "max_pixels": 2}, ["min_pixels"]),
     ({**PLAIN, "temprature": 1}, ["temprature"]),
@@ -128,6 +137,24 @@ IGNORED: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"enable_thinking": True},
+        {"think": True},
+        {"think": "low"},
+        {"thinking": {"type": "enabled"}},
+        {"chat_template_kwargs": {"enable_thinking": True}},
+        {"chat_template_kwargs": {"thinking": True}},
+    ],
+    ids=str,
+)
+def test_thinking_is_switched_on_by_any_name(more: dict[str, Any]) -> None:
+    """Clients of vLLM, Ollama and Anthropic each have their own; nothing is ignored."""
+    assert request_of({**PLAIN, **more}) == request_of(PLAIN).model_copy(update={"thinking": True})
+    assert ignored({**PLAIN, **more}) == []
+
+
 @pytest.mark.parametrize(("body", "names"), IGNORED, ids=str)
 def test_what_tunes_another_server_is_ignored_by_its_name(body: dict[str, Any], names: list[str]) -> None:
     """The name is the path in the client's body, not that of a neighbour."""
@@ -139,7 +166,7 @@ def test_what_tunes_another_server_is_ignored_by_its_name(body: dict[str, Any], 
     ("body", "param"),
     [
         ({**PLAIN, "n": 2}, "n"),
-        ({**PLAIN, "n": True}, "n"),
+        ({**PLAIN, "n": 2, "temperature": 0}, "n"),
         ({**PLAIN, "best_of": 2}, "best_of"),
         ({**PLAIN, "functions": [{"name": "f"}]}, "functions"),
         ({**PLAIN, "modalities": ["text", "audio"]}, "modalities"),

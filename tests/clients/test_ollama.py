@@ -121,13 +121,13 @@ def test_errors_are_a_sentence(client: ollama.Client) -> None:
 
 
 def test_only_the_port_for_ollama_says_that_ollama_runs(served: Served) -> None:
-    """Programs that look for Ollama get its greeting; at the other port there is no page."""
+    """Programs that look for Ollama get its greeting; at the other port captionq has its own."""
     home = ollama_url(served)
     assert served.client.get(f"{home}/").text == "Ollama is running"
     assert served.client.head(f"{home}/").status_code == 200
     assert served.client.get(f"{home}/api/version").json() == {"version": API_VERSION}
     assert served.client.head("/api/version").status_code == 200
-    assert served.client.get("/").status_code == 404
+    assert served.client.get("/").text.startswith("captionq is running")
 
 
 def test_a_port_that_is_taken_is_refused_in_words(served: Served) -> None:

@@ -68,7 +68,7 @@ def test_calls_are_the_same_in_rows_and_streams() -> None:
         {"name": "get_weather", "arguments": '{"city": "Paris"}'},
         {"name": "get_time", "arguments": "{}"},
     ]
-    calls = calls_of('[{"name": "get_weather", "arguments": "{}"}]', "job_0123")
+    calls = calls_of([{"name": "get_weather", "arguments": "{}"}], "job_0123")
     assert calls == (ToolCall(id=call_id("job_0123", 0), name="get_weather", arguments="{}"),)
     assert calls_text(ToolCall(id="x", **one) for one in stored) == text
     assert stored_calls('get_weather\n{"ci') == [{"name": "get_weather", "arguments": '{"ci'}]

@@ -113,10 +113,11 @@ class JobEvents:
 
 def _text_events(said: TextDelta, attempt: int) -> Iterator[Event]:
     # With the place of the text in the answer: an event may come twice, or be lost with the broker.
+    common = {"attempt": attempt, **({"choice": said.choice} if said.choice else {})}
     if said.reasoning:
-        yield Event(said.key, "thoughts", {"text": said.reasoning, "at": said.reasoning_at, "attempt": attempt})
+        yield Event(said.key, "thoughts", {"text": said.reasoning, "at": said.reasoning_at, **common})
     if said.text:
         logprobs = {} if said.logprobs is None else {"logprobs": said.logprobs}
-        yield Event(said.key, "tokens", {"text": said.text, "at": said.at, "attempt": attempt, **logprobs})
+        yield Event(said.key, "tokens", {"text": said.text, "at": said.at, **common, **logprobs})
     if said.calls:
-        yield Event(said.key, "calls", {"text": said.calls, "at": said.calls_at, "attempt": attempt})
+        yield Event(said.key, "calls", {"text": said.calls, "at": said.calls_at, **common})

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
+import mlx.core as mx
+
 from worker.engine.answers import Answers, failed
 from worker.engine.decode_batch import DecodeBatch
 from worker.engine.live_sequences import LiveSequences
@@ -13,6 +15,7 @@ from worker.engine.prefill.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.scheduler import Scheduler
 from worker.engine.sequences import LiveSequence, Outcome, SequenceState, TextDelta
+from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
 from worker.sampling.tokens import Token
@@ -151,11 +154,17 @@ class Engine:
 
     def _join(self, group: PrefillGroup) -> None:
         constraints = {one.key: self.backend.constraint(one.prepared, one.ids) for one in group.sequences}
-        for sequences, prefill in group.prefills:
+        for leaders, prefill in group.prefills:
+            sequences, rows = group.sharing(leaders)
             # A model that cannot be batched may not work with the caches of a batch, not even of a batch of one.
             caches = prefill.caches if self.slots == 1 else prefill.batch_caches()
             own = [constraints[sequence.key] for sequence in sequences]
-            self._batch.join(sequences, own, caches, prefill.logits, prefill.rope_deltas())
+            logits, rope_deltas = prefill.logits, prefill.rope_deltas()
+            if len(sequences) > len(leaders):
+                kv_cache.keep(caches, rows)
+                index = mx.array(rows)
+                logits, rope_deltas = logits[index], None if rope_deltas is None else rope_deltas[index]
+            self._batch.join(sequences, own, caches, logits, rope_deltas)
         self._scheduler.end(group)
         for sequence in group.sequences:
             sequence.state = SequenceState.DECODING

@@ -79,6 +79,8 @@ class TextDelta:
     #: The calls after this text, as `jobs.tools.calls_text` writes them, and the characters of calls before these.
     calls: str = ""
     calls_at: int = 0
+    #: The number of the answer among those of its request, from 0.
+    choice: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class CommonBackend:
     def _prompt(self, request: Request) -> tuple[ShieldedPrompt, AnswerRules]:
         """Return the prompt, and the rules of its answer."""
         conversation = self._chat_template.conversation(request.messages, request.tools)
-        prompt = self._control_tokens.prompt(conversation.messages, conversation.definitions)
+        prompt = self._control_tokens.prompt(conversation.messages, conversation.definitions, thinks=request.thinking)
         check_control_tokens(len(prompt.ids), self._loaded.info.context_length)
         calls = None if request.tools is None else CallRules(conversation.call_form, request.tools)
         rules = AnswerRules(request.response_format, calls, self.thinking.opened_by(prompt.text))

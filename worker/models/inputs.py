@@ -55,6 +55,8 @@ class Prepared:
     #: A key for each image, or one key for all images, equal for equal pixels.
     image_keys: tuple[bytes, ...] = ()
     rules: AnswerRules = AnswerRules()
+    #: Number of sampled answers.
+    choices: int = 1
     #: The key in the result cache; None: the answer is not given again.
     cache_key: str | None = None
     #: The question without its image, and the image's look; None: near-duplicates of the image are not wanted.

@@ -32,7 +32,7 @@ def cache_key(model: str, request: Request, prepared: Prepared) -> str | None:
     """
     sampling = prepared.sampling
     deterministic = sampling.temperature == 0 or sampling.seed is not None
-    if not (request.cache and deterministic) or sampling.logprobs:
+    if not (request.cache and deterministic) or sampling.logprobs or request.choices > 1:
         return None
     asked = (
         sampling.model_dump_json(),

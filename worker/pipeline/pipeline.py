@@ -23,6 +23,7 @@ from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.prompt_limits import check_prompt_tokens
 from worker.pipeline.answer_cache import FindAnswer, cache_key
+from worker.pipeline.choices import Choices
 from worker.pipeline.near_duplicates import NearDuplicates, look_for
 from worker.pipeline.preparation import Preparation, PreparationPool
 from worker.pipeline.resident_models import ResidentModel, ResidentModels
@@ -45,6 +46,7 @@ class Pipeline:
         self._preparations = PreparationPool(settings, self._prepare)
         self._preprocess_seconds: dict[str, float] = {}
         self._twins = Twins()
+        self._choices = Choices()
         self._near_duplicates = NearDuplicates()
 
     @property
@@ -116,20 +118,22 @@ class Pipeline:
             self._preparations.wait_for_urgent()
         outcomes = self._admit_prepared()
         if engine is not None and engine.busy:
-            for outcome in engine.step(coming=bool(self._preparations)):
-                outcomes += [self._timed(outcome), *self._answer_twins(outcome)]
+            for one in engine.step(coming=bool(self._preparations)):
+                if (outcome := self._choices.collect(one)) is not None:
+                    self._end_choices(outcome.key)
+                    outcomes += [self._timed(outcome), *self._answer_twins(outcome)]
         if self._preparations and not outcomes and not (engine is not None and engine.working):
             self._preparations.wait()
         return outcomes
 
     def said(self) -> list[TextDelta]:
         """Return the text that followed requests have added since the last call."""
-        return self._engine.said() if self._engine is not None else []
+        return [self._choices.delta(one) for one in self._engine.said()] if self._engine is not None else []
 
     def cancel(self, key: str) -> None:
         """Drop a request, prepared or not. The other requests of the batch go on."""
-        if self._preprocess_seconds.pop(key, None) is not None and self._engine is not None:
-            self._engine.cancel(key)
+        if self._preprocess_seconds.pop(key, None) is not None:
+            self._end_choices(key)
         self._twins.drop(key)
         self._preparations.put_back(self._twins.take(key))
         self._preparations.drop(key)
@@ -157,7 +161,9 @@ class Pipeline:
         check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
         fingerprint = self._resident.fingerprint
         look = look_for(request, images, fingerprint)
-        return replace(prepared, cache_key=cache_key(fingerprint, request, prepared), look=look)
+        return replace(
+            prepared, cache_key=cache_key(fingerprint, request, prepared), look=look, choices=request.choices
+        )
 
     def _admit_prepared(self) -> list[Outcome]:
         """Admit requests in the order in which their preparation ends, so that a slow image delays no other request."""
@@ -182,7 +188,8 @@ class Pipeline:
                 return known
             if self._twins.hold(preparation, asked):
                 return None
-        self._engine.admit(preparation.key, prepared, urgent=preparation.urgent, followed=preparation.followed)
+        for key, one in self._choices.begin(preparation.key, prepared, prepared.choices):
+            self._engine.admit(key, one, urgent=preparation.urgent, followed=preparation.followed)
         self._preprocess_seconds[preparation.key] = preparation.seconds
         if prepared.cache_key is not None:
             self._twins.lead(preparation.key, prepared.cache_key)
@@ -195,6 +202,13 @@ class Pipeline:
         if not outcomes:
             self._preparations.put_back(twins)
         return outcomes
+
+    def _end_choices(self, key: str) -> None:
+        """Drop the sequences of a request that have not ended."""
+        if self._engine is not None:
+            for one in self._choices.keys(key):
+                self._engine.cancel(one)
+        self._choices.forget(key)
 
     def _timed(self, outcome: Outcome) -> Outcome:
         """Add the seconds of the preparation."""

@@ -14,6 +14,7 @@ from api.streaming.growing_answer import Piece
 from api.streaming.sse import event_bytes
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
+from jobs.store.answers import answers_of
 from jobs.store.tables import Job
 from jobs.tools import call_id
 
@@ -25,7 +26,7 @@ _REASONS: dict[str | None, Reason] = {"stop": "end_turn", "length": "max_tokens"
 def message_of(job: Job, *, with_thoughts: bool = False) -> AnthropicAnswer:
     """Return the message of a job that has an answer; `with_thoughts`: a block of the model's thoughts comes first."""
     thoughts = [{"type": "thinking", "thinking": job.reasoning, "signature": ""}]
-    calls = [_call_block(call.id, call.name, arguments_of(call)) for call in job.parsed_calls()]
+    calls = [_call_block(call.id, call.name, arguments_of(call)) for call in answers_of(job)[0].calls]
     text = [{"type": "text", "text": job.text or ""}] if job.text or not calls else []
     return AnthropicAnswer(
         id=_message_id(job),
@@ -135,7 +136,7 @@ def _call_block(id_: str, name: str, arguments: dict[str, Any]) -> dict[str, Any
 
 
 def _reason(job: Job) -> Reason:
-    return _REASONS.get(finish_reason_of(job), "end_turn")
+    return _REASONS.get(finish_reason_of(answers_of(job)[0]), "end_turn")
 
 
 def _usage(job: Job) -> AnthropicUsage:

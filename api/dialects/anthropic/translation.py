@@ -61,6 +61,8 @@ def _prompt(body: AnthropicPrompt) -> dict[str, Any]:
             }
             for tool in body.tools
         ]
+    if body.thinking is not None:
+        values["enable_thinking"] = body.thinking.type != "disabled"
     if (choice := body.tool_choice) is not None:
         values["tool_choice"] = _choice(choice)
         if choice.disable_parallel_tool_use is not None:

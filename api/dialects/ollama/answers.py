@@ -12,6 +12,7 @@ from api.schemas.chat_tools import arguments_of
 from api.streaming.growing_answer import Piece
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name
+from jobs.store.answers import answers_of
 from jobs.store.tables import Job
 
 NDJSON = "application/x-ndjson"
@@ -108,7 +109,7 @@ class OllamaGenerate(OllamaAnswer):
 
 
 def _calls(job: Job) -> dict[str, Any]:
-    calls = [{"function": {"name": call.name, "arguments": arguments_of(call)}} for call in job.parsed_calls()]
+    calls = [{"function": {"name": call.name, "arguments": arguments_of(call)}} for call in answers_of(job)[0].calls]
     return {"tool_calls": calls} if calls else {}
 
 

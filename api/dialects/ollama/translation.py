@@ -68,7 +68,17 @@ def _shared(body: OllamaBody) -> dict[str, Any]:
     if values.get("max_tokens", 0) < 0:
         # -1 is without an end for Ollama, and -2 the rest of the context.
         values["max_tokens"] = -1
-    return {"model": model_name(body), "response_format": _response_format(body.format), **values}
+    return {
+        "model": model_name(body),
+        "think": _thinks(body),
+        "response_format": _response_format(body.format),
+        **values,
+    }
+
+
+def _thinks(body: OllamaBody) -> bool | str | None:
+    # Some clients write the boolean as a text.
+    return {"true": True, "false": False}.get(str(body.think), body.think)
 
 
 def _response_format(given: str | dict[str, Any] | None) -> dict[str, Any] | None:

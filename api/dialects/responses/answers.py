@@ -14,11 +14,11 @@ from api.dialects.responses.items import (
     thoughts_item,
 )
 from api.errors.body import detail_of
-from api.schemas.chat_response import logprobs_of
 from api.schemas.dialects.response_object import ResponseError
 from api.streaming.growing_answer import Piece
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError
+from jobs.store.answers import answers_of
 from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import Job
 from jobs.tools import ToolCall, call_id
@@ -157,7 +157,7 @@ class OpenAIResponse:
         ]
 
     def _end_message(self, job: Job) -> list[bytes]:
-        text, logprobs = job.text or "", logprobs_of(job)
+        text, logprobs = job.text or "", answers_of(job)[0].logprobs or []
         place: dict[str, Any] = {"item_id": self._message_id, "output_index": self._message, "content_index": 0}
         status = "incomplete" if job.finish_reason == "length" else "completed"
         item = message_item(job, text, status, logprobs)

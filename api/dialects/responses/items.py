@@ -8,10 +8,11 @@ from typing import Any, Literal
 from api.dialects.responses.stored import response_id
 from api.errors.body import detail_of
 from api.errors.translation import stored_error
-from api.schemas.chat_response import has_answer, logprobs_of
+from api.schemas.chat_response import has_answer
 from api.schemas.dialects.response_object import ResponseError, ResponseObject, ResponseUsage
 from jobs.models.model_info import public_name
 from jobs.requests import ImagePart, Message
+from jobs.store.answers import answers_of
 from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import Job, JobStatus
 from jobs.tools import ToolCall
@@ -72,10 +73,10 @@ def output_of(job: Job) -> list[dict[str, Any]]:
     An answer that consists of calls has no message.
     """
     status = "incomplete" if job.finish_reason == "length" else "completed"
-    calls = [call_item(call, status) for call in job.parsed_calls()]
+    calls = [call_item(call, status) for call in answers_of(job)[0].calls]
     if calls and not job.text and not job.reasoning:
         return calls
-    message = message_item(job, job.text or "", status, logprobs_of(job))
+    message = message_item(job, job.text or "", status, answers_of(job)[0].logprobs or [])
     return [message, *([thoughts_item(job, job.reasoning)] if job.reasoning else []), *calls]
 
 

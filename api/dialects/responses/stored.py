@@ -9,6 +9,7 @@ from api.schemas.chat_response import has_answer
 from api.schemas.dialects.responses import ContinuedBody, ResponsesBody
 from jobs.errors import ConflictError, NotFoundError
 from jobs.requests import Message
+from jobs.store.answers import answers_of
 from jobs.store.response_rows import StoredResponse, find_response
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job
@@ -72,5 +73,5 @@ def conversation_of(store: Store, id_: str) -> list[Message]:
         raise ConflictError(f"Response '{id_}' {state}, so its conversation cannot go on.")
     messages = job.parsed_request().messages
     own = 1 if json.loads(stored.asked).get("instructions") else 0
-    answer = Message(role="assistant", content=job.text or "", tool_calls=job.parsed_calls())
+    answer = Message(role="assistant", content=job.text or "", tool_calls=answers_of(job)[0].calls)
     return [*messages[own:], answer]

@@ -54,8 +54,6 @@ class AnthropicImage(Tolerant):
 class AnthropicThoughts(Tolerant):
     """Thoughts of an earlier answer: accepted, and not shown to the model again."""
 
-    neutral: ClassVar = {"signature": ()}
-
     type: Literal["thinking", "redacted_thinking"]
     thinking: str | None = None
     data: str | None = None
@@ -134,7 +132,7 @@ class AnthropicOutput(Tolerant):
 class AnthropicThinking(Tolerant):
     """Whether the model thinks before it answers."""
 
-    neutral: ClassVar = {"budget_tokens": (), "display": ("summarized",)}
+    neutral: ClassVar = {"display": ("summarized",)}
 
     type: Literal["enabled", "adaptive", "disabled"]
 

@@ -13,8 +13,6 @@ from api.schemas.wire import MAX_LIST_ITEMS
 #: An image in base64, as a client reads it from a file.
 Base64Image = Annotated[str, Field(min_length=1)]
 Images = Annotated[list[Base64Image], Field(max_length=MAX_LIST_ITEMS, fail_fast=True)]
-#: Values of `think` and `keep_alive` that ask for this server's usual behaviour.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {"think": (False,)}
 _NO_TEMPLATE = "Prompts always follow the model's own chat template."
 
 
@@ -51,8 +49,6 @@ class OllamaToolCall(Tolerant):
 class OllamaMessage(Tolerant):
     """A message of the conversation."""
 
-    neutral: ClassVar = {"thinking": ()}
-
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
     images: Images | None = None
@@ -63,14 +59,15 @@ class OllamaMessage(Tolerant):
 class OllamaBody(Tolerant):
     """The fields that chat and generate share."""
 
-    neutral: ClassVar = _NEUTRAL
-
     model: str | None = Field(default=None, description="A model of GET /api/tags; the default model if absent")
     stream: bool | None = Field(
         default=None, description="false: one object; else a line of JSON for each piece of text"
     )
     format: str | dict[str, Any] | None = Field(default=None, description="json, or a JSON schema")
     options: OllamaOptions | None = None
+    think: bool | Literal["true", "false", "low", "medium", "high"] | None = Field(
+        default=None, description="Whether a model with a switch for it thinks before it answers"
+    )
     keep_alive: str | float | None = Field(default=None, description="Accepted: models stay loaded while there is room")
     images: Images | None = None
 

@@ -73,5 +73,6 @@ def _write_text(job: Job, text: str, store: Store) -> None:
 
 def _result_of(job: Job) -> Result:
     return Result(
-        **{one.name: getattr(job, one.name) for one in fields(Result)} | {"logprobs": None, "tool_calls": None}
+        **{one.name: getattr(job, one.name) for one in fields(Result)}
+        | {"logprobs": None, "tool_calls": None, "choices": None}
     )

@@ -49,12 +49,14 @@ def test_anthropics_tools_become_messages_of_their_own() -> None:
             ],
             "tools": [{"name": "weather", "description": "Tells it.", "input_schema": SCHEMA}],
             "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+            "thinking": {"type": "enabled", "budget_tokens": 1024},
         }
     )
     values = message_values(body)
     assert values["messages"] == [*MESSAGES, {"role": "user", "content": [{"type": "text", "text": "And now?"}]}]
     assert (values["tools"], values["tool_choice"], values["parallel_tool_calls"]) == ([TOOL], "required", False)
-    assert not list(body.ignored())
+    assert values["enable_thinking"] is True
+    assert list(body.ignored()) == ["thinking.budget_tokens"]
     counted = counted_values(AnthropicPrompt.model_validate(body.model_dump(exclude_none=True)))
     assert (counted["tools"], counted["max_tokens"]) == ([TOOL], 1)
     assert "tool_choice" not in counted
@@ -128,14 +130,16 @@ def test_ollamas_options(options: dict[str, Any], expected: dict[str, Any]) -> N
     """They have other names, and other words for no limit."""
     body = OllamaGenerateBody.model_validate({"prompt": "x", "options": options, "format": ""})
     values = generate_values(body)
-    assert {name: value for name, value in values.items() if name not in ("model", "messages")} == {
+    assert {name: value for name, value in values.items() if name not in ("model", "messages", "think")} == {
         "response_format": None,
         **expected,
     }
 
 
 def test_ollamas_formats_and_names() -> None:
-    """An unknown format is refused; names have a tag."""
+    """An unknown format is refused; names have a tag; a switch may be a text."""
+    thinking = [OllamaChatBody.model_validate({"think": one, "messages": []}) for one in ("false", True, "low", None)]
+    assert [ollama_values(body)["think"] for body in thinking] == [False, True, "low", None]
     with pytest.raises(InvalidRequestError, match="neither json nor a JSON schema"):
         generate_values(OllamaGenerateBody.model_validate({"prompt": "x", "format": "yaml"}))
     assert [model_name(OllamaChatBody(model=name)) for name in ("demo:latest", "a/b", None, "")] == [

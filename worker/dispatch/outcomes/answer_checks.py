@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
 from jobs.response_format import VocabularyFormat, is_followed
 from jobs.store.store import Result
 from jobs.store.tables import Job
+
+
+def check_answers(job: Job, result: Result) -> None:
+    """Check each of the job's answers; see `check_answer`."""
+    check_answer(job, result)
+    for other in result.choices or ():
+        check_answer(job, replace(result, **other))
 
 
 def check_answer(job: Job, result: Result) -> None:

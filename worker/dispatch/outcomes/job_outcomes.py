@@ -9,7 +9,7 @@ from jobs.requests import Request
 from jobs.store.store import Result, Store
 from jobs.store.tables import Job
 from worker.dispatch.job_events import JobEvents
-from worker.dispatch.outcomes.answer_checks import check_answer
+from worker.dispatch.outcomes.answer_checks import check_answers
 from worker.dispatch.outcomes.answer_shape import shaped
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 from worker.dispatch.outcomes.quality_gate import checked, next_question
@@ -42,7 +42,7 @@ class JobOutcomes:
         if (question := next_question(job, result)) is not None:
             return self._ask_again(job, question, result)
         try:
-            check_answer(job, result)
+            check_answers(job, result)
             if job.output is not None:
                 if not deliver(job, result.text, self._store, self._worker):
                     return None

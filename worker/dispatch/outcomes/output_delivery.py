@@ -28,8 +28,9 @@ def kept_result(job: Job) -> Result | None:
     if job.output is None or job.text is None or job.finish_reason is None:
         return None
     values = {field.name: getattr(job, field.name) for field in fields(Result)}
-    # A job with an output has no tools.
-    return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None, "tool_calls": None})
+    # A job with an output has no tools, and one answer.
+    values |= {"tool_calls": None, "choices": None}
+    return Result(**values | {"logprobs": json.loads(job.logprobs) if job.logprobs else None})
 
 
 def deliver(job: Job, text: str, store: Store, writer: str) -> bool:

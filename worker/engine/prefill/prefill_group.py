@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,17 +55,20 @@ class PrefillGroup:
         self.urgent = sequences[0].urgent
         #: A prefill for all sequences that may share it, and one for each other sequence. Empty until all images are encoded.
         self.prefills: list[tuple[list[LiveSequence], Prefill]] = []
+        #: Sequences whose prompt is also that of others: the others, by the key of the one that is prefilled for all.
+        self._copies = _copies(sequences)
+        leaders = [one for one in sequences if one.key in self._copies]
         #: Sequences that could not be embedded, each with its own error; they are no longer among `sequences`.
         self.refused: list[tuple[LiveSequence, CaptionqError]] = []
         self._context = context
         #: Units that the device is computing, the oldest first.
         self._units: deque[_Unit] = deque()
-        self._to_encode = deque(one.prepared for one in sequences if context.backend.patches(one.prepared))
+        self._to_encode = deque(one.prepared for one in leaders if context.backend.patches(one.prepared))
         #: Image features, kept until the sequences are embedded: the cache of features may be too small for all of them.
         self._seen: ImageFeatures = {}
         #: Time at which the last unit had ended.
         self._last_end = 0.0
-        self._to_embed = deque(sequences)
+        self._to_embed = deque(leaders)
         self._embedded: list[tuple[LiveSequence, Embedded]] = []
 
     def step(self) -> bool:
@@ -80,6 +84,15 @@ class PrefillGroup:
         for _, prefill in self.prefills:
             self._learn(prefill)
         return True
+
+    def sharing(self, leaders: Sequence[LiveSequence]) -> tuple[list[LiveSequence], list[int]]:
+        """Return all sequences of a prefill, and for each the row of its prompt.
+
+        Args:
+            leaders: the sequences of the prefill's rows.
+        """
+        shared = [(one, row) for row, leader in enumerate(leaders) for one in (leader, *self._copies[leader.key])]
+        return [one for one, _ in shared], [row for _, row in shared]
 
     def _begin_next(self) -> bool:
         """Begin the next unit. Return False if there is none."""
@@ -143,11 +156,13 @@ class PrefillGroup:
             sequence = self._to_embed.popleft()
             try:
                 embedded = self._context.backend.embed(sequence.prepared, sequence.ids, self._seen)
-                sequence.prepared = self._context.backend.recounted(sequence.prepared, embedded)
+                for one in (sequence, *self._copies[sequence.key]):
+                    one.prepared = self._context.backend.recounted(one.prepared, embedded)
                 self._embedded.append((sequence, embedded))
             except CaptionqError as error:
-                self.sequences.remove(sequence)
-                self.refused.append((sequence, error))
+                for one in (sequence, *self._copies[sequence.key]):
+                    self.sequences.remove(one)
+                    self.refused.append((one, error))
             if time.perf_counter() >= until:
                 break
 
@@ -173,3 +188,16 @@ class PrefillGroup:
         self._context.memory.measured(kv_cache.size(prefill.caches), len(prefill.prompts), prefill.columns)
         if self._context.backend.shares_prefixes and prefill.prompts[0].shareable:
             self._context.prefixes.learn(prefill)
+
+
+def _copies(sequences: Sequence[LiveSequence]) -> dict[str, list[LiveSequence]]:
+    """Return the sequences that are prefilled, by key, each with those that have the very same prompt: choices of one request."""
+    leaders: dict[tuple[int, tuple[int, ...]], str] = {}
+    copies: dict[str, list[LiveSequence]] = {}
+    for one in sequences:
+        leader = leaders.setdefault((id(one.prepared.ids), tuple(one.ids)), one.key)
+        if leader == one.key:
+            copies[one.key] = []
+        else:
+            copies[leader].append(one)
+    return copies

@@ -13,11 +13,12 @@ from typing import Any
 from jinja2 import TemplateError
 
 from jobs.errors import InvalidRequestError, ModelError
-from jobs.requests import ImagePart, Message
+from jobs.requests import Message
 from jobs.tools import Tools
 from worker.models.text.generic_tools import as_plain_messages
 from worker.models.text.image_turns import with_images_shown
-from worker.models.text.thinking_model import thinking_off
+from worker.models.text.message_parts import template_parts, text_of, text_part
+from worker.models.text.thinking_model import thinking_off, thinking_on
 from worker.models.text.tool_template import find_format, one_call_a_message, tool_fields
 from worker.sampling.call_format import HERMES, CallFormat
 
@@ -46,7 +47,8 @@ class ChatTemplate:
         self._processor = processor
         self._config = config
         self._owner = _owner(processor)
-        self._switches = thinking_off(self.template)
+        #: The variables of the template, by whether the model is to think.
+        self._switches = {False: thinking_off(self.template), True: thinking_on(self.template)}
         #: The form of an image in a list of parts; None: the template takes only strings.
         self._image = next((image for image in _IMAGE_PARTS if self._shows(image)), None)
         self._takes_strings: dict[str, bool] = {}
@@ -79,7 +81,9 @@ class ChatTemplate:
         definitions = [] if tools is None else [function.definition for function in tools.functions]
         return Conversation(with_images_shown(messages, self._shows_images_of), definitions, form)
 
-    def prompt(self, messages: list[Message], definitions: Sequence[dict[str, Any]] = ()) -> str:
+    def prompt(
+        self, messages: list[Message], definitions: Sequence[dict[str, Any]] = (), *, thinks: bool = False
+    ) -> str:
         """Render the prompt of a `Conversation`, with one image marker in the place of each image.
 
         Raises:
@@ -89,13 +93,13 @@ class ChatTemplate:
         images = sum(len(message.images) for message in messages)
         try:
             if images and self._image is None:
-                return self._by_family(messages, images)
+                return self._by_family(messages, images, thinks=thinks)
             names = {call.id: call.name for message in messages for call in message.tool_calls}
             turns = [
                 {"role": message.role, "content": self._content(message), **tool_fields(message, names)}
                 for message in messages
             ]
-            return self._apply(turns, definitions)
+            return self._apply(turns, definitions, thinks=thinks)
         except (TemplateError, ValueError) as error:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from error
 
@@ -110,10 +114,10 @@ class ChatTemplate:
 
     def _content(self, message: Message) -> str | list[dict[str, str]]:
         if self.takes_string(message):
-            return _text(message)
-        return _parts(message, self._image or _IMAGE_PARTS[0])
+            return text_of(message)
+        return template_parts(message, self._image or _IMAGE_PARTS[0])
 
-    def _by_family(self, messages: list[Message], images: int) -> str:
+    def _by_family(self, messages: list[Message], images: int, *, thinks: bool) -> str:
         """Render a template of strings: mlx-vlm knows the marker of each family, and keeps the order of the parts."""
         from mlx_vlm.prompt_utils import MODEL_CONFIG, apply_chat_template
 
@@ -122,12 +126,13 @@ class ChatTemplate:
             raise ModelError(
                 f"The place of an image in the prompt of a '{family}' model is not known. Use another model."
             )
-        plain = [{"role": message.role, "content": _parts(message, _IMAGE_PARTS[0])} for message in messages]
+        plain = [{"role": message.role, "content": template_parts(message, _IMAGE_PARTS[0])} for message in messages]
         missing = images - self._leave_out_written(plain, images)
         marked = apply_chat_template(self._processor, self._config, plain, num_images=missing, return_messages=True)
         contents = [item if isinstance(item, str) else self._flat(item["content"]) for item in marked]
         return self._apply(
-            [{"role": message.role, "content": content} for message, content in zip(messages, contents, strict=True)]
+            [{"role": message.role, "content": content} for message, content in zip(messages, contents, strict=True)],
+            thinks=thinks,
         )
 
     def _leave_out_written(self, messages: list[dict[str, Any]], images: int) -> int:
@@ -167,11 +172,13 @@ class ChatTemplate:
             return content
         return "\n".join(self._marker if part["type"] == "image" else part["text"] for part in content)
 
-    def _apply(self, messages: list[dict[str, Any]], definitions: Sequence[dict[str, Any]] = ()) -> str:
+    def _apply(
+        self, messages: list[dict[str, Any]], definitions: Sequence[dict[str, Any]] = (), *, thinks: bool = False
+    ) -> str:
         tools = {"tools": list(definitions)} if definitions else {}
         # transformers warns if a template does not know a variable, so only those that it knows are given.
         prompt: str = self._owner.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **tools, **self._switches
+            messages, tokenize=False, add_generation_prompt=True, **tools, **self._switches[thinks]
         )
         return prompt
 
@@ -185,7 +192,7 @@ class ChatTemplate:
         return prompt is not None and prompt.count(_PROBE) == len(messages)
 
     def _probe_content(self, role: str) -> str | list[dict[str, str]]:
-        return _PROBE if self._takes_strings.get(role, True) else [_text_part(_PROBE)]
+        return _PROBE if self._takes_strings.get(role, True) else [text_part(_PROBE)]
 
     def _shows_images_of(self, role: str) -> bool:
         """Whether the template shows images in messages of this role. A template of strings gets them by family."""
@@ -207,7 +214,7 @@ class ChatTemplate:
         def shown(*parts: dict[str, str]) -> str | None:
             return self._try([*before, {"role": role, "content": list(parts)}, *after])
 
-        text_only, both = shown(_text_part(_PROBE)), shown(image, _text_part(_PROBE))
+        text_only, both = shown(text_part(_PROBE)), shown(image, text_part(_PROBE))
         # A template of strings may print the list as Python does.
         return both is not None and _PROBE in both and both != text_only and "'type'" not in both
 
@@ -227,20 +234,3 @@ def _owner(processor: Any) -> Any:
         "The model has no chat template, so captionq cannot ask it anything. "
         "Use one that was trained to follow instructions, such as Qwen3-VL or Gemma 3."
     )
-
-
-def _text(message: Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    return "\n".join(part.text for part in message.content if not isinstance(part, ImagePart))
-
-
-def _parts(message: Message, image: dict[str, str]) -> list[dict[str, str]]:
-    if isinstance(message.content, str):
-        return [_text_part(message.content)]
-    return [dict(image) if isinstance(part, ImagePart) else _text_part(part.text) for part in message.content]
-
-
-def _text_part(text: str) -> dict[str, str]:
-    # InternVL's template reads `content`, the others read `text`.
-    return {"type": "text", "text": text, "content": text}

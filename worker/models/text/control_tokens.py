@@ -24,7 +24,7 @@ from jobs.errors import InvalidRequestError, ModelError
 from jobs.requests import Message, TextPart
 from worker.models.loader import LoadedModel
 from worker.models.text.chat_template import ChatTemplate
-from worker.models.text.tool_template import as_json
+from worker.models.text.tool_template import as_json, with_arguments
 
 #: Markers of images that processors look for in the prompt. The bounds keep the search linear.
 _IMAGE_MARKER = r"<[^<>\s]{0,40}(?i:image|img|video|audio|placeholder)[^<>\s]{0,40}>"
@@ -59,7 +59,9 @@ class ControlTokens:
         self._pattern = _pattern(contents, vision)
         self._assistant_pattern = _pattern(contents - _THOUGHTS, vision)
 
-    def prompt(self, messages: list[Message], definitions: Sequence[dict[str, Any]] = ()) -> ShieldedPrompt:
+    def prompt(
+        self, messages: list[Message], definitions: Sequence[dict[str, Any]] = (), *, thinks: bool = False
+    ) -> ShieldedPrompt:
         """Render the prompt of a `Conversation` with its literals shielded; without literals it is the chat template's prompt.
 
         Raises:
@@ -69,11 +71,12 @@ class ControlTokens:
         texts = ["".join(_texts(message)) for message in messages]
         texts += [as_json(one) for one in definitions]
         if not any(self._pattern.search(text) for text in texts):
-            return ShieldedPrompt(self._chat_template.prompt(messages, definitions))
+            return ShieldedPrompt(self._chat_template.prompt(messages, definitions, thinks=thinks))
         start, end = _unused_characters("".join(texts))
         marked = [self._mark(message, start, end) for message in messages]
         tools = [json.loads(_marked([as_json(one)], self._pattern, start, end)[0]) for one in definitions]
-        return self._shield(self._chat_template.prompt(marked, tools), start, end)
+        prompt = self._chat_template.prompt(marked, tools, thinks=thinks)
+        return self._shield(prompt, start, end)
 
     def restore(self, ids: list[int], shielded: ShieldedPrompt) -> list[int]:
         """Return the prompt's ids with the literals' ids in place of the stand-ins.
@@ -93,11 +96,8 @@ class ControlTokens:
     def _mark(self, message: Message, start: str, end: str) -> Message:
         pattern = self._assistant_pattern if message.role == "assistant" else self._pattern
         if message.tool_calls:
-            calls = [
-                call.model_copy(update={"arguments": _marked([as_json(call.arguments)], self._pattern, start, end)[0]})
-                for call in message.tool_calls
-            ]
-            message = message.model_copy(update={"tool_calls": tuple(calls)})
+            written = [_marked([as_json(call.arguments)], self._pattern, start, end)[0] for call in message.tool_calls]
+            message = with_arguments(message, written)
         if isinstance(message.content, str):
             (marked,) = _marked([message.content], pattern, start, end)
             return message.model_copy(update={"content": marked})

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from jobs.requests import ImagePart, Message, TextPart
 from jobs.tools import Tools
+from worker.models.text.message_parts import parts_of
 from worker.sampling.call_format import HERMES
 
 #: The words with which Qwen2.5 and Hermes were trained.
@@ -35,7 +36,7 @@ def as_plain_messages(messages: Sequence[Message], tools: Tools | None) -> list[
     for _, run in groupby(messages, key=lambda message: message.role in ("user", "tool")):
         group = list(run)
         if any(message.role == "tool" for message in group):
-            plain.append(Message(role="user", content=[part for message in group for part in _parts(message)]))
+            plain.append(Message(role="user", content=[part for message in group for part in _shown_parts(message)]))
         else:
             plain += [_with_calls_as_text(message) for message in group]
     return plain if tools is None else _with_instructions(plain, tools)
@@ -45,18 +46,15 @@ def _with_calls_as_text(message: Message) -> Message:
     if not message.tool_calls:
         return message
     calls = HERMES.between.join(HERMES.written(call.name, call.arguments) for call in message.tool_calls)
-    said = [part for part in _parts(message) if isinstance(part, ImagePart) or part.text]
+    said = [part for part in parts_of(message) if isinstance(part, ImagePart) or part.text]
     return Message(role=message.role, content=[*said, TextPart(text=calls)])
 
 
-def _parts(message: Message) -> list[TextPart | ImagePart]:
-    parts: list[TextPart | ImagePart] = (
-        [TextPart(text=message.content)] if isinstance(message.content, str) else list(message.content)
-    )
+def _shown_parts(message: Message) -> list[TextPart | ImagePart]:
     if message.role != "tool":
-        return parts
+        return parts_of(message)
     if message.images:
-        return [TextPart(text="<tool_response>"), *parts, TextPart(text="</tool_response>")]
+        return [TextPart(text="<tool_response>"), *parts_of(message), TextPart(text="</tool_response>")]
     return [TextPart(text="\n".join(["<tool_response>", *message.texts, "</tool_response>"]))]
 
 

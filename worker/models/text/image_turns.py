@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jobs.requests import ImagePart, Message, TextPart
+from worker.models.text.message_parts import parts_of
 
 
 def with_images_shown(messages: Sequence[Message], shows: Callable[[str], bool]) -> list[Message]:
@@ -18,18 +19,14 @@ def with_images_shown(messages: Sequence[Message], shows: Callable[[str], bool])
     for message in messages:
         if waiting and message.role != "tool":
             if message.role == "user":
-                message = message.model_copy(update={"content": [*waiting, *_parts(message)]})
+                message = message.model_copy(update={"content": [*waiting, *parts_of(message)]})
             else:
                 moved.append(Message(role="user", content=list(waiting)))
             waiting = []
         if message.images and not shows(message.role):
-            parts = _parts(message)
+            parts = parts_of(message)
             waiting += [part for part in parts if isinstance(part, ImagePart)]
             texts = [part for part in parts if isinstance(part, TextPart)]
             message = message.model_copy(update={"content": texts})
         moved.append(message)
     return [*moved, Message(role="user", content=list(waiting))] if waiting else moved
-
-
-def _parts(message: Message) -> list[TextPart | ImagePart]:
-    return [TextPart(text=message.content)] if isinstance(message.content, str) else list(message.content)

@@ -24,16 +24,32 @@ _SWITCHES: dict[str, tuple[bool | int | str, ...]] = {
     "reasoning_effort": ("none", "no_think", "minimal", "low"),
     "reasoning_mode": ("off", "none"),
 }
+#: The same for switching thinking on. A variable that is not here is left to the template.
+_ON_SWITCHES: dict[str, tuple[bool | int | str, ...]] = {
+    **dict.fromkeys(("enable_thinking", "thinking", "enable_reasoning", "use_thinking", "think"), (True,)),
+    "thinking_mode": ("on", "enabled", "thinking", "think"),
+    "reasoning_effort": ("medium", "high"),
+    "reasoning_mode": ("on", "auto"),
+}
 #: A control token within a mark.
 _TOKENS = re.compile(r"<\|[^<>|]+\|>|<\|?[\w:/]+\|?>|\[/?[A-Z]+\]")
 
 
 def thinking_off(template: str) -> dict[str, bool | int | str]:
     """Return the variables that switch thinking off in this chat template. A caption needs no reasoning before it."""
+    return _switches(template, _SWITCHES)
+
+
+def thinking_on(template: str) -> dict[str, bool | int | str]:
+    """Return the variables that switch thinking on in this chat template."""
+    return _switches(template, _ON_SWITCHES)
+
+
+def _switches(template: str, known: dict[str, tuple[bool | int | str, ...]]) -> dict[str, bool | int | str]:
     names, strings = _names_and_strings(template)
     chosen = {
         name: next((value for value in values if not isinstance(value, str) or value in strings), None)
-        for name, values in _SWITCHES.items()
+        for name, values in known.items()
         if name in names
     }
     return {name: value for name, value in chosen.items() if value is not None}

@@ -71,6 +71,13 @@ def one_call_a_message(messages: Sequence[Message]) -> list[Message]:
     return single
 
 
+def with_arguments(message: Message, arguments: Sequence[str]) -> Message:
+    """Return the message with these arguments of its calls."""
+    pairs = zip(message.tool_calls, arguments, strict=True)
+    calls = tuple(call.model_copy(update={"arguments": written}) for call, written in pairs)
+    return message.model_copy(update={"tool_calls": calls})
+
+
 def as_json(value: Any) -> str:
     """Return the JSON of a value, or of a client's JSON, with its characters spelled out, as templates write them."""
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The calls of functions in an answer."""
+"""The calls of functions in an answer, and the answers after the first."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,9 @@ down_revision = "0012"
 
 def upgrade() -> None:
     op.add_column("job", sa.Column("tool_calls", sa.Text()))
+    op.add_column("job", sa.Column("choices", sa.Text()))
 
 
 def downgrade() -> None:
+    op.drop_column("job", "choices")
     op.drop_column("job", "tool_calls")

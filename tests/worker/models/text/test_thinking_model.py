@@ -10,7 +10,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from worker.models.text.detokenizer import TextStream, decode
-from worker.models.text.thinking_model import ThinkingModel, thinking_off
+from worker.models.text.thinking_model import ThinkingModel, thinking_off, thinking_on
 from worker.models.text.thoughts import ThoughtMarks
 
 
@@ -40,6 +40,13 @@ def tokenizer(*special: str) -> Any:
 def test_switches_are_found_in_the_code_of_a_template(template: str, expected: dict[str, Any]) -> None:
     """Words of its text, and attributes of its messages, are no switches."""
     assert thinking_off(template) == expected
+
+
+def test_thinking_is_switched_on_by_the_same_variables() -> None:
+    """A string is a value only if the template knows it."""
+    assert thinking_on("{% if enable_thinking is false %}</think>{% endif %}") == {"enable_thinking": True}
+    assert thinking_on("{% if thinking_mode == 'on' %}a{% endif %}") == {"thinking_mode": "on"}
+    assert thinking_on("{% if thinking_mode == 'off' %}a{% endif %}{{ messages }}") == {}
 
 
 def test_a_prompt_may_open_a_thought() -> None:
