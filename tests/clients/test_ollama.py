@@ -12,6 +12,7 @@ import pytest
 
 from api.routes.ollama_models import API_VERSION
 from tests.acceptance.test_chat import png
+from tests.support.processes import until
 from tests.support.scenes import Drawn
 from tests.support.serving import Served
 
@@ -102,7 +103,8 @@ def test_models_are_listed_described_and_loaded(client: ollama.Client) -> None:
     loaded = client.generate(model="demo")
     assert (loaded.response, loaded.done_reason) == ("", "load")
     assert client.chat(model="demo").done_reason == "load"
-    assert "demo:latest" in [model.model for model in client.ps().models]
+    # The worker publishes its model once a second.
+    until(lambda: "demo:latest" in [model.model for model in client.ps().models], "the worker's model")
     assert client.pull("demo").status == "success"
     assert [one.status for one in client.pull("demo", stream=True)][-1] == "success"
 
