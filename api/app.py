@@ -19,7 +19,20 @@ from api.middleware.request_log import RequestLog
 from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
-from api.routes import chat, files, folders, health, jobs, lm_studio, metrics, models
+from api.routes import (
+    chat,
+    files,
+    folders,
+    health,
+    jobs,
+    lm_studio,
+    messages,
+    metrics,
+    models,
+    ollama,
+    ollama_models,
+    responses,
+)
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
@@ -38,8 +51,8 @@ _ERRORS = {
 _EXPOSED = ("x-request-id", "x-captionq-job", HEADER, "x-should-retry", "retry-after")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the API with these settings.
+def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI:
+    """Return the API with these settings; `ollama_port`: the port at which it is taken for Ollama.
 
     Raises SettingsError. Its lifespan raises BrokerError, DatabaseError and DataFolderError.
     """
@@ -67,8 +80,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         responses={status: {"model": ErrorBody, "description": words} for status, words in _ERRORS.items()},
     )
+    app.state.ollama_port = ollama_port
     install_error_handlers(app)
-    for module in (chat, jobs, folders, files, models, lm_studio, health, metrics):
+    dialects = (chat, responses, messages, ollama, ollama_models)
+    for module in (*dialects, jobs, folders, files, models, lm_studio, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +19,10 @@ from api.streaming.answer_form import AnswerForm
 from api.streaming.chat_answer import ChatAnswer
 from jobs.creation.create import Created, Creation, create
 from jobs.creation.idempotency import find_repeated
+from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import OPEN, Job, Lane
+
+Body = TypeVar("Body", bound=ChatCompletionBody)
 
 
 async def answer(
@@ -30,6 +34,10 @@ async def answer(
     resources: Resources,
     caller: Caller,
     idempotency_key: str | None = None,
+    route: str = "chat",
+    lane: Lane = Lane.INTERACTIVE,
+    stored: Callable[[Job], StoredResponse] | None = None,
+    outlives_client: bool = False,
 ) -> Response:
     """Queue the request, and return its answer in the dialect's form: whole, or as a stream.
 
@@ -37,12 +45,24 @@ async def answer(
 
     Args:
         form: makes the form of the answer for the job.
+        route: the name within which the key is unique.
+        stored: makes the row by which the answer can be retrieved as a response; None: it cannot.
+        outlives_client: the job goes on without its client in any case.
     """
-    created = await run_in_threadpool(_queue, body, resources, caller, idempotency_key)
+    created = await run_in_threadpool(
+        queue,
+        body,
+        resources,
+        caller,
+        idempotency_key=idempotency_key,
+        route=route,
+        lane=lane,
+        stored=stored,
+    )
     job = created.made
     assert isinstance(job, Job)
     request.scope["captionq.job"] = job.id
-    outlives_client = created.repeated or idempotency_key is not None
+    outlives_client = outlives_client or created.repeated or idempotency_key is not None
     reply = ChatAnswer(job, request, resources, form(job), outlives_client=outlives_client)
     try:
         return await (reply.stream() if stream else reply.whole())
@@ -52,22 +72,34 @@ async def answer(
         raise
 
 
-def chat_body(values: dict[str, object]) -> ChatCompletionBody:
+def chat_body(values: dict[str, object], kind: type[Body] = ChatCompletionBody) -> Body:  # type: ignore[assignment]
     """Return the chat request with these fields, which a dialect has translated. Raises RequestValidationError."""
     try:
-        return ChatCompletionBody.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
         raise RequestValidationError(errors, body=values) from error
 
 
-def _queue(body: CompletionBody, resources: Resources, caller: Caller, idempotency_key: str | None) -> Created:
-    if idempotency_key is None:
+def queue(
+    body: CompletionBody,
+    resources: Resources,
+    caller: Caller,
+    *,
+    idempotency_key: str | None = None,
+    route: str = "chat",
+    lane: Lane = Lane.INTERACTIVE,
+    stored: Callable[[Job], StoredResponse] | None = None,
+) -> Created:
+    """Queue the request of a client that waits for its answer. Raises CaptionqError."""
+    waits = lane is Lane.INTERACTIVE
+    if idempotency_key is None and waits:
         # Before the images are stored.
         resources.check_worker()
-    job = make_job(body, resources, lane=Lane.INTERACTIVE, route="chat", caller=caller, idempotency_key=idempotency_key)
-    if idempotency_key is not None:
+    job = make_job(body, resources, lane=lane, route=route, caller=caller, idempotency_key=idempotency_key)
+    if idempotency_key is not None and waits:
         earlier = find_repeated(resources.store, job)
         if not isinstance(earlier, Job) or earlier.status in OPEN:
             resources.check_worker()
-    return create(Creation([job]), store=resources.store, connection=resources.connection, settings=resources.settings)
+    creation = Creation([job], responses=[] if stored is None else [stored(job)])
+    return create(creation, store=resources.store, connection=resources.connection, settings=resources.settings)

@@ -35,4 +35,5 @@ def add_ignored_header(response: Response, request: Request) -> None:
     """Tell the client which parameters of its request were ignored."""
     if names := request.scope.get("captionq.ignored"):
         # Names are the client's own text: quoted, they can neither end the header nor separate names.
-        response.headers[HEADER] = ", ".join(quote(name[:MAX_NAME], safe=" ") for name in names)
+        # A header that ends with white space, or is empty, would break the response.
+        response.headers[HEADER] = ", ".join(quote(name[:MAX_NAME], safe=" ").strip() or '""' for name in names)

@@ -46,7 +46,11 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 has_begun = True
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                sent = MutableHeaders(scope=message)
+                sent["x-request-id"] = request_id
+                if scope["path"].startswith("/v1/messages"):
+                    # Anthropic's name for it.
+                    sent["request-id"] = request_id
             elif status >= 400 and reason is None:
                 reason = _reason(message.get("body", b""))
             await send(message)
@@ -88,6 +92,8 @@ class RequestLog:
 def _reason(body: bytes) -> str | None:
     """Return the message of an error's body, for the log; None: the body is not an error's."""
     try:
-        return str(json.loads(body)["error"]["message"])[:MAX_REASON]
+        error = json.loads(body)["error"]
+        # Ollama's errors are a sentence.
+        return str(error if isinstance(error, str) else error["message"])[:MAX_REASON]
     except (ValueError, KeyError, TypeError):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,8 +27,10 @@ async def healthz() -> Alive:
 
 
 @router.api_route("/", methods=["GET", "HEAD"], response_class=PlainTextResponse, include_in_schema=False)
-async def root() -> str:
-    """Answer programs that look whether a server is there."""
+async def root(request: Request) -> str:
+    """Answer programs that look whether a server is there. At Ollama's port they look for Ollama's words."""
+    if request.scope["server"][1] == request.app.state.ollama_port:
+        return "Ollama is running"
     return "captionq is running. The API is at /v1, its description at /openapi.json.\n"
 
 

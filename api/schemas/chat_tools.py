@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -98,6 +99,15 @@ class AnswerToolCall(BaseModel):
     id: str
     type: Literal["function"] = "function"
     function: AnswerFunction
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """Return the arguments of a call as an object; empty if the answer was cut off within them."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def answer_calls(calls: Iterable[ToolCall]) -> list[AnswerToolCall]:

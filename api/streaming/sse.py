@@ -38,6 +38,7 @@ class MessageStream(StreamingResponse):
     def __init__(
         self,
         messages: AsyncIterator[bytes],
+        status_code: int = 200,
         *,
         media_type: str,
         failure: Callable[[CaptionqError], bytes],
@@ -51,7 +52,10 @@ class MessageStream(StreamingResponse):
             at_end: awaited however the stream ends, also if the client leaves before the first message.
         """
         super().__init__(
-            _with_failure(messages, failure), media_type=media_type, headers={**NO_BUFFERING, **(headers or {})}
+            _with_failure(messages, failure),
+            status_code,
+            media_type=media_type,
+            headers={**NO_BUFFERING, **(headers or {})},
         )
         self._at_end = at_end
 
@@ -67,9 +71,13 @@ class MessageStream(StreamingResponse):
 class EventStream(MessageStream):
     """A response of server-sent events."""
 
+    # FastAPI reads both from the class, for the OpenAPI document.
+    media_type = "text/event-stream"
+
     def __init__(
         self,
         events: AsyncIterator[bytes],
+        status_code: int = 200,
         *,
         at_end: Callable[[], Awaitable[None]] | None = None,
         error_name: str | None = None,
@@ -77,7 +85,8 @@ class EventStream(MessageStream):
         """Prepare the response; `error_name`: the name of the event that reports an error; None: an event without a name."""
         super().__init__(
             events,
-            media_type="text/event-stream",
+            status_code,
+            media_type=self.media_type,
             failure=lambda error: event_bytes(openai_error(detail_of(error)), event=error_name),
             at_end=at_end,
         )

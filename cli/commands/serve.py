@@ -17,6 +17,11 @@ import click
     help="Port to listen on; 0: any free port.",
 )
 @click.option(
+    "--ollama-port",
+    type=click.IntRange(0, 65535),
+    help="Also listen on this port, for programs that look for Ollama at its own: 11434.  [default: none]",
+)
+@click.option(
     "--allow-root",
     "roots",
     multiple=True,
@@ -34,17 +39,24 @@ import click
 @click.option("--no-worker", is_flag=True, help="Start no worker; `captionq work` generates.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
 def serve(
-    host: str, port: int, roots: tuple[Path, ...], origins: tuple[str, ...], no_worker: bool, log_json: bool
+    host: str,
+    port: int,
+    ollama_port: int | None,
+    roots: tuple[Path, ...],
+    origins: tuple[str, ...],
+    no_worker: bool,
+    log_json: bool,
 ) -> None:
     """Serve the HTTP API, with its broker and its worker.
 
-    Both restart if they crash. OpenAI's clients work with the base URL http://127.0.0.1:8484/v1 and any key. An address that
-    other machines can reach needs CAPTIONQ_API_KEYS.
+    Both restart if they crash. OpenAI's clients work with the base URL http://127.0.0.1:8484/v1 and any key, those of Ollama and
+    Anthropic with http://127.0.0.1:8484. An address that other machines can reach needs CAPTIONQ_API_KEYS.
 
     \b
     Examples:
       captionq serve
       captionq serve --allow-root ~/Pictures
+      captionq serve --ollama-port 11434
       captionq serve --allow-origin http://localhost:3000
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
@@ -54,4 +66,4 @@ def serve(
     settings = read_settings(**({"allowed_origins": origins} if origins else {}))
     if roots:
         settings = settings.model_copy(update={"served_roots": roots})
-    run(settings, host=host, port=port, with_worker=not no_worker, log_json=log_json)
+    run(settings, host=host, port=port, ollama_port=ollama_port, with_worker=not no_worker, log_json=log_json)

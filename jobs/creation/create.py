@@ -18,6 +18,7 @@ from jobs.creation.backpressure import check_room
 from jobs.creation.idempotency import find_repeated
 from jobs.queue import lanes
 from jobs.store.connection import writing
+from jobs.store.response_rows import StoredResponse, add_responses
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -37,6 +38,7 @@ class Creation:
     jobs: Sequence[Job]
     batch: Batch | None = None
     webhooks: Sequence[Webhook] = ()
+    responses: Sequence[StoredResponse] = ()
 
     @property
     def keyed(self) -> Job | Batch:
@@ -88,3 +90,4 @@ def _add(store: Store, creation: Creation) -> None:
             connection.execute(insert(_TABLES["batch"]).values(creation.batch.model_dump()))
         insert_jobs(connection, creation.jobs)
         add_webhooks(connection, creation.webhooks)
+        add_responses(connection, creation.responses)

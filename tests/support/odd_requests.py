@@ -12,6 +12,14 @@ _JSON: dict[str, str | bytes] = {"Content-Type": "application/json"}
 _MULTIPART: dict[str, str | bytes] = {"Content-Type": "multipart/form-data; boundary=BB"}
 _PURPOSE = (b'Content-Disposition: form-data; name="purpose"', b"vision")
 
+#: The routes of other dialects, and the field that holds the conversation.
+DIALECTS = {
+    "/api/chat": b'"messages"',
+    "/v1/messages": b'"messages"',
+    "/v1/responses": b'"input"',
+}
+#: Oddities that no dialect accepts, whatever its fields.
+NEVER_JSON = ("nothing", "null", "NaN", "100,000 levels", "no UTF-8", "UTF-16", "half a pair in a text")
 #: Method, path, body, headers, status.
 Odd = tuple[str, str, bytes | None, dict[str, str | bytes], int]
 
@@ -27,6 +35,9 @@ def odd_requests(job: str, file: str, picture: bytes) -> dict[str, Odd]:
     found: dict[str, Odd] = {}
     for path in (CHAT, "/v1/jobs"):
         found |= {f"{path} {name}": ("POST", path, body, _JSON, 400) for name, body in _bodies().items()}
+    for path, asked in DIALECTS.items():
+        bodies = {name: _bodies()[name].replace(b'"messages"', asked) for name in NEVER_JSON}
+        found |= {f"{path} {name}": ("POST", path, body, _JSON, 400) for name, body in bodies.items()}
     found |= {
         f"folder {name}": ("POST", "/v1/folders", json.dumps(body).encode(), _JSON, status)
         for name, (body, status) in _folders().items()

@@ -70,29 +70,36 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(settings: Settings, *, host: str, port: int, with_worker: bool, log_json: bool) -> None:
-    """Serve until a signal arrives. Raises SettingsError, BrokerError, DatabaseError."""
+def run(
+    settings: Settings, *, host: str, port: int, ollama_port: int | None, with_worker: bool, log_json: bool
+) -> None:
+    """Serve until a signal arrives; `ollama_port`: another port to listen on, for Ollama's clients.
+
+    Raises SettingsError, BrokerError, DatabaseError.
+    """
     check_address(host, settings)
     _allow_many_files()
     set_up_logging(settings, "serve.log", as_json=log_json)
     # A fault of the database is reported here, in one line.
     Store(settings).close()
-    listener = _listen(host, port)
+    listeners = [_listen(host, port, "Choose another --port.")]
+    if ollama_port is not None:
+        listeners.append(_listen(host, ollama_port, "Stop Ollama if it is running, or choose another --ollama-port."))
     with _services(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, ollama_port=None if ollama_port is None else listeners[1].getsockname()[1]),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=math.ceil(settings.grace + FAREWELL_SECONDS),
             timeout_keep_alive=75,
         )
-        bound, number = listener.getsockname()[:2]
-        shown = f"[{bound}]" if ":" in bound else bound
-        logger.info("captionq serves at http://%s:%d/v1 from %s.", shown, number, settings.data_dir)
+        logger.info("captionq serves at %s/v1 from %s.", _address(listeners[0]), settings.data_dir)
+        for listener in listeners[1:]:
+            logger.info("Clients of Ollama are served at %s.", _address(listener))
         if with_worker and not is_here(settings.model):
             announce_missing_model(settings.model)
-        Server(config, settings.grace).run(sockets=[listener])
+        Server(config, settings.grace).run(sockets=listeners)
 
 
 def check_address(host: str, settings: Settings) -> None:
@@ -119,7 +126,8 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, way_out: str) -> socket.socket:
+    """Listen on a port. Raises SettingsError; `way_out`: the sentence that ends its message."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,9 +135,14 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise SettingsError(f"{host}:{port} cannot be used ({error.strerror}). Choose another --port.") from error
+        raise SettingsError(f"{host}:{port} cannot be used ({error.strerror}). {way_out}") from error
     listener.listen(BACKLOG)
     return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
