@@ -19,7 +19,7 @@ from api.middleware.request_log import RequestLog
 from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
-from api.routes import chat, files, folders, health, jobs, metrics, models
+from api.routes import batches, chat, files, folders, health, jobs, metrics, models
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses={status: {"model": ErrorBody, "description": words} for status, words in _ERRORS.items()},
     )
     install_error_handlers(app)
-    for module in (chat, jobs, folders, files, models, health, metrics):
+    for module in (chat, jobs, folders, files, batches, models, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     app.add_middleware(BodyLimit, settings=settings)

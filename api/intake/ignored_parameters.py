@@ -26,9 +26,13 @@ def check_ignored(body: CompletionBody | Sequence[CompletionBody], request: Requ
     else:
         found = (name for number, one in enumerate(body) for name in one.ignored(f"{number}."))
     names = list(islice(found, MAX_NAMES))
-    if names and settings.strict:
-        raise UnknownParameterError(f"Unknown parameter '{names[0]}' (CAPTIONQ_STRICT is set).", names[0])
+    _refuse(names, settings)
     request.scope["captionq.ignored"] = names
+
+
+def refuse_ignored(body: CompletionBody, settings: Settings) -> None:
+    """Raise UnknownParameterError for the first ignored parameter if the settings are strict."""
+    _refuse(list(islice(body.ignored(), 1)), settings)
 
 
 def add_ignored_header(response: Response, request: Request) -> None:
@@ -36,3 +40,8 @@ def add_ignored_header(response: Response, request: Request) -> None:
     if names := request.scope.get("captionq.ignored"):
         # Names are the client's own text: quoted, they can neither end the header nor separate names.
         response.headers[HEADER] = ", ".join(quote(name[:MAX_NAME], safe=" ") for name in names)
+
+
+def _refuse(names: Sequence[str], settings: Settings) -> None:
+    if names and settings.strict:
+        raise UnknownParameterError(f"Unknown parameter '{names[0]}' (CAPTIONQ_STRICT is set).", names[0])

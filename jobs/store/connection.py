@@ -20,7 +20,7 @@ from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.file_locks import exclusive
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0012"
+SCHEMA_VERSION = "0015"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import jobs.store.batch_tables
 import jobs.store.tables  # noqa: F401  (the tables register themselves in the metadata)
 
 connection = context.config.attributes["connection"]
