@@ -59,7 +59,8 @@ def file_object(file: StoredFile, resources: Resources) -> FileObject:
 
 def results_of(file: StoredFile, resources: Resources) -> Iterator[bytes]:
     """Yield the results of a batch that a file without bytes of its own stands for."""
-    assert file.batch_id is not None and file.part is not None
+    assert file.batch_id is not None
+    assert file.part is not None
     batch = resources.batches.get(file.batch_id)
     return result_pages(batch, ResultPart(file.part), FileLines(resources.store.engine))
 

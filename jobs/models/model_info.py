@@ -48,6 +48,10 @@ class ModelInfo:
     eos: frozenset[int] = frozenset()
 
 
+#: The model that answers at once and knows nothing, for benchmarks and tests. No list shows it.
+STUB = "stub"
+
+
 def public_name(name: str) -> str:
     """Return the name of a model for clients and errors: of a local folder only the name, for its path says too much."""
     return Path(name).name if name.startswith(("/", "~", ".")) or Path(name).expanduser().is_dir() else name
@@ -114,7 +118,7 @@ def weights_size(folder: Path) -> int:
 
 
 def _local_path(name: str) -> Path | None:
-    builtin = built_in_models().get(name)
+    builtin = _BUILT_IN / STUB if name == STUB else built_in_models().get(name)
     if builtin is not None:
         return builtin
     folder = Path(name).expanduser()
