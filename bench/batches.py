@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -24,6 +25,7 @@ import psutil
 _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
 #: Seconds between two looks at the memory of the processes.
 SAMPLE_EVERY = 0.1
+_PICTURE = (Path(__file__).parents[1] / "examples" / "scene-02.png").read_bytes()
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
@@ -43,12 +45,11 @@ class MemoryPeaks:
 
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_EVERY):
-            for process in [self._server, *self._server.children(recursive=True)]:
-                try:
+            # A process may end at any moment.
+            with suppress(psutil.Error):
+                for process in [self._server, *self._server.children(recursive=True)]:
                     role, size = _role(process), process.memory_info().rss
-                except psutil.Error:
-                    continue
-                self.peaks[role] = max(self.peaks.get(role, 0), size)
+                    self.peaks[role] = max(self.peaks.get(role, 0), size)
 
 
 def _role(process: psutil.Process) -> str:
@@ -64,17 +65,13 @@ def write_lines(path: Path, lines: int, image_bytes: int) -> None:
         for number in range(lines):
             content: list[dict[str, object]] = [{"type": "text", "text": f"What is number {number}?"}]
             if image_bytes:
-                # A header by which the image is recognized, and noise that a stub never decodes.
-                data = b"\x89PNG\r\n\x1a\n" + _HEADER + os.urandom(image_bytes)
+                # A whole picture, and noise behind its end.
+                data = _PICTURE + os.urandom(image_bytes)
                 url = "data:image/png;base64," + base64.b64encode(data).decode()
                 content.append({"type": "image_url", "image_url": {"url": url}})
             body = {"messages": [{"role": "user", "content": content}]}
             request = {"custom_id": f"line-{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
             file.write(json.dumps(request) + "\n")
-
-
-#: The IHDR chunk of a PNG of 64 × 64 pixels.
-_HEADER = bytes.fromhex("0000000d4948445200000040000000400802000000250be689")
 
 
 def measure(path: Path, lines: int) -> dict[str, object]:

@@ -77,11 +77,17 @@ class BatchLife:
         if batch.ending != FileBatchStatus.COMPLETED:
             cancel.cancel(self._store.open_ids(batch.id), store=self._store, connection=self._connection)
             if batch.in_progress_at is not None:
-                self._feeder.close(batch)
+                self._close(batch)
         sizes = {part: sum(map(len, self._dialect.render(batch, part))) for part in ResultPart}
         tally = self._lines.tally(batch.id)
         logger.info("%s is %s: %d answers, %d errors.", batch.id, batch.ending, tally.completed, tally.failed)
         return self._batches.end(batch, json.dumps(asdict(tally)), sizes)
+
+    def _close(self, batch: FileBatch) -> None:
+        try:
+            self._feeder.close(batch)
+        except ImageNotFoundError:
+            logger.error("The input file of %s is no longer stored: its last lines have no results.", batch.id)  # noqa: TRY400
 
 
 def tally_of(batch: FileBatch, lines: FileLines) -> Tally:

@@ -12,8 +12,11 @@ from jobs.store.file_batches.file_batch_rows import FileBatches
 
 logger = logging.getLogger("captionq.batches")
 
-#: Seconds between two looks at the open batches.
+#: Seconds between two looks at the open batches, and between two tries of a batch that could not go on.
 LOOK_EVERY = 0.25
+RETRY_EVERY = 5.0
+#: Seconds that a step may take when the runner is closed. A longer one is abandoned: every step can be repeated.
+CLOSE_SECONDS = 5.0
 
 
 class BatchRunner:
@@ -30,19 +33,34 @@ class BatchRunner:
 
     def close(self) -> None:
         self._done.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
-        while not self._done.wait(LOOK_EVERY):
-            self._advance_all()
+        pause = LOOK_EVERY
+        while not self._done.wait(pause):
+            try:
+                pause = LOOK_EVERY if self._advance_all() else RETRY_EVERY
+            except Exception:
+                pause = RETRY_EVERY
+                self._report("The open batches could not be read.")
 
-    def _advance_all(self) -> None:
-        try:
-            for batch in self._batches.open():
-                if self._done.is_set():
-                    return
+    def _advance_all(self) -> bool:
+        """Take the next step of each open batch. Returns whether all could go on."""
+        went_on = True
+        for batch in self._batches.open():
+            if self._done.is_set():
+                break
+            try:
                 self._life.advance(batch)
-        except RedisError as error:
-            logger.warning("The broker is away (%s): batches wait for it.", error)
-        except Exception:
-            logger.exception("A batch could not go on. It is tried again.")
+            except RedisError as error:
+                went_on = False
+                logger.warning("The broker is away (%s): %s waits for it.", error, batch.id)
+            except Exception:
+                went_on = False
+                self._report(f"{batch.id} could not go on. It is tried again.")
+        return went_on
+
+    def _report(self, words: str) -> None:
+        # A step that was abandoned when the server stopped finds the database closed.
+        if not self._done.is_set():
+            logger.exception(words)

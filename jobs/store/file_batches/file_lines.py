@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, func, insert, or_, select
+from sqlalchemy.orm import Session
 from sqlmodel import SQLModel
 
 from jobs.errors import InvalidJSONAnswerError
@@ -136,17 +137,8 @@ class FileLines:
         return [EndedLine(lines[job.id], job) for job in jobs if job.id in lines]
 
     def _page(self, batch_id: str, after: int, is_of_part: ColumnElement[bool]) -> list[EndedLine]:
-        columns = [column.label(f"line_{column.name}") for column in _line.columns] + list(_job.columns)
-        query = select(*columns).select_from(_line.outerjoin(_job)).order_by(_line.c.number).limit(LINES_A_PAGE)
+        query = select(FileLine, Job).outerjoin_from(FileLine, Job).order_by(_line.c.number).limit(LINES_A_PAGE)
         query = query.where(_line.c.batch_id == batch_id, _line.c.number > after, is_of_part)
-        with reading(self._engine) as connection:
-            rows = connection.execute(query).mappings().all()
-        return [
-            EndedLine(
-                FileLine(**{column.name: row[f"line_{column.name}"] for column in _line.columns}),
-                None
-                if row["line_job_id"] is None
-                else Job(**{column.name: row[column.name] for column in _job.columns}),
-            )
-            for row in rows
-        ]
+        # By a session: it loads rows several times faster than the classes are constructed.
+        with reading(self._engine) as connection, Session(connection) as session:
+            return [EndedLine(line, job) for line, job in session.execute(query)]
