@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Table, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.errors import NotFoundError
@@ -20,7 +20,6 @@ from jobs.store.webhooks.webhook_rows import add_webhooks
 
 _batch: Table = SQLModel.metadata.tables["batch"]
 _file_batch: Table = SQLModel.metadata.tables["file_batch"]
-_line: Table = SQLModel.metadata.tables["file_line"]
 
 
 class FileBatches:
@@ -108,12 +107,6 @@ class FileBatches:
             measure_result_files(connection, batch.id, sizes, expires_at=kept)
             _close(connection, batch)
             return True
-
-    def delete(self, batch_id: str) -> None:
-        """Delete an ended batch with its lines. Its jobs stay until they are pruned."""
-        with writing(self._engine) as connection:
-            connection.execute(delete(_line).where(_line.c.batch_id == batch_id))
-            connection.execute(delete(_file_batch).where(_file_batch.c.id == batch_id))
 
 
 def has_status(connection: Connection, batch_id: str, status: str) -> bool:

@@ -20,7 +20,7 @@ from jobs.images.stored.uploads import Uploads
 from jobs.queue import lanes
 from jobs.store.batch_tables import FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
-from jobs.store.file_batches.file_lines import FileLines, Tally
+from jobs.store.file_batches.file_lines import FileLines, Place, Tally
 from jobs.store.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
@@ -137,6 +137,17 @@ def test_an_early_end_keeps_the_answers(
     assert ids(errors) == [str(number) for number in range(1, 10)]
     assert {(one["response"], one["error"]["code"]) for one in errors} == {(None, f"batch_{ending}")}
     assert FileLines(store.engine).count_open(batch.id) == 0
+
+
+def test_no_line_becomes_a_job_after_the_cancel(life: BatchLife, store: Store, settings: Settings) -> None:
+    """A feeder that has read the batch before the cancel finds it changed when it writes."""
+    batch = add_file_batch(store, settings, TEN)
+    life.advance(batch)
+    read_before = now(store, batch)
+    FileBatches(store.engine).wind_down(batch.id, FileBatchStatus.CANCELLED)
+    life.advance(read_before)
+    assert FileLines(store.engine).place(batch.id) == Place()
+    assert store.jobs(batch_id=batch.id) == []
 
 
 @pytest.mark.parametrize("steps", [0, 2])
