@@ -14,8 +14,8 @@ from sqlmodel import Field, SQLModel
 class FileBatchStatus(StrEnum):
     """State of a batch: `validating → in_progress → finalizing → completed | expired`; each change is guarded.
 
-    A file with flaws leads from `validating` to `failed`; a client's cancel from `validating` or `in_progress` to `cancelling` and
-    `cancelled`.
+    A file with flaws leads from `validating` to `failed`; a client's cancel from `validating` or `in_progress` to `cancelling`,
+    and then to `cancelled`.
     """
 
     VALIDATING = "validating"  #: the lines of the file are checked

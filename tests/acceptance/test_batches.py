@@ -12,7 +12,7 @@ import pytest
 from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import png
 from tests.acceptance.test_jobs import message_about, receiving
-from tests.support.openai_batches import ended, line, results, submit, upload
+from tests.support.openai_batches import CHAT, ended, line, results, submit, upload
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many
 from tests.support.serving import Served, about, data_uri, endless, events_of, hello, serving
@@ -124,6 +124,9 @@ def test_a_batch_that_was_answered_before_costs_nothing(served: Served, client: 
     assert usage["prompt_tokens_details"]["cached_tokens"] == usage["prompt_tokens"]
     assert again.usage is not None
     assert again.usage.input_tokens_details.cached_tokens == again.usage.input_tokens == usage["prompt_tokens"]
+    picture = {"type": "image_url", "image_url": {"file_id": again.output_file_id}}
+    refused = served.client.post(CHAT, json=hello(model="demo", messages=[{"role": "user", "content": [picture]}]))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_image_url")
     seconds = served.client.get(f"/v1/jobs/{answer['response']['request_id']}").json()["seconds"]
     assert (seconds["prefill"], seconds["decode"]) == (0, 0)
 
