@@ -33,6 +33,9 @@ def request_line(custom_id: str = "a", **more: Any) -> bytes:
     return json.dumps({**asked, **more}).encode() + b"\n"
 
 
+TEN = [request_line(str(number)) for number in range(10)]
+
+
 def resolve(name: str | None) -> str:
     """Return the name of a known model."""
     if name not in (None, "demo", "demo-text"):
@@ -90,6 +93,26 @@ def answer_all(store: Store, batch_id: str, *, at_most: int | None = None) -> in
         text = str(job.parsed_request().messages[0].content)
         store.succeed(job.id, type(RESULT)(**{**RESULT.__dict__, "text": text}))
     return len(waiting)
+
+
+def now(store: Store, batch: FileBatch) -> FileBatch:
+    """Read the row again."""
+    return FileBatches(store.engine).get(batch.id)
+
+
+def lead(life: BatchLife, store: Store, batch: FileBatch) -> FileBatch:
+    """Lead a batch to its end; a worker answers all jobs between two steps."""
+    for _ in range(100):
+        if (batch := now(store, batch)).has_ended:
+            return batch
+        life.advance(batch)
+        answer_all(store, batch.id)
+    raise AssertionError(batch)
+
+
+def ids(results: list[dict[str, Any]]) -> list[str]:
+    """Return the custom ids."""
+    return [one["custom_id"] for one in results]
 
 
 def _make_job(endpoint: str, body: dict[str, Any]) -> Job | LineResponse:

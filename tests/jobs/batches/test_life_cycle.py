@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from redis import Redis
 
-from jobs.batches import feeding
 from jobs.batches.life_cycle import BatchLife, tally_of
 from jobs.configuration.settings import Settings
 from jobs.creation.abandoned_batches import ABANDONED_AFTER, end_abandoned
@@ -18,51 +15,19 @@ from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.images.stored.blobs import blob_path
 from jobs.images.stored.uploads import Uploads
 from jobs.queue import lanes
-from jobs.store.batch_tables import FileBatch, FileBatchStatus, ResultPart
+from jobs.store.batch_tables import FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines, Place, Tally
 from jobs.store.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from jobs.store.webhooks.webhook_rows import WebhookStore
-from tests.support.batches import add_file_batch, answer_all, contents, life_of, request_line
-from tests.support.kills import Killed, dying_at
+from tests.support.batches import TEN, add_file_batch, answer_all, contents, ids, lead, now, request_line
 from tests.support.postgres import both_databases
 
 pytestmark = both_databases
 
 OUTPUT, ERRORS = ResultPart.OUTPUT, ResultPart.ERRORS
-TEN = [request_line(str(number)) for number in range(10)]
-
-
-@pytest.fixture
-def life(store: Store, fake_connection: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> BatchLife:
-    """Batches with a window of four lines, two of them in a transaction."""
-    monkeypatch.setattr(feeding, "WINDOW", 4)
-    monkeypatch.setattr(feeding, "WORTHWHILE", 2)
-    monkeypatch.setattr(feeding, "LINES_A_TRANSACTION", 2)
-    monkeypatch.setattr(feeding, "CLOSED_A_TRANSACTION", 2)
-    return life_of(store, fake_connection, settings)
-
-
-def now(store: Store, batch: FileBatch) -> FileBatch:
-    """Read the row again."""
-    return FileBatches(store.engine).get(batch.id)
-
-
-def lead(life: BatchLife, store: Store, batch: FileBatch) -> FileBatch:
-    """Lead a batch to its end; a worker answers all jobs between two steps."""
-    for _ in range(100):
-        if (batch := now(store, batch)).has_ended:
-            return batch
-        life.advance(batch)
-        answer_all(store, batch.id)
-    raise AssertionError(batch)
-
-
-def ids(results: list[dict[str, Any]]) -> list[str]:
-    """Return the custom ids."""
-    return [one["custom_id"] for one in results]
 
 
 def test_lines_become_jobs_a_window_at_a_time(
@@ -170,71 +135,6 @@ def test_a_batch_that_has_ended_changes_no_more(life: BatchLife, store: Store, s
     assert not batches.end(batch, "{}", {})
     assert not batches.begin(batch, total=1, model="demo")
     assert now(store, batch) == batch
-
-
-#: Functions at whose calls the process dies.
-DEADLY = [
-    (FileBatches, "begin"),
-    (FileLines, "add"),
-    (lanes, "push"),
-    (FileBatches, "wind_down"),
-    (FileBatches, "end"),
-]
-
-
-@pytest.mark.parametrize("after", [False, True])
-def test_a_death_at_any_write_loses_and_doubles_nothing(
-    life: BatchLife, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    """Each line has one row and one job, and the results are those of an undisturbed run."""
-    for place, name in DEADLY:
-        batch, deaths = die_again_and_again(life, store, settings, monkeypatch, place, name, after)
-        assert (batch.status, deaths >= 1) == ("completed", True), name
-        assert [one["response"]["body"] for one in contents(store, batch.id, OUTPUT)] == [
-            {"text": str(number)} for number in range(10)
-        ]
-        assert len(store.jobs(batch_id=batch.id)) == 10
-
-
-def die_again_and_again(
-    life: BatchLife,
-    store: Store,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    place: Any,
-    name: str,
-    after: bool,
-) -> tuple[FileBatch, int]:
-    """Lead a batch to its end, through a death at the first call of a function, the second, and so on; return the deaths."""
-    batch = add_file_batch(store, settings, TEN)
-    deaths = 0
-    for point in range(1, 20):
-        with monkeypatch.context() as deadly:
-            deadly.setattr(place, name, dying_at(point, getattr(place, name), after=after))
-            try:
-                lead(life, store, batch)
-            except Killed:
-                deaths += 1
-                continue
-        break
-    return now(store, batch), deaths
-
-
-def test_two_runners_feed_one_batch(life: BatchLife, store: Store, settings: Settings) -> None:
-    """Each line becomes one job, whichever runner was faster."""
-    batch = add_file_batch(store, settings, TEN)
-
-    def run() -> None:
-        while not (mine := now(store, batch)).has_ended:
-            life.advance(mine)
-            answer_all(store, batch.id)
-
-    with ThreadPoolExecutor(3) as threads:
-        for future in [threads.submit(run) for _ in range(3)]:
-            future.result()
-    assert now(store, batch).status == "completed"
-    assert ids(contents(store, batch.id, OUTPUT)) == [str(number) for number in range(10)]
-    assert len(store.jobs(batch_id=batch.id)) == 10
 
 
 def test_a_cancelled_job_and_a_failed_one_are_errors_of_their_lines(
