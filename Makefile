@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: batch-kills families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -31,6 +31,10 @@ layers: $(VENV)/.develop
 
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
+batch-kills: $(VENV)/.develop
+	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
 
 # Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop

@@ -20,6 +20,7 @@ from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
 from api.routes import (
+    batches,
     chat,
     files,
     folders,
@@ -83,7 +84,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     app.state.ollama_port = ollama_port
     install_error_handlers(app)
     dialects = (chat, responses, messages, ollama, ollama_models)
-    for module in (*dialects, jobs, folders, files, models, lm_studio, health, metrics):
+    for module in (*dialects, jobs, folders, files, batches, models, lm_studio, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)

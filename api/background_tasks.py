@@ -1,4 +1,4 @@
-"""Background tasks of the API: sends webhooks, ends batches of dead makers, and deletes images that no job needs."""
+"""Background tasks of the API: leads batches to their ends, sends webhooks, and deletes files and images that no job needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 
+from api.intake.batch_lines import line_dialect
 from api.runtime.resources import Resources
+from api.schemas.batch import batch_object
 from api.schemas.folder import folder_object
 from api.schemas.job import job_object
+from jobs.batches.life_cycle import BatchLife
+from jobs.batches.runner import BatchRunner
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
+from jobs.store.tables import BatchKind
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks.delivery import Deliverer
@@ -33,14 +38,18 @@ class BackgroundTasks:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
+        life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
+        self._batches = BatchRunner(resources.batches, life)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._batches.start()
 
     def close(self) -> None:
         self._done.set()
+        self._batches.close()
         self._thread.join()
         self._deliverer.close()
 
@@ -64,6 +73,7 @@ class BackgroundTasks:
 
     def _sweep(self) -> None:
         try:
+            self._resources.uploads.delete_expired()
             swept = sweep_blobs(self._resources.store.engine, self._resources.settings, time.time())
         except Exception:
             logger.exception("Images that no job needs could not be deleted.")
@@ -76,10 +86,22 @@ def message_of(webhook: Webhook, resources: Resources) -> bytes:
     store = resources.store
     if webhook.job_id is not None:
         job = job_object(store.job(webhook.job_id))
-        kind, at, data = f"job.{job.status}", job.finished_at, job.model_dump_json()
-    else:
-        assert webhook.batch_id is not None
-        folder = folder_object(store.batch(webhook.batch_id), resources)
-        kind, at, data = "folder.ended", folder.finished_at, folder.model_dump_json()
+        return _envelope(f"job.{job.status}", job.finished_at, job.model_dump_json())
+    assert webhook.batch_id is not None
+    batch = store.batch(webhook.batch_id)
+    if batch.kind == BatchKind.FILE:
+        return _batch_message(webhook, resources)
+    folder = folder_object(batch, resources)
+    return _envelope("folder.ended", folder.finished_at, folder.model_dump_json())
+
+
+def _batch_message(webhook: Webhook, resources: Resources) -> bytes:
+    """Return the body for a batch, with the fields that OpenAI's clients expect of an event."""
+    batch = batch_object(resources.batches.get(webhook.batch_id or ""), resources)
+    more = f'"id":"{webhook.id}","object":"event","created_at":{int(webhook.created_at)},'
+    return _envelope(f"batch.{batch.status}", webhook.created_at, batch.model_dump_json(), more)
+
+
+def _envelope(kind: str, at: float | None, data: str, more: str = "") -> bytes:
     stamp = datetime.fromtimestamp(at or time.time(), UTC).isoformat(timespec="milliseconds")
-    return f'{{"type":"{kind}","timestamp":"{stamp}","data":{data}}}'.encode()
+    return f'{{{more}"type":"{kind}","timestamp":"{stamp}","data":{data}}}'.encode()

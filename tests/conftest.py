@@ -47,6 +47,8 @@ SLOWEST = (
     "test_two_runs",
     "test_serve",
     "test_openapi",
+    "test_batch_kills",
+    "test_batches",
     "test_killpoints",
     "test_metal_worker",
     "test_benchmark",

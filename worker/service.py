@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import WorkerError, first_line
+from jobs.models.model_info import STUB
 from jobs.queue import broker
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
@@ -23,7 +24,8 @@ from worker.dispatch.metal_worker import MetalWorker
 from worker.lock import WorkerOwner, worker_lock
 from worker.models.library_imports import LibraryImports
 from worker.native_stderr import native_stderr_to_log
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.request_pipeline import RequestPipeline
+from worker.pipeline.stub_pipeline import StubPipeline
 from worker.worker_name import worker_name
 
 logger = logging.getLogger("captionq.worker")
@@ -63,18 +65,28 @@ def run(
     sys.setswitchinterval(SWITCH_INTERVAL)
     owner = WorkerOwner.RUN if until_eof else WorkerOwner.TERMINAL if linger is None else WorkerOwner.NOBODY
     with worker_lock(settings, owner), native_stderr_to_log():
-        libraries = LibraryImports()
         store = Store(settings)
-        pipeline = Pipeline(settings, ResultCache(store.engine).find if settings.cache else None)
+        pipeline, libraries = _make_pipeline(settings, store)
         try:
             if await_broker:
                 _await_broker(settings)
-            libraries.wait()
+            if libraries is not None:
+                libraries.wait()
             end_imports()
             _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
             pipeline.close()
             store.close()
+
+
+def _make_pipeline(settings: Settings, store: Store) -> tuple[RequestPipeline, LibraryImports | None]:
+    """Make the pipeline, and begin to import the libraries that it loads models with; None: it needs none."""
+    if settings.model == STUB:
+        return StubPipeline(settings), None
+    from worker.pipeline.pipeline import Pipeline
+
+    libraries = LibraryImports()
+    return Pipeline(settings, ResultCache(store.engine).find if settings.cache else None), libraries
 
 
 def _await_broker(settings: Settings) -> None:
@@ -84,7 +96,7 @@ def _await_broker(settings: Settings) -> None:
     connection.close()
 
 
-def _work(settings: Settings, store: Store, pipeline: Pipeline, *, burst: bool, linger: int | None) -> None:
+def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     while True:

@@ -26,9 +26,13 @@ def check_ignored(body: Tolerant | Sequence[Tolerant], request: Request, setting
     else:
         found = (name for number, one in enumerate(body) for name in one.ignored(f"{number}."))
     names = list(islice(found, MAX_NAMES))
-    if names and settings.strict:
-        raise UnknownParameterError(f"Unknown parameter '{names[0]}' (CAPTIONQ_STRICT is set).", names[0])
+    _refuse(names, settings)
     request.scope["captionq.ignored"] = names
+
+
+def refuse_ignored(body: Tolerant, settings: Settings) -> None:
+    """Raise UnknownParameterError for the first ignored parameter if the settings are strict."""
+    _refuse(list(islice(body.ignored(), 1)), settings)
 
 
 def add_ignored_header(response: Response, request: Request) -> None:
@@ -37,3 +41,8 @@ def add_ignored_header(response: Response, request: Request) -> None:
         # Names are the client's own text: quoted, they can neither end the header nor separate names.
         # A header that ends with white space, or is empty, would break the response.
         response.headers[HEADER] = ", ".join(quote(name[:MAX_NAME], safe=" ").strip() or '""' for name in names)
+
+
+def _refuse(names: Sequence[str], settings: Settings) -> None:
+    if names and settings.strict:
+        raise UnknownParameterError(f"Unknown parameter '{names[0]}' (CAPTIONQ_STRICT is set).", names[0])

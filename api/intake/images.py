@@ -60,7 +60,10 @@ def check_served(path: Path, settings: Settings) -> Path:
 def _address(reference: ImageReference, resources: Resources) -> str:
     settings = resources.settings
     if reference.file_id is not None:
-        return blob_address(resources.uploads.get(reference.file_id).sha256)
+        file = resources.uploads.get(reference.file_id)
+        if file.sha256 is None:
+            raise InvalidImageURLError(f"{file.id} holds the results of a batch, not an image.")
+        return blob_address(file.sha256)
     url = reference.url or ""
     if (inline := inline_data(url)) is not None:
         data = decoded_data(inline, settings)

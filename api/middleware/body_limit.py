@@ -53,6 +53,9 @@ class BodyLimit:
             if path == "/v1/folders":
                 return settings.max_upload_bytes, "CAPTIONQ_MAX_UPLOAD_BYTES"
             if path == "/v1/files":
+                # The purpose of the file is not known before the form is read: the route checks its own limit.
+                if settings.max_batch_bytes > settings.max_image_bytes:
+                    return settings.max_batch_bytes + FORM_OVERHEAD, "CAPTIONQ_MAX_BATCH_BYTES"
                 return settings.max_image_bytes + FORM_OVERHEAD, "CAPTIONQ_MAX_IMAGE_BYTES"
         return settings.max_body_bytes, "CAPTIONQ_MAX_BODY_BYTES"
 

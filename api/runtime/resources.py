@@ -20,6 +20,7 @@ from jobs.errors import WorkerError
 from jobs.images.stored.uploads import Uploads
 from jobs.queue import broker
 from jobs.queue.worker_state import WorkerState, live_workers
+from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.store import Store
 
 #: Seconds for which the published states of the workers are kept.
@@ -36,6 +37,7 @@ class Resources:
     hub: EventHub
     catalogue: Catalogue
     uploads: Uploads
+    batches: FileBatches
     metrics: RequestMetrics
     #: Set when the process has been asked to stop: no new work is taken.
     draining: Event = field(default_factory=Event)
@@ -71,7 +73,14 @@ def open_resources(settings: Settings, metrics: RequestMetrics) -> Iterator[Reso
     hub.start()
     try:
         yield Resources(
-            settings, store, queue_server.connection, hub, Catalogue(settings), Uploads(store.engine), metrics
+            settings,
+            store,
+            queue_server.connection,
+            hub,
+            Catalogue(settings),
+            Uploads(store.engine),
+            FileBatches(store.engine),
+            metrics,
         )
     finally:
         hub.close()

@@ -127,5 +127,9 @@ def usage_of(job: Job) -> Usage:
         prompt_tokens=prompt,
         completion_tokens=answer,
         total_tokens=prompt + answer,
-        prompt_tokens_details={"image_tokens": job.image_tokens or 0},
+        prompt_tokens_details={
+            "image_tokens": job.image_tokens or 0,
+            # An earlier answer was given again: nothing was computed for the prompt.
+            **({"cached_tokens": prompt} if job.cached else {}),
+        },
     )

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     #: Maximum bytes of a request's body, base64 images included; and of an upload of files.
     max_body_bytes: int = Field(default=64_000_000, ge=1)
     max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
+    #: Maximum bytes and requests of a file for `POST /v1/batches`.
+    max_batch_bytes: int = Field(default=200_000_000, ge=1)
+    max_batch_lines: int = Field(default=50_000, ge=1)
     #: Maximum pause of a client that sends a body, in seconds.
     body_pause: float = Field(default=60.0, gt=0)
     #: Maximum images of one request.

@@ -56,6 +56,10 @@ class ModelInfo:
         return [folder for folder in (self.path, self.adapter) if folder is not None] if self.path is not None else []
 
 
+#: The model that answers at once and knows nothing, for benchmarks and tests. No list shows it.
+STUB = "stub"
+
+
 def public_name(name: str) -> str:
     """Return the name of a model for clients and errors: of a local folder only the name, for its path says too much."""
     model, adapter = split_name(name)
@@ -138,7 +142,7 @@ def weights_size(*folders: Path) -> int:
 
 
 def _local_path(name: str) -> Path | None:
-    builtin = built_in_models().get(name)
+    builtin = _BUILT_IN / STUB if name == STUB else built_in_models().get(name)
     if builtin is not None:
         return builtin
     folder = Path(name).expanduser()

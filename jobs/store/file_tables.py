@@ -39,17 +39,26 @@ class WrittenFile(SQLModel, table=True):
 
 
 class StoredFile(SQLModel, table=True):
-    """Upload: a name for bytes that are stored as a blob."""
+    """File: a name for bytes that are stored as a blob, or for the results of a batch, which are rendered when they are read."""
 
     __tablename__ = "stored_file"
+    __table_args__ = (Index("stored_file_batch", "batch_id"),)
 
     id: str = Field(default_factory=lambda: new_id("file"), primary_key=True)
-    #: Hash of the bytes, as 64 hex digits.
-    sha256: str = Field(index=True)
+    #: Hash of the bytes, as 64 hex digits; None: the results of a batch.
+    sha256: str | None = Field(default=None, index=True)
+    #: For the results of a batch: 0 until it has ended.
     bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
     filename: str = Field(sa_column=Column(Text, nullable=False))
-    #: OpenAI's purpose: `vision`.
+    #: OpenAI's purpose: `batch`, `batch_output`, `vision`, `user_data`.
     purpose: str
+    #: The batch whose results these are, and which of them: a `ResultPart`.
+    batch_id: str | None = Field(
+        default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
+    )
+    part: str | None = None
+    #: When the file is deleted; None: never.
+    expires_at: float | None = None
     #: The client's scoped `Idempotency-Key`, by which a repeated upload is recognized.
     idempotency_key: str | None = Field(default=None, unique=True)
     created_at: float = Field(default_factory=time.time)

@@ -51,6 +51,7 @@ class BatchKind(StrEnum):
     RUN = "run"  #: the command line
     FOLDER = "folder"  #: `POST /v1/folders`
     LIST = "list"  #: `POST /v1/jobs` with a list
+    FILE = "file"  #: `POST /v1/batches`, a file of requests
 
 
 class Batch(SQLModel, table=True):

@@ -123,6 +123,8 @@ def test_the_same_question_is_answered_from_the_cache(served: Served) -> None:
     first, again, anew = ask(), ask(), ask(cache=False)
     assert ("cached" in first, again["cached"], "cached" in anew) == (False, True, False)
     assert again["choices"] == first["choices"] == anew["choices"]
+    details = {**first["usage"].pop("prompt_tokens_details"), "cached_tokens": first["usage"]["prompt_tokens"]}
+    assert again["usage"].pop("prompt_tokens_details") == details
     assert again["usage"] == first["usage"]
     streamed = served.client.post("/v1/chat/completions", json={**body, "stream": True}).text
     pieces = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]

@@ -97,6 +97,8 @@ def check_error_body(body: bytes) -> dict[str, Any]:
 @document.parametrize()
 def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[Any], served: Served) -> None:
     """Status, headers, media type and body are as documented, for valid and invalid requests; invalid ones are refused."""
+    # An odd one is refused by uvicorn, before captionq sees the request.
+    case.headers.pop("Transfer-Encoding", None)
     response = case.call_and_validate(served.url, timeout=60)
     if 400 <= response.status_code < 500 and case.method != "HEAD":
         assert response.headers["content-type"] == ["application/json"]

@@ -19,7 +19,7 @@ from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
 from worker.dispatch.model_turns import HeldJob, ModelTurns
 from worker.dispatch.rq_leases import Lease, Leases
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.request_pipeline import RequestPipeline
 
 #: Maximum number of jobs dequeued between two engine steps.
 MAX_DEQUEUED = 8
@@ -31,7 +31,7 @@ MIN_BULK_ROOM = 4
 class JobAdmission:
     """Admits jobs for one worker."""
 
-    def __init__(self, connection: Redis, store: Store, pipeline: Pipeline, leases: Leases, worker: str) -> None:
+    def __init__(self, connection: Redis, store: Store, pipeline: RequestPipeline, leases: Leases, worker: str) -> None:
         self._connection = connection
         self._store = store
         self._pipeline = pipeline

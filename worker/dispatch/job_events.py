@@ -17,7 +17,7 @@ from worker.dispatch.job_rate import JobRate
 from worker.dispatch.metrics import Metrics
 from worker.dispatch.rq_leases import AWAY
 from worker.engine.sequences import TextDelta
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.request_pipeline import RequestPipeline
 
 logger = logging.getLogger("captionq.worker")
 
@@ -32,7 +32,7 @@ STATE_EVERY = 1.0
 class JobEvents:
     """Publishes events, and counts them in the metrics."""
 
-    def __init__(self, name: str, connection: Redis, pipeline: Pipeline, kept: int) -> None:
+    def __init__(self, name: str, connection: Redis, pipeline: RequestPipeline, kept: int) -> None:
         """`kept`: seconds for which the worker counts as alive after its state was published."""
         self.metrics = Metrics(name)
         self._name = name

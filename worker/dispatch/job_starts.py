@@ -12,7 +12,7 @@ from worker.dispatch.outcomes.quality_gate import has_gate
 from worker.dispatch.rq_leases import Leases
 from worker.engine.sequences import Outcome
 from worker.models.failures import as_captionq_error
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.request_pipeline import RequestPipeline
 
 logger = logging.getLogger("captionq.worker")
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("captionq.worker")
 class JobStarts:
     """Starts jobs in a pipeline, and publishes the progress of a model that is loaded for one of them."""
 
-    def __init__(self, pipeline: Pipeline, leases: Leases, events: JobEvents) -> None:
+    def __init__(self, pipeline: RequestPipeline, leases: Leases, events: JobEvents) -> None:
         """`leases` are renewed while a model is loaded."""
         self._pipeline = pipeline
         self._leases = leases

@@ -39,7 +39,7 @@ from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
 from worker.dispatch.sleep_guard import SleepGuard
 from worker.engine.sequences import Outcome
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.request_pipeline import RequestPipeline
 
 logger = logging.getLogger("captionq.worker")
 
@@ -63,7 +63,9 @@ class MetalWorker(QueueWorker):
     max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
     dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
 
-    def __init__(self, name: str, connection: Redis, store: Store, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(
+        self, name: str, connection: Redis, store: Store, pipeline: RequestPipeline, settings: Settings
+    ) -> None:
         super().__init__(name, connection)
         self._store = store
         self._pipeline = pipeline

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-import mlx.core as mx
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -76,7 +76,9 @@ class Metrics:
         self._rows.labels(self._worker).set(rows)
         self._slots.labels(self._worker).set(slots)
         self._encoded.labels(self._worker).set(encoded)
-        self._memory.labels(self._worker, "active").set(mx.get_active_memory())
-        self._memory.labels(self._worker, "cache").set(mx.get_cache_memory())
-        self._memory.labels(self._worker, "peak").set(mx.get_peak_memory())
+        # The stub's worker never imports mlx.
+        if (mx := sys.modules.get("mlx.core")) is not None:
+            self._memory.labels(self._worker, "active").set(mx.get_active_memory())
+            self._memory.labels(self._worker, "cache").set(mx.get_cache_memory())
+            self._memory.labels(self._worker, "peak").set(mx.get_peak_memory())
         return generate_latest(self._registry).decode()

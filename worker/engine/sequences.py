@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.errors import CaptionqError
 from jobs.store.result import Result
 from worker.models.inputs import Prepared
 from worker.models.text.detokenizer import TextStream
-from worker.sampling.tokens import Token
+
+if TYPE_CHECKING:
+    from worker.sampling.tokens import Token
 
 
 class SequenceState(Enum):

@@ -15,7 +15,7 @@ from jobs.errors import NotFoundError
 from jobs.store.connection import open_database, reading
 from jobs.store.queries.needs_review import needs_a_person
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
 from jobs.store.vocabularies import with_words
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
@@ -106,9 +106,13 @@ class JobQueries:
         return Batch(**row)
 
     def incomplete(self, before: float) -> list[str]:
-        """Return ids of incomplete batches that were made, and got their last job, before `before` (seconds since the epoch)."""
+        """Return ids of incomplete batches that were made, and got their last job, before `before` (seconds since the epoch).
+
+        Batches of files are left out: they outlive their makers (`jobs/batches/runner.py`).
+        """
         newer = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.created_at >= before)
-        query = select(_batch.c.id).where(_batch.c.complete.is_(False), _batch.c.created_at < before, ~exists(newer))
+        old = (_batch.c.complete.is_(False), _batch.c.kind != BatchKind.FILE, _batch.c.created_at < before)
+        query = select(_batch.c.id).where(*old, ~exists(newer))
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
 

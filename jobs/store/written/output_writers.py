@@ -38,7 +38,12 @@ class Writer:
     @property
     def maker(self) -> str:
         """The name of the request or command that queued the job, for messages."""
-        made_by = {BatchKind.RUN: "another run", BatchKind.FOLDER: "POST /v1/folders", BatchKind.LIST: "POST /v1/jobs"}
+        made_by = {
+            BatchKind.RUN: "another run",
+            BatchKind.FOLDER: "POST /v1/folders",
+            BatchKind.LIST: "POST /v1/jobs",
+            BatchKind.FILE: "POST /v1/batches",
+        }
         return f"{made_by[BatchKind(self.kind)]} ({self.batch_id})" if self.kind else self.job_id
 
 

@@ -12,13 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
+from jobs.configuration.settings import Settings
 from jobs.errors import ImageError
 from jobs.requests import Message, Request, Sampling, TextPart, path_of
 from jobs.response_format import JSONSchemaFormat
 from jobs.safe_text import UNSHOWN
+from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.result import FileChange
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
+from tests.support.batches import add_file_batch, request_line
 from tests.support.command_output import output
 from tests.support.rows import RESULT, add_batch, make_job
 
@@ -206,3 +209,10 @@ def test_json_names_a_file_whose_name_is_not_text(run: CliRunner, store: Store) 
     assert path_of(row["image"]) == path
     assert r"/pictures/caf\xe9.jpg" in output(run.invoke(captionq, ["jobs", "show", job.id]))
     assert r"caf\xe9.jpg" in output(run.invoke(captionq, ["jobs", "list"]))
+
+
+def test_a_cancelled_file_of_requests_is_fed_no_more(run: CliRunner, store: Store, settings: Settings) -> None:
+    """Its lines that wait for their turn have no jobs yet; the server ends the batch."""
+    batch = add_file_batch(store, settings, [request_line()])
+    assert output(run.invoke(captionq, ["jobs", "cancel", batch.id])) == "Cancelled 0 jobs.\n"
+    assert FileBatches(store.engine).get(batch.id).status == "cancelling"

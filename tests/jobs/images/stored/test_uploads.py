@@ -70,6 +70,18 @@ def test_an_upload_is_found_again_until_it_is_deleted(uploads: Uploads) -> None:
             asked(stored.id)
 
 
+def test_an_upload_expires(uploads: Uploads, settings: Settings) -> None:
+    """After that it is neither found nor listed, and the next sweep deletes its row."""
+    sha256 = put(b"x", settings)
+    soon = uploads.add("a.png", sha256, 1, "vision", expires_at=time.time() + 60)
+    late = uploads.add("b.png", sha256, 1, "vision", expires_at=time.time() - 1)
+    assert [file.id for file in uploads.page(limit=10)] == [soon.id]
+    with pytest.raises(NotFoundError):
+        uploads.get(late.id)
+    assert (uploads.delete_expired(), uploads.delete_expired()) == (1, 0)
+    assert uploads.get(soon.id).expires_at == soon.expires_at
+
+
 def test_a_name_is_kept_as_a_clean_label(uploads: Uploads) -> None:
     """Half a character could not even be written."""
     stored = uploads.add("../\ud800\0a.png", "ab" * 32, 1, "vision")

@@ -1,0 +1,52 @@
+"""The lines of batches on the wire: bodies of requests and of answers, one row for each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.errors.body import ErrorBody, ErrorDetail, detail_of
+from api.errors.translation import stored_error
+from api.schemas.chat_request import ChatCompletionBody, CompletionBody
+from api.schemas.chat_response import completion_of
+from jobs.batches.feeding import LineResponse
+from jobs.batches.rendering import result_line
+from jobs.store.batch_tables import FileBatch, ResultPart
+from jobs.store.file_batches.file_lines import EndedLine, FileLines
+from jobs.store.tables import Job
+
+
+@dataclass(frozen=True)
+class LineEndpoint:
+    """An endpoint that lines may ask."""
+
+    body: type[CompletionBody]
+    #: Renders the body of the answer.
+    answer: Callable[[Job], dict[str, Any]]
+
+
+ENDPOINTS: Mapping[str, LineEndpoint] = {
+    "/v1/chat/completions": LineEndpoint(ChatCompletionBody, lambda job: completion_of(job).model_dump(mode="json")),
+}
+
+
+def result_pages(batch: FileBatch, part: ResultPart, lines: FileLines) -> Iterator[bytes]:
+    """Yield the lines of one part that have ended, a hundred at a time, in the order of the input."""
+    for page in lines.pages(batch.id, part):
+        yield b"".join(rendered(batch, ended, part) for ended in page)
+
+
+def rendered(batch: FileBatch, ended: EndedLine, part: ResultPart) -> bytes:
+    """Return the result of one line as a line of JSON."""
+    return result_line(batch, ended, part, answer=ENDPOINTS[batch.endpoint].answer, failure=_failure_of)
+
+
+def failure(status: int, detail: ErrorDetail) -> LineResponse:
+    """Return the answer to a request that failed."""
+    return LineResponse(status, ErrorBody(error=detail).model_dump())
+
+
+def _failure_of(job: Job) -> LineResponse:
+    error = stored_error(job.error_code, job.error_message)
+    return failure(error.status, detail_of(error))
