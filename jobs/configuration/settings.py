@@ -32,7 +32,7 @@ _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+")
 SECRET_FIELDS = ("api_keys", "webhook_secret")
 _PREFIX = "CAPTIONQ_"
 #: Variables that are not settings: the configuration file, those of docker-compose.yml, and those of the tests.
-_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_UID")
+_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_URL", "CAPTIONQ_API_KEY", "CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_UID")
 _OF_TESTS = "CAPTIONQ_TEST_"
 
 

@@ -71,6 +71,7 @@ from jobs.errors.services import (
     BrokerError,
     DatabaseError,
     DataFolderError,
+    ServerError,
     SettingsError,
     WorkerError,
 )
@@ -124,6 +125,7 @@ __all__ = [
     "OutputOccupiedError",
     "PoisonError",
     "RateLimitError",
+    "ServerError",
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",

@@ -15,7 +15,7 @@ from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import png
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many
-from tests.support.serving import Served, about, data_uri, events_of, hello, serving
+from tests.support.serving import Served, about, data_uri, hello, serving
 from tests.support.webhooks import SECRET
 
 pytestmark = pytest.mark.timeout(300)
