@@ -22,6 +22,7 @@ COMMANDS = {
     "undo": ("cli.commands.results.undo", "Take back the files of a caption run."),
     "export": ("cli.commands.results.export", "Write tables of captions, or files beside images, at any time."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
+    "batch": ("cli.commands.batch", "Answer a file of requests (JSONL), here or by a running server."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, cancel, retry and prune jobs."),

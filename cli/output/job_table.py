@@ -40,7 +40,7 @@ def print_batches(batches: Sequence[CountedBatch]) -> None:
     rows = [
         (
             one.batch.id,
-            _age(one.batch.created_at),
+            age_of(one.batch.created_at),
             in_words(one.counts),
             one.batch.model,
             safe_text(one.batch.description),
@@ -80,7 +80,7 @@ def _row(job: Job, *, short: bool) -> tuple[str, ...]:
     # A text may have lines; in a name they are part of the name.
     told = safe_text(" ".join((said or "").split()))
     image = safe_text(shown_path(job.source)) if job.source else ""
-    return job.id, job.status, _age(job.created_at), image.rpartition("/")[2] if short else image, told
+    return job.id, job.status, age_of(job.created_at), image.rpartition("/")[2] if short else image, told
 
 
 def _marked(job: Job) -> str:
@@ -173,7 +173,8 @@ def _when(at: float | None) -> str | None:
     return None if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def _age(at: float) -> str:
+def age_of(at: float) -> str:
+    """Return the time since `at`, such as `3 min`."""
     seconds = max(0, int(time.time() - at))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

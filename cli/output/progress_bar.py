@@ -52,7 +52,8 @@ class RunRate:
 class ProgressBar:
     """A bar on standard error; draws nothing if standard error is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "images") -> None:
+        self._unit = unit
         self._progress: Progress | None = None
 
     @contextmanager
@@ -102,5 +103,5 @@ class ProgressBar:
             speed = ""
             if rate:
                 left = timedelta(seconds=round(max(0.0, (task.total or 0) - task.completed) / rate))
-                speed = f"{rate:.1f} images/s, {left} left"
+                speed = f"{rate:.1f} {self._unit}/s, {left} left"
             self._progress.update(task.id, speed=speed)

@@ -72,6 +72,7 @@ from jobs.errors.services import (
     BrokerError,
     DatabaseError,
     DataFolderError,
+    ServerError,
     SettingsError,
     WorkerError,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "OutputOccupiedError",
     "PoisonError",
     "RateLimitError",
+    "ServerError",
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",

@@ -47,6 +47,12 @@ class AlreadyRunningError(WorkerError):
     status = 409
 
 
+class ServerError(CaptionqError):
+    """The server does not answer, or refuses a command's request."""
+
+    code = "server_error"
+
+
 class BenchmarkError(CaptionqError):
     """The benchmark could not be completed."""
 
