@@ -28,7 +28,7 @@ from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.result import FileChange, Result
 from jobs.store.store import Store
 from jobs.store.tables import Batch

@@ -21,7 +21,8 @@ from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import Product, product
 from jobs.errors import BenchmarkError
 from jobs.queue import broker, lanes
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job, JobStatus, Lane
 

@@ -13,7 +13,7 @@ from jobs import ages
 from jobs.request_defaults import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from jobs.response_format import JSONSchemaFormat
+    from jobs.answer_format.response_format import JSONSchemaFormat
 
 Decorator = Callable[[Any], Any]
 #: Placeholders of values in the help of options that are fields in jobs/options.
@@ -71,7 +71,7 @@ def read_response_format(json_schema: Path | None) -> JSONSchemaFormat | None:
         return None
     from pydantic import ValidationError
 
-    from jobs.response_format import JSONSchemaFormat
+    from jobs.answer_format.response_format import JSONSchemaFormat
 
     try:
         schema = json.loads(json_schema.read_bytes())

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from jobs.response_format import JSONSchema, Part
+from jobs.answer_format.response_format import JSONSchema, Part
 
 #: OpenAI's limit on the tools of a request.
 MAX_TOOLS = 128

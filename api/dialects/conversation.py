@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from api.intake.jobs import make_job
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
-from api.schemas.chat_request import ChatCompletionBody, CompletionBody
+from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
 from api.streaming.answer_form import AnswerForm
 from api.streaming.chat_answer import ChatAnswer
 from jobs.creation.create import Created, Creation, create

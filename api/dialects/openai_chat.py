@@ -6,7 +6,7 @@ from typing import Any
 
 from api.errors.body import detail_of
 from api.errors.forms import openai_error
-from api.schemas.chat_response import COMPLETION_PREFIX, completion_of, finish_reason_of, usage_of
+from api.schemas.chat.chat_response import COMPLETION_PREFIX, completion_of, finish_reason_of, usage_of
 from api.streaming.growing_answer import Piece
 from api.streaming.sse import HEARTBEAT_COMMENT, event_bytes
 from jobs.errors import CaptionqError

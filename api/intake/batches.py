@@ -17,7 +17,7 @@ from api.schemas.batch_lines import ENDPOINTS
 from jobs.batches.completion_window import window_seconds
 from jobs.creation.idempotency import find_repeated
 from jobs.errors import InvalidRequestError
-from jobs.store.batch_tables import FileBatch
+from jobs.store.file_batches.batch_tables import FileBatch
 from jobs.store.tables import Batch, BatchKind
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api.runtime.resources import Resources
-from api.schemas.chat_message import ImageReference
+from api.schemas.chat.chat_message import ImageReference
 from jobs.configuration.settings import Settings
 from jobs.errors import (
     ImageForbiddenError,

@@ -8,7 +8,7 @@ from api.intake.idempotency_key import scoped_key
 from api.intake.jobs import job_for, webhook_for
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
-from api.schemas.chat_request import JobBody
+from api.schemas.chat.chat_request import JobBody
 from jobs.creation.backpressure import check_room
 from jobs.creation.create import Creation
 from jobs.errors import InvalidRequestError

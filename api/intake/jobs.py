@@ -10,7 +10,7 @@ from api.intake.idempotency_key import scoped_key
 from api.intake.images import take_images
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
-from api.schemas.chat_request import CompletionBody
+from api.schemas.chat.chat_request import CompletionBody
 from jobs.creation.backpressure import check_room
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import check_sees

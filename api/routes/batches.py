@@ -19,7 +19,7 @@ from api.streaming.batch_events import batch_events
 from api.streaming.folder_results import END, EVENT_ID
 from api.streaming.sse import EventStream
 from jobs.errors import ConflictError
-from jobs.store.batch_tables import FileBatchStatus
+from jobs.store.file_batches.batch_tables import FileBatchStatus
 
 router = APIRouter(tags=["batches"], route_class=JSONRoute)
 

@@ -13,8 +13,8 @@ from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
-from api.schemas.chat_request import ChatCompletionBody
-from api.schemas.chat_response import ChatCompletion
+from api.schemas.chat.chat_request import ChatCompletionBody
+from api.schemas.chat.chat_response import ChatCompletion
 
 router = APIRouter(tags=["chat"], route_class=JSONRoute)
 

@@ -20,7 +20,7 @@ from api.intake.retry import retry_jobs
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.schemas.chat_request import JobBody
+from api.schemas.chat.chat_request import JobBody
 from api.schemas.job import JobList, JobObject, job_object
 from api.schemas.wire import MAX_LIST_ITEMS
 from api.streaming.job_events import END, EVENT_ID, job_events

@@ -11,7 +11,7 @@ from api.schemas.numbers import Whole
 from api.schemas.wire import Wire
 from jobs.batches.life_cycle import tally_of
 from jobs.models.model_info import public_name
-from jobs.store.batch_tables import FileBatch, FileBatchStatus, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_lines import FileLines, Tally
 from jobs.store.file_batches.result_files import result_files
 

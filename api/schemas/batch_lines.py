@@ -8,11 +8,11 @@ from typing import Any
 
 from api.errors.body import ErrorBody, ErrorDetail, detail_of
 from api.errors.translation import stored_error
-from api.schemas.chat_request import ChatCompletionBody, CompletionBody
-from api.schemas.chat_response import completion_of
+from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
+from api.schemas.chat.chat_response import completion_of
 from jobs.batches.feeding import LineResponse
 from jobs.batches.rendering import result_line
-from jobs.store.batch_tables import FileBatch, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, ResultPart
 from jobs.store.file_batches.file_lines import EndedLine, FileLines
 from jobs.store.tables import Job
 

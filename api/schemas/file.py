@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.runtime.resources import Resources
 from api.schemas.batch_lines import result_pages
-from jobs.store.batch_tables import ResultPart
+from jobs.store.file_batches.batch_tables import ResultPart
 from jobs.store.file_batches.file_lines import FileLines
 from jobs.store.file_tables import StoredFile
 

@@ -10,13 +10,13 @@ from pydantic_core import PydanticCustomError
 from api.runtime.resources import Resources
 from api.schemas.numbers import Seed, Whole
 from api.schemas.wire import Wire
+from jobs.answer_format.response_format import ResponseFormat
 from jobs.creation.question import Question
 from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
-from jobs.request_defaults import MAX_TOKENS
-from jobs.response_format import ResponseFormat
+from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
@@ -25,7 +25,7 @@ class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
-    max_tokens: Whole = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
+    max_tokens: Whole = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
     seed: Seed = Field(default=None, description="Make varied answers repeatable.")
     response_format: ResponseFormat | None = None
     questions: tuple[TypedQuestion, ...] = Field(

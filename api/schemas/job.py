@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.errors.body import ErrorDetail, detail_of
 from api.errors.translation import stored_error
-from api.schemas.chat_response import ChatCompletion, completion_of
+from api.schemas.chat.chat_response import ChatCompletion, completion_of
 from jobs.models.model_info import public_name
 from jobs.requests import path_of
 from jobs.store.tables import Job, JobStatus

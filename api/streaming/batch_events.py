@@ -13,7 +13,7 @@ from api.schemas.batch import batch_object
 from api.schemas.batch_lines import rendered
 from api.streaming.folder_results import END, RESULTS_CHECK_EVERY
 from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes
-from jobs.store.batch_tables import ResultPart
+from jobs.store.file_batches.batch_tables import ResultPart
 from jobs.store.file_batches.file_lines import FileLines
 
 #: Seconds between two looks at the counts, which read all lines of the batch.

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api.errors.response import error_response
 from api.errors.translation import stored_error
 from api.runtime.resources import Resources
-from api.schemas.chat_response import has_answer
+from api.schemas.chat.chat_response import has_answer
 from api.streaming.answer_form import AnswerForm
 from api.streaming.client_departure import unless_client_leaves
 from api.streaming.growing_answer import TEXT_EVENTS, GrowingAnswer, Piece

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from api.runtime.resources import Resources
-from api.schemas.chat_response import usage_of
+from api.schemas.chat.chat_response import usage_of
 from api.schemas.folder import folder_object
 from api.schemas.job import error_of, source_name
 from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes

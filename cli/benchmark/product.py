@@ -24,7 +24,7 @@ from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from worker.lock import is_running

@@ -13,6 +13,7 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.job_fields import as_json as job_as_json
 from cli.output.job_fields import reason_of
 from cli.runs.processes.services import Services
+from jobs.answer_format.response_format import AnswerFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import cancel
 from jobs.creation.create import Creation, create
@@ -20,7 +21,6 @@ from jobs.options.ask_options import AskOptions
 from jobs.queue.events import Event, read
 from jobs.queue.growing_text import DivergedError, GrowingText
 from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
-from jobs.response_format import AnswerFormat
 from jobs.safe_text import safe_json, safe_text
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Job, JobStatus, Lane

@@ -16,7 +16,7 @@ from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.images.stored.blobs import blob_address, find_blob
 from jobs.queue import lanes
-from jobs.store.batch_tables import FileBatch, FileLine
+from jobs.store.file_batches.batch_tables import FileBatch, FileLine
 from jobs.store.file_batches.file_lines import FileLines, Place
 from jobs.store.tables import Job, Lane
 

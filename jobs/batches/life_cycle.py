@@ -16,7 +16,7 @@ from jobs.batches.validation import FileLimits, ResolveModel, check_file
 from jobs.configuration.settings import Settings
 from jobs.creation import cancel
 from jobs.errors import ImageNotFoundError
-from jobs.store.batch_tables import FileBatch, FileBatchStatus, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines, Tally
 from jobs.store.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobs.batches.feeding import LineResponse
-from jobs.store.batch_tables import FileBatch, FileBatchStatus, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_lines import EndedLine
 from jobs.store.tables import Job, JobStatus
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 
 #: Added to the repetition penalty after a loop, up to the highest one: higher ones forbid common words.
 PENALTY_STEP = 0.1

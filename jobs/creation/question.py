@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from jobs.answer_format.response_format import AnswerFormat
 from jobs.captions.field_values import existing_caption, field_values
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
@@ -33,8 +34,8 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request, Sampling
-from jobs.response_format import AnswerFormat
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
 

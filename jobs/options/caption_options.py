@@ -20,7 +20,7 @@ from jobs.options.prompts.weighted_prompts import WeightedPrompt
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 
 
 class QuestionOptions(

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from jobs.answer_format.response_format import Part
 from jobs.request_defaults import MAX_FRAMES
-from jobs.response_format import Part
 
 
 class InputOptions(Part):

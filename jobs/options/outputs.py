@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
 
 FileKind = Literal["txt", "json", "xmp"]
 #: Presets whose answers are lists of keywords.

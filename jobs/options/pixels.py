@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from jobs.answer_format.response_format import Part
 from jobs.requests import LEAST_PIXELS, MOST_PIXELS
-from jobs.response_format import Part
 
 
 class PixelOptions(Part):

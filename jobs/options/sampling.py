@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import MAX_STOPS, Sampling, StopString
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
+from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
+from jobs.sampling import MAX_STOPS, Sampling, StopString
 
 
 class SamplingOptions(Part):
@@ -16,7 +16,7 @@ class SamplingOptions(Part):
 
     SECTION: ClassVar[str] = "Sampling"
 
-    max_tokens: int = Field(default=256, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
+    max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=MAX_TOKENS, description="Most tokens per answer.")
     temperature: float = Field(
         default=0.0, ge=0, le=2, description="0: always the most likely token; higher: more varied."
     )

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from jobs.ages import point_in_time
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
 
 Pattern = Annotated[str, Field(max_length=1024)]
 

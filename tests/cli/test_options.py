@@ -17,7 +17,7 @@ from cli.options import read_response_format
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.outputs import OutputOptions
 from jobs.options.sampling import SamplingOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from tests.support.command_output import output
 

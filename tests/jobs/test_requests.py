@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.requests import Message, Request, Sampling, path_of
-from jobs.response_format import JSONObjectFormat
+from jobs.answer_format.response_format import JSONObjectFormat
+from jobs.requests import Message, Request, path_of
+from jobs.sampling import Sampling
 
 
 def ask(path: Path = Path("/a.jpg"), prompt: str = "Describe this image.", **sampling: Any) -> Request:

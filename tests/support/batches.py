@@ -16,7 +16,7 @@ from jobs.configuration.settings import Settings
 from jobs.errors import ImageTooLargeError, ModelNotFoundError
 from jobs.images.stored.blobs import put_blob
 from jobs.requests import Message, Request
-from jobs.store.batch_tables import FileBatch, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines
 from jobs.store.store import Store

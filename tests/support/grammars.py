@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.response_format import ResponseFormat
+from jobs.answer_format.response_format import ResponseFormat
 from worker.sampling.constraint import Constraint
 from worker.sampling.grammar import Grammars
 

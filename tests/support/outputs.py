@@ -12,7 +12,8 @@ from PIL import Image
 from jobs.captions.outputs.exiftool import ExifTool
 from jobs.captions.text_files import fingerprint
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT

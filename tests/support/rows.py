@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job

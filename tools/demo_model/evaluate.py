@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from tools.demo_model import texts
 from tools.demo_model.scenes import SIZES, Scene, make_scene, render
 from worker.engine.engine import Engine

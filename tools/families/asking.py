@@ -6,7 +6,8 @@ import random
 
 from PIL import Image
 
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from tools.demo_model.scenes import SIZES, make_scene, render
 
 Asked = tuple[Request, list[Image.Image]]

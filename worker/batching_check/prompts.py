@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.errors import InvalidRequestError
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from worker.models import kv_cache
 from worker.models.inputs import AnswerRules, Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of

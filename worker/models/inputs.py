@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jobs.requests import Sampling
-from jobs.response_format import AnswerFormat
+from jobs.answer_format.response_format import AnswerFormat
+from jobs.sampling import Sampling
 from worker.models.text.thoughts import ThoughtMarks
 from worker.sampling.call_grammar import CallRules
 

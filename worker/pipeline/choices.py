@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.answers import STORED
 from jobs.store.result import Result
 from worker.engine.sequences import Outcome, TextDelta

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.response_format import AnswerFormat, JSONObjectFormat, JSONSchemaFormat
-from jobs.schema_grammar import LAYOUT
+from jobs.answer_format.response_format import AnswerFormat, JSONObjectFormat, JSONSchemaFormat
+from jobs.answer_format.schema_grammar import LAYOUT
 from jobs.tools import Tools
 from worker.sampling.call_format import CallFormat
 

@@ -11,8 +11,8 @@ from collections import defaultdict
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from jobs.answer_format.response_format import AnswerFormat, VocabularyFormat, grammar
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import AnswerFormat, VocabularyFormat, grammar
 from worker.sampling.call_constraint import OptionalCalls
 from worker.sampling.call_grammar import CallRules, calls_grammar
 from worker.sampling.constraint import Constraint

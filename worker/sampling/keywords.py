@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.answer_format.response_format import VocabularyFormat
+from jobs.answer_format.vocabulary import keyword_grammar, keyword_of
 from jobs.errors import EngineError
-from jobs.response_format import VocabularyFormat
-from jobs.vocabulary import keyword_grammar, keyword_of
 from worker.sampling.constraint import Constraint
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 
 
 class Penalties:

@@ -19,7 +19,7 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.errors import EngineError
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from worker.sampling.constraint import Constraint
 from worker.sampling.penalties import Penalties
 from worker.sampling.tokens import Reported, Sampled

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from api.errors.body import detail_of
 from api.errors.forms import anthropic_error
-from api.schemas.chat_response import finish_reason_of
-from api.schemas.chat_tools import arguments_of
+from api.schemas.chat.chat_response import finish_reason_of
+from api.schemas.chat.chat_tools import arguments_of
 from api.schemas.dialects.anthropic_answers import AnthropicAnswer, AnthropicUsage
 from api.streaming.growing_answer import Piece
 from api.streaming.sse import event_bytes

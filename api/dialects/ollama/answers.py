@@ -8,7 +8,7 @@ from typing import Any
 
 from api.errors.body import detail_of
 from api.errors.forms import ollama_error
-from api.schemas.chat_tools import arguments_of
+from api.schemas.chat.chat_tools import arguments_of
 from api.streaming.growing_answer import Piece
 from jobs.errors import CaptionqError
 from jobs.models.model_info import public_name

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from api.dialects.responses.stored import response_id
 from api.errors.body import detail_of
 from api.errors.translation import stored_error
-from api.schemas.chat_response import has_answer
+from api.schemas.chat.chat_response import has_answer
 from api.schemas.dialects.response_object import ResponseError, ResponseObject, ResponseUsage
 from jobs.models.model_info import public_name
 from jobs.requests import ImagePart, Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from api.schemas.chat_response import has_answer
+from api.schemas.chat.chat_response import has_answer
 from api.schemas.dialects.responses import ContinuedBody, ResponsesBody
 from jobs.errors import ConflictError, NotFoundError
 from jobs.requests import Message

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 
-from api.schemas.chat_message import Content
-from api.schemas.chat_request import ChatCompletionBody, StreamOptions
+from api.schemas.chat.chat_message import Content
+from api.schemas.chat.chat_request import ChatCompletionBody, StreamOptions
 from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS

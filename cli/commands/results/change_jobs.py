@@ -30,7 +30,7 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     """
     from cli.output.plurals import counted
     from jobs.creation import cancel
-    from jobs.store.batch_tables import FileBatchStatus
+    from jobs.store.file_batches.batch_tables import FileBatchStatus
     from jobs.store.file_batches.file_batch_rows import FileBatches
     from jobs.store.tables import OPEN
 

@@ -31,7 +31,7 @@ from jobs.creation.create import queue_jobs
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import InvalidRequestError
 from jobs.safe_text import safe_text
-from jobs.store.batch_tables import FileBatch, FileLine, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, FileLine, ResultPart
 from jobs.store.file_batches.file_lines import EndedLine
 from jobs.store.tables import Batch, Job
 

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.answer_format.response_format import DEFAULT_KEYWORDS, MAX_KEYWORDS, VocabularyFormat
+from jobs.answer_format.vocabulary import check_words, parse_vocabulary
 from jobs.options.answers.languages import language_name
 from jobs.options.answers.length import LengthOptions
 from jobs.options.from_file import FromFile
-from jobs.response_format import DEFAULT_KEYWORDS, MAX_KEYWORDS, VocabularyFormat
-from jobs.vocabulary import check_words, parse_vocabulary
 
 
 class AnswerOptions(LengthOptions):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
 
 
 class LengthOptions(Part):

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.answer_format.response_format import Part
 from jobs.errors import InvalidRequestError
 from jobs.options.from_file import FromFile
 from jobs.options.prompts.presets import DEFAULT_PRESET, find_preset
 from jobs.options.prompts.weighted_prompts import WeightedPrompt
-from jobs.response_format import Part
 
 
 class PromptOptions(Part):

@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.response_format import Part, RegexFormat
+from jobs.answer_format.response_format import Part, RegexFormat
 from jobs.safe_text import UNSHOWN
 
 #: Maximum number of questions of one table.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
 
 
 class WeightedPrompt(Part):

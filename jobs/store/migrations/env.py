@@ -4,7 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 # The tables register themselves in the metadata.
-import jobs.store.batch_tables
+import jobs.store.file_batches.batch_tables
 import jobs.store.file_tables
 import jobs.store.response_rows
 import jobs.store.tables

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from api.errors.validation import validation_detail
-from api.schemas.chat_request import DEFAULT_MAX_TOKENS, ChatCompletionBody
-from jobs.request_defaults import MAX_TOKENS
+from api.schemas.chat.chat_request import ChatCompletionBody
+from jobs.request_defaults import DEFAULT_CHAT_TOKENS, MAX_TOKENS
 from jobs.requests import Request
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/x.png"}}
@@ -214,7 +214,7 @@ def test_a_limit_beyond_the_longest_answer_is_clamped() -> None:
     assert request_of({**PLAIN, "max_tokens": 128_000}).sampling.max_tokens == MAX_TOKENS
     assert request_of({**PLAIN, "max_completion_tokens": 10**12}).sampling.max_tokens == MAX_TOKENS
     assert request_of({**PLAIN, "max_completion_tokens": -1, "max_tokens": 5}).sampling.max_tokens == 5
-    assert request_of({**PLAIN, "max_tokens": -1}).sampling.max_tokens == DEFAULT_MAX_TOKENS
+    assert request_of({**PLAIN, "max_tokens": -1}).sampling.max_tokens == DEFAULT_CHAT_TOKENS
 
 
 def test_empty_stop_strings_are_left_out() -> None:

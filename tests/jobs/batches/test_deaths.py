@@ -10,7 +10,7 @@ import pytest
 from jobs.batches.life_cycle import BatchLife
 from jobs.configuration.settings import Settings
 from jobs.queue import lanes
-from jobs.store.batch_tables import FileBatch, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatch, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines
 from jobs.store.store import Store

@@ -15,7 +15,7 @@ from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.images.stored.blobs import blob_path
 from jobs.images.stored.uploads import Uploads
 from jobs.queue import lanes
-from jobs.store.batch_tables import FileBatchStatus, ResultPart
+from jobs.store.file_batches.batch_tables import FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines, Place, Tally
 from jobs.store.pruning import prune

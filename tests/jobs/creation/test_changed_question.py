@@ -8,7 +8,8 @@ import pytest
 
 from jobs.creation.changed_question import HIGHEST_PENALTY, changed_question
 from jobs.request_defaults import MAX_TOKENS
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 
 
 def changed(quality: str | None, tokens: int = 5, **sampling: object) -> Sampling | None:

@@ -21,7 +21,7 @@ from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForb
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.outputs import captioned, make_run, save_picture

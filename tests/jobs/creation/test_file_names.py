@@ -18,7 +18,8 @@ from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.question import Question, job_about
 from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
-from jobs.requests import Sampling, path_of
+from jobs.requests import path_of
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch
 

@@ -12,14 +12,14 @@ import pytest
 from redis import Redis
 from rq.serializers import JSONSerializer
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.creation import folder_run
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import Submission, submit
 from jobs.creation.question import Question
 from jobs.creation.retry import resubmit
 from jobs.queue.lanes import LaneQueue, push
-from jobs.requests import Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
 from tests.support.postgres import both_databases

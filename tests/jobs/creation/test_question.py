@@ -15,7 +15,7 @@ from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.tables import Batch, Job
 
 QUESTION = Question("demo", '{name} of {folder}, {camera}, {title}: {caption} {colour} {"a": 1}', Sampling())

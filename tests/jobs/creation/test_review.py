@@ -10,7 +10,8 @@ import pytest
 from jobs.creation.review import asked_again, save_edit, text_to_edit
 from jobs.errors import ForbiddenError, OutputChangedError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Message, Sampling, TextPart
+from jobs.requests import Message, TextPart
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
 from tests.support.rows import RESULT, make_job

@@ -15,7 +15,7 @@ from jobs.creation.question import Question, job_about
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch
 from tests.support.rows import RESULT

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.schemas.chat_request import CompletionBody
+from api.schemas.chat.chat_request import CompletionBody
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.configuration.settings import Settings
 from jobs.errors import ContextLengthError
 from jobs.models.prompt_length import TOKEN_CHARACTERS, UNKNOWN_CONTEXT, check_characters, prompt_limit, texts_of
-from jobs.requests import Message, Request, Sampling, TextPart
+from jobs.requests import Message, Request, TextPart
+from jobs.sampling import Sampling
 from tests.support.processes import PATIENCE
 from worker.engine.sequences import Outcome
 from worker.models.backends import TextBackend

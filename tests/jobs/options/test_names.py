@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import jobs.options.ask_options
 import jobs.options.caption_options  # noqa: F401  # all models of options are defined now
-from jobs.response_format import Part
+from jobs.answer_format.response_format import Part
 
 #: Names that each model may have: its section on the help page.
 SHARED = {"SECTION"}

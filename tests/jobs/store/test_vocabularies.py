@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from jobs.creation.question import Question, answer_job
 from jobs.options.caption_options import QuestionOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store import vocabularies
 from jobs.store.connection import reading, writing
 from jobs.store.pruning import prune

@@ -13,7 +13,8 @@ from jobs.configuration.settings import Settings
 from jobs.queue.events import read
 from jobs.queue.lanes import push
 from jobs.queue.worker_state import WorkerState, live_workers, publish_state
-from jobs.requests import Message, Request, Sampling
+from jobs.requests import Message, Request
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from tests.support.faults import Poisoned

@@ -29,7 +29,8 @@ from jobs.errors import ModelError, ModelTooLargeError, WorkerError
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
 from jobs.queue.lanes import Entry, LaneQueue, lanes, push
-from jobs.requests import Message, Request, Sampling, path_of
+from jobs.requests import Message, Request, path_of
+from jobs.sampling import Sampling
 from jobs.store.connection import writing
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane

@@ -11,7 +11,8 @@ from mlx_vlm import stream_generate
 from PIL import Image
 
 from jobs.errors import EngineError, ImagesNotSupportedError
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import SIZES, Drawn, draw_many
 from tools.demo_model import texts

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from jobs.errors import ContextLengthError, EngineError
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from tests.support.families import save_model
 from tests.support.faults import Breaking, Poisoned
 from tests.support.scenes import draw_many

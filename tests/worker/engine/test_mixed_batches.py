@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from jobs.answer_format.response_format import JSONSchemaFormat
 from jobs.requests import Request
-from jobs.response_format import JSONSchemaFormat
 from tests.support.families import save_model
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from worker.engine.quarantine import Quarantine
 from worker.engine.sequences import LiveSequence
 from worker.models.inputs import Prepared

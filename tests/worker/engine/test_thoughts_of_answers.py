@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.models.model_info import built_in_models
-from jobs.requests import Message, Request, Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.requests import Message, Request
+from jobs.sampling import Sampling
 from jobs.store.result import Result
 from worker.engine.engine import Engine
 from worker.engine.sequences import TextDelta

@@ -9,6 +9,7 @@ import mlx.core as mx
 import pytest
 from redis import Redis
 
+from jobs.answer_format.response_format import RegexFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
@@ -17,8 +18,7 @@ from jobs.errors import AdapterError, ModelNotFoundError
 from jobs.models.adapters import adapter_folder, split_name, with_adapter
 from jobs.models.batching_verdicts import key_of, read_verdicts
 from jobs.models.model_info import built_in_models, describe, is_here, public_name
-from jobs.requests import Sampling
-from jobs.response_format import RegexFormat
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, JobStatus
 from tests.support.adapters import save_adapter

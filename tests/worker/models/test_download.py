@@ -11,7 +11,8 @@ from jobs.configuration.settings import Settings
 from jobs.models.model_info import built_in_models
 from jobs.queue.events import read
 from jobs.queue.lanes import push
-from jobs.requests import Message, Request, Sampling
+from jobs.requests import Message, Request
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.adapters import save_adapter

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from jobs.answer_format.response_format import JSONSchema, JSONSchemaFormat
 from jobs.errors import ContextLengthError, InvalidRequestError
 from jobs.models.batching_verdicts import Batching
-from jobs.requests import Message, Request, Sampling
-from jobs.response_format import JSONSchema, JSONSchemaFormat
+from jobs.requests import Message, Request
+from jobs.sampling import Sampling
 from tests.support.families import FAMILIES, save_model
 from tests.support.faults import Breaking
 from tests.support.scenes import draw_many

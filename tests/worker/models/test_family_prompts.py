@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from jobs.errors import InvalidRequestError, ModelError
-from jobs.requests import Message, Request, Sampling, TextPart
+from jobs.requests import Message, Request, TextPart
+from jobs.sampling import Sampling
 from tests.support.families import FAMILIES
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_exactness import IMAGE

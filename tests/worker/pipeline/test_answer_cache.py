@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.configuration.settings import Settings
-from jobs.requests import Request, Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.result_cache import ResultCache
 from jobs.store.store import Store
 from jobs.store.tables import Job

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.configuration.settings import Settings
 from jobs.errors import EngineError
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from jobs.store.result import Result
 from tests.support.scenes import draw_many
 from worker.engine.prefill import prefill_group

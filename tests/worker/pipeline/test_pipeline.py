@@ -16,7 +16,8 @@ from PIL import Image
 
 from jobs.configuration.settings import Settings
 from jobs.errors import OutOfMemoryError
-from jobs.requests import ImagePart, ImageURL, Message, Request, Sampling, TextPart
+from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
+from jobs.sampling import Sampling
 from tests.support.odd_pictures import scanned_jpeg
 from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from jobs.configuration.settings import Settings
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from worker.models.inputs import Prepared
 from worker.pipeline.preparation import PreparationPool
 

@@ -12,7 +12,8 @@ from jobs.configuration.settings import Settings
 from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from jobs.images.formats import containers
 from jobs.images.opening import check_image
-from jobs.requests import Request, Sampling
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from tests.support.containers import dng, pdf, video
 from worker.models.inputs import Prepared
 from worker.pipeline.pipeline import Pipeline

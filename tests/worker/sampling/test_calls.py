@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.response_format import JSONObjectFormat
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.tools import Tools
 from tests.support.tools import weather_and_time
 from worker.models.text.call_splitter import CallSplitter

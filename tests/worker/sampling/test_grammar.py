@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.answer_format.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, TextFormat
 from jobs.errors import EngineError, ModelError
-from jobs.response_format import JSONObjectFormat, JSONSchema, JSONSchemaFormat, TextFormat
 from tests.support.grammars import VOCABULARY, constraint_of
 from worker.models.loader import LoadedModel
 from worker.sampling.constraint import Constraint

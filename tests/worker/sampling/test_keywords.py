@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.response_format import VocabularyFormat, is_followed
+from jobs.answer_format.response_format import VocabularyFormat, is_followed
 from tests.support.grammars import constraint_of
 from worker.models.loader import LoadedModel
 from worker.sampling.constraint import Constraint

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.errors import EngineError
-from jobs.requests import Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.sampling import Sampling
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker.engine.engine import Engine

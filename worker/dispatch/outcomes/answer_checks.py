@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.answer_format.response_format import VocabularyFormat, is_followed
 from jobs.errors import InvalidJSONAnswerError, OnlyThoughtsError
-from jobs.response_format import VocabularyFormat, is_followed
 from jobs.store.result import Result
 from jobs.store.tables import Job
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.answer_format.response_format import VocabularyFormat
+from jobs.answer_format.vocabulary import SEPARATOR, known_keywords
 from jobs.captions.wording.openers import strip_openers
 from jobs.captions.wording.word_limit import cut_to_characters, cut_to_words
 from jobs.requests import Request
-from jobs.response_format import VocabularyFormat
 from jobs.store.result import Result
-from jobs.vocabulary import SEPARATOR, known_keywords
 
 
 def shaped(request: Request, result: Result, *, removes_openers: bool = False) -> Result:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.errors import ContextLengthError
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 
 #: Characters up to which a prompt's text is tokenised in one go, without a count in pieces before.
 SHORT_TEXT = 1 << 16

@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
+from jobs.answer_format.response_format import JSONSchemaFormat
 from jobs.configuration.settings import Settings
 from jobs.errors import ImageError
-from jobs.requests import Message, Request, Sampling, TextPart, path_of
-from jobs.response_format import JSONSchemaFormat
+from jobs.requests import Message, Request, TextPart, path_of
 from jobs.safe_text import UNSHOWN
+from jobs.sampling import Sampling
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.result import FileChange
 from jobs.store.store import Store

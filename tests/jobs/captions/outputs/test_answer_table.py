@@ -13,7 +13,7 @@ from jobs.captions.outputs.answer_table import AnswerTable, flattened
 from jobs.creation.question import Question, answer_job
 from jobs.errors import OutputError
 from jobs.options.prompts.typed_question import TypedQuestion
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.tables import Batch, Job, JobStatus
 
 BATCH = Batch(description="", model="demo")

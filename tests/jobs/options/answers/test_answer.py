@@ -6,12 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from api.schemas.folder import FolderOptions
+from jobs.answer_format.response_format import JSONObjectFormat, VocabularyFormat
 from jobs.creation.question import Question
 from jobs.errors import InvalidRequestError
 from jobs.options.answers.languages import language_name
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.prompts.presets import BUILT_IN
-from jobs.response_format import JSONObjectFormat, VocabularyFormat
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.creation.question import Question
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.prompts.presets import BUILT_IN, DEMO_PROMPTS
-from jobs.requests import Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.sampling import Sampling
 from tools.demo_model import texts
 
 

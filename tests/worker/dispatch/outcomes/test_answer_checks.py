@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from jobs.answer_format.response_format import JSONObjectFormat, JSONSchemaFormat, ResponseFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import AnswerError, CaptionqError
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Sampling
-from jobs.response_format import JSONObjectFormat, JSONSchemaFormat, ResponseFormat
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, JobStatus
 from tests.support.rows import RESULT, make_job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.answer_format.response_format import JSONObjectFormat, VocabularyFormat
 from jobs.requests import Message, Request
-from jobs.response_format import JSONObjectFormat, VocabularyFormat
 from tests.support.rows import RESULT
 from worker.dispatch.outcomes.answer_shape import shaped
 

@@ -17,7 +17,7 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Sampling
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, JobStatus
 from tests.support.outputs import save_picture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.captions.text_files import fingerprint
 from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
-from jobs.response_format import JSONObjectFormat
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from tests.support.rows import RESULT, make_job

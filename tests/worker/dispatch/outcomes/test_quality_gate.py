@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import OutputError
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import Request, Sampling
-from jobs.response_format import JSONObjectFormat
+from jobs.requests import Request
+from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
 from tests.support.rows import RESULT, make_job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.response_format import VocabularyFormat, is_followed
-from jobs.vocabulary import check_words, keyword_paths, known_keywords, parse_vocabulary
+from jobs.answer_format.response_format import VocabularyFormat, is_followed
+from jobs.answer_format.vocabulary import check_words, keyword_paths, known_keywords, parse_vocabulary
 
 LIGHTROOM = "[Nature]\r\n\tAnimals\r\n\t\tDog\r\n\t\t\t{hound}\r\n\t\tCat\r\n\tTrees\r\nCity\r\n"
 

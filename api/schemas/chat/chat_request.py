@@ -11,20 +11,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.chat_message import ChatMessage, ImageReference, check_parts
-from api.schemas.chat_tools import ToolChoice, ToolDefinition, tools_of
-from api.schemas.foreign_parameters import HINTS, NEUTRAL, REFUSED
+from api.schemas.chat.chat_message import ChatMessage, ImageReference, check_parts
+from api.schemas.chat.chat_tools import ToolChoice, ToolDefinition, tools_of
+from api.schemas.chat.foreign_parameters import HINTS, NEUTRAL, REFUSED
 from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
+from jobs.answer_format.response_format import ResponseFormat, VocabularyFormat
 from jobs.errors import InvalidRequestError
-from jobs.request_defaults import MAX_CHOICES, MAX_TOKENS
-from jobs.requests import LEAST_PIXELS, MAX_STOP, MAX_STOPS, MOST_PIXELS, Bias, Request, Sampling, TokenId
-from jobs.response_format import ResponseFormat, VocabularyFormat
+from jobs.request_defaults import DEFAULT_CHAT_TOKENS, MAX_CHOICES, MAX_TOKENS
+from jobs.requests import LEAST_PIXELS, MOST_PIXELS, Request
+from jobs.sampling import MAX_STOP, MAX_STOPS, Bias, Sampling, TokenId
 from jobs.tools import MAX_TOOLS
-
-#: Most tokens of an answer without `max_tokens`.
-DEFAULT_MAX_TOKENS = 1024
 
 _Stop = Annotated[str, Field(max_length=MAX_STOP)]
 
@@ -65,7 +63,7 @@ class CompletionBody(Tolerant):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_LIST_ITEMS, fail_fast=True)]
     max_tokens: TokenLimit = Field(
         default=None,
-        description=f"Most tokens of the answer, {MAX_TOKENS} and the context at most; {DEFAULT_MAX_TOKENS} if absent, 0 or -1",
+        description=f"Most tokens of the answer, {MAX_TOKENS} and the context at most; {DEFAULT_CHAT_TOKENS} if absent, 0 or -1",
     )
     max_completion_tokens: TokenLimit = Field(
         default=None, description="OpenAI's newer name for max_tokens; it has precedence"
@@ -166,7 +164,7 @@ class CompletionBody(Tolerant):
 
     def to_request(self, model: str, addresses: Sequence[str]) -> Request:
         """Return the request that is queued; `addresses`: one for each of `images()`. Raises InvalidRequestError."""
-        limit = min(self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS, MAX_TOKENS)
+        limit = min(self.max_completion_tokens or self.max_tokens or DEFAULT_CHAT_TOKENS, MAX_TOKENS)
         given = {name: value for name in Sampling.model_fields if (value := getattr(self, name)) is not None}
         rest = iter(addresses)
         if self.tools and isinstance(self.response_format, VocabularyFormat):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.closed_schema import closed
-from jobs.response_format import JSONSchema, JSONSchemaFormat, is_followed
+from jobs.answer_format.closed_schema import closed
+from jobs.answer_format.response_format import JSONSchema, JSONSchemaFormat, is_followed
 
 
 def thing(*names: str, **more: Any) -> dict[str, Any]:

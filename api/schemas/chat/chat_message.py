@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.chat_tools import MessageToolCall
-from api.schemas.foreign_parameters import HINTS_IN_MESSAGES, REFUSED_IN_MESSAGES
+from api.schemas.chat.chat_tools import MessageToolCall
+from api.schemas.chat.foreign_parameters import HINTS_IN_MESSAGES, REFUSED_IN_MESSAGES
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.requests import ImagePart, ImageURL, Message, TextPart

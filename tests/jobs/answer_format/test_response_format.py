@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from jobs.answer_format.response_format import ResponseFormat, grammar
+from jobs.answer_format.schema_grammar import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 from jobs.requests import Request
-from jobs.response_format import ResponseFormat, grammar
-from jobs.schema_grammar import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH
 
 PARSER: TypeAdapter[ResponseFormat] = TypeAdapter(ResponseFormat)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.chat_tools import AnswerToolCall, answer_calls
+from api.schemas.chat.chat_tools import AnswerToolCall, answer_calls
 from jobs.errors import InvalidJSONAnswerError
 from jobs.models.model_info import public_name
 from jobs.store.answers import Answer, answers_of

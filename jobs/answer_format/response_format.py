@@ -1,8 +1,8 @@
 """Structured output: OpenAI's `response_format`, and the grammar that holds an answer to it.
 
 A schema with a keyword that cannot be followed is refused when the request is validated, before anything is queued: an answer
-that ignores half of the schema is worse than none (`jobs/schema_grammar.py`). The schema always holds; `strict` also closes its
-objects and requires their properties where it says nothing (`jobs/closed_schema.py`).
+that ignores half of the schema is worse than none (`schema_grammar.py`). The schema always holds; `strict` also closes its
+objects and requires their properties where it says nothing (`closed_schema.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
-from jobs.closed_schema import closed
-from jobs.schema_grammar import MAX_SCHEMA_BYTES, check_depth, check_regex, is_match, regex_grammar, schema_grammar
-from jobs.vocabulary import check_words, keywords_in, known_keywords
+from jobs.answer_format.closed_schema import closed
+from jobs.answer_format.schema_grammar import (
+    MAX_SCHEMA_BYTES,
+    check_depth,
+    check_regex,
+    is_match,
+    regex_grammar,
+    schema_grammar,
+)
+from jobs.answer_format.vocabulary import check_words, keywords_in, known_keywords
 
 #: Keywords of an answer from a vocabulary: by default, and at most.
 DEFAULT_KEYWORDS = 10

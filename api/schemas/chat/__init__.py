@@ -1,0 +1,1 @@
+"""The chat completion on the wire: its messages, parameters, tools and answers."""
