@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 
-from api.intake.batch_lines import line_dialect
+from api.batches.line_intake import line_dialect
 from api.runtime.resources import Resources
 from api.schemas.batch import batch_object
 from api.schemas.folder import folder_object

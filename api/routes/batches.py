@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.batches.batch_events import batch_events
+from api.batches.batch_intake import make_file_batch
 from api.errors.body import ErrorBody
-from api.intake.batches import make_file_batch
 from api.intake.idempotency_key import IdempotencyKey
 from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.schemas.batch import BatchBody, BatchList, BatchObject, batch_object
-from api.streaming.batch_events import batch_events
 from api.streaming.folder_results import END, EVENT_ID
 from api.streaming.sse import EventStream
 from jobs.errors import ConflictError

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Respon
 from starlette.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from api.batches.files import file_object, results_of
 from api.errors.body import ErrorBody
 from api.intake.idempotency_key import IdempotencyKey, scoped_key
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.schemas.batch import LEAST_KEPT, MOST_KEPT
-from api.schemas.file import FileDeleted, FileList, FileObject, file_object, results_of
+from api.schemas.file import FileDeleted, FileList, FileObject
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from jobs.errors import UploadTooLargeError
 from jobs.images.opening import check_image

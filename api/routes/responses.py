@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api.dialects.conversation import answer, chat_body, queue
+from api.dialects.conversation import answer, queue
 from api.dialects.responses.answers import OpenAIResponse
 from api.dialects.responses.items import input_items, response_of
-from api.dialects.responses.stored import conversation_of, find, row_of
-from api.dialects.responses.translation import chat_values, check_storing
+from api.dialects.responses.stored import continued_chat, find, row_of
+from api.dialects.responses.translation import check_storing
 from api.errors.body import ErrorBody
 from api.intake.idempotency_key import IdempotencyKey
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
@@ -20,10 +20,10 @@ from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.schemas.dialects.response_object import ResponseDeleted, ResponseItemList, ResponseObject
-from api.schemas.dialects.responses import ContinuedBody, ResponsesBody
+from api.schemas.dialects.responses import ResponsesBody
 from api.streaming.chat_answer import ChatAnswer
 from jobs.creation import cancel
-from jobs.errors import InvalidRequestError, TooManyImagesError
+from jobs.errors import InvalidRequestError
 from jobs.store.response_rows import StoredResponse, delete_response
 from jobs.store.tables import Job, Lane
 
@@ -66,7 +66,7 @@ async def create_response(
     """
     check_ignored(body, request, resources.settings)
     check_storing(body)
-    chat = await run_in_threadpool(_chat, body, resources)
+    chat = await run_in_threadpool(continued_chat, body, resources)
 
     def made_row(job: Job) -> StoredResponse:
         return row_of(job, body, chat)
@@ -180,16 +180,3 @@ def list_input_items(
         last_id=page[-1]["id"] if page else None,
         has_more=len(items) > limit,
     )
-
-
-def _chat(body: ResponsesBody, resources: ResourcesDep) -> ContinuedBody:
-    """Return the chat request of a body, with the conversation that it continues. Raises CaptionqError."""
-    chat = chat_body(chat_values(body), ContinuedBody)
-    earlier = [] if body.previous_response_id is None else conversation_of(resources.store, body.previous_response_id)
-    images = sum(len(message.images) for message in earlier) + len(chat.images())
-    if images > resources.settings.max_images:
-        raise TooManyImagesError(
-            f"The conversation has {images} images; the limit is {resources.settings.max_images} (CAPTIONQ_MAX_IMAGES)."
-        )
-    chat.continue_after(earlier, has_instructions=bool(body.instructions))
-    return chat

@@ -89,6 +89,25 @@ def test_a_batch_from_upload_to_download(client: openai.OpenAI) -> None:
     assert (file.purpose, file.bytes) == ("batch_output", len(client.files.content(file.id).content))
 
 
+def test_lines_may_ask_for_responses(client: openai.OpenAI) -> None:
+    """Their answers are OpenAI's responses, and a bad line has the error of the endpoint itself."""
+    (scene,) = draw_many(1)
+    content = [{"type": "input_text", "text": "Describe this image."}]
+    content.append({"type": "input_image", "image_url": data_uri(png(scene))})
+    body = {"model": "demo", "input": [{"role": "user", "content": content}], "max_output_tokens": 64}
+    path = "/v1/responses"
+    lines = [line("good", body, url=path), line("bad", {"model": "demo", "input": "Hi", "temperature": 7}, url=path)]
+    done = ended(client, submit(client, *lines, endpoint=path))
+    assert done.status == "completed", done
+    (answer,) = results(client, done.output_file_id)
+    response = answer["response"]["body"]
+    assert (response["object"], response["status"]) == ("response", "completed")
+    assert response["output"][0]["content"][0]["text"] == scene.caption
+    (bad,) = results(client, done.error_file_id)
+    assert (bad["custom_id"], bad["response"]["status_code"]) == ("bad", 400)
+    assert bad["response"]["body"]["error"]["param"] == "temperature"
+
+
 def hello_without_cache(**more: Any) -> dict[str, Any]:
     """Return the body of a fast request for the client's own method."""
     body = hello(**more)

@@ -30,8 +30,7 @@ def submit(client: openai.OpenAI, *lines: str, **more: Any) -> Batch:
     """Upload the lines, and create a batch of them."""
     return client.batches.create(
         input_file_id=upload(client, *lines),
-        endpoint="/v1/chat/completions",
-        **{"completion_window": "24h", **more},
+        **{"endpoint": CHAT, "completion_window": "24h", **more},
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from api.dialects.conversation import chat_body
+from api.dialects.responses.translation import chat_values
+from api.runtime.resources import Resources
 from api.schemas.chat.chat_response import has_answer
 from api.schemas.dialects.responses import ContinuedBody, ResponsesBody
-from jobs.errors import ConflictError, NotFoundError
+from jobs.errors import ConflictError, NotFoundError, TooManyImagesError
 from jobs.requests import Message
 from jobs.store.answers import answers_of
 from jobs.store.response_rows import StoredResponse, find_response
@@ -75,3 +78,27 @@ def conversation_of(store: Store, id_: str) -> list[Message]:
     own = 1 if json.loads(stored.asked).get("instructions") else 0
     answer = Message(role="assistant", content=job.text or "", tool_calls=answers_of(job)[0].calls)
     return [*messages[own:], answer]
+
+
+def unstored(job: Job) -> StoredResponse:
+    """Return the row of a response that is not stored, such as a batch's: it shows what the job's request says."""
+    request = job.parsed_request()
+    shown = {
+        "max_output_tokens": request.sampling.max_tokens,
+        "temperature": request.sampling.temperature,
+        "store": False,
+    }
+    return StoredResponse(job_id=job.id, asked=json.dumps(shown), first_message=0)
+
+
+def continued_chat(body: ResponsesBody, resources: Resources) -> ContinuedBody:
+    """Return the chat request of a body, with the conversation that it continues. Raises CaptionqError."""
+    chat = chat_body(chat_values(body), ContinuedBody)
+    earlier = [] if body.previous_response_id is None else conversation_of(resources.store, body.previous_response_id)
+    images = sum(len(message.images) for message in earlier) + len(chat.images())
+    if images > resources.settings.max_images:
+        raise TooManyImagesError(
+            f"The conversation has {images} images; the limit is {resources.settings.max_images} (CAPTIONQ_MAX_IMAGES)."
+        )
+    chat.continue_after(earlier, has_instructions=bool(body.instructions))
+    return chat

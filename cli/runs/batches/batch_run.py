@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import click
 
-from api.intake.batch_lines import job_of_line
+from api.batches.endpoints import ENDPOINTS, rendered
+from api.batches.line_intake import job_of_line
 from api.middleware.request_metrics import RequestMetrics
 from api.runtime.resources import Resources, open_resources
-from api.schemas.batch_lines import ENDPOINTS, rendered
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate

@@ -10,8 +10,8 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.images.stored.blobs import SCHEME, blobs_before, remove_blob, remove_unfinished
-from jobs.store.file_batches.batch_tables import OPEN_BATCHES
 from jobs.store.connection import reading
+from jobs.store.file_batches.batch_tables import OPEN_BATCHES
 from jobs.store.file_tables import STORED_FILE
 from jobs.store.tables import OPEN
 

@@ -12,8 +12,8 @@ from sqlmodel import SQLModel
 
 from jobs.errors import NotFoundError
 from jobs.safe_text import safe_text
-from jobs.store.file_batches.batch_tables import OPEN_BATCHES, FileBatch, FileBatchStatus, ResultPart
 from jobs.store.connection import reading, writing
+from jobs.store.file_batches.batch_tables import OPEN_BATCHES, FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.result_files import add_result_files, measure_result_files
 from jobs.store.tables import Batch
 from jobs.store.webhooks.webhook_rows import add_webhooks

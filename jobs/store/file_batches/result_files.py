@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine, Table, delete, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
-from jobs.store.file_batches.batch_tables import ResultPart
 from jobs.store.connection import reading
+from jobs.store.file_batches.batch_tables import ResultPart
 from jobs.store.file_tables import StoredFile
 from jobs.store.statements import ROWS_A_STATEMENT
 

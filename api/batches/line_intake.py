@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from api.batches.endpoints import ENDPOINTS, failure, result_pages
 from api.errors.body import detail_of
 from api.errors.validation import validation_detail
-from api.intake.ignored_parameters import refuse_ignored
 from api.intake.jobs import job_for
 from api.runtime.resources import Resources
-from api.schemas.batch_lines import ENDPOINTS, failure, result_pages
 from jobs.batches.feeding import LineResponse
 from jobs.batches.life_cycle import LineDialect
 from jobs.errors import CaptionqError
@@ -35,9 +35,9 @@ def job_of_line(endpoint: str, body: dict[str, Any], resources: Resources) -> Jo
     Raises transient errors: the line is tried again later.
     """
     try:
-        asked = ENDPOINTS[endpoint].body.model_validate(body)
-        refuse_ignored(asked, resources.settings)
-        job = job_for(asked, resources, lane=Lane.BULK)
+        job = job_for(ENDPOINTS[endpoint].chat(body, resources), resources, lane=Lane.BULK)
+    except RequestValidationError as error:
+        return failure(400, validation_detail(error.errors(), error.body))
     except ValidationError as error:
         complaints = [{**complaint, "loc": ("body", *complaint["loc"])} for complaint in error.errors()]
         return failure(400, validation_detail(complaints, body))

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 
+from api.batches.endpoints import rendered
 from api.runtime.resources import Resources
 from api.schemas.batch import batch_object
-from api.schemas.batch_lines import rendered
 from api.streaming.folder_results import END, RESULTS_CHECK_EVERY
 from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes
 from jobs.store.file_batches.batch_tables import ResultPart

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.dialects.responses.items import response_of
+from api.dialects.responses.stored import continued_chat, unstored
 from api.errors.body import ErrorBody, ErrorDetail, detail_of
 from api.errors.translation import stored_error
+from api.intake.ignored_parameters import refuse_ignored
+from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
 from api.schemas.chat.chat_response import completion_of
+from api.schemas.dialects.responses import ResponsesBody
 from jobs.batches.feeding import LineResponse
 from jobs.batches.rendering import result_line
 from jobs.store.file_batches.batch_tables import FileBatch, ResultPart
@@ -21,13 +26,27 @@ from jobs.store.tables import Job
 class LineEndpoint:
     """An endpoint that lines may ask."""
 
-    body: type[CompletionBody]
+    #: Makes the chat request of a line's body. Raises ValidationError, RequestValidationError, CaptionqError.
+    chat: Callable[[dict[str, Any], Resources], CompletionBody]
     #: Renders the body of the answer.
     answer: Callable[[Job], dict[str, Any]]
 
 
+def _completion(body: dict[str, Any], resources: Resources) -> CompletionBody:
+    asked = ChatCompletionBody.model_validate(body)
+    refuse_ignored(asked, resources.settings)
+    return asked
+
+
+def _response(body: dict[str, Any], resources: Resources) -> CompletionBody:
+    asked = ResponsesBody.model_validate(body)
+    refuse_ignored(asked, resources.settings)
+    return continued_chat(asked, resources)
+
+
 ENDPOINTS: Mapping[str, LineEndpoint] = {
-    "/v1/chat/completions": LineEndpoint(ChatCompletionBody, lambda job: completion_of(job).model_dump(mode="json")),
+    "/v1/chat/completions": LineEndpoint(_completion, lambda job: completion_of(job).model_dump(mode="json")),
+    "/v1/responses": LineEndpoint(_response, lambda job: response_of(job, unstored(job)).model_dump(mode="json")),
 }
 
 

@@ -8,12 +8,12 @@ import time
 
 from sqlalchemy.exc import IntegrityError
 
+from api.batches.endpoints import ENDPOINTS
 from api.intake.idempotency_key import scoped_key
 from api.intake.jobs import webhook_for
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.batch import BatchBody
-from api.schemas.batch_lines import ENDPOINTS
 from jobs.batches.completion_window import window_seconds
 from jobs.creation.idempotency import find_repeated
 from jobs.errors import InvalidRequestError
