@@ -19,9 +19,8 @@ from api.middleware.request_log import RequestLog
 from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
-from api.pages import login, overview, static_files
+from api.pages import router as pages
 from api.pages.page_state import PageState
-from api.pages.run_state import RunStates
 from api.routes import chat, files, folders, health, jobs, metrics, models
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
@@ -53,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_resources(settings, request_metrics) as resources:
             app.state.resources = resources
-            app.state.page = PageState(RunStates(resources.store))
+            app.state.page = PageState.of(resources)
             background_tasks = BackgroundTasks(resources)
             background_tasks.start()
             try:
@@ -72,8 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
         responses={status: {"model": ErrorBody, "description": words} for status, words in _ERRORS.items()},
     )
     install_error_handlers(app)
-    # The page first: its route of `/` leaves programs to the routes after it.
-    for module in (static_files, login, overview, chat, jobs, folders, files, models, health, metrics):
+    # The page comes first: its route of `/` leaves programs to the routes after it.
+    for module in (pages, chat, jobs, folders, files, models, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from api.pages.pictures.picture_order import PictureOrders
+from api.pages.pictures.thumbnails import Thumbnails
 from api.pages.run_state import RunStates
+from api.runtime.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,16 @@ class PageState:
     """The objects that routes of the page use."""
 
     runs: RunStates
+    orders: PictureOrders
+    thumbnails: Thumbnails
+    #: Pictures that are scaled at a time.
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Make the objects for an API that begins to run."""
+        store = resources.store
+        return cls(RunStates(store), PictureOrders(store), Thumbnails(resources.settings))
 
 
 def get_page_state(request: Request) -> PageState:
