@@ -15,8 +15,8 @@ from jobs.configuration.settings import Settings
 from jobs.errors import AuthenticationError, CaptionqError, ForbiddenError
 
 COOKIE = "captionq_session"
-#: Beginnings of the paths of pages. The cookie is worth nothing elsewhere: programs send their key.
-PAGES = ("/runs/", "/live", "/logout")
+#: Paths of pages beside those of runs. The cookie is worth nothing elsewhere: programs send their key.
+PAGES = ("/", "/live", "/logout")
 #: Pages that need no key: they hold no data.
 OPEN_PAGES = ("/login", "/static/")
 _SAFE_METHODS = ("GET", "HEAD")
@@ -29,7 +29,7 @@ def session_value(secret: str) -> str:
 
 def is_page(path: str) -> bool:
     """Return whether the path is a page's that shows data."""
-    return path == "/" or path.startswith(PAGES)
+    return path in PAGES or path.startswith("/runs/")
 
 
 def caller_with_session(headers: Headers, settings: Settings) -> str | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 
 from api.errors.translation import not_found
@@ -23,6 +24,8 @@ from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, EventStream, event_bytes
 from jobs.errors import NotFoundError
+from jobs.queue.live_texts import live_texts, watch
+from jobs.safe_text import safe_text
 from jobs.store.queries.run_pictures import PictureChoice, Show, Sort
 from jobs.store.tables import Batch
 
@@ -114,6 +117,7 @@ def retry(run_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response
 
 async def _changes(batch: Batch, resources: Resources, state: PageState) -> AsyncIterator[bytes]:
     sent, sent_at = "", 0.0
+    texts: dict[str, str] = {}
     while not resources.draining.is_set():
         run = await run_in_threadpool(lambda: state.runs.of(resources.store.batch(batch.id)))
         html = render("parts/run_live.html", run=run)
@@ -123,7 +127,21 @@ async def _changes(batch: Batch, resources: Resources, state: PageState) -> Asyn
         elif time.monotonic() - sent_at > HEARTBEAT:
             sent_at = time.monotonic()
             yield HEARTBEAT_COMMENT
+        known, texts = texts, await run_in_threadpool(_texts_of, resources) if run.is_open else {}
+        if news := {job_id: text for job_id, text in texts.items() if text != known.get(job_id)}:
+            yield event_bytes(news, event="texts")
         await asyncio.sleep(LOOK_EVERY if run.is_open else 4 * LOOK_EVERY)
+
+
+def _texts_of(resources: Resources) -> dict[str, str]:
+    """Return the captions that are being written, of all runs: the gallery shows those that it holds."""
+    try:
+        watch(resources.connection)
+        texts = live_texts(resources.connection, [worker.name for worker in resources.workers()])
+    except RedisError:
+        # The broker is away: captions come with their rows.
+        return {}
+    return {job_id: safe_text(text, lines=True) for job_id, text in texts.items()}
 
 
 router.include_router(_pages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.configuration.settings import Settings
+from jobs.store.store import Store
 from tests.support.browser import chromium
 from tests.support.processes import DATA_FOLDER, until
+from tests.support.rows import add_batch
 from tests.support.scenes import save_scenes
-from tests.support.serving import Served, serving
+from tests.support.serving import Served, endless, serving
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -270,3 +273,33 @@ def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> Non
     unknown = served.client.get("/runs/batch_none", headers={"Accept": "text/html"})
     assert unknown.status_code == 404
     assert "Run 'batch_none' not found" in unknown.text.replace("&#39;", "'")
+
+
+def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page) -> None:
+    """The worker publishes the texts so far while a run's page is open, and the card shows them before the job ends."""
+    made = served.client.post("/v1/jobs", json=[endless(), endless()]).json()["data"]
+    page.goto(f"/runs/{made[0]['batch']}")
+    caption = page.locator(f'[data-id="{made[0]["id"]}"] .caption')
+    expect(caption).not_to_have_text(re.compile("Waiting|Being captioned"), timeout=60_000)
+    grown = caption.inner_text()
+    assert served.client.get(f"/v1/jobs/{made[0]['id']}").json()["status"] == "running"
+    expect(caption).not_to_have_text(grown, timeout=60_000)
+    page.get_by_role("button", name="Cancel the rest").click()
+    expect(page.locator(".card").first).to_contain_text("Cancelled")
+
+
+def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Page) -> None:
+    """However many pictures a run has, the page holds those in sight: cards and their memory do not grow."""
+    store = Store(served.captionq.settings)
+    batch, _ = add_batch(store, 3000)
+    store.close()
+    page.goto(f"/runs/{batch.id}")
+    counts = []
+    for _ in range(10):
+        page.mouse.wheel(0, 20_000)
+        counts.append(page.locator(".card").count())
+    page.keyboard.press("End")
+    expect(page.get_by_text("999.jpg", exact=True)).to_be_visible()
+    assert max(counts) < 120
+    page.get_by_role("button", name="Cancel the rest").click()
+    expect(page.get_by_role("button", name="Retry 3\N{NARROW NO-BREAK SPACE}000")).to_be_visible(timeout=60_000)

@@ -102,7 +102,7 @@ function draw() {
       item = blank();
       gallery.insertBefore(item, before);
     }
-    if (html && item.source !== html) item = replace(item, html);
+    if (html && item.source !== html) item = replace(item, html); // A caption that is being written stays until its card changes.
     shown.set(position, item);
     before = item;
     if (!html) load(part);
@@ -177,6 +177,12 @@ function follow() {
     // The buttons change with the end of the run, and a run that was empty has its first pictures.
     if ((state.dataset.open && !now.is_open) || (state.dataset.empty && now.done)) setTimeout(() => location.reload(), 400);
     else if (gallery) refresh();
+  });
+  events.addEventListener("texts", (event) => {
+    for (const [id, text] of Object.entries(JSON.parse(event.data))) {
+      const caption = gallery?.querySelector(`[data-id="${CSS.escape(id)}"][data-open] .caption`);
+      if (caption && text) caption.textContent = text;
+    }
   });
   events.addEventListener("error", () => {
     tell("The connection to captionq is lost. This page tries again by itself.");
