@@ -68,7 +68,7 @@ def test_pictures_are_chosen_by_their_state(store: Store, run: Batch) -> None:
 def test_every_word_of_a_search_is_found_in_captions_and_names(store: Store, run: Batch) -> None:
     """Case does not matter, and the wildcards of LIKE are letters like others."""
     dog, share, umlaut = add(store, run, "dog 100%", "other", "Bäume")
-    store.succeed(dog.id, replace(RESULT, text="A Brown dog."))
+    store.succeed(dog.id, replace(RESULT, text="A Brown fox, no dog."))
     store.succeed(share.id, replace(RESULT, text="Half of a brown_fox."))
 
     def found(search: str) -> list[str]:
