@@ -19,6 +19,8 @@ from api.middleware.request_log import RequestLog
 from api.middleware.request_metrics import RequestMetrics
 from api.middleware.same_site import SameSite
 from api.openapi import install_openapi
+from api.pages import router as pages
+from api.pages.page_state import PageState
 from api.routes import (
     batches,
     chat,
@@ -64,6 +66,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_resources(settings, request_metrics) as resources:
             app.state.resources = resources
+            app.state.page = PageState.of(resources)
             background_tasks = BackgroundTasks(resources)
             background_tasks.start()
             try:
@@ -83,8 +86,9 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     )
     app.state.ollama_port = ollama_port
     install_error_handlers(app)
+    # The page comes first: its route of `/` leaves programs to the routes after it.
     dialects = (chat, responses, messages, ollama, ollama_models)
-    for module in (*dialects, jobs, folders, files, batches, models, lm_studio, health, metrics):
+    for module in (pages, *dialects, jobs, folders, files, batches, models, lm_studio, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)

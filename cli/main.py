@@ -23,6 +23,7 @@ COMMANDS = {
     "export": ("cli.commands.results.export", "Write tables of captions, or files beside images, at any time."),
     "serve": ("cli.commands.serve", "Serve the HTTP API, with its broker and its worker."),
     "batch": ("cli.commands.batch", "Answer a file of requests (JSONL), here or by a running server."),
+    "open": ("cli.commands.open", "Open the page of captionq serve in the browser."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, cancel, retry and prune jobs."),
@@ -36,6 +37,9 @@ COMMANDS = {
     "help": ("cli.commands.help", "Show the help of a command."),
 }
 
+#: Functions that do not have the command's name, because Python uses it.
+FUNCTIONS = {"open": "open_page"}
+
 
 class Commands(click.Group):
     """A group that finds commands by name and turns captionq's errors into one line on the terminal."""
@@ -46,7 +50,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), FUNCTIONS.get(name, name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

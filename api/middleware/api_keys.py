@@ -5,15 +5,18 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.early_refusal import refuse_early
+from api.middleware.page_session import OPEN_PAGES, is_page, page_caller
 from jobs.configuration.settings import Settings
-from jobs.errors import AuthenticationError
+from jobs.errors import AuthenticationError, ForbiddenError
 
 #: The caller's name if no keys are configured.
 LOCAL = "local"
@@ -60,11 +63,17 @@ class KeyCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
+        headers, path = Headers(scope=scope), scope["path"]
+        key = _key(headers)
         try:
-            scope["captionq.caller"] = caller_of(_key(headers), self._settings).name
-        except AuthenticationError as error:
-            if scope["path"] not in OPEN_PATHS:
+            if key is None and self._settings.api_keys and is_page(path):
+                scope["captionq.caller"] = page_caller(scope["method"], headers, self._settings)
+            else:
+                scope["captionq.caller"] = caller_of(key, self._settings).name
+        except (AuthenticationError, ForbiddenError) as error:
+            if error.status == 401 and is_page(path) and "text/html" in headers.get("accept", ""):
+                return await RedirectResponse(f"/login?{urlencode({'next': path})}", 303)(scope, receive, send)
+            if path not in OPEN_PATHS and not path.startswith(OPEN_PAGES):
                 return await refuse_early(error, scope, receive, send)
         return await self._app(scope, receive, send)
 

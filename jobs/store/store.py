@@ -182,6 +182,11 @@ class Store(JobQueries):
         ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
         return self._change([job_id], ended, reviewed_at=time.time(), **values) == 1
 
+    def drop_edit(self, job_id: str) -> bool:
+        """Forget a person's edit and review of an answer. Returns False if the job has not ended."""
+        ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+        return self._change([job_id], ended, reviewed_at=None, edited_text=None) == 1
+
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
         cancelled: list[str] = []

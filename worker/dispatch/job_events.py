@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from redis import Redis
 
 from jobs.queue.events import Event, publish
+from jobs.queue.live_texts import is_watched, publish_texts
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.result import Result
 from jobs.store.tables import Job
@@ -27,6 +28,8 @@ TOKENS_EVERY = 0.005
 MOST_UNSENT = 10_000
 #: Seconds between two publications of the worker's state.
 STATE_EVERY = 1.0
+#: Seconds between two publications of all texts so far, while a page is watched.
+TEXTS_EVERY = 0.5
 
 
 class JobEvents:
@@ -44,6 +47,7 @@ class JobEvents:
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tokens_published = 0.0
         self._state_published = 0.0
+        self._texts_published = 0.0
 
     def publish(self, job_id: str, event: str, **data: object) -> None:
         """Publish an event of a job."""
@@ -88,7 +92,14 @@ class JobEvents:
             self.publish(job.id, "ended")
 
     def state(self) -> None:
-        """Publish the worker's state, unless the last time was just now. Raises RedisError."""
+        """Publish the worker's state, and the texts so far for a watched page, unless the last time was just now.
+
+        Raises RedisError.
+        """
+        if time.monotonic() - self._texts_published >= TEXTS_EVERY:
+            self._texts_published = time.monotonic()
+            if self._pipeline.rows and is_watched(self._connection):
+                publish_texts(self._connection, self._name, self._pipeline.texts_so_far())
         if time.monotonic() - self._state_published < STATE_EVERY:
             return
         self._state_published = time.monotonic()

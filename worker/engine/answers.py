@@ -64,6 +64,21 @@ class Answers:
                 deltas += [delta] if delta is not None else []
         return deltas, failures
 
+    def texts_so_far(self, sequences: Iterable[LiveSequence]) -> dict[str, str]:
+        """Return the text of each sequence, without its thoughts. The sequences stay as they are."""
+        return {sequence.key: self._text_so_far(sequence) for sequence in sequences}
+
+    def _text_so_far(self, sequence: LiveSequence) -> str:
+        try:
+            text = self._backend.text(sequence.ids)
+            if sequence.prepared.rules.response_format:
+                return text
+            return self._backend.thinking.split(text, sequence.prepared.rules.thought)[1]
+        except Exception:
+            # Tokens that cannot be read fail the sequence when it ends; a look at it must not.
+            logger.warning("The text of %s cannot be shown.", sequence.key)
+            return ""
+
     def _delta(self, sequence: LiveSequence) -> TextDelta | None:
         """Return the text since the last delta; None: there is none yet."""
         if sequence.stream is None:

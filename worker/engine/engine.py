@@ -115,6 +115,10 @@ class Engine:
             self._sequences.ended.append(outcome)
         return deltas
 
+    def texts_so_far(self) -> dict[str, str]:
+        """Return the texts of all sequences that decode, by their keys."""
+        return self._answers.texts_so_far(self._sequences.decoding)
+
     def cancel(self, key: str) -> bool:
         """Drop a sequence, also in the middle of its answer. Return False if there is none with this key."""
         sequence = self._sequences.remove(key)

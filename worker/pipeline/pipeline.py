@@ -132,6 +132,10 @@ class Pipeline:
         """Return the text that followed requests have added since the last call."""
         return [self._choices.delta(one) for one in self._engine.said()] if self._engine is not None else []
 
+    def texts_so_far(self) -> dict[str, str]:
+        """Return the texts of all requests that decode, by their keys."""
+        return self._engine.texts_so_far() if self._engine is not None else {}
+
     def cancel(self, key: str) -> None:
         """Drop a request, prepared or not. The other requests of the batch go on."""
         if self._preprocess_seconds.pop(key, None) is not None:

@@ -61,6 +61,9 @@ class StubPipeline:
     def said(self) -> list[TextDelta]:
         return []
 
+    def texts_so_far(self) -> dict[str, str]:
+        return {}
+
     def cancel(self, key: str) -> None:
         self._requests.pop(key, None)
 

@@ -1,0 +1,73 @@
+"""The state of the lanes and the workers as the page shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+from rq.serializers import JSONSerializer
+
+from api.runtime.resources import Resources
+from api.schemas.job import source_name
+from jobs.creation.backpressure import rate_of
+from jobs.models.model_info import public_name
+from jobs.queue.lanes import LaneQueue
+from jobs.safe_text import safe_text
+from jobs.store.tables import Lane
+
+#: Jobs at the front of a lane that are named.
+NAMED = 3
+_LANES = {Lane.INTERACTIVE: "Interactive", Lane.BULK: "Bulk"}
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """Jobs that wait in a lane."""
+
+    name: str
+    waiting: int
+    #: The jobs at the front: their pictures, or their ids.
+    front: list[str]
+    #: Jobs ended per second.
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """A worker that lives."""
+
+    model: str | None
+    batching: str | None
+    rows: int
+    slots: int
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """The lanes and the workers; None: the broker is away."""
+
+    lanes: list[LaneState] | None
+    workers: list[WorkerView] | None
+
+
+def queue_state(resources: Resources) -> QueueState:
+    """Read the lanes and the workers."""
+    try:
+        return QueueState([_lane(lane, resources) for lane in Lane], _workers(resources))
+    except RedisError:
+        return QueueState(None, None)
+
+
+def _lane(lane: Lane, resources: Resources) -> LaneState:
+    queue = LaneQueue(lane.value, connection=resources.connection, serializer=JSONSerializer)
+    ids = queue.get_job_ids(0, NAMED)
+    jobs = {job.id: job for job in resources.store.those(ids)}
+    names = [safe_text((source_name(jobs[one]) if one in jobs else None) or one) for one in ids]
+    return LaneState(_LANES[lane], queue.count, names, rate_of(resources.workers(), lane))
+
+
+def _workers(resources: Resources) -> list[WorkerView]:
+    return [
+        WorkerView(None if one.model is None else public_name(one.model), one.batching, one.rows, one.slots)
+        for one in resources.workers()
+    ]
