@@ -27,6 +27,7 @@ from api.routes import (
     health,
     jobs,
     lm_studio,
+    message_batches,
     messages,
     metrics,
     models,
@@ -84,7 +85,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     app.state.ollama_port = ollama_port
     install_error_handlers(app)
     dialects = (chat, responses, messages, ollama, ollama_models)
-    for module in (*dialects, jobs, folders, files, batches, models, lm_studio, health, metrics):
+    for module in (*dialects, jobs, folders, files, batches, message_batches, models, lm_studio, health, metrics):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)
