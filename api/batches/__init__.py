@@ -1,4 +1,4 @@
-"""OpenAI's batches: the endpoints that lines may ask, batches on their way in, results and events on their way out.
+"""OpenAI's and Anthropic's batches: the endpoints that lines may ask, batches in, results and events out.
 
 Lines are read, fed and ended by `jobs/batches/`.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import IntegrityError
 
@@ -34,16 +35,24 @@ def make_file_batch(body: BatchBody, resources: Resources, caller: Caller, idemp
         idempotency_key=scoped_key(idempotency_key, caller, BatchKind.FILE),
         digest=hashlib.sha256(body.model_dump_json().encode()).hexdigest(),
     )
+    return add_once(batch, lambda: _file_batch(body, batch, resources), resources)
+
+
+def add_once(batch: Batch, make: Callable[[], FileBatch], resources: Resources, dialect: str = "openai") -> FileBatch:
+    """Store a batch, whose file batch `make` returns, or find the one that was made with the same key.
+
+    Raises IdempotencyError when the key was used for another request.
+    """
     if (earlier := find_repeated(resources.store, batch)) is not None:
-        return resources.batches.get(earlier.id)
-    file_batch = _file_batch(body, batch, resources)
+        return resources.batches.get(earlier.id, dialect=dialect)
+    file_batch = make()
     try:
         resources.batches.add(batch, file_batch)
     except IntegrityError:
         # Of two requests with the same key at the same moment, one wins.
         if (earlier := find_repeated(resources.store, batch)) is None:
             raise
-        return resources.batches.get(earlier.id)
+        return resources.batches.get(earlier.id, dialect=dialect)
     return file_batch
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.dialects.anthropic.answers import message_of
+from api.dialects.anthropic.translation import message_values
+from api.dialects.conversation import chat_body
 from api.dialects.responses.items import response_of
 from api.dialects.responses.stored import continued_chat, unstored
 from api.errors.body import ErrorBody, ErrorDetail, detail_of
@@ -14,6 +17,7 @@ from api.intake.ignored_parameters import refuse_ignored
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
 from api.schemas.chat.chat_response import completion_of
+from api.schemas.dialects.anthropic import AnthropicBody
 from api.schemas.dialects.responses import ResponsesBody
 from jobs.batches.feeding import LineResponse
 from jobs.batches.rendering import result_line
@@ -44,10 +48,25 @@ def _response(body: dict[str, Any], resources: Resources) -> CompletionBody:
     return continued_chat(asked, resources)
 
 
+def _message(body: dict[str, Any], resources: Resources) -> CompletionBody:
+    asked = AnthropicBody.model_validate(body)
+    refuse_ignored(asked, resources.settings)
+    return chat_body(message_values(asked))
+
+
+def _message_answer(job: Job) -> dict[str, Any]:
+    return message_of(job, with_thoughts=job.parsed_request().thinking).model_dump(mode="json")
+
+
+#: The endpoint of all lines of Anthropic's batches.
+MESSAGES = "/v1/messages"
+#: The endpoints that OpenAI's batches offer.
 ENDPOINTS: Mapping[str, LineEndpoint] = {
     "/v1/chat/completions": LineEndpoint(_completion, lambda job: completion_of(job).model_dump(mode="json")),
     "/v1/responses": LineEndpoint(_response, lambda job: response_of(job, unstored(job)).model_dump(mode="json")),
 }
+#: The endpoints of all lines that are stored.
+LINE_ENDPOINTS: Mapping[str, LineEndpoint] = {**ENDPOINTS, MESSAGES: LineEndpoint(_message, _message_answer)}
 
 
 def result_pages(batch: FileBatch, part: ResultPart, lines: FileLines) -> Iterator[bytes]:
@@ -58,7 +77,7 @@ def result_pages(batch: FileBatch, part: ResultPart, lines: FileLines) -> Iterat
 
 def rendered(batch: FileBatch, ended: EndedLine, part: ResultPart) -> bytes:
     """Return the result of one line as a line of JSON."""
-    return result_line(batch, ended, part, answer=ENDPOINTS[batch.endpoint].answer, failure=_failure_of)
+    return result_line(batch, ended, part, answer=LINE_ENDPOINTS[batch.endpoint].answer, failure=failure_of)
 
 
 def failure(status: int, detail: ErrorDetail) -> LineResponse:
@@ -66,6 +85,7 @@ def failure(status: int, detail: ErrorDetail) -> LineResponse:
     return LineResponse(status, ErrorBody(error=detail).model_dump())
 
 
-def _failure_of(job: Job) -> LineResponse:
+def failure_of(job: Job) -> LineResponse:
+    """Return the answer to a request whose job failed."""
     error = stored_error(job.error_code, job.error_message)
     return failure(error.status, detail_of(error))

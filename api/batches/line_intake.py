@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from api.batches.endpoints import ENDPOINTS, failure, result_pages
+from api.batches.endpoints import LINE_ENDPOINTS, failure, result_pages
 from api.errors.body import detail_of
 from api.errors.validation import validation_detail
 from api.intake.jobs import job_for
@@ -35,7 +35,7 @@ def job_of_line(endpoint: str, body: dict[str, Any], resources: Resources) -> Jo
     Raises transient errors: the line is tried again later.
     """
     try:
-        job = job_for(ENDPOINTS[endpoint].chat(body, resources), resources, lane=Lane.BULK)
+        job = job_for(LINE_ENDPOINTS[endpoint].chat(body, resources), resources, lane=Lane.BULK)
     except RequestValidationError as error:
         return failure(400, validation_detail(error.errors(), error.body))
     except ValidationError as error:

@@ -77,6 +77,8 @@ def get_batch(batch_id: BatchId, resources: ResourcesDep, caller: CallerDep) -> 
 )
 def cancel_batch(batch_id: BatchId, resources: ResourcesDep, caller: CallerDep) -> BatchObject:
     """Cancel a batch. The answers so far are kept. Cancelling it again changes nothing."""
+    # First: the id may be that of another dialect's batch.
+    resources.batches.get(batch_id)
     cancelled = resources.batches.wind_down(batch_id, FileBatchStatus.CANCELLED)
     batch = resources.batches.get(batch_id)
     if not cancelled and batch.ending != FileBatchStatus.CANCELLED:

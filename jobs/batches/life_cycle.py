@@ -78,7 +78,9 @@ class BatchLife:
             cancel.cancel(self._store.open_ids(batch.id), store=self._store, connection=self._connection)
             if batch.in_progress_at is not None:
                 self._close(batch)
-        sizes = {part: sum(map(len, self._dialect.render(batch, part))) for part in ResultPart}
+        # Anthropic's batches have no files of results.
+        parts = ResultPart if batch.dialect == "openai" else ()
+        sizes = {part: sum(map(len, self._dialect.render(batch, part))) for part in parts}
         tally = self._lines.tally(batch.id)
         logger.info("%s is %s: %d answers, %d errors.", batch.id, batch.ending, tally.completed, tally.failed)
         return self._batches.end(batch, json.dumps(asdict(tally)), sizes)

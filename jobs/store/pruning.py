@@ -1,4 +1,7 @@
-"""Pruning: the removal of old rows by `captionq jobs prune`. Nothing is removed by itself, and no other code deletes jobs."""
+"""Pruning: the removal of old rows by `captionq jobs prune`, and of one batch by its client.
+
+Nothing is removed by itself, and no other code deletes jobs.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,12 @@ def prune(engine: Engine, before: float) -> Pruned:
     if jobs:
         _remove(engine, _vocabulary, ~exists(select(_job.c.id).where(_job.c.request.contains(_vocabulary.c.id))))
     return Pruned(jobs, batches=_remove(engine, _batch, _old_batches(before)))
+
+
+def delete_batch(engine: Engine, batch_id: str) -> None:
+    """Remove a batch that has ended, with its jobs and lines. A removal that was interrupted can be repeated."""
+    _remove(engine, _job, _job.c.batch_id == batch_id)
+    _remove(engine, _batch, _batch.c.id == batch_id)
 
 
 def _remove(engine: Engine, table: Table, old: ColumnElement[bool]) -> int:

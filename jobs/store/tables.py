@@ -51,7 +51,7 @@ class BatchKind(StrEnum):
     RUN = "run"  #: the command line
     FOLDER = "folder"  #: `POST /v1/folders`
     LIST = "list"  #: `POST /v1/jobs` with a list
-    FILE = "file"  #: `POST /v1/batches`, a file of requests
+    FILE = "file"  #: `POST /v1/batches`, a file of requests, or `POST /v1/messages/batches`
 
 
 class Batch(SQLModel, table=True):

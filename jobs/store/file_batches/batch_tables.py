@@ -1,4 +1,4 @@
-"""Tables of batches whose requests are the lines of a file: OpenAI's `batch`."""
+"""Tables of batches whose requests are the lines of a file: OpenAI's `batch` and Anthropic's `message_batch`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FileBatchStatus(StrEnum):
     """State of a batch: `validating → in_progress → finalizing → completed | expired`; each change is guarded.
 
     A file with flaws leads from `validating` to `failed`; a client's cancel from `validating` or `in_progress` to `cancelling`,
-    and then to `cancelled`.
+    and then to `cancelled`. Anthropic's batches are checked before they are stored: they begin in progress.
     """
 
     VALIDATING = "validating"  #: the lines of the file are checked
@@ -55,7 +55,7 @@ class FileBatch(SQLModel, table=True):
     dialect: str = "openai"
     #: The path that each line asks, such as `/v1/chat/completions`.
     endpoint: str
-    #: The upload with the lines, and its bytes: the batch needs the bytes only.
+    #: The upload with the lines, and its bytes: the batch needs the bytes only. Anthropic's batches have no upload: "".
     input_file_id: str
     input_sha256: str
     #: As the client wrote it. The deadline is `expires_at`.

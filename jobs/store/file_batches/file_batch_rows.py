@@ -44,15 +44,21 @@ class FileBatches:
             raise NotFoundError(f"Batch '{safe_text(batch_id)}' does not exist. GET /v1/batches lists all batches.")
         return FileBatch(**row)
 
-    def page(self, *, after: str | None = None, limit: int, dialect: str = "openai") -> list[FileBatch]:
-        """List batches, newest first, from the batch behind the id `after`."""
+    def page(
+        self, *, after: str | None = None, before: str | None = None, limit: int, dialect: str = "openai"
+    ) -> list[FileBatch]:
+        """List batches, newest first: those behind the id `after`, or the last ones ahead of the id `before`."""
         query = select(_file_batch).where(_file_batch.c.dialect == dialect)
+        # Ids sort by the time of their creation.
         if after is not None:
-            # Ids sort by the time of their creation.
             query = query.where(_file_batch.c.id < after)
+        if before is not None:
+            query = query.where(_file_batch.c.id > before)
+        order = _file_batch.c.id.desc() if before is None else _file_batch.c.id
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_file_batch.c.id.desc()).limit(limit)).mappings()
-            return [FileBatch(**row) for row in rows]
+            rows = connection.execute(query.order_by(order).limit(limit)).mappings()
+            page = [FileBatch(**row) for row in rows]
+        return page if before is None else page[::-1]
 
     def open(self) -> list[FileBatch]:
         """Return the batches that have not ended, the oldest first."""

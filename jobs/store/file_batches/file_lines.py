@@ -25,6 +25,7 @@ _line: Table = SQLModel.metadata.tables["file_line"]
 #: JSON that was cut off is an answer with the finish reason `length`, as in OpenAI's API.
 _answered = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.error_code == InvalidJSONAnswerError.code)
 _ended = or_(_line.c.job_id.is_(None), _job.c.status.not_in(OPEN))
+_errored = or_(_line.c.refusal.is_not(None), _job.c.status == JobStatus.FAILED)
 _parts: dict[ResultPart, ColumnElement[bool]] = {
     ResultPart.OUTPUT: and_(_ended, _answered),
     # A line without a job has NULL in the job's columns.
@@ -66,6 +67,8 @@ class Tally:
     #: Part of the prompt tokens: those of answers that are earlier ones.
     cached_tokens: int = 0
     completion_tokens: int = 0
+    #: Part of the failed lines: those that were refused, or whose jobs failed. The other ones were closed or cancelled.
+    errored: int = 0
 
 
 class FileLines:
@@ -115,16 +118,21 @@ class FileLines:
             prompt,
             case((_job.c.cached, prompt), else_=0),
             case((_answered, _job.c.completion_tokens), else_=0),
+            case((and_(_parts[ResultPart.ERRORS], _errored), 1), else_=0),
         )
         query = select(func.count(), *(func.coalesce(func.sum(one), 0) for one in sums))
         query = query.select_from(_line.outerjoin(_job)).where(_line.c.batch_id == batch_id)
         with reading(self._engine) as connection:
             return Tally(*map(int, connection.execute(query).one()))
 
-    def pages(self, batch_id: str, part: ResultPart) -> Iterator[list[EndedLine]]:
-        """Yield pages of the lines of one part that have ended, in the order of the file. Between two pages no view is held."""
+    def pages(self, batch_id: str, part: ResultPart | None = None) -> Iterator[list[EndedLine]]:
+        """Yield pages of the lines that have ended, in the order of the file. Between two pages no view is held.
+
+        Args:
+            part: of the results; None: both parts.
+        """
         last = 0
-        while page := self._page(batch_id, last, _parts[part]):
+        while page := self._page(batch_id, last, _ended if part is None else _parts[part]):
             yield page
             last = page[-1].line.number
 

@@ -49,7 +49,7 @@ def test_lines_become_jobs_a_window_at_a_time(
     assert [(one["custom_id"], one["response"]["status_code"], one["error"]) for one in errors] == [
         ("refused", 400, None)
     ]
-    assert (batch.total, tally_of(batch, FileLines(store.engine))) == (11, Tally(11, 10, 1, 400, 0, 90))
+    assert (batch.total, tally_of(batch, FileLines(store.engine))) == (11, Tally(11, 10, 1, 400, 0, 90, errored=1))
     assert batch.model == store.batch(batch.id).model == "demo"
     times = [batch.created_at, batch.in_progress_at or 0, batch.finalizing_at or 0, batch.completed_at or 0]
     assert times == sorted(times)
