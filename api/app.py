@@ -89,7 +89,19 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     install_error_handlers(app)
     # The page comes first: its route of `/` leaves programs to the routes after it.
     dialects = (chat, responses, messages, ollama, ollama_models)
-    for module in (pages, *dialects, jobs, folders, files, batches, message_batches, models, lm_studio, health, metrics):
+    for module in (
+        pages,
+        *dialects,
+        jobs,
+        folders,
+        files,
+        batches,
+        message_batches,
+        models,
+        lm_studio,
+        health,
+        metrics,
+    ):
         app.include_router(module.router)
     install_openapi(app)
     _add_middleware(app, settings, request_metrics)
