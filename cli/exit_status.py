@@ -1,4 +1,7 @@
-"""The exit statuses of `captionq`. Click itself exits with 2 when the command line is wrong."""
+"""The exit statuses of `captionq`. Click itself exits with 2 when the command line is wrong.
+
+Which of them a caption run ends with is decided in `cli/runs/caption_run.py`.
+"""
 
 ALL_CAPTIONED = 0
 SOME_FAILED = 1

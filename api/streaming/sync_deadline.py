@@ -1,4 +1,8 @@
-"""The deadline of a synchronous answer: `CAPTIONQ_SYNC_DEADLINE`."""
+"""The deadline of a synchronous answer: `CAPTIONQ_SYNC_DEADLINE`.
+
+Its default is in `jobs/configuration/settings.py`, its status 504 in `jobs/errors/requests.py`. The header that
+names the job is sent by `api/streaming/chat_answer.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The names that a text file beside an image may have, and the images of a folder that claim the same name.
 
 The text of `IMG_1.HEIC` has three possible names: plain (`IMG_1.txt`), whole (`IMG_1.HEIC.txt`), and with a digest of the image's
-exact name (`IMG_1.HEIC.1a2b3c4d.txt`). `sidecars.py` decides which name the text gets.
+exact name (`IMG_1.HEIC.1a2b3c4d.txt`). `jobs/captions/sidecars.py` decides which name the text gets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reconciliation of the lanes with the database: queued rows without an entry get a new one."""
+"""Reconciliation of the lanes with the database: queued rows without an entry get a new one.
+
+A damaged file of the broker is mended before its start: `jobs/queue/append_only_file.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Delivery of due webhooks: one thread per receiver, so that a slow receiver delays only its own messages."""
+"""Delivery of due webhooks: one thread per receiver, so that a slow receiver delays only its own messages.
+
+Messages and their signatures are made in `jobs/webhooks/message.py`.
+"""
 
 from __future__ import annotations
 

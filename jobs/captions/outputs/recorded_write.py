@@ -1,4 +1,7 @@
-"""Writing a file beside an image so that the change can be taken back: the record comes before the file."""
+"""Writing a file beside an image so that the change can be taken back: the record comes before the file.
+
+The write itself replaces the whole file in one step: `jobs/captions/text_files.py`.
+"""
 
 from __future__ import annotations
 

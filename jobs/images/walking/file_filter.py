@@ -1,4 +1,7 @@
-"""The files that a walk takes, by their paths and times."""
+"""The files that a walk takes, by their paths and times.
+
+Which endings are those of images is decided in `jobs/images/walking/folder_walk.py`.
+"""
 
 from __future__ import annotations
 
