@@ -1,17 +1,14 @@
-"""Pydantic AI, with its models for OpenAI's and Anthropic's APIs."""
+"""Pydantic AI, with its models for OpenAI's two APIs."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from anthropic import AsyncAnthropic
 from checks import KEY, MODEL, PICTURE, PROMPT, URL, raises, run, same
 from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent, NativeOutput
 from pydantic_ai.exceptions import ModelHTTPError
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 provider = OpenAIProvider(base_url=f"{URL}/v1", api_key=KEY)
@@ -32,11 +29,13 @@ def plain() -> None:
 
 
 def image() -> None:
-    """Ask about a picture, in two dialects."""
+    """Ask about a picture."""
     same(Agent(model).run_sync(ABOUT).output)
-    client = AsyncAnthropic(base_url=URL, api_key=KEY, max_retries=0)
-    other = AnthropicModel(MODEL, provider=AnthropicProvider(anthropic_client=client))
-    same(Agent(other).run_sync(ABOUT).output)
+
+
+def responses() -> None:
+    """Ask about a picture through the Responses API."""
+    same(Agent(OpenAIResponsesModel(MODEL, provider=provider)).run_sync(ABOUT).output)
 
 
 def structured() -> None:
@@ -55,4 +54,4 @@ def errors() -> None:
     raises(ModelHTTPError, lambda: Agent(unknown).run_sync(ABOUT))
 
 
-run(plain=plain, image=image, structured=structured, tools=tools, errors=errors)
+run(plain=plain, image=image, structured=structured, tools=tools, responses=responses, errors=errors)
