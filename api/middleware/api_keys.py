@@ -71,9 +71,11 @@ class KeyCheck:
             else:
                 scope["captionq.caller"] = caller_of(key, self._settings).name
         except (AuthenticationError, ForbiddenError) as error:
-            if error.status == 401 and is_page(path) and "text/html" in headers.get("accept", ""):
+            wants_page = is_page(path) and "text/html" in headers.get("accept", "")
+            if error.status == 401 and wants_page:
                 return await RedirectResponse(f"/login?{urlencode({'next': path})}", 303)(scope, receive, send)
-            if path not in OPEN_PATHS and not path.startswith(OPEN_PAGES):
+            # Without a key, `/` greets programs, and shows no page.
+            if wants_page or (path not in OPEN_PATHS and not path.startswith(OPEN_PAGES)):
                 return await refuse_early(error, scope, receive, send)
         return await self._app(scope, receive, send)
 

@@ -103,7 +103,7 @@ def wait_for_end(served: Served, run_id: str) -> None:
 def test_the_page_asks_for_a_key_and_programs_keep_their_answer(served: Served, browser: Browser) -> None:
     """A wrong key is refused with a sentence; the right one leads to the page that was asked for, until the log-out."""
     answer = served.client.get("/", headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert (answer.status_code, answer.text[:20]) == (200, "captionq is running.")
     context = browser.new_context(base_url=served.url)
     page = context.new_page()
     page.goto("/")

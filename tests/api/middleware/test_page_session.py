@@ -89,7 +89,11 @@ def test_the_form_and_static_files_need_no_key_and_without_keys_nothing_does() -
     """A wrong key in a header is refused also where a cookie would do."""
     assert answer_to("GET", "/login", {})[0] == 200
     assert answer_to("GET", "/static/style.css", {})[0] == 200
-    assert answer_to("GET", "/", {"authorization": "Bearer wrong-key", **SESSION})[0] == 401
+    assert answer_to("GET", "/live", {"authorization": "Bearer wrong-key", **SESSION})[0] == 401
+    html = {"accept": "text/html"}
+    assert answer_to("GET", "/", {"authorization": "Bearer wrong-key", **SESSION, **html})[0] == 303
+    assert answer_to("GET", "/", {"origin": "http://127.0.0.1:3000", **SESSION, **html})[0] == 403
+    assert answer_to("GET", "/", {})[1]["x-caller"] == "none"
     assert answer_to("POST", "/runs/batch_1/cancel", {}, keys={}) == (
         200,
         {"x-caller": "local", "content-length": "0", "content-type": "text/plain; charset=utf-8"},
