@@ -277,15 +277,16 @@ def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> Non
 
 def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page) -> None:
     """The worker publishes the texts so far while a run's page is open, and the card shows them before the job ends."""
-    made = served.client.post("/v1/jobs", json=[endless(), endless()]).json()["data"]
+    made = served.client.post("/v1/jobs", json=[endless() for _ in range(6)]).json()["data"]
     page.goto(f"/runs/{made[0]['batch']}")
     caption = page.locator(f'[data-id="{made[0]["id"]}"] .caption')
     expect(caption).not_to_have_text(re.compile("Waiting|Being captioned"), timeout=60_000)
     grown = caption.inner_text()
     assert served.client.get(f"/v1/jobs/{made[0]['id']}").json()["status"] == "running"
     expect(caption).not_to_have_text(grown, timeout=60_000)
-    page.get_by_role("button", name="Cancel the rest").click()
-    expect(page.locator(".card").first).to_contain_text("Cancelled")
+    for job in made:
+        # They may have ended by now.
+        served.client.delete(f"/v1/jobs/{job['id']}")
 
 
 def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Page) -> None:
