@@ -14,6 +14,7 @@ from api.dialects.responses.stored import continued_chat, unstored
 from api.errors.body import ErrorBody, ErrorDetail, detail_of
 from api.errors.translation import stored_error
 from api.intake.ignored_parameters import refuse_ignored
+from api.intake.validated_body import validated_body
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
 from api.schemas.chat.chat_response import completion_of
@@ -30,26 +31,26 @@ from jobs.store.tables import Job
 class LineEndpoint:
     """An endpoint that lines may ask."""
 
-    #: Makes the chat request of a line's body. Raises ValidationError, RequestValidationError, CaptionqError.
+    #: Makes the chat request of a line's body. Raises RequestValidationError, CaptionqError.
     chat: Callable[[dict[str, Any], Resources], CompletionBody]
     #: Renders the body of the answer.
     answer: Callable[[Job], dict[str, Any]]
 
 
 def _completion(body: dict[str, Any], resources: Resources) -> CompletionBody:
-    asked = ChatCompletionBody.model_validate(body)
+    asked = validated_body(ChatCompletionBody, body)
     refuse_ignored(asked, resources.settings)
     return asked
 
 
 def _response(body: dict[str, Any], resources: Resources) -> CompletionBody:
-    asked = ResponsesBody.model_validate(body)
+    asked = validated_body(ResponsesBody, body)
     refuse_ignored(asked, resources.settings)
     return continued_chat(asked, resources)
 
 
 def _message(body: dict[str, Any], resources: Resources) -> CompletionBody:
-    asked = AnthropicBody.model_validate(body)
+    asked = validated_body(AnthropicBody, body)
     refuse_ignored(asked, resources.settings)
     return chat_body(message_values(asked))
 

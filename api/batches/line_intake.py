@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
 from api.batches.endpoints import LINE_ENDPOINTS, failure, result_pages
 from api.errors.body import detail_of
@@ -38,9 +37,6 @@ def job_of_line(endpoint: str, body: dict[str, Any], resources: Resources) -> Jo
         job = job_for(LINE_ENDPOINTS[endpoint].chat(body, resources), resources, lane=Lane.BULK)
     except RequestValidationError as error:
         return failure(400, validation_detail(error.errors(), error.body))
-    except ValidationError as error:
-        complaints = [{**complaint, "loc": ("body", *complaint["loc"])} for complaint in error.errors()]
-        return failure(400, validation_detail(complaints, body))
     except CaptionqError as error:
         if error.transient:
             raise

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from api.intake.jobs import make_job
+from api.intake.validated_body import validated_body
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import ChatCompletionBody, CompletionBody
@@ -74,11 +73,7 @@ async def answer(
 
 def chat_body(values: dict[str, object], kind: type[Body] = ChatCompletionBody) -> Body:  # type: ignore[assignment]
     """Return the chat request with these fields, which a dialect has translated. Raises RequestValidationError."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-        raise RequestValidationError(errors, body=values) from error
+    return validated_body(kind, values)
 
 
 def queue(

@@ -19,7 +19,7 @@ def check_files(jobs: Iterable[Job], resources: Resources) -> None:
     """Check that the files of jobs may be changed: with API keys, only files below served folders. Raises ForbiddenError."""
     settings = resources.settings
     if not settings.api_keys:
-        # The person at this machine, to whom its runs belong.
+        # The runs belong to the person at this machine.
         return
     for job in jobs:
         files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]

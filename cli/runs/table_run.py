@@ -12,6 +12,7 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.left_out_lines import left_out_lines, nothing_line
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
+from cli.runs.left_jobs import cancel_left_jobs
 from cli.runs.processes.services import Services, services
 from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.chunks import chunked
@@ -99,7 +100,7 @@ class TableRun:
             try:
                 with self._bar.drawn(len(images) * len(self._questions)):
                     running.ensure()
-                    self._cancel_left(batch, store, runs, running)
+                    cancel_left_jobs(batch.description, store=store, runs=runs, connection=running.connection)
                     self._queue(images, batch, store, running)
                     self._follow(batch, table, store, running)
             except KeyboardInterrupt:
@@ -110,12 +111,6 @@ class TableRun:
                 return False
         runs.tidy({one.id for one in store.open_batches()})
         return True
-
-    def _cancel_left(self, batch: Batch, store: Store, runs: RunLocks, running: Services) -> None:
-        """Cancel the questions that a killed run of the same command left. Its answers are in the result cache."""
-        open_batches = [one for one in store.open_batches() if one.description == batch.description]
-        for batch_id in runs.dead(open_batches):
-            cancel(store.open_ids(batch_id), store=store, connection=running.connection)
 
     def _queue(self, images: Sequence[Path], batch: Batch, store: Store, running: Services) -> None:
         """Queue the questions, those about one image next to each other: the vision tower then encodes each image once."""

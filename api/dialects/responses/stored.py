@@ -1,4 +1,4 @@
-"""What a stored response keeps beside its job, and the conversation that a later response continues."""
+"""The fields that a stored response keeps beside its job, and the conversation that a later response continues."""
 
 from __future__ import annotations
 

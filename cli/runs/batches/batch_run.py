@@ -20,8 +20,9 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
 from cli.runs.batches.batch_output import BatchOutput, open_output
+from cli.runs.left_jobs import cancel_left_jobs
 from cli.runs.processes.services import Services, services
-from jobs.batches.feeding import LineResponse
+from jobs.batches.feeding import LINES_A_TRANSACTION, WINDOW, LineResponse
 from jobs.batches.lines import LineError, parse_line, read_lines
 from jobs.batches.validation import CheckedFile, FileLimits, check_file
 from jobs.chunks import chunked
@@ -35,9 +36,6 @@ from jobs.store.file_batches.batch_tables import FileBatch, FileLine, ResultPart
 from jobs.store.file_batches.file_lines import EndedLine
 from jobs.store.tables import Batch, Job
 
-#: Lines whose jobs wait or run at the same time, and lines that become jobs in one transaction.
-WINDOW = 1000
-LINES_A_TRANSACTION = 100
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
 #: Flaws of a file that are shown.
@@ -123,7 +121,7 @@ class BatchRun:
             try:
                 with self._bar.drawn(checked.total - len(output)):
                     running.ensure()
-                    self._cancel_left(resources, runs, running)
+                    cancel_left_jobs(self._description, store=resources.store, runs=runs, connection=running.connection)
                     resources.store.add_batch(batch)
                     self._follow(batch, shown, left, output, resources, running)
             except KeyboardInterrupt:
@@ -143,12 +141,6 @@ class BatchRun:
                 custom_id = json.dumps(request.custom_id)
                 row = FileLine(batch_id="", number=line.number, end_offset=line.end_offset, custom_id=custom_id)
                 yield row, request.body
-
-    def _cancel_left(self, resources: Resources, runs: RunLocks, running: Services) -> None:
-        """Cancel the jobs that a killed run of the same file left. Answers that it had are in the result cache."""
-        left = [one for one in resources.store.open_batches() if one.description == self._description]
-        for batch_id in runs.dead(left):
-            cancel(resources.store.open_ids(batch_id), store=resources.store, connection=running.connection)
 
     @property
     def _description(self) -> str:

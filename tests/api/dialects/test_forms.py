@@ -89,7 +89,7 @@ def test_an_answer_without_text_has_an_empty_block() -> None:
 
 
 def test_ollamas_thoughts_are_a_field() -> None:
-    """Of the message, and of generate's answer; durations are in nanoseconds."""
+    """The message has the field, and so has generate's answer; durations are in nanoseconds."""
     lines = streamed(OllamaChat(JOB, name="demo:latest"), *PIECES)
     assert "".join(line["message"].get("thinking", "") for line in lines) == JOB.reasoning
     assert "".join(line["message"]["content"] for line in lines) == JOB.text

@@ -1,4 +1,4 @@
-"""What every client program shares: the server, a picture with its caption, and a line of JSON for each check."""
+"""The parts that all client programs share: the server, a picture with its caption, and a line of JSON for each check."""
 
 from __future__ import annotations
 
