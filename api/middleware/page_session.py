@@ -15,8 +15,9 @@ from jobs.configuration.settings import Settings
 from jobs.errors import AuthenticationError, CaptionqError, ForbiddenError
 
 COOKIE = "captionq_session"
-#: Paths of pages beside those of runs. The cookie is worth nothing elsewhere: programs send their key.
+#: Paths of pages, and the beginnings of others. The cookie is worth nothing elsewhere: programs send their key.
 PAGES = ("/", "/live", "/logout")
+PAGE_FOLDERS = ("/runs/",)
 #: Pages that need no key: they hold no data.
 OPEN_PAGES = ("/login", "/static/")
 _SAFE_METHODS = ("GET", "HEAD")
@@ -29,7 +30,7 @@ def session_value(secret: str) -> str:
 
 def is_page(path: str) -> bool:
     """Return whether the path is a page's that shows data."""
-    return path in PAGES or path.startswith("/runs/")
+    return path in PAGES or path.startswith(PAGE_FOLDERS)
 
 
 def caller_with_session(headers: Headers, settings: Settings) -> str | None:
