@@ -30,6 +30,11 @@ def path_of(address: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
 
 
+def digest_of(stored: str) -> str:
+    """Return the digest of a request from its JSON (`Request.stored`)."""
+    return hashlib.sha256(stored.encode()).hexdigest()[:16]
+
+
 class TextPart(Part):
     type: Literal["text"] = "text"
     text: str
@@ -140,16 +145,21 @@ class Request(Part):
         return [image for message in self.messages for image in message.images]
 
     @property
-    def digest(self) -> str:
-        """Hash of the request: 64 bits in 16 hex digits, equal for equal requests."""
+    def stored(self) -> str:
+        """JSON of the request for its row, equal for equal requests."""
         # Later fields are left out at their defaults: a row that an older version queued keeps its digest, so a run that takes
-        # the row up still recognises it.
+        # the row up still recognises it. It also halves the row.
         unused = {name for name in _LATER if getattr(self.sampling, name) == getattr(_DEFAULTS, name)}
         excluded: dict[str, bool | set[str]] = {"sampling": unused}
         excluded |= {
             name: True for name in _LATER_IN_REQUEST if getattr(self, name) == type(self).model_fields[name].default
         }
-        return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
+        return self.model_dump_json(exclude=excluded)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the request: 64 bits in 16 hex digits, equal for equal requests."""
+        return digest_of(self.stored)
 
     def with_frames(self, counts: Iterable[int]) -> Self:
         """Return the request with this many parts in the place of each image: one for each of its frames."""

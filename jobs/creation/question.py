@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from jobs.answer_format.response_format import AnswerFormat
 from jobs.captions.field_values import existing_caption, field_values
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
+from jobs.creation.request_template import RequestTemplate, placeholder
 from jobs.errors import (
     InvalidRequestError,
     MissingToolError,
@@ -34,7 +36,7 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request
+from jobs.requests import Request, digest_of
 from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
@@ -90,10 +92,24 @@ class Question:
         """Return the prompt for an image file, or for the image at an address."""
         if isinstance(self.prompt, str):
             return self.prompt
+        if len(self.prompt) == 1:
+            return self.prompt[0].prompt
         address = image if isinstance(image, str) else image.as_uri()
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
-    @property
+    def stored_request(self, image: Path, address: str) -> str:
+        """Return the JSON of the request about an image file (`Request.stored`), whose address the caller has made already."""
+        prompt = self.prompt_for(image)
+        if (template := self._templates.get(prompt)) is None:
+            template = self._templates[prompt] = RequestTemplate.of(self.about(placeholder(), prompt))
+        return template.stored(address)
+
+    @cached_property
+    def _templates(self) -> dict[str, RequestTemplate]:
+        """The templates of the question's prompts."""
+        return {}
+
+    @cached_property
     def stored_delivery(self) -> str | None:
         """JSON of the delivery with the choices of the preset; None: all options are at their defaults.
 
@@ -109,14 +125,18 @@ class Question:
 
         So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
         """
-        return self.digest_with_delivery(self.about(image))
+        return self.digest_of_stored(self.stored_request(image, image.as_uri()))
 
-    def digest_with_delivery(self, request: Request) -> str:
-        """Return the digest of a job with this request."""
-        delivery = self.delivery.stored
-        return request.digest if delivery is None else digest_with(request.digest, delivery)
+    def digest_of_stored(self, request: str) -> str:
+        """Return the digest of a job with this request (`Request.stored`)."""
+        digest = digest_of(request)
+        return digest if self._deviation is None else digest_with(digest, self._deviation)
 
-    @property
+    @cached_property
+    def _deviation(self) -> str | None:
+        return self.delivery.stored
+
+    @cached_property
     def fields(self) -> set[str]:
         """The fields of the prompt and the template that each image fills."""
         template = self.delivery.template
@@ -134,12 +154,12 @@ class Question:
         filled = [one.model_copy(update={"prompt": fill_prompt(one.prompt, values)}) for one in self.prompt]
         return replace(self, prompt=filled, delivery=delivery)
 
-    def about(self, image: Path | str) -> Request:
-        """Ask the question about an image file, or about the image at an address."""
+    def about(self, image: Path | str, prompt: str | None = None) -> Request:
+        """Ask the question, or one of its prompts, about an image file, or about the image at an address."""
         return Request.about_image(
             image,
             model=self.model,
-            prompt=self.prompt_for(image),
+            prompt=self.prompt_for(image) if prompt is None else prompt,
             sampling=self.sampling,
             response_format=self.response_format,
             **self.others,
@@ -160,15 +180,16 @@ def job_about(
         roots: see `Job.roots`.
         settings: limits of images; needed if the prompt or the template has fields of metadata.
     """
-    request = question.about(pending.image)
+    address = pending.image.as_uri()
+    request = question.stored_request(pending.image, address)
     job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request=request.model_dump_json(),
-        digest=question.digest_with_delivery(request),
+        request=request,
+        digest=question.digest_of_stored(request),
         delivery=question.stored_delivery,
-        source=pending.image.as_uri(),
+        source=address,
         output=pending.output.as_uri(),
         output_before=pending.before,
         roots=roots,
@@ -177,7 +198,7 @@ def job_about(
     )
     if pending.refusal is None and question.fields:
         filled = question.filled(_values(pending, question, job, settings))
-        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.stored_delivery
+        job.request, job.delivery = filled.about(pending.image).stored, filled.stored_delivery
     return job
 
 
@@ -206,7 +227,7 @@ def answer_job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request=request.model_dump_json(),
+        request=request.stored,
         digest=request.digest,
         source=name or (image if isinstance(image, str) else image.as_uri()),
         question=None if question.column is None else question.column.model_dump_json(),

@@ -37,7 +37,9 @@ CLAIM: ReturningUpdate[tuple[object, ...]] = (
 def ending(leaving: tuple[JobStatus, ...]) -> Update:
     """Build the UPDATE that ends the job `job_id`, and numbers it within its batch in the order of the ends."""
     ended = _job.alias()
-    last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(ended.c.batch_id == _job.c.batch_id)
+    last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(
+        ended.c.batch_id == _job.c.batch_id, ended.c.finished_order.is_not(None)
+    )
     return (
         update(_job)
         .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving))

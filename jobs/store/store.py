@@ -18,13 +18,14 @@ from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
 from jobs.store.connection import writing
+from jobs.store.insertion import insert_rows
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
 from jobs.store.state_changes import end_jobs, update_jobs
 from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
-from jobs.store.vocabularies import rows_of, with_reference
+from jobs.store.vocabularies import with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
@@ -89,7 +90,7 @@ class Store(JobQueries):
                 )
                 update_jobs(connection, [job_id], OPEN, is_new, output_before=before, output_after=None)
             if taken.new:
-                connection.execute(insert(_job), rows_of(connection, taken.new))
+                insert_rows(connection, taken.new)
                 self._end_refused(connection, taken.new)
         return taken
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Engine, Table, select
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
+from jobs.store.job_counts import counts_of_batches
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import Batch, JobStatus
 
-_job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 
 
@@ -27,11 +27,9 @@ class CountedBatch:
 def newest_batches(engine: Engine, limit: int) -> list[CountedBatch]:
     """Return the newest batches, newest first."""
     newest = select(_batch).order_by(_batch.c.created_at.desc(), _batch.c.id.desc()).limit(limit)
-    count = select(_job.c.batch_id, _job.c.status, func.count()).group_by(_job.c.batch_id, _job.c.status)
     with reading(engine) as connection:
         batches = [Batch(**row) for row in connection.execute(newest).mappings()]
-        found = {batch.id: CountedBatch(batch, dict.fromkeys(JobStatus, 0)) for batch in batches}
-        for ids in chunked(found, ROWS_A_STATEMENT):
-            for batch_id, status, number in connection.execute(count.where(_job.c.batch_id.in_(ids))):
-                found[batch_id].counts[JobStatus(status)] = number
-    return list(found.values())
+        counts: dict[str, dict[JobStatus, int]] = {}
+        for ids in chunked([batch.id for batch in batches], ROWS_A_STATEMENT):
+            counts |= counts_of_batches(connection, ids)
+    return [CountedBatch(batch, counts[batch.id]) for batch in batches]
