@@ -20,8 +20,10 @@ from sqlalchemy import Connection, Engine, text
 
 from tests.support.processes import PATIENCE, until
 
-#: Mark of tests that run on SQLite and on Postgres.
+#: Marks of tests that run on SQLite and on Postgres, or on one of them.
 both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
 #: Configuration: commits outlive the server but not the machine, and no port is opened.
 _OPTIONS = ("fsync=off", "listen_addresses=", "shared_buffers=16MB", "max_connections=60")
@@ -70,10 +72,10 @@ class Postgres:
         self._process.stdin.close()
         self._process.wait(PATIENCE)
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database, and return its SQLAlchemy URL."""
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database, empty or as a copy of another one, and return its SQLAlchemy URL."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         return f"postgresql+psycopg://captionq@/{name}?host={self._folder}"
 
     @property
@@ -91,6 +93,13 @@ class Postgres:
         command = [str(self._bin / name), "-D", str(self._data), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False, **self._as)
         assert done.returncode == 0, done.stderr
+
+
+def on_both_databases(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has a database on SQLite and on Postgres, unless the test itself says on which."""
+    said = any("database" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "database" in metafunc.fixturenames and not said:
+        metafunc.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
 
 @contextmanager

@@ -13,10 +13,7 @@ from jobs.store.pruning import Pruned, prune
 from jobs.store.store import Store
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
-from tests.support.postgres import both_databases
 from tests.support.rows import add_batch, make_job
-
-pytestmark = both_databases
 
 
 def test_only_what_has_ended_long_ago_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,6 @@ from jobs.store.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from jobs.store.vocabularies import StoredVocabulary
-from tests.support.postgres import both_databases
-
-pytestmark = both_databases
 
 WORDS = tuple(f'Tiere|{number}. "Größe" \\\\ 猫]' for number in range(5000))
 

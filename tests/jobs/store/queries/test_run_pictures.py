@@ -11,7 +11,6 @@ from jobs.store.queries.run_pictures import PictureChoice, Show, Sort, picture_i
 from jobs.store.queries.token_totals import TokenTotals, add_tokens
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, make_job
 
 
@@ -31,7 +30,6 @@ def add(store: Store, run: Batch, *names: str) -> list[Job]:
     return jobs
 
 
-@both_databases
 def test_pictures_come_by_name_or_the_latest_first(store: Store, run: Batch) -> None:
     """Open jobs come after all that have ended."""
     b, a, c = add(store, run, "b", "a", "c")
@@ -41,7 +39,6 @@ def test_pictures_come_by_name_or_the_latest_first(store: Store, run: Batch) -> 
     assert picture_ids(store.engine, run.id, PictureChoice(sort=Sort.LATEST)) == [b.id, a.id, c.id]
 
 
-@both_databases
 def test_pictures_are_chosen_by_their_state(store: Store, run: Batch) -> None:
     """Each choice has its own pictures; a duplicate is a cached answer whose question stands twice in the run."""
     good, failed, flawed, edited, cached = add(store, run, "a", "b", "c", "d", "e")
@@ -64,7 +61,6 @@ def test_pictures_are_chosen_by_their_state(store: Store, run: Batch) -> None:
     assert picture_ids(store.engine, run.id, PictureChoice(Show.EDITED)) == []
 
 
-@both_databases
 def test_every_word_of_a_search_is_found_in_captions_and_names(store: Store, run: Batch) -> None:
     """Case does not matter, and the wildcards of LIKE are letters like others."""
     dog, share, umlaut = add(store, run, "dog 100%", "other", "Bäume")
@@ -88,7 +84,6 @@ def test_a_choice_is_written_into_an_address_without_its_defaults() -> None:
     assert PictureChoice(Show.FAILED).link(show=Show.ALL) == "?"
 
 
-@both_databases
 def test_tokens_are_added_up_from_the_last_end(store: Store, run: Batch) -> None:
     """Totals go on from the totals before, and failed jobs without usage count nothing."""
     a, b, c = add(store, run, "a", "b", "c")
