@@ -7,14 +7,19 @@ deadlock.
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError, InvalidRequestError
@@ -25,19 +30,26 @@ SCHEMA_VERSION = "0019"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30
+#: Milliseconds that SQLite waits for another writer before it is asked again. SQLite looks less and less often, and would miss
+#: the pauses that bulk changes make for others (`bulk_pause`).
+_BUSY_TURN = 10
+#: Seconds between two transactions of a bulk change: longer than a waiting writer sleeps between two looks.
+_PAUSE = 0.006
 #: A writer's lock on Postgres, held to the end of its transaction. The server cuts off a writer that falls silent, such as a
 #: Mac whose lid is closed.
 _WRITERS_TURN = text(
     "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
 )
+_NOT_DURABLE = text("SELECT set_config('synchronous_commit', 'off', true)")
+#: Connections that a process holds to a server, and more in bursts. An API has a thread for each request that it answers.
+_HELD, _IN_BURSTS = 5, 15
 
 
 def open_database(settings: Settings) -> Engine:
     """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError."""
     settings.make_folders()
     try:
-        # Connections to a server break when the server does: each is tested before use.
-        engine = create_engine(settings.database, hide_parameters=True, pool_pre_ping=settings.database_url is not None)
+        engine = _engine(settings)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -64,13 +76,55 @@ def _lock_file(settings: Settings) -> Path:
     return settings.data_dir / "migration.lock"
 
 
+def _engine(settings: Settings) -> Engine:
+    if settings.database_url is None:
+        return create_engine(settings.database, hide_parameters=True)
+    url = make_url(settings.database_url)
+    defaults: dict[str, Any] = {}
+    if url.get_backend_name() == "postgresql":
+        defaults = {
+            "application_name": f"captionq {socket.gethostname()} {os.getpid()}",
+            "connect_timeout": 10,
+            # A server that is cut off is noticed within a minute.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "options": f"-c lock_timeout={BUSY_TIMEOUT}s -c statement_timeout=300s",
+        }
+    return create_engine(
+        url,
+        hide_parameters=True,
+        # Connections to a server break when the server does: each is tested before use.
+        pool_pre_ping=True,
+        pool_size=_HELD,
+        max_overflow=_IN_BURSTS,
+        pool_recycle=1800,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+    )
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a write transaction: committed at the end of the block, rolled back by an exception."""
-    with engine.connect().execution_options(captionq_writes=True) as connection, connection.begin():
+def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+    """Open a write transaction: committed at the end of the block, rolled back by an exception.
+
+    Args:
+        durable: whether the transaction survives a power failure once it is committed. A process may die at any time: nothing
+            is lost by that. Not durable are changes that are made again after a power failure, such as a worker's claim.
+    """
+    options = {"captionq_writes": "FULL" if durable else "NORMAL"}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             connection.execute(_WRITERS_TURN)
+            if not durable:
+                connection.execute(_NOT_DURABLE)
         yield connection
+
+
+def bulk_pause(engine: Engine) -> None:
+    """Let other writers have their turn, between two transactions of a bulk change."""
+    # Postgres has a queue of writers.
+    if engine.dialect.name == "sqlite":
+        time.sleep(_PAUSE)
 
 
 @contextmanager
@@ -88,6 +142,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def is_away(error: Exception) -> bool:
     """Return whether the error means that the database server cannot be reached for now. A file always can."""
+    if isinstance(error, PoolTimeoutError):
+        return True
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
     # A client that fell silent in the middle of a transaction is cut off with an InternalError.
@@ -99,7 +155,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT * 1000}",
-        "synchronous = NORMAL",
+        # On macOS fsync leaves data in the drive's cache. Elsewhere the pragma does nothing.
+        "fullfsync = ON",
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -108,8 +165,32 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can fail at once with SQLITE_BUSY, despite the busy_timeout: a
     # writer therefore takes the lock at its beginning.
-    writes = connection.get_execution_options().get("captionq_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    synchronous = connection.get_execution_options().get("captionq_writes")
+    if synchronous is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA synchronous = {synchronous}")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TURN}")
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    try:
+        while not _is_begun(cursor, deadline):
+            pass
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
+        cursor.close()
+
+
+def _is_begun(cursor: DBAPICursor, deadline: float) -> bool:
+    """Take the writer's lock. Returns False if another writer has it; raises when the deadline is over."""
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        # The extended code names kinds of it.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
+        return False
+    return True
 
 
 def _set_wal(engine: Engine) -> None:
@@ -135,5 +216,8 @@ def _migrate(engine: Engine) -> None:
     # A percent sign would begin one of ConfigParser's own substitutions.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            # A million rows may take their time.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -41,10 +41,10 @@ def insert_rows(connection: Connection, jobs: Sequence[Job]) -> None:
 
 def _copy(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     errors = connection.dialect.loaded_dbapi.Error
+    driver: Any = connection.connection.driver_connection
     try:
-        with connection.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
             for row in rows:
-                # Members of enums are texts here.
                 copy.write_row(row)
     except errors as error:
         raise DBAPIError.instance(_COPY, None, error, errors, dialect=connection.dialect) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, exists, or_, select
 from sqlmodel import SQLModel
 
-from jobs.store.connection import writing
+from jobs.store.connection import bulk_pause, writing
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN
 from jobs.store.vocabularies import StoredVocabulary
@@ -57,6 +57,7 @@ def _remove(engine: Engine, table: Table, old: ColumnElement[bool]) -> int:
         removed += len(ids)
         if len(ids) < ROWS_A_STATEMENT:
             return removed
+        bulk_pause(engine)
 
 
 def _some_ids(connection: Connection, table: Table, old: ColumnElement[bool]) -> list[str]:

@@ -8,7 +8,7 @@ wins, and the other learns from the row count that it lost. Terminal states are 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
+from jobs.store.bulk_cancel import CancelledJob, cancel_batch
 from jobs.store.connection import writing
 from jobs.store.insertion import insert_rows
 from jobs.store.queries.job_queries import JobQueries, as_job
@@ -132,7 +133,8 @@ class Store(JobQueries):
         """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
-        with writing(self._engine) as connection:
+        # After a power failure nobody runs the jobs: they are recovered, or still queued.
+        with writing(self._engine, durable=False) as connection:
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
             return {row["id"]: as_job(row, connection) for row in rows}
 
@@ -198,6 +200,10 @@ class Store(JobQueries):
                 end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
                 cancelled.extend(open_ids)
         return cancelled
+
+    def cancel_batch(self, batch_id: str) -> Iterator[list[CancelledJob]]:
+        """Cancel the open jobs of a batch of any size; see `jobs/store/bulk_cancel.py`."""
+        return cancel_batch(self._engine, batch_id)
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.

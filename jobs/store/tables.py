@@ -92,8 +92,9 @@ class Job(SQLModel, table=True):
         Index("job_status_created", "status", "created_at"),
         Index("job_idempotency_key", "idempotency_key", unique=True),
         Index("job_cache_key", "cache_key"),
-        # The answers with a flaw only.
+        # Answers with a flaw only, and answers of jobs with an error only.
         Index("job_flawed", "status", "created_at"),
+        Index("job_not_as_asked", "status", "created_at"),
         # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
         # On Postgres a hash index, by its migration. Named here, the kind would import the dialect in every process.
         Index("job_output", "output"),

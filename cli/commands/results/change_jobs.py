@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -29,19 +30,16 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
       captionq jobs cancel batch_1a206df4dbf2953a72664
     """
     from cli.output.plurals import counted
-    from jobs.creation import cancel
     from jobs.store.file_batches.batch_tables import FileBatchStatus
     from jobs.store.file_batches.file_batch_rows import FileBatches
-    from jobs.store.tables import OPEN
 
     with open_store() as store:
         # The lines of a file that wait for their window must not become jobs any more.
         files = FileBatches(store.engine)
         closed = [name for name in jobs_or_batches if files.wind_down(name, FileBatchStatus.CANCELLED)]
-        chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
-        cancelled = cancel.cancel(chosen, store=store, connection=_broker())
+        cancelled = sum(_cancel(store, name, _broker()) for name in jobs_or_batches)
     if cancelled or closed:
-        click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
+        click.echo(f"Cancelled {counted(cancelled, 'job')}.")
     else:
         click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
 
@@ -104,6 +102,25 @@ def prune(older_than: int) -> None:
     with open_store() as store:
         removed = pruning.prune(store.engine, time.time() - older_than)
     click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
+
+
+def _cancel(store: Store, name: str, connection: Redis | None) -> int:
+    """Cancel a job, or the open jobs of a batch; a terminal shows how far a large batch is. Returns the number of jobs."""
+    from cli.output.plurals import counted
+    from jobs.creation import cancel
+
+    if not name.startswith("batch_"):
+        return len(cancel.cancel([store.job(name).id], store=store, connection=connection))
+    batch, shows = store.batch(name), sys.stderr.isatty()
+
+    def show(count: int) -> None:
+        if shows:
+            click.echo(f"\rCancelling … {counted(count, 'job')}", nl=False, err=True)
+
+    count = cancel.cancel_batch(batch.id, store=store, connection=connection, on_progress=show)
+    if shows and count:
+        click.echo("\r\x1b[K", nl=False, err=True)
+    return count
 
 
 def _names(names: tuple[str, ...]) -> str:

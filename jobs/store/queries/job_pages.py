@@ -43,9 +43,11 @@ def page_of_jobs(
 
 def _by_status(statuses: Sequence[JobStatus], *, needs_review: bool) -> Iterator[ColumnElement[bool]]:
     for status in set(statuses):
-        if needs_review and status is JobStatus.SUCCEEDED:
-            # Said again for the index of flawed answers.
+        # Said again for the indexes of answers with a flaw or an error.
+        if needs_review and status == JobStatus.SUCCEEDED:
             yield and_(_job.c.status == status, _job.c.quality.is_not(None))
+        elif needs_review:
+            yield and_(_job.c.status == status, _job.c.error_code.is_not(None), _job.c.finish_reason.is_not(None))
         else:
             yield _job.c.status == status
 

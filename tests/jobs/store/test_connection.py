@@ -13,28 +13,32 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
-from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, writing
+from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, reading, writing
 from jobs.store.store import Store
 from tests.support.postgres import fall_silent, only_postgres, only_sqlite
 from tests.support.rows import RESULT, make_job
 
 
 @only_sqlite
-def test_the_database_survives_in_wal_mode_with_foreign_keys(settings: Settings, store: Store) -> None:
+def test_the_database_survives_in_wal_mode_with_foreign_keys(store: Store) -> None:
     """The pragmas that durability and integrity rest on are on, in every connection."""
-    engine = open_database(settings)
-    with engine.connect() as connection:
-        pragmas = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
-        }
-    engine.dispose()
-    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000}
+    names = ("journal_mode", "foreign_keys", "fullfsync", "synchronous", "busy_timeout")
+
+    def pragmas(connection: Connection) -> list[object]:
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    full, normal = 2, 1
+    with writing(store.engine) as connection:
+        assert pragmas(connection) == ["wal", 1, 1, full, 30000]
+    with writing(store.engine, durable=False) as connection:
+        assert pragmas(connection) == ["wal", 1, 1, normal, 30000]
+    with reading(store.engine) as connection:
+        assert pragmas(connection)[:3] == ["wal", 1, 1]
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:

@@ -12,7 +12,9 @@ _FEW = {
     "job_cache_key": (["cache_key"], "cache_key IS NOT NULL"),
     "job_batch_finished": (["batch_id", "finished_order"], "finished_order IS NOT NULL"),
     "job_flawed": (["status", "created_at"], "quality IS NOT NULL"),
+    "job_not_as_asked": (["status", "created_at"], "error_code IS NOT NULL AND finish_reason IS NOT NULL"),
 }
+_NEW = ("job_flawed", "job_not_as_asked")
 _SQLITE = (
     """
     CREATE TRIGGER job_count_update AFTER UPDATE OF batch_id, status, lane ON job BEGIN
@@ -89,7 +91,7 @@ def upgrade() -> None:
     for statement in _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRES:
         op.execute(statement)
     for name, (columns, rows) in _FEW.items():
-        if name != "job_flawed":
+        if name not in _NEW:
             op.drop_index(name, "job")
         unique = name == "job_idempotency_key"
         op.create_index(name, "job", columns, unique=unique, sqlite_where=sa.text(rows), postgresql_where=sa.text(rows))
@@ -104,7 +106,7 @@ def downgrade() -> None:
     op.create_index("job_batch_status", "job", ["batch_id", "status"])
     for name, (columns, _) in _FEW.items():
         op.drop_index(name, "job")
-        if name != "job_flawed":
+        if name not in _NEW:
             op.create_index(name, "job", columns, unique=name == "job_idempotency_key")
     on_postgres = op.get_bind().dialect.name == "postgresql"
     for name, table in (("batch_count_delete", "batch"), ("job_count_delete", "job"), ("job_count_update", "job")):

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from jobs.errors import ConflictError
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job, JobStatus
+from tests.support.postgres import only_sqlite
 from tests.support.rows import add_batch, make_job
 
 
