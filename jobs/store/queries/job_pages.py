@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Select, Table, and_, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, false, literal, or_, select, union_all
 from sqlmodel import SQLModel
 
 from jobs.store.queries.needs_review import needs_a_person
@@ -38,18 +38,20 @@ def page_of_jobs(
         select(select(_job.c.id).where(one, *conditions).order_by(*order).limit(limit).subquery())
         for one in _by_status(statuses or list(JobStatus), needs_review=needs_review)
     ]
+    if not parts:
+        return select(_job).where(false())
     return select(_job).where(_job.c.id.in_(union_all(*parts))).order_by(*order).limit(limit)
 
 
 def _by_status(statuses: Sequence[JobStatus], *, needs_review: bool) -> Iterator[ColumnElement[bool]]:
     for status in set(statuses):
-        # Said again for the indexes of answers with a flaw or an error.
-        if needs_review and status == JobStatus.SUCCEEDED:
-            yield and_(_job.c.status == status, _job.c.quality.is_not(None))
-        elif needs_review:
-            yield and_(_job.c.status == status, _job.c.error_code.is_not(None), _job.c.finish_reason.is_not(None))
-        else:
+        # Of jobs that need a review, a part of the condition is said again for its index.
+        if not needs_review:
             yield _job.c.status == status
+        elif status == JobStatus.SUCCEEDED:
+            yield and_(_job.c.status == status, _job.c.quality.is_not(None))
+        elif status == JobStatus.FAILED:
+            yield and_(_job.c.status == status, _job.c.error_code.is_not(None), _job.c.finish_reason.is_not(None))
 
 
 def _is_beyond(after: Job, *, newest_first: bool) -> ColumnElement[bool]:

@@ -96,12 +96,8 @@ def test_lists_and_counts_cost_the_same_among_many_rows(store: Store) -> None:
     }
     few = {name: steps(store, read) for name, read in queries.items()}
     assert all(few.values())
-    more = [
-        Job(**job.model_dump(exclude={"id", "created_at", "output", "finished_order"}))
-        for job in jobs
-        for _ in range(40)
-    ]
-    store.add(more)
+    more = [job.model_dump(exclude={"id", "created_at", "output", "finished_order"}) for job in jobs for _ in range(40)]
+    store.add([Job(**values, output=f"file:///{number}.txt") for number, values in enumerate(more)])
     many = {name: steps(store, read) for name, read in queries.items()}
     # A tree of more rows is a level deeper at most.
     assert {name: (few[name], many[name]) for name in queries if many[name] > 2 * few[name] + 10} == {}
