@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field, field_validator
 
@@ -28,6 +29,17 @@ LEAST_PIXELS = 1024
 def path_of(address: str) -> Path:
     """Return the path of a file address (`file:///…`), the inverse of `Path.as_uri`. Names need not be valid UTF-8."""
     return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
+
+
+def address_of(path: Path) -> str:
+    """Return the address of an absolute path, as `Path.as_uri` does, and faster for many files of one folder."""
+    folder, _, name = os.fspath(path).rpartition("/")
+    return f"{_folder_address(folder)}/{quote_from_bytes(os.fsencode(name))}"
+
+
+@lru_cache(maxsize=256)
+def _folder_address(folder: str) -> str:
+    return Path(folder).as_uri() if folder else "file://"
 
 
 def digest_of(stored: str) -> str:

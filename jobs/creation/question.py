@@ -36,7 +36,7 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request, digest_of
+from jobs.requests import Request, address_of, digest_of
 from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
@@ -125,7 +125,7 @@ class Question:
 
         So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
         """
-        return self.digest_of_stored(self.stored_request(image, image.as_uri()))
+        return self.digest_of_stored(self.stored_request(image, address_of(image)))
 
     def digest_of_stored(self, request: str) -> str:
         """Return the digest of a job with this request (`Request.stored`)."""
@@ -180,7 +180,7 @@ def job_about(
         roots: see `Job.roots`.
         settings: limits of images; needed if the prompt or the template has fields of metadata.
     """
-    address = pending.image.as_uri()
+    address = address_of(pending.image)
     request = question.stored_request(pending.image, address)
     job = Job(
         batch_id=batch.id,
@@ -190,7 +190,7 @@ def job_about(
         digest=question.digest_of_stored(request),
         delivery=question.stored_delivery,
         source=address,
-        output=pending.output.as_uri(),
+        output=address_of(pending.output),
         output_before=pending.before,
         roots=roots,
         error_code=None if pending.refusal is None else pending.refusal.code,

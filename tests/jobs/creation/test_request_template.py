@@ -12,7 +12,7 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, digest_with, job_about
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.prompts.weighted_prompts import WeightedPrompt
-from jobs.requests import Request
+from jobs.requests import Request, address_of
 from jobs.store.tables import Batch
 
 NAMES = st.binary(min_size=1, max_size=30).map(lambda name: name.replace(b"/", b"").replace(b"\0", b"") or b"a")
@@ -29,6 +29,7 @@ def test_a_template_gives_the_request_that_is_built_for_the_image(names: list[by
         image = Path("/pictures") / os.fsdecode(name)
         job = job_about(PendingImage(image, image.with_name("text.txt")), question, batch)
         alone = question.about(image)
+        assert address_of(image) == image.as_uri()
         assert (job.request, job.digest, job.source) == (alone.stored, alone.digest, image.as_uri())
         assert job.parsed_request() == alone
         assert question.digest_of(image) == job.digest
