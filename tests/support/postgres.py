@@ -25,15 +25,17 @@ both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], ind
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 only_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
-#: Configuration: commits outlive the server but not the machine, and no port is opened.
-_OPTIONS = ("fsync=off", "listen_addresses=", "shared_buffers=16MB", "max_connections=60")
+#: Configuration: no port is opened; commits outlive the server, and the machine only with the safe options.
+_OPTIONS = ("listen_addresses=", "max_connections=60")
+_FAST, _SAFE = ("fsync=off", "shared_buffers=16MB"), ("fsync=on", "shared_buffers=128MB")
 
 
 class Postgres:
     """A server that tests may stop and start again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, safe: bool = False) -> None:
         self._folder = folder
+        self._options = (*_OPTIONS, *(_SAFE if safe else _FAST))
         self._data = folder / "data"
         self._bin = _binaries(folder)
         self._as: dict[str, Any] = {}
@@ -46,7 +48,7 @@ class Postgres:
         self._run("initdb", "--no-sync", "--auth=trust", "--username=captionq", "--encoding=UTF8", "--locale=C")
 
     def start(self) -> None:
-        settings = [f"--{option}" for option in (*_OPTIONS, f"unix_socket_directories={self._folder}")]
+        settings = [f"--{option}" for option in (*self._options, f"unix_socket_directories={self._folder}")]
         # The keeper ends the server with the tests, however they end, because its standard input closes then.
         keeper = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
         command = ["/bin/sh", "-c", keeper, "postgres", str(self._bin / "postgres"), "-D", str(self._data), *settings]
@@ -103,11 +105,11 @@ def on_both_databases(metafunc: pytest.Metafunc) -> None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """Run a server on a unix socket in a folder of its own."""
+def postgres_server(*, safe: bool = False) -> Iterator[Postgres]:
+    """Run a server on a unix socket in a folder of its own. `safe`: with fsync, as users run it."""
     # The path is short because of the socket, and outside of pytest's folder because other users may not enter that.
     with tempfile.TemporaryDirectory(prefix="captionq-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder).resolve())
+        server = Postgres(Path(folder).resolve(), safe=safe)
         server.start()
         try:
             yield server
