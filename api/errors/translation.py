@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
 from jobs.errors import BrokerError, CaptionqError, LeavingError, NotFoundError
-from jobs.store.database_faults import database_error
+from jobs.errors.database_faults import database_error
 
 logger = logging.getLogger("captionq.api")
 

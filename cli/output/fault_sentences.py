@@ -32,7 +32,7 @@ def sentence_of(error: Exception) -> str | None:
     from redis.exceptions import RedisError
     from sqlalchemy.exc import DBAPIError
 
-    from jobs.store.database_faults import database_error
+    from jobs.errors.database_faults import database_error
 
     match error:
         case OSError() if error.errno in _OF_THE_MACHINE:

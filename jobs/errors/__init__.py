@@ -68,6 +68,7 @@ from jobs.errors.requests import (
 )
 from jobs.errors.services import (
     AlreadyRunningError,
+    BackupError,
     BenchmarkError,
     BrokerError,
     DatabaseDamagedError,
@@ -87,6 +88,7 @@ __all__ = [
     "AnswerError",
     "ArchiveError",
     "AuthenticationError",
+    "BackupError",
     "BenchmarkError",
     "BodyTimeoutError",
     "BodyTooLargeError",

@@ -46,6 +46,12 @@ class DiskFullError(DatabaseError):
     status = 507
 
 
+class BackupError(CaptionqError):
+    """The backup cannot be made or restored."""
+
+    code = "backup_unusable"
+
+
 class BrokerError(CaptionqError):
     """The queue's server (Redis or Valkey) cannot be reached."""
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyEr
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError, DatabaseNewerError, InvalidRequestError
+from jobs.errors.database_faults import damaged, database_error
 from jobs.file_locks import exclusive, try_lock
-from jobs.store.database_faults import damaged, database_error
 
 #: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0017"

@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from cli.main import captionq
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseDamagedError, DatabaseError, DatabaseNewerError, DiskFullError
+from jobs.errors.database_faults import database_error
 from jobs.store import connection
 from jobs.store.connection import check_content, writing
-from jobs.store.database_faults import database_error
 from jobs.store.store import Store
 from tests.support.rows import add_batch
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError
-
 from jobs.errors import DatabaseDamagedError, DatabaseError, DiskFullError
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -23,7 +21,9 @@ def database_error(error: Exception, place: str = "the database") -> DatabaseErr
     """
     if isinstance(error, DatabaseError):
         return error
-    cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
+    # SQLAlchemy's errors hold the driver's.
+    orig = getattr(error, "orig", None)
+    cause = orig if isinstance(orig, Exception) else error
     match _code(cause):
         case code if code in _DAMAGED:
             return damaged(place, _first_line(cause))
