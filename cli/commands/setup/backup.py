@@ -42,8 +42,8 @@ def backup(path: Path) -> None:
 def restore(path: Path, *, yes: bool) -> None:
     """Bring the rows and uploads of a backup back.
 
-    The backup's rows replace the present ones, and its uploads are added. The present database is kept beside the new one, under a name with the date. No process of captionq may run. Jobs that
-    waited when the backup was made wait again.
+    The backup's rows replace the present ones, and its uploads are added. The present database is kept beside the new one,
+    under a name with the date. No process of captionq may run. Jobs that waited when the backup was made wait again.
 
     \b
     Example:
