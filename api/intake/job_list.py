@@ -27,7 +27,7 @@ def make_job_list(bodies: list[JobBody], resources: Resources, caller: Caller, i
         raise InvalidRequestError("All requests of a list need the same lane.")
     lane = Lane(bodies[0].lane)
     if idempotency_key is None:
-        check_room(resources.connection, lane, len(bodies), resources.settings)
+        check_room(resources.store, resources.connection, lane, len(bodies), resources.settings)
     jobs = [job_for(body, resources, lane=lane) for body in bodies]
     batch = Batch(
         description=f"a list of {len(jobs)} requests",

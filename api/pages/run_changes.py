@@ -43,7 +43,7 @@ def retry_run(batch: Batch, resources: Resources) -> Batch:
     if not jobs:
         raise ConflictError("Nothing to retry: no picture of this run failed or was cancelled.")
     check_files(jobs, resources)
-    check_room(resources.connection, Lane(jobs[0].lane), len(jobs), resources.settings)
+    check_room(resources.store, resources.connection, Lane(jobs[0].lane), len(jobs), resources.settings)
     again = Batch(description=batch.description, kind=batch.kind, model=batch.model)
     made = resubmit(again, jobs, store=store, connection=resources.connection, dead=dead_runs(resources))
     if not made.queued + made.resumed:

@@ -116,9 +116,9 @@ class TableRun:
         """Queue the questions, those about one image next to each other: the vision tower then encodes each image once."""
         store.add_batch(batch)
         asked = ((image, question) for image in images for question in self._questions)
-        for chunk in chunked(asked, JOBS_A_TRANSACTION):
+        for number, chunk in enumerate(chunked(asked, JOBS_A_TRANSACTION)):
             jobs = [answer_job(image, question, batch) for image, question in chunk]
-            queue_jobs(jobs, store=store, connection=running.connection)
+            queue_jobs(jobs, store=store, connection=running.connection, more=number > 0)
 
     def _follow(self, batch: Batch, table: AnswerTable, store: Store, running: Services) -> None:
         while True:

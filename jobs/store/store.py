@@ -81,7 +81,8 @@ class Store(JobQueries):
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
+            for job_id, position in taken.positions.items():
+                update_jobs(connection, [job_id], OPEN, batch_id=batch_id, position=position)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
                 is_new = and_(
@@ -128,7 +129,7 @@ class Store(JobQueries):
     # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
+        """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
