@@ -121,6 +121,7 @@ class FolderIntake:
         return Batch(
             description=description,
             kind=BatchKind.FOLDER,
+            priority=self._options.priority,
             complete=False,
             model=self._questions[0].model,
             idempotency_key=self._key,

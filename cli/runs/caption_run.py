@@ -121,7 +121,11 @@ class CaptionRun:
         return self._status()
 
     def _batch(self, description: str) -> Batch:
-        return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
+        return Batch(
+            description=description.encode(errors="replace").decode(),
+            model=self._question.model,
+            priority=self._options.priority,
+        )
 
     def _status(self) -> int:
         report = self._report

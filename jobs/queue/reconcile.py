@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from redis import Redis
 
-from jobs.queue.feeding import Feeder
+from jobs.queue.feeding import feed
 from jobs.queue.lanes import lane_queue, push
 from jobs.store.queries.waiting_rows import waiting_ids
 from jobs.store.store import Store
@@ -28,4 +28,4 @@ def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun
     missing = [job_id for job_id in waiting_ids(store.engine, Lane.INTERACTIVE, older_than) if job_id not in present]
     push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id in begun], at_front=True)
     push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id not in begun])
-    Feeder(store, connection).feed()
+    feed(store, connection)

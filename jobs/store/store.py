@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, and_, exists, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -58,6 +58,19 @@ class Store(JobQueries):
         """Close an incomplete batch to further jobs, and free its idempotency key. Returns False if it was complete."""
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
+
+    def pause(self, batch_id: str, now: float) -> bool:
+        """Let the queued jobs of a batch wait. Returns False if the batch is paused already, or has ended."""
+        open_job = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+        goes_on = (_batch.c.id == batch_id) & (_batch.c.complete.is_(False) | exists(open_job))
+        with writing(self._engine) as connection:
+            change = update(_batch).where(goes_on, _batch.c.paused_at.is_(None)).values(paused_at=now)
+            return connection.execute(change).rowcount == 1
+
+    def resume(self, batch_id: str) -> None:
+        """Let the jobs of a paused batch go on."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
