@@ -28,9 +28,9 @@ def waiting(connection: Redis) -> list[str]:
     return ids
 
 
-def add_run(store: Store, size: int, **values: object) -> list[str]:
+def add_run(store: Store, size: int, *, priority: int = 0, overtakes: bool = False) -> list[str]:
     """Store a batch of queued jobs. Returns their ids, in order."""
-    batch = Batch(description="pictures", model="demo", **values)
+    batch = Batch(description="pictures", model="demo", priority=priority, overtakes=overtakes)
     store.add_batch(batch)
     jobs = [make_job(str(number), batch) for number in range(size)]
     for job in jobs:
