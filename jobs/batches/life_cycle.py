@@ -44,7 +44,7 @@ class BatchLife:
         self._dialect = dialect
         self._batches = FileBatches(store.engine)
         self._lines = FileLines(store.engine)
-        self._feeder = Feeder(self._lines, connection, settings, dialect.make_job)
+        self._feeder = Feeder(store, connection, settings, dialect.make_job)
 
     def advance(self, batch: FileBatch) -> bool:
         """Take the next step of a batch that has not ended. Returns whether its state has changed. Raises RedisError."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, and_, exists, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -59,6 +59,19 @@ class Store(JobQueries):
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
 
+    def pause(self, batch_id: str, now: float) -> bool:
+        """Let the queued jobs of a batch wait. Returns False if the batch is paused already, or has ended."""
+        open_job = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+        goes_on = (_batch.c.id == batch_id) & (_batch.c.complete.is_(False) | exists(open_job))
+        with writing(self._engine) as connection:
+            change = update(_batch).where(goes_on, _batch.c.paused_at.is_(None)).values(paused_at=now)
+            return connection.execute(change).rowcount == 1
+
+    def resume(self, batch_id: str) -> None:
+        """Let the jobs of a paused batch go on."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
+
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
@@ -81,7 +94,8 @@ class Store(JobQueries):
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
+            for job_id, position in taken.positions.items():
+                update_jobs(connection, [job_id], OPEN, batch_id=batch_id, position=position)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
                 is_new = and_(
@@ -128,7 +142,7 @@ class Store(JobQueries):
     # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
+        """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:

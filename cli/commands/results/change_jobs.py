@@ -1,4 +1,4 @@
-"""`captionq jobs cancel`, `retry` and `prune`: the commands that change jobs and batches."""
+"""`captionq jobs cancel`, `pause`, `resume`, `retry` and `prune`: the commands that change jobs and batches."""
 
 from __future__ import annotations
 
@@ -44,6 +44,45 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
         click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
     else:
         click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def pause(runs: tuple[str, ...]) -> None:
+    """Pause runs: their queued jobs wait.
+
+    Running jobs end. A paused run waits on all workers, also after a restart, until it is resumed. Other runs go on.
+
+    \b
+    Example:
+      captionq jobs pause batch_1a206df4dbf2953a72664
+    """
+    from cli.output.plurals import counted
+    from jobs.queue import pausing
+    from jobs.store.tables import JobStatus
+
+    with open_store() as store:
+        for name in runs:
+            paused = pausing.pause(name, store=store, connection=_broker())
+            waiting = counted(store.counts(paused.id)[JobStatus.QUEUED], "job")
+            click.echo(f"Paused {paused.id}: {waiting} queued. To go on: captionq jobs resume {paused.id}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def resume(runs: tuple[str, ...]) -> None:
+    """Resume paused runs.
+
+    \b
+    Example:
+      captionq jobs resume batch_1a206df4dbf2953a72664
+    """
+    from jobs.queue import pausing
+
+    with open_store() as store:
+        for name in runs:
+            resumed = pausing.resume(name, store=store, connection=_broker())
+            click.echo(f"Resumed {resumed.id}.")
 
 
 @click.command()

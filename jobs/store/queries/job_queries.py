@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -213,14 +212,6 @@ class JobQueries:
         query = query.order_by(_job.c.finished_order.desc()).limit(limit)
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
-
-    def queued(self, older_than: float = 0.0) -> Iterator[tuple[str, str]]:
-        """Yield (id, lane) of every queued job that is at least `older_than` seconds old, the oldest first."""
-        query = select(_job.c.id, _job.c.lane)
-        query = query.where(_job.c.status == JobStatus.QUEUED, _job.c.created_at <= time.time() - older_than)
-        with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_job.c.created_at, _job.c.id))
-            yield from ((row.id, row.lane) for row in rows)
 
 
 def as_job(row: RowMapping, connection: Connection) -> Job:
