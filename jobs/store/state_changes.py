@@ -12,6 +12,9 @@ from sqlmodel import SQLModel
 from jobs.store.statements import ending
 from jobs.store.tables import OPEN, JobStatus
 
+#: Jobs of a run that are cancelled in one transaction: the worker gets its turn between two.
+CANCELLED_A_TRANSACTION = 5000
+
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 

@@ -21,15 +21,13 @@ from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import cancel_some, end_jobs, pause_batch, update_jobs
+from jobs.store.state_changes import CANCELLED_A_TRANSACTION, cancel_some, end_jobs, pause_batch, update_jobs
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.vocabularies import rows_of, with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
-
-CANCELLED_A_TRANSACTION = 5000  #: The worker gets its turn between two.
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
