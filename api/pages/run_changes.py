@@ -30,8 +30,7 @@ def check_files(jobs: Iterable[Job], resources: Resources) -> None:
 
 def cancel_run(batch: Batch, resources: Resources) -> None:
     """Cancel the jobs of a run that have not ended."""
-    store = resources.store
-    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
 
 
 def pause_run(batch: Batch, resources: Resources) -> None:

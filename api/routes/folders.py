@@ -106,8 +106,8 @@ def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) 
 )
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel the images that have no result yet. Results are kept."""
-    batch, store = _find(folder_id, resources), resources.store
-    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    batch = _find(folder_id, resources)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
     return folder_object(batch, resources)
 
 

@@ -17,7 +17,7 @@ from cli.runs.processes.services import Services, services
 from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
-from jobs.creation.cancel import cancel
+from jobs.creation.cancel import cancel_run
 from jobs.creation.chosen_images import choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, queue_jobs
 from jobs.creation.question import Question, answer_job
@@ -108,9 +108,7 @@ class TableRun:
                     self._queue(images, batch, store, running)
                     self._follow(batch, table, store, running)
             except KeyboardInterrupt:
-                cancel(
-                    store.open_ids(batch.id), store=store, connection=None if running.is_away else running.connection
-                )
+                cancel_run(batch.id, store=store, connection=None if running.is_away else running.connection)
                 self._collect(batch, table, store, running)
                 return False
         runs.tidy({one.id for one in store.open_batches()})

@@ -75,7 +75,7 @@ class BatchLife:
     def _end(self, batch: FileBatch) -> bool:
         """Cancel the jobs that are open, close the lines that are left, and measure the results."""
         if batch.ending != FileBatchStatus.COMPLETED:
-            cancel.cancel(self._store.open_ids(batch.id), store=self._store, connection=self._connection)
+            cancel.cancel_run(batch.id, store=self._store, connection=self._connection)
             if batch.in_progress_at is not None:
                 self._close(batch)
         # Anthropic's batches have no files of results.

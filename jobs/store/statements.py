@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Select, Table, Update, bindparam, exists, 
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel
 
-from jobs.store.tables import JobStatus
+from jobs.store.tables import OPEN, JobStatus
 
 #: Maximum number of rows that one statement names: far below SQLite's limit of 32,766 variables.
 ROWS_A_STATEMENT = 500
@@ -33,6 +33,14 @@ CLAIM: ReturningUpdate[tuple[object, ...]] = (
     .where(_job.c.id.in_(_ids), _job.c.status == JobStatus.QUEUED, ~_of_paused_batch)
     .values(attempts=_job.c.attempts + 1, queue_seconds=bindparam("now") - _job.c.created_at)
     .returning(_job)
+)
+
+
+#: Moves the open job `job_id` to the batch `new_batch`, at the place `new_position`.
+MOVE: Update = (
+    update(_job)
+    .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(OPEN))
+    .values(batch_id=bindparam("new_batch"), position=bindparam("new_position"))
 )
 
 

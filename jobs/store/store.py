@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, and_, exists, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -21,8 +21,8 @@ from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import end_jobs, update_jobs
-from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
+from jobs.store.state_changes import CANCELLED_A_TRANSACTION, cancel_some, end_jobs, pause_batch, update_jobs
+from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.vocabularies import rows_of, with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -61,14 +61,11 @@ class Store(JobQueries):
 
     def pause(self, batch_id: str, now: float) -> bool:
         """Let the queued jobs of a batch wait. Returns False if the batch is paused already, or has ended."""
-        open_job = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
-        goes_on = (_batch.c.id == batch_id) & (_batch.c.complete.is_(False) | exists(open_job))
         with writing(self._engine) as connection:
-            change = update(_batch).where(goes_on, _batch.c.paused_at.is_(None)).values(paused_at=now)
-            return connection.execute(change).rowcount == 1
+            return pause_batch(connection, batch_id, now)
 
     def resume(self, batch_id: str) -> None:
-        """Let the jobs of a paused batch go on."""
+        """End the pause of a batch."""
         with writing(self._engine) as connection:
             connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
 
@@ -94,8 +91,8 @@ class Store(JobQueries):
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            for job_id, position in taken.positions.items():
-                update_jobs(connection, [job_id], OPEN, batch_id=batch_id, position=position)
+            if moves := taken.moves(batch_id):
+                connection.execute(MOVE, moves)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
                 is_new = and_(
@@ -210,6 +207,15 @@ class Store(JobQueries):
                 open_ids = list(connection.execute(query).scalars())
                 end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
                 cancelled.extend(open_ids)
+        return cancelled
+
+    def cancel_batch(self, batch_id: str) -> int:
+        """Cancel all open jobs of a batch. Returns how many this call cancelled."""
+        cancelled, count = 0, CANCELLED_A_TRANSACTION
+        while count == CANCELLED_A_TRANSACTION:
+            with writing(self._engine) as connection:
+                count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+            cancelled += count
         return cancelled
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:

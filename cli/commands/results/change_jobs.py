@@ -32,16 +32,19 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     from jobs.creation import cancel
     from jobs.store.file_batches.batch_tables import FileBatchStatus
     from jobs.store.file_batches.file_batch_rows import FileBatches
-    from jobs.store.tables import OPEN
 
     with open_store() as store:
         # The lines of a file that wait for their window must not become jobs any more.
         files = FileBatches(store.engine)
         closed = [name for name in jobs_or_batches if files.wind_down(name, FileBatchStatus.CANCELLED)]
-        chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
-        cancelled = cancel.cancel(chosen, store=store, connection=_broker())
+        connection, cancelled = _broker(), 0
+        for name in jobs_or_batches:
+            if name.startswith("batch_"):
+                cancelled += cancel.cancel_run(store.batch(name).id, store=store, connection=connection)
+            else:
+                cancelled += len(cancel.cancel([store.job(name).id], store=store, connection=connection))
     if cancelled or closed:
-        click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
+        click.echo(f"Cancelled {counted(cancelled, 'job')}.")
     else:
         click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
 

@@ -27,7 +27,7 @@ from jobs.batches.lines import LineError, parse_line, read_lines
 from jobs.batches.validation import CheckedFile, FileLimits, check_file
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
-from jobs.creation.cancel import cancel
+from jobs.creation.cancel import cancel_run
 from jobs.creation.create import queue_jobs
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import InvalidRequestError
@@ -129,7 +129,7 @@ class BatchRun:
                     self._follow(batch, shown, left, output, resources, running)
             except KeyboardInterrupt:
                 connection = None if running.is_away else running.connection
-                cancel(resources.store.open_ids(batch.id), store=resources.store, connection=connection)
+                cancel_run(batch.id, store=resources.store, connection=connection)
                 self._collect(batch, shown, output, resources)
                 return False
         runs.tidy({one.id for one in resources.store.open_batches()})

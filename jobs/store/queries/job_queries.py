@@ -90,11 +90,12 @@ class JobQueries:
                 as_job(row, connection) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()
             ]
 
-    def open_ids(self, batch_id: str) -> list[str]:
-        """Return the ids of the batch's jobs that have not ended."""
-        query = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+    def with_listeners(self, batch_id: str) -> list[Job]:
+        """Return the batch's open jobs whose end concerns a process at once: a worker runs them, or a client may follow them."""
+        concerns = or_(_job.c.worker.is_not(None), _job.c.streamed)
+        query = select(_job).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN), concerns)
         with reading(self._engine) as connection:
-            return list(connection.execute(query).scalars())
+            return [as_job(row, connection) for row in connection.execute(query).mappings()]
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch. Raises NotFoundError."""

@@ -65,6 +65,13 @@ class TakenUp:
     #: Open jobs of other runs and requests with another request and the same file.
     refused: list[Writer] = field(default_factory=list)
 
+    def moves(self, batch_id: str) -> list[dict[str, object]]:
+        """Return the parameters of `MOVE` that bring the resumed jobs into this run."""
+        return [
+            {"job_id": job_id, "new_batch": batch_id, "new_position": position}
+            for job_id, position in self.positions.items()
+        ]
+
     @property
     def queued(self) -> list[str]:
         """Ids of the new jobs that wait. A new job that carries an error has ended at once."""
