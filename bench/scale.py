@@ -146,8 +146,7 @@ def cancel(store: Store, batch: Batch) -> tuple[float, float]:
     thread = threading.Thread(target=write)
     thread.start()
     begun = time.perf_counter()
-    for _ in store.cancel_batch(batch.id):
-        pass
+    store.cancel_batch(batch.id)
     seconds = time.perf_counter() - begun
     done.set()
     thread.join()

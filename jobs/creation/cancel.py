@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from jobs.chunks import chunked
 from jobs.queue import lanes
 from jobs.queue.events import Event, publish
-from jobs.store.bulk_cancel import CancelledJob
+from jobs.queue.feeding import feed
 from jobs.store.store import Store
 from jobs.store.tables import Job
 
@@ -29,40 +28,34 @@ def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> lis
     return cancelled
 
 
-def cancel_batch(
+def cancel_run(
     batch_id: str, *, store: Store, connection: Redis | None, on_progress: Callable[[int], None] | None = None
 ) -> int:
-    """Cancel the jobs of a batch that have not ended, and return their number. The batch may have a million jobs.
+    """Cancel all jobs of a run that have not ended, however many. Returns how many.
 
     Args:
+        connection: see `cancel`.
         on_progress: is called with the number of jobs that are cancelled so far.
 
-    Raises RedisError, after the rows of the batch have changed.
+    Raises RedisError.
     """
-    count, broken = 0, None
-    for rows in store.cancel_batch(batch_id):
-        count += len(rows)
-        if on_progress is not None:
-            on_progress(count)
-        if connection is not None and broken is None:
-            try:
-                lanes.withdraw(connection, [row.id for row in rows])
-                _notify(connection, rows)
-            except RedisError as error:
-                broken = error
-    if broken is not None:
-        raise broken
-    return count
+    concerned = store.with_listeners(batch_id)
+    cancelled = store.cancel_batch(batch_id, on_progress)
+    if connection is not None and cancelled:
+        feed(store, connection)
+        lanes.withdraw(connection, [job.id for job in concerned])
+        _notify(connection, concerned)
+    return cancelled
 
 
 def announce(cancelled: Sequence[str], *, store: Store, connection: Redis) -> None:
     """Withdraw the entries of rows that were cancelled, and notify the worker and the clients. Raises RedisError."""
     lanes.withdraw(connection, cancelled)
     for chunk in chunked(cancelled, JOBS_A_STATEMENT):
-        _notify(connection, store.those(chunk))
+        _notify(connection, [job for job in store.those(chunk) if job.worker is not None or job.streamed])
 
 
-def _notify(connection: Redis, jobs: Sequence[Job] | Sequence[CancelledJob]) -> None:
+def _notify(connection: Redis, jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.worker is not None:
             lanes.stop(connection, job.worker, job.id)

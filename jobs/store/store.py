@@ -8,7 +8,7 @@ wins, and the other learns from the row count that it lost. Terminal states are 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
@@ -17,14 +17,13 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
-from jobs.store.bulk_cancel import CancelledJob, cancel_batch
-from jobs.store.connection import writing
+from jobs.store.connection import bulk_pause, writing
 from jobs.store.insertion import insert_rows
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import end_jobs, update_jobs
-from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
+from jobs.store.state_changes import CANCELLED_A_TRANSACTION, cancel_some, end_jobs, pause_batch, update_jobs
+from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.vocabularies import with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -61,6 +60,16 @@ class Store(JobQueries):
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
 
+    def pause(self, batch_id: str, now: float) -> bool:
+        """Let the queued jobs of a batch wait. Returns False if the batch is paused already, or has ended."""
+        with writing(self._engine) as connection:
+            return pause_batch(connection, batch_id, now)
+
+    def resume(self, batch_id: str) -> None:
+        """End the pause of a batch."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
+
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
@@ -83,7 +92,8 @@ class Store(JobQueries):
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
+            if moves := taken.moves(batch_id):
+                connection.execute(MOVE, moves)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
                 is_new = and_(
@@ -130,7 +140,7 @@ class Store(JobQueries):
     # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
+        """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         # After a power failure nobody runs the jobs: they are recovered, or still queued.
@@ -201,9 +211,18 @@ class Store(JobQueries):
                 cancelled.extend(open_ids)
         return cancelled
 
-    def cancel_batch(self, batch_id: str) -> Iterator[list[CancelledJob]]:
-        """Cancel the open jobs of a batch of any size; see `jobs/store/bulk_cancel.py`."""
-        return cancel_batch(self._engine, batch_id)
+    def cancel_batch(self, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
+        """Cancel all open jobs of a batch, and call `on_progress` with their number so far. Returns how many it cancelled."""
+        cancelled = 0
+        while True:
+            with writing(self._engine) as connection:
+                count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+            cancelled += count
+            if on_progress is not None:
+                on_progress(cancelled)
+            if count < CANCELLED_A_TRANSACTION:
+                return cancelled
+            bulk_pause(self._engine)
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.

@@ -1,4 +1,4 @@
-"""`captionq jobs cancel`, `retry` and `prune`: the commands that change jobs and batches."""
+"""`captionq jobs cancel`, `pause`, `resume`, `retry` and `prune`: the commands that change jobs and batches."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
       captionq jobs cancel batch_1a206df4dbf2953a72664
     """
     from cli.output.plurals import counted
+    from jobs.creation import cancel
     from jobs.store.file_batches.batch_tables import FileBatchStatus
     from jobs.store.file_batches.file_batch_rows import FileBatches
 
@@ -37,11 +38,59 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
         # The lines of a file that wait for their window must not become jobs any more.
         files = FileBatches(store.engine)
         closed = [name for name in jobs_or_batches if files.wind_down(name, FileBatchStatus.CANCELLED)]
-        cancelled = sum(_cancel(store, name, _broker()) for name in jobs_or_batches)
+        connection, cancelled = _broker(), 0
+        for name in jobs_or_batches:
+            if name.startswith("batch_"):
+                cancelled += cancel.cancel_run(
+                    store.batch(name).id, store=store, connection=connection, on_progress=_show_cancelled
+                )
+            else:
+                cancelled += len(cancel.cancel([store.job(name).id], store=store, connection=connection))
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
     if cancelled or closed:
         click.echo(f"Cancelled {counted(cancelled, 'job')}.")
     else:
         click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def pause(runs: tuple[str, ...]) -> None:
+    """Pause runs: their queued jobs wait.
+
+    Running jobs end. A paused run waits on all workers, also after a restart, until it is resumed. Other runs go on.
+
+    \b
+    Example:
+      captionq jobs pause batch_1a206df4dbf2953a72664
+    """
+    from cli.output.plurals import counted
+    from jobs.queue import pausing
+    from jobs.store.tables import JobStatus
+
+    with open_store() as store:
+        for name in runs:
+            paused = pausing.pause(name, store=store, connection=_broker())
+            waiting = counted(store.counts(paused.id)[JobStatus.QUEUED], "job")
+            click.echo(f"Paused {paused.id}: {waiting} queued. To go on: captionq jobs resume {paused.id}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def resume(runs: tuple[str, ...]) -> None:
+    """Resume paused runs.
+
+    \b
+    Example:
+      captionq jobs resume batch_1a206df4dbf2953a72664
+    """
+    from jobs.queue import pausing
+
+    with open_store() as store:
+        for name in runs:
+            resumed = pausing.resume(name, store=store, connection=_broker())
+            click.echo(f"Resumed {resumed.id}.")
 
 
 @click.command()
@@ -104,23 +153,10 @@ def prune(older_than: int) -> None:
     click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
 
 
-def _cancel(store: Store, name: str, connection: Redis | None) -> int:
-    """Cancel a job, or the open jobs of a batch; a terminal shows how far a large batch is. Returns the number of jobs."""
-    from cli.output.plurals import counted
-    from jobs.creation import cancel
-
-    if not name.startswith("batch_"):
-        return len(cancel.cancel([store.job(name).id], store=store, connection=connection))
-    batch, shows = store.batch(name), sys.stderr.isatty()
-
-    def show(count: int) -> None:
-        if shows:
-            click.echo(f"\rCancelling … {counted(count, 'job')}", nl=False, err=True)
-
-    count = cancel.cancel_batch(batch.id, store=store, connection=connection, on_progress=show)
-    if shows and count:
-        click.echo("\r\x1b[K", nl=False, err=True)
-    return count
+def _show_cancelled(count: int) -> None:
+    """Show on a terminal how far the cancel of a large batch is."""
+    if sys.stderr.isatty():
+        click.echo(f"\rCancelling … {count:,} jobs", nl=False, err=True)
 
 
 def _names(names: tuple[str, ...]) -> str:

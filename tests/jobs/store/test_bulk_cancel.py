@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jobs.store import bulk_cancel
+from jobs.store import store as store_module
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.rows import RESULT, add_batch, make_job
@@ -15,7 +15,7 @@ from tests.support.rows import RESULT, add_batch, make_job
 @pytest.fixture(autouse=True)
 def _small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make small batches take several transactions."""
-    monkeypatch.setattr(bulk_cancel, "ROWS_A_TRANSACTION", 4)
+    monkeypatch.setattr(store_module, "CANCELLED_A_TRANSACTION", 4)
 
 
 def test_open_jobs_of_a_batch_are_cancelled_and_numbered(store: Store) -> None:
@@ -23,36 +23,31 @@ def test_open_jobs_of_a_batch_are_cancelled_and_numbered(store: Store) -> None:
     (batch, jobs), (other, _) = add_batch(store, 11), add_batch(store, 2)
     store.claim([job.id for job in jobs[:2]], "worker")
     store.succeed(jobs[0].id, RESULT)
-    pages = list(store.cancel_batch(batch.id))
-    assert [len(page) for page in pages] == [4, 4, 2]
-    cancelled = [row for page in pages for row in page]
-    assert {row.id for row in cancelled} == {job.id for job in jobs[1:]}
-    assert [(row.worker, row.streamed) for row in cancelled if row.id == jobs[1].id] == [("worker", False)]
+    progress: list[int] = []
+    assert store.cancel_batch(batch.id, progress.append) == 10
+    assert progress == [4, 8, 10]
     ended = [job for page in store.ended_pages(batch.id) for job in page]
     assert [job.finished_order for job in ended] == list(range(1, 12))
     assert all(job.finished_at is not None for job in ended)
     assert (store.counts(batch.id)[JobStatus.SUCCEEDED], store.counts(batch.id)[JobStatus.CANCELLED]) == (1, 10)
     assert store.counts(other.id)[JobStatus.QUEUED] == 2
-    assert list(store.cancel_batch(batch.id)) == []
+    assert store.cancel_batch(batch.id) == 0
 
 
 def test_others_write_while_a_large_batch_is_cancelled(store: Store) -> None:
     """Each write of another thread waits for one transaction of the cancel, not for all of them."""
     batch, _ = add_batch(store, 400)
-    pages = store.cancel_batch(batch.id)
-    next(pages)
-    begun, rest = threading.Event(), threading.Event()
+    begun, done = threading.Event(), threading.Event()
 
     def cancel() -> None:
-        for _ in pages:
-            begun.set()
-        rest.set()
+        store.cancel_batch(batch.id, lambda _: begun.set())
+        done.set()
 
     thread = threading.Thread(target=cancel)
     thread.start()
     begun.wait()
     written = 0
-    while not rest.is_set():
+    while not done.is_set():
         store.add([make_job(f"beside-{written}")])
         written += 1
     thread.join()

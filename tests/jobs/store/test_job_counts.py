@@ -11,6 +11,7 @@ from jobs.errors import ImageError
 from jobs.store.connection import reading, writing
 from jobs.store.job_counts import count_open
 from jobs.store.pruning import delete_batch, prune
+from jobs.store.queries.waiting_rows import count_of_run, count_waiting
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.rows import RESULT, add_batch, make_job
@@ -54,8 +55,7 @@ def test_counts_agree_with_the_rows_after_every_change(store: Store) -> None:
             text("UPDATE job SET batch_id = NULL, lane = 'bulk' WHERE batch_id = :id"), {"id": batches[2].id}
         )
     check(store)
-    for _ in store.cancel_batch(batches[0].id):
-        pass
+    store.cancel_batch(batches[0].id)
     check(store)
     delete_batch(store.engine, batches[0].id)
     check(store)
@@ -72,9 +72,10 @@ def test_counts_are_read_by_batch_and_by_lane(store: Store) -> None:
     store.claim([jobs[0].id], "worker")
     assert {status: count for status, count in store.counts(batch.id).items() if count} == {"queued": 2, "running": 1}
     assert {status: count for status, count in store.counts().items() if count} == {"queued": 3, "running": 1}
-    assert (store.count_queued(Lane.BULK), store.count_queued(Lane.INTERACTIVE)) == (2, 1)
+    assert (count_waiting(store.engine, Lane.BULK), count_waiting(store.engine, Lane.INTERACTIVE)) == (2, 1)
     with reading(store.engine) as connection:
         assert count_open(connection, batch.id) == 3
+        assert [count_of_run(connection, Lane.BULK, one) for one in (batch.id, None)] == [2, 0]
     assert [one.id for one in store.open_batches()] == [batch.id]
     store.cancel([job.id for job in jobs])
     assert store.open_batches() == []

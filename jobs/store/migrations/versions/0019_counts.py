@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 #: Indexes with entries for few of the rows: a new job costs nothing there.
 _FEW = {
