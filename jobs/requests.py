@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -215,3 +216,27 @@ class Request(Part):
         if system is not None:
             messages.insert(0, Message(role="system", content=system))
         return cls(model=model, messages=messages, sampling=sampling, response_format=response_format, **others)
+
+
+class RequestTemplate:
+    """JSON of a request about one image file, with a gap for the file's address: a run makes it once, not for each image."""
+
+    def __init__(self, before: str, after: str) -> None:
+        self._before = before
+        self._after = after
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Make the template of a request about the image at `placeholder()`."""
+        before, address, after = request.stored.partition(request.images[0].url)
+        assert address
+        return cls(before, after)
+
+    def stored(self, address: str) -> str:
+        """Return `Request.stored` of the request about a file (`file:///…`). No character of an address is escaped in JSON."""
+        return f"{self._before}{address}{self._after}"
+
+
+def placeholder() -> str:
+    """Make an address that occurs nowhere else in a request."""
+    return f"file:///{token_hex(16)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -13,14 +13,8 @@ from jobs.answer_format.response_format import AnswerFormat
 from jobs.captions.field_values import existing_caption, field_values
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.request_template import RequestTemplate, placeholder
 from jobs.errors import (
     InvalidRequestError,
-    MissingToolError,
-    OutputChangedError,
-    OutputError,
-    OutputForbiddenError,
-    OutputOccupiedError,
 )
 from jobs.models.model_info import is_built_in
 from jobs.options.answers.length import LengthOptions
@@ -36,17 +30,9 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request, address_of, digest_of
+from jobs.requests import Request, RequestTemplate, address_of, digest_of, placeholder
 from jobs.sampling import Sampling
-from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
-
-#: The codes of jobs whose answer is there, and whose file could not be written.
-OUTPUT_CODES = frozenset(
-    error.code
-    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
-)
-
 
 #: Options that become fields of each request under the same names.
 _OTHERS = ("cache", "system", "detail", "max_pixels", "near_duplicates", "frames")
@@ -238,27 +224,3 @@ def answer_job(
 def digest_with(digest: str, delivery: str) -> str:
     """Return the digest of a request whose answer is delivered in another way than the default."""
     return hashlib.sha256(f"{digest} {delivery}".encode()).hexdigest()[:16]
-
-
-def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
-    """Make a new job that asks the same. If only the old job's file could not be written, the new job has its answer.
-
-    `roots`: see `Job.roots`.
-    """
-    copied = {
-        "model",
-        "request",
-        "digest",
-        "source",
-        "output",
-        "output_before",
-        "delivery",
-        "lane",
-        "streamed",
-        "question",
-    }
-    # If the old job's worker died after it had written the file, the new job knows the file.
-    copied |= {"output_after", "output_text", "previous_text"}
-    if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
-        copied |= {field.name for field in fields(Result)}
-    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

@@ -7,43 +7,24 @@ deadlock.
 from __future__ import annotations
 
 import fcntl
-import os
-import socket
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from sqlite3 import Error as SQLiteError
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import DatabaseError, DatabaseNewerError, InvalidRequestError
+from jobs.errors import DatabaseNewerError, InvalidRequestError
 from jobs.errors.database_faults import damaged, database_error
 from jobs.file_locks import exclusive, try_lock
+from jobs.store.databases import postgres, sqlite
 
 #: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0019"
-
-#: Seconds that a writer waits for another writer.
-BUSY_TIMEOUT = 30
-#: Milliseconds that SQLite waits for another writer before it is asked again. SQLite looks less and less often, and would miss
-#: the pauses that bulk changes make for others (`bulk_pause`).
-_BUSY_TURN = 10
-#: Seconds between two transactions of a bulk change: longer than a waiting writer sleeps between two looks.
-_PAUSE = 0.006
-#: A writer's lock on Postgres, held to the end of its transaction. The server cuts off a writer that falls silent, such as a
-#: Mac whose lid is closed.
-_WRITERS_TURN = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
-)
-_NOT_DURABLE = text("SELECT set_config('synchronous_commit', 'off', true)")
-#: Connections that a process holds to a server, and more in bursts. An API has a thread for each request that it answers.
-_HELD, _IN_BURSTS = 5, 15
 
 
 def open_database(settings: Settings) -> Engine:
@@ -51,14 +32,11 @@ def open_database(settings: Settings) -> Engine:
     settings.make_folders()
     try:
         engine = _engine(settings)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
         # Exclusive from the first read on: a switch to WAL fails at once, despite the busy_timeout, while another process even
         # reads.
         with exclusive(_lock_file(settings)):
             if engine.dialect.name == "sqlite":
-                _set_wal(engine)
+                sqlite.set_wal(engine)
             version = _schema_version(engine)
             if version is not None and version > SCHEMA_VERSION:
                 raise DatabaseNewerError(
@@ -68,8 +46,8 @@ def open_database(settings: Settings) -> Engine:
             if version != SCHEMA_VERSION:
                 _migrate(engine)
             if engine.dialect.name == "sqlite":
-                event.listen(engine, "checkout", _file_check(Path(str(engine.url.database))))
-    except (SQLAlchemyError, sqlite3.Error) as error:
+                event.listen(engine, "checkout", sqlite.file_check(Path(str(engine.url.database))))
+    except (SQLAlchemyError, SQLiteError) as error:
         raise database_error(error, place_of(settings)) from error
     return engine
 
@@ -107,30 +85,13 @@ def _lock_file(settings: Settings) -> Path:
 
 
 def _engine(settings: Settings) -> Engine:
-    if settings.database_url is None:
-        return create_engine(settings.database, hide_parameters=True)
-    url = make_url(settings.database_url)
-    defaults: dict[str, Any] = {}
-    if url.get_backend_name() == "postgresql":
-        defaults = {
-            "application_name": f"captionq {socket.gethostname()} {os.getpid()}",
-            "connect_timeout": 10,
-            # A server that is cut off is noticed within a minute.
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "options": f"-c lock_timeout={BUSY_TIMEOUT}s -c statement_timeout=300s",
-        }
-    return create_engine(
-        url,
-        hide_parameters=True,
-        # Connections to a server break when the server does: each is tested before use.
-        pool_pre_ping=True,
-        pool_size=_HELD,
-        max_overflow=_IN_BURSTS,
-        pool_recycle=1800,
-        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+    engine = create_engine(
+        settings.database, hide_parameters=True, **postgres.engine_options(make_url(settings.database))
     )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", sqlite.prepare)
+        event.listen(engine, "begin", sqlite.begin)
+    return engine
 
 
 @contextmanager
@@ -141,12 +102,9 @@ def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
         durable: whether the transaction survives a power failure once it is committed. A process may die at any time: nothing
             is lost by that. Not durable are changes that are made again after a power failure, such as a worker's claim.
     """
-    options = {"captionq_writes": "FULL" if durable else "NORMAL"}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
+    with engine.connect().execution_options(**sqlite.write_options(durable=durable)) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
-            connection.execute(_WRITERS_TURN)
-            if not durable:
-                connection.execute(_NOT_DURABLE)
+            postgres.take_turn(connection, durable=durable)
         yield connection
 
 
@@ -154,7 +112,7 @@ def bulk_pause(engine: Engine) -> None:
     """Let other writers have their turn, between two transactions of a bulk change."""
     # Postgres has a queue of writers.
     if engine.dialect.name == "sqlite":
-        time.sleep(_PAUSE)
+        time.sleep(sqlite.PAUSE)
 
 
 @contextmanager
@@ -174,74 +132,10 @@ def is_away(error: Exception) -> bool:
     """Return whether the error means that the database server cannot be reached for now. A file always can."""
     if isinstance(error, PoolTimeoutError):
         return True
-    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, SQLiteError):
         return False
     # A client that fell silent in the middle of a transaction is cut off with an InternalError.
     return isinstance(error, OperationalError) or error.connection_invalidated
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transaction handling begins late and cannot begin IMMEDIATE: switched off, see _begin_sqlite.
-    connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT * 1000}",
-        # On macOS fsync leaves data in the drive's cache. Elsewhere the pragma does nothing.
-        "fullfsync = ON",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _file_check(path: Path) -> Callable[..., None]:
-    """Return the check that the database is still the file that was opened. Each transaction begins with it."""
-    opened = path.stat().st_ino
-
-    def check(*_: object) -> None:
-        # SQLite goes on writing to a file that was deleted, and everything that is acknowledged then is lost.
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == opened:
-                return
-        raise DatabaseError(f"The database {path} was deleted or replaced while captionq runs. Start captionq again.")
-
-    return check
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail at once with SQLITE_BUSY, despite the busy_timeout: a
-    # writer therefore takes the lock at its beginning.
-    synchronous = connection.get_execution_options().get("captionq_writes")
-    if synchronous is None:
-        connection.exec_driver_sql("BEGIN")
-        return
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA synchronous = {synchronous}")
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TURN}")
-    deadline = time.monotonic() + BUSY_TIMEOUT
-    try:
-        while not _is_begun(cursor, deadline):
-            pass
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
-        cursor.close()
-
-
-def _is_begun(cursor: DBAPICursor, deadline: float) -> bool:
-    """Take the writer's lock. Returns False if another writer has it; raises when the deadline is over."""
-    try:
-        cursor.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        # The extended code names kinds of it.
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-            raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
-        return False
-    return True
-
-
-def _set_wal(engine: Engine) -> None:
-    """Switch to write-ahead logging. The file remembers the switch."""
-    # The switch is only possible outside of a transaction.
-    with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 def _schema_version(engine: Engine) -> str | None:

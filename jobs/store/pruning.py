@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, e
 from sqlmodel import SQLModel
 
 from jobs.store.connection import bulk_pause, writing
+from jobs.store.rows.vocabularies import StoredVocabulary
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN
-from jobs.store.vocabularies import StoredVocabulary
 from jobs.store.webhooks.webhook_table import WEBHOOK
 
 _job: Table = SQLModel.metadata.tables["job"]

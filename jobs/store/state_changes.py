@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, update
 from sqlmodel import SQLModel
 
+from jobs.store.connection import bulk_pause, writing
 from jobs.store.statements import ending
 from jobs.store.tables import OPEN, JobStatus
 
@@ -36,6 +37,20 @@ def end_jobs(
         end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
         changed += connection.execute(ending(leaving), end).rowcount
     return changed
+
+
+def cancel_all(engine: Engine, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
+    """Cancel the open jobs of a batch, also those that are queued again meanwhile. Returns how many it cancelled."""
+    cancelled = 0
+    while True:
+        with writing(engine) as connection:
+            count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+        cancelled += count
+        if on_progress is not None:
+            on_progress(cancelled)
+        if count < CANCELLED_A_TRANSACTION:
+            return cancelled
+        bulk_pause(engine)
 
 
 def cancel_some(connection: Connection, batch_id: str, most: int) -> int:

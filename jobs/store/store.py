@@ -17,15 +17,15 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
-from jobs.store.connection import bulk_pause, writing
-from jobs.store.insertion import insert_rows
+from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import CANCELLED_A_TRANSACTION, cancel_some, end_jobs, pause_batch, update_jobs
+from jobs.store.rows.insertion import insert_rows
+from jobs.store.rows.vocabularies import with_reference
+from jobs.store.state_changes import cancel_all, end_jobs, pause_batch, update_jobs
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
-from jobs.store.vocabularies import with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
@@ -213,16 +213,7 @@ class Store(JobQueries):
 
     def cancel_batch(self, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
         """Cancel all open jobs of a batch, and call `on_progress` with their number so far. Returns how many it cancelled."""
-        cancelled = 0
-        while True:
-            with writing(self._engine) as connection:
-                count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
-            cancelled += count
-            if on_progress is not None:
-                on_progress(cancelled)
-            if count < CANCELLED_A_TRANSACTION:
-                return cancelled
-            bulk_pause(self._engine)
+        return cancel_all(self._engine, batch_id, on_progress)
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
-import threading
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +14,7 @@ from sqlmodel import Field, SQLModel
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
+from jobs.store.rows.ids import new_id
 from jobs.tools import ToolCall, calls_of
 
 
@@ -40,34 +39,6 @@ class Lane(StrEnum):
 
     INTERACTIVE = "interactive"  #: urgent: a client waits for the answer
     BULK = "bulk"  #: folders and batches
-
-
-class _Ids:
-    """The ids that this process has made. Each sorts after the one before it, also within a millisecond."""
-
-    _RANDOM_BITS = 40
-    _STEP = 2**20
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._lock = threading.Lock()
-
-    def next(self) -> int:
-        now = (time.time_ns() // 1_000_000 << self._RANDOM_BITS) + secrets.randbits(self._RANDOM_BITS)
-        with self._lock:
-            self._last = max(now, self._last + 1 + secrets.randbelow(self._STEP))
-            return self._last
-
-
-_ids = _Ids()
-
-
-def new_id(kind: str) -> str:
-    """Make an id that sorts by its time: `<kind>_`, 11 hex digits of milliseconds, 10 random hex digits.
-
-    Ids of one process sort in the order in which they were made: rows wait in the order of their ids.
-    """
-    return f"{kind}_{_ids.next():021x}"
 
 
 class BatchKind(StrEnum):

@@ -13,7 +13,7 @@ from jobs.errors import InvalidJSONAnswerError
 from jobs.store.connection import reading, writing
 from jobs.store.file_batches.batch_tables import FileBatch, FileLine, ResultPart
 from jobs.store.file_batches.file_batch_rows import has_status
-from jobs.store.job_counts import count_open
+from jobs.store.rows.job_counts import count_open
 from jobs.store.tables import OPEN, Job, JobStatus
 from jobs.store.written.output_writers import insert_jobs
 

@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
-from jobs.store.job_counts import counts_of_batches
+from jobs.store.rows.job_counts import counts_of_batches
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import Batch, JobStatus
 

@@ -12,11 +12,11 @@ from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.errors import NotFoundError
 from jobs.store.connection import open_database, reading
-from jobs.store.job_counts import batches_with, counts_of
 from jobs.store.queries.job_pages import page_of_jobs
+from jobs.store.rows.job_counts import batches_with, counts_of
+from jobs.store.rows.vocabularies import with_words
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
-from jobs.store.vocabularies import with_words
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, literal, 
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
-from jobs.store.job_counts import count_queued
+from jobs.store.rows.job_counts import count_queued
 from jobs.store.tables import Job, Lane
 
 _job: Table = SQLModel.metadata.tables["job"]

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import ConflictError
-from jobs.store.insertion import insert_rows
+from jobs.store.rows.insertion import insert_rows
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, BatchKind, Job
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jobs.store import store as store_module
+from jobs.store import state_changes
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.rows import RESULT, add_batch, make_job
@@ -15,7 +15,7 @@ from tests.support.rows import RESULT, add_batch, make_job
 @pytest.fixture(autouse=True)
 def _small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make small batches take several transactions."""
-    monkeypatch.setattr(store_module, "CANCELLED_A_TRANSACTION", 4)
+    monkeypatch.setattr(state_changes, "CANCELLED_A_TRANSACTION", 4)
 
 
 def test_open_jobs_of_a_batch_are_cancelled_and_numbered(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from jobs.errors import ConflictError
-from jobs.store.insertion import LEAST_COPIED
+from jobs.store.rows.insertion import LEAST_COPIED
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from tests.support.rows import make_job

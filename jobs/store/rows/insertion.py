@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Table, insert
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from jobs.store.job_counts import count_new
+from jobs.store.rows.job_counts import count_new
+from jobs.store.rows.vocabularies import with_reference
 from jobs.store.tables import Job
-from jobs.store.vocabularies import with_reference
 
 _job: Table = SQLModel.metadata.tables["job"]
 _NAMES = [column.name for column in _job.columns]
