@@ -15,7 +15,7 @@ from jobs.store.tables import OPEN, JobStatus
 
 #: Jobs of a run that are cancelled in one transaction: other writers wait for some tens of milliseconds, and get their turn
 #: between two.
-CANCELLED_A_TRANSACTION = 2000
+CANCELLED_A_TRANSACTION = 1000
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -57,9 +57,11 @@ def cancel_some(connection: Connection, batch_id: str, most: int) -> int:
     """Cancel up to `most` open jobs of a batch by one statement, numbered as by `end_jobs`. Returns how many it cancelled."""
     has_ended = (_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
     last = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(*has_ended)
-    number = func.row_number().over(order_by=(_job.c.position, _job.c.id)).label("number")
-    chosen = select(_job.c.id, number).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
-    some = chosen.order_by(_job.c.position, _job.c.id).limit(most).subquery()
+    # Any of them, for only some are sorted then, and not all open jobs of the batch each time.
+    chosen = select(_job.c.id, _job.c.position).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+    rows = chosen.limit(most).subquery()
+    number = func.row_number().over(order_by=(rows.c.position, rows.c.id)).label("number")
+    some = select(rows.c.id, number).subquery()
     values = {"status": JobStatus.CANCELLED, "finished_at": time.time()}
     order = int(connection.execute(last).scalar_one()) + some.c.number
     return connection.execute(

@@ -30,6 +30,7 @@ class JobStatus(StrEnum):
 
 #: States of jobs that have not ended.
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 #: States of jobs that ended without an answer, which may be run again.
 UNANSWERED = (JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -198,6 +199,12 @@ class Job(SQLModel, table=True):
             self.__dict__.update(_DEFAULTS, id=values.get("id") or new_id("job"), created_at=time.time())
             self.__dict__.update(values)
             self.__pydantic_fields_set__.update(values)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            # The same for one attribute. Nothing observes rows: statements write them, no session does.
+            if name not in _DEFAULTS and not name.startswith("_"):
+                raise AttributeError(f"Job has no field {name!r}.")
+            self.__dict__[name] = value
 
     @property
     def new_text(self) -> str | None:

@@ -17,6 +17,16 @@ _OLDEST = 1800
 #: Seconds that a query may take: reading a page of a large export takes less.
 _LONGEST_QUERY = 300
 
+_SETTINGS = {
+    "lock_timeout": f"{BUSY_TIMEOUT}s",
+    "statement_timeout": f"{_LONGEST_QUERY}s",
+    # Without statistics, as in a table that is just being filled, Postgres reads all rows to find some hundred files. Where no
+    # index leads, it still reads all rows.
+    "enable_seqscan": "off",
+    # The price that is put on such a read would have each of these queries compiled.
+    "jit": "off",
+}
+
 #: A writer's lock, held to the end of its transaction. The server cuts off a writer that falls silent, such as a Mac whose lid is
 #: closed.
 _WRITERS_TURN = text(
@@ -36,7 +46,7 @@ def engine_options(url: URL) -> dict[str, Any]:
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
-        "options": f"-c lock_timeout={BUSY_TIMEOUT}s -c statement_timeout={_LONGEST_QUERY}s",
+        "options": " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items()),
     }
     return {
         # Connections break when the server does: each is tested before use.

@@ -14,6 +14,23 @@ _FEW = {
     "job_flawed": (["status", "created_at"], "quality IS NOT NULL"),
     "job_not_as_asked": (["status", "created_at"], "error_code IS NOT NULL AND finish_reason IS NOT NULL"),
 }
+# SQLite plans queries by the numbers of rows (all, and for one value of the first columns of an index). Without numbers it
+# expects ten rows with one status, and looks for sixteen jobs by their ids among all jobs that wait. Measured numbers would be
+# those of a small database, or of none: these are a large one's.
+_NUMBERS = {
+    ("job", "sqlite_autoindex_job_1"): "1000000 1",
+    ("job", "job_batch_status"): "1000000 10000 5000 1",
+    ("job", "job_status_created"): "1000000 200000 1",
+    ("job", "job_waiting"): "500000 250000 10000 1 1",
+    ("job", "job_batch_finished"): "1000000 10000 1",
+    ("job", "job_output"): "1000000 2",
+    ("job", "job_cache_key"): "1000000 2",
+    ("job", "job_idempotency_key"): "1000000 1",
+    ("job", "job_flawed"): "10000 5000 1",
+    ("job", "job_not_as_asked"): "10000 5000 1",
+    ("batch", "sqlite_autoindex_batch_1"): "1000 1",
+    ("batch", "batch_created"): "1000 1 1",
+}
 _NEW = ("job_flawed", "job_not_as_asked")
 _SQLITE = (
     """
@@ -98,9 +115,20 @@ def upgrade() -> None:
     op.drop_index("job_batch_status", "job")
     op.create_index("job_batch_status", "job", ["batch_id", "status", "created_at"])
     op.create_index("batch_created", "batch", ["created_at", "id"])
+    if op.get_bind().dialect.name == "sqlite":
+        # It makes the table of the numbers.
+        op.execute("ANALYZE job")
+        op.execute("DELETE FROM sqlite_stat1")
+        numbers = sa.table("sqlite_stat1", *(sa.column(name) for name in ("tbl", "idx", "stat")))
+        rows = [{"tbl": table, "idx": index, "stat": stat} for (table, index), stat in _NUMBERS.items()]
+        op.bulk_insert(numbers, rows)
+        # Reads the numbers again.
+        op.execute("ANALYZE sqlite_schema")
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DELETE FROM sqlite_stat1")
     op.drop_index("batch_created", "batch")
     op.drop_index("job_batch_status", "job")
     op.create_index("job_batch_status", "job", ["batch_id", "status"])
