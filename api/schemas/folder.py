@@ -16,13 +16,12 @@ from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
-from jobs.options.turn import TurnOptions
 from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
 
-class FolderOptions(QuestionOptions, TurnOptions, Wire):
+class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
