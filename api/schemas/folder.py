@@ -22,7 +22,7 @@ from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
 
-class FolderOptions(QuestionOptions, TurnOptions, Wire):
+class FolderOptions(TurnOptions, QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")

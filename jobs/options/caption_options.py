@@ -90,5 +90,5 @@ class QuestionOptions(
         return self
 
 
-class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions, TurnOptions):
+class CaptionOptions(TurnOptions, QuestionOptions, DeliveryOptions, SelectionOptions):
     """Options of a run over images that lie in folders. An upload takes only the `QuestionOptions`."""
