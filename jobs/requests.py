@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic import Field, field_validator
 
 from jobs.answer_format.response_format import AnswerFormat, Part, TextFormat
+from jobs.mounts import mounts
 from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES
 from jobs.sampling import Sampling
 from jobs.tools import MAX_CALL_ID, ToolCall, Tools
@@ -26,8 +27,13 @@ LEAST_PIXELS = 1024
 
 
 def path_of(address: str) -> Path:
-    """Return the path of a file address (`file:///…`), the inverse of `Path.as_uri`. Names need not be valid UTF-8."""
-    return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
+    """Return the path on this machine of a file address (`file:///…`). Names need not be valid UTF-8."""
+    return mounts().here(Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://")))))
+
+
+def address_of(path: Path) -> str:
+    """Return the address by which rows name a file of this machine: the inverse of `path_of`. Raises InvalidRequestError."""
+    return mounts().named(path).as_uri()
 
 
 class TextPart(Part):
@@ -187,7 +193,7 @@ class Request(Part):
 
         `others`: the request's other fields.
         """
-        url = image if isinstance(image, str) else image.as_uri()
+        url = image if isinstance(image, str) else address_of(image)
         part = ImagePart(image_url=ImageURL(url=url, detail=detail))
         messages = [Message(role="user", content=[part, TextPart(text=prompt)])]
         if system is not None:

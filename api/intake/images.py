@@ -25,7 +25,9 @@ from jobs.images.file_address import named_path, names_path
 from jobs.images.opening import check_image
 from jobs.images.sources import image_source
 from jobs.images.stored.blobs import blob_address, put_blob
+from jobs.mounts import mounts
 from jobs.net.image_download import check_image_url
+from jobs.requests import address_of
 
 
 def take_images(references: Sequence[ImageReference], resources: Resources) -> list[str]:
@@ -44,7 +46,7 @@ def check_served(path: Path, settings: Settings) -> Path:
     Raises ImageForbiddenError, also for a path that does not exist elsewhere, and InvalidRequestError for a relative path.
     """
     try:
-        real = path.expanduser()
+        real = mounts().here(path.expanduser())
         if not real.is_absolute():
             raise InvalidRequestError("The path must be absolute, such as /pictures/holiday.")
         real = real.resolve()
@@ -80,6 +82,6 @@ def _address(reference: ImageReference, resources: Resources) -> str:
 
 def _file_address(path: Path, settings: Settings) -> str:
     real = check_served(path, settings)
-    image_source(real.as_uri(), settings, settings.served_roots)
+    image_source(address_of(real), settings, settings.served_roots)
     check_image(real, settings)
-    return real.as_uri()
+    return address_of(real)

@@ -12,6 +12,7 @@ from jobs.images.metadata import ImageMetadata, read_metadata
 from jobs.images.opening import open_image
 from jobs.images.sources import image_source
 from jobs.options.prompts.templates import METADATA_FIELDS
+from jobs.requests import address_of
 
 
 def field_values(
@@ -37,7 +38,7 @@ def field_values(
     if METADATA_FIELDS.intersection(wanted):
         assert settings is not None
         path = Path(image) if address is None else None
-        values |= _metadata(address or Path(image).as_uri(), path, settings, roots).values()
+        values |= _metadata(address or address_of(Path(image)), path, settings, roots).values()
     return {name: value for name, value in values.items() if name in wanted}
 
 

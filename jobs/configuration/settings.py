@@ -6,13 +6,14 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.configuration.path_map import parsed_path_map
 from jobs.errors import DataFolderError
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
@@ -56,6 +57,9 @@ class Settings(BaseSettings):
 
     #: Folders below which image files may be read; empty: anywhere.
     allowed_roots: tuple[Path, ...] = ()
+    #: Folders as rows name them, and where they are on this machine: `/Volumes/Photos=/mnt/photos`, several separated by `;` or
+    #: given as a JSON object. Machines that share a queue may mount a shared folder in different places.
+    path_map: Annotated[dict[str, str], NoDecode] = {}
     #: Maximum size of one image in bytes.
     max_image_bytes: int = Field(default=200_000_000, ge=1)
     #: Maximum pixels of an image, checked by its header before anything is decoded: 200 megapixels are 600 MB of RGB.
@@ -135,6 +139,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("path_map", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> dict[str, str]:
+        return parsed_path_map(value)
 
     @field_validator("memory_budget")
     @classmethod

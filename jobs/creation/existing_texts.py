@@ -20,6 +20,7 @@ from jobs.creation.other_outputs import OtherOutputs
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
+from jobs.requests import address_of
 from jobs.store.store import Store
 from jobs.store.written.written_texts import WrittenText
 
@@ -84,7 +85,7 @@ def plan_images(
     folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
     for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
         others.look_up([(image, output) for image, output, _ in chunk])
-        there = {output: output.as_uri() for _, output, is_there in chunk if is_there}
+        there = {output: address_of(output) for _, output, is_there in chunk if is_there}
         written = store.written(list(there.values())) if there else {}
         for image, output, is_there in chunk:
             if not others.delivery.writes_text:

@@ -17,6 +17,22 @@ class ImageNotFoundError(ImageError):
     code = "image_file_not_found"
 
 
+class ImageNotReachedError(ImageNotFoundError):
+    """This machine does not reach the image. Another worker may."""
+
+    code = "image_not_reached"
+    transient = True
+    #: The folder, mount or bucket that is missing here: for the log of this machine only.
+    root: str = ""
+
+
+class DamagedImageError(ImageError):
+    """The stored image was damaged on its disk. Send it again."""
+
+    code = "stored_image_damaged"
+    status = 500
+
+
 class ImageNotDownloadedError(ImageError):
     """The image file is in a cloud, and not on this machine."""
 

@@ -23,6 +23,7 @@ from jobs.images.cloud_files import has_placeholder, is_dataless, not_downloaded
 from jobs.images.data_address import decoded_data
 from jobs.images.file_address import named_path
 from jobs.images.formats.refusal_words import refusal_to_read
+from jobs.images.reach import check_reached, is_lost_mount, not_reached
 from jobs.images.stored.blobs import find_blob
 
 
@@ -60,11 +61,14 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     except FileNotFoundError:
         if has_placeholder(path):
             raise not_downloaded(name) from None
+        check_reached(path, name)
         reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ImageNotFoundError(f"{name} {reason}.") from None
     except PermissionError as error:
         raise ImageForbiddenError(refusal_to_read(name, error)) from None
     except (OSError, RuntimeError, ValueError) as error:
+        if is_lost_mount(error):
+            raise not_reached(name, path) from None
         # Links in a circle raise RuntimeError in Python 3.11 and 3.12.
         if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
             raise ImageError(f"{name} is a link that leads in a circle.") from None
