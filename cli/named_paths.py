@@ -10,6 +10,7 @@ import click
 from jobs.images.cloud_files import has_placeholder
 from jobs.models.adapters import with_adapter
 from jobs.mounts import mounts
+from jobs.objects.paths import SCHEME, is_object, object_path
 from jobs.requests import path_of
 
 
@@ -18,6 +19,8 @@ def named_path(typed: Path) -> Path:
     here. Raises click.UsageError if there is none."""
     if (found := _found(typed)) is not None:
         return found
+    if is_object(typed):
+        return object_path(SCHEME + "/".join(typed.parts[1:]))
     if has_placeholder(typed):
         raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")
     raise click.UsageError(f"{typed} {_reason(typed)}.")

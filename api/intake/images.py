@@ -27,6 +27,7 @@ from jobs.images.sources import image_source
 from jobs.images.stored.blobs import blob_address, put_blob
 from jobs.mounts import mounts
 from jobs.net.image_download import check_image_url
+from jobs.objects.paths import is_object_address, object_path
 from jobs.requests import address_of
 
 
@@ -75,9 +76,21 @@ def _address(reference: ImageReference, resources: Resources) -> str:
     if (web := url.strip())[:5].lower() in ("http:", "https"):
         check_image_url(web, settings)
         return web
+    if is_object_address(web):
+        return _object_address(web, settings)
     if names_path(url):
         return _file_address(named_path(url), settings)
-    raise InvalidImageURLError("Image url must be https:, data: or file:.")
+    raise InvalidImageURLError("Image url must be https:, data:, file: or s3:.")
+
+
+def _object_address(url: str, settings: Settings) -> str:
+    """Check that an object lies below a served prefix. Its worker reads it."""
+    path = object_path(url)
+    if not is_below(path, settings.served_roots):
+        raise ImageForbiddenError(
+            "This object is not below a served prefix. Serve one with CAPTIONQ_SERVED_ROOTS, such as s3://bucket/photos"
+        )
+    return address_of(path)
 
 
 def _file_address(path: Path, settings: Settings) -> str:

@@ -18,6 +18,7 @@ from jobs.models.model_info import check_sees
 from jobs.models.prompt_length import check_characters, prompt_limit
 from jobs.mounts import mounts
 from jobs.net.address_rules import check_url
+from jobs.objects.paths import is_object
 from jobs.store.tables import Job, Lane
 from jobs.store.webhooks.webhook_table import Webhook
 
@@ -69,8 +70,10 @@ def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, stored_ke
 
 def served_roots(resources: Resources) -> str:
     """Return the served folders as a job stores them: the worker checks them again when it opens a file."""
-    roots = [Path(os.path.realpath(root)) for root in resources.settings.served_roots]
-    return json.dumps([str(root) for root in mounts().named_roots(roots)])
+    served = resources.settings.served_roots
+    folders = [Path(os.path.realpath(root)) for root in served if not is_object(root)]
+    objects = [root for root in served if is_object(root)]
+    return json.dumps([str(root) for root in (*mounts().named_roots(folders), *objects)])
 
 
 def webhook_for(

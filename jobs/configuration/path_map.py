@@ -12,10 +12,8 @@ def parsed_path_map(value: object) -> dict[str, str]:
     pairs = value if isinstance(value, Mapping) else _from_text(str(value).strip())
     cleaned: dict[str, str] = {}
     for named, here in pairs.items():
-        if not isinstance(here, str):
-            raise TypeError(f"'{here!r}' is not a folder")
-        folders = [_cleaned(folder) for folder in (named, here)]
-        cleaned[folders[0]] = folders[1]
+        # A number of a JSON object is no absolute path either.
+        cleaned[_cleaned(str(named))] = _cleaned(str(here))
     if len(set(cleaned.values())) < len(cleaned):
         raise ValueError("two names stand for one folder, so a file there would have two addresses")
     return cleaned

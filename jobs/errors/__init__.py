@@ -9,7 +9,7 @@ from jobs.errors.base import (
     in_words,
 )
 from jobs.errors.images import (
-    DamagedImageError,
+    DamagedBlobError,
     EmptyImageError,
     ImageDownloadError,
     ImageError,
@@ -74,6 +74,7 @@ from jobs.errors.services import (
     BrokerError,
     DatabaseError,
     DataFolderError,
+    ObjectStoreError,
     ServerError,
     SettingsError,
     WorkerError,
@@ -93,7 +94,7 @@ __all__ = [
     "CaptionqError",
     "ConflictError",
     "ContextLengthError",
-    "DamagedImageError",
+    "DamagedBlobError",
     "DataFolderError",
     "DatabaseError",
     "DeadlineError",
@@ -123,6 +124,7 @@ __all__ = [
     "ModelTooLargeError",
     "ModelUnavailableError",
     "NotFoundError",
+    "ObjectStoreError",
     "OnlyThoughtsError",
     "OutOfMemoryError",
     "OutputChangedError",

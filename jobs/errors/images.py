@@ -26,10 +26,10 @@ class ImageNotReachedError(ImageNotFoundError):
     root: str = ""
 
 
-class DamagedImageError(ImageError):
-    """The stored image was damaged on its disk. Send it again."""
+class DamagedBlobError(ImageError):
+    """The uploaded file was damaged where it is stored. Upload it again."""
 
-    code = "stored_image_damaged"
+    code = "stored_file_damaged"
     status = 500
 
 

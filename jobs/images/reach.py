@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from jobs.errors import ImageNotReachedError
+from jobs.errors import CaptionqError, ImageNotReachedError
 from jobs.mounts import mounts
 
 #: Errors of a mount whose server or disk is gone.
@@ -33,6 +33,20 @@ def not_reached(name: str, root: Path) -> ImageNotReachedError:
     )
     error.root = str(root)
     return error
+
+
+def bucket_not_reached(name: str, error: CaptionqError) -> ImageNotReachedError:
+    """Return the error of an object whose bucket is not reached, or for which this machine lacks the extra."""
+    failure = ImageNotReachedError(f"{name} is not reached from this machine. {error.message}")
+    failure.root = getattr(error, "root", "") or "s3://"
+    return failure
+
+
+def blob_not_reached(error: CaptionqError) -> ImageNotReachedError:
+    """Return the error of an uploaded image that is not stored on this machine."""
+    failure = ImageNotReachedError(f"{error.message} Workers of several machines share uploads by CAPTIONQ_BLOB_URL.")
+    failure.root = "the folder of uploaded images"
+    return failure
 
 
 def is_lost_mount(error: Exception) -> bool:
