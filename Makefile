@@ -79,7 +79,7 @@ $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres --excludes requirements/unused.in
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
-	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
+	$(LOCK) --group dev --overrides requirements/overrides.in --constraints requirements/use.txt --output-file requirements/develop.txt
 	$(LOCK) --excludes requirements/worker-only.in --constraints requirements/use.txt --output-file requirements/api.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/clients.in --output-file requirements/clients.txt
 

@@ -87,7 +87,10 @@ class FolderTexts:
 
 
 def read_folder(path: Path) -> FolderTexts:
-    """Read the folder, or list the objects, as it is now. A folder that cannot be listed counts as empty: the image's job will report the error."""
+    """Read the folder, or list the objects, as it is now.
+
+    A folder that cannot be listed counts as empty: the image's job will report the error.
+    """
     if is_object(path):
         try:
             objects, _ = list_folder(path)

@@ -79,16 +79,18 @@ def _build_base() -> None:
 def _package_index() -> tuple[Path, list[str]]:
     """Write this machine's configuration of pip for the build, and mount the files and folders that it names."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    lines, places = ["[global]"], set[str]()
+    options, places = dict[str, str](), set[str]()
     for line in listed.stdout.splitlines():
         name, _, value = line.partition("=")
         section, _, option = name.rpartition(".")
         if section in ("global", ":env:"):
             words = value.strip("'\"").split()
-            lines.append(f"{option} = {' '.join(words)}")
-            places |= {word.removeprefix("file://") for word in words}
+            options[option] = " ".join(words)
+            # The pages of an index name files beside it.
+            places |= {str(Path(word.removeprefix("file://")).parent) for word in words if word.startswith("file://")}
+            places |= {word for word in words if word.startswith("/")}
     secret = WORK / "pip.conf"
-    secret.write_text("\n".join(lines) + "\n")
+    secret.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in options.items()))
     found = [place for place in sorted(places) if place.startswith("/") and Path(place).exists()]
     return secret, [word for place in found for word in ("--volume", f"{place}:{place}:ro")]
 

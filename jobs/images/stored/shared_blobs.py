@@ -1,4 +1,4 @@
-"""Blobs in S3, where every machine finds them: `CAPTIONQ_BLOB_URL=s3://bucket/prefix`. The files of the data folder are copies."""
+"""Blobs in S3, where every machine finds them: `CAPTIONQ_BLOB_URL=s3://bucket/prefix`. The data folder has copies."""
 
 from __future__ import annotations
 
