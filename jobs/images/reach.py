@@ -54,6 +54,11 @@ def is_lost_mount(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _LOST
 
 
+def is_mounted(root: Path) -> bool:
+    """Check whether a folder of the path map is there. The place of a share that is not mounted is empty."""
+    return _is_there(root, filled=True)
+
+
 def _is_there(root: Path, *, filled: bool) -> bool:
     try:
         with os.scandir(root) as entries:

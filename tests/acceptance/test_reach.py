@@ -22,6 +22,7 @@ from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
 from tests.support.known_models import know_built_in_models
+from tests.support.object_store import BUCKET, object_store
 from tests.support.processes import Captionq, ended, until
 from tests.support.scenes import save_scenes
 
@@ -106,3 +107,32 @@ def test_a_worker_that_does_not_reach_a_picture_leaves_it_to_one_that_does(
         blind_process.terminate()
         ended(blind_process)
         blind.kill_all()
+
+
+@pytest.mark.timeout(400)
+def test_pictures_in_s3_get_their_texts_beside_them(captionq: Captionq, tmp_path: Path) -> None:
+    """A second run skips them, undo removes the texts, and nothing that captionq stores or logs holds the secret."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    images = list(save_scenes(pictures, 3))
+    with object_store(tmp_path) as store:
+        captionq.environment |= store.environment
+        for image in images:
+            store.put(f"run/deep er/{image.name}", image.read_bytes())
+        store.put("run/broken.jpg", b"no picture")
+        keys = [f"run/deep%20er/{image.stem}.txt" for image in images]
+        first = captionq.run("caption", f"s3://{BUCKET}/run")
+        assert first.returncode == 1, first.stderr
+        assert "broken.jpg" in first.stdout + first.stderr
+        assert all((store.get(key) or b"").strip() for key in keys)
+        again = captionq.run("caption", f"s3://{BUCKET}/run/deep er")
+        assert (again.returncode, "skipped" in again.stdout + again.stderr) == (0, True), again.stderr
+        undone = captionq.run("undo")
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert [store.get(key) for key in keys] == [None] * 3
+        refused = captionq.run("caption", f"s3://{BUCKET}/run", "--embed")
+        assert (refused.returncode, "s3://" in refused.stderr) == (2, True)
+        secret = store.environment["AWS_SECRET_ACCESS_KEY"].encode()
+    kept = [path for path in captionq.settings.data_dir.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(secret in path.read_bytes() for path in kept)
