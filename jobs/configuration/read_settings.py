@@ -16,14 +16,8 @@ from jobs.errors import SettingsError
 from jobs.mounts import use_mounts
 
 #: Variables that are not settings: the configuration file, those of docker-compose.yml, and those of the tests.
-_NOT_SETTINGS = (
-    CONFIG_VARIABLE,
-    "CAPTIONQ_URL",
-    "CAPTIONQ_API_KEY",
-    "CAPTIONQ_POSTGRES_PASSWORD",
-    "CAPTIONQ_PICTURES",
-    "CAPTIONQ_UID",
-)
+_OF_COMPOSE = ("CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_PICTURES", "CAPTIONQ_UID")
+_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_URL", "CAPTIONQ_API_KEY", *_OF_COMPOSE)
 _OF_TESTS = "CAPTIONQ_TEST_"
 #: Options whose names differ from those of their settings.
 _OPTIONS = {"allowed_origins": "--allow-origin"}

@@ -71,7 +71,8 @@ def replace_object(path: Path, content: bytes, old: bytes) -> bool:
             if bytes(found.bytes()) != old:
                 return False
             # The store compares the tag once more: another writer may come between.
-            version = cast("UpdateVersion", {"e_tag": found.meta["e_tag"], "version": found.meta["version"]})
+            tags = {name: tag for name in ("e_tag", "version") if (tag := found.meta.get(name))}
+            version = cast("UpdateVersion", tags)
             _store(path).put(_key(path), content, mode=version, use_multipart=False)
     except PreconditionError:
         return False

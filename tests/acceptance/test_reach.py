@@ -127,7 +127,7 @@ def test_pictures_in_s3_get_their_texts_beside_them(captionq: Captionq, tmp_path
         assert all((store.get(key) or b"").strip() for key in keys)
         again = captionq.run("caption", f"s3://{BUCKET}/run/deep er")
         assert (again.returncode, "skipped" in again.stdout + again.stderr) == (0, True), again.stderr
-        undone = captionq.run("undo")
+        undone = captionq.run("undo", "last")
         assert undone.returncode == 0, undone.stdout + undone.stderr
         assert [store.get(key) for key in keys] == [None] * 3
         refused = captionq.run("caption", f"s3://{BUCKET}/run", "--embed")

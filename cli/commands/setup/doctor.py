@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import secrets
@@ -186,7 +185,7 @@ def _uploads(settings: Settings) -> str:
         with suppress(ObjectNotFoundError):
             list_folder(object_path(settings.blob_url))
     else:
-        os.listdir(settings.blob_url)
+        next(Path(settings.blob_url).iterdir(), None)
     return settings.blob_url
 
 
