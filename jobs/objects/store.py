@@ -174,6 +174,8 @@ def _worded(path: Path) -> Iterator[None]:
 
 def _away(path: Path, error: Exception) -> ObjectStoreError:
     """Return the error of a bucket. The library's own text has the addresses of requests, and says too much."""
+    if "NoSuchBucket" in str(error):
+        error = FileNotFoundError()
     reason = {
         "PermissionDeniedError": "access is denied",
         "UnauthenticatedError": "the credentials are not accepted",

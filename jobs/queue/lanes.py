@@ -238,15 +238,6 @@ def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> Non
         pipeline.execute()
 
 
-def pass_on(connection: Redis, queue: LaneQueue, ids: Sequence[str]) -> None:
-    """Move dequeued ids to the end of their lane, for another worker. Raises RedisError."""
-    with connection.pipeline() as pipeline:
-        for job_id in ids:
-            pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
-            pipeline.rpush(queue.key, job_id)
-        pipeline.execute()
-
-
 def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
     """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
     entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)

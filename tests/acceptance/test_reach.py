@@ -120,7 +120,7 @@ def test_pictures_in_s3_get_their_texts_beside_them(captionq: Captionq, tmp_path
         for image in images:
             store.put(f"run/deep er/{image.name}", image.read_bytes())
         store.put("run/broken.jpg", b"no picture")
-        keys = [f"run/deep%20er/{image.stem}.txt" for image in images]
+        keys = [f"run/deep er/{image.stem}.txt" for image in images]
         first = captionq.run("caption", f"s3://{BUCKET}/run")
         assert first.returncode == 1, first.stderr
         assert "broken.jpg" in first.stdout + first.stderr

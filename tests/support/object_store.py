@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx2
+from obstore.store import S3Store
 
 from tests.support.processes import until
 
@@ -34,14 +36,27 @@ class ObjectStore:
             "AWS_REGION": "us-east-1",
         }
 
+    @cached_property
+    def _signed(self) -> S3Store:
+        return S3Store(
+            BUCKET,
+            endpoint=self.url,
+            access_key_id="someone",
+            secret_access_key="a-secret-that-no-log-may-hold",
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+
     def put(self, key: str, content: bytes) -> None:
         """Write an object as another program does."""
-        httpx2.put(f"{self.url}/{BUCKET}/{key}", content=content).raise_for_status()
+        self._signed.put(key, content)
 
     def get(self, key: str) -> bytes | None:
         """Read an object as another program does; None: there is none."""
-        response = httpx2.get(f"{self.url}/{BUCKET}/{key}")
-        return None if response.status_code == 404 else response.raise_for_status().content
+        try:
+            return bytes(self._signed.get(key).bytes())
+        except FileNotFoundError:
+            return None
 
 
 @contextmanager
@@ -49,7 +64,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     """Run a server at a free port, with a log in the folder."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    command = [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     with (folder / "s3.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env=os.environ | {"MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": "1"}

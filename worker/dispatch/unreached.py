@@ -10,7 +10,7 @@ from redis import Redis
 from rq.queue import Queue
 
 from jobs.errors import CaptionqError, ImageNotReachedError
-from jobs.queue.lanes import Entry, LaneQueue, pass_on
+from jobs.queue.lanes import Entry, LaneQueue
 from jobs.queue.worker_state import live_workers
 from jobs.store.tables import Job
 from worker.dispatch.retries import retry_delay
@@ -57,7 +57,10 @@ class Unreached:
                 kept.append((entry, queue))
                 continue
             assert isinstance(queue, LaneQueue)
-            pass_on(self._connection, queue, [entry.id])
+            with self._connection.pipeline() as pipeline:
+                pipeline.lrem(queue.intermediate_queue_key, 1, entry.id)
+                pipeline.rpush(queue.key, entry.id)
+                pipeline.execute()
             self._pause_until = time.monotonic() + PASSED_ON_PAUSE
         return kept
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from jobs.captions.sidecars import Sidecars
@@ -95,9 +94,8 @@ def test_a_walk_goes_through_folders_in_the_order_of_names(server: ObjectStore) 
 
 def test_a_listing_has_more_than_a_page(server: ObjectStore) -> None:
     """The server sends a thousand names a page."""
-    with httpx2.Client(base_url=server.url) as client:
-        for number in range(1003):
-            client.put(f"/{BUCKET}/many/{number:04}.jpg", content=b"x").raise_for_status()
+    for number in range(1003):
+        server.put(f"many/{number:04}.jpg", b"x")
     objects, folders = list_folder(at("many"))
     assert (len(objects), objects[-1].name, folders) == (1003, "1002.jpg", [])
 
@@ -111,13 +109,14 @@ def test_a_text_is_written_only_where_it_was_expected(server: ObjectStore) -> No
     assert write_output(path, b"two\n", replaces=b"one\n", writer="w")
     assert not write_output(path, b"three\n", replaces=b"one\n", writer="w")
     assert server.get("t/a.txt") == b"two\n"
+    server.put("t/a.jpg", b"x")
     assert Sidecars().path_for(at("t/a.jpg")) == path
 
 
 def test_blobs_are_found_by_other_machines(server: ObjectStore, settings: Settings, tmp_path: Path) -> None:
     """The copy of this machine may be lost or damaged; that of the store decides."""
-    shared = {"blob_url": f"s3://{BUCKET}/blobs"}
-    here, there = settings.model_copy(update=shared), Settings(data_dir=tmp_path / "there", **shared)
+    url = f"s3://{BUCKET}/blobs"
+    here, there = settings.model_copy(update={"blob_url": url}), Settings(data_dir=tmp_path / "there", blob_url=url)
     there.make_folders()
     sha256, _ = put_blob([b"picture"], here, most=100, too_large=ImageTooLargeError)
     assert find_blob(blob_address(sha256), there).read_bytes() == b"picture"
