@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: image-test batch-kills families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -39,6 +39,10 @@ batch-kills: $(VENV)/.develop
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop
 	$(BIN)/python -m tools.image_test
+
+# Open two hundred streams at once: a minute.
+streams: $(VENV)/.develop
+	CAPTIONQ_TEST_STREAMS=200 $(BIN)/pytest tests/acceptance/test_streams.py -n 0
 
 # Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop

@@ -16,12 +16,13 @@ from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
+from jobs.options.turn import TurnOptions
 from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
 
-class FolderOptions(QuestionOptions, Wire):
+class FolderOptions(QuestionOptions, TurnOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")
@@ -81,9 +82,10 @@ class Folder(Wire):
 
     id: str
     object: Literal["folder"] = "folder"
-    status: Literal["running", "ended"]
+    status: Literal["running", "paused", "ended"]
     description: str = Field(description="The path, or the names of the uploaded files")
     model: str
+    priority: int = Field(description="Runs with a higher number go first")
     created_at: float
     finished_at: float | None
     counts: Counts
@@ -95,11 +97,13 @@ def folder_object(batch: Batch, resources: Resources) -> Folder:
     """Return a folder with its progress."""
     progress = progress_of(resources.store, batch)
     counts = {status.value: progress.counts[status] for status in JobStatus}
+    has_ended = progress.has_ended and batch.complete
     return Folder(
         id=batch.id,
-        status="ended" if progress.has_ended and batch.complete else "running",
+        status="ended" if has_ended else "running" if batch.paused_at is None else "paused",
         description=batch.description,
         model=public_name(batch.model),
+        priority=batch.priority,
         created_at=batch.created_at,
         finished_at=progress.finished_at,
         counts=Counts(total=sum(counts.values()), **counts),

@@ -20,6 +20,7 @@ from jobs.options.prompts.weighted_prompts import WeightedPrompt
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
+from jobs.options.turn import TurnOptions
 from jobs.sampling import Sampling
 
 
@@ -89,5 +90,5 @@ class QuestionOptions(
         return self
 
 
-class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions):
+class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions, TurnOptions):
     """Options of a run over images that lie in folders. An upload takes only the `QuestionOptions`."""

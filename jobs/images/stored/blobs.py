@@ -132,6 +132,14 @@ def _digest(path: Path, *_state: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stored_blobs(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Yield the path of each blob, and its size in bytes."""
+    for path in settings.blob_dir.glob("[0-9a-f][0-9a-f]/*"):
+        if _NAME.fullmatch(path.parent.name + path.name):
+            with suppress(FileNotFoundError):
+                yield path, path.stat().st_size
+
+
 def blobs_before(time: float, settings: Settings) -> Iterator[str]:
     """Yield the SHA-256 of each blob that was last put before `time`, in seconds since the epoch."""
     for path in settings.blob_dir.glob("[0-9a-f][0-9a-f]/*"):
