@@ -21,7 +21,7 @@ from jobs.errors import DatabaseError, InvalidRequestError
 from jobs.file_locks import exclusive, try_lock
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0017"
+SCHEMA_VERSION = "0020"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30

@@ -21,7 +21,7 @@ from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import end_jobs, update_jobs
+from jobs.store.state_changes import change_caption, end_jobs, update_jobs
 from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.vocabularies import rows_of, with_reference
@@ -180,12 +180,14 @@ class Store(JobQueries):
         """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""
         values = {} if edited_text is None else {"edited_text": edited_text}
         ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
-        return self._change([job_id], ended, reviewed_at=time.time(), **values) == 1
+        with writing(self._engine) as connection:
+            return change_caption(connection, job_id, ended, reviewed_at=time.time(), **values)
 
     def drop_edit(self, job_id: str) -> bool:
         """Forget a person's edit and review of an answer. Returns False if the job has not ended."""
         ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
-        return self._change([job_id], ended, reviewed_at=None, edited_text=None) == 1
+        with writing(self._engine) as connection:
+            return change_caption(connection, job_id, ended, reviewed_at=None, edited_text=None)
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
