@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
@@ -38,9 +39,7 @@ def words_of(given: str) -> list[str]:
     return [word[:LONGEST_WORD] for word in _WORD.findall(folded)]
 
 
-def index_words(
-    connection: Connection, row: Row[tuple[str, str | None, str | None, str | None, str | None, str | None]]
-) -> None:
+def index_words(connection: Connection, row: Row[Any]) -> None:
     """Write the words of a job that has ended, in the transaction that ends it or changes its caption.
 
     Args:

@@ -178,6 +178,11 @@ class Job(SQLModel, table=True):
         """The text that the job gave to its file, or to its client; None: there is no answer."""
         return self.text if self.output_text is None else self.output_text
 
+    @property
+    def caption(self) -> str | None:
+        """The text as a person edited it, or else the job's; None: there is none."""
+        return self.new_text if self.edited_text is None else self.edited_text
+
     def expect_text(self, content_hash: str | None) -> None:
         """Expect the file to have this content when the answer is there, unless it is content that an attempt knows already.
 

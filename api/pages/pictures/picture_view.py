@@ -43,13 +43,12 @@ def picture_view(job: Job) -> PictureView:
     if job.status == JobStatus.SUCCEEDED and job.reviewed_at is not None:
         reason = None
     has_text = job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
-    text = job.edited_text if job.edited_text is not None else job.new_text
     return PictureView(
         id=job.id,
         run_id=job.batch_id or "",
         name=safe_text(source_name(job) or job.id),
         status=job.status,
-        caption=safe_text(text or "", lines=True) if has_text else "",
+        caption=safe_text(job.caption or "", lines=True) if has_text else "",
         reason=None if reason is None else safe_text(reason, lines=True),
         is_open=job.status in OPEN,
         is_edited=job.edited_text is not None,

@@ -44,7 +44,7 @@ def row_of(job: Job) -> Row:
     has_caption = job.status == JobStatus.SUCCEEDED
     return {
         "path": path_for_programs(job.source or ""),
-        "caption": job.new_text if has_caption else None,
+        "caption": job.caption if has_caption else None,
         "model": job.model,
         "prompt": prompt_of(job),
         "tokens": job.completion_tokens,

@@ -107,7 +107,10 @@ def test_any_part_of_a_text_without_spaces_is_found(store: Store, run: Batch) ->
 
 
 #: Syntax of FTS5, of `tsquery`, of LIKE and of SQL. Letters and digits in these stand in the caption of the test.
-HOSTILE = """dog' OR 1=1 --|"|"dog|dog*|NEAR(dog fox)|words:dog|dog AND|-dog|^dog|{words}:dog|(dog|fox & !|':*|\\'|%|_|\u0301|<->|😀|dog\0"""
+HOSTILE = (
+    """dog' OR 1=1 --|"|"dog|dog*|NEAR(dog fox)|words:dog|dog AND|-dog|^dog|{words}:dog|(dog|fox & !|"""
+    """':*|\\'|%|_|\u0301|<->|😀|dog\0"""
+)
 
 
 @both_databases
