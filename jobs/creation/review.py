@@ -90,6 +90,17 @@ def asked_again(job: Job, prompt: str | None, batch: Batch) -> Job:
     return Job(batch_id=batch.id, lane=Lane.INTERACTIVE, request=request.model_dump_json(), digest=digest, **values)
 
 
+def asked_otherwise(job: Job, batch: Batch, *, prompt: str | None, model: str) -> Job:
+    """Make a job that asks another model, or another question, about the job's images. Its answer is written to no file.
+
+    `prompt`: None: the same question.
+    """
+    asked = job.parsed_request()
+    request = (asked if prompt is None else _with_prompt(asked, prompt)).model_copy(update={"model": model})
+    kept = job.model_dump(include={"source", "delivery", "roots"})
+    return Job(batch_id=batch.id, model=model, request=request.model_dump_json(), digest=request.digest, **kept)
+
+
 def _changed(job: Job, asked: Request) -> Request:
     changed = changed_question(asked, job.quality, job.completion_tokens or 0) or changed_question(asked, None, 0)
     # Without a flaw, some setting can always be changed.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, Table, and_, update
 from sqlmodel import SQLModel
 
-from jobs.store.search_words import index_words
+from jobs.store.pictures.search_words import index_words
 from jobs.store.statements import SEARCHED, ending
 from jobs.store.tables import JobStatus
 

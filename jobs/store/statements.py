@@ -19,7 +19,7 @@ ROWS_A_STATEMENT = 500
 _job: Table = SQLModel.metadata.tables["job"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
-#: The columns whose words are searched (`jobs/store/search_words.py`).
+#: The columns whose words are searched (`jobs/store/pictures/search_words.py`).
 SEARCHED = tuple(_job.c[name] for name in ("id", "batch_id", "source", "text", "output_text", "edited_text"))
 #: The columns that decide when a job begins (`JobSummary`).
 SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(

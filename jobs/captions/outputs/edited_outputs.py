@@ -14,8 +14,8 @@ from jobs.store.written.written_files import WrittenFiles
 def write_edit_beside(job: Job, caption: str, store: Store, writer: str) -> None:
     """Write a caption into those of the job's other files that the job or an export has written.
 
-    Raises OutputError, ForbiddenError: a file was changed by another program, or cannot be written. If an earlier file was written
-    already, a repeated edit finds it right.
+    Raises OutputError, ForbiddenError: a file was changed by another program, or cannot be written. An edit that is repeated
+    finds the files right that were written before.
     """
     kinds, delivery = WrittenFiles(store.engine).kinds(job.id), job.parsed_delivery()
     if beside := tuple(kind for kind in ("json", "xmp") if kind in kinds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, urlencode
@@ -10,9 +11,10 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Engine, Table,
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
+from jobs.store.queries.caption_runs import in_order
 from jobs.store.queries.needs_review import needs_a_person
-from jobs.store.queries.search import found_ids
-from jobs.store.tables import OPEN, JobStatus
+from jobs.store.pictures.search import found_ids
+from jobs.store.tables import OPEN, Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 
@@ -41,7 +43,7 @@ class PictureChoice:
 
     show: Show = Show.ALL
     sort: Sort = Sort.NAME
-    #: Words that the caption or the name holds (`jobs/store/queries/search.py`); empty: any.
+    #: Words that the caption or the name holds (`jobs/store/pictures/search.py`); empty: any.
     search: str = ""
 
     @property
@@ -70,6 +72,11 @@ def picture_ids(engine: Engine, batch_id: str, choice: PictureChoice) -> list[st
             # With an operator, so that SQLite goes from the found ids to their jobs, and not through all jobs of the run.
             query = select(_job.c.id).where(_job.c.batch_id + "" == batch_id, _job.c.id.in_(found))
         return list(connection.execute(query.where(_shown(choice.show)).order_by(*order)).scalars())
+
+
+def chosen_jobs(engine: Engine, batch_id: str, choice: PictureChoice) -> Iterator[Job]:
+    """Yield the chosen jobs of a run, in order."""
+    return in_order(engine, picture_ids(engine, batch_id, choice))
 
 
 def _found(connection: Connection, batch_id: str, search: str) -> CompoundSelect[tuple[str]] | None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from jobs.store.search_words import index_words
+from jobs.store.pictures.search_words import index_words
 
 revision = "0020"
 down_revision = "0017"

@@ -77,7 +77,7 @@ def test_a_file_that_another_program_changed_keeps_the_whole_edit_out(store: Sto
     """The sentence names it, and the text and the row stay."""
     job = captioned(store, save_picture(tmp_path / "a.jpg"), make_run(store), "A boat.", output=("txt", "json"))
     (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(OutputChangedError, match="a.json was not written by captionq"):
+    with pytest.raises(OutputChangedError, match=r"a\.json was not written by captionq"):
         edit(store, job, "A ship.")
     assert (tmp_path / "a.txt").read_text() == "A boat.\n"
     assert store.job(job.id).edited_text is None

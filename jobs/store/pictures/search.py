@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, column, select, table, text
 
-from jobs.store.search_words import words_of
+from jobs.store.pictures.search_words import words_of
 
 #: A phrase in quotes of any kind, or a word. A quote that nothing closes is closed by the end.
 _PART = re.compile(r"[\"“”„«»「」]([^\"“”„«»「」]*)(?:[\"“”„«»「」]|$)|([^\s\"“”„«»「」]+)")
