@@ -78,7 +78,9 @@ def marked(first: str, second: str) -> tuple[list[tuple[str, bool]], list[tuple[
         return [(first, False)], [(second, False)]
     bare = [[word.strip().casefold() for word in side] for side in words]
     pieces: tuple[list[tuple[str, bool]], list[tuple[str, bool]]] = ([], [])
-    for kind, start, end, other_start, other_end in SequenceMatcher(None, *bare, autojunk=False).get_opcodes():
+    for kind, start, end, other_start, other_end in SequenceMatcher(
+        None, bare[0], bare[1], autojunk=False
+    ).get_opcodes():
         for side, texts, (begin, stop) in zip(pieces, words, ((start, end), (other_start, other_end)), strict=True):
             if stop > begin:
                 side.append(("".join(texts[begin:stop]), kind != "equal"))

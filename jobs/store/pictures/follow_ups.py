@@ -99,14 +99,15 @@ def comparisons_of(engine: Engine, base_id: str) -> list[str]:
 
 def pairs_of(engine: Engine, second: Sequence[Job]) -> list[Pair]:
     """Return the pairs of these jobs of a comparison, in their order. Jobs whose first job was pruned are left out."""
-    query = select(_follow_up.c.job_id, _follow_up.c.winner, _job).join(_job, _follow_up.c.about_id == _job.c.id)
+    query = select(_follow_up).where(_follow_up.c.job_id.in_([job.id for job in second]))
     with reading(engine) as connection:
-        rows = connection.execute(query.where(_follow_up.c.job_id.in_([job.id for job in second]))).mappings().all()
-        found = {
-            row["job_id"]: (as_job({name: row[name] for name in _job.c.keys()}, connection), row["winner"])
-            for row in rows
-        }
-    return [Pair(found[job.id][0], job, found[job.id][1]) for job in second if job.id in found]
+        followed = {row.job_id: row for row in connection.execute(query)}
+        firsts = select(_job).where(_job.c.id.in_([row.about_id for row in followed.values()]))
+        found = {row["id"]: as_job(row, connection) for row in connection.execute(firsts).mappings()}
+    rows = ((job, followed.get(job.id)) for job in second)
+    return [
+        Pair(found[row.about_id], job, row.winner) for job, row in rows if row is not None and row.about_id in found
+    ]
 
 
 def tally(engine: Engine, batch_id: str) -> dict[Side, int]:

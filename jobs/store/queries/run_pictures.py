@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Engine, Table,
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
+from jobs.store.pictures.search import found_ids
 from jobs.store.queries.caption_runs import in_order
 from jobs.store.queries.needs_review import needs_a_person
-from jobs.store.pictures.search import found_ids
 from jobs.store.tables import OPEN, Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
