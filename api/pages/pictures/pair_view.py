@@ -90,7 +90,7 @@ def marked(first: str, second: str) -> tuple[list[tuple[str, bool]], list[tuple[
 def _answer(side: Side, job: Job, pieces: list[tuple[str, bool]]) -> AnswerView:
     facts = []
     if job.completion_tokens is not None:
-        facts.append(f"{job.completion_tokens} tokens")
+        facts.append(f"{job.completion_tokens} token{'' if job.completion_tokens == 1 else 's'}")
     times = [time for time in (job.preprocess_seconds, job.prefill_seconds, job.decode_seconds) if time is not None]
     if times:
         facts.append(f"{sum(times):.2f} s")

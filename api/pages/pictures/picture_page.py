@@ -131,7 +131,7 @@ def ask_question(
 ) -> Response:
     """Ask a question about the picture. Its answer is shown beneath, and changes nothing."""
     ask(_find(run_id, job_id, resources), plain_lines(question).strip(), resources)
-    return RedirectResponse(f"/runs/{run_id}/pictures/{job_id}{choice.link()}#question", 303)
+    return RedirectResponse(f"/runs/{run_id}/pictures/{job_id}{choice.link()}#questions", 303)
 
 
 @events.get("/runs/{run_id}/pictures/{job_id}/live")

@@ -39,24 +39,26 @@ def words_of(given: str) -> list[str]:
     return [word[:LONGEST_WORD] for word in _WORD.findall(folded)]
 
 
-def index_words(connection: Connection, row: Row[Any]) -> None:
-    """Write the words of a job that has ended, in the transaction that ends it or changes its caption.
+def index_words(connection: Connection, *rows: Row[Any]) -> None:
+    """Write the words of jobs that have ended, in the transaction that ends them or changes their captions.
 
     Args:
-        row: `id`, `batch_id`, `source`, `text`, `output_text` and `edited_text`. Only jobs of batches are searched.
+        rows: with `id`, `batch_id`, `source`, `text`, `output_text` and `edited_text`. Only jobs of batches are searched.
     """
-    if row.batch_id is not None:
-        is_postgres = connection.dialect.name == "postgresql"
-        written = row.text if row.output_text is None else row.output_text
-        words = _all_words(row.source, written, row.edited_text)
-        value = _vector(words) if is_postgres else f" {' '.join(words)} "
-        connection.execute(_writing(is_postgres=is_postgres), {"job_id": row.id, "words": value})
+    is_postgres = connection.dialect.name == "postgresql"
+    values = [
+        {"job_id": row.id, "words": _vector(_all_words(row)) if is_postgres else f" {' '.join(_all_words(row))} "}
+        for row in rows
+        if row.batch_id is not None
+    ]
+    if values:
+        connection.execute(_writing(is_postgres=is_postgres), values)
 
 
-def _all_words(source: str | None, *texts: str | None) -> list[str]:
-    is_file = source is not None and source.startswith("file:")
-    words = words_of(path_of(source or "").name if is_file else source or "")
-    for one in texts:
+def _all_words(row: Row[Any]) -> list[str]:
+    source = row.source or ""
+    words = words_of(path_of(source).name if source.startswith("file:") else source)
+    for one in (row.text if row.output_text is None else row.output_text, row.edited_text):
         if one:
             words += [BREAK, *words_of(one)]
     return words[:MOST_WORDS]

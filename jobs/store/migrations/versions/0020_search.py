@@ -27,17 +27,19 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(), sa.ForeignKey("job.id", ondelete="CASCADE"), nullable=False, unique=True),
         sa.Column("words", words, nullable=False),
     )
-    if not is_postgres and _has_fts5(connection):
+    _fill(connection)
+    # An index that is built at once takes a tenth of the time.
+    if is_postgres:
+        op.create_index("caption_words_words", "caption_words", ["words"], postgresql_using="gin")
+    elif _has_fts5(connection):
         # Words are cut already: `ascii` takes every other character for a letter.
         op.execute(
             "CREATE VIRTUAL TABLE caption_words_index USING fts5"
             "(words, content='caption_words', content_rowid='id', tokenize='ascii')"
         )
+        op.execute("INSERT INTO caption_words_index (caption_words_index) VALUES ('rebuild')")
         for change, statements in _TRIGGERS.items():
             op.execute(f"CREATE TRIGGER caption_words_{change} AFTER {change} ON caption_words BEGIN {statements} END")
-    _fill(connection)
-    if is_postgres:
-        op.create_index("caption_words_words", "caption_words", ["words"], postgresql_using="gin")
     op.create_table(
         "comparison",
         sa.Column("batch_id", sa.String(), sa.ForeignKey("batch.id", ondelete="CASCADE"), primary_key=True),
@@ -62,7 +64,7 @@ def downgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    """Index the jobs that have ended: some seconds for 100,000."""
+    """Write the words of the jobs that have ended."""
     job = sa.table("job", *map(sa.column, ("id", "batch_id", "source", "text", "output_text", "edited_text", "status")))
     columns = [column for column in job.c if column.name != "status"]
     ended = sa.select(*columns).where(
@@ -71,8 +73,7 @@ def _fill(connection: sa.Connection) -> None:
     last = ""
     while rows := connection.execute(ended.where(job.c.id > last).order_by(job.c.id).limit(_ROWS)).all():
         last = rows[-1].id
-        for row in rows:
-            index_words(connection, row)
+        index_words(connection, *rows)
 
 
 def _has_fts5(connection: sa.Connection) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import text
 
 from jobs.errors import ImageError
@@ -137,6 +139,20 @@ def test_the_words_of_other_runs_and_of_removed_jobs_are_not_found(store: Store,
         if connection.dialect.name == "sqlite":
             check = "INSERT INTO caption_words_index (caption_words_index, rank) VALUES ('integrity-check', 1)"
             connection.execute(text(check))
+
+
+@both_databases
+def test_captions_of_an_older_version_are_found(store: Store, run: Batch) -> None:
+    """The migration indexes the jobs that have ended."""
+    (job,) = add(store, run, "a")
+    store.succeed(job.id, replace(RESULT, text="A fox."))
+    config = Config()
+    config.set_main_option("script_location", "jobs/store/migrations")
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+        command.upgrade(config, "head")
+    assert finder(store, run)("fox") == [job.id]
 
 
 def test_an_sqlite_without_fts5_searches_the_same_words(store: Store, run: Batch) -> None:
