@@ -188,7 +188,7 @@ def test_two_prompts_are_compared_and_the_better_answer_is_written(served: Serve
     pair = page.locator(".pair").first
     expect(page.locator(".pair")).to_have_count(2)
     expect(page.locator(".pair[data-open]")).to_have_count(0, timeout=60_000)
-    expect(pair.locator(".answer").nth(1)).to_contain_text("tokens")
+    expect(pair.locator(".answer").nth(1)).to_contain_text("token")
     expect(pair.locator("mark").first).to_be_visible()
     assert {path: path.read_text() for path in texts} == texts
     pair.get_by_role("button", name="Second is better").press("Enter")
