@@ -79,7 +79,7 @@ def export(
       captionq export last --table captions.csv
       captionq export all --table ~/Pictures/metadata.jsonl --format metadata
       captionq export last --output json,xmp
-      captionq export last --table dogs.csv --search '"brown dog" grass' --show edited
+      captionq export last --table dogs.csv --search 'brown dog'
     """
     from jobs.captions.outputs.late_outputs import write_late
     from jobs.captions.outputs.tables import row_of, table_format, write_table
