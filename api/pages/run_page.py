@@ -26,6 +26,7 @@ from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, EventStream, event_b
 from jobs.errors import NotFoundError
 from jobs.queue.live_texts import live_texts, watch
 from jobs.safe_text import safe_text
+from jobs.store.pictures.follow_ups import base_of, comparisons_of
 from jobs.store.queries.run_pictures import PictureChoice, Show, Sort
 from jobs.store.tables import Batch
 
@@ -76,6 +77,8 @@ def show_run(
         at=at,
         size=PICTURES_A_PAGE,
         total=total,
+        base_id=base_of(resources.store.engine, run_id),
+        comparisons=comparisons_of(resources.store.engine, run_id),
     )
 
 

@@ -22,7 +22,7 @@ from jobs.errors.database_faults import damaged, database_error
 from jobs.file_locks import exclusive, try_lock
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0018"
+SCHEMA_VERSION = "0020"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30

@@ -123,8 +123,7 @@ class Job(SQLModel, table=True):
         Index("job_waiting", "lane", "batch_id", "position", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
         Index("job_idempotency_key", "idempotency_key", unique=True),
         Index("job_cache_key", "cache_key"),
-        # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
-        # On Postgres a hash index, by its migration. Named here, the kind would import the dialect in every process.
+        # On Postgres a hash index, by its migration: B-trees there cannot hold paths of any length.
         Index("job_output", "output"),
     )
 
@@ -215,6 +214,11 @@ class Job(SQLModel, table=True):
     def new_text(self) -> str | None:
         """The text that the job gave to its file, or to its client; None: there is no answer."""
         return self.text if self.output_text is None else self.output_text
+
+    @property
+    def caption(self) -> str | None:
+        """The text as a person edited it, or else the job's; None: there is none."""
+        return self.new_text if self.edited_text is None else self.edited_text
 
     def expect_text(self, content_hash: str | None) -> None:
         """Expect the file to have this content when the answer is there, unless it is content that an attempt knows already.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Response
+from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +16,7 @@ from api.pages.page_route import PageRoute
 from api.pages.page_state import PageStateDep
 from api.pages.pictures.picture_changes import ask_again, edit, keep, plain_lines, question_of, text_in_file, undo_edit
 from api.pages.pictures.picture_view import picture_view
+from api.pages.pictures.questions import ask, questions
 from api.pages.run_page import ChoiceDep, RunId, find_run
 from api.pages.templates import page
 from api.runtime.dependencies import ResourcesDep
@@ -23,6 +24,7 @@ from api.runtime.resources import Resources
 from api.streaming.job_events import job_events
 from api.streaming.sse import EventStream
 from jobs.safe_text import safe_text
+from jobs.store.pictures.follow_ups import questions_about
 from jobs.store.queries.run_pictures import PictureChoice, Show
 from jobs.store.tables import OPEN, Job
 
@@ -64,6 +66,7 @@ def show_picture(
         original=safe_text(job.new_text or "", lines=True) if job.edited_text is not None else None,
         may_change=job.status in ("succeeded", "failed") and (job.text is not None or job.edited_text is not None),
         reviewed=job.reviewed_at is not None,
+        questions=questions(job, resources),
     )
 
 
@@ -122,10 +125,28 @@ def ask_about_picture(
     return _go(new.batch_id or "", new.id, PictureChoice())
 
 
+@router.post("/runs/{run_id}/pictures/{job_id}/questions")
+def ask_question(
+    run_id: RunId, job_id: RunId, resources: ResourcesDep, caller: CallerDep, choice: ChoiceDep, question: Text = ""
+) -> Response:
+    """Ask a question about the picture. Its answer is shown beneath, and changes nothing."""
+    ask(_find(run_id, job_id, resources), plain_lines(question).strip(), resources)
+    return RedirectResponse(f"/runs/{run_id}/pictures/{job_id}{choice.link()}#questions", 303)
+
+
 @events.get("/runs/{run_id}/pictures/{job_id}/live")
-async def follow_picture(run_id: RunId, job_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response:
-    """Follow the caption of a picture by server-sent events as it is being written, up to the result."""
+async def follow_picture(
+    run_id: RunId,
+    job_id: RunId,
+    resources: ResourcesDep,
+    caller: CallerDep,
+    question: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    """Follow the caption of a picture, or the answer to a question about it, by server-sent events up to the result."""
     job = await run_in_threadpool(_find, run_id, job_id, resources)
+    if question is not None:
+        asked = await run_in_threadpool(questions_about, resources.store.engine, job.id)
+        job = next((one for one in asked if one.id == question), None) or _missing(question)
     subscribed = ExitStack()
     subscription = subscribed.enter_context(resources.hub.follow(job.id, "0", is_resumable=True))
 
@@ -143,6 +164,10 @@ def _find(run_id: str, job_id: str, resources: Resources) -> Job:
     if job is None or job.batch_id != run_id:
         raise not_found("picture", job_id)
     return job
+
+
+def _missing(question: str) -> Job:
+    raise not_found("question", question)
 
 
 def _following(ids: Sequence[str], place: int | None) -> str | None:

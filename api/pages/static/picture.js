@@ -17,6 +17,7 @@ function focusText(id) {
 const keys = {
   e: () => focusText("text"),
   a: () => focusText("prompt"),
+  q: () => focusText("question"),
   k: () => press('button[form="keep"]'),
   n: () => press('a[rel="next"]'),
   ArrowRight: () => press('a[rel="next"]'),
@@ -38,21 +39,37 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-function follow() {
-  const events = new EventSource(article.dataset.events);
-  const growing = document.getElementById("growing");
+function follow(place, ended) {
+  const events = new EventSource(place.dataset.events);
+  const growing = place.querySelector(".growing");
   events.addEventListener("open", () => (notice.hidden = true));
   events.addEventListener("restart", () => (growing.textContent = ""));
   events.addEventListener("tokens", (event) => {
     const { text, at } = JSON.parse(event.data);
     growing.textContent = growing.textContent.slice(0, at) + text;
   });
-  events.addEventListener("result", () => location.reload());
+  events.addEventListener("result", (event) => {
+    events.close();
+    ended(JSON.parse(event.data), place, growing);
+  });
   events.addEventListener("error", () => {
     notice.textContent = "The connection to captionq is lost. This page tries again by itself.";
     notice.hidden = false;
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(place, ended), 3000);
   });
 }
 
-if (article.dataset.events) follow();
+function answered(job, place, growing) {
+  const waiting = place.querySelector(".waiting");
+  growing.removeAttribute("aria-busy");
+  if (job.result) {
+    growing.textContent = job.result.choices[0].message.content ?? "";
+    waiting.remove();
+  } else {
+    waiting.className = "problem";
+    waiting.textContent = job.error?.message ?? "Cancelled.";
+  }
+}
+
+if (article.dataset.events) follow(article, () => location.reload());
+for (const question of document.querySelectorAll(".question[data-events]")) follow(question, answered);
