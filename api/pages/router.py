@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from api.pages import login, overview, run_page, static_files
 from api.pages.pictures import picture_files, picture_page
+from api.pages.start import start_page
 
 router = APIRouter()
-for _module in (static_files, login, overview, run_page, picture_page, picture_files):
+for _module in (static_files, login, overview, run_page, picture_page, picture_files, start_page):
     router.include_router(_module.router)

@@ -52,6 +52,7 @@ class BatchKind(StrEnum):
     FOLDER = "folder"  #: `POST /v1/folders`
     LIST = "list"  #: `POST /v1/jobs` with a list
     FILE = "file"  #: `POST /v1/batches`, a file of requests, or `POST /v1/messages/batches`
+    SAMPLE = "sample"  #: a few pictures that the page captions ahead of a run; no list shows it
 
 
 class Batch(SQLModel, table=True):
