@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 MAIN = ("preset", "model", "prompt", "language", "max_words", "existing", "output")
 #: Names on the page of options whose own names tell too little beside a field.
 _LABELS = {"max_words": "Most words", "existing": "Existing texts", "output": "Files beside each picture"}
+#: Words of the page in place of descriptions that speak of commands and addresses.
+_HELP = {
+    "preset": "A ready-made prompt, with the options that suit it.",
+    "model": "",
+    "prompt": "Your own words, in place of the preset's.",
+    "prompts": "Several prompts as TOML, [[prompts]] with prompt and weight, of which each picture gets one.",
+    "max_pixels": "Scale each picture down to this many pixels: fewer are faster.",
+}
 #: Options of text that may have several lines.
 _LONG = ("prompt", "system", "template")
 #: Words for the values of a switch that may be left open.
@@ -56,7 +64,9 @@ class OptionField:
             return ["yes"] if self.default else []
         if self.kind == "choices":
             return list(self.default)
-        return [""] if self.default is None or isinstance(self.default, tuple) else [str(self.default)]
+        if self.default is None or isinstance(self.default, tuple):
+            return [""]
+        return [f"{self.default:g}" if isinstance(self.default, float) else str(self.default)]
 
     def value(self, typed: Sequence[str]) -> Any:
         """Return the option's value as JSON has it, from the form's; None: the default. Raises InvalidRequestError."""
@@ -124,7 +134,7 @@ def _field(name: str, field: FieldInfo) -> OptionField:
     return OptionField(
         name=name,
         label=_LABELS.get(name, name.replace("_", " ").capitalize()),
-        help=field.description or "",
+        help=_HELP.get(name, field.description or ""),
         kind=_kind(name, kind, default, file, repeated=repeated),
         section=section_of(CaptionOptions, name),
         default=default,
@@ -152,6 +162,5 @@ def _kind(name: str, kind: Any, default: Any, file: FromFile | None, *, repeated
 
 
 def _model_field() -> OptionField:
-    """Return the field of the model, which is no option of its own on the command line's list."""
-    words = FolderOptions.model_fields["model"].description or ""
-    return OptionField("model", "Model", words, "choice", "Prompt", None, {}, None, None, False, False)
+    """Return the field of the model, which is an option of every command and not of these models."""
+    return OptionField("model", "Model", _HELP["model"], "choice", "Prompt", None, {}, None, None, False, False)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,7 @@ from api.middleware.api_keys import Caller, CallerDep
 from api.pages.pictures.picture_view import PictureView, picture_view
 from api.pages.run_page import RunId, texts_so_far
 from api.pages.start.sources import SAMPLE, Sampled, sample_of_folder, sample_of_tray
-from api.pages.start.start_form import StartForm
+from api.pages.start.start_form import StartForm, in_words, wrong_options
 from api.pages.templates import PAGE_HEADERS, render
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
@@ -31,7 +30,7 @@ from jobs.creation import cancel
 from jobs.creation.backpressure import check_room
 from jobs.creation.create import queue_jobs
 from jobs.creation.question import Question
-from jobs.errors import NotFoundError
+from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.stored.upload_tray import UploadTray
 from jobs.models.model_info import check_sees
 from jobs.safe_text import safe_text
@@ -111,7 +110,7 @@ def _begin(form: StartForm, former: str, resources: Resources, caller: Caller) -
     try:
         body = form.body()
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+        raise InvalidRequestError(in_words(wrong_options(error))) from None
     resources.check_worker()
     info = resources.catalogue.resolve(body.model, body.adapter)
     check_sees(info)

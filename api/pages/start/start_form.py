@@ -18,6 +18,16 @@ from api.pages.start.option_fields import OptionField, option_fields
 from api.schemas.folder import FolderBody, FolderOptions
 from jobs.errors import InvalidRequestError
 
+#: Pydantic's complaints, by their types, in the words of the page.
+_WORDS = {
+    "too_short": "Choose at least one.",
+    "greater_than_equal": "Must be {ge} or more.",
+    "greater_than": "Must be more than {gt}.",
+    "less_than_equal": "Must be {le} or less.",
+    "less_than": "Must be less than {lt}.",
+    "int_type": "Must be a whole number.",
+    "float_type": "Must be a number.",
+}
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -89,6 +99,14 @@ def wrong_options(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in error.errors(include_url=False):
         name = str(one["loc"][0]) if one["loc"] else ""
-        said = "Choose at least one." if one["type"] == "too_short" else one["msg"].removeprefix("Value error, ")
+        words = _WORDS.get(one["type"])
+        said = one["msg"].removeprefix("Value error, ") if words is None else words.format(**one.get("ctx", {}))
         found.setdefault(name, said if said.endswith(".") else f"{said}.")
     return found
+
+
+def in_words(wrong: Mapping[str, str]) -> str:
+    """Return the refusals of options as one text, each with the label of its field."""
+    fields = option_fields()
+    labels = {name: f"{fields[name].label}: " if name in fields else "" for name in wrong}
+    return " ".join(f"{labels[name]}{said}" for name, said in wrong.items())

@@ -20,7 +20,7 @@ from api.pages.start import results, samples, uploads
 from api.pages.start.folder_browser import FolderView, view_folder
 from api.pages.start.option_fields import MAIN, OptionField, option_fields
 from api.pages.start.sources import pictures_of, title_of
-from api.pages.start.start_form import StartForm, wrong_options
+from api.pages.start.start_form import StartForm, in_words, wrong_options
 from api.pages.templates import page
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
@@ -104,7 +104,7 @@ def _show(
         prompts={name: preset.prompt for name, preset in all_presets().items()},
         languages=known_languages(),
         wrong=wrong,
-        labels={one.name: one.label for one in fields.values()},
+        problem_words=in_words(wrong),
         uploaded=UploadTray(caller.name, form.tray, settings).totals,
         view=view,
         problem=problem,
