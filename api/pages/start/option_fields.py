@@ -70,6 +70,8 @@ class OptionField:
 
     def value(self, typed: Sequence[str]) -> Any:
         """Return the option's value as JSON has it, from the form's; None: the default. Raises InvalidRequestError."""
+        if not typed and self.kind not in ("flag", "choices"):
+            return None
         value = self._value([one.replace("\r\n", "\n") for one in typed])
         return None if value == self.default or value == self._as_list(self.default) else value
 

@@ -219,6 +219,7 @@ function draw(last) {
   label();
 }
 
+by("plain").hidden = true;
 by("drop").hidden = false;
 by("upload-stop").addEventListener("click", stop);
 for (const input of [by("files"), by("tree")]) {
