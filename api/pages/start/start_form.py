@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
@@ -100,9 +100,16 @@ def wrong_options(error: ValidationError) -> dict[str, str]:
     for one in error.errors(include_url=False):
         name = str(one["loc"][0]) if one["loc"] else ""
         words = _WORDS.get(one["type"])
-        said = one["msg"].removeprefix("Value error, ") if words is None else words.format(**one.get("ctx", {}))
+        said = one["msg"].removeprefix("Value error, ") if words is None else words.format(**_whole(one.get("ctx", {})))
         found.setdefault(name, said if said.endswith(".") else f"{said}.")
     return found
+
+
+def _whole(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Write 1.0 as 1."""
+    return {
+        name: int(limit) if isinstance(limit, float) and limit.is_integer() else limit for name, limit in limits.items()
+    }
 
 
 def in_words(wrong: Mapping[str, str]) -> str:
