@@ -80,6 +80,7 @@ async function countFiles(source, now) {
     if (isWanted(one)) now.found += 1;
     else now.leftOut += 1;
   }
+  if (!now.isOver) draw();
 }
 
 async function begin(source) {
