@@ -132,7 +132,7 @@ def _queue(jobs: Sequence[Job], batch: Batch, resources: Resources) -> None:
     """Queue the jobs as urgent ones. Raises LaneFullError."""
     for job in jobs:
         job.lane = Lane.INTERACTIVE
-    check_room(resources.connection, Lane.INTERACTIVE, len(jobs), resources.settings)
+    check_room(resources.store, resources.connection, Lane.INTERACTIVE, len(jobs), resources.settings)
     resources.store.add_batch(batch)
     queue_jobs(jobs, store=resources.store, connection=resources.connection)
 
@@ -143,7 +143,7 @@ def _cancel_former(sample_id: str, resources: Resources) -> None:
         batch = _find(sample_id, resources)
     except NotFoundError:
         return
-    cancel.cancel(resources.store.open_ids(batch.id), store=resources.store, connection=resources.connection)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
 
 
 def _find(sample_id: str, resources: Resources) -> Batch:
