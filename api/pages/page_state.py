@@ -23,6 +23,8 @@ class PageState:
     thumbnails: Thumbnails
     #: Pictures that are scaled at a time.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    #: Uploaded files that are received at a time.
+    uploading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(6))
 
     @classmethod
     def of(cls, resources: Resources) -> Self:

@@ -144,13 +144,13 @@ async def _changes(batch: Batch, resources: Resources, state: PageState) -> Asyn
         elif time.monotonic() - sent_at > HEARTBEAT:
             sent_at = time.monotonic()
             yield HEARTBEAT_COMMENT
-        known, texts = texts, await run_in_threadpool(_texts_of, resources) if run.is_open else {}
+        known, texts = texts, await run_in_threadpool(texts_so_far, resources) if run.is_open else {}
         if news := {job_id: text for job_id, text in texts.items() if text != known.get(job_id)}:
             yield event_bytes(news, event="texts")
         await asyncio.sleep(LOOK_EVERY if run.is_open else 4 * LOOK_EVERY)
 
 
-def _texts_of(resources: Resources) -> dict[str, str]:
+def texts_so_far(resources: Resources) -> dict[str, str]:
     """Return the captions that are being written, of all runs: the gallery shows those that it holds."""
     try:
         watch(resources.connection)

@@ -77,6 +77,7 @@ class BatchKind(StrEnum):
     FOLDER = "folder"  #: `POST /v1/folders`
     LIST = "list"  #: `POST /v1/jobs` with a list
     FILE = "file"  #: `POST /v1/batches`, a file of requests, or `POST /v1/messages/batches`
+    SAMPLE = "sample"  #: a few pictures that the page captions ahead of a run; no list shows it
 
 
 class Batch(SQLModel, table=True):
@@ -90,8 +91,7 @@ class Batch(SQLModel, table=True):
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
-    #: The data folder whose `runs/` holds the lock file of the command that made the batch (`jobs/creation/run_locks.py`);
-    #: None: no command has to live for its jobs.
+    #: The data folder with the lock file of the command that made the batch; None: no command has to live for its jobs.
     maker: str | None = None
     #: The client's scoped `Idempotency-Key`, by which a repeated request is recognized, and the digest of the request.
     idempotency_key: str | None = None
@@ -212,7 +212,7 @@ class Job(SQLModel, table=True):
 
     @property
     def new_text(self) -> str | None:
-        """The text that the job gave to its file, or to its client; None: there is no answer."""
+        """The text for the file or the client; None: there is no answer."""
         return self.text if self.output_text is None else self.output_text
 
     @property

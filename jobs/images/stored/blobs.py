@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, DamagedBlobError, ImageError, ImageNotFoundError, ImageTooLargeError
@@ -76,7 +76,7 @@ def put_blob(
     return digest.hexdigest(), size
 
 
-def put_image_file(file: BinaryIO, settings: Settings) -> tuple[str, int]:
+def put_image_file(file: IO[bytes], settings: Settings) -> tuple[str, int]:
     """Store an image that a client sent; return its SHA-256 and its size in bytes. Raises ImageTooLargeError."""
     pieces = iter(partial(file.read, PIECE), b"")
     return put_blob(pieces, settings, most=settings.max_image_bytes, too_large=ImageTooLargeError)

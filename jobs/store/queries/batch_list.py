@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.store.connection import reading
 from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.tables import Batch, JobStatus
+from jobs.store.tables import Batch, BatchKind, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -25,8 +25,9 @@ class CountedBatch:
 
 
 def newest_batches(engine: Engine, limit: int) -> list[CountedBatch]:
-    """Return the newest batches, newest first."""
-    newest = select(_batch).order_by(_batch.c.created_at.desc(), _batch.c.id.desc()).limit(limit)
+    """Return the newest batches, newest first. Samples are left out: they belong to the run that may follow."""
+    shown = select(_batch).where(_batch.c.kind != BatchKind.SAMPLE)
+    newest = shown.order_by(_batch.c.created_at.desc(), _batch.c.id.desc()).limit(limit)
     count = select(_job.c.batch_id, _job.c.status, func.count()).group_by(_job.c.batch_id, _job.c.status)
     with reading(engine) as connection:
         batches = [Batch(**row) for row in connection.execute(newest).mappings()]
