@@ -11,9 +11,9 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.middleware.api_keys import CallerDep
+from api.pages.overview.queue_state import queue_state
 from api.pages.page_route import BrowserRoute
 from api.pages.page_state import PageState, PageStateDep
-from api.pages.queue_state import queue_state
 from api.pages.templates import page, render
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
