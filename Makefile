@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: batch-kills families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: test-page screenshots batch-kills families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -32,6 +32,10 @@ layers: $(VENV)/.develop
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Only the tests of the page, in an installed Chromium, Chrome or Edge.
+test-page: $(VENV)/.develop
+	$(BIN)/pytest -n 0 --page tests/acceptance/page
+
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
@@ -47,6 +51,10 @@ clients: $(VENV)/.develop
 # Run the sessions of docs/guides, and put their output into the pages.
 guides: $(VENV)/.develop
 	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
+
+# Take the pictures of the page for the docs: docs/pictures/page-*.webp.
+screenshots: $(VENV)/.develop
+	$(BIN)/python -m tools.screenshots
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

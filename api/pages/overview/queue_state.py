@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 from rq.serializers import JSONSerializer
 
+from api.pages.overview.batch_history import BatchHistory
+from api.pages.overview.worker_view import WorkerView, worker_views
 from api.runtime.resources import Resources
 from api.schemas.job import source_name
 from jobs.creation.backpressure import rate_of
-from jobs.models.model_info import public_name
 from jobs.queue.lanes import LaneQueue
 from jobs.safe_text import safe_text
 from jobs.store.tables import Lane
@@ -33,16 +34,6 @@ class LaneState:
 
 
 @dataclass(frozen=True)
-class WorkerView:
-    """A worker that lives."""
-
-    model: str | None
-    batching: str | None
-    rows: int
-    slots: int
-
-
-@dataclass(frozen=True)
 class QueueState:
     """The lanes and the workers; None: the broker is away."""
 
@@ -50,10 +41,13 @@ class QueueState:
     workers: list[WorkerView] | None
 
 
-def queue_state(resources: Resources) -> QueueState:
+def queue_state(resources: Resources, history: BatchHistory) -> QueueState:
     """Read the lanes and the workers."""
     try:
-        return QueueState([_lane(lane, resources) for lane in Lane], _workers(resources))
+        return QueueState(
+            [_lane(lane, resources) for lane in Lane],
+            worker_views(resources.workers(), history),
+        )
     except RedisError:
         return QueueState(None, None)
 
@@ -64,10 +58,3 @@ def _lane(lane: Lane, resources: Resources) -> LaneState:
     jobs = {job.id: job for job in resources.store.those(ids)}
     names = [safe_text((source_name(jobs[one]) if one in jobs else None) or one) for one in ids]
     return LaneState(_LANES[lane], queue.count, names, rate_of(resources.workers(), lane))
-
-
-def _workers(resources: Resources) -> list[WorkerView]:
-    return [
-        WorkerView(None if one.model is None else public_name(one.model), one.batching, one.rows, one.slots)
-        for one in resources.workers()
-    ]
