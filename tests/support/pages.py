@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER, until
@@ -46,15 +46,17 @@ def watched_page(browser: Browser, served: Served, session: Any, **window: Any) 
     faults: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
-    # The browser also reports the answer 409 to a change that is refused.
-    page.on(
-        "console", lambda said: faults.append(said.text) if said.type == "error" and "409" not in said.text else None
-    )
+    page.on("console", lambda said: faults.append(said.text) if _is_fault(said, page) else None)
     try:
         yield page
     finally:
         context.close()
     assert faults == []
+
+
+def _is_fault(said: ConsoleMessage, page: Page) -> bool:
+    """Tell whether a message is about a fault. The browser also reports a page that says why something is not possible."""
+    return said.type == "error" and said.location["url"] != page.url
 
 
 def log_in(page: Page, path: str = "/") -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Table, select
-from sqlmodel import SQLModel
+from sqlalchemy import Engine, select
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
+from jobs.store.file_batches.batch_tables import FileBatch
 from jobs.store.file_tables import STORED_FILE
 from jobs.store.statements import ROWS_A_STATEMENT
 
-_file_batch: Table = SQLModel.metadata.tables["file_batch"]
+_file_batch = FileBatch.metadata.tables["file_batch"]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def session(browser: Browser, served: Served) -> Any:
 
 @pytest.fixture
 def page(browser: Browser, served: Served, session: Any) -> Iterator[Page]:
-    """The overview in a window of its own, logged in. The test fails if a page reports a fault."""
+    """A window of the test's own, logged in. The test fails if a page reports a fault."""
     with watched_page(browser, served, session) as opened:
-        opened.goto("/")
         yield opened

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.pages.interruptions import NO_BROKER, NO_WORKER
+from api.pages.interruptions import NO_WORKER
 from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.serving import Served, endless, serving
@@ -18,6 +18,8 @@ from tests.support.serving import Served, endless, serving
 pytestmark = pytest.mark.timeout(300)
 
 LOST = "The connection to captionq is lost. This page tries again by itself."
+#: Milliseconds without a beat after which a connection is lost: more than `SILENCE` of `static/events.js`.
+SILENCE = 15_000
 #: Milliseconds within which a page notices, and recovers, on a slow machine too.
 PATIENCE = 60_000
 
@@ -39,6 +41,7 @@ def live_pages(browser: Browser, settings: Settings) -> Iterator[tuple[Served, l
         pages = []
         for path in ("/", run, f"{run}/pictures/{jobs[-1]['id']}"):
             page = context.new_page()
+            page.clock.install()
             page.goto(path)
             pages.append(page)
         all_say("", pages)
@@ -56,17 +59,15 @@ def all_say(sentence: str, pages: list[Page]) -> None:
 def test_live_pages_say_who_is_away_and_recover(
     live_pages: tuple[Served, list[Page]], settings: Settings, browser: Browser
 ) -> None:
-    """A killed worker and broker are started again; a server that stands still, and one that was stopped, come back."""
+    """A killed worker is started again; a server that stands still, and one that was stopped, come back."""
     served, pages = live_pages
     os.kill(served.captionq.worker_pid(), signal.SIGKILL)
     all_say(NO_WORKER, pages)
     all_say("", pages)
-    broker = int((settings.broker_dir / "server.lock").read_text())
-    os.kill(broker, signal.SIGKILL)
-    all_say(NO_BROKER, pages)
-    all_say("", pages)
     server = psutil.Process(served.process.pid)
     server.suspend()
+    for page in pages:
+        page.clock.fast_forward(SILENCE)
     all_say(LOST, pages)
     server.resume()
     all_say("", pages)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.support.pages import HOSTILE, KEY, log_in, make_run, pictures, queue, wait_for_end
 from tests.support.processes import until
 from tests.support.rows import add_batch
@@ -58,6 +59,7 @@ def test_forms_of_other_pages_are_refused_and_the_cookie_opens_no_api(served: Se
 
 def test_runs_are_links_in_plain_html_and_new_ones_appear_live(served: Served, page: Page) -> None:
     """A new run comes onto the page while it is open, and its progress goes on to the end; a hostile name stays a text."""
+    page.goto("/")
     expect(page.get_by_role("complementary")).to_contain_text("slots")
     run_id = make_run(served, HOSTILE)
     run = page.locator(f'a[href="/runs/{run_id}"]')
@@ -215,7 +217,7 @@ def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page
 def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Page) -> None:
     """However many pictures a run has, the page holds those in sight: cards and their memory do not grow."""
     store = Store(served.captionq.settings)
-    batch, _ = add_batch(store, 3000)
+    batch, _ = add_batch(store, 3000, status=JobStatus.CANCELLED)
     store.close()
     page.goto(f"/runs/{batch.id}")
     counts = []
@@ -225,5 +227,4 @@ def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Pa
     page.keyboard.press("End")
     expect(page.get_by_text("999.jpg", exact=True)).to_be_visible()
     assert max(counts) < 120
-    page.get_by_role("button", name="Cancel the rest").click()
-    expect(page.get_by_role("button", name="Retry 3\N{NARROW NO-BREAK SPACE}000")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Retry 3\N{NARROW NO-BREAK SPACE}000")).to_be_visible()
