@@ -19,7 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.store.store import Store
-from tests.support.browser import MISSING
+from tests.support.browser import MISSING, find_chromium
 from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.processes import DATA_FOLDER
@@ -77,6 +77,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-guides", action="store_true", help="put the real output of the sessions into docs/guides"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse `--page` on a machine without a browser. Raises UsageError."""
+    if config.getoption("page") and find_chromium() is None:
+        raise pytest.UsageError(MISSING)
 
 
 @pytest.hookimpl(trylast=True)

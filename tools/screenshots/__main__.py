@@ -22,7 +22,7 @@ from tools.demo_model.scenes import SIZES, make_scene, render
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 #: Pictures of each folder that is captioned.
-FOLDERS = {"Holidays 2025": 48, "Garden": 36, "Product photos": 60}
+FOLDERS = {"Holidays 2025": 12, "Garden": 14, "Product photos": 40}
 #: Size and colours of each look, and the width in pixels of its file.
 LOOKS = {
     "light": (ViewportSize(width=1280, height=800), "light", 1280),
