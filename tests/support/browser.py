@@ -17,7 +17,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 #: Applications of macOS, in /Applications or in the person's own folder of them.
 APPLICATIONS = ("Google Chrome", "Chromium", "Microsoft Edge")
 MISSING = (
-    "No Chromium is installed. On macOS: brew install --cask chromium. On Debian: apt-get install chromium. "
+    "No Chromium is installed. On macOS: brew install --cask google-chrome. On Debian: apt-get install chromium. "
     f"{VARIABLE} names another one."
 )
 

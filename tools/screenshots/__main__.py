@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 from PIL import Image
@@ -24,10 +25,10 @@ PICTURES = ROOT / "docs" / "pictures"
 #: Pictures of each folder that is captioned.
 FOLDERS = {"Holidays 2025": 12, "Garden": 14, "Product photos": 40}
 #: Size and colours of each look, and the width in pixels of its file.
-LOOKS = {
+LOOKS: dict[str, tuple[ViewportSize, Literal["light", "dark"], int]] = {
     "light": (ViewportSize(width=1280, height=800), "light", 1280),
     "dark": (ViewportSize(width=1280, height=800), "dark", 1280),
-    "phone": (ViewportSize(width=360, height=740), "light", 360),
+    "phone": (ViewportSize(width=360, height=740), "light", 540),
     "4k": (ViewportSize(width=3840, height=2160), "light", 1920),
 }
 #: The address of each page, by the word in the names of its files, from the id of a run and of a picture.
@@ -82,13 +83,13 @@ def _caption(client: httpx2.Client, pictures: Path) -> str:
 def _take(browser: Browser, address: str, path: str, look: str, file: Path, home: str) -> None:
     """Open a page in a window of this look, and keep its picture. The folder `home` is shown as a person's own."""
     size, scheme, width = LOOKS[look]
-    with browser.new_context(base_url=address, viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
+    scale = max(1.0, width / size["width"])
+    with browser.new_page(base_url=address, viewport=size, color_scheme=scheme, device_scale_factor=scale) as page:
         page.goto(path)
         page.wait_for_timeout(SETTLE)
         page.evaluate(RENAME, [home, SHOWN_HOME])
         taken = Image.open(io.BytesIO(page.screenshot()))
-    taken.thumbnail((width, width))
+    taken.thumbnail((width, width * 3))
     taken.convert("RGB").save(file, "WEBP", quality=82, method=6)
     print(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1000} kB")
 
