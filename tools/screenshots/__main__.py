@@ -38,9 +38,13 @@ PAGES: dict[str, Callable[[str, str], str]] = {
     "picture": lambda run, picture: f"/runs/{run}/pictures/{picture}",
 }
 SHOWN_HOME = "/Users/me"
+#: Replaces a folder in the texts, and in titles, which can be broken behind each slash.
 RENAME = """([from, to]) => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(from, to);
+    const [broken, whole] = [from, to].map((path) => path.replaceAll("/", "/<wbr>"));
+    for (const title of document.querySelectorAll("h1, .run-title"))
+        title.innerHTML = title.innerHTML.replaceAll(broken, whole);
 }"""
 #: Milliseconds for thumbnails and first events.
 SETTLE = 2000

@@ -14,6 +14,9 @@ from tests.support.serving import Served
 
 pytestmark = pytest.mark.timeout(300)
 
+#: Milliseconds within which a change comes to the page, on a slow machine too.
+PATIENCE = 60_000
+
 
 def test_waiting_runs_have_turns_and_older_runs_have_pages(served: Served, page: Page) -> None:
     """The turns come in the HTML and with the events; older runs are reached by links, and their pages stay as they are."""
@@ -25,11 +28,11 @@ def test_waiting_runs_have_turns_and_older_runs_have_pages(served: Served, page:
         first, second = make_run(served, "turns", 4), make_run(served, "later turns", 2)
         page.goto("/")
         rows = {run: page.locator(f'a[href="/runs/{run}"]') for run in (first, second)}
-        expect(rows[first]).to_contain_text("Next")
-        expect(rows[second]).to_contain_text("First picture after 4 others")
+        expect(rows[first]).to_contain_text("Next", timeout=PATIENCE)
+        expect(rows[second]).to_contain_text("First picture after 4 others", timeout=PATIENCE)
         served.client.delete(f"/v1/folders/{first}")
-        expect(rows[first]).to_contain_text("4 cancelled")
-        expect(rows[second]).to_contain_text("Next")
+        expect(rows[first]).to_contain_text("4 cancelled", timeout=PATIENCE)
+        expect(rows[second]).to_contain_text("Next", timeout=PATIENCE)
         served.client.delete(f"/v1/folders/{second}")
     expect(page.get_by_role("img", name="Sequences in the batch: now")).to_be_visible()
     page.goto("/")
