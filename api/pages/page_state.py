@@ -9,7 +9,6 @@ from typing import Annotated, Self
 from fastapi import Depends, Request
 
 from api.pages.overview.batch_history import BatchHistory
-from api.pages.overview.run_turns import RunTurns
 from api.pages.pictures.picture_order import PictureOrders
 from api.pages.pictures.thumbnails import Thumbnails
 from api.pages.run_state import RunStates
@@ -21,7 +20,6 @@ class PageState:
     """The objects that routes of the page use."""
 
     runs: RunStates
-    turns: RunTurns
     history: BatchHistory
     orders: PictureOrders
     thumbnails: Thumbnails
@@ -33,7 +31,7 @@ class PageState:
         """Make the objects for an API that begins to run. `start` and `close` enclose its run."""
         store = resources.store
         history = BatchHistory(resources.workers)
-        return cls(RunStates(store), RunTurns(store), history, PictureOrders(store), Thumbnails(resources.settings))
+        return cls(RunStates(store), history, PictureOrders(store), Thumbnails(resources.settings))
 
     def start(self) -> None:
         self.history.start()

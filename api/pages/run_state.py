@@ -43,11 +43,17 @@ class RunState:
     #: Number of pictures or requests, those included that have no job yet.
     total: int
     is_open: bool
+    is_paused: bool
     rate: float | None
     seconds_left: float | None
     #: Seconds from the creation to the last end; None: the run is open.
     seconds: float | None
     tokens: TokenTotals
+
+    @property
+    def state(self) -> str:
+        """The state in a word."""
+        return "paused" if self.is_paused else "running" if self.is_open else "ended"
 
     @property
     def done(self) -> int:
@@ -122,6 +128,7 @@ class RunStates:
             counts={str(status): count for status, count in progress.counts.items()},
             total=total,
             is_open=is_open,
+            is_paused=is_open and batch.paused_at is not None,
             rate=progress.rate,
             seconds_left=(total - ended) / progress.rate if progress.rate else None,
             seconds=None if is_open or finished is None else finished - batch.created_at,

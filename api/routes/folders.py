@@ -28,6 +28,7 @@ from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Created
 from jobs.errors import ConflictError, NotFoundError
+from jobs.queue.pausing import pause, resume
 from jobs.store.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
@@ -105,9 +106,30 @@ def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) 
 )
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel the images that have no result yet. Results are kept."""
-    batch, store = _find(folder_id, resources), resources.store
-    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    batch = _find(folder_id, resources)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
     return folder_object(batch, resources)
+
+
+@router.post(
+    "/v1/folders/{folder_id}/pause",
+    response_model=Folder,
+    response_description="The folder",
+    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "All images have ended"}},
+)
+def pause_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """Pause a folder: its queued images wait. Images in work end."""
+    batch = _find(folder_id, resources)
+    return folder_object(pause(batch.id, store=resources.store, connection=resources.connection), resources)
+
+
+@router.post(
+    "/v1/folders/{folder_id}/resume", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
+)
+def resume_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """Resume a paused folder. A folder that is not paused stays as it is."""
+    batch = _find(folder_id, resources)
+    return folder_object(resume(batch.id, store=resources.store, connection=resources.connection), resources)
 
 
 @router.post(

@@ -72,10 +72,10 @@ def pictures(served: Served) -> Path:
     return served.captionq.settings.data_dir.parent / "pictures"
 
 
-def make_run(served: Served, name: str, count: int = 3) -> str:
+def make_run(served: Served, name: str, count: int = 3, **options: object) -> str:
     """Queue a served folder of pictures; return the run's id."""
     save_scenes(pictures(served) / name, count)
-    return queue(served, pictures(served) / name)
+    return queue(served, pictures(served) / name, **options)
 
 
 def queue(served: Served, folder: Path, **options: object) -> str:

@@ -15,6 +15,7 @@ from api.middleware.api_keys import CallerDep
 from api.pages.interruptions import interruption
 from api.pages.live_stream import with_beats
 from api.pages.overview.queue_state import queue_state
+from api.pages.overview.run_turns import turns_of
 from api.pages.page_route import BrowserRoute
 from api.pages.page_state import PageState, PageStateDep
 from api.pages.run_state import Place, RunList
@@ -46,7 +47,7 @@ def show_overview(resources: ResourcesDep, state: PageStateDep, caller: CallerDe
     return page(
         "overview.html",
         runs=shown.runs,
-        turns=_turns(shown, resources, state),
+        turns=_turns(shown, resources),
         queue=queue_state(resources, state.history),
         has_keys=bool(resources.settings.api_keys),
         notice=interruption(resources),
@@ -86,14 +87,14 @@ def _parts(resources: Resources, state: PageState, before: Place | None) -> dict
     queue = queue_state(resources, state.history)
     parts = {name: render(f"parts/{name}.html", queue=queue) for name in ("lanes", "workers")}
     shown = state.runs.newest(before)
-    turns = _turns(shown, resources, state)
+    turns = _turns(shown, resources)
     return parts | {run.id: render("parts/run_row.html", run=run, turn=turns.get(run.id)) for run in shown.runs}
 
 
-def _turns(shown: RunList, resources: Resources, state: PageState) -> dict[str, int]:
+def _turns(shown: RunList, resources: Resources) -> dict[str, int]:
     """Return how many pictures go before each run none of whose pictures is being captioned."""
     waiting = [run.id for run in shown.runs if run.counts["queued"] and not run.counts["running"]]
-    return state.turns.before(waiting, resources.connection)
+    return turns_of(waiting, store=resources.store, connection=resources.connection)
 
 
 def _address(place: Place | None) -> str:

@@ -25,7 +25,7 @@ def test_waiting_runs_have_turns_and_older_runs_have_pages(served: Served, page:
         store.add_batch(Batch(description=f"Day {days}", model="demo", created_at=time.time() - 86_400 * days))
     store.close()
     with served.paused():
-        first, second = make_run(served, "turns", 4), make_run(served, "later turns", 2)
+        first, second = make_run(served, "turns", 4, priority=1), make_run(served, "later turns", 2)
         page.goto("/")
         rows = {run: page.locator(f'a[href="/runs/{run}"]') for run in (first, second)}
         expect(rows[first]).to_contain_text("Next", timeout=PATIENCE)

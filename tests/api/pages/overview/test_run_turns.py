@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from api.pages.overview.run_turns import RunTurns
-from jobs.queue import lanes
+from api.pages.overview import run_turns
+from api.pages.overview.run_turns import turns_of
+from jobs.queue import pausing
 from jobs.store.store import Store
-from jobs.store.tables import Lane
-from tests.support.rows import add_batch
+from jobs.store.tables import Batch
+from tests.support.rows import add_batch, make_job
 
 
-def test_a_run_comes_after_the_jobs_before_its_first(store: Store, connection: Redis) -> None:
-    """The turn falls while jobs leave the lane, also when the run's own first job is gone."""
-    first, first_jobs = add_batch(store, 3)
-    second, second_jobs = add_batch(store, 2)
-    ids = [job.id for job in (*first_jobs, *second_jobs)]
-    turns = RunTurns(store)
-    assert turns.before([first.id, second.id], connection) == {}
-    lanes.push(connection, Lane.BULK, ids)
-    assert turns.before([first.id, second.id], connection) == {first.id: 0, second.id: 3}
-    lanes.withdraw(connection, [ids[0]])
-    store.cancel([ids[0]])
-    assert turns.before([first.id, second.id], connection) == {first.id: 0, second.id: 2}
+def test_a_run_comes_after_those_that_go_ahead(store: Store, connection: Redis) -> None:
+    """Equals take turns, so each is next; a run of a higher priority goes first, and a paused one has no turn."""
+    first, _ = add_batch(store, 3)
+    second, jobs = add_batch(store, 2)
+    urgent = Batch(description="urgent", model="demo", priority=1)
+    store.add_batch(urgent)
+    store.add([make_job(f"urgent {number}", urgent) for number in range(4)])
+    runs = [first.id, second.id, urgent.id]
+    assert turns_of(runs, store=store, connection=connection) == {first.id: 4, second.id: 4, urgent.id: 0}
+    pausing.pause(urgent.id, store=store, connection=connection)
+    assert turns_of(runs, store=store, connection=connection) == {first.id: 0, second.id: 0}
+    store.cancel([job.id for job in jobs])
+    assert turns_of(runs, store=store, connection=connection) == {first.id: 0}
 
 
-def test_a_broker_that_is_away_leaves_out_the_turns(store: Store) -> None:
+def test_a_broker_that_is_away_leaves_out_the_turns(
+    store: Store, fake_connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page shows the runs without them."""
-
-    class Away:
-        def __getattr__(self, name: str) -> object:
-            raise RedisConnectionError
-
     batch, _ = add_batch(store, 1)
-    assert RunTurns(store).before([batch.id], Away()) == {}  # type: ignore[arg-type]
+
+    def away(*arguments: object) -> int:
+        raise RedisConnectionError
+
+    monkeypatch.setattr(run_turns, "ahead_of", away)
+    assert turns_of([batch.id], store=store, connection=fake_connection) == {}
