@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes
 from pydantic import Field, field_validator
 
 from jobs.answer_format.response_format import AnswerFormat, Part, TextFormat
+from jobs.mounts import mounts
+from jobs.objects.paths import is_object, is_object_address, object_address, object_path
 from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES
 from jobs.sampling import Sampling
 from jobs.tools import MAX_CALL_ID, ToolCall, Tools
@@ -26,8 +28,21 @@ LEAST_PIXELS = 1024
 
 
 def path_of(address: str) -> Path:
-    """Return the path of a file address (`file:///…`), the inverse of `Path.as_uri`. Names need not be valid UTF-8."""
-    return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
+    """Return the path on this machine of a file address (`file:///…`), or the path that stands for an object (`s3://…`).
+
+    Names need not be valid UTF-8.
+    """
+    if is_object_address(address):
+        return object_path(address)
+    return mounts().here(Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://")))))
+
+
+def address_of(path: Path) -> str:
+    """Return the address by which rows name a file of this machine or an object: the inverse of `path_of`.
+
+    Raises InvalidRequestError for a file that no address can name.
+    """
+    return object_address(path) if is_object(path) else mounts().named(path).as_uri()
 
 
 class TextPart(Part):
@@ -187,7 +202,7 @@ class Request(Part):
 
         `others`: the request's other fields.
         """
-        url = image if isinstance(image, str) else image.as_uri()
+        url = image if isinstance(image, str) else address_of(image)
         part = ImagePart(image_url=ImageURL(url=url, detail=detail))
         messages = [Message(role="user", content=[part, TextPart(text=prompt)])]
         if system is not None:

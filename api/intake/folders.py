@@ -31,6 +31,7 @@ from jobs.images.stored.zip_upload import UnpackedImage, too_many_files, unpack_
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.models.model_info import check_sees
+from jobs.requests import address_of
 from jobs.store.tables import Batch, BatchKind, Job, Lane
 from jobs.store.webhooks.webhook_table import Webhook
 
@@ -73,9 +74,9 @@ class FolderIntake:
         planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
         found = list(choose(planned, body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
-        skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
+        skipped = [address_of(one.output) for one in found if isinstance(one, SkippedImage)]
         self._check_room(len(wanted))
-        check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
+        check_outputs_free([address_of(one.output) for one in wanted], self._resources, skipped=skipped)
         question, settings = self._questions[0], self._resources.settings
         return self._made(batch, wanted, lambda one: job_about(one, question, batch, allowed, settings=settings), hooks)
 

@@ -15,6 +15,7 @@ from jobs.creation.question import copy_of
 from jobs.creation.retry import expect_current_texts
 from jobs.errors import ForbiddenError
 from jobs.images.allowed_roots import is_below
+from jobs.objects.paths import SCHEME
 from jobs.requests import path_of
 from jobs.store.tables import Batch, Job, Lane
 
@@ -52,6 +53,8 @@ def retry_jobs(pages: Callable[[], Iterable[Sequence[Job]]], count: int, resourc
 
 def _check_served(job: Job, resources: Resources) -> None:
     roots = resources.settings.served_roots
-    files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
+    files = [
+        path_of(file) for file in (job.source, job.output) if file is not None and file.startswith(("file:", SCHEME))
+    ]
     if not all(is_below(file, roots) for file in files):
         raise ForbiddenError(f"The files of '{job.id}' are not below a served folder. Use: captionq jobs retry")

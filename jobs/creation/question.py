@@ -34,7 +34,7 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request
+from jobs.requests import Request, address_of
 from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
@@ -90,7 +90,7 @@ class Question:
         """Return the prompt for an image file, or for the image at an address."""
         if isinstance(self.prompt, str):
             return self.prompt
-        address = image if isinstance(image, str) else image.as_uri()
+        address = image if isinstance(image, str) else address_of(image)
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
     @property
@@ -168,8 +168,8 @@ def job_about(
         request=request.model_dump_json(),
         digest=question.digest_with_delivery(request),
         delivery=question.stored_delivery,
-        source=pending.image.as_uri(),
-        output=pending.output.as_uri(),
+        source=address_of(pending.image),
+        output=address_of(pending.output),
         output_before=pending.before,
         roots=roots,
         error_code=None if pending.refusal is None else pending.refusal.code,
@@ -208,7 +208,7 @@ def answer_job(
         model=question.model,
         request=request.model_dump_json(),
         digest=request.digest,
-        source=name or (image if isinstance(image, str) else image.as_uri()),
+        source=name or (image if isinstance(image, str) else address_of(image)),
         question=None if question.column is None else question.column.model_dump_json(),
         roots=roots,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import BindParameter, Select, Table, Update, bindparam, exists, func, select, update
+from sqlalchemy import BindParameter, Select, Table, Update, bindparam, exists, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel
 
@@ -37,9 +37,10 @@ CLAIM: ReturningUpdate[tuple[object, ...]] = (
 
 
 #: Moves the open job `job_id` to the batch `new_batch`, at the place `new_position`.
+# `in_` has a list of parameters, which no statement for many rows can have.
 MOVE: Update = (
     update(_job)
-    .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(OPEN))
+    .where(_job.c.id == bindparam("job_id"), or_(*(_job.c.status == status for status in OPEN)))
     .values(batch_id=bindparam("new_batch"), position=bindparam("new_position"))
 )
 

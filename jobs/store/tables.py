@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlmodel import Field, SQLModel
 
+from jobs.mounts import mounts
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
@@ -226,7 +227,7 @@ class Job(SQLModel, table=True):
 
     def parsed_roots(self) -> list[Path] | None:
         """Return the folders below which the job's images may be read; None: the folders that the worker allows."""
-        return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
+        return None if self.roots is None else [mounts().here(Path(root)) for root in json.loads(self.roots)]
 
     def parsed_delivery(self) -> DeliveryOptions:
         """Return the options for the way from the answer to files."""

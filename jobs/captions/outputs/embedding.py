@@ -17,7 +17,7 @@ from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
 from jobs.errors import OutputChangedError, OutputOccupiedError
-from jobs.requests import path_of
+from jobs.requests import address_of, path_of
 from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -45,7 +45,7 @@ def embed_caption(job: Job, text: str, store: Store, writer: str, exiftool: Exif
         _check_kind(image)
         with open(image, "rb", opener=_open_image) as old:
             before = _sha256(old)
-            own = before in files.hashes([image.as_uri()]).get(image.as_uri(), ())
+            own = before in files.hashes([address_of(image)]).get(address_of(image), ())
             is_done = own and job.text is not None and job.new_text == text
             if is_done:
                 return
@@ -117,9 +117,9 @@ def _take_place(image: Path, temporary: Path, old: BufferedReader, before: str, 
         WrittenFile(
             job_id=job.id,
             kind="embed",
-            path=image.as_uri(),
+            path=address_of(image),
             before_sha256=before,
-            backup=backup.as_uri(),
+            backup=address_of(backup),
             after_sha256=after,
         )
     )

@@ -10,6 +10,7 @@ from jobs.captions.outputs.recorded_write import write_recorded
 from jobs.captions.outputs.side_files import SideFiles
 from jobs.captions.text_files import check_place, read_output, shown, text_bytes
 from jobs.errors import ForbiddenError, OutputChangedError, OutputError
+from jobs.objects.paths import is_object
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.outputs import FileKind
 from jobs.requests import path_of
@@ -57,7 +58,7 @@ def write_late(jobs: Iterable[Job], kinds: Collection[FileKind], store: Store, *
 
 
 def _check_image(image: Path) -> None:
-    if not image.is_file():
+    if not is_object(image) and not image.is_file():
         raise OutputError(f"{shown(image)} is no longer there.")
 
 

@@ -14,7 +14,7 @@ from jobs.captions.outputs.xmp_packet import description_of, with_caption
 from jobs.captions.text_files import check_place, fingerprint, read_output, shown
 from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import path_of
+from jobs.requests import address_of, path_of
 from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -75,7 +75,7 @@ class SideFiles:
         self._write(path, content, there, job, "xmp")
 
     def _is_own(self, path: Path, content: bytes) -> bool:
-        return fingerprint(content) in self._files.hashes([path.as_uri()]).get(path.as_uri(), ())
+        return fingerprint(content) in self._files.hashes([address_of(path)]).get(address_of(path), ())
 
     def _write(self, path: Path, content: bytes, there: bytes | None, job: Job, kind: str) -> None:
         if not write_recorded(
