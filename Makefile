@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: test-page screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -31,6 +31,10 @@ layers: $(VENV)/.develop
 
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Only the tests of the page, in an installed Chromium, Chrome or Edge.
+test-page: $(VENV)/.develop
+	$(BIN)/pytest -n 0 --page tests/acceptance/page
 
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
@@ -55,6 +59,10 @@ clients: $(VENV)/.develop
 # Run the sessions of docs/guides, and put their output into the pages.
 guides: $(VENV)/.develop
 	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
+
+# Take the pictures of the page for the docs: docs/pictures/page-*.webp.
+screenshots: $(VENV)/.develop
+	$(BIN)/python -m tools.screenshots
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api.pages import login, overview, run_page, static_files
+from api.pages import login, run_page, static_files
+from api.pages.overview import overview_page
 from api.pages.pictures import comparison_page, export, picture_files, picture_page
 from api.pages.start import start_page
 
 router = APIRouter()
-_pages = (static_files, login, overview, run_page, comparison_page, export, picture_page, picture_files, start_page)
+_pages = (
+    static_files,
+    login,
+    overview_page,
+    run_page,
+    comparison_page,
+    export,
+    picture_page,
+    picture_files,
+    start_page,
+)
 for _module in _pages:
     router.include_router(_module.router)

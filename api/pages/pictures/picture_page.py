@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
@@ -12,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors.translation import not_found
 from api.middleware.api_keys import CallerDep
+from api.pages.interruptions import interruption
+from api.pages.live_stream import with_beats
 from api.pages.page_route import PageRoute
 from api.pages.page_state import PageStateDep
 from api.pages.pictures.picture_changes import ask_again, edit, keep, plain_lines, question_of, text_in_file, undo_edit
@@ -29,7 +32,7 @@ from jobs.store.queries.run_pictures import PictureChoice, Show
 from jobs.store.tables import OPEN, Job
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-events = APIRouter(include_in_schema=False)
+_events = APIRouter(include_in_schema=False)
 
 #: Characters of an edited text and of a prompt.
 MOST_CHARACTERS = 100_000
@@ -58,11 +61,12 @@ def show_picture(
         count=len(ids),
         previous=ids[place - 1] if place else None,
         following=_following(ids, place),
-        run_title=safe_text(find_run(run_id, resources).description) or run_id,
+        run_title=state.runs.title(find_run(run_id, resources)),
         prompt=safe_text(question_of(job), lines=True),
         file=file,
         problem=problem,
         is_open=job.status in OPEN,
+        notice=interruption(resources) if job.status in OPEN else "",
         original=safe_text(job.new_text or "", lines=True) if job.edited_text is not None else None,
         may_change=job.status in ("succeeded", "failed") and (job.text is not None or job.edited_text is not None),
         reviewed=job.reviewed_at is not None,
@@ -134,7 +138,7 @@ def ask_question(
     return RedirectResponse(f"/runs/{run_id}/pictures/{job_id}{choice.link()}#questions", 303)
 
 
-@events.get("/runs/{run_id}/pictures/{job_id}/live")
+@_events.get("/runs/{run_id}/pictures/{job_id}/live")
 async def follow_picture(
     run_id: RunId,
     job_id: RunId,
@@ -153,10 +157,12 @@ async def follow_picture(
     async def at_end() -> None:
         subscribed.close()
 
-    return EventStream(job_events(job, resources, subscription), at_end=at_end, error_name="failure")
+    # The stream ends with the picture's result: until then its worker matters.
+    events = with_beats(job_events(job, resources, subscription), partial(interruption, resources))
+    return EventStream(events, at_end=at_end, error_name="failure")
 
 
-router.include_router(events)
+router.include_router(_events)
 
 
 def _find(run_id: str, job_id: str, resources: Resources) -> Job:

@@ -1,7 +1,6 @@
 "use strict";
 // The keys of a picture's page, and the end of a caption that is being written. Without this script the buttons remain.
 const article = document.querySelector(".picture");
-const notice = document.getElementById("notice");
 const form = (id) => document.getElementById(id);
 const press = (selector) => document.querySelector(selector)?.click();
 
@@ -40,26 +39,26 @@ document.addEventListener("keydown", (event) => {
 });
 
 function follow(place, ended) {
-  const events = new EventSource(place.dataset.events);
   const growing = place.querySelector(".growing");
-  events.addEventListener("open", () => (notice.hidden = true));
-  events.addEventListener("restart", () => (growing.textContent = ""));
-  events.addEventListener("tokens", (event) => {
-    const { text, at } = JSON.parse(event.data);
-    growing.textContent = growing.textContent.slice(0, at) + text;
-  });
-  events.addEventListener("result", (event) => {
-    events.close();
-    ended(JSON.parse(event.data), place, growing);
-  });
-  events.addEventListener("error", () => {
-    notice.textContent = "The connection to captionq is lost. This page tries again by itself.";
-    notice.hidden = false;
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(place, ended), 3000);
-  });
+  const turn = place.querySelector(".waiting");
+  followEvents(
+    place.dataset.events,
+    {
+      position: ({ ahead }) => (turn.textContent = ahead ? `Waiting: ${ahead} pictures go first.` : "Waiting: it is next."),
+      state: ({ status }) => (turn.textContent = status === "queued" ? "Waiting for its turn." : "Being answered …"),
+      restart: () => (growing.textContent = ""),
+      tokens: ({ text, at }) => (growing.textContent = growing.textContent.slice(0, at) + text),
+      result: (job, stop) => ended(job, place, growing, stop),
+    },
+    () => {
+      const picture = article.querySelector("img");
+      if (!picture.naturalWidth) picture.src = picture.src;
+    },
+  );
 }
 
-function answered(job, place, growing) {
+function answered(job, place, growing, end) {
+  end();
   const waiting = place.querySelector(".waiting");
   growing.removeAttribute("aria-busy");
   if (job.result) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Engine, Table, func, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -24,10 +24,15 @@ class CountedBatch:
     counts: dict[JobStatus, int]
 
 
-def newest_batches(engine: Engine, limit: int) -> list[CountedBatch]:
-    """Return the newest batches, newest first. Samples are left out: they belong to the run that may follow."""
+def newest_batches(engine: Engine, limit: int, before: tuple[float, str] | None = None) -> list[CountedBatch]:
+    """Return the newest batches, newest first. Samples are left out: they belong to the run that may follow.
+
+    `before`: those that are older than the batch of this time and id.
+    """
     shown = select(_batch).where(_batch.c.kind != BatchKind.SAMPLE)
     newest = shown.order_by(_batch.c.created_at.desc(), _batch.c.id.desc()).limit(limit)
+    if before is not None:
+        newest = newest.where(tuple_(_batch.c.created_at, _batch.c.id) < before)
     count = select(_job.c.batch_id, _job.c.status, func.count()).group_by(_job.c.batch_id, _job.c.status)
     with reading(engine) as connection:
         batches = [Batch(**row) for row in connection.execute(newest).mappings()]
