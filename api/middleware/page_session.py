@@ -16,8 +16,8 @@ from jobs.errors import AuthenticationError, CaptionqError, ForbiddenError
 
 COOKIE = "captionq_session"
 #: Paths of pages, and the beginnings of others. The cookie is worth nothing elsewhere: programs send their key.
-PAGES = ("/", "/live", "/logout")
-PAGE_FOLDERS = ("/runs/",)
+PAGES = ("/", "/live", "/logout", "/chat")
+PAGE_FOLDERS = ("/runs/", "/chat/")
 #: Pages that need no key: they hold no data.
 OPEN_PAGES = ("/login", "/static/")
 _SAFE_METHODS = ("GET", "HEAD")
