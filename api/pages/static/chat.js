@@ -74,11 +74,12 @@ async function ask(turn) {
   Object.assign(turn, { settings: chosen(), answer: "", thoughts: "", problem: "", facts: "", job: null, status: "asked" });
   show();
   speak("Waiting for the answer.");
-  const body = new Blob([requestOf(turn, asImage)]);
+  const body = requestOf(turn, asImage);
   try {
+    const size = new Blob([body]).size;
     const most = Number(place("chat").dataset.maxBody);
-    if (body.size > most) {
-      const sizes = `${Math.ceil(body.size / 1e6)} MB; the server takes ${Math.floor(most / 1e6)} MB`;
+    if (size > most) {
+      const sizes = `${Math.ceil(size / 1e6)} MB; the server takes ${Math.floor(most / 1e6)} MB`;
       throw new Refused(413, `The pictures of this conversation have ${sizes} (CAPTIONQ_MAX_BODY_BYTES). Use smaller or fewer ones.`);
     }
     turn.job = (await send("/chat/questions", body)).id;

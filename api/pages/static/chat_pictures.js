@@ -5,7 +5,11 @@ const VIEWS = new WeakMap();
 function readPicture(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
-    reader.onload = () => resolve({ name: file.name || "picture", url: reader.result });
+    reader.onload = () => {
+      const picture = { name: file.name || "picture", url: reader.result };
+      VIEWS.set(picture, URL.createObjectURL(file));
+      resolve(picture);
+    };
     reader.onerror = () => reject(new Error(`'${file.name}' cannot be read. Add single files, no folders.`));
     reader.readAsDataURL(file);
   });
