@@ -18,8 +18,8 @@ COOKIE = "captionq_session"
 #: Paths of pages, and the beginnings of others. The cookie is worth nothing elsewhere: programs send their key.
 PAGES = ("/", "/live", "/logout", "/chat")
 PAGE_FOLDERS = ("/runs/", "/chat/")
-#: Pages that need no key: they hold no data.
-OPEN_PAGES = ("/login", "/static/")
+#: Beginnings of pages that need no key: they hold no data.
+OPEN_PAGES = ("/login", "/static/", "/docs")
 _SAFE_METHODS = ("GET", "HEAD")
 
 

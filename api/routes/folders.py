@@ -52,7 +52,12 @@ _BODIES = {
                             "items": {"type": "string", "format": "binary"},
                             "description": "Images, or zips of images",
                         },
-                        "options": {"type": "string", "description": "FolderOptions as JSON"},
+                        "options": {
+                            "type": "string",
+                            "description": "FolderOptions as JSON",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/FolderOptions"},
+                        },
                     },
                 }
             },

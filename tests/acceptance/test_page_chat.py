@@ -323,6 +323,45 @@ def test_the_session_asks_from_its_own_page_only(served: Served, page: Page) -> 
     served.client.delete(f"/v1/jobs/{job['id']}")
 
 
+def test_the_reference_needs_no_key_and_its_commands_run(served: Served, browser: Browser, tmp_path: Path) -> None:
+    """Links lead through it without scripts, a button copies a command, and the server understands every command."""
+    plain = browser.new_context(base_url=served.url, java_script_enabled=False)
+    page = plain.new_page()
+    page.goto("/docs")
+    expect(page.locator("nav.places a[aria-current]")).to_have_text("API")
+    page.get_by_role("link", name="POST /v1/jobs", exact=True).click()
+    expect(page.get_by_role("heading", name="POST /v1/jobs", exact=True)).to_be_in_viewport()
+    page.get_by_role("link", name="JobBody").first.click()
+    expect(page.locator("#JobBody")).to_be_in_viewport()
+    commands: list[str] = []
+    for path in page.locator("nav.side > ul > li > a").evaluate_all("links => links.map((link) => link.pathname)"):
+        html = page.goto(path)
+        assert html is not None
+        assert len(html.body()) < 200_000
+        commands += page.locator("pre").all_text_contents()
+    plain.close()
+    assert len(commands) > 40
+    next(iter(save_scenes(tmp_path, 1, ".jpg"))).rename(tmp_path / "picture.jpg")
+    environment = {**os.environ, "CAPTIONQ_API_KEY": KEY, "MODEL": "demo"}
+    for command in commands:
+        told = command.replace("curl -sS", "curl -sS -o /dev/null -w '%{http_code}'")
+        ran = subprocess.run(
+            ["sh"], input=told, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        # Not found are the ids of nothing, and a folder that is not served is forbidden.
+        assert ran.stdout in ("200", "201", "403", "404"), (command, ran)
+    page = browser.new_page(base_url=served.url)
+    faults = watch(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/docs/health")
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"curl -sS {served.url}/healthz"
+    assert page.goto("/docs/unknown").status == 404  # type: ignore[union-attr]
+    page.close()
+    assert faults == []
+
+
 def free_port() -> int:
     """Return a port at which nothing listens."""
     with socket.socket() as found:
