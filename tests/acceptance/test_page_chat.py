@@ -342,7 +342,8 @@ def test_the_reference_needs_no_key_and_its_commands_run(served: Served, browser
     plain.close()
     assert len(commands) > 40
     next(iter(save_scenes(tmp_path, 1, ".jpg"))).rename(tmp_path / "picture.jpg")
-    environment = {**os.environ, "CAPTIONQ_API_KEY": KEY, "MODEL": "demo"}
+    ids = dict.fromkeys(re.findall(r"\$([A-Z_]+_ID)", " ".join(commands)), "unknown_1")
+    environment = {**os.environ, **ids, "CAPTIONQ_API_KEY": KEY, "MODEL": "demo"}
     for command in commands:
         told = command.replace("curl -sS", "curl -sS -o /dev/null -w '%{http_code}'")
         ran = subprocess.run(
