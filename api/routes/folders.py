@@ -37,6 +37,7 @@ MAX_FORM_FILES = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
+_OPTIONS = {"contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/FolderOptions"}}
 _BODIES = {
     "requestBody": {
         "required": True,
@@ -52,12 +53,7 @@ _BODIES = {
                             "items": {"type": "string", "format": "binary"},
                             "description": "Images, or zips of images",
                         },
-                        "options": {
-                            "type": "string",
-                            "description": "FolderOptions as JSON",
-                            "contentMediaType": "application/json",
-                            "contentSchema": {"$ref": "#/components/schemas/FolderOptions"},
-                        },
+                        "options": {"type": "string", **_OPTIONS},
                     },
                 }
             },
