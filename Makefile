@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: batch-kills families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -35,6 +35,10 @@ unit: $(VENV)/.develop
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+
+# Open two hundred streams at once: a minute.
+streams: $(VENV)/.develop
+	CAPTIONQ_TEST_STREAMS=200 $(BIN)/pytest tests/acceptance/test_streams.py -n 0
 
 # Compare tiny models of all families with mlx-vlm, and write docs/models.md: some ten minutes.
 families: $(VENV)/.develop

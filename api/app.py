@@ -36,6 +36,7 @@ from api.routes import (
     ollama,
     ollama_models,
     responses,
+    runs,
 )
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
         *dialects,
         jobs,
         folders,
+        runs,
         files,
         batches,
         message_batches,

@@ -12,6 +12,7 @@ TAGS = {
     "ollama": "Ollama's chat and generate, and its lists of models.",
     "jobs": "Questions that are answered later: queue, poll, follow, cancel and retry them.",
     "folders": "Runs over every image of a served folder, or of an upload.",
+    "runs": "Folders, batches, lists of jobs, and runs of commands: their state, to pause and to resume.",
     "files": "Uploaded images, files of requests, and files of results.",
     "batches": "OpenAI's batches: a file of requests in, a file of answers out.",
     "models": "The models that requests may name.",

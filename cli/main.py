@@ -28,6 +28,8 @@ COMMANDS = {
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, cancel, retry and prune jobs."),
     "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
+    "backup": ("cli.commands.setup.backup", "Write all rows, uploads and the configuration into one file."),
+    "restore": ("cli.commands.setup.backup", "Bring the rows and uploads of a backup back."),
     "cache": ("cli.commands.setup.cache", "Show or clear the result cache."),
     "presets": ("cli.commands.setup.presets", "List the presets: the prompts that --preset knows by name."),
     "config": ("cli.commands.setup.config", "Show or edit the configuration file."),

@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
-from jobs.errors import BrokerError, CaptionqError, DatabaseError, LeavingError, NotFoundError
+from jobs.errors import BrokerError, CaptionqError, LeavingError, NotFoundError
+from jobs.errors.database_faults import database_error
 
 logger = logging.getLogger("captionq.api")
 
@@ -29,7 +30,7 @@ def translate_error(error: Exception) -> CaptionqError:
             away: CaptionqError = BrokerError()
         case SQLAlchemyError():
             logger.exception("The database could not be used.", exc_info=error)
-            away = DatabaseError()
+            away = database_error(error)
         case _:
             logger.exception("An unexpected error.", exc_info=error)
             return CaptionqError()

@@ -111,7 +111,7 @@ class FolderIntake:
         return None if earlier is None else Created(earlier, repeated=True)
 
     def _check_room(self, count: int) -> None:
-        check_room(self._resources.connection, Lane.BULK, count, self._resources.settings)
+        check_room(self._resources.store, self._resources.connection, Lane.BULK, count, self._resources.settings)
 
     def _made(self, batch: Batch, items: Sequence[T], job_of: Callable[[T], Job], hooks: Sequence[Webhook]) -> Created:
         chunks = ([job_of(item) for item in chunk] for chunk in chunked(items, JOBS_A_TRANSACTION))
@@ -121,6 +121,7 @@ class FolderIntake:
         return Batch(
             description=description,
             kind=BatchKind.FOLDER,
+            priority=self._options.priority,
             complete=False,
             model=self._questions[0].model,
             idempotency_key=self._key,

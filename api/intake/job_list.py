@@ -25,14 +25,17 @@ def make_job_list(bodies: list[JobBody], resources: Resources, caller: Caller, i
         )
     if len({body.lane for body in bodies}) > 1:
         raise InvalidRequestError("All requests of a list need the same lane.")
+    if len({body.priority for body in bodies}) > 1:
+        raise InvalidRequestError("All requests of a list need the same priority.")
     lane = Lane(bodies[0].lane)
     if idempotency_key is None:
-        check_room(resources.connection, lane, len(bodies), resources.settings)
+        check_room(resources.store, resources.connection, lane, len(bodies), resources.settings)
     jobs = [job_for(body, resources, lane=lane) for body in bodies]
     batch = Batch(
         description=f"a list of {len(jobs)} requests",
         kind=BatchKind.LIST,
         model=jobs[0].model,
+        priority=bodies[0].priority,
         idempotency_key=scoped_key(idempotency_key, caller, BatchKind.LIST),
         digest=_digest_of(bodies, jobs),
     )

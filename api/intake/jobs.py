@@ -36,7 +36,7 @@ def make_job(
     """
     if idempotency_key is None:
         # Before the images are stored. A repeated request is answered whether there is room or not.
-        check_room(resources.connection, lane, 1, resources.settings)
+        check_room(resources.store, resources.connection, lane, 1, resources.settings)
     key = scoped_key(idempotency_key, caller, f"{route} {lane}")
     return job_for(body, resources, lane=lane, stored_key=key)
 

@@ -34,7 +34,7 @@ def retry_jobs(pages: Callable[[], Iterable[Sequence[Job]]], count: int, resourc
     store, connection = resources.store, resources.connection
     if (earlier := find_repeated_batch(batch, store=store, connection=connection)) is not None:
         return Created(earlier, repeated=True)
-    check_room(connection, Lane(next(iter(pages()))[0].lane), count, resources.settings)
+    check_room(store, connection, Lane(next(iter(pages()))[0].lane), count, resources.settings)
     outputs: list[str] = []
     for page in pages():
         for job in page:

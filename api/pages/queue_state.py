@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
-from rq.serializers import JSONSerializer
 
 from api.runtime.resources import Resources
 from api.schemas.job import source_name
-from jobs.creation.backpressure import rate_of
 from jobs.models.model_info import public_name
-from jobs.queue.lanes import LaneQueue
+from jobs.queue.lanes import lane_queue
+from jobs.queue.worker_state import rate_of
 from jobs.safe_text import safe_text
+from jobs.store.queries.waiting_rows import count_waiting
 from jobs.store.tables import Lane
 
 #: Jobs at the front of a lane that are named.
@@ -59,11 +59,13 @@ def queue_state(resources: Resources) -> QueueState:
 
 
 def _lane(lane: Lane, resources: Resources) -> LaneState:
-    queue = LaneQueue(lane.value, connection=resources.connection, serializer=JSONSerializer)
+    queue = lane_queue(resources.connection, lane)
     ids = queue.get_job_ids(0, NAMED)
     jobs = {job.id: job for job in resources.store.those(ids)}
     names = [safe_text((source_name(jobs[one]) if one in jobs else None) or one) for one in ids]
-    return LaneState(_LANES[lane], queue.count, names, rate_of(resources.workers(), lane))
+    return LaneState(
+        _LANES[lane], count_waiting(resources.store.engine, lane), names, rate_of(resources.workers(), lane)
+    )
 
 
 def _workers(resources: Resources) -> list[WorkerView]:

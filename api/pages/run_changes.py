@@ -11,6 +11,7 @@ from jobs.creation.retry import resubmit
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import ConflictError, ForbiddenError
 from jobs.images.allowed_roots import is_below
+from jobs.queue import pausing
 from jobs.requests import path_of
 from jobs.store.tables import UNANSWERED, Batch, Job, Lane
 
@@ -29,8 +30,17 @@ def check_files(jobs: Iterable[Job], resources: Resources) -> None:
 
 def cancel_run(batch: Batch, resources: Resources) -> None:
     """Cancel the jobs of a run that have not ended."""
-    store = resources.store
-    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
+
+
+def pause_run(batch: Batch, resources: Resources) -> None:
+    """Let the queued jobs of a run wait. Raises ConflictError if the run has ended."""
+    pausing.pause(batch.id, store=resources.store, connection=resources.connection)
+
+
+def resume_run(batch: Batch, resources: Resources) -> None:
+    """Let the queued jobs of a paused run go on."""
+    pausing.resume(batch.id, store=resources.store, connection=resources.connection)
 
 
 def retry_run(batch: Batch, resources: Resources) -> Batch:
@@ -43,7 +53,7 @@ def retry_run(batch: Batch, resources: Resources) -> Batch:
     if not jobs:
         raise ConflictError("Nothing to retry: no picture of this run failed or was cancelled.")
     check_files(jobs, resources)
-    check_room(resources.connection, Lane(jobs[0].lane), len(jobs), resources.settings)
+    check_room(resources.store, resources.connection, Lane(jobs[0].lane), len(jobs), resources.settings)
     again = Batch(description=batch.description, kind=batch.kind, model=batch.model)
     made = resubmit(again, jobs, store=store, connection=resources.connection, dead=dead_runs(resources))
     if not made.queued + made.resumed:

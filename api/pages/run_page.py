@@ -18,7 +18,7 @@ from api.middleware.api_keys import CallerDep
 from api.pages.page_route import PageRoute
 from api.pages.page_state import PageState, PageStateDep
 from api.pages.pictures.picture_view import picture_view
-from api.pages.run_changes import cancel_run, retry_run
+from api.pages.run_changes import cancel_run, pause_run, resume_run, retry_run
 from api.pages.templates import PAGE_HEADERS, page, render
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
@@ -105,6 +105,20 @@ async def follow_run(run_id: RunId, resources: ResourcesDep, state: PageStateDep
 def cancel(run_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response:
     """Cancel the pictures that have no caption yet."""
     cancel_run(find_run(run_id, resources), resources)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@_pages.post("/runs/{run_id}/pause")
+def pause(run_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response:
+    """Let the pictures that have no caption yet wait."""
+    pause_run(find_run(run_id, resources), resources)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@_pages.post("/runs/{run_id}/resume")
+def resume(run_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response:
+    """Go on with a paused run."""
+    resume_run(find_run(run_id, resources), resources)
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 

@@ -37,11 +37,17 @@ class RunState:
     created_at: float
     counts: dict[str, int]
     is_open: bool
+    is_paused: bool
     rate: float | None
     seconds_left: float | None
     #: Seconds from the creation to the last end; None: the run is open.
     seconds: float | None
     tokens: TokenTotals
+
+    @property
+    def state(self) -> str:
+        """The state in a word."""
+        return "paused" if self.is_paused else "running" if self.is_open else "ended"
 
     @property
     def total(self) -> int:
@@ -97,6 +103,7 @@ class RunStates:
             created_at=batch.created_at,
             counts={str(status): count for status, count in progress.counts.items()},
             is_open=is_open,
+            is_paused=is_open and batch.paused_at is not None,
             rate=progress.rate,
             seconds_left=progress.seconds_left,
             seconds=None if is_open or finished is None else finished - batch.created_at,

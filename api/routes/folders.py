@@ -21,13 +21,14 @@ from api.intake.retry import retry_jobs
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
+from api.schemas.folder import FOLDER_BODIES, Folder, FolderBody, FolderOptions, folder_object
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Created
 from jobs.errors import ConflictError, NotFoundError
+from jobs.queue.pausing import pause, resume
 from jobs.store.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
@@ -37,29 +38,6 @@ MAX_FORM_FILES = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
-_OPTIONS = {"contentMediaType": "application/json", "contentSchema": {"$ref": "#/components/schemas/FolderOptions"}}
-_BODIES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Images, or zips of images",
-                        },
-                        "options": {"type": "string", **_OPTIONS},
-                    },
-                }
-            },
-        },
-    }
-}
 
 
 @router.post(
@@ -67,7 +45,7 @@ _BODIES = {
     status_code=201,
     response_model=Folder,
     response_description="The folder",
-    openapi_extra=_BODIES,
+    openapi_extra=FOLDER_BODIES,
     responses={
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
         404: {"model": ErrorBody, "description": "No such folder or model"},
@@ -106,9 +84,30 @@ def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) 
 )
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel the images that have no result yet. Results are kept."""
-    batch, store = _find(folder_id, resources), resources.store
-    cancel.cancel(store.open_ids(batch.id), store=store, connection=resources.connection)
+    batch = _find(folder_id, resources)
+    cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
     return folder_object(batch, resources)
+
+
+@router.post(
+    "/v1/folders/{folder_id}/pause",
+    response_model=Folder,
+    response_description="The folder",
+    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "All images have ended"}},
+)
+def pause_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """Pause a folder: its queued images wait. Images in work end."""
+    batch = _find(folder_id, resources)
+    return folder_object(pause(batch.id, store=resources.store, connection=resources.connection), resources)
+
+
+@router.post(
+    "/v1/folders/{folder_id}/resume", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
+)
+def resume_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
+    """Resume a paused folder. A folder that is not paused stays as it is."""
+    batch = _find(folder_id, resources)
+    return folder_object(resume(batch.id, store=resources.store, connection=resources.connection), resources)
 
 
 @router.post(

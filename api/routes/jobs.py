@@ -24,7 +24,7 @@ from api.streaming.job_events import END, EVENT_ID, event_stream
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Creation, create
-from jobs.errors import ConflictError
+from jobs.errors import ConflictError, InvalidRequestError
 from jobs.store.tables import UNANSWERED, Batch, BatchKind, Job, JobStatus, Lane
 
 router = APIRouter(tags=["jobs"], route_class=JSONRoute)
@@ -65,6 +65,8 @@ def create_jobs(
     if isinstance(body, list):
         creation = make_job_list(body, resources, caller, idempotency_key)
     else:
+        if body.priority:
+            raise InvalidRequestError("priority is for lists of requests. Send the request as a list: [{…}].")
         lane = Lane(body.lane)
         job = make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=idempotency_key)
         creation = Creation([job], webhooks=webhook_for(body.webhook, resources, job_id=job.id))

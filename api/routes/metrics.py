@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from jobs.queue import lanes
+from jobs.store.queries.waiting_rows import count_waiting
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.api")
@@ -30,7 +30,7 @@ router = APIRouter(tags=["health"])
     responses={200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}},
 )
 def metrics(resources: ResourcesDep, caller: CallerDep) -> Response:
-    """Get metrics for Prometheus. While the broker is away, the metrics of lanes and workers are missing."""
+    """Get metrics for Prometheus. While the broker is away, the metrics of workers are missing."""
     registry = CollectorRegistry()
     registry.register(_Queue(resources))
     registry.register(_Workers(resources))
@@ -50,13 +50,10 @@ class _Queue(Collector):
             jobs.add_metric([status], count)
         yield jobs
         yield GaugeMetricFamily("captionq_streams", "Open answers and event streams.", self._resources.hub.open_streams)
-        try:
-            depth = GaugeMetricFamily("captionq_queue_depth", "Jobs waiting in a lane.", labels=["lane"])
-            for lane in Lane:
-                depth.add_metric([lane], lanes.waiting(self._resources.connection, lane))
-            yield depth
-        except RedisError as error:
-            logger.warning("The broker is away (%s): there are no metrics of its lanes.", error)
+        depth = GaugeMetricFamily("captionq_queue_depth", "Jobs waiting in a lane.", labels=["lane"])
+        for lane in Lane:
+            depth.add_metric([lane], count_waiting(self._resources.store.engine, lane))
+        yield depth
 
 
 class _Workers(Collector):

@@ -20,6 +20,34 @@ from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
+#: The two bodies of `POST /v1/folders` in the OpenAPI document.
+FOLDER_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Images, or zips of images",
+                        },
+                        "options": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/FolderOptions"},
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+
 
 class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
@@ -81,9 +109,10 @@ class Folder(Wire):
 
     id: str
     object: Literal["folder"] = "folder"
-    status: Literal["running", "ended"]
+    status: Literal["running", "paused", "ended"]
     description: str = Field(description="The path, or the names of the uploaded files")
     model: str
+    priority: int = Field(description="Runs with a higher number go first")
     created_at: float
     finished_at: float | None
     counts: Counts
@@ -95,11 +124,13 @@ def folder_object(batch: Batch, resources: Resources) -> Folder:
     """Return a folder with its progress."""
     progress = progress_of(resources.store, batch)
     counts = {status.value: progress.counts[status] for status in JobStatus}
+    has_ended = progress.has_ended and batch.complete
     return Folder(
         id=batch.id,
-        status="ended" if progress.has_ended and batch.complete else "running",
+        status="ended" if has_ended else "running" if batch.paused_at is None else "paused",
         description=batch.description,
         model=public_name(batch.model),
+        priority=batch.priority,
         created_at=batch.created_at,
         finished_at=progress.finished_at,
         counts=Counts(total=sum(counts.values()), **counts),

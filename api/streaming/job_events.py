@@ -14,10 +14,10 @@ from api.runtime.subscription import StatusChange, Subscription
 from api.schemas.job import job_object
 from api.streaming.job_follower import JobUpdate, follow_job
 from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, EventStream, event_bytes
-from jobs.creation.backpressure import rate_of
 from jobs.models.model_info import public_name
-from jobs.queue import lanes
 from jobs.queue.events import Event
+from jobs.queue.positions import ahead_of
+from jobs.queue.worker_state import rate_of
 from jobs.store.tables import Job, JobStatus, Lane
 
 #: The id of the last event. A client that has it has had every event.
@@ -113,7 +113,7 @@ class _PublishedEvents:
 def _position(job: Job, resources: Resources, last_id: str) -> list[bytes]:
     """Return the event with the number of jobs ahead, and the seconds until the job's turn is over."""
     try:
-        ahead = lanes.ahead_of(resources.connection, job.lane, job.id)
+        ahead = ahead_of(resources.store, resources.connection, job)
         rate = rate_of(resources.workers(), Lane(job.lane))
     except RedisError:
         return []

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from cli.model_options import SectionedCommand, model_options
 from cli.options import format_option, model_option
+from jobs.options.turn import TurnOptions
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -42,7 +44,7 @@ def batch() -> None:
     """
 
 
-@batch.command()
+@batch.command(cls=SectionedCommand)
 @click.option("-i", "--input", "source", type=_FILE, required=True, help="File of requests.")
 @click.option(
     "-o",
@@ -57,8 +59,11 @@ def batch() -> None:
     help="File of the lines that failed.  [default: the output's name with .errors.jsonl]",
 )
 @model_option
+@model_options(TurnOptions, parameter="turn")
 @click.pass_context
-def run(ctx: click.Context, source: Path, output: Path, errors: Path | None, model: str | None) -> None:
+def run(
+    ctx: click.Context, source: Path, output: Path, errors: Path | None, model: str | None, turn: TurnOptions
+) -> None:
     """Answer the requests on this Mac, without a server.
 
     Ctrl-C or a power cut loses nothing: the same command goes on. Lines that failed are asked again.
@@ -76,7 +81,7 @@ def run(ctx: click.Context, source: Path, output: Path, errors: Path | None, mod
         raise click.UsageError("Input, output and errors must be different files.")
     settings = read_settings(**({} if model is None else {"model": model}))
     errors = errors or output.with_name(f"{output.name.removesuffix('.jsonl')}.errors.jsonl")
-    ctx.exit(BatchRun(settings, source, output, errors).run())
+    ctx.exit(BatchRun(settings, source, output, errors, priority=turn.priority).run())
 
 
 @batch.command()

@@ -32,11 +32,13 @@ def sentence_of(error: Exception) -> str | None:
     from redis.exceptions import RedisError
     from sqlalchemy.exc import DBAPIError
 
+    from jobs.errors.database_faults import database_error
+
     match error:
         case OSError() if error.errno in _OF_THE_MACHINE:
             return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
         case DBAPIError():
-            return f"The database cannot be used: {str(error.orig).splitlines()[0]}."
+            return database_error(error).message
         case RedisError():
             return f"The broker cannot be used: {error}."
         case _:

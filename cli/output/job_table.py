@@ -41,7 +41,7 @@ def print_batches(batches: Sequence[CountedBatch]) -> None:
         (
             one.batch.id,
             age_of(one.batch.created_at),
-            in_words(one.counts),
+            batch_in_words(one.batch, one.counts),
             one.batch.model,
             safe_text(one.batch.description),
         )
@@ -93,6 +93,11 @@ def in_words(counts: Mapping[JobStatus, int]) -> str:
     return ", ".join(f"{count} {status.value}" for status, count in counts.items() if count) or "no jobs"
 
 
+def batch_in_words(batch: Batch, counts: Mapping[JobStatus, int]) -> str:
+    """Say the number of jobs of each status, and whether the batch is paused."""
+    return in_words(counts) + (", paused" if batch.paused_at is not None else "")
+
+
 def print_total(counts: Mapping[JobStatus, int], shown: int) -> None:
     """Print the number of jobs of each status to the terminal, never among the rows that another program reads."""
     newest = f"; the newest {shown} are shown" if shown < sum(counts.values()) else ""
@@ -107,7 +112,8 @@ def print_batch(batch: Batch, counts: Mapping[JobStatus, int]) -> None:
             "made": _when(batch.created_at),
             "from": batch.description,
             "model": batch.model,
-            "jobs": in_words(counts),
+            "priority": str(batch.priority) if batch.priority else None,
+            "jobs": batch_in_words(batch, counts),
         }
     )
 

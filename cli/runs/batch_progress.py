@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from redis.exceptions import RedisError
 
+from cli.output.plurals import counted
 from cli.output.report import Report
 from cli.runs.followed_jobs import Followed
 from cli.runs.processes.services import Services
@@ -17,6 +18,8 @@ from jobs.store.tables import OPEN, Batch, Job, JobStatus
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
+#: Seconds between two looks whether the run was paused.
+PAUSE_CHECK_EVERY = 1.0
 #: The worker's steps before the first result, by the name of their events.
 _STEPS = {
     "loading": "Loading {}",
@@ -35,6 +38,8 @@ class BatchProgress:
         self._running = running
         #: Position in the order of ends up to which the batch has been reported.
         self._last = 0
+        self._paused = False
+        self._looked_at = 0.0
 
     def follow(self, followed: Followed) -> None:
         """Report jobs until no job of the batch and no `followed` job is open."""
@@ -46,6 +51,7 @@ class BatchProgress:
             self._report.tick()
             if not (followed or any(counts[status] for status in OPEN)):
                 return
+            self._show_pause(counts)
             if not self._last:
                 self._show_loading()
             followed.take_over()
@@ -63,6 +69,16 @@ class BatchProgress:
             self._report.finished(job)
         if jobs:
             self._running.progressed()
+
+    def _show_pause(self, counts: Mapping[JobStatus, int]) -> None:
+        """Say once why no job ends any more: the batch was paused."""
+        if time.monotonic() - self._looked_at < PAUSE_CHECK_EVERY or counts[JobStatus.RUNNING]:
+            return
+        self._looked_at = time.monotonic()
+        was_paused, self._paused = self._paused, self._store.batch(self._batch.id).paused_at is not None
+        if self._paused and not was_paused:
+            left = counted(counts[JobStatus.QUEUED], "image")
+            self._report.note(f"Paused with {left} to go. To resume: captionq jobs resume {self._batch.id}")
 
     def _show_loading(self) -> None:
         """Explain a bar that does not move: a large model takes a while to load."""

@@ -121,7 +121,11 @@ class CaptionRun:
         return self._status()
 
     def _batch(self, description: str) -> Batch:
-        return Batch(description=description.encode(errors="replace").decode(), model=self._question.model)
+        return Batch(
+            description=description.encode(errors="replace").decode(),
+            model=self._question.model,
+            priority=self._options.priority,
+        )
 
     def _status(self) -> int:
         report = self._report
@@ -183,10 +187,12 @@ class CaptionRun:
             progress = BatchProgress(batch, self._report, store, running)
             try:
                 jobs = partial(store.finished_after, batch.id, 0)
-                for number, part in enumerate(parts(wanted, self._sample, jobs, self._report)):
+                submitted = 0
+                for part in parts(wanted, self._sample, jobs, self._report):
                     with self._report.following(len(part)):
                         running.ensure()
-                        followed = self._submit(part, batch, store, runs, running, more=number > 0)
+                        followed = self._submit(part, batch, store, runs, running, before=submitted)
+                        submitted += len(part)
                         progress.follow(followed)
             except KeyboardInterrupt:
                 if running.own_worker:
@@ -199,11 +205,11 @@ class CaptionRun:
         return True
 
     def _submit(
-        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services, *, more: bool
+        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services, *, before: int
     ) -> Followed:
         """Queue the images that are not queued yet. Returns the jobs of other runs that this run follows.
 
-        `more`: the batch has jobs already.
+        `before`: the number of images that were submitted earlier.
         """
         submission = submit(
             wanted,
@@ -214,7 +220,7 @@ class CaptionRun:
             dead=runs.dead(store.open_batches()),
             # Jobs that an earlier run left in the queue can wait: a person is watching this run.
             at_front=running.own_worker,
-            more=more,
+            before=before,
             settings=self._settings,
         )
         if submission.queued or submission.resumed:

@@ -18,10 +18,10 @@ from jobs.creation.retry import expect_current_texts
 from jobs.creation.review import asked_again, save_edit, text_to_edit
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import CaptionqError
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
 from jobs.safe_text import safe_text
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import OPEN, Batch, Job, JobStatus, Lane
 
 #: Seconds between two looks at a job that is asked again.
 POLL_EVERY = 0.1
@@ -99,8 +99,7 @@ class Review:
             if busy := taken.followed + taken.refused:
                 click.echo(f"The image is being captioned by {busy[0].maker}.")
                 return job
-            with lanes.rows_first():
-                lanes.push(self._services.connection, new.lane, taken.queued)
+            enqueue(self._store, self._services.connection, Lane(new.lane), taken.queued)
             ended = self._ended((taken.resumed or [new.id])[0], self._services)
         if ended.status == JobStatus.SUCCEEDED:
             return ended

@@ -17,7 +17,7 @@ from cli.runs.processes.services import Services, services
 from jobs.captions.outputs.answer_table import AnswerTable
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
-from jobs.creation.cancel import cancel
+from jobs.creation.cancel import cancel_run
 from jobs.creation.chosen_images import choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, queue_jobs
 from jobs.creation.question import Question, answer_job
@@ -25,7 +25,7 @@ from jobs.creation.run_locks import RunLocks
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.images.walking.left_out import LeftOut
-from jobs.options.selection import SelectionOptions
+from jobs.options.ask_options import AskOptions
 from jobs.safe_text import safe_text
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
@@ -41,7 +41,7 @@ class TableRun:
         self,
         settings: Settings,
         questions: Sequence[Question],
-        selection: SelectionOptions,
+        options: AskOptions,
         output: Path | None,
         *,
         as_json: bool,
@@ -55,7 +55,7 @@ class TableRun:
         """
         self._settings = settings
         self._questions = questions
-        self._selection = selection
+        self._options = options
         self._output = output
         self._format = "jsonl" if as_json else "csv"
         self._bar = ProgressBar()
@@ -69,9 +69,9 @@ class TableRun:
         """Ask every question about each image of the paths, and write the table. Returns the exit status."""
         left_out = LeftOut()
         found = find_images(
-            paths, recursive=self._selection.recursive, only=FileFilter.of(self._selection), left_out=left_out
+            paths, recursive=self._options.recursive, only=FileFilter.of(self._options), left_out=left_out
         )
-        images = list(choose_rows(found, self._selection))
+        images = list(choose_rows(found, self._options))
         if not images:
             self._say(nothing_line(", ".join(map(str, paths)), left_out))
             return SOME_FAILED
@@ -92,7 +92,11 @@ class TableRun:
     def _batch(self, paths: Sequence[Path]) -> Batch:
         names = ", ".join("" if one.column is None else one.column.name for one in self._questions)
         places = " ".join(str(path) for path in paths).encode(errors="replace").decode()
-        return Batch(description=f"{places}: {names or 'schema'}", model=self._questions[0].model)
+        return Batch(
+            description=f"{places}: {names or 'schema'}",
+            model=self._questions[0].model,
+            priority=self._options.priority,
+        )
 
     def _run(self, images: Sequence[Path], table: AnswerTable, batch: Batch, store: Store, runs: RunLocks) -> bool:
         """Queue the questions and collect the answers. Returns False after Ctrl-C, which cancels the rest."""
@@ -104,9 +108,7 @@ class TableRun:
                     self._queue(images, batch, store, running)
                     self._follow(batch, table, store, running)
             except KeyboardInterrupt:
-                cancel(
-                    store.open_ids(batch.id), store=store, connection=None if running.is_away else running.connection
-                )
+                cancel_run(batch.id, store=store, connection=None if running.is_away else running.connection)
                 self._collect(batch, table, store, running)
                 return False
         runs.tidy({one.id for one in store.open_batches()})
@@ -116,9 +118,9 @@ class TableRun:
         """Queue the questions, those about one image next to each other: the vision tower then encodes each image once."""
         store.add_batch(batch)
         asked = ((image, question) for image in images for question in self._questions)
-        for chunk in chunked(asked, JOBS_A_TRANSACTION):
+        for number, chunk in enumerate(chunked(asked, JOBS_A_TRANSACTION)):
             jobs = [answer_job(image, question, batch) for image, question in chunk]
-            queue_jobs(jobs, store=store, connection=running.connection)
+            queue_jobs(jobs, store=store, connection=running.connection, more=number > 0)
 
     def _follow(self, batch: Batch, table: AnswerTable, store: Store, running: Services) -> None:
         while True:

@@ -1,4 +1,7 @@
-"""Feeding: the lines of a batch become jobs, a window at a time, so that neither Redis nor memory grows with the file."""
+"""Lines become jobs, a window at a time, so that the database does not hold a file's requests twice.
+
+From the rows of these jobs to the lane: `jobs/queue/feeding.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,11 @@ from jobs.batches.lines import Line, parse_line, read_lines
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.images.stored.blobs import blob_address, find_blob
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
 from jobs.store.file_batches.batch_tables import FileBatch, FileLine
 from jobs.store.file_batches.file_lines import FileLines, Place
+from jobs.store.queries.waiting_rows import count_waiting
+from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 
 #: Jobs of a batch that wait or run at the same time, and the least number of free places that is worth a look at the file.
@@ -44,8 +49,9 @@ MakeJob = Callable[[str, dict[str, Any]], Job | LineResponse]
 class Feeder:
     """Gives the lines of batches their turn, in the order of the file. Several processes may feed one batch."""
 
-    def __init__(self, lines: FileLines, connection: Redis, settings: Settings, make_job: MakeJob) -> None:
-        self._lines = lines
+    def __init__(self, store: Store, connection: Redis, settings: Settings, make_job: MakeJob) -> None:
+        self._store = store
+        self._lines = FileLines(store.engine)
         self._connection = connection
         self._settings = settings
         self._make_job = make_job
@@ -72,7 +78,7 @@ class Feeder:
                 place = Place(chunk[-1].number, chunk[-1].end_offset)
 
     def _queue(self, batch: FileBatch, lines: list[Line], place: Place) -> bool:
-        """Store the rows of these lines and their jobs, then push the jobs. Returns False if the batch has moved on."""
+        """Store the rows of these lines and their jobs, then enqueue the jobs. Returns False if the batch has moved on."""
         rows: list[FileLine] = []
         jobs: list[Job] = []
         for line in lines:
@@ -87,8 +93,7 @@ class Feeder:
                 jobs.append(made)
         if not self._lines.add(batch, rows, jobs, after=place):
             return False
-        with lanes.rows_first():
-            lanes.push(self._connection, Lane.BULK, [job.id for job in jobs])
+        enqueue(self._store, self._connection, Lane.BULK, [job.id for job in jobs])
         return True
 
     def _row(self, batch: FileBatch, line: Line, custom_id: str, **values: Any) -> FileLine:
@@ -110,7 +115,7 @@ class Feeder:
         free = WINDOW - self._lines.count_open(batch.id)
         if free < WORTHWHILE:
             return 0
-        return max(0, min(free, self._settings.max_waiting_bulk - lanes.waiting(self._connection, Lane.BULK)))
+        return max(0, min(free, self._settings.max_waiting_bulk - count_waiting(self._store.engine, Lane.BULK)))
 
 
 def open_file(batch: FileBatch, settings: Settings) -> BinaryIO:

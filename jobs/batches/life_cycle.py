@@ -44,7 +44,7 @@ class BatchLife:
         self._dialect = dialect
         self._batches = FileBatches(store.engine)
         self._lines = FileLines(store.engine)
-        self._feeder = Feeder(self._lines, connection, settings, dialect.make_job)
+        self._feeder = Feeder(store, connection, settings, dialect.make_job)
 
     def advance(self, batch: FileBatch) -> bool:
         """Take the next step of a batch that has not ended. Returns whether its state has changed. Raises RedisError."""
@@ -75,7 +75,7 @@ class BatchLife:
     def _end(self, batch: FileBatch) -> bool:
         """Cancel the jobs that are open, close the lines that are left, and measure the results."""
         if batch.ending != FileBatchStatus.COMPLETED:
-            cancel.cancel(self._store.open_ids(batch.id), store=self._store, connection=self._connection)
+            cancel.cancel_run(batch.id, store=self._store, connection=self._connection)
             if batch.in_progress_at is not None:
                 self._close(batch)
         # Anthropic's batches have no files of results.

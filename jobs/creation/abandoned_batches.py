@@ -30,7 +30,7 @@ def end_abandoned(*, store: Store, connection: Redis, now: float) -> int:
 def give_up(batch_id: str, *, store: Store, connection: Redis) -> None:
     """Cancel the jobs of an incomplete batch, end the batch, and free its key."""
     try:
-        cancel.cancel(store.open_ids(batch_id), store=store, connection=connection)
+        cancel.cancel_run(batch_id, store=store, connection=connection)
     except RedisError as error:
         # The rows come first, and an entry whose row has ended does nothing.
         logger.warning("The broker is away (%s): the entries of %s stay.", error, batch_id)

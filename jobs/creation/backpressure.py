@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from redis import Redis
 
 from jobs.configuration.settings import Settings
 from jobs.errors import InvalidRequestError, LaneFullError
-from jobs.queue import lanes
-from jobs.queue.worker_state import WorkerState, live_workers
+from jobs.queue.worker_state import live_workers, rate_of
+from jobs.store.queries.waiting_rows import count_waiting
+from jobs.store.store import Store
 from jobs.store.tables import Lane
 
 #: `Retry-After` in seconds while the workers' speed is unknown.
@@ -20,11 +19,11 @@ LONGEST_WAIT = 600.0
 WORTHWHILE = 0.02
 
 
-def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
-    """Check that `count` more jobs fit into a lane.
+def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
+    """Check that the broker answers and that `count` more jobs fit into a lane. Its rows count, with or without entries.
 
-    Raises LaneFullError, with `retry_after` in seconds, while the lane is too full; InvalidRequestError when `count` is more than
-    the lane ever holds.
+    Raises RedisError; LaneFullError, with `retry_after` in seconds, while the lane is too full; InvalidRequestError when `count`
+    is more than the lane ever holds.
     """
     limit = settings.max_waiting_interactive if lane is Lane.INTERACTIVE else settings.max_waiting_bulk
     if count > limit:
@@ -32,7 +31,8 @@ def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) ->
             f"{count} jobs are more than the {lane} lane ever holds: {limit} (CAPTIONQ_MAX_WAITING_{lane.upper()}). "
             "Send fewer at a time."
         )
-    waiting = lanes.waiting(connection, lane)
+    connection.ping()
+    waiting = count_waiting(store.engine, lane)
     if waiting + count <= limit:
         return
     places = max(waiting + count - limit, limit * WORTHWHILE)
@@ -46,9 +46,3 @@ def check_room(connection: Redis, lane: Lane, count: int, settings: Settings) ->
 def retry_after(places: float, rate: float | None) -> float:
     """Compute `Retry-After`: seconds until so many places of a lane are free. `rate`: see `rate_of`."""
     return UNKNOWN_WAIT if rate is None else min(LONGEST_WAIT, max(1.0, places / rate))
-
-
-def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:
-    """Add up the jobs of a lane that end per second on all workers; None: no worker has measured its rate."""
-    rates = [state.rates[lane] for state in workers if lane in state.rates]
-    return sum(rates) or None

@@ -9,6 +9,7 @@ from redis import Redis
 from jobs.chunks import chunked
 from jobs.queue import lanes
 from jobs.queue.events import Event, publish
+from jobs.queue.feeding import feed
 from jobs.store.store import Store
 from jobs.store.tables import Job
 
@@ -24,6 +25,20 @@ def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> lis
     cancelled = store.cancel(ids)
     if connection is not None:
         announce(cancelled, store=store, connection=connection)
+    return cancelled
+
+
+def cancel_run(batch_id: str, *, store: Store, connection: Redis | None) -> int:
+    """Cancel all jobs of a run that have not ended, however many. Returns how many.
+
+    `connection`: see `cancel`. Raises RedisError.
+    """
+    concerned = store.with_listeners(batch_id)
+    cancelled = store.cancel_batch(batch_id)
+    if connection is not None and cancelled:
+        feed(store, connection)
+        lanes.withdraw(connection, [job.id for job in concerned])
+        _notify(connection, concerned)
     return cancelled
 
 

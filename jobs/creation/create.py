@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.idempotency import find_repeated
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
 from jobs.store.connection import writing
 from jobs.store.response_rows import StoredResponse, add_responses
 from jobs.store.store import Store
@@ -61,7 +61,7 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
     if (earlier := find_repeated(store, keyed)) is not None:
         return Created(earlier, repeated=True)
     lane = Lane(creation.jobs[0].lane)
-    check_room(connection, lane, len(creation.jobs), settings)
+    check_room(store, connection, lane, len(creation.jobs), settings)
     try:
         _add(store, creation)
     except IntegrityError:
@@ -69,19 +69,18 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
         if (earlier := find_repeated(store, keyed)) is None:
             raise
         return Created(earlier, repeated=True)
-    _push(connection, lane, [job.id for job in creation.jobs])
+    enqueue(store, connection, lane, [job.id for job in creation.jobs])
     return Created(keyed, repeated=False)
 
 
-def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis) -> None:
-    """Write some hundreds of jobs of one lane, then push the jobs that have not failed already."""
+def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis, more: bool = False) -> None:
+    """Write some hundreds of jobs of one lane, then bring those on their way that have not failed already.
+
+    `more`: jobs of the same batch were queued just before.
+    """
     store.add(jobs)
-    _push(connection, Lane(jobs[0].lane), [job.id for job in jobs if job.error_code is None])
-
-
-def _push(connection: Redis, lane: Lane, ids: Sequence[str]) -> None:
-    with lanes.rows_first():
-        lanes.push(connection, lane, ids)
+    waiting = [job.id for job in jobs if job.error_code is None]
+    enqueue(store, connection, Lane(jobs[0].lane), waiting, more=more)
 
 
 def _add(store: Store, creation: Creation) -> None:

@@ -16,7 +16,8 @@ from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
+from jobs.queue.lanes import rows_first
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Lane
 from jobs.store.written.output_writers import TakenUp, Writer
@@ -51,37 +52,30 @@ def submit(
     connection: Redis,
     dead: Collection[str] = (),
     at_front: bool = False,
-    more: bool = False,
+    before: int = 0,
     settings: Settings | None = None,
 ) -> Submission:
     """Queue one job an image, rows first, a chunk at a time. A bad image raises nothing here: its job will fail.
 
     Args:
-        batch: of this run only; it is added to the store, unless there is `more` for a batch that is there.
+        batch: of this run only; it is added to the store with its first images.
         dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same, and
             cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they are.
-        at_front: queue ahead of all jobs that wait already.
+        at_front: go ahead of all runs of the same priority that wait already.
+        before: number of images of the batch that were submitted earlier.
         settings: see `job_about`.
     """
-    if not more:
+    if not before:
+        batch.overtakes = at_front
         store.add_batch(batch)
     submission = Submission()
-    resumed: list[list[str]] = []
-    chunks = list(chunked(pending, JOBS_A_TRANSACTION))
-    if at_front:
-        # Each chunk goes ahead of the chunk before it.
-        chunks.reverse()
-    for chunk in chunks:
+    for number, chunk in enumerate(chunked(pending, JOBS_A_TRANSACTION)):
         jobs = [job_about(one, question, batch, settings=settings) for one in chunk]
+        for position, job in enumerate(jobs, start=before + number * JOBS_A_TRANSACTION):
+            job.position = position
         taken = store.take_up(jobs, batch.id, dead)
-        with lanes.rows_first():
-            lanes.push(connection, Lane.BULK, taken.queued, at_front=at_front)
+        enqueue(store, connection, Lane.BULK, [*taken.queued, *taken.resumed], more=number > 0)
+        with rows_first():
             announce(taken.superseded, store=store, connection=connection)
-        resumed.append(taken.resumed)
         submission.count(taken)
-    if at_front:
-        ids = [job_id for chunk_ids in reversed(resumed) for job_id in chunk_ids]
-        with lanes.rows_first():
-            lanes.withdraw(connection, ids)
-            lanes.push(connection, Lane.BULK, ids, at_front=True)
     return submission

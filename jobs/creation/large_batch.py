@@ -54,7 +54,7 @@ def make_batch(
 def _fill(
     batch: Batch, chunks: Iterable[Sequence[Job]], webhooks: Sequence[Webhook], *, store: Store, connection: Redis
 ) -> None:
-    for jobs in chunks:
-        queue_jobs(jobs, store=store, connection=connection)
+    for number, jobs in enumerate(chunks):
+        queue_jobs(jobs, store=store, connection=connection, more=number > 0)
     if not store.complete(batch.id, webhooks):
         raise ConflictError("Queueing took too long, and the batch was given up. Send the request again.")

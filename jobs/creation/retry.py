@@ -15,7 +15,7 @@ from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.folder_run import Submission
 from jobs.creation.question import copy_of
 from jobs.errors import OutputError
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
 from jobs.requests import path_of
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
@@ -37,7 +37,7 @@ def resubmit(
         batch: of the new jobs; it is added to the store.
         jobs: that have ended.
         store: gets the rows.
-        connection: None: only the rows are written, and the next worker gives them their entries.
+        connection: None: only the rows are written, and the next worker sees them.
         dead: see `submit`.
         force: see `expect_current_texts`.
     """
@@ -49,9 +49,8 @@ def resubmit(
         submission.count(taken)
         if connection is not None:
             for lane in Lane:
-                lanes.push(
-                    connection, lane, [job.id for job in taken.new if job.lane == lane and job.error_code is None]
-                )
+                waiting = [job.id for job in taken.new if job.lane == lane and job.error_code is None]
+                enqueue(store, connection, lane, waiting)
             announce(taken.superseded, store=store, connection=connection)
     return submission
 

@@ -25,6 +25,33 @@ class DatabaseError(CaptionqError):
     transient = True
 
 
+class DatabaseDamagedError(DatabaseError):
+    """The content of the database's file is broken. Trying again does not help."""
+
+    code = "database_damaged"
+    transient = False
+
+
+class DatabaseNewerError(DatabaseError):
+    """A newer version of captionq has written the database."""
+
+    code = "database_newer"
+    transient = False
+
+
+class DiskFullError(DatabaseError):
+    """The disk is full. Nothing that was acknowledged is lost."""
+
+    code = "disk_full"
+    status = 507
+
+
+class BackupError(CaptionqError):
+    """The backup cannot be made or restored."""
+
+    code = "backup_unusable"
+
+
 class BrokerError(CaptionqError):
     """The queue's server (Redis or Valkey) cannot be reached."""
 

@@ -7,7 +7,8 @@ from jobs.options.pixels import PixelOptions
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
+from jobs.options.turn import TurnOptions
 
 
-class AskOptions(ReuseOptions, SamplingOptions, PixelOptions, AdapterOptions, SelectionOptions):
+class AskOptions(ReuseOptions, SamplingOptions, PixelOptions, AdapterOptions, SelectionOptions, TurnOptions):
     """Options of a question, or of a table of questions about the images of folders."""

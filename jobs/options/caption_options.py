@@ -20,11 +20,12 @@ from jobs.options.prompts.weighted_prompts import WeightedPrompt
 from jobs.options.reuse import ReuseOptions
 from jobs.options.sampling import SamplingOptions
 from jobs.options.selection import SelectionOptions
+from jobs.options.turn import TurnOptions
 from jobs.sampling import Sampling
 
 
 class QuestionOptions(
-    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions
+    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions, TurnOptions
 ):
     """Options of the question about each image."""
 

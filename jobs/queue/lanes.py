@@ -1,6 +1,6 @@
 """The lanes: rq queues whose entries carry a job's id and nothing else.
 
-The row is the job; an entry only brings the job to the worker. So an entry may be lost (`reconcile` pushes another), may come
+The row is the job; an entry only brings the job to the worker. So an entry may be lost (the next feeder makes another), may come
 twice (the second finds the row claimed) and is never trusted: it is read as JSON, and the worker calls nothing that it names.
 """
 
@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import product
-from secrets import token_hex
 from typing import Any
 
 from redis import Redis
@@ -27,7 +25,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
-from jobs.queue.scripts import TAKE, WITHDRAW
+from jobs.queue.scripts import TAKE
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
@@ -40,12 +38,6 @@ ENTRIES_A_ROUND_TRIP = 1000
 
 #: Seconds between two looks at empty lanes.
 EMPTY_LANES_PAUSE = 0.05
-
-#: Maximum number of ids that are removed one by one: each LREM reads the lane from its beginning. More ids are removed
-#: together, in one walk through the lane.
-REMOVED_ONE_BY_ONE = 16
-#: Seconds after which Redis forgets a set of ids whose process died.
-_IDS_KEPT = 600
 
 # Every rq process that cleans the registries, `rq info` among them, notices a lease that has run out. An entry with retries
 # left goes back into its lane; without retries rq would call the entry failed.
@@ -134,7 +126,12 @@ class LaneQueue(Queue):
 
 def lanes(connection: Redis) -> list[LaneQueue]:
     """Return all lanes, in the order in which the worker empties them."""
-    return [LaneQueue(lane.value, connection=connection, serializer=JSONSerializer) for lane in Lane]
+    return [lane_queue(connection, lane) for lane in Lane]
+
+
+def lane_queue(connection: Redis, lane: str) -> LaneQueue:
+    """Return a lane."""
+    return LaneQueue(lane, connection=connection, serializer=JSONSerializer)
 
 
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
@@ -158,7 +155,7 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
     Args:
         at_front: put them ahead of the entries that wait already.
     """
-    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    queue = lane_queue(connection, lane)
     # Each entry that goes to the front goes ahead of the previous one.
     for chunk in chunked(reversed(ids) if at_front else ids, ENTRIES_A_ROUND_TRIP):
         queue.enqueue_many(
@@ -175,9 +172,16 @@ def push(connection: Redis, lane: str, ids: Sequence[str], *, at_front: bool = F
         )
 
 
+def new_fields(queue: LaneQueue) -> list[Any]:
+    """Return the fields of a new entry, names and values by turns, as rq itself would write them."""
+    entry = queue.create_job(FUNCTION, timeout=-1, result_ttl=0, description="", retry=_RETRY)
+    entry.enqueued_at = datetime.now(UTC)
+    return [part for field in entry.to_dict().items() for part in field]
+
+
 @contextmanager
 def rows_first() -> Iterator[None]:
-    """Survive a broker that is away: the rows are written, and `reconcile` pushes their entries later."""
+    """Survive a broker that is away: the rows are written, and workers see them when the broker is back."""
     try:
         yield
     except RedisError as error:
@@ -186,42 +190,23 @@ def rows_first() -> Iterator[None]:
 
 def waiting(connection: Redis, lane: str) -> int:
     """Return the number of entries that wait in a lane. Raises RedisError."""
-    return LaneQueue(lane, connection=connection, serializer=JSONSerializer).count
-
-
-def ahead_of(connection: Redis, lane: str, job_id: str) -> int | None:
-    """Return the number of entries, in all lanes, that go before this job's entry.
-
-    Returns None if the job does not wait in the lane. Raises RedisError.
-    """
-    order = list(Lane)
-    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
-    position = queue.get_job_position(job_id)
-    if position is None:
-        return None
-    return int(position) + sum(waiting(connection, before) for before in order[: order.index(Lane(lane))])
+    return lane_queue(connection, lane).count
 
 
 def withdraw(connection: Redis, ids: Sequence[str]) -> None:
-    """Remove the entries of these jobs from all lanes: jobs that were cancelled, or that will be pushed again.
+    """Remove the entries of these jobs, which were cancelled, from all lanes.
 
     Jobs that run have left their lane; the worker notices by itself that they were cancelled.
     """
-    keys = [queue.key for queue in lanes(connection)]
-    few = len(ids) <= REMOVED_ONE_BY_ONE
-    withdrawn = f"captionq:withdrawn:{token_hex(8)}"
-    for chunk in chunked(ids, ENTRIES_A_ROUND_TRIP):
-        with connection.pipeline() as pipeline:
-            pipeline.delete(*map(Entry.key_for, chunk))
-            if few:
-                for key, job_id in product(keys, chunk):
-                    pipeline.lrem(key, 1, job_id)
-            else:
-                pipeline.sadd(withdrawn, *chunk)
-                pipeline.expire(withdrawn, _IDS_KEPT)
-            pipeline.execute()
-    if not few:
-        connection.eval(WITHDRAW, 1 + len(keys), withdrawn, *keys)
+    withdrawn = set(ids)
+    for queue in lanes(connection):
+        present = withdrawn.intersection(queue.get_job_ids())
+        if present:
+            with connection.pipeline() as pipeline:
+                for job_id in present:
+                    pipeline.lrem(queue.key, 1, job_id)
+                    pipeline.delete(Entry.key_for(job_id))
+                pipeline.execute()
 
 
 def stop(connection: Redis, worker: str, job_id: str) -> None:

@@ -1,5 +1,6 @@
-"""Reconciliation of the lanes with the database: queued rows without an entry get a new one.
+"""Reconciliation of the lanes with the database, after a death or a loss: queued rows without an entry get one.
 
+The bulk lane is fed (`jobs/queue/feeding.py`), whatever became of its entries; urgent rows are few, and are all looked at.
 A damaged file of the broker is mended before its start: `jobs/queue/append_only_file.py`.
 """
 
@@ -9,22 +10,22 @@ from collections.abc import Collection
 
 from redis import Redis
 
-from jobs.queue.lanes import lanes, push
+from jobs.queue.feeding import feed
+from jobs.queue.lanes import lane_queue, push
+from jobs.store.queries.waiting_rows import waiting_ids
 from jobs.store.store import Store
+from jobs.store.tables import Lane
 
 
-def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> int:
-    """Push an entry for each queued row that has none. Returns the number of such rows.
+def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun: Collection[str] = ()) -> None:
+    """Push an entry for each urgent row that has none, and feed the bulk lane.
 
     Args:
-        older_than: seconds. Younger rows are left out: their writer may be about to push them.
-        begun: ids of jobs that a worker had taken. They go to the front of their lane, all others to its end.
+        older_than: seconds. Younger urgent rows are left out: their writer may be about to push them.
+        begun: ids of jobs that a worker had taken. They go to the front of the urgent lane, all others to its end.
     """
-    present = {job_id for queue in lanes(connection) for job_id in queue.ids()}
-    missing: dict[tuple[str, bool], list[str]] = {}
-    for job_id, lane in store.queued(older_than):
-        if job_id not in present:
-            missing.setdefault((lane, job_id in begun), []).append(job_id)
-    for (lane, at_front), ids in missing.items():
-        push(connection, lane, ids, at_front=at_front)
-    return sum(map(len, missing.values()))
+    present = lane_queue(connection, Lane.INTERACTIVE).ids()
+    missing = [job_id for job_id in waiting_ids(store.engine, Lane.INTERACTIVE, older_than) if job_id not in present]
+    push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id in begun], at_front=True)
+    push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id not in begun])
+    feed(store, connection)

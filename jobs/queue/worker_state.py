@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from redis import Redis
 from rq.worker import BaseWorker
+
+from jobs.store.tables import Lane
 
 _KEY = "captionq:worker:"
 
@@ -52,3 +55,9 @@ def live_workers(connection: Redis) -> list[WorkerState]:
     )
     states = connection.mget([_KEY + name for name in names]) if names else []
     return [WorkerState(**json.loads(state)) for state in states if state]
+
+
+def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:
+    """Add up the jobs of a lane that end per second on all workers; None: no worker has measured its rate."""
+    rates = [state.rates[lane] for state in workers if lane in state.rates]
+    return sum(rates) or None

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import DatabaseError, InvalidRequestError
+from jobs.errors import DatabaseError, DatabaseNewerError, InvalidRequestError
+from jobs.errors.database_faults import damaged, database_error
 from jobs.file_locks import exclusive, try_lock
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0017"
+SCHEMA_VERSION = "0018"
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30
@@ -46,12 +47,41 @@ def open_database(settings: Settings) -> Engine:
         with exclusive(_lock_file(settings)):
             if engine.dialect.name == "sqlite":
                 _set_wal(engine)
-            if _schema_version(engine) != SCHEMA_VERSION:
+            version = _schema_version(engine)
+            if version is not None and version > SCHEMA_VERSION:
+                raise DatabaseNewerError(
+                    f"A newer version of captionq has written {place_of(settings)} (its tables have version {version}, and this "
+                    f"captionq knows those up to {SCHEMA_VERSION}). Install that version again."
+                )
+            if version != SCHEMA_VERSION:
                 _migrate(engine)
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise DatabaseError(f"The database in {settings.data_dir} cannot be used: {reason}.") from error
+            if engine.dialect.name == "sqlite":
+                event.listen(engine, "checkout", _file_check(Path(str(engine.url.database))))
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise database_error(error, place_of(settings)) from error
     return engine
+
+
+def place_of(settings: Settings) -> str:
+    """Return the file or the address of the database, without a password, for a sentence."""
+    url = make_url(settings.database)
+    return f"the database {url.database if url.drivername == 'sqlite' else url.render_as_string()}"
+
+
+def check_content(engine: Engine, settings: Settings) -> None:
+    """Read the whole file of the database, and check it. A server checks itself. Raises DatabaseDamagedError, DatabaseError."""
+    if engine.dialect.name != "sqlite":
+        return
+    try:
+        with reading(engine) as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            strays = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    except DBAPIError as error:
+        raise database_error(error, place_of(settings)) from error
+    if found != "ok":
+        raise damaged(place_of(settings), found)
+    if strays is not None:
+        raise damaged(place_of(settings), f"rows of '{strays[0]}' refer to rows that are gone")
 
 
 def is_being_opened(settings: Settings) -> bool:
@@ -103,6 +133,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _file_check(path: Path) -> Callable[..., None]:
+    """Return the check that the database is still the file that was opened. Each transaction begins with it."""
+    opened = path.stat().st_ino
+
+    def check(*_: object) -> None:
+        # SQLite goes on writing to a file that was deleted, and everything that is acknowledged then is lost.
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == opened:
+                return
+        raise DatabaseError(f"The database {path} was deleted or replaced while captionq runs. Start captionq again.")
+
+    return check
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import BindParameter, Select, Table, Update, bindparam, func, select, update
+from sqlalchemy import BindParameter, Select, Table, Update, bindparam, exists, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel
 
-from jobs.store.tables import JobStatus
+from jobs.store.tables import OPEN, JobStatus
 
 #: Maximum number of rows that one statement names: far below SQLite's limit of 32,766 variables.
 ROWS_A_STATEMENT = 500
 
 _job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
 #: The columns that decide when a job begins (`JobSummary`).
@@ -24,12 +25,22 @@ SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _j
     _job.c.id.in_(_ids)
 )
 
-#: queued → running; sets `status`, `worker` and `started_at`.
+_of_paused_batch = exists(select(_batch.c.id).where(_batch.c.id == _job.c.batch_id, _batch.c.paused_at.is_not(None)))
+
+#: queued → running, unless the job's batch is paused; sets `status`, `worker` and `started_at`.
 CLAIM: ReturningUpdate[tuple[object, ...]] = (
     update(_job)
-    .where(_job.c.id.in_(_ids), _job.c.status == JobStatus.QUEUED)
+    .where(_job.c.id.in_(_ids), _job.c.status == JobStatus.QUEUED, ~_of_paused_batch)
     .values(attempts=_job.c.attempts + 1, queue_seconds=bindparam("now") - _job.c.created_at)
     .returning(_job)
+)
+
+
+#: Moves the open job `job_id` to the batch `new_batch`, at the place `new_position`.
+MOVE: Update = (
+    update(_job)
+    .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(OPEN))
+    .values(batch_id=bindparam("new_batch"), position=bindparam("new_position"))
 )
 
 

@@ -21,8 +21,8 @@ from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import end_jobs, update_jobs
-from jobs.store.statements import CLAIM, ROWS_A_STATEMENT
+from jobs.store.state_changes import CANCELLED_A_TRANSACTION, cancel_some, end_jobs, pause_batch, update_jobs
+from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.vocabularies import rows_of, with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -59,6 +59,16 @@ class Store(JobQueries):
         with writing(self._engine) as connection:
             return self._complete(connection, batch_id, idempotency_key=None)
 
+    def pause(self, batch_id: str, now: float) -> bool:
+        """Let the queued jobs of a batch wait. Returns False if the batch is paused already, or has ended."""
+        with writing(self._engine) as connection:
+            return pause_batch(connection, batch_id, now)
+
+    def resume(self, batch_id: str) -> None:
+        """End the pause of a batch."""
+        with writing(self._engine) as connection:
+            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
+
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
 
@@ -81,7 +91,8 @@ class Store(JobQueries):
             writers = writers_of(connection, [job.output for job in jobs if job.output is not None])
             taken = sort_out(jobs, writers, dead)
             end_jobs(connection, taken.superseded, OPEN, JobStatus.CANCELLED)
-            update_jobs(connection, taken.resumed, OPEN, batch_id=batch_id)
+            if moves := taken.moves(batch_id):
+                connection.execute(MOVE, moves)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
                 is_new = and_(
@@ -128,7 +139,7 @@ class Store(JobQueries):
     # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
-        """Claim the jobs that are still queued: queued → running. Returns the claimed jobs by id."""
+        """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
         with writing(self._engine) as connection:
@@ -196,6 +207,15 @@ class Store(JobQueries):
                 open_ids = list(connection.execute(query).scalars())
                 end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
                 cancelled.extend(open_ids)
+        return cancelled
+
+    def cancel_batch(self, batch_id: str) -> int:
+        """Cancel all open jobs of a batch. Returns how many this call cancelled."""
+        cancelled, count = 0, CANCELLED_A_TRANSACTION
+        while count == CANCELLED_A_TRANSACTION:
+            with writing(self._engine) as connection:
+                count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+            cancelled += count
         return cancelled
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlmodel import Field, SQLModel
 
 from jobs.options.delivery import DeliveryOptions
@@ -20,7 +21,7 @@ from jobs.tools import ToolCall, calls_of
 class JobStatus(StrEnum):
     """State of a job. `queued → running → succeeded | failed | cancelled`; only recovery and retries lead back to queued."""
 
-    QUEUED = "queued"  #: waits; has a queue entry, or `reconcile` pushes one
+    QUEUED = "queued"  #: waits; gets a queue entry when its turn is near (`jobs/queue/feeding.py`)
     RUNNING = "running"  #: claimed by a worker
     SUCCEEDED = "succeeded"  #: final: its text and usage are stored
     FAILED = "failed"  #: final: its error is stored
@@ -40,9 +41,32 @@ class Lane(StrEnum):
     BULK = "bulk"  #: folders and batches
 
 
+class _Ids:
+    """The ids that this process has made. Each sorts after the one before it, also within a millisecond."""
+
+    _RANDOM_BITS = 40
+    _STEP = 2**20
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        now = (time.time_ns() // 1_000_000 << self._RANDOM_BITS) + secrets.randbits(self._RANDOM_BITS)
+        with self._lock:
+            self._last = max(now, self._last + 1 + secrets.randbelow(self._STEP))
+            return self._last
+
+
+_ids = _Ids()
+
+
 def new_id(kind: str) -> str:
-    """Make an id that sorts by its time: `<kind>_`, 11 hex digits of milliseconds, 10 random hex digits."""
-    return f"{kind}_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)}"
+    """Make an id that sorts by its time: `<kind>_`, 11 hex digits of milliseconds, 10 random hex digits.
+
+    Ids of one process sort in the order in which they were made: rows wait in the order of their ids.
+    """
+    return f"{kind}_{_ids.next():021x}"
 
 
 class BatchKind(StrEnum):
@@ -73,8 +97,17 @@ class Batch(SQLModel, table=True):
     digest: str | None = None
     #: Whether all jobs of the batch are in the database.
     complete: bool = True
+    #: Batches with a higher priority go first, strictly.
+    priority: int = 0
+    #: Whether all older batches of the same priority wait for this one: a person watches it, and they were left behind.
+    overtakes: bool = False
+    #: When the batch was paused: its queued jobs wait; None: it is not paused.
+    paused_at: float | None = None
     #: Seconds since the epoch, as every `*_at`.
     created_at: float = Field(default_factory=time.time)
+
+
+_WAITS = text("status = 'queued'")
 
 
 class Job(SQLModel, table=True):
@@ -85,6 +118,8 @@ class Job(SQLModel, table=True):
         Index("job_batch_status", "batch_id", "status"),
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
+        # The queue: the rows that wait, in their order.
+        Index("job_waiting", "lane", "batch_id", "position", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
         Index("job_idempotency_key", "idempotency_key", unique=True),
         Index("job_cache_key", "cache_key"),
         # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
@@ -97,6 +132,8 @@ class Job(SQLModel, table=True):
         default=None, sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=True)
     )
     lane: str = Lane.BULK
+    #: Place within the batch, from the front; jobs with the same one go in the order of their ids.
+    position: int = 0
     status: str = JobStatus.QUEUED
     model: str
     #: The `Request` as JSON. In the database a vocabulary is replaced by its hash.

@@ -93,7 +93,7 @@ def test_the_table_fits_a_terminal_and_counts_wrong_answers(
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
     """In the loop's turn and in captionq's, all processes end, and their folders are removed."""
     temporary = tmp_path / "temporary"
-    running = captionq.start("bench", "--images", "8", "--rounds", "20", "--max-tokens", "24")
+    running = captionq.start("bench", "--images", "5", "--rounds", "20", "--max-tokens", "24")
     # captionq's turn comes after the loop's, which a loaded machine takes minutes for.
     until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")), sign, patience=300)
     running.send_signal(signal.SIGINT)

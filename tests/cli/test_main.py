@@ -51,7 +51,7 @@ def test_errors_cannot_steer_the_terminal(run: CliRunner, store: Store, command:
         (OSError(errno.EROFS, "Read-only file system"), "Read-only file system."),
         (
             OperationalError("UPDATE", {}, Exception("database is locked")),
-            "The database cannot be used: database is locked.",
+            "There is a fault of the database: database is locked.",
         ),
         (RedisConnectionError("connection refused"), "The broker cannot be used: connection refused."),
         (OSError(errno.EINVAL, "Invalid argument"), None),

@@ -20,9 +20,8 @@ logger = logging.getLogger("captionq.worker")
 def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool = True) -> None:
     """Requeue the jobs of a dead worker. Call it before this worker's birth, holding the worker's lock.
 
-    The rows decide: executions that Redis still lists for the dead worker are thrown away, and every queued row without an entry
-    gets one. Jobs that the dead worker had taken go to the front of their lane. Jobs that lost their entry otherwise go to its
-    end: an interrupted run must not go ahead of the run that starts this worker.
+    The rows decide: executions that Redis still lists for the dead worker are thrown away, and the lanes get their entries from
+    the rows. Jobs that the dead worker had taken are the next ones again: the first of their run, or of the urgent lane.
 
     Args:
         died: whether the jobs may have been the cause of the worker's death.

@@ -12,6 +12,7 @@ from redis import Redis
 from rq.queue import Queue
 
 from jobs.errors import CaptionqError
+from jobs.queue.feeding import Feeder
 from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
@@ -38,6 +39,7 @@ class JobAdmission:
         self._leases = leases
         self._worker = worker
         self._lanes: Sequence[LaneQueue] = lanes(connection)
+        self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
 
     def __len__(self) -> int:
@@ -69,15 +71,20 @@ class JobAdmission:
         if self._turns.full or self._turns.overdue:
             return []
         queues, room = self._lanes_with_room()
-        if room > 0 and (dequeued := take(self._connection, queues, min(room, MAX_DEQUEUED))):
-            self.hold(dequeued)
-            return self.next_held()
-        return []
+        if room <= 0:
+            return []
+        wanted = min(room, MAX_DEQUEUED)
+        dequeued = take(self._connection, queues, wanted)
+        self._feeder.top_up(ran_dry=len(dequeued) < wanted and len(queues) == len(self._lanes))
+        if not dequeued:
+            return []
+        self.hold(dequeued)
+        return self.next_held()
 
     def sweep(self) -> None:
         """Drop ids from the intermediate lists that are not held: the reply to their LMOVE was lost, or they had no hash.
 
-        `reconcile` gives their rows new entries.
+        Then their rows get new entries.
         """
         held = self._turns.ids
         for queue in self._lanes:

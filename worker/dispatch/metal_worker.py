@@ -51,9 +51,11 @@ IDLE_PAUSE = 0.05
 REPORT_EVERY = 0.1
 #: Seconds between two looks for running jobs that were cancelled.
 WATCH_EVERY = 1.0
-#: A row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
+#: An urgent row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
 ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 60.0
+RECONCILE_EVERY = 10.0
+#: Seconds between two sweeps of ids that are neither held nor leased.
+SWEEP_EVERY = 60.0
 
 
 class MetalWorker(QueueWorker):
@@ -226,8 +228,9 @@ class MetalWorker(QueueWorker):
             tick.acquire_locks()
         tick.heartbeat()
         tick.enqueue_scheduled_jobs()
-        if self._tasks.is_due("reconcile", RECONCILE_EVERY):
+        if self._tasks.is_due("sweep", SWEEP_EVERY):
             self._admission.sweep()
+        if self._tasks.is_due("reconcile", RECONCILE_EVERY):
             reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
 
     def register_death(self) -> None:

@@ -8,7 +8,7 @@ from jobs.creation.backpressure import check_room
 from jobs.creation.retry import expect_current_texts
 from jobs.creation.review import EditedFile, asked_again, save_edit, text_to_edit
 from jobs.errors import ConflictError, OutputChangedError, OutputError
-from jobs.queue import lanes
+from jobs.queue.feeding import enqueue
 from jobs.store.tables import OPEN, Batch, Job, Lane
 
 
@@ -70,7 +70,7 @@ def ask_again(job: Job, prompt: str, resources: Resources) -> Job:
     if job.status in OPEN:
         raise ConflictError("The picture is being captioned. Wait for its caption first.")
     check_files([job], resources)
-    check_room(connection, Lane.INTERACTIVE, 1, resources.settings)
+    check_room(store, connection, Lane.INTERACTIVE, 1, resources.settings)
     batch = Batch(description=f"review of {job.batch_id or job.id}", model=job.model)
     new = asked_again(job, None if prompt in ("", question_of(job)) else prompt, batch)
     # The page shows the answer as it is being written.
@@ -80,8 +80,7 @@ def ask_again(job: Job, prompt: str, resources: Resources) -> Job:
     taken = store.take_up([new], batch.id, dead_runs(resources))
     if taken.followed or taken.refused:
         raise ConflictError("Another run is captioning this picture. Wait for its caption first.")
-    with lanes.rows_first():
-        lanes.push(connection, new.lane, taken.queued)
+    enqueue(store, connection, Lane(new.lane), taken.queued)
     store.review(job.id)
     return store.job((taken.resumed or [new.id])[0])
 

@@ -19,6 +19,7 @@ from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.answer_format.response_format import ResponseFormat, VocabularyFormat
 from jobs.errors import InvalidRequestError
+from jobs.options.turn import Priority
 from jobs.request_defaults import DEFAULT_CHAT_TOKENS, MAX_CHOICES, MAX_TOKENS
 from jobs.requests import LEAST_PIXELS, MOST_PIXELS, Request
 from jobs.sampling import MAX_STOP, MAX_STOPS, Bias, Sampling, TokenId
@@ -198,4 +199,5 @@ class JobBody(CompletionBody):
     """A chat completion to be answered later."""
 
     lane: Literal["interactive", "bulk"] = Field(default="bulk", description="interactive: ahead of all bulk work")
+    priority: Priority = Field(default=0, description="Of a list in the bulk lane: ahead of runs with a lower number")
     webhook: str | None = Field(default=None, max_length=2048, description="URL that is sent the job when it has ended")

@@ -1,4 +1,4 @@
-"""`captionq jobs cancel`, `retry` and `prune`: the commands that change jobs and batches."""
+"""`captionq jobs cancel`, `pause`, `resume`, `retry` and `prune`: the commands that change jobs and batches."""
 
 from __future__ import annotations
 
@@ -32,18 +32,60 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     from jobs.creation import cancel
     from jobs.store.file_batches.batch_tables import FileBatchStatus
     from jobs.store.file_batches.file_batch_rows import FileBatches
-    from jobs.store.tables import OPEN
 
     with open_store() as store:
         # The lines of a file that wait for their window must not become jobs any more.
         files = FileBatches(store.engine)
         closed = [name for name in jobs_or_batches if files.wind_down(name, FileBatchStatus.CANCELLED)]
-        chosen = [job.id for name in jobs_or_batches for job in _jobs_of(store, name) if job.status in OPEN]
-        cancelled = cancel.cancel(chosen, store=store, connection=_broker())
+        connection, cancelled = _broker(), 0
+        for name in jobs_or_batches:
+            if name.startswith("batch_"):
+                cancelled += cancel.cancel_run(store.batch(name).id, store=store, connection=connection)
+            else:
+                cancelled += len(cancel.cancel([store.job(name).id], store=store, connection=connection))
     if cancelled or closed:
-        click.echo(f"Cancelled {counted(len(cancelled), 'job')}.")
+        click.echo(f"Cancelled {counted(cancelled, 'job')}.")
     else:
         click.echo(f"Nothing to cancel: {_all_jobs(jobs_or_batches)} ended.")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def pause(runs: tuple[str, ...]) -> None:
+    """Pause runs: their queued jobs wait.
+
+    Running jobs end. A paused run waits on all workers, also after a restart, until it is resumed. Other runs go on.
+
+    \b
+    Example:
+      captionq jobs pause batch_1a206df4dbf2953a72664
+    """
+    from cli.output.plurals import counted
+    from jobs.queue import pausing
+    from jobs.store.tables import JobStatus
+
+    with open_store() as store:
+        for name in runs:
+            paused = pausing.pause(name, store=store, connection=_broker())
+            waiting = counted(store.counts(paused.id)[JobStatus.QUEUED], "job")
+            click.echo(f"Paused {paused.id}: {waiting} queued. To go on: captionq jobs resume {paused.id}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+def resume(runs: tuple[str, ...]) -> None:
+    """Resume paused runs.
+
+    \b
+    Example:
+      captionq jobs resume batch_1a206df4dbf2953a72664
+    """
+    from jobs.queue import pausing
+
+    with open_store() as store:
+        for name in runs:
+            resumed = pausing.resume(name, store=store, connection=_broker())
+            click.echo(f"Resumed {resumed.id}.")
 
 
 @click.command()

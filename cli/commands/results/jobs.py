@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from cli.commands.results.change_jobs import cancel, prune, retry
+from cli.commands.results.change_jobs import cancel, pause, prune, resume, retry
 from cli.open_store import open_store
 from cli.options import format_option
 
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel, retry and prune jobs.
+    """List, show, pause, cancel, retry and prune jobs.
 
     \b
     Examples:
@@ -117,5 +117,7 @@ def show(job_or_batch: str, output_format: str) -> None:
 
 
 jobs.add_command(cancel)
+jobs.add_command(pause)
+jobs.add_command(resume)
 jobs.add_command(retry)
 jobs.add_command(prune)

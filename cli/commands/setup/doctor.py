@@ -135,11 +135,15 @@ def _place(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
+    from jobs.store.connection import check_content
     from jobs.store.store import Store
 
     store = Store(settings)
-    total = sum(store.counts().values())
-    store.close()
+    try:
+        check_content(store.engine, settings)
+        total = sum(store.counts().values())
+    finally:
+        store.close()
     where = _without_password(settings.database_url) if settings.database_url else settings.data_dir
     return f"{total} jobs in {where}"
 

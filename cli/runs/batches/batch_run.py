@@ -27,7 +27,7 @@ from jobs.batches.lines import LineError, parse_line, read_lines
 from jobs.batches.validation import CheckedFile, FileLimits, check_file
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
-from jobs.creation.cancel import cancel
+from jobs.creation.cancel import cancel_run
 from jobs.creation.create import queue_jobs
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import InvalidRequestError
@@ -45,17 +45,19 @@ SHOWN_FLAWS = 10
 class BatchRun:
     """One run over one file. A second run over the same output asks only the lines that have no answer yet."""
 
-    def __init__(self, settings: Settings, source: Path, output: Path, errors: Path) -> None:
+    def __init__(self, settings: Settings, source: Path, output: Path, errors: Path, *, priority: int = 0) -> None:
         """Prepare a run.
 
         Args:
             source: the file of requests.
             output: the file of answers, which is continued if it is there.
             errors: the file of the lines that failed in this run.
+            priority: of the run among others.
         """
         # The person who runs the command may read the files that the requests name.
         self._settings = settings.model_copy(update={"served_roots": (Path("/"),)})
         self._source, self._output, self._errors = source, output, errors
+        self._priority = priority
         self._bar = ProgressBar(unit="requests")
         self._rate = RunRate()
         self._rows: dict[str, FileLine] = {}
@@ -110,7 +112,8 @@ class BatchRun:
         self, file: BinaryIO, endpoint: str, checked: CheckedFile, output: BatchOutput, resources: Resources
     ) -> bool:
         """Queue the lines, a window at a time, and write their results as they come. Returns False after Ctrl-C."""
-        batch = Batch(description=self._description, model=checked.model or self._settings.model)
+        model = checked.model or self._settings.model
+        batch = Batch(description=self._description, model=model, priority=self._priority)
         # Only carries the ids to the rendering of results: this batch has no server that others could ask for it.
         shown = FileBatch(
             id=batch.id, endpoint=endpoint, input_file_id="", input_sha256="", completion_window="", expires_at=0
@@ -126,7 +129,7 @@ class BatchRun:
                     self._follow(batch, shown, left, output, resources, running)
             except KeyboardInterrupt:
                 connection = None if running.is_away else running.connection
-                cancel(resources.store.open_ids(batch.id), store=resources.store, connection=connection)
+                cancel_run(batch.id, store=resources.store, connection=connection)
                 self._collect(batch, shown, output, resources)
                 return False
         runs.tidy({one.id for one in resources.store.open_batches()})

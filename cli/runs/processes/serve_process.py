@@ -18,6 +18,7 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from api.app import create_app
+from cli.runs.processes.header_timeout import HeaderTimeoutProtocol
 from cli.runs.processes.missing_model import announce_missing_model
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
@@ -93,6 +94,7 @@ def run(
             server_header=False,
             timeout_graceful_shutdown=math.ceil(settings.grace + FAREWELL_SECONDS),
             timeout_keep_alive=75,
+            http=HeaderTimeoutProtocol,
         )
         logger.info("captionq serves at %s/v1 from %s.", _address(listeners[0]), settings.data_dir)
         for listener in listeners[1:]:

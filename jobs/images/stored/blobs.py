@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -77,6 +77,14 @@ def find_blob(address: str, settings: Settings) -> Path:
     if not path.exists():
         raise ImageNotFoundError("The uploaded image is no longer stored. Send it again.")
     return path
+
+
+def stored_blobs(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Yield the path of each blob, and its size in bytes."""
+    for path in settings.blob_dir.glob("[0-9a-f][0-9a-f]/*"):
+        if _NAME.fullmatch(path.parent.name + path.name):
+            with suppress(FileNotFoundError):
+                yield path, path.stat().st_size
 
 
 def blobs_before(time: float, settings: Settings) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,11 +90,12 @@ class JobQueries:
                 as_job(row, connection) for row in connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()
             ]
 
-    def open_ids(self, batch_id: str) -> list[str]:
-        """Return the ids of the batch's jobs that have not ended."""
-        query = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+    def with_listeners(self, batch_id: str) -> list[Job]:
+        """Return the batch's open jobs whose end concerns a process at once: a worker runs them, or a client may follow them."""
+        concerns = or_(_job.c.worker.is_not(None), _job.c.streamed)
+        query = select(_job).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN), concerns)
         with reading(self._engine) as connection:
-            return list(connection.execute(query).scalars())
+            return [as_job(row, connection) for row in connection.execute(query).mappings()]
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch. Raises NotFoundError."""
@@ -213,14 +213,6 @@ class JobQueries:
         query = query.order_by(_job.c.finished_order.desc()).limit(limit)
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
-
-    def queued(self, older_than: float = 0.0) -> Iterator[tuple[str, str]]:
-        """Yield (id, lane) of every queued job that is at least `older_than` seconds old, the oldest first."""
-        query = select(_job.c.id, _job.c.lane)
-        query = query.where(_job.c.status == JobStatus.QUEUED, _job.c.created_at <= time.time() - older_than)
-        with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_job.c.created_at, _job.c.id))
-            yield from ((row.id, row.lane) for row in rows)
 
 
 def as_job(row: RowMapping, connection: Connection) -> Job:

@@ -56,12 +56,21 @@ class TakenUp:
     resumed: list[str] = field(default_factory=list)
     #: For resumed jobs, by id: the SHA-256 of the text that the job is to replace, as the text is now.
     texts: dict[str, str] = field(default_factory=dict)
+    #: For resumed jobs, by id: their places in this run.
+    positions: dict[str, int] = field(default_factory=dict)
     #: Ids of a dead run's open jobs with another request, to be cancelled.
     superseded: list[str] = field(default_factory=list)
     #: Open jobs of other runs and requests with the same request.
     followed: list[Writer] = field(default_factory=list)
     #: Open jobs of other runs and requests with another request and the same file.
     refused: list[Writer] = field(default_factory=list)
+
+    def moves(self, batch_id: str) -> list[dict[str, object]]:
+        """Return the parameters of `MOVE` that bring the resumed jobs into this run."""
+        return [
+            {"job_id": job_id, "new_batch": batch_id, "new_position": position}
+            for job_id, position in self.positions.items()
+        ]
 
     @property
     def queued(self) -> list[str]:
@@ -111,6 +120,7 @@ def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[s
         elif writer.digest == job.digest:
             job_id = writer.job_id
             taken.resumed.append(job_id)
+            taken.positions[job_id] = job.position
             if job.output_before is not None:
                 taken.texts[job_id] = job.output_before
         else:

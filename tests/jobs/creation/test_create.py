@@ -54,12 +54,12 @@ def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
     assert known.value.retry_after == 2.0
 
 
-def test_what_never_fits_is_not_told_to_come_back(connection: Redis, settings: Settings) -> None:
+def test_what_never_fits_is_not_told_to_come_back(store: Store, connection: Redis, settings: Settings) -> None:
     """The jobs do not even fit into an empty lane."""
     small = settings.model_copy(update={"max_waiting_bulk": 2})
-    check_room(connection, Lane.BULK, 2, small)
+    check_room(store, connection, Lane.BULK, 2, small)
     with pytest.raises(InvalidRequestError, match="CAPTIONQ_MAX_WAITING_BULK"):
-        check_room(connection, Lane.BULK, 3, small)
+        check_room(store, connection, Lane.BULK, 3, small)
 
 
 def test_rows_whose_broker_is_away_are_queued_all_the_same(store: Store, settings: Settings) -> None:

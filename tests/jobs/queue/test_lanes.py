@@ -12,7 +12,7 @@ from jobs.queue.lanes import FUNCTION, Entry, LaneQueue, lanes, push, take, with
 from jobs.queue.reconcile import reconcile
 from jobs.store.store import Store
 from jobs.store.tables import Lane
-from tests.support.rows import add_batch
+from tests.support.rows import add_batch, make_job
 
 
 def waiting(connection: Redis, lane: Lane = Lane.BULK) -> list[str]:
@@ -28,39 +28,37 @@ def fetched(connection: Redis) -> Entry:
     return entry
 
 
-def test_a_row_without_an_entry_gets_one(store: Store, connection: Redis) -> None:
-    """A process died between the commit and the push: reconcile pushes the missing entries, in the order of the rows."""
-    _, jobs = add_batch(store, 5)
-    ids = [job.id for job in jobs]
-    push(connection, Lane.BULK, ids[:2])
-    assert reconcile(store, connection) == 3
-    assert waiting(connection) == ids[:2] + sorted(ids[2:], key=ids.index)
-    assert reconcile(store, connection) == 0
+def urgent(store: Store, count: int) -> list[str]:
+    """Add urgent rows. Returns their ids."""
+    jobs = [make_job(str(number)) for number in range(count)]
+    for job in jobs:
+        job.lane, job.output = Lane.INTERACTIVE, None
+    store.add(jobs)
+    return [job.id for job in jobs]
 
 
-def test_begun_jobs_go_ahead_and_the_rest_behind(store: Store, connection: Redis) -> None:
-    """Rows that an interrupted run wrote and did not push do not go ahead of the run that is watched."""
-    _, jobs = add_batch(store, 6)
-    ids = [job.id for job in sorted(jobs, key=lambda job: (job.created_at, job.id))]
-    push(connection, Lane.BULK, ids[2:4])
-    assert reconcile(store, connection, begun=ids[:2]) == 4
-    assert waiting(connection) == ids
+def test_an_urgent_row_without_an_entry_gets_one(store: Store, connection: Redis) -> None:
+    """A process died between the commit and the push: the missing entries are pushed once, in the order of the rows."""
+    ids = urgent(store, 5)
+    push(connection, Lane.INTERACTIVE, ids[:2])
+    for _ in range(2):
+        reconcile(store, connection)
+        assert waiting(connection, Lane.INTERACTIVE) == ids
 
 
-def test_a_row_that_was_just_written_is_left_to_its_writer(store: Store, connection: Redis) -> None:
+def test_urgent_jobs_that_were_begun_go_ahead(store: Store, connection: Redis) -> None:
+    """A worker that died had taken them."""
+    ids = urgent(store, 6)
+    push(connection, Lane.INTERACTIVE, ids[2:4])
+    reconcile(store, connection, begun=ids[:2])
+    assert waiting(connection, Lane.INTERACTIVE) == ids
+
+
+def test_an_urgent_row_that_was_just_written_is_left_to_its_writer(store: Store, connection: Redis) -> None:
     """With an age given, reconcile does not race a process that is about to push."""
-    add_batch(store, 1)
-    assert reconcile(store, connection, older_than=60) == 0
-
-
-def test_entries_that_are_taken_or_put_off_are_not_made_again(store: Store, connection: Redis) -> None:
-    """An id in the intermediate list has its entry."""
-    _, jobs = add_batch(store, 1)
-    push(connection, Lane.BULK, [jobs[0].id])
-    taken = LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
-    assert taken is not None
-    assert waiting(connection) == []
-    assert reconcile(store, connection) == 0
+    urgent(store, 1)
+    reconcile(store, connection, older_than=60)
+    assert waiting(connection, Lane.INTERACTIVE) == []
 
 
 def test_a_taken_id_stays_in_the_intermediate_list(store: Store, connection: Redis) -> None:
@@ -115,7 +113,7 @@ def test_withdrawn_entries_leave_nothing_behind(store: Store, connection: Redis)
     _, jobs = add_batch(store, 60)
     ids = [job.id for job in jobs]
     push(connection, Lane.BULK, ids)
-    withdraw(connection, ids[:2])
+    withdraw(connection, [*ids[:2], "job_unknown"])
     assert waiting(connection) == ids[2:]
     withdraw(connection, ids[10:50:2])
     left = ids[2:10] + ids[11:50:2] + ids[50:]

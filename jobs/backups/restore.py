@@ -1,0 +1,169 @@
+"""Restoring a backup into a data folder that no process uses."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
+from jobs.configuration.config_file import config_path
+from jobs.configuration.settings import Settings
+from jobs.errors import BackupError, DatabaseNewerError
+from jobs.file_locks import try_lock
+from jobs.images.stored.blobs import put_blob
+from jobs.store.connection import SCHEMA_VERSION
+
+_NEW = "captionq.db.restored"
+
+
+@dataclass
+class Restored:
+    """What a restoration has done."""
+
+    manifest: Manifest
+    blobs: int = 0
+    #: The database that was in the data folder before; None: there was none.
+    set_aside: Path | None = None
+    #: Whether the configuration file was written: only if there was none.
+    has_config: bool = False
+    #: Whether the backup's configuration file differs from the one that stays.
+    other_config: bool = False
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Read what a backup holds. Raises BackupError, OSError."""
+    with _opened(source) as archive:
+        return Manifest.read(archive, source)
+
+
+def restore(settings: Settings, source: Path) -> Restored:
+    """Replace the database by the backup's, and add its blobs. The database that was there is set aside.
+
+    The whole backup is read and checked before anything changes. Raises BackupError, DatabaseNewerError, OSError.
+    """
+    if settings.database_url is not None:
+        raise BackupError("The database is a server's (CAPTIONQ_DATABASE_URL): restore it with pg_restore.")
+    settings.make_folders()
+    with _alone(settings), _opened(source) as archive:
+        manifest = Manifest.read(archive, source)
+        if manifest.schema > SCHEMA_VERSION:
+            raise DatabaseNewerError(
+                f"captionq {manifest.captionq} has made this backup, which is newer. Update captionq first."
+            )
+        restored = Restored(manifest)
+        new = settings.data_dir / _NEW
+        try:
+            config = _read_members(archive, new, restored, settings)
+            restored.set_aside = _set_aside(settings.data_dir / DATABASE)
+            new.replace(settings.data_dir / DATABASE)
+            _sync_folder(settings.data_dir)
+        finally:
+            new.unlink(missing_ok=True)
+    _write_config(config, restored)
+    return restored
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(source, "r:") as archive:
+            yield archive
+    except tarfile.TarError as error:
+        raise BackupError(f"{source} is no backup of captionq, or is damaged ({error}).") from error
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Keep every other process off the data folder for the block. Raises BackupError if one uses it."""
+    in_use = BackupError(
+        f"captionq runs with {settings.data_dir}. Stop it first: captionq stop, or Ctrl-C where it runs."
+    )
+    with (settings.broker_dir / "users.lock").open("ab") as users, settings.worker_lock.open("ab") as worker:
+        locked: tuple[IO[bytes], ...] = (users, worker)
+        if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locked):
+            raise in_use
+        yield
+
+
+def _read_members(archive: tarfile.TarFile, new: Path, restored: Restored, settings: Settings) -> bytes | None:
+    """Write the database beside its place, and the blobs to theirs; return the configuration file."""
+    config: bytes | None = None
+    found = ""
+    while (member := archive.next()) is not None:
+        content = archive.extractfile(member)
+        if content is None:
+            continue
+        if member.name == DATABASE:
+            found = _write_database(content, new)
+        elif member.name == CONFIG:
+            config = content.read()
+        elif member.name.startswith(BLOBS):
+            name, _ = put_blob(
+                iter(partial(content.read, PIECE), b""), settings, most=member.size, too_large=BackupError
+            )
+            if name != member.name.removeprefix(BLOBS):
+                raise BackupError(f"The backup is damaged: the content of {member.name} is not what its name says.")
+            restored.blobs += 1
+    if found != restored.manifest.database_sha256:
+        raise BackupError("The backup is damaged: its database is not the one that was backed up.")
+    return config
+
+
+def _write_database(content: IO[bytes], new: Path) -> str:
+    """Write the database to a file, and return its SHA-256 in hex digits."""
+    digest = hashlib.sha256()
+    with new.open("wb") as file:
+        new.chmod(0o600)
+        while piece := content.read(PIECE):
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _set_aside(database: Path) -> Path | None:
+    """Give the database that is there a second name, under which it stays. Its log becomes part of it."""
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.DatabaseError:
+        # A damaged database is a reason to restore.
+        pass
+    aside = database.with_name(f"captionq.db.before-{time.strftime('%Y%m%d-%H%M%S')}")
+    os.link(database, aside)
+    for rest in ("-wal", "-shm"):
+        database.with_name(database.name + rest).unlink(missing_ok=True)
+    return aside
+
+
+def _write_config(config: bytes | None, restored: Restored) -> None:
+    path = config_path()
+    if config is None or path is None:
+        return
+    if path.exists():
+        restored.other_config = path.read_bytes() != config
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(config)
+    restored.has_config = True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,110 @@
+"""The rows that wait: which runs have any, and the next rows of each. Ended rows cost these queries nothing.
+
+The status is written into the statements: only then do both databases use the index of the waiting rows (`job_waiting`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, literal, select, text, tuple_
+from sqlmodel import SQLModel
+
+from jobs.store.connection import reading
+from jobs.store.tables import Job, Lane
+
+_job: Table = SQLModel.metadata.tables["job"]
+_batch: Table = SQLModel.metadata.tables["batch"]
+_WAITS: ColumnElement[bool] = text("job.status = 'queued'")  # type: ignore[assignment]  # a text clause is a condition too
+
+# From each batch with waiting rows straight to the next one: as many steps in the index as there are such batches.
+_RUNS = text("""
+    WITH RECURSIVE waiting(batch_id) AS (
+      SELECT CAST('' AS VARCHAR)
+      UNION ALL
+      SELECT (
+        SELECT job.batch_id FROM job
+        WHERE job.status = 'queued' AND job.lane = :lane AND job.batch_id > waiting.batch_id
+        ORDER BY job.batch_id LIMIT 1
+      )
+      FROM waiting WHERE waiting.batch_id IS NOT NULL
+    )
+    SELECT batch.id, batch.priority, batch.overtakes, batch.created_at
+    FROM waiting JOIN batch ON batch.id = waiting.batch_id WHERE batch.paused_at IS NULL
+""")
+
+
+@dataclass(frozen=True)
+class WaitingRun:
+    """A batch with rows that wait. All rows without a batch are one run, which is as new as any."""
+
+    batch_id: str | None
+    priority: int = 0
+    overtakes: bool = False
+    created_at: float = math.inf
+
+
+def waiting_runs(connection: Connection, lane: Lane) -> list[WaitingRun]:
+    """Return the runs that have waiting rows in a lane and are not paused."""
+    found = connection.execute(_RUNS, {"lane": lane})
+    runs = [WaitingRun(row.id, row.priority, bool(row.overtakes), row.created_at) for row in found]
+    single = select(_job.c.id).where(_WAITS, _job.c.lane == lane, _job.c.batch_id.is_(None)).limit(1)
+    if connection.execute(single).first() is not None:
+        runs.append(WaitingRun(None))
+    return runs
+
+
+def next_rows(connection: Connection, lane: Lane, batch_id: str | None, page: int) -> Iterator[str]:
+    """Yield the ids of a run's waiting rows in their order, read a page at a time."""
+    order = (_job.c.position, _job.c.id)
+    query = select(*order).where(_WAITS, _job.c.lane == lane, _job.c.batch_id == batch_id)
+    query, here = query.order_by(*order).limit(page), tuple_(*order)
+    rows = connection.execute(query).all()
+    while rows:
+        yield from (row.id for row in rows)
+        if len(rows) < page:
+            return
+        last = rows[-1]
+        rows = connection.execute(query.where(here > tuple_(literal(last.position), literal(last.id)))).all()
+
+
+def runs_of(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
+    """Return the batches of these jobs, at most some hundreds, by the jobs' ids. Jobs that do not wait are left out."""
+    query = select(_job.c.id, _job.c.batch_id).where(_job.c.id.in_(ids), _WAITS)
+    return {row.id: row.batch_id for row in connection.execute(query)}
+
+
+def waiting_ids(engine: Engine, lane: Lane, older_than: float) -> list[str]:
+    """Return the ids of all waiting jobs of a lane that are at least `older_than` seconds old, the oldest first.
+
+    Jobs of paused batches are left out. For the lane of which only few jobs wait.
+    """
+    waits = (_WAITS, _job.c.lane == lane, _job.c.created_at <= time.time() - older_than)
+    query = select(_job.c.id).join_from(_job, _batch, isouter=True).where(*waits, _batch.c.paused_at.is_(None))
+    with reading(engine) as connection:
+        return list(connection.execute(query.order_by(_job.c.created_at, _job.c.id)).scalars())
+
+
+def count_waiting(engine: Engine, lane: Lane) -> int:
+    """Count the rows that wait in a lane, also those of paused runs."""
+    with reading(engine) as connection:
+        return _count(connection, _job.c.lane == lane)
+
+
+def count_of_run(connection: Connection, lane: Lane, batch_id: str | None, most: int | None = None) -> int:
+    """Count the waiting rows of a run. `most`: stop counting there."""
+    return _count(connection, (_job.c.lane == lane) & (_job.c.batch_id == batch_id), most)
+
+
+def count_before(connection: Connection, job: Job) -> int:
+    """Count the waiting rows of a job's run that go before the job."""
+    here, there = tuple_(_job.c.position, _job.c.id), tuple_(literal(job.position), literal(job.id))
+    return _count(connection, (_job.c.lane == job.lane) & (_job.c.batch_id == job.batch_id) & (here < there))
+
+
+def _count(connection: Connection, condition: ColumnElement[bool], most: int | None = None) -> int:
+    rows = select(_job.c.id).where(_WAITS, condition).limit(most).subquery()
+    return int(connection.execute(select(func.count()).select_from(rows)).scalar_one())

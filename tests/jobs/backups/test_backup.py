@@ -1,0 +1,153 @@
+"""Backups: made while captionq runs, checked when they are brought back, and never half restored."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import tarfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import captionq
+from jobs.backups.archive import MANIFEST
+from jobs.backups.backup import back_up
+from jobs.backups.restore import read_manifest, restore
+from jobs.configuration.settings import Settings
+from jobs.errors import BackupError, DatabaseNewerError
+from jobs.images.stored.blobs import put_blob
+from jobs.queue import broker
+from jobs.store.store import Store
+from tests.support.rows import add_batch
+
+
+@pytest.fixture
+def backup(settings: Settings, store: Store, tmp_path: Path) -> Path:
+    """A backup of three jobs and a blob, made while a writer has a transaction open."""
+    add_batch(store, 3)
+    put_blob([b"a picture"], settings, most=100, too_large=BackupError)
+    target = tmp_path / "backup.tar"
+    with closing(sqlite3.connect(settings.data_dir / "captionq.db")) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM job")
+        back_up(settings, target)
+    return target
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Settings:
+    """The settings of an empty data folder."""
+    return Settings(data_dir=tmp_path / "other")
+
+
+def rows(settings: Settings) -> int:
+    store = Store(settings)
+    count = sum(store.counts().values())
+    store.close()
+    return count
+
+
+def test_a_backup_brings_back_the_rows_of_one_moment_and_the_blobs(backup: Path, other: Settings) -> None:
+    """The rows are those that were committed when it was made."""
+    restored = restore(other, backup)
+    assert (restored.manifest.jobs, restored.blobs, restored.set_aside) == (3, 1, None)
+    assert rows(other) == 3
+    assert [path.read_bytes() for path in other.blob_dir.glob("??/*")] == [b"a picture"]
+
+
+def test_the_database_that_was_there_is_kept(backup: Path, settings: Settings, store: Store) -> None:
+    """Also what its log alone held."""
+    add_batch(store, 4)
+    store.close()
+    restored = restore(settings, backup)
+    assert rows(settings) == 3
+    assert restored.set_aside is not None
+    with closing(sqlite3.connect(restored.set_aside)) as kept:
+        assert kept.execute("SELECT count(*) FROM job").fetchone() == (7,)
+    assert not list(settings.data_dir.glob("*.restored"))
+
+
+def flip(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def test_a_damaged_backup_changes_nothing(backup: Path, settings: Settings, store: Store) -> None:
+    """A bit in the database or in a blob, and a file that was cut off."""
+    store.close()
+    content = backup.read_bytes()
+    in_blob, in_rows = content.index(b"a picture"), content.index(b"SQLite format 3") + 5000
+    for harmed in (flip(content, in_blob), flip(content, in_rows), content[: len(content) // 2], b"no tar" * 1000, b""):
+        backup.write_bytes(harmed)
+        with pytest.raises(BackupError):
+            restore(settings, backup)
+        assert rows(settings) == 3
+        assert not list(settings.data_dir.glob("*.before-*"))
+
+
+def test_a_newer_backup_is_refused(backup: Path, other: Settings) -> None:
+    """Its tables have columns that this version does not know."""
+    manifest = replace(read_manifest(backup), schema="9999")
+    with tarfile.open(backup, "w") as archive:
+        member = tarfile.TarInfo(MANIFEST)
+        member.size = len(manifest.to_json())
+        archive.addfile(member, io.BytesIO(manifest.to_json()))
+    with pytest.raises(DatabaseNewerError, match="Update captionq"):
+        restore(other, backup)
+
+
+def test_nothing_is_restored_while_captionq_runs(backup: Path, settings: Settings, store: Store) -> None:
+    """A process that has the old database open would write into it."""
+    store.close()
+    running = broker.find_or_start(settings)
+    try:
+        with pytest.raises(BackupError, match="Stop it first"):
+            restore(settings, backup)
+    finally:
+        running.stop()
+    restore(settings, backup)
+
+
+def test_a_backup_replaces_no_file(backup: Path, settings: Settings) -> None:
+    """Not even a file that is no backup."""
+    before = backup.read_bytes()
+    with pytest.raises(BackupError, match="exists already"):
+        back_up(settings, backup)
+    assert backup.read_bytes() == before
+    assert [path.name for path in backup.parent.iterdir() if path.name.startswith(".captionq")] == []
+
+
+def test_the_commands_ask_and_say_what_they_did(
+    settings: Settings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restoration replaces rows, so it asks; the configuration file comes back where there is none."""
+    add_batch(store, 2)
+    store.close()
+    config = tmp_path / "config.toml"
+    config.write_text('[settings]\nmodel = "demo"\n')
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("CAPTIONQ_CONFIG", str(config))
+    target = tmp_path / "my backup.tar"
+    run = CliRunner()
+    made = run.invoke(captionq, ["backup", str(target)])
+    assert (made.exit_code, "2 jobs" in made.output) == (0, True)
+    monkeypatch.delenv("CAPTIONQ_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "new home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "new home"))
+    asked = run.invoke(captionq, ["restore", str(target)], input="n\n")
+    assert asked.exit_code == 1
+    assert "2 jobs, made on" in asked.output
+    done = run.invoke(captionq, ["restore", "--yes", str(target)])
+    assert done.exit_code == 0, done.output
+    assert "before-" in done.output
+    (written,) = (tmp_path / "new home").rglob("config.toml")
+    assert written.read_text() == config.read_text()
+
+
+def test_a_server_backs_its_database_up_itself(settings: Settings, tmp_path: Path) -> None:
+    """Postgres has tools for this, and the sentence names them."""
+    served = settings.model_copy(update={"database_url": "postgresql+psycopg://host/captionq"})
+    with pytest.raises(BackupError, match="pg_dump"):
+        back_up(served, tmp_path / "backup.tar")
