@@ -21,7 +21,7 @@ from api.intake.retry import retry_jobs
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
+from api.schemas.folder import FOLDER_BODIES, Folder, FolderBody, FolderOptions, folder_object
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.streaming.sse import EventStream
@@ -37,28 +37,6 @@ MAX_FORM_FILES = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
-_BODIES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Images, or zips of images",
-                        },
-                        "options": {"type": "string", "description": "FolderOptions as JSON"},
-                    },
-                }
-            },
-        },
-    }
-}
 
 
 @router.post(
@@ -66,7 +44,7 @@ _BODIES = {
     status_code=201,
     response_model=Folder,
     response_description="The folder",
-    openapi_extra=_BODIES,
+    openapi_extra=FOLDER_BODIES,
     responses={
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
         404: {"model": ErrorBody, "description": "No such folder or model"},

@@ -20,6 +20,34 @@ from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
+#: The two bodies of `POST /v1/folders` in the OpenAPI document.
+FOLDER_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Images, or zips of images",
+                        },
+                        "options": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/FolderOptions"},
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+
 
 class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
