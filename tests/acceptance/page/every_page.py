@@ -26,6 +26,11 @@ PAGES: dict[str, Callable[[Example], str]] = {
     "failures": lambda example: f"/runs/{example.run}?show=failed",
     "picture": lambda example: f"/runs/{example.run}/pictures/{example.picture}",
     "failed picture": lambda example: f"/runs/{example.run}/pictures/{example.failed}",
+    "compare": lambda example: f"/runs/{example.run}/compare",
+    "new run": lambda example: "/start",
+    "chat": lambda example: "/chat",
+    "reference": lambda example: "/docs",
+    "reference of chat": lambda example: "/docs/chat",
     "unknown run": lambda example: "/runs/batch_unknown",
 }
 

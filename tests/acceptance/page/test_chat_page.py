@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from jobs.configuration.settings import Settings
 from jobs.models.model_info import built_in_models
-from tests.support.browser import chromium
 from tests.support.processes import DATA_FOLDER, PATIENCE, until
 from tests.support.scenes import save_scenes
 from tests.support.serving import Served, endless, serving
@@ -45,13 +44,6 @@ def make_thinking_model(folder: Path) -> Path:
     tokenizer["decoder"] = {"type": "Sequence", "decoders": [tokenizer["decoder"], *replaced]}
     words.write_text(json.dumps(tokenizer))
     return model
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from jobs.captions.outputs.xmp_packet import description_of
 from jobs.configuration.settings import Settings
-from tests.support.browser import chromium
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import save_scenes
 from tests.support.serving import Served, serving
@@ -33,13 +32,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
     with serving(settings, "--allow-root", folder / "pictures") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    with chromium() as running:
         yield running
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sqlite3
@@ -17,11 +16,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from jobs.configuration.settings import Settings
-from tests.support.browser import chromium
-from tests.support.processes import DATA_FOLDER, until
+from tests.support.processes import until
 from tests.support.scenes import draw_many, save_scenes
-from tests.support.serving import Served, serving
+from tests.support.serving import Served
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,34 +27,6 @@ KEY = "the-key-of-the-tests"
 HOSTILE = "<img src=x onerror=document.title='broken'> #1 & 100%?"
 #: Limits of the server: pictures of an upload, and jobs that wait in the bulk lane.
 MOST_FILES, MOST_WAITING = 60, 80
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    with chromium() as running:
-        expect.set_options(timeout=20_000)
-        yield running
-        expect.set_options(timeout=5_000)
-
-
-@pytest.fixture(scope="module")
-def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for all tests of this file, with a key and one served folder. It is not started without a browser."""
-    folder = tmp_path_factory.mktemp("start")
-    (folder / "pictures").mkdir()
-    settings = Settings(data_dir=folder / DATA_FOLDER)
-    settings.make_folders()
-    with serving(
-        settings,
-        "--allow-root",
-        folder / "pictures",
-        CAPTIONQ_API_KEYS=json.dumps({"tests": KEY}),
-        CAPTIONQ_MAX_UPLOAD_FILES=str(MOST_FILES),
-        CAPTIONQ_MAX_WAITING_BULK=str(MOST_WAITING),
-    ) as running:
-        running.client.headers.update({"Authorization": f"Bearer {KEY}"})
-        yield running
 
 
 @pytest.fixture
