@@ -27,7 +27,7 @@ class ImageNotReachedError(ImageNotFoundError):
 
 
 class DamagedBlobError(ImageError):
-    """The uploaded file was damaged where it is stored. Upload it again."""
+    """The uploaded file was damaged where it is stored. Send the picture again."""
 
     code = "stored_file_damaged"
     status = 500

@@ -23,6 +23,7 @@ _DOUBTS = {
 _REMEDIES = {
     "image_parse_error": "Open the file in another program, save it as JPEG or PNG, and ask again.",
     "image_file_not_found": "Put the file back where it was, and ask again.",
+    "image_not_reached": "Mount the folder on a Mac with a worker, and ask again.",
     "image_file_not_downloaded": "Then ask again.",
     "empty_image_file": "Replace the file by a whole one, and ask again.",
     "image_too_large": "Make the picture smaller, and ask again.",

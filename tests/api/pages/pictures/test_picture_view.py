@@ -17,5 +17,6 @@ def test_every_error_of_an_image_says_why_and_what_to_do() -> None:
         job = make_job("a", Batch(description="pictures", model="demo"))
         job.status, job.error_code, job.error_message = JobStatus.FAILED, kind.code, "a.jpg is <b>odd</b>\x1b."
         reason = picture_view(job).reason or ""
-        assert reason.startswith("a.jpg is <b>odd</b>\\x1b. ")
+        # The details of a fault of this machine are for its log only.
+        assert reason.startswith("a.jpg is <b>odd</b>\\x1b. ") or kind.status >= 500
         assert reason.endswith(("ask again.", "Send the picture again.", "https://.")), kind
