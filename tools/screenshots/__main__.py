@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,8 +37,11 @@ PAGES: dict[str, Callable[[str, str], str]] = {
     "runs": lambda run, picture: "/",
     "run": lambda run, picture: f"/runs/{run}",
     "picture": lambda run, picture: f"/runs/{run}/pictures/{picture}",
+    "start": lambda run, picture: "/start",
+    "chat": lambda run, picture: "/chat",
+    "reference": lambda run, picture: "/docs/chat",
 }
-SHOWN_HOME = "/Users/me"
+SHOWN_HOME, SHOWN_HOST = "/Users/me", "mac-mini"
 #: Replaces a folder in the texts, and in titles, which can be broken behind each slash.
 RENAME = """([from, to]) => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -85,13 +89,14 @@ def _caption(client: httpx2.Client, pictures: Path) -> str:
 
 
 def _take(browser: Browser, address: str, path: str, look: str, file: Path, home: str) -> None:
-    """Open a page in a window of this look, and keep its picture. The folder `home` is shown as a person's own."""
+    """Open a page in a window of this look, and keep its picture. The folder `home` and this machine have a person's names."""
     size, scheme, width = LOOKS[look]
     scale = max(1.0, width / size["width"])
     with browser.new_page(base_url=address, viewport=size, color_scheme=scheme, device_scale_factor=scale) as page:
         page.goto(path)
         page.wait_for_timeout(SETTLE)
         page.evaluate(RENAME, [home, SHOWN_HOME])
+        page.evaluate(RENAME, [socket.gethostname(), SHOWN_HOST])
         taken = Image.open(io.BytesIO(page.screenshot()))
     taken.thumbnail((width, width * 3))
     taken.convert("RGB").save(file, "WEBP", quality=82, method=6)
