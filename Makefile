@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: test-page screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -43,6 +43,10 @@ batch-kills: $(VENV)/.develop
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop
 	$(BIN)/python -m tools.image_test
+
+# Try each limit of each field of the OpenAPI document: some five minutes.
+openapi: $(VENV)/.develop
+	CAPTIONQ_TEST_OPENAPI=all $(BIN)/pytest tests/acceptance/test_openapi.py -n 0
 
 # Open two hundred streams at once: a minute.
 streams: $(VENV)/.develop
