@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import MISSING, chromium, find_chromium
 from tests.support.pages import page_server, session_of, watched_page
@@ -22,6 +22,8 @@ def browser() -> Iterator[Browser]:
     """One browser for all tests of the page. On a machine without any, they are left out."""
     if find_chromium() is None:
         pytest.skip(MISSING)
+    # A loaded machine takes its time.
+    expect.set_options(timeout=20_000)
     with chromium() as running:
         yield running
 

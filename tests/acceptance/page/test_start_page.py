@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -16,9 +17,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.processes import until
+from jobs.configuration.settings import Settings
+from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many, save_scenes
-from tests.support.serving import Served
+from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -27,6 +29,25 @@ KEY = "the-key-of-the-tests"
 HOSTILE = "<img src=x onerror=document.title='broken'> #1 & 100%?"
 #: Limits of the server: pictures of an upload, and jobs that wait in the bulk lane.
 MOST_FILES, MOST_WAITING = 60, 80
+
+
+@pytest.fixture(scope="module")
+def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server with low limits for all tests of this file, with a key and one served folder."""
+    folder = tmp_path_factory.mktemp("start")
+    (folder / "pictures").mkdir()
+    settings = Settings(data_dir=folder / DATA_FOLDER)
+    settings.make_folders()
+    with serving(
+        settings,
+        "--allow-root",
+        folder / "pictures",
+        CAPTIONQ_API_KEYS=json.dumps({"tests": KEY}),
+        CAPTIONQ_MAX_UPLOAD_FILES=str(MOST_FILES),
+        CAPTIONQ_MAX_WAITING_BULK=str(MOST_WAITING),
+    ) as running:
+        running.client.headers.update({"Authorization": f"Bearer {KEY}"})
+        yield running
 
 
 @pytest.fixture
