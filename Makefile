@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -32,9 +32,21 @@ layers: $(VENV)/.develop
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Only the tests of the page, in an installed Chromium, Chrome or Edge.
+test-page: $(VENV)/.develop
+	$(BIN)/pytest -n 0 --page tests/acceptance/page
+
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+
+# Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
+image-test: $(VENV)/.develop
+	$(BIN)/python -m tools.image_test
+
+# Try each limit of each field of the OpenAPI document: some five minutes.
+openapi: $(VENV)/.develop
+	CAPTIONQ_TEST_OPENAPI=all $(BIN)/pytest tests/acceptance/test_openapi.py -n 0
 
 # Open two hundred streams at once: a minute.
 streams: $(VENV)/.develop
@@ -52,6 +64,10 @@ clients: $(VENV)/.develop
 guides: $(VENV)/.develop
 	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
 
+# Take the pictures of the page for the docs: docs/pictures/page-*.webp.
+screenshots: $(VENV)/.develop
+	$(BIN)/python -m tools.screenshots
+
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -59,7 +75,8 @@ format: $(VENV)/.develop
 # Run the worker for docker-compose.yml's API, on the same database, broker and uploads.
 worker-for-compose: $(VENV)/.use
 	CAPTIONQ_DATABASE_URL=postgresql+psycopg://captionq@127.0.0.1:5432/captionq PGPASSWORD="$$CAPTIONQ_POSTGRES_PASSWORD" \
-	CAPTIONQ_REDIS_URL=redis://127.0.0.1:6379/0 CAPTIONQ_DATA_DIR=captionq-data $(BIN)/captionq work
+	CAPTIONQ_REDIS_URL=redis://127.0.0.1:6379/0 CAPTIONQ_DATA_DIR=captionq-data \
+	CAPTIONQ_PATH_MAP="$${CAPTIONQ_PATH_MAP:-/pictures=$${CAPTIONQ_PICTURES:-$(CURDIR)/captionq-data/pictures}}" $(BIN)/captionq work
 
 # uv installs the hashed locks; pip puts uv into .venv.
 $(UV):
@@ -80,10 +97,10 @@ $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 	@touch $@ $(VENV)/.use
 
 # The locks name versions and hashes for every platform, and no registry. use.txt runs everything, api.txt only the API.
-LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres --excludes requirements/unused.in
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres --extra s3 --excludes requirements/unused.in
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
-	$(LOCK) --group dev --constraints requirements/use.txt --output-file requirements/develop.txt
+	$(LOCK) --group dev --overrides requirements/overrides.in --constraints requirements/use.txt --output-file requirements/develop.txt
 	$(LOCK) --excludes requirements/worker-only.in --constraints requirements/use.txt --output-file requirements/api.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/clients.in --output-file requirements/clients.txt
 

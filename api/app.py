@@ -68,13 +68,16 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_resources(settings, request_metrics) as resources:
             app.state.resources = resources
-            app.state.page = PageState.of(resources)
+            page_state = PageState.of(resources)
+            app.state.page = page_state
             background_tasks = BackgroundTasks(resources)
+            page_state.start()
             background_tasks.start()
             try:
                 yield
             finally:
                 background_tasks.close()
+                page_state.close()
 
     app = FastAPI(
         title="captionq",

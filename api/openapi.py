@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.openapi_examples import add_examples
 from api.schemas.folder import FolderBody, FolderOptions
 
 _TEXT = {"type": "string"}
@@ -39,6 +40,10 @@ def install_openapi(app: FastAPI) -> None:
                 for operation in path.values():
                     _describe_errors(operation["responses"])
                     _describe_headers(operation["responses"])
+            for unused in ("HTTPValidationError", "ValidationError"):
+                # FastAPI's own body of the status 422, which no route answers with.
+                document["components"]["schemas"].pop(unused, None)
+            add_examples(document)
             app.openapi_schema = document
         return app.openapi_schema
 

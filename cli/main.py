@@ -26,7 +26,7 @@ COMMANDS = {
     "open": ("cli.commands.open", "Open the page of captionq serve in the browser."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
-    "jobs": ("cli.commands.results.jobs", "List, show, cancel, retry and prune jobs."),
+    "jobs": ("cli.commands.results.jobs", "List, show, pause, cancel, retry and prune jobs."),
     "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
     "backup": ("cli.commands.setup.backup", "Write all rows, uploads and the configuration into one file."),
     "restore": ("cli.commands.setup.backup", "Bring the rows and uploads of a backup back."),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from click.core import ParameterSource
 
 from cli.file_values import TextFile, TomlTables
+from jobs.options.fields import kind_of, limits_of, section_of
 from jobs.options.from_file import FromFile
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def model_options(
             return command(*args, **{parameter: _validated(model, typed)}, **values)
 
         for name in reversed(model.model_fields):
-            option = _option(name, model.model_fields[name], section=_section(model, name), metavar=metavars.get(name))
+            option = _option(
+                name, model.model_fields[name], section=section_of(model, name), metavar=metavars.get(name)
+            )
             with_options = option(with_options)
         return with_options
 
@@ -108,17 +110,12 @@ def _reason(error: ValidationError) -> str:
     return f"{_flag(str(first['loc'][0]))}: {message}" if first["loc"] else message
 
 
-def _section(model: type[BaseModel], name: str) -> str:
-    """Return the SECTION of the class that declares the field."""
-    return next(str(vars(base)["SECTION"]) for base in model.__mro__ if name in vars(base).get("__annotations__", {}))
-
-
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
 def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
-    kind, repeated = _kind(field.annotation)
+    kind, repeated = kind_of(field.annotation)
     default = field.get_default(call_default_factory=True)
     shared |= {"help": field.description, "cls": SectionedOption}
     file = next((mark for mark in field.metadata if isinstance(mark, FromFile)), None)
@@ -148,21 +145,10 @@ def _several_choices(name: str, kind: Any, default: tuple[str, ...], shared: dic
     return click.option(_flag(name), name, show_default=True, **shared)
 
 
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """Return the type of one value, and whether the option may be repeated."""
-    if get_origin(annotation) is Annotated:
-        return _kind(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return _kind(next(one for one in get_args(annotation) if one is not type(None)))
-    if get_origin(annotation) in (tuple, list):
-        return _kind(get_args(annotation)[0])[0], True
-    return annotation, False
-
-
 def _click_type(kind: Any, field: FieldInfo) -> Any:
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
-    limits = {key: getattr(one, key) for one in field.metadata for key in ("ge", "gt", "le", "lt") if hasattr(one, key)}
+    limits = limits_of(field)
     if kind is int and limits:
         return click.IntRange(limits.get("ge"), limits.get("le"))
     if kind is float and limits:

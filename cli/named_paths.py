@@ -9,13 +9,18 @@ import click
 
 from jobs.images.cloud_files import has_placeholder
 from jobs.models.adapters import with_adapter
+from jobs.mounts import mounts
+from jobs.objects.paths import SCHEME, is_object, object_path
 from jobs.requests import path_of
 
 
 def named_path(typed: Path) -> Path:
-    """Return the path that was typed. A file of exactly this name comes first. Raises click.UsageError if there is none."""
+    """Return the path that was typed. A file of exactly this name comes first. A name of CAPTIONQ_PATH_MAP leads to its place
+    here. Raises click.UsageError if there is none."""
     if (found := _found(typed)) is not None:
         return found
+    if is_object(typed):
+        return object_path(SCHEME + "/".join(typed.parts[1:]))
     if has_placeholder(typed):
         raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")
     raise click.UsageError(f"{typed} {_reason(typed)}.")
@@ -34,7 +39,8 @@ def named_model(model: str, adapter: str | None) -> str:
 
 
 def _found(typed: Path) -> Path | None:
-    for path in (typed, _from_address(str(typed)), Path(os.path.expanduser(typed))):  # noqa: PTH111  # never raises
+    expanded = Path(os.path.expanduser(typed))  # noqa: PTH111  # never raises
+    for path in (typed, _from_address(str(typed)), expanded, mounts().here(expanded)):
         if path is not None and _reason(path) is None:
             return path
     return None

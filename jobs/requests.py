@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator
 
 from jobs.answer_format.response_format import AnswerFormat, Part, TextFormat
+from jobs.mounts import file_address, mounts
+from jobs.objects.paths import is_object, is_object_address, object_address, object_path
 from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES
 from jobs.sampling import Sampling
 from jobs.tools import MAX_CALL_ID, ToolCall, Tools
@@ -28,19 +29,21 @@ LEAST_PIXELS = 1024
 
 
 def path_of(address: str) -> Path:
-    """Return the path of a file address (`file:///…`), the inverse of `Path.as_uri`. Names need not be valid UTF-8."""
-    return Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://"))))
+    """Return the path on this machine of a file address (`file:///…`), or the path that stands for an object (`s3://…`).
+
+    Names need not be valid UTF-8.
+    """
+    if is_object_address(address):
+        return object_path(address)
+    return mounts().here(Path(os.fsdecode(unquote_to_bytes(address.removeprefix("file://")))))
 
 
 def address_of(path: Path) -> str:
-    """Return the address of an absolute path, as `Path.as_uri` does, and faster for many files of one folder."""
-    folder, _, name = os.fspath(path).rpartition("/")
-    return f"{_folder_address(folder)}/{quote_from_bytes(os.fsencode(name))}"
+    """Return the address by which rows name a file of this machine or an object: the inverse of `path_of`.
 
-
-@lru_cache(maxsize=256)
-def _folder_address(folder: str) -> str:
-    return Path(folder).as_uri() if folder else "file://"
+    Raises InvalidRequestError for a file that no address can name.
+    """
+    return object_address(path) if is_object(path) else file_address(mounts().named(path))
 
 
 def digest_of(stored: str) -> str:
@@ -210,7 +213,7 @@ class Request(Part):
 
         `others`: the request's other fields.
         """
-        url = image if isinstance(image, str) else image.as_uri()
+        url = image if isinstance(image, str) else address_of(image)
         part = ImagePart(image_url=ImageURL(url=url, detail=detail))
         messages = [Message(role="user", content=[part, TextPart(text=prompt)])]
         if system is not None:

@@ -21,6 +21,7 @@ from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.store.connection import open_database
 from jobs.store.store import Store
+from tests.support.browser import MISSING, find_chromium
 from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.processes import DATA_FOLDER
@@ -66,18 +67,50 @@ SLOWEST = (
 )
 
 
+#: The folder of the tests of the page.
+PAGE_TESTS = Path(__file__).parent / "acceptance/page"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of single tests."""
+    parser.addoption(
+        "--page", action="store_true", help="run only the tests of the page, and fail if there is no browser for them"
+    )
     parser.addoption(
         "--rewrite-guides", action="store_true", help="put the real output of the sessions into docs/guides"
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse `--page` on a machine without a browser. Raises UsageError."""
+    if config.getoption("page") and find_chromium() is None:
+        raise pytest.UsageError(MISSING)
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the files into the order in which `--dist loadfile` hands them out. Within a file the order stays random."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the files into the order in which `--dist loadfile` hands them out. Within a file the order stays random.
+
+    The files of the page's folder come one after another, because they share a browser and a server.
+    """
     places = {name: place for place, name in enumerate(SLOWEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    items.sort(key=lambda item: places.get(item.path.stem, len(places) + (not _is_about_page(item))))
+    if config.getoption("page"):
+        config.hook.pytest_deselected(items=[item for item in items if not _is_about_page(item)])
+        items[:] = filter(_is_about_page, items)
+
+
+def _is_about_page(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(PAGE_TESTS)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say at the end of the summary that tests of the page were left out."""
+    yield
+    left_out = [report for report in terminalreporter.getreports("skipped") if MISSING in str(report.longrepr)]
+    if left_out:
+        terminalreporter.write_line(f"The {len(left_out)} tests of the page were left out. {MISSING}", yellow=True)
 
 
 @pytest.fixture(scope="session")

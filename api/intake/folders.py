@@ -17,6 +17,7 @@ from api.runtime.resources import Resources
 from api.schemas.folder import FolderBody, FolderOptions
 from jobs.captions.field_values import field_values
 from jobs.chunks import chunked
+from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
@@ -27,15 +28,14 @@ from jobs.creation.question import Question, answer_job, job_about
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.images.stored.blobs import blob_address, put_image_file
 from jobs.images.stored.safe_names import clean_label
+from jobs.images.stored.zip_directory import ZIP_SIGNATURES
 from jobs.images.stored.zip_upload import UnpackedImage, too_many_files, unpack_images
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.models.model_info import check_sees
+from jobs.requests import address_of
 from jobs.store.tables import Batch, BatchKind, Job, Lane
 from jobs.store.webhooks.webhook_table import Webhook
-
-#: First bytes of a zip, and of an empty one.
-ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 T = TypeVar("T")
 
@@ -52,10 +52,18 @@ class FolderIntake:
         self._options = options
         self._resources = resources
         self._questions: list[Question] = options.asked(info.name)
-        self._key = scoped_key(idempotency_key, caller, BatchKind.FOLDER)
+        #: The `Idempotency-Key` as it is stored.
+        self.key = scoped_key(idempotency_key, caller, BatchKind.FOLDER)
 
-    def queue_path(self, body: FolderBody) -> Created:
-        """Queue every image below a path. Raises ImageForbiddenError, NotFoundError, LaneFullError, ConflictError."""
+    def queue_path(self, body: FolderBody, *, may_be_empty: bool = True) -> Created:
+        """Queue every image below a path.
+
+        Args:
+            body: the path and the options.
+            may_be_empty: make the batch also if no image needs a text.
+
+        Raises ImageForbiddenError, NotFoundError, LaneFullError, ConflictError; InvalidRequestError for an empty batch.
+        """
         real = check_served(Path(body.path), self._resources.settings)
         if not _exists(real):
             raise NotFoundError(f"{body.path} does not exist.")
@@ -73,9 +81,11 @@ class FolderIntake:
         planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
         found = list(choose(planned, body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
-        skipped = [one.output.as_uri() for one in found if isinstance(one, SkippedImage)]
+        skipped = [address_of(one.output) for one in found if isinstance(one, SkippedImage)]
+        if not wanted and not may_be_empty:
+            raise nothing_to_caption(len(skipped))
         self._check_room(len(wanted))
-        check_outputs_free([one.output.as_uri() for one in wanted], self._resources, skipped=skipped)
+        check_outputs_free([address_of(one.output) for one in wanted], self._resources, skipped=skipped)
         question, settings = self._questions[0], self._resources.settings
         return self._made(batch, wanted, lambda one: job_about(one, question, batch, allowed, settings=settings), hooks)
 
@@ -91,6 +101,10 @@ class FolderIntake:
         if not images:
             raise InvalidRequestError("The upload has no files. Send them as parts named 'files'.")
         names = ", ".join(clean_label(name) for name, _ in files[:3]) + (" …" if len(files) > 3 else "")
+        return self.queue_stored(images, names)
+
+    def queue_stored(self, images: Sequence[UnpackedImage], names: str) -> Created:
+        """Queue images that are stored already. `names`: of the upload, for people. Raises LaneFullError, ConflictError."""
         asked = "".join(image.sha256 for image in images) + self._options.model_dump_json()
         batch = self._batch(names, asked)
         if (earlier := self._earlier(batch)) is not None:
@@ -101,7 +115,7 @@ class FolderIntake:
         return self._made(
             batch,
             cells,
-            lambda cell: self._uploaded(cell[0], cell[1], batch),
+            lambda cell: uploaded_job(cell[0], cell[1], batch, self._resources.settings),
             hooks,
         )
 
@@ -124,7 +138,7 @@ class FolderIntake:
             priority=self._options.priority,
             complete=False,
             model=self._questions[0].model,
-            idempotency_key=self._key,
+            idempotency_key=self.key,
             digest=hashlib.sha256(asked.encode(errors="replace")).hexdigest(),
         )
 
@@ -147,13 +161,23 @@ class FolderIntake:
             stored.append(UnpackedImage(clean_label(name), sha256, size))
         return stored
 
-    def _uploaded(self, image: UnpackedImage, question: Question, batch: Batch) -> Job:
-        """Make the row of an uploaded image. The fields of a prompt are filled from its label and its metadata."""
-        address = blob_address(image.sha256)
-        if question.fields:
-            values = field_values(PurePath(image.name), question.fields, self._resources.settings, address=address)
-            question = question.filled({**values, "caption": ""})
-        return answer_job(address, question, batch, name=image.name)
+
+def nothing_to_caption(skipped: int) -> InvalidRequestError:
+    """Make the error of a folder in which no image needs a text. `skipped`: images that have one."""
+    if skipped:
+        return InvalidRequestError(
+            f"All {skipped} pictures of this folder have texts already, and keep them. Choose what happens to existing texts."
+        )
+    return InvalidRequestError("There are no pictures in this folder that these options take.")
+
+
+def uploaded_job(image: UnpackedImage, question: Question, batch: Batch, settings: Settings) -> Job:
+    """Make the row of an uploaded image. The fields of a prompt are filled from its label and its metadata."""
+    address = blob_address(image.sha256)
+    if question.fields:
+        values = field_values(PurePath(image.name), question.fields, settings, address=address)
+        question = question.filled({**values, "caption": ""})
+    return answer_job(address, question, batch, name=image.name)
 
 
 def _exists(path: Path) -> bool:

@@ -25,7 +25,10 @@ from jobs.images.file_address import named_path, names_path
 from jobs.images.opening import check_image
 from jobs.images.sources import image_source
 from jobs.images.stored.blobs import blob_address, put_blob
+from jobs.mounts import mounts
 from jobs.net.image_download import check_image_url
+from jobs.objects.paths import is_object_address, object_path
+from jobs.requests import address_of
 
 
 def take_images(references: Sequence[ImageReference], resources: Resources) -> list[str]:
@@ -44,7 +47,7 @@ def check_served(path: Path, settings: Settings) -> Path:
     Raises ImageForbiddenError, also for a path that does not exist elsewhere, and InvalidRequestError for a relative path.
     """
     try:
-        real = path.expanduser()
+        real = mounts().here(path.expanduser())
         if not real.is_absolute():
             raise InvalidRequestError("The path must be absolute, such as /pictures/holiday.")
         real = real.resolve()
@@ -73,13 +76,25 @@ def _address(reference: ImageReference, resources: Resources) -> str:
     if (web := url.strip())[:5].lower() in ("http:", "https"):
         check_image_url(web, settings)
         return web
+    if is_object_address(web):
+        return _object_address(web, settings)
     if names_path(url):
         return _file_address(named_path(url), settings)
-    raise InvalidImageURLError("Image url must be https:, data: or file:.")
+    raise InvalidImageURLError("Image url must be https:, data:, file: or s3:.")
+
+
+def _object_address(url: str, settings: Settings) -> str:
+    """Check that an object lies below a served prefix. Its worker reads it."""
+    path = object_path(url)
+    if not is_below(path, settings.served_roots):
+        raise ImageForbiddenError(
+            "This object is not below a served prefix. Serve one with CAPTIONQ_SERVED_ROOTS, such as s3://bucket/photos"
+        )
+    return address_of(path)
 
 
 def _file_address(path: Path, settings: Settings) -> str:
     real = check_served(path, settings)
-    image_source(real.as_uri(), settings, settings.served_roots)
+    image_source(address_of(real), settings, settings.served_roots)
     check_image(real, settings)
-    return real.as_uri()
+    return address_of(real)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from pathlib import Path
 
 from api.intake.idempotency_key import scoped_key
 from api.intake.images import take_images
@@ -15,7 +16,9 @@ from jobs.creation.backpressure import check_room
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import check_sees
 from jobs.models.prompt_length import check_characters, prompt_limit
+from jobs.mounts import mounts
 from jobs.net.address_rules import check_url
+from jobs.objects.paths import is_object
 from jobs.store.tables import Job, Lane
 from jobs.store.webhooks.webhook_table import Webhook
 
@@ -67,7 +70,10 @@ def job_for(body: CompletionBody, resources: Resources, *, lane: Lane, stored_ke
 
 def served_roots(resources: Resources) -> str:
     """Return the served folders as a job stores them: the worker checks them again when it opens a file."""
-    return json.dumps([os.path.realpath(root) for root in resources.settings.served_roots])
+    served = resources.settings.served_roots
+    folders = [Path(os.path.realpath(root)) for root in served if not is_object(root)]
+    objects = [root for root in served if is_object(root)]
+    return json.dumps([str(root) for root in (*mounts().named_roots(folders), *objects)])
 
 
 def webhook_for(

@@ -14,6 +14,7 @@ from jobs.creation.large_batch import make_batch
 from jobs.creation.retry import copy_of, expect_current_texts
 from jobs.errors import ForbiddenError
 from jobs.images.allowed_roots import is_below
+from jobs.objects.paths import SCHEME
 from jobs.requests import path_of
 from jobs.store.tables import Batch, Job, Lane
 
@@ -51,6 +52,8 @@ def retry_jobs(pages: Callable[[], Iterable[Sequence[Job]]], count: int, resourc
 
 def _check_served(job: Job, resources: Resources) -> None:
     roots = resources.settings.served_roots
-    files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
+    files = [
+        path_of(file) for file in (job.source, job.output) if file is not None and file.startswith(("file:", SCHEME))
+    ]
     if not all(is_below(file, roots) for file in files):
         raise ForbiddenError(f"The files of '{job.id}' are not below a served folder. Use: captionq jobs retry")

@@ -57,6 +57,9 @@ class BodyLimit:
                 if settings.max_batch_bytes > settings.max_image_bytes:
                     return settings.max_batch_bytes + FORM_OVERHEAD, "CAPTIONQ_MAX_BATCH_BYTES"
                 return settings.max_image_bytes + FORM_OVERHEAD, "CAPTIONQ_MAX_IMAGE_BYTES"
+        if path.startswith("/start/uploads/"):
+            # A zip may be as large as a whole upload; the route holds pictures to their own limit.
+            return settings.max_upload_bytes, "CAPTIONQ_MAX_UPLOAD_BYTES"
         return settings.max_body_bytes, "CAPTIONQ_MAX_BODY_BYTES"
 
 

@@ -16,10 +16,10 @@ from jobs.errors import AuthenticationError, CaptionqError, ForbiddenError
 
 COOKIE = "captionq_session"
 #: Paths of pages, and the beginnings of others. The cookie is worth nothing elsewhere: programs send their key.
-PAGES = ("/", "/live", "/logout")
-PAGE_FOLDERS = ("/runs/",)
-#: Pages that need no key: they hold no data.
-OPEN_PAGES = ("/login", "/static/")
+PAGES = ("/", "/live", "/logout", "/start", "/chat")
+PAGE_FOLDERS = ("/runs/", "/start/", "/chat/")
+#: Beginnings of pages that need no key: they hold no data.
+OPEN_PAGES = ("/login", "/static/", "/docs")
 _SAFE_METHODS = ("GET", "HEAD")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from api.pages.overview.batch_history import BatchHistory
 from api.pages.pictures.picture_order import PictureOrders
 from api.pages.pictures.thumbnails import Thumbnails
 from api.pages.run_state import RunStates
@@ -19,16 +20,26 @@ class PageState:
     """The objects that routes of the page use."""
 
     runs: RunStates
+    history: BatchHistory
     orders: PictureOrders
     thumbnails: Thumbnails
     #: Pictures that are scaled at a time.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    #: Uploaded files that are received at a time.
+    uploading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(6))
 
     @classmethod
     def of(cls, resources: Resources) -> Self:
-        """Make the objects for an API that begins to run."""
+        """Make the objects for an API that begins to run. `start` and `close` enclose its run."""
         store = resources.store
-        return cls(RunStates(store), PictureOrders(store), Thumbnails(resources.settings))
+        history = BatchHistory(resources.workers)
+        return cls(RunStates(store), history, PictureOrders(store), Thumbnails(resources.settings))
+
+    def start(self) -> None:
+        self.history.start()
+
+    def close(self) -> None:
+        self.history.close()
 
 
 def get_page_state(request: Request) -> PageState:

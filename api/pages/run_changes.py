@@ -11,6 +11,7 @@ from jobs.creation.retry import resubmit
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import ConflictError, ForbiddenError
 from jobs.images.allowed_roots import is_below
+from jobs.objects.paths import SCHEME
 from jobs.queue import pausing
 from jobs.requests import path_of
 from jobs.store.tables import UNANSWERED, Batch, Job, Lane
@@ -23,7 +24,11 @@ def check_files(jobs: Iterable[Job], resources: Resources) -> None:
         # The runs belong to the person at this machine.
         return
     for job in jobs:
-        files = [path_of(file) for file in (job.source, job.output) if file is not None and file.startswith("file:")]
+        files = [
+            path_of(file)
+            for file in (job.source, job.output)
+            if file is not None and file.startswith(("file:", SCHEME))
+        ]
         if not all(is_below(file, settings.served_roots) for file in files):
             raise ForbiddenError("These files are not below a served folder. Start: captionq serve --allow-root DIR")
 

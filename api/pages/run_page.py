@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import Annotated
@@ -15,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors.translation import not_found
 from api.middleware.api_keys import CallerDep
+from api.pages.interruptions import interruption
+from api.pages.live_stream import with_beats
 from api.pages.page_route import PageRoute
 from api.pages.page_state import PageState, PageStateDep
 from api.pages.pictures.picture_view import picture_view
@@ -22,10 +23,11 @@ from api.pages.run_changes import cancel_run, pause_run, resume_run, retry_run
 from api.pages.templates import PAGE_HEADERS, page, render
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, EventStream, event_bytes
+from api.streaming.sse import EventStream, event_bytes
 from jobs.errors import NotFoundError
 from jobs.queue.live_texts import live_texts, watch
 from jobs.safe_text import safe_text
+from jobs.store.pictures.follow_ups import base_of, comparisons_of
 from jobs.store.queries.run_pictures import PictureChoice, Show, Sort
 from jobs.store.tables import Batch
 
@@ -76,6 +78,9 @@ def show_run(
         at=at,
         size=PICTURES_A_PAGE,
         total=total,
+        base_id=base_of(resources.store.engine, run_id),
+        comparisons=comparisons_of(resources.store.engine, run_id),
+        notice=interruption(resources) if run.is_open else "",
     )
 
 
@@ -98,7 +103,11 @@ async def follow_run(run_id: RunId, resources: ResourcesDep, state: PageStateDep
     async def at_end() -> None:
         reserved.close()
 
-    return EventStream(_changes(batch, resources, state), at_end=at_end, error_name="failure")
+    def notice() -> str:
+        return interruption(resources) if state.runs.of(batch).is_open else ""
+
+    events = with_beats(_changes(batch, resources, state), notice)
+    return EventStream(events, at_end=at_end, error_name="failure")
 
 
 @_pages.post("/runs/{run_id}/cancel")
@@ -130,24 +139,21 @@ def retry(run_id: RunId, resources: ResourcesDep, caller: CallerDep) -> Response
 
 
 async def _changes(batch: Batch, resources: Resources, state: PageState) -> AsyncIterator[bytes]:
-    sent, sent_at = "", 0.0
+    sent = ""
     texts: dict[str, str] = {}
     while not resources.draining.is_set():
         run = await run_in_threadpool(lambda: state.runs.of(resources.store.batch(batch.id)))
         html = render("parts/run_live.html", run=run)
         if html != sent:
-            sent, sent_at = html, time.monotonic()
+            sent = html
             yield event_bytes({"html": html, "done": run.done, "is_open": run.is_open}, event="state")
-        elif time.monotonic() - sent_at > HEARTBEAT:
-            sent_at = time.monotonic()
-            yield HEARTBEAT_COMMENT
-        known, texts = texts, await run_in_threadpool(_texts_of, resources) if run.is_open else {}
+        known, texts = texts, await run_in_threadpool(texts_so_far, resources) if run.is_open else {}
         if news := {job_id: text for job_id, text in texts.items() if text != known.get(job_id)}:
             yield event_bytes(news, event="texts")
         await asyncio.sleep(LOOK_EVERY if run.is_open else 4 * LOOK_EVERY)
 
 
-def _texts_of(resources: Resources) -> dict[str, str]:
+def texts_so_far(resources: Resources) -> dict[str, str]:
     """Return the captions that are being written, of all runs: the gallery shows those that it holds."""
     try:
         watch(resources.connection)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from api.pages.static_files import static_url
 
@@ -49,6 +50,11 @@ def amount(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def breakable(path: str) -> Markup:
+    """Let a browser break a path behind its slashes rather than within a word."""
+    return escape(path).replace("/", Markup("/<wbr>"))
+
+
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -57,7 +63,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals["static_url"] = static_url
-_environment.filters.update(ago=ago, duration=duration, amount=amount)
+_environment.filters.update(ago=ago, duration=duration, amount=amount, breakable=breakable)
 
 
 def render(template: str, **values: object) -> str:

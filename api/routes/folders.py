@@ -21,14 +21,13 @@ from api.intake.retry import retry_jobs
 from api.middleware.api_keys import Caller, CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
-from api.schemas.folder import Folder, FolderBody, FolderOptions, folder_object
+from api.schemas.folder import FOLDER_BODIES, Folder, FolderBody, FolderOptions, folder_object
 from api.schemas.forms import MAX_FORM_FIELDS, check_form
 from api.streaming.folder_results import END, EVENT_ID, csv_lines, folder_events, json_lines
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Created
 from jobs.errors import ConflictError, NotFoundError
-from jobs.queue.pausing import pause, resume
 from jobs.store.tables import UNANSWERED, Batch, BatchKind
 
 router = APIRouter(tags=["folders"])
@@ -37,29 +36,7 @@ router = APIRouter(tags=["folders"])
 MAX_FORM_FILES = 1000
 
 FolderId = Annotated[str, Path(max_length=64, pattern=r"^[\w-]+$")]
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
-_BODIES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Images, or zips of images",
-                        },
-                        "options": {"type": "string", "description": "FolderOptions as JSON"},
-                    },
-                }
-            },
-        },
-    }
-}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorBody, "description": "No such folder"}}
 
 
 @router.post(
@@ -67,7 +44,7 @@ _BODIES = {
     status_code=201,
     response_model=Folder,
     response_description="The folder",
-    openapi_extra=_BODIES,
+    openapi_extra=FOLDER_BODIES,
     responses={
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
         404: {"model": ErrorBody, "description": "No such folder or model"},
@@ -95,41 +72,18 @@ async def create_folder(
     return await run_in_threadpool(lambda: folder_object(resources.store.batch(created.made.id), resources))
 
 
-@router.get("/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND)
+@router.get("/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=NOT_FOUND)
 def get_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Get a folder: its counts, its speed and the estimated time left."""
-    return folder_object(_find(folder_id, resources), resources)
+    return folder_object(find_folder(folder_id, resources), resources)
 
 
-@router.delete(
-    "/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
-)
+@router.delete("/v1/folders/{folder_id}", response_model=Folder, response_description="The folder", responses=NOT_FOUND)
 def cancel_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
     """Cancel the images that have no result yet. Results are kept."""
-    batch = _find(folder_id, resources)
+    batch = find_folder(folder_id, resources)
     cancel.cancel_run(batch.id, store=resources.store, connection=resources.connection)
     return folder_object(batch, resources)
-
-
-@router.post(
-    "/v1/folders/{folder_id}/pause",
-    response_model=Folder,
-    response_description="The folder",
-    responses={**_NOT_FOUND, 409: {"model": ErrorBody, "description": "All images have ended"}},
-)
-def pause_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
-    """Pause a folder: its queued images wait. Images in work end."""
-    batch = _find(folder_id, resources)
-    return folder_object(pause(batch.id, store=resources.store, connection=resources.connection), resources)
-
-
-@router.post(
-    "/v1/folders/{folder_id}/resume", response_model=Folder, response_description="The folder", responses=_NOT_FOUND
-)
-def resume_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDep) -> Folder:
-    """Resume a paused folder. A folder that is not paused stays as it is."""
-    batch = _find(folder_id, resources)
-    return folder_object(resume(batch.id, store=resources.store, connection=resources.connection), resources)
 
 
 @router.post(
@@ -138,7 +92,7 @@ def resume_folder(folder_id: FolderId, resources: ResourcesDep, caller: CallerDe
     response_model=Folder,
     response_description="The new folder",
     responses={
-        **_NOT_FOUND,
+        **NOT_FOUND,
         200: {"model": Folder, "description": "Repeated request: the folder of the first one with this key"},
         409: {"model": ErrorBody, "description": "No image failed or was cancelled, or they are being retried already"},
         429: {"model": ErrorBody, "description": "The queue is full; see Retry-After"},
@@ -152,7 +106,7 @@ def retry_folder(
     idempotency_key: IdempotencyKey = None,
 ) -> Folder:
     """Retry the images that failed or were cancelled, as a new folder."""
-    batch, store = _find(folder_id, resources), resources.store
+    batch, store = find_folder(folder_id, resources), resources.store
     counts = store.counts(batch.id)
     failed = sum(counts[status] for status in UNANSWERED)
     if not failed:
@@ -175,7 +129,7 @@ def retry_folder(
     # FastAPI reads the status from the class only if its constructor has one.
     status_code=200,
     responses={
-        **_NOT_FOUND,
+        **NOT_FOUND,
         200: {"description": "Events: image for each image that ends, progress, and at the end result or error"},
         204: {"description": "All events have been sent: do not reconnect"},
         429: {"model": ErrorBody, "description": "Too many streams are open"},
@@ -191,7 +145,7 @@ async def follow_folder(
 
     With Last-Event-ID, only the events after that one are sent.
     """
-    batch = await run_in_threadpool(_find, folder_id, resources)
+    batch = await run_in_threadpool(find_folder, folder_id, resources)
     if last_event_id == END:
         return Response(status_code=204)
     reserved = ExitStack()
@@ -207,7 +161,7 @@ async def follow_folder(
     "/v1/folders/{folder_id}/results",
     response_class=StreamingResponse,
     responses={
-        **_NOT_FOUND,
+        **NOT_FOUND,
         200: {
             "description": "A line for each image that has ended",
             "content": {"application/x-ndjson": {}, "text/csv": {}},
@@ -221,7 +175,7 @@ def get_results(
     format: Annotated[Literal["jsonl", "csv"], Query()] = "jsonl",  # noqa: A002  # the parameter's name on the wire
 ) -> StreamingResponse:
     """Download the results so far, in the order in which the images ended."""
-    batch = _find(folder_id, resources)
+    batch = find_folder(folder_id, resources)
     if format == "csv":
         return StreamingResponse(csv_lines(resources.store, batch), media_type="text/csv")
     return StreamingResponse(json_lines(resources.store, batch), media_type="application/x-ndjson")
@@ -259,7 +213,8 @@ def _valid_options(text: str) -> FolderOptions:
         raise RequestValidationError(error.errors()) from None
 
 
-def _find(folder_id: str, resources: Resources) -> Batch:
+def find_folder(folder_id: str, resources: Resources) -> Batch:
+    """Return the batch of a folder. Raises NotFoundError."""
     try:
         batch = resources.store.batch(folder_id)
     except NotFoundError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -19,11 +17,10 @@ from api.intake.json_body import JSONRoute
 from api.intake.retry import retry_jobs
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
-from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import JobBody
 from api.schemas.job import JobList, JobObject, job_object
 from api.schemas.wire import MAX_LIST_ITEMS
-from api.streaming.job_events import END, EVENT_ID, job_events
+from api.streaming.job_events import END, EVENT_ID, event_stream
 from api.streaming.sse import EventStream
 from jobs.creation import cancel
 from jobs.creation.create import Creation, create
@@ -187,18 +184,7 @@ async def follow_job(
     job = await run_in_threadpool(resources.store.job, job_id)
     if last_event_id == END:
         return Response(status_code=204)
-    return _events(job, resources, last_event_id or "0")
-
-
-def _events(job: Job, resources: Resources, after: str) -> EventStream:
-    subscribed = ExitStack()
-    subscription = subscribed.enter_context(resources.hub.follow(job.id, after, is_resumable=True))
-
-    async def at_end() -> None:
-        subscribed.close()
-
-    events: AsyncIterator[bytes] = job_events(job, resources, subscription)
-    return EventStream(events, at_end=at_end, error_name="error")
+    return event_stream(job, resources, last_event_id or "0")
 
 
 def _page(jobs: list[Job], *, has_more: bool) -> JobList:

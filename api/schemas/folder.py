@@ -16,13 +16,40 @@ from jobs.models.model_info import public_name
 from jobs.options.caption_options import CaptionOptions, QuestionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion, check_names
-from jobs.options.turn import TurnOptions
 from jobs.request_defaults import DEFAULT_MAX_TOKENS, MAX_TOKENS
 from jobs.store.progress import progress_of
 from jobs.store.tables import Batch, JobStatus
 
+#: The two bodies of `POST /v1/folders` in the OpenAPI document.
+FOLDER_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/FolderBody"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Images, or zips of images",
+                        },
+                        "options": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/FolderOptions"},
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
 
-class FolderOptions(QuestionOptions, TurnOptions, Wire):
+
+class FolderOptions(QuestionOptions, Wire):
     """The question about every image: the options of `captionq caption`."""
 
     model: str | None = Field(default=None, description="A model of GET /v1/models; the default model if absent")

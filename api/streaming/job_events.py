@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +13,7 @@ from api.runtime.resources import Resources
 from api.runtime.subscription import StatusChange, Subscription
 from api.schemas.job import job_object
 from api.streaming.job_follower import JobUpdate, follow_job
-from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, event_bytes
+from api.streaming.sse import HEARTBEAT, HEARTBEAT_COMMENT, EventStream, event_bytes
 from jobs.models.model_info import public_name
 from jobs.queue.events import Event
 from jobs.queue.positions import ahead_of
@@ -42,6 +43,17 @@ async def job_events(job: Job, resources: Resources, subscription: Subscription)
         for piece in pieces:
             yield piece
             sent_at = time.monotonic()
+
+
+def event_stream(job: Job, resources: Resources, after: str) -> EventStream:
+    """Return the response with the events after this event's id; "0": all of them. Raises TooManyStreamsError."""
+    subscribed = ExitStack()
+    subscription = subscribed.enter_context(resources.hub.follow(job.id, after, is_resumable=True))
+
+    async def at_end() -> None:
+        subscribed.close()
+
+    return EventStream(job_events(job, resources, subscription), at_end=at_end, error_name="error")
 
 
 class _PublishedEvents:

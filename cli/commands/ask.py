@@ -217,10 +217,11 @@ def _split(words: tuple[str, ...], *, chat: bool) -> tuple[list[str], str | None
 
 def _address(word: str) -> str:
     from cli.named_paths import named_path
+    from jobs.requests import address_of
 
     if word.startswith(_ADDRESSES):
         return word
     path = named_path(Path(word))
     if path.is_dir():
         raise click.UsageError(f"{word} is a folder. Ask about each of its images with -q, or name the images.")
-    return path.absolute().as_uri()
+    return address_of(path.absolute())

@@ -13,6 +13,7 @@ from cli.model_options import SectionedCommand, SectionedOption, model_options, 
 from cli.named_paths import named_model, named_path
 from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
 from cli.path_list import read_path_list
+from jobs.objects.paths import is_object
 from jobs.options.caption_options import CaptionOptions
 
 #: The path that stands for a list of paths on standard input.
@@ -99,6 +100,7 @@ def caption(
         options = _with_prompt(options, prompt_file)
     _check_combination(options, sample=sample, yes=yes, dry_run=dry_run, watch=watch)
     named, shown = _named(paths)
+    _check_objects(named, options, watch=watch)
     settings = read_settings()
     # The imports below take as long as the worker's.
     worker = None if dry_run else start_early(settings, named, options)
@@ -144,6 +146,16 @@ def _check_combination(options: CaptionOptions, *, sample: int | None, yes: bool
         raise click.UsageError("--yes goes with --sample.")
     if watch and (options.limit is not None or dry_run or sample is not None):
         raise click.UsageError("--watch goes on without an end: leave out --limit, --dry-run and --sample.")
+
+
+def _check_objects(named: Sequence[Path], options: CaptionOptions, *, watch: bool) -> None:
+    """Raise UsageError for options that objects in S3 cannot follow."""
+    if not any(map(is_object, named)):
+        return
+    if watch:
+        raise click.UsageError("--watch cannot watch s3://. Run the command again: pictures with texts are skipped.")
+    if options.embed:
+        raise click.UsageError("Captions cannot be embedded into pictures in s3://. Choose --output txt, json or xmp.")
 
 
 def _named(paths: Sequence[Path]) -> tuple[list[Path], str]:

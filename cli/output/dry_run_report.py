@@ -12,6 +12,7 @@ from cli.output.plurals import counted
 from cli.output.report import SHOWN_FAILURES, JsonReport, Report
 from jobs.captions.outputs.job_record import path_for_programs, shown_path
 from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand
+from jobs.requests import address_of
 from jobs.store.written.output_writers import TakenUp, Writer
 
 HAS_TEXT = "has a text already"
@@ -66,7 +67,7 @@ def _lines(wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], take
         for maker, count in Counter(writer.maker for writer in writers).items():
             yield f"{counted(count, 'image')} queued by {maker} already: {fate}"
     for one in refused[:SHOWN_FAILURES]:
-        yield f"  {shown_path(one.image.as_uri())}: {one.refusal}"
+        yield f"  {shown_path(address_of(one.image))}: {one.refusal}"
     if (more := len(refused) - SHOWN_FAILURES) > 0:
         yield f"  and {more} more: --format json lists all"
 
@@ -77,10 +78,10 @@ def _rows(
     followed, refused = _by_output(taken.followed), _by_output(taken.refused)
     for one in wanted:
         row: dict[str, object] = {
-            "image": path_for_programs(one.image.as_uri()),
-            "output": path_for_programs(one.output.as_uri()),
+            "image": path_for_programs(address_of(one.image)),
+            "output": path_for_programs(address_of(one.output)),
         }
-        address = one.output.as_uri()
+        address = address_of(one.output)
         if one.refusal is not None:
             yield {**row, "action": "fail", "reason": str(one.refusal)}
         elif address in refused:
@@ -91,8 +92,8 @@ def _rows(
             yield {**row, "action": "caption", "reason": None}
     for kept in skipped:
         yield {
-            "image": path_for_programs(kept.image.as_uri()),
-            "output": path_for_programs(kept.output.as_uri()),
+            "image": path_for_programs(address_of(kept.image)),
+            "output": path_for_programs(address_of(kept.output)),
             "action": "skip",
             "reason": BY_HAND if isinstance(kept, WrittenByHand) else HAS_TEXT,
         }

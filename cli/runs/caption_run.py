@@ -32,6 +32,7 @@ from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
+from jobs.requests import address_of
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
 from worker.lock import is_running
@@ -167,7 +168,7 @@ class CaptionRun:
             return
         # A live worker may have written the text of a running job just now, and be about to commit the result.
         leaving = (JobStatus.QUEUED,) if self._worker_may_write() else OPEN
-        cancelled = store.cancel_abandoned((one.output.as_uri() for one in skipped), dead, leaving)
+        cancelled = store.cancel_abandoned((address_of(one.output) for one in skipped), dead, leaving)
         # The rows decide: a worker drops the entries of jobs that have ended.
         with suppress(BrokerError, RedisError):
             if cancelled and (connection := broker.find(self._settings)) is not None:

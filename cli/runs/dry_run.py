@@ -16,6 +16,7 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import job_about
 from jobs.creation.run_locks import RunLocks
 from jobs.models.model_info import check_sees, describe
+from jobs.requests import address_of
 from jobs.store.store import Store
 from jobs.store.tables import Batch
 from jobs.store.written.output_writers import TakenUp, sort_out
@@ -50,7 +51,7 @@ class DryRun(CaptionRun):
         """Decide about the images as `submit` would, without writing the decision."""
         batch = Batch(description="", model=self._question.model)
         jobs = [job_about(one, self._question, batch, settings=self._settings) for one in wanted]
-        writers = store.writers([one.output.as_uri() for one in wanted])
+        writers = store.writers([address_of(one.output) for one in wanted])
         return sort_out(jobs, writers, runs.dead(store.open_batches()))
 
 

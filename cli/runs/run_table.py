@@ -13,6 +13,7 @@ from jobs.captions.text_files import read_output
 from jobs.chunks import chunked
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.errors import OutputError
+from jobs.requests import address_of
 from jobs.store.queries.caption_runs import best_jobs_of
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
@@ -39,15 +40,15 @@ class RunTable:
 
     def _rows(self, store: Store) -> Iterator[Row]:
         for chunk in chunked(self._images, ROWS_A_STATEMENT):
-            jobs = best_jobs_of(store.engine, [output.as_uri() for _, output, _ in chunk])
+            jobs = best_jobs_of(store.engine, [address_of(output) for _, output, _ in chunk])
             for image, output, is_skipped in chunk:
-                yield _row(image, output, jobs.get(output.as_uri()), is_skipped=is_skipped)
+                yield _row(image, output, jobs.get(address_of(output)), is_skipped=is_skipped)
 
 
 def _row(image: Path, output: Path, job: Job | None, *, is_skipped: bool) -> Row:
     """Return the row of an image. A skipped image has the text of its file, which a person may have written."""
     row: Row = dict.fromkeys(COLUMNS) if job is None else row_of(job)
-    row["path"] = path_for_programs(image.as_uri())
+    row["path"] = path_for_programs(address_of(image))
     if is_skipped:
         row |= {"status": "skipped", "error": None}
         with suppress(OutputError):

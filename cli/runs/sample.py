@@ -13,6 +13,7 @@ import click
 
 from cli.output.plurals import counted
 from cli.output.report import Report
+from jobs.creation.chosen_images import evenly_spaced
 from jobs.store.tables import Job
 
 T = TypeVar("T")
@@ -26,16 +27,6 @@ class SampleOptions:
     size: int | None = None
     #: Go on without asking.
     assume_yes: bool = False
-
-
-def evenly_spaced(items: Sequence[T], size: int) -> tuple[list[T], list[T]]:
-    """Return `size` items, spread evenly over the list, and the others, both in the order of the list."""
-    size = min(size, len(items))
-    chosen = {number * len(items) // size for number in range(size)}
-    return (
-        [item for number, item in enumerate(items) if number in chosen],
-        [item for number, item in enumerate(items) if number not in chosen],
-    )
 
 
 def parts(

@@ -26,6 +26,7 @@ from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images
 from jobs.images.walking.left_out import LeftOut
 from jobs.options.ask_options import AskOptions
+from jobs.requests import address_of
 from jobs.safe_text import safe_text
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, JobStatus
@@ -76,7 +77,7 @@ class TableRun:
             self._say(nothing_line(", ".join(map(str, paths)), left_out))
             return SOME_FAILED
         columns = [question.column.name for question in self._questions if question.column is not None]
-        table = AnswerTable(columns, (image.as_uri() for image in images))
+        table = AnswerTable(columns, (address_of(image) for image in images))
         begun = time.monotonic()
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:

@@ -11,7 +11,9 @@ from jobs.errors import CaptionqError, OutputError
 from jobs.images.metadata import ImageMetadata, read_metadata
 from jobs.images.opening import open_image
 from jobs.images.sources import image_source
+from jobs.objects.paths import is_object
 from jobs.options.prompts.templates import METADATA_FIELDS
+from jobs.requests import address_of
 
 
 def field_values(
@@ -36,8 +38,8 @@ def field_values(
     values = {"name": _shown(image.name), "stem": _shown(image.stem), "folder": _shown(image.parent.name)}
     if METADATA_FIELDS.intersection(wanted):
         assert settings is not None
-        path = Path(image) if address is None else None
-        values |= _metadata(address or Path(image).as_uri(), path, settings, roots).values()
+        path = Path(image) if address is None and not is_object(image) else None
+        values |= _metadata(address or address_of(Path(image)), path, settings, roots).values()
     return {name: value for name, value in values.items() if name in wanted}
 
 

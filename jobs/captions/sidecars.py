@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 from jobs.captions.output_names import NameClaims, digest_names, fold, is_text_name, whole_name
 from jobs.captions.text_owners import find_owners
+from jobs.errors import MissingToolError, ObjectStoreError
 from jobs.images.walking.folder_walk import has_image_extension
 from jobs.images.walking.shots import left_out_of_shots
+from jobs.objects.paths import is_object
+from jobs.objects.store import ObjectNotFoundError, list_folder
 
 
 class Sidecars:
@@ -41,8 +45,10 @@ class Sidecars:
 class FolderTexts:
     """The texts of the images of one folder."""
 
-    def __init__(self, path: Path, names: list[str]) -> None:
+    def __init__(self, path: Path, names: list[str], sizes: Mapping[str, int] | None = None) -> None:
+        """`sizes`: bytes of the files by name, if the listing has told them."""
         self.path = path
+        self.sizes = sizes or {}
         self.names = frozenset(names)
         of_shots = left_out_of_shots(names)
         images = sorted(name for name in names if has_image_extension(name) and name not in of_shots)
@@ -81,7 +87,17 @@ class FolderTexts:
 
 
 def read_folder(path: Path) -> FolderTexts:
-    """Read the folder as it is now. A folder that cannot be listed counts as empty: the image's job will report the error."""
+    """Read the folder, or list the objects, as it is now.
+
+    A folder that cannot be listed counts as empty: the image's job will report the error.
+    """
+    if is_object(path):
+        try:
+            objects, _ = list_folder(path)
+        except (ObjectNotFoundError, ObjectStoreError, MissingToolError):
+            objects = []
+        sizes = {one.name: one.size for one in objects}
+        return FolderTexts(path, list(sizes), sizes)
     try:
         with os.scandir(path) as entries:
             return FolderTexts(path, [entry.name for entry in entries])

@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
+from jobs.captions.text_objects import read_text_object, remove_text_object, write_text_object
 from jobs.captions.writable_folders import write_error
 from jobs.errors import ForbiddenError, OutputOccupiedError
 from jobs.images.allowed_roots import is_below
+from jobs.objects.paths import is_object
 
 #: Maximum bytes of a text; a larger file is not a text.
 LARGEST_TEXT = 4_000_000
@@ -76,6 +78,8 @@ def read_output(path: Path) -> bytes | None:
     Raises OutputOccupiedError when the path holds something that is not a text, and OutputError when the text cannot be read.
     """
     name = shown(path)
+    if is_object(path):
+        return _checked_text(read_text_object(path, LARGEST_TEXT), name)
     try:
         kind = _kind(path.lstat().st_mode)
         if kind is not None:
@@ -86,6 +90,13 @@ def read_output(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise write_error(f"{name} could not be read", error) from error
+    return _checked_text(content, name)
+
+
+def _checked_text(content: bytes | None, name: str) -> bytes | None:
+    """Return the content. Raises OutputOccupiedError if it is not a text's."""
+    if content is None:
+        return None
     if content.startswith(_PICTURES):
         raise _occupied(name, "a picture")
     if len(content) > LARGEST_TEXT or (b"\0" in content and not content.startswith(_UTF16)):
@@ -104,6 +115,10 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
 
     Raises OutputError.
     """
+    if is_object(path):
+        return write_text_object(path, content, replaces=replaces) or (
+            replaces is None and read_output(path) == content
+        )
     temporary = path.with_name(temporary_name(writer))
     try:
         with temporary.open("xb") as file:
@@ -124,6 +139,17 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return True
+
+
+def remove_output(path: Path) -> None:
+    """Remove the file, if it is there. Raises OutputError."""
+    if is_object(path):
+        remove_text_object(path)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(f"{shown(path)} could not be removed", error) from error
 
 
 def shown(path: Path) -> str:

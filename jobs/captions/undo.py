@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.captions.outputs.embedding import file_sha256
-from jobs.captions.text_files import fingerprint, read_output, shown, write_output
+from jobs.captions.text_files import fingerprint, read_output, remove_output, shown, write_output
 from jobs.captions.writable_folders import write_error
 from jobs.errors import ConflictError, OutputError
 from jobs.requests import path_of
@@ -77,7 +77,7 @@ def _take_back(change: WrittenFile, path: Path, undone: Undone) -> None:
     if fingerprint(there) != change.after_sha256:
         undone.left[path] = _changed(path, is_there=there is not None)
     elif change.before is None:
-        _remove(path)
+        remove_output(path)
         undone.removed += 1
     elif write_output(path, change.before, replaces=there, writer=WRITER):
         undone.restored += 1
@@ -91,7 +91,7 @@ def _take_back_embedded(change: WrittenFile, path: Path, backup: Path, undone: U
     has_backup = file_sha256(backup) == change.before_sha256
     if there == change.before_sha256:
         if has_backup:
-            _remove(backup)
+            remove_output(backup)
         return
     if there != change.after_sha256:
         undone.left[path] = _changed(path, is_there=there is not None)
@@ -103,13 +103,6 @@ def _take_back_embedded(change: WrittenFile, path: Path, backup: Path, undone: U
         except OSError as error:
             raise write_error(f"{shown(path)} could not be brought back", error) from error
         undone.restored += 1
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise write_error(f"{shown(path)} could not be removed", error) from error
 
 
 def _changed(path: Path, *, is_there: bool) -> str:

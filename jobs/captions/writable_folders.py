@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
 from jobs.errors import OutputError, OutputForbiddenError, first_line
+from jobs.objects.paths import is_object
 
 #: Errors that stay until a person changes permissions or the mount. All others, such as those of a full disk, may pass.
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -35,6 +36,9 @@ class WritableFolders:
 
     def refusal(self, folder: Path) -> OutputForbiddenError | None:
         """Return the reason why no text can be written into the folder; None: it can, or the fault may pass."""
+        if is_object(folder):
+            # Writing needs other rights than probing may have; the store's answer to the first text tells.
+            return None
         if folder != self._folder:
             self._folder, self._refusal = folder, self._find_refusal(folder)
         return self._refusal

@@ -13,9 +13,11 @@ from jobs.configuration.config_file import CONFIG_VARIABLE, config_path, read_ta
 from jobs.configuration.setting_words import did_you_mean, shape_of, suggestion
 from jobs.configuration.settings import ENV_PREFIX, SECRET_FIELDS, Settings
 from jobs.errors import SettingsError
+from jobs.mounts import use_mounts
 
 #: Variables that are not settings: the configuration file, those of docker-compose.yml, and those of the tests.
-_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_URL", "CAPTIONQ_API_KEY", "CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_UID")
+_OF_COMPOSE = ("CAPTIONQ_POSTGRES_PASSWORD", "CAPTIONQ_PICTURES", "CAPTIONQ_UID")
+_NOT_SETTINGS = (CONFIG_VARIABLE, "CAPTIONQ_URL", "CAPTIONQ_API_KEY", *_OF_COMPOSE)
 _OF_TESTS = "CAPTIONQ_TEST_"
 #: Options whose names differ from those of their settings.
 _OPTIONS = {"allowed_origins": "--allow-origin"}
@@ -51,12 +53,14 @@ def is_in_environment(field: str) -> bool:
 def read_settings(**given: Any) -> Settings:
     """Read the settings: the values `given` by options, else those of the environment, else those of the configuration file.
 
+    From then on, addresses of files follow the map of this machine's mounts (`path_map`).
+
     Raises SettingsError, which names the option of a `given` value, the variable, or the file and the key, and the shape of the
     values that the setting takes.
     """
     in_file = {name: value for name, value in settings_in_file().items() if not is_in_environment(name)}
     try:
-        return Settings(**{**in_file, **given})
+        settings = Settings(**{**in_file, **given})
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:
@@ -73,6 +77,8 @@ def read_settings(**given: Any) -> Settings:
         field = str(error).split('"')[1]
         shape = shape_of(field, Settings.model_fields[field])
         raise SettingsError(f"{variable_of(field)} must be {shape}.") from error
+    use_mounts(settings.path_map)
+    return settings
 
 
 def _place_of(field: str, in_file: Mapping[str, Any]) -> str:

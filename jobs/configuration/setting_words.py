@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 #: Shapes that the type does not tell.
 _SHAPES = {
+    "blob_url": "an absolute path of a shared folder, or s3://bucket/prefix",
+    "path_map": "pairs of absolute folders such as /Volumes/Photos=/mnt/photos, separated by semicolons",
     "memory_budget": "a share of the memory (0.6 or 60%) or an amount (24GB)",
     "api_keys": 'a JSON object such as {"laptop": "a-long-secret"}',
     "allowed_networks": 'a JSON list of networks such as ["192.168.1.0/24"]',

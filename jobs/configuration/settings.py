@@ -6,13 +6,14 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.configuration.path_map import parsed_path_map
 from jobs.errors import DataFolderError
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
@@ -41,6 +42,9 @@ class Settings(BaseSettings):
     database_url: str | None = None
     #: The URL of another Redis or Valkey than the one that captionq starts in the data folder.
     redis_url: str | None = None
+    #: Where uploaded images are stored for all machines that share a queue: a shared folder or `s3://bucket/prefix`. Without it
+    #: they are in the data folder, where only workers of this machine find them.
+    blob_url: str | None = None
     #: A Hugging Face id, a local folder, `demo` or `demo-text`.
     model: str = DEFAULT_MODEL
 
@@ -56,6 +60,9 @@ class Settings(BaseSettings):
 
     #: Folders below which image files may be read; empty: anywhere.
     allowed_roots: tuple[Path, ...] = ()
+    #: Folders as rows name them, and where they are on this machine: `/Volumes/Photos=/mnt/photos`, several separated by `;` or
+    #: given as a JSON object. Machines that share a queue may mount a shared folder in different places.
+    path_map: Annotated[dict[str, str], NoDecode] = {}
     #: Maximum size of one image in bytes.
     max_image_bytes: int = Field(default=200_000_000, ge=1)
     #: Maximum pixels of an image, checked by its header before anything is decoded: 200 megapixels are 600 MB of RGB.
@@ -136,6 +143,19 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("blob_url")
+    @classmethod
+    def _folder_or_bucket(cls, value: str | None) -> str | None:
+        value = None if value is None else value.removeprefix("file://").rstrip("/")
+        if value and not value.startswith("/") and not re.fullmatch(r"s3://[^/]+(/[^/]+)*", value):
+            raise ValueError(f"'{value}' is neither an absolute path of a folder nor s3://bucket/prefix")
+        return value or None
+
+    @field_validator("path_map", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> dict[str, str]:
+        return parsed_path_map(value)
+
     @field_validator("memory_budget")
     @classmethod
     def _amount_or_share(cls, value: str | None) -> str | None:
@@ -191,7 +211,8 @@ class Settings(BaseSettings):
 
     @property
     def blob_dir(self) -> Path:
-        return self.data_dir / "blobs"
+        shared = self.blob_url is not None and self.blob_url.startswith("/")
+        return Path(self.blob_url or "") if shared else self.data_dir / "blobs"
 
     @property
     def log_dir(self) -> Path:
@@ -210,12 +231,15 @@ class Settings(BaseSettings):
     def make_folders(self) -> None:
         """Make the data folder and its subfolders, readable only by their owner. Raises DataFolderError."""
         try:
-            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.blob_dir, self.run_dir):
+            for folder in (self.data_dir, self.broker_dir, self.log_dir, self.run_dir, self.data_dir / "blobs"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DataFolderError(
                 f"{self.data_dir} cannot be made or used ({error.strerror}). Set CAPTIONQ_DATA_DIR to another folder."
             ) from error
+        if not self.blob_dir.is_dir():
+            # Not made here: where the share is not mounted, the folder would come into being on this machine's own disk.
+            raise DataFolderError(f"{self.blob_dir} does not exist. Mount it or make it (CAPTIONQ_BLOB_URL).")
         if not os.access(self.data_dir, os.W_OK | os.X_OK):
             raise DataFolderError(
                 f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."

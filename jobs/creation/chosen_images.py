@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.options.selection import SelectionOptions
+
+T = TypeVar("T")
 
 
 def choose(
@@ -42,6 +44,16 @@ def choose_rows(images: Iterable[Path], options: SelectionOptions) -> Iterator[P
     if options.order != "name":
         images = sorted(images, key=_key(options))
     return islice(images, options.limit)
+
+
+def evenly_spaced(items: Sequence[T], size: int) -> tuple[list[T], list[T]]:
+    """Return `size` items, spread evenly over the list, and the others, both in the order of the list."""
+    size = min(size, len(items))
+    chosen = {number * len(items) // size for number in range(size)}
+    return (
+        [item for number, item in enumerate(items) if number in chosen],
+        [item for number, item in enumerate(items) if number not in chosen],
+    )
 
 
 def _key(options: SelectionOptions) -> Callable[[Path], Any]:

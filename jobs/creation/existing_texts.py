@@ -18,6 +18,7 @@ from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.creation.other_outputs import OtherOutputs
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
+from jobs.objects.paths import is_object
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import address_of
@@ -85,14 +86,15 @@ def plan_images(
     folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
     for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
         others.look_up([(image, output) for image, output, _ in chunk])
-        there = {output: address_of(output) for _, output, is_there in chunk if is_there}
+        there = {output: address_of(output) for _, output, size in chunk if size is not None}
         written = store.written(list(there.values())) if there else {}
-        for image, output, is_there in chunk:
+        for image, output, size in chunk:
+            is_there = size is not None
             if not others.delivery.writes_text:
                 yield _planned(image, output, options, others, folders)
                 continue
             own = written.get(there[output], []) if is_there else []
-            if own and options.existing == "skip" and _is_filled(output):
+            if options.existing == "skip" and _needs_no_look(output, size or 0, is_own=bool(own)):
                 yield SkippedImage(image, output)
                 continue
             try:
@@ -117,6 +119,13 @@ def _refused(one: PendingImage, others: OtherOutputs, folders: WritableFolders) 
     """Add the reason why one of the image's files cannot be written, if there is one."""
     refusal = folders.refusal(one.output.parent) or others.refusal(one.output)
     return one if refusal is None else replace(one, refusal=refusal)
+
+
+def _needs_no_look(output: Path, size: int, *, is_own: bool) -> bool:
+    """Check whether an existing text stays without being read: captionq's own, or an object, which would cost a request."""
+    if is_object(output):
+        return size > BLANK_BYTES
+    return is_own and _is_filled(output)
 
 
 def _is_filled(output: Path) -> bool:
@@ -162,19 +171,19 @@ def _judge(
     return pending if is_own(content, own) else WrittenByHand(image, output)
 
 
-def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[Path, Path, bool]]:
-    """Yield each image once, with its text file and whether the text file exists."""
+def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[Path, Path, int | None]]:
+    """Yield each image once, with its text file, and the text's size if a listing has told it; None: there is no text."""
     sidecars, given = Sidecars(), set[Path]()
     folder = None
     for image in images:
         if (here := sidecars.folder_of(image)) is not folder:
             folder = here
-            if not look_only:
+            if not look_only and not is_object(folder.path):
                 sweep_stale(folder.path, folder.names)
         output = image.with_name(folder.text_of(image.name))
         if output not in given:
             given.add(output)
-            yield image, output, output.name in folder.names
+            yield image, output, folder.sizes.get(output.name, 0) if output.name in folder.names else None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

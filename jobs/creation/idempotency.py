@@ -38,6 +38,14 @@ def find_repeated(store: Store, keyed: Job | Batch) -> Job | Batch | None:
     return earlier
 
 
+def find_batch(store: Store, key: str) -> Batch | None:
+    """Find the batch with this stored key, whatever it asks, and whether it is complete or not."""
+    table = _TABLES["batch"]
+    with reading(store.engine) as connection:
+        row = connection.execute(select(table).where(table.c.idempotency_key == key)).mappings().first()
+    return None if row is None else Batch(**row)
+
+
 def find_repeated_batch(batch: Batch, *, store: Store, connection: Redis) -> Batch | None:
     """Find the complete batch that was made with the same key. An abandoned one is given up, and None is returned.
 

@@ -10,6 +10,7 @@ from jobs.captions.outputs.side_names import json_path, xmp_path
 from jobs.captions.text_files import fingerprint, read_output
 from jobs.errors import OutputError
 from jobs.options.delivery import DeliveryOptions
+from jobs.requests import address_of
 from jobs.store.store import Store
 from jobs.store.written.written_files import WrittenFiles
 
@@ -25,13 +26,13 @@ class OtherOutputs:
     def look_up(self, images: Sequence[tuple[Path, Path]]) -> None:
         """Look up the images (with their texts) that `are_there` is asked about next."""
         if not self.delivery.writes_text:
-            paths = (path.as_uri() for image, text in images for path in self._paths(image, text))
+            paths = (address_of(path) for image, text in images for path in self._paths(image, text))
             self._written = self._files.finished(paths)
 
     def are_there(self, image: Path, text: Path) -> bool:
         """Check whether captionq has written all files that the run would write for this image, and they still exist."""
         paths = self._paths(image, text)
-        return all(path.as_uri() in self._written and path.is_file() for path in paths)
+        return all(address_of(path) in self._written and path.is_file() for path in paths)
 
     def refusal(self, text: Path) -> OutputError | None:
         """Return the reason why an image's JSON file cannot be written; None: it can. XMP sidecars are added to."""
@@ -42,7 +43,7 @@ class OtherOutputs:
             there = read_output(path)
         except OutputError as error:
             return error
-        if there is None or fingerprint(there) in self._files.hashes([path.as_uri()]).get(path.as_uri(), ()):
+        if there is None or fingerprint(there) in self._files.hashes([address_of(path)]).get(address_of(path), ()):
             return None
         return foreign_json(path)
 

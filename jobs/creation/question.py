@@ -80,7 +80,7 @@ class Question:
             return self.prompt
         if len(self.prompt) == 1:
             return self.prompt[0].prompt
-        address = image if isinstance(image, str) else image.as_uri()
+        address = image if isinstance(image, str) else address_of(image)
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
     def stored_request(self, image: Path, address: str) -> str:
@@ -215,7 +215,7 @@ def answer_job(
         model=question.model,
         request=request.stored,
         digest=request.digest,
-        source=name or (image if isinstance(image, str) else image.as_uri()),
+        source=name or (image if isinstance(image, str) else address_of(image)),
         question=None if question.column is None else question.column.model_dump_json(),
         roots=roots,
     )

@@ -17,6 +17,22 @@ class ImageNotFoundError(ImageError):
     code = "image_file_not_found"
 
 
+class ImageNotReachedError(ImageNotFoundError):
+    """This machine does not reach the image. Another worker may."""
+
+    code = "image_not_reached"
+    transient = True
+    #: The folder, mount or bucket that is missing here: for the log of this machine only.
+    root: str = ""
+
+
+class DamagedBlobError(ImageError):
+    """The uploaded file was damaged where it is stored. Send the picture again."""
+
+    code = "stored_file_damaged"
+    status = 500
+
+
 class ImageNotDownloadedError(ImageError):
     """The image file is in a cloud, and not on this machine."""
 

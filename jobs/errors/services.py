@@ -60,6 +60,16 @@ class BrokerError(CaptionqError):
     transient = True
 
 
+class ObjectStoreError(CaptionqError):
+    """The store of objects cannot be reached."""
+
+    code = "object_store_unavailable"
+    status = 503
+    transient = True
+    #: The address of the bucket.
+    root: str = ""
+
+
 class WorkerError(CaptionqError):
     """The worker cannot run."""
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from jobs.errors import InvalidImageURLError
+from jobs.mounts import mounts
 from jobs.requests import path_of
 
 _FILE = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
@@ -15,7 +16,7 @@ _EXAMPLE = "such as file:///folder/photo.jpg"
 
 
 def named_path(name: str) -> Path:
-    """Return the path that a client names by a path or a `file:` address.
+    """Return the place on this machine that a client names by a path or a `file:` address.
 
     The path is absolute: a relative one would be read below the folder in which the server was started, and `~` is the home
     of the server's user. Raises InvalidImageURLError.
@@ -31,7 +32,7 @@ def named_path(name: str) -> Path:
         )
     if not path.startswith("/"):
         raise InvalidImageURLError(f"The path of an image must be absolute, {_EXAMPLE}; not relative and not with ~.")
-    return Path(path) if found is None else path_of(f"file://{path}")
+    return mounts().here(Path(path)) if found is None else path_of(f"file://{path}")
 
 
 def names_path(url: str) -> bool:

@@ -16,6 +16,8 @@ from jobs.errors import (
     ImageNotFoundError,
     ImageTooLargeError,
     InvalidImageURLError,
+    MissingToolError,
+    ObjectStoreError,
     first_line,
 )
 from jobs.images.allowed_roots import is_below
@@ -23,7 +25,10 @@ from jobs.images.cloud_files import has_placeholder, is_dataless, not_downloaded
 from jobs.images.data_address import decoded_data
 from jobs.images.file_address import named_path
 from jobs.images.formats.refusal_words import refusal_to_read
+from jobs.images.reach import blob_not_reached, bucket_not_reached, check_reached, is_lost_mount, not_reached
 from jobs.images.stored.blobs import find_blob
+from jobs.objects.paths import object_path
+from jobs.objects.store import ObjectNotFoundError, read_object, size_of
 
 
 def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = None) -> Path | bytes:
@@ -43,10 +48,12 @@ def image_source(url: str, settings: Settings, roots: Sequence[Path] | None = No
             from jobs.net.image_download import fetch_image
 
             return fetch_image(url, settings)
+        case "s3" if separator:
+            return _checked_object(url, settings, roots)
         case "blob" if separator:
-            return find_blob(url, settings)
+            return _checked_blob(url, settings)
         case _:
-            raise InvalidImageURLError("The image's url must begin with https:, data: or file:.")
+            raise InvalidImageURLError("The image's url must begin with https:, data:, file: or s3:.")
 
 
 def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) -> Path:
@@ -60,11 +67,14 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     except FileNotFoundError:
         if has_placeholder(path):
             raise not_downloaded(name) from None
+        check_reached(path, name)
         reason = "is a link to a file that does not exist" if path.is_symlink() else "does not exist"
         raise ImageNotFoundError(f"{name} {reason}.") from None
     except PermissionError as error:
         raise ImageForbiddenError(refusal_to_read(name, error)) from None
     except (OSError, RuntimeError, ValueError) as error:
+        if is_lost_mount(error):
+            raise not_reached(name, path) from None
         # Links in a circle raise RuntimeError in Python 3.11 and 3.12.
         if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
             raise ImageError(f"{name} is a link that leads in a circle.") from None
@@ -81,6 +91,33 @@ def _checked_file(url: str, settings: Settings, roots: Sequence[Path] | None) ->
     if not os.access(real, os.R_OK):
         raise ImageForbiddenError(refusal_to_read(name, PermissionError(errno.EACCES, "Permission denied")))
     return real
+
+
+def _checked_blob(url: str, settings: Settings) -> Path:
+    try:
+        return find_blob(url, settings)
+    except ImageNotFoundError as error:
+        # The machine that took it in may still have it.
+        raise blob_not_reached(error) from None
+    except (ObjectStoreError, MissingToolError) as error:
+        raise bucket_not_reached("The uploaded image", error) from error
+
+
+def _checked_object(url: str, settings: Settings, roots: Sequence[Path] | None) -> bytes:
+    path = object_path(url)
+    _check_place(path, path.name, settings, roots)
+    try:
+        size = size_of(path)
+        if size == 0:
+            raise EmptyImageError(f"{path.name} is empty.")
+        _check_size(size, path.name, settings)
+        data = read_object(path, settings.max_image_bytes)
+    except ObjectNotFoundError:
+        raise ImageNotFoundError(f"{path.name} does not exist.") from None
+    except (ObjectStoreError, MissingToolError) as error:
+        raise bucket_not_reached(path.name, error) from error
+    _check_size(len(data), path.name, settings)
+    return data
 
 
 def _check_kind(path: Path, name: str, mode: int) -> None:

@@ -25,7 +25,7 @@ from jobs.sampling import Sampling
 
 
 class QuestionOptions(
-    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions
+    ReuseOptions, SamplingOptions, AdapterOptions, PixelOptions, InputOptions, AnswerOptions, PromptOptions, TurnOptions
 ):
     """Options of the question about each image."""
 
@@ -90,5 +90,5 @@ class QuestionOptions(
         return self
 
 
-class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions, TurnOptions):
+class CaptionOptions(QuestionOptions, DeliveryOptions, SelectionOptions):
     """Options of a run over images that lie in folders. An upload takes only the `QuestionOptions`."""

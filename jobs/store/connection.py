@@ -24,7 +24,7 @@ from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
 
 #: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 
 
 def open_database(settings: Settings) -> Engine:

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, f
 from sqlmodel import SQLModel
 
 from jobs.store.connection import bulk_pause, writing
-from jobs.store.statements import ending
+from jobs.store.pictures.search_words import index_words
+from jobs.store.statements import SEARCHED, ending
 from jobs.store.tables import OPEN, JobStatus
 
 #: Jobs of a run that are cancelled in one transaction: other writers wait for some tens of milliseconds, and get their turn
@@ -35,7 +36,9 @@ def end_jobs(
     changed = 0
     for job_id in ids:
         end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
-        changed += connection.execute(ending(leaving), end).rowcount
+        if (row := connection.execute(ending(leaving), end).one_or_none()) is not None:
+            index_words(connection, row)
+            changed += 1
     return changed
 
 
@@ -87,6 +90,16 @@ def update_jobs(
     """Set columns of the jobs whose status is one of `leaving`. Returns how many changed."""
     guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
     return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
+
+
+def change_caption(connection: Connection, job_id: str, leaving: Sequence[JobStatus], **values: object) -> bool:
+    """Set columns of a person's review of a job whose status is one of `leaving`. Returns whether the job changed."""
+    guard = and_(_job.c.id == job_id, _job.c.status.in_(leaving))
+    change = update(_job).where(guard).values(**_storable(values)).returning(*SEARCHED)
+    row = connection.execute(change).one_or_none()
+    if row is not None:
+        index_words(connection, row)
+    return row is not None
 
 
 def _storable(values: Mapping[str, object]) -> dict[str, object]:

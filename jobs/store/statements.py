@@ -20,6 +20,8 @@ _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
+#: The columns whose words are searched (`jobs/store/pictures/search_words.py`).
+SEARCHED = tuple(_job.c[name] for name in ("id", "batch_id", "source", "text", "output_text", "edited_text"))
 #: The columns that decide when a job begins (`JobSummary`).
 SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
     _job.c.id.in_(_ids)
@@ -37,17 +39,20 @@ CLAIM: ReturningUpdate[tuple[object, ...]] = (
 
 
 #: Moves the open job `job_id` to the batch `new_batch`, at the place `new_position`.
+# `in_` has a list of parameters, which no statement for many rows can have.
 MOVE: Update = (
     update(_job)
-    # Not IN: its list cannot be expanded for several moves at once.
     .where(_job.c.id == bindparam("job_id"), or_(*(_job.c.status == status for status in OPEN)))
     .values(batch_id=bindparam("new_batch"), position=bindparam("new_position"))
 )
 
 
 @cache
-def ending(leaving: tuple[JobStatus, ...]) -> Update:
-    """Build the UPDATE that ends the job `job_id`, and numbers it within its batch in the order of the ends."""
+def ending(leaving: tuple[JobStatus, ...]) -> ReturningUpdate[tuple[object, ...]]:
+    """Build the UPDATE that ends the job `job_id`, and numbers it within its batch in the order of the ends.
+
+    It returns the columns whose words are searched.
+    """
     ended = _job.alias()
     last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(
         ended.c.batch_id == _job.c.batch_id, ended.c.finished_order.is_not(None)
@@ -56,4 +61,5 @@ def ending(leaving: tuple[JobStatus, ...]) -> Update:
         update(_job)
         .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving))
         .values(finished_order=last.correlate(_job).scalar_subquery() + 1)
+        .returning(*SEARCHED)
     )

@@ -1,8 +1,7 @@
 """The system of record: every change of a job's state is one method and one transaction.
 
 Each change is an `UPDATE … WHERE status IN (…)`, guarded by the states that the change may leave. Of two changes that race, one
-wins, and the other learns from the row count that it lost. Terminal states are final: no method leaves them, and only pruning
-(`jobs/store/pruning.py`) deletes a row.
+wins, and the other learns from the row count that it lost. Terminal states are final; only `pruning.py` deletes a row.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
 from jobs.store.rows.insertion import insert_rows
 from jobs.store.rows.vocabularies import with_reference
-from jobs.store.state_changes import cancel_all, end_jobs, pause_batch, update_jobs
+from jobs.store.state_changes import cancel_all, change_caption, end_jobs, pause_batch, update_jobs
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -36,8 +35,6 @@ _batch: Table = SQLModel.metadata.tables["batch"]
 
 class Store(JobQueries):
     """Store of jobs and batches. Safe to use from several processes and threads at once."""
-
-    # -- batches and new jobs -----------------------------------------------------------------------
 
     def add_batch(self, batch: Batch) -> None:
         """Insert a batch, before its jobs."""
@@ -96,9 +93,8 @@ class Store(JobQueries):
                 connection.execute(MOVE, moves)
             for job_id, before in taken.texts.items():
                 # A file that a dead worker has written, or was about to write, is known already (`Job.expect_text`).
-                is_new = and_(
-                    *(column.is_distinct_from(before) for column in (_job.c.output_before, _job.c.output_after))
-                )
+                known = (_job.c.output_before, _job.c.output_after)
+                is_new = and_(*(column.is_distinct_from(before) for column in known))
                 update_jobs(connection, [job_id], OPEN, is_new, output_before=before, output_after=None)
             if taken.new:
                 insert_rows(connection, taken.new)
@@ -136,8 +132,6 @@ class Store(JobQueries):
                 end_jobs(connection, ids, tuple(leaving), JobStatus.CANCELLED)
                 cancelled += ids
         return cancelled
-
-    # -- changes of a job's state -------------------------------------------------------------------
 
     def claim(self, ids: Sequence[str], worker: str) -> dict[str, Job]:
         """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
@@ -192,13 +186,11 @@ class Store(JobQueries):
     def review(self, job_id: str, edited_text: str | None = None) -> bool:
         """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""
         values = {} if edited_text is None else {"edited_text": edited_text}
-        ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
-        return self._change([job_id], ended, reviewed_at=time.time(), **values) == 1
+        return self._review(job_id, reviewed_at=time.time(), **values)
 
     def drop_edit(self, job_id: str) -> bool:
         """Forget a person's edit and review of an answer. Returns False if the job has not ended."""
-        ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
-        return self._change([job_id], ended, reviewed_at=None, edited_text=None) == 1
+        return self._review(job_id, reviewed_at=None, edited_text=None)
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
@@ -235,11 +227,13 @@ class Store(JobQueries):
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
         return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
 
-    # -- the guarded UPDATE in a transaction of its own ---------------------------------------------
-
     def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
         with writing(self._engine) as connection:
             return update_jobs(connection, ids, leaving, **values)
+
+    def _review(self, job_id: str, **values: object) -> bool:
+        with writing(self._engine) as connection:
+            return change_caption(connection, job_id, (JobStatus.SUCCEEDED, JobStatus.FAILED), **values)
 
     def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
         with writing(self._engine) as connection:

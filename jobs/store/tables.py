@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlmodel import Field, SQLModel
 
+from jobs.mounts import mounts
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
@@ -49,6 +50,7 @@ class BatchKind(StrEnum):
     FOLDER = "folder"  #: `POST /v1/folders`
     LIST = "list"  #: `POST /v1/jobs` with a list
     FILE = "file"  #: `POST /v1/batches`, a file of requests, or `POST /v1/messages/batches`
+    SAMPLE = "sample"  #: a few pictures that the page captions ahead of a run; no list shows it
 
 
 class Batch(SQLModel, table=True):
@@ -65,8 +67,7 @@ class Batch(SQLModel, table=True):
     description: str = Field(sa_column=Column(Text, nullable=False))
     kind: str = BatchKind.RUN
     model: str
-    #: The data folder whose `runs/` holds the lock file of the command that made the batch (`jobs/creation/run_locks.py`);
-    #: None: no command has to live for its jobs.
+    #: The data folder with the lock file of the command that made the batch; None: no command has to live for its jobs.
     maker: str | None = None
     #: The client's scoped `Idempotency-Key`, by which a repeated request is recognized, and the digest of the request.
     idempotency_key: str | None = None
@@ -102,8 +103,7 @@ class Job(SQLModel, table=True):
         # Answers with a flaw only, and answers of jobs with an error only.
         Index("job_flawed", "status", "created_at"),
         Index("job_not_as_asked", "status", "created_at"),
-        # A hash index on Postgres: its B-trees cannot hold texts as long as a path may be.
-        # On Postgres a hash index, by its migration. Named here, the kind would import the dialect in every process.
+        # On Postgres a hash index, by its migration: B-trees there cannot hold paths of any length.
         Index("job_output", "output"),
     )
 
@@ -208,8 +208,13 @@ class Job(SQLModel, table=True):
 
     @property
     def new_text(self) -> str | None:
-        """The text that the job gave to its file, or to its client; None: there is no answer."""
+        """The text for the file or the client; None: there is no answer."""
         return self.text if self.output_text is None else self.output_text
+
+    @property
+    def caption(self) -> str | None:
+        """The text as a person edited it, or else the job's; None: there is none."""
+        return self.new_text if self.edited_text is None else self.edited_text
 
     def expect_text(self, content_hash: str | None) -> None:
         """Expect the file to have this content when the answer is there, unless it is content that an attempt knows already.
@@ -222,7 +227,7 @@ class Job(SQLModel, table=True):
 
     def parsed_roots(self) -> list[Path] | None:
         """Return the folders below which the job's images may be read; None: the folders that the worker allows."""
-        return None if self.roots is None else [Path(root) for root in json.loads(self.roots)]
+        return None if self.roots is None else [mounts().here(Path(root)) for root in json.loads(self.roots)]
 
     def parsed_delivery(self) -> DeliveryOptions:
         """Return the options for the way from the answer to files."""

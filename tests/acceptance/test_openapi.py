@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,8 +29,11 @@ pytestmark = pytest.mark.timeout(300)
 KEY = "the-key-of-the-tests"
 AUTHORIZATION = {"Authorization": f"Bearer {KEY}"}
 MOST = 1_000_000
+#: Whether each limit of each field is tried too: thousands of requests. `make openapi` does.
+ALL_LIMITS = os.environ.get("CAPTIONQ_TEST_OPENAPI") == "all"
 CONFIG = {
     "seed": 1,
+    "phases": {"coverage": {"enabled": ALL_LIMITS}},
     "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
     # All requests have the key, except those that must be refused without one.
     "auth": {"openapi": {"HTTPBearer": {"bearer": KEY}}},

@@ -33,7 +33,9 @@ _FAST, _SAFE = ("fsync=off", "shared_buffers=16MB"), ("fsync=on", "shared_buffer
 class Postgres:
     """A server that tests may stop and start again."""
 
-    def __init__(self, folder: Path, *, safe: bool = False) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, safe: bool = False) -> None:
+        """`port`: also listen at this port of the loopback address, for clients that cannot reach the socket."""
+        self._port = port
         self._folder = folder
         self._options = (*_OPTIONS, *(_SAFE if safe else _FAST))
         self._data = folder / "data"
@@ -48,7 +50,10 @@ class Postgres:
         self._run("initdb", "--no-sync", "--auth=trust", "--username=captionq", "--encoding=UTF8", "--locale=C")
 
     def start(self) -> None:
-        settings = [f"--{option}" for option in (*self._options, f"unix_socket_directories={self._folder}")]
+        options = [*self._options, f"unix_socket_directories={self._folder}"]
+        if self._port is not None:
+            options += ["listen_addresses=127.0.0.1", f"port={self._port}"]
+        settings = [f"--{option}" for option in options]
         # The keeper ends the server with the tests, however they end, because its standard input closes then.
         keeper = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server'
         command = ["/bin/sh", "-c", keeper, "postgres", str(self._bin / "postgres"), "-D", str(self._data), *settings]
@@ -78,11 +83,14 @@ class Postgres:
         """Create a database, empty or as a copy of another one, and return its SQLAlchemy URL."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        if self._port is not None:
+            return f"postgresql+psycopg://captionq@127.0.0.1:{self._port}/{name}"
         return f"postgresql+psycopg://captionq@/{name}?host={self._folder}"
 
     @property
     def _dsn(self) -> str:
-        return f"host={self._folder} user=captionq dbname=postgres"
+        port = "" if self._port is None else f" port={self._port}"
+        return f"host={self._folder} user=captionq dbname=postgres{port}"
 
     def _answers(self) -> bool:
         try:
@@ -105,11 +113,11 @@ def on_both_databases(metafunc: pytest.Metafunc) -> None:
 
 
 @contextmanager
-def postgres_server(*, safe: bool = False) -> Iterator[Postgres]:
-    """Run a server on a unix socket in a folder of its own. `safe`: with fsync, as users run it."""
+def postgres_server(port: int | None = None, *, safe: bool = False) -> Iterator[Postgres]:
+    """Run a server on a unix socket in a folder of its own, and at a port if one is given. `safe`: with fsync, as for users."""
     # The path is short because of the socket, and outside of pytest's folder because other users may not enter that.
     with tempfile.TemporaryDirectory(prefix="captionq-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder).resolve(), safe=safe)
+        server = Postgres(Path(folder).resolve(), port, safe=safe)
         server.start()
         try:
             yield server

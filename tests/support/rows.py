@@ -8,7 +8,7 @@ from jobs.requests import Request
 from jobs.sampling import Sampling
 from jobs.store.result import Result
 from jobs.store.store import Store
-from jobs.store.tables import Batch, Job
+from jobs.store.tables import Batch, Job, JobStatus
 
 RESULT = Result(
     text="A large red circle on a white background.",
@@ -36,13 +36,14 @@ def make_job(name: str = "photo", batch: Batch | None = None, prompt: str = "Des
     )
 
 
-def add_batch(store: Store, size: int) -> tuple[Batch, list[Job]]:
-    """Store a batch of queued jobs."""
+def add_batch(store: Store, size: int, status: JobStatus = JobStatus.QUEUED) -> tuple[Batch, list[Job]]:
+    """Store a batch of jobs, all in one state."""
     batch = Batch(description="pictures", model="demo")
     jobs = [make_job(str(number), batch) for number in range(size)]
     for job in jobs:
         # Two open jobs must not write the same file.
         job.output = f"file:///pictures/{job.id}.txt"
+        job.status = status
     store.add_batch(batch)
     if jobs:
         store.add(jobs)

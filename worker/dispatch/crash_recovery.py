@@ -9,6 +9,7 @@ from rq.executions import Execution
 from rq.worker import BaseWorker
 
 from jobs.captions.temporary_files import sweep_own
+from jobs.objects.paths import is_object_address
 from jobs.queue.lanes import Entry, LaneQueue, lanes
 from jobs.queue.reconcile import reconcile
 from jobs.requests import path_of
@@ -34,7 +35,14 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
             len(recovered.poisoned),
         )
         left = store.those([*recovered.requeued, *recovered.poisoned])
-        sweep_own({path_of(job.output).parent for job in left if job.output is not None}, worker.name)
+        sweep_own(
+            {
+                path_of(job.output).parent
+                for job in left
+                if job.output is not None and not is_object_address(job.output)
+            },
+            worker.name,
+        )
     for execution in worker.get_current_executions(refresh=True):
         _forget(execution, connection)
     connection.delete(worker.key, worker.executions_key)

@@ -5,6 +5,7 @@ Slots that bulk work leaves free for interactive jobs: `worker/engine/scheduler.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
 from worker.dispatch.model_turns import HeldJob, ModelTurns
 from worker.dispatch.rq_leases import Lease, Leases
+from worker.dispatch.unreached import PASSED_ON_PAUSE, Unreached
 from worker.pipeline.request_pipeline import RequestPipeline
 
 #: Maximum number of jobs dequeued between two engine steps.
@@ -32,12 +34,21 @@ MIN_BULK_ROOM = 4
 class JobAdmission:
     """Admits jobs for one worker."""
 
-    def __init__(self, connection: Redis, store: Store, pipeline: RequestPipeline, leases: Leases, worker: str) -> None:
+    def __init__(
+        self,
+        connection: Redis,
+        store: Store,
+        pipeline: RequestPipeline,
+        leases: Leases,
+        worker: str,
+        unreached: Unreached,
+    ) -> None:
         self._connection = connection
         self._store = store
         self._pipeline = pipeline
         self._leases = leases
         self._worker = worker
+        self._unreached = unreached
         self._lanes: Sequence[LaneQueue] = lanes(connection)
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
@@ -47,7 +58,13 @@ class JobAdmission:
         return len(self._turns)
 
     def hold(self, dequeued: Sequence[tuple[Entry, Queue]]) -> None:
-        """Hold dequeued entries until their turn, which may be at once."""
+        """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on."""
+        dequeued = self._unreached.pass_on(dequeued)
+        if not dequeued:
+            if not self._pipeline.in_flight:
+                # Another worker gets the time to take them.
+                time.sleep(PASSED_ON_PAUSE)
+            return
         rows = self._store.summaries([entry.id for entry, _ in dequeued])
         for entry, queue in dequeued:
             assert isinstance(queue, LaneQueue)
@@ -68,7 +85,7 @@ class JobAdmission:
 
     def next_queued(self) -> list[Lease]:
         """Dequeue at most `MAX_DEQUEUED` jobs if there is room for them, and claim those whose turn has come."""
-        if self._turns.full or self._turns.overdue:
+        if self._turns.full or self._turns.overdue or self._unreached.pausing:
             return []
         queues, room = self._lanes_with_room()
         if room <= 0:

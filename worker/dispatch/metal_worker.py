@@ -38,6 +38,7 @@ from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
 from worker.dispatch.sleep_guard import SleepGuard
+from worker.dispatch.unreached import Unreached
 from worker.engine.sequences import Outcome
 from worker.pipeline.request_pipeline import RequestPipeline
 
@@ -73,10 +74,11 @@ class MetalWorker(QueueWorker):
         self._pipeline = pipeline
         self._settings = settings
         self._leases = Leases(self, settings.lease)
-        self._admission = JobAdmission(connection, store, pipeline, self._leases, name)
+        unreached = Unreached(name, connection)
+        self._admission = JobAdmission(connection, store, pipeline, self._leases, name, unreached)
         self._events = JobEvents(name, connection, pipeline, settings.lease)
         self._starts = JobStarts(pipeline, self._leases, self._events)
-        self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts)
+        self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self._stops: deque[str] = deque()
         self._tasks = PeriodicTasks()

@@ -40,6 +40,9 @@ class Metrics:
         )
         self._memory = Gauge("memory_bytes", "Memory that mlx holds.", [*labels, "kind"], **of_worker)
         self._jobs = Counter("jobs_ended", "Jobs that ended.", [*labels, "lane", "outcome"], **of_worker)
+        self._not_reached = Counter(
+            "pictures_not_reached", "Jobs whose picture this machine does not reach.", [*labels, "lane"], **of_worker
+        )
         self._tokens = Counter("tokens", "Tokens that went in and came out.", [*labels, "kind"], **of_worker)
         self._steps = Histogram("step_seconds", "One step of the engine.", labels, buckets=_STEPS, **of_worker)
         self._stages = Histogram(
@@ -66,6 +69,10 @@ class Metrics:
             ("decode", result.decode_seconds),
         ):
             self._stages.labels(self._worker, lane, stage).observe(seconds)
+
+    def not_reached(self, lane: str) -> None:
+        """The picture of a job is not reached from this machine."""
+        self._not_reached.labels(self._worker, lane).inc()
 
     def failed(self, lane: str, outcome: str) -> None:
         """A job ended otherwise: `failed`, or `retried`."""

@@ -24,6 +24,7 @@ from PIL import Image
 from jobs.configuration.settings import Settings
 from jobs.images.sources import image_source
 from jobs.images.stored.blobs import SCHEME
+from jobs.objects.paths import is_object_address
 from jobs.requests import ImageURL, Request
 from worker.models.inputs import Prepared
 from worker.pixels.decode import Picture, decode_if_quick, with_max_pixels
@@ -200,8 +201,10 @@ class PreparationPool:
     def _decoded(
         self, image: ImageURL, source: Path | bytes, request: Request, urgent: bool
     ) -> Generator[Executor, None, list[Picture]]:
-        # The name of a blob's file is a digest, which would say nothing in an error.
+        # The name of a blob's file is a digest, which would say nothing in an error; an object's bytes have no name.
         name = "The image" if image.url.startswith(SCHEME) else None
+        if is_object_address(image.url):
+            name = image.url.rpartition("/")[2]
         limits = with_max_pixels(self._settings, request.max_pixels, low_detail=image.detail == "low")
         quick = decode_if_quick(source, limits, name=name)
         if quick is not None:
@@ -213,7 +216,7 @@ class PreparationPool:
 
 
 def _is_remote(image: ImageURL) -> bool:
-    return image.url.lower().startswith(("http:", "https:"))
+    return image.url.lower().startswith(("http:", "https:", "s3:"))
 
 
 def _settle(settle: Callable[[Any], None], value: object) -> None:

@@ -6,7 +6,7 @@ from api.pages.run_changes import check_files, dead_runs
 from api.runtime.resources import Resources
 from jobs.creation.backpressure import check_room
 from jobs.creation.retry import expect_current_texts
-from jobs.creation.review import EditedFile, asked_again, save_edit, text_to_edit
+from jobs.creation.review import EditedFile, asked_again, save_edit, take_edit_back, text_to_edit
 from jobs.errors import ConflictError, OutputChangedError, OutputError
 from jobs.queue.feeding import enqueue
 from jobs.store.tables import OPEN, Batch, Job, Lane
@@ -48,8 +48,7 @@ def undo_edit(job: Job, resources: Resources) -> None:
     edited = _edited(job)
     if edited.text != job.edited_text.rstrip("\n"):
         raise OutputChangedError("The file was changed since the edit, and stays as it is.")
-    save_edit(job, edited, job.new_text, resources.store)
-    resources.store.drop_edit(job.id)
+    take_edit_back(job, edited, resources.store)
 
 
 def keep(job: Job, resources: Resources) -> None:

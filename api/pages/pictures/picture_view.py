@@ -19,6 +19,23 @@ _DOUBTS = {
 }
 
 
+#: The remedy for a picture that could not be used, by the error's code.
+_REMEDIES = {
+    "image_parse_error": "Open the file in another program, save it as JPEG or PNG, and ask again.",
+    "image_file_not_found": "Put the file back where it was, and ask again.",
+    "image_not_reached": "Mount the folder on a Mac with a worker, and ask again.",
+    "image_file_not_downloaded": "Then ask again.",
+    "empty_image_file": "Replace the file by a whole one, and ask again.",
+    "image_too_large": "Make the picture smaller, and ask again.",
+    "image_too_slow": "Save the picture as JPEG or PNG, and ask again.",
+    "unsupported_image_media_type": "Save the picture as JPEG or PNG, and ask again.",
+    "image_file_forbidden": "Allow captionq to read the file, and ask again.",
+    "invalid_image_url": "Send the picture again with an address that begins with https://.",
+    "invalid_base64_image": "Send the picture again.",
+    "failed_to_download_image": "Check that the address still leads to the picture, and ask again.",
+}
+
+
 @dataclass(frozen=True)
 class PictureView:
     """A picture with its caption and its state. Every text may come from strangers: templates escape it."""
@@ -40,16 +57,17 @@ def picture_view(job: Job) -> PictureView:
     """Return the view of a job that belongs to a run."""
     error = error_of(job)
     reason = error.message if error is not None else _DOUBTS.get(job.quality or "")
+    if error is not None and (remedy := _REMEDIES.get(error.code or "")) is not None:
+        reason = f"{error.message} {remedy}"
     if job.status == JobStatus.SUCCEEDED and job.reviewed_at is not None:
         reason = None
     has_text = job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
-    text = job.edited_text if job.edited_text is not None else job.new_text
     return PictureView(
         id=job.id,
         run_id=job.batch_id or "",
         name=safe_text(source_name(job) or job.id),
         status=job.status,
-        caption=safe_text(text or "", lines=True) if has_text else "",
+        caption=safe_text(job.caption or "", lines=True) if has_text else "",
         reason=None if reason is None else safe_text(reason, lines=True),
         is_open=job.status in OPEN,
         is_edited=job.edited_text is not None,

@@ -6,7 +6,6 @@ const ROWS_AROUND = 3;
 
 const gallery = document.getElementById("gallery");
 const state = document.getElementById("state");
-const notice = document.getElementById("notice");
 const size = Number(gallery?.dataset.size);
 let total = Number(gallery?.dataset.total);
 const parts = new Map(); // number of the part -> cards as HTML
@@ -14,11 +13,6 @@ const loading = new Set();
 const shown = new Map(); // position -> element
 let layout = null;
 let drawn = false;
-
-function tell(sentence) {
-  notice.textContent = sentence;
-  notice.hidden = !sentence;
-}
 
 function element(html) {
   const template = document.createElement("template");
@@ -167,29 +161,25 @@ function refresh() {
   if (!stale.size) schedule();
 }
 
-function follow() {
-  const events = new EventSource(state.dataset.live);
-  events.addEventListener("open", () => tell(""));
-  events.addEventListener("failure", (event) => tell(JSON.parse(event.data).error.message));
-  events.addEventListener("state", (event) => {
-    const now = JSON.parse(event.data);
-    state.innerHTML = now.html;
-    // The buttons change with the end of the run, and a run that was empty has its first pictures.
-    if ((state.dataset.open && !now.is_open) || (state.dataset.empty && now.done)) setTimeout(() => location.reload(), 400);
-    else if (gallery) refresh();
-  });
-  events.addEventListener("texts", (event) => {
-    for (const [id, text] of Object.entries(JSON.parse(event.data))) {
-      const caption = gallery?.querySelector(`[data-id="${CSS.escape(id)}"][data-open] .caption`);
-      if (caption && text) caption.textContent = text;
-    }
-  });
-  events.addEventListener("error", () => {
-    tell("The connection to captionq is lost. This page tries again by itself.");
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
-  });
+function showState(now) {
+  state.innerHTML = now.html;
+  // The buttons change with the end of the run, and a run that was empty has its first pictures.
+  if ((state.dataset.open && !now.is_open) || (state.dataset.empty && now.done)) setTimeout(() => location.reload(), 400);
+  else if (gallery) refresh();
+}
+
+function showTexts(texts) {
+  for (const [id, text] of Object.entries(texts)) {
+    const caption = gallery?.querySelector(`[data-id="${CSS.escape(id)}"][data-open] .caption`);
+    if (caption && text) caption.textContent = text;
+  }
+}
+
+function loadMissing() {
+  // Pictures that were asked for while the connection was lost.
+  for (const image of document.querySelectorAll(".card img")) if (image.complete && !image.naturalWidth) image.src = image.src;
 }
 
 document.querySelector("select[name=sort]").addEventListener("change", (event) => event.target.form.requestSubmit());
 if (gallery) begin();
-follow();
+followEvents(state.dataset.live, { state: showState, texts: showTexts }, loadMissing);

@@ -1,12 +1,6 @@
 "use strict";
 // Keeps the overview up to date: the server sends the parts that changed, already escaped.
 const list = document.querySelector("[data-live-list]");
-const notice = document.getElementById("notice");
-
-function tell(sentence) {
-  notice.textContent = sentence;
-  notice.hidden = !sentence;
-}
 
 function fill(place, html) {
   const hadFocus = place.contains(document.activeElement);
@@ -31,16 +25,4 @@ function show({ parts, order }) {
   for (const item of [...list.children]) if (!order.includes(item.dataset.part)) item.remove();
 }
 
-function follow() {
-  const events = new EventSource(list.dataset.liveList);
-  events.addEventListener("open", () => tell(""));
-  events.addEventListener("parts", (event) => show(JSON.parse(event.data)));
-  events.addEventListener("failure", (event) => tell(JSON.parse(event.data).error.message));
-  events.addEventListener("error", () => {
-    tell("The connection to captionq is lost. This page tries again by itself.");
-    // The browser gives up by itself only when the server answered with an error.
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
-  });
-}
-
-follow();
+followEvents(list.dataset.liveList, { parts: show });

@@ -1,7 +1,6 @@
 "use strict";
 // The keys of a picture's page, and the end of a caption that is being written. Without this script the buttons remain.
 const article = document.querySelector(".picture");
-const notice = document.getElementById("notice");
 const form = (id) => document.getElementById(id);
 const press = (selector) => document.querySelector(selector)?.click();
 
@@ -17,6 +16,7 @@ function focusText(id) {
 const keys = {
   e: () => focusText("text"),
   a: () => focusText("prompt"),
+  q: () => focusText("question"),
   k: () => press('button[form="keep"]'),
   n: () => press('a[rel="next"]'),
   ArrowRight: () => press('a[rel="next"]'),
@@ -38,21 +38,37 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-function follow() {
-  const events = new EventSource(article.dataset.events);
-  const growing = document.getElementById("growing");
-  events.addEventListener("open", () => (notice.hidden = true));
-  events.addEventListener("restart", () => (growing.textContent = ""));
-  events.addEventListener("tokens", (event) => {
-    const { text, at } = JSON.parse(event.data);
-    growing.textContent = growing.textContent.slice(0, at) + text;
-  });
-  events.addEventListener("result", () => location.reload());
-  events.addEventListener("error", () => {
-    notice.textContent = "The connection to captionq is lost. This page tries again by itself.";
-    notice.hidden = false;
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
-  });
+function follow(place, ended) {
+  const growing = place.querySelector(".growing");
+  const turn = place.querySelector(".waiting");
+  followEvents(
+    place.dataset.events,
+    {
+      position: ({ ahead }) => (turn.textContent = ahead ? `Waiting: ${ahead} pictures go first.` : "Waiting: it is next."),
+      state: ({ status }) => (turn.textContent = status === "queued" ? "Waiting for its turn." : "Being answered …"),
+      restart: () => (growing.textContent = ""),
+      tokens: ({ text, at }) => (growing.textContent = growing.textContent.slice(0, at) + text),
+      result: (job, stop) => ended(job, place, growing, stop),
+    },
+    () => {
+      const picture = article.querySelector("img");
+      if (!picture.naturalWidth) picture.src = picture.src;
+    },
+  );
 }
 
-if (article.dataset.events) follow();
+function answered(job, place, growing, end) {
+  end();
+  const waiting = place.querySelector(".waiting");
+  growing.removeAttribute("aria-busy");
+  if (job.result) {
+    growing.textContent = job.result.choices[0].message.content ?? "";
+    waiting.remove();
+  } else {
+    waiting.className = "problem";
+    waiting.textContent = job.error?.message ?? "Cancelled.";
+  }
+}
+
+if (article.dataset.events) follow(article, () => location.reload());
+for (const question of document.querySelectorAll(".question[data-events]")) follow(question, answered);

@@ -8,6 +8,8 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +39,12 @@ def doctor(ctx: click.Context) -> None:
     from jobs.configuration.read_settings import read_settings
 
     settings = read_settings()
-    healthy = _report({"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}, settings)
+    checks: dict[str, Check] = {"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}
+    if settings.path_map:
+        checks["path map"] = _path_map
+    if settings.blob_url is not None:
+        checks["uploads"] = _uploads
+    healthy = _report(checks, settings)
     in_the_folder: dict[str, Check] = {"broker": _broker, "database": _database, "worker": _worker, "disk": _disk}
     if _report({"data folder": _data_folder}, settings):
         healthy = _report(in_the_folder, settings) and healthy
@@ -161,6 +168,29 @@ def _model(settings: Settings) -> str:
     if any(model.name == settings.model for model in list_models()):
         return f"{settings.model} is ready to load"
     return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use, or now: captionq models pull"
+
+
+def _path_map(settings: Settings) -> str:
+    from jobs.errors import SettingsError
+    from jobs.images.reach import is_mounted
+
+    if missing := [here for here in settings.path_map.values() if not is_mounted(Path(here))]:
+        raise SettingsError(f"{', '.join(missing)}: missing or empty. Mount it, or change CAPTIONQ_PATH_MAP.")
+    return ", ".join(f"{named} is {here} here" for named, here in settings.path_map.items())
+
+
+def _uploads(settings: Settings) -> str:
+    """List the place of the uploads: the folder may not be mounted, the bucket not be reached."""
+    from jobs.objects.paths import is_object_address, object_path
+    from jobs.objects.store import ObjectNotFoundError, list_folder
+
+    assert settings.blob_url is not None
+    if is_object_address(settings.blob_url):
+        with suppress(ObjectNotFoundError):
+            list_folder(object_path(settings.blob_url))
+    else:
+        next(Path(settings.blob_url).iterdir(), None)
+    return settings.blob_url
 
 
 def _without_password(url: str) -> str:

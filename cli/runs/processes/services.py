@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -12,8 +12,10 @@ from redis.exceptions import RedisError
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
+from jobs.queue.worker_state import withdraw_state
 from jobs.start_up import end_imports
 from worker.lock import is_running
+from worker.worker_name import worker_name
 
 #: Seconds between two checks of the services.
 CHECK_EVERY = 1.0
@@ -78,6 +80,9 @@ class Services:
         # Another command may have started a worker, perhaps since this run's own died.
         self.own_worker = not is_running(self._settings)
         if self.own_worker:
+            with suppress(RedisError):
+                # Until its lease is over, clients would take the dead worker for alive.
+                withdraw_state(self.connection, worker_name(self._settings))
             self._worker.start()
 
     def _await_broker_of_worker(self) -> None:

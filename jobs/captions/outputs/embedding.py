@@ -12,12 +12,12 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
 from jobs.captions.outputs.exiftool import ExifTool
-from jobs.captions.outputs.side_files import metadata_of, own_texts
+from jobs.captions.outputs.side_files import metadata_of, own_texts, removed_keywords
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
 from jobs.errors import OutputChangedError, OutputOccupiedError
-from jobs.requests import path_of
+from jobs.requests import address_of, path_of
 from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -30,10 +30,14 @@ _ORIGINAL = "_original"
 _DESCRIPTION, _CAPTION = "XMP-dc:Description", "IPTC:Caption-Abstract"
 
 
-def embed_caption(job: Job, text: str, store: Store, writer: str, exiftool: ExifTool) -> None:
+def embed_caption(
+    job: Job, text: str, store: Store, writer: str, exiftool: ExifTool, *, replaced: str | None = None
+) -> None:
     """Write a caption into the job's image file. If an earlier attempt did so, nothing is written.
 
     The new file is written beside the old one and takes its place in one step; the old file stays as `photo.jpg_original`.
+
+    `replaced`: the caption before a person's edit: keywords that only this one has are removed.
 
     Raises MissingToolError, OutputError, ForbiddenError.
     """
@@ -45,12 +49,12 @@ def embed_caption(job: Job, text: str, store: Store, writer: str, exiftool: Exif
         _check_kind(image)
         with open(image, "rb", opener=_open_image) as old:
             before = _sha256(old)
-            own = before in files.hashes([image.as_uri()]).get(image.as_uri(), ())
-            is_done = own and job.text is not None and job.new_text == text
+            own = before in files.hashes([address_of(image)]).get(address_of(image), ())
+            is_done = own and replaced is None and job.text is not None and job.new_text == text
             if is_done:
                 return
             exiftool.take(old)
-            if not (values := _values(job, text, exiftool, store, own=own)):
+            if not (values := _values(job, text, exiftool, store, own=own, replaced=replaced)):
                 return
             with temporary.open("xb") as new:
                 _write_metadata(exiftool, values, new, shown(image))
@@ -76,7 +80,9 @@ def _check_kind(image: Path) -> None:
         raise OutputOccupiedError(f"{shown(image)} is not a regular file, so nothing was written into it.")
 
 
-def _values(job: Job, text: str, exiftool: ExifTool, store: Store, *, own: bool) -> list[tuple[str, str]]:
+def _values(
+    job: Job, text: str, exiftool: ExifTool, store: Store, *, own: bool, replaced: str | None
+) -> list[tuple[str, str]]:
     """Return the new values of the image's tags; none: nothing is to be written.
 
     A description that a person wrote stays, unless it may be replaced.
@@ -87,6 +93,8 @@ def _values(job: Job, text: str, exiftool: ExifTool, store: Store, *, own: bool)
         text.replace("\0", "\N{REPLACEMENT CHARACTER}"), delivery, there=description, own=own_texts(job, store)
     )
     values = [] if wanted is None else [(f"{_DESCRIPTION}=", wanted), (f"{_CAPTION}=", wanted)]
+    for keyword in removed_keywords(replaced, keywords, delivery):
+        values += [(f"{name}-=", keyword) for name in ("XMP-dc:Subject", "IPTC:Keywords")]
     for keyword in keywords:
         # Removed first, so that none stands there twice.
         values += [(f"{name}{sign}=", keyword) for name in ("XMP-dc:Subject", "IPTC:Keywords") for sign in "-+"]
@@ -117,9 +125,9 @@ def _take_place(image: Path, temporary: Path, old: BufferedReader, before: str, 
         WrittenFile(
             job_id=job.id,
             kind="embed",
-            path=image.as_uri(),
+            path=address_of(image),
             before_sha256=before,
-            backup=backup.as_uri(),
+            backup=address_of(backup),
             after_sha256=after,
         )
     )

@@ -10,6 +10,7 @@ from jobs.captions.outputs.recorded_write import write_recorded
 from jobs.captions.outputs.side_files import SideFiles
 from jobs.captions.text_files import check_place, read_output, shown, text_bytes
 from jobs.errors import ForbiddenError, OutputChangedError, OutputError
+from jobs.objects.paths import is_object
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.outputs import FileKind
 from jobs.requests import path_of
@@ -39,7 +40,7 @@ def write_late(jobs: Iterable[Job], kinds: Collection[FileKind], store: Store, *
     """
     outcome, files = LateOutputs(), SideFiles(store, WRITER)
     for job in jobs:
-        text = job.new_text
+        text = job.caption
         if job.status != JobStatus.SUCCEEDED or job.output is None or job.source is None or text is None:
             continue
         wanted = {"output": tuple(kinds), "keywords": keywords or job.parsed_delivery().keywords}
@@ -49,7 +50,7 @@ def write_late(jobs: Iterable[Job], kinds: Collection[FileKind], store: Store, *
             _check_image(image)
             if chosen.writes_text:
                 _write_text(job, text, store)
-            files.write(job, text, _result_of(job), chosen)
+            files.write(job, text, result_of(job), chosen)
             outcome.images += 1
         except (OutputError, ForbiddenError) as error:
             outcome.left[image] = error.message
@@ -57,7 +58,7 @@ def write_late(jobs: Iterable[Job], kinds: Collection[FileKind], store: Store, *
 
 
 def _check_image(image: Path) -> None:
-    if not image.is_file():
+    if not is_object(image) and not image.is_file():
         raise OutputError(f"{shown(image)} is no longer there.")
 
 
@@ -72,7 +73,8 @@ def _write_text(job: Job, text: str, store: Store) -> None:
         raise OutputChangedError(f"{shown(path)} was written just now by another program; it was left as it is.")
 
 
-def _result_of(job: Job) -> Result:
+def result_of(job: Job) -> Result:
+    """Return the result that a job's row holds, without its lists."""
     return Result(
         **{one.name: getattr(job, one.name) for one in fields(Result)}
         | {"logprobs": None, "tool_calls": None, "choices": None}

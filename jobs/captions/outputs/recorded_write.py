@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.captions.text_files import fingerprint, write_output
+from jobs.requests import address_of
 from jobs.store.file_tables import WrittenFile
 from jobs.store.written.written_files import WrittenFiles
 
@@ -27,7 +28,7 @@ def write_recorded(
         WrittenFile(
             job_id=job_id,
             kind=kind,
-            path=path.as_uri(),
+            path=address_of(path),
             before=replaces,
             before_sha256=fingerprint(replaces),
             after_sha256=after,

@@ -14,7 +14,7 @@ from jobs.captions.outputs.xmp_packet import description_of, with_caption
 from jobs.captions.text_files import check_place, fingerprint, read_output, shown
 from jobs.errors import OutputChangedError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
-from jobs.requests import path_of
+from jobs.requests import address_of, path_of
 from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -32,7 +32,9 @@ class SideFiles:
         self._files = WrittenFiles(store.engine)
         self._writer = writer
 
-    def write(self, job: Job, text: str, result: Result, delivery: DeliveryOptions) -> None:
+    def write(
+        self, job: Job, text: str, result: Result, delivery: DeliveryOptions, *, replaced: str | None = None
+    ) -> None:
         """Write the files that the options choose.
 
         Args:
@@ -40,6 +42,7 @@ class SideFiles:
             text: the caption.
             result: the answer's.
             delivery: the options.
+            replaced: the caption before a person's edit: keywords that only this one has are removed.
 
         Raises OutputError, ForbiddenError.
         """
@@ -49,7 +52,7 @@ class SideFiles:
         if "json" in delivery.output:
             self._write_json(json_path(output), job, caption_record(job, text, result))
         if "xmp" in delivery.output:
-            self._write_xmp(xmp_path(path_of(job.source), output), job, text, delivery)
+            self._write_xmp(xmp_path(path_of(job.source), output), job, text, delivery, replaced)
 
     def _write_json(self, path: Path, job: Job, record: dict[str, object]) -> None:
         check_place(path, job.parsed_roots())
@@ -59,7 +62,7 @@ class SideFiles:
         content = json.dumps(record, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n"
         self._write(path, content, there, job, "json")
 
-    def _write_xmp(self, path: Path, job: Job, text: str, delivery: DeliveryOptions) -> None:
+    def _write_xmp(self, path: Path, job: Job, text: str, delivery: DeliveryOptions, replaced: str | None) -> None:
         check_place(path, job.parsed_roots())
         there = read_output(path)
         try:
@@ -67,15 +70,16 @@ class SideFiles:
             description, keywords = metadata_of(
                 text, delivery, there=description_of(there) if keeps and there else "", own=own_texts(job, self._store)
             )
-            if description is None and not keywords:
+            removed = removed_keywords(replaced, keywords, delivery)
+            if description is None and not keywords and not removed:
                 return
-            content = with_caption(there, description, keywords)
+            content = with_caption(there, description, keywords, removed)
         except ValueError as error:
             raise OutputOccupiedError(f"{shown(path)} is no XMP sidecar. Move it away, then try again.") from error
         self._write(path, content, there, job, "xmp")
 
     def _is_own(self, path: Path, content: bytes) -> bool:
-        return fingerprint(content) in self._files.hashes([path.as_uri()]).get(path.as_uri(), ())
+        return fingerprint(content) in self._files.hashes([address_of(path)]).get(address_of(path), ())
 
     def _write(self, path: Path, content: bytes, there: bytes | None, job: Job, kind: str) -> None:
         if not write_recorded(
@@ -105,14 +109,24 @@ def metadata_of(
         own: texts that captionq wrote about this image.
     """
     if delivery.keywords:
-        parts = (part.strip(_AROUND) for part in re.split(r"[,;\n]", text))
-        return None, list(dict.fromkeys(part for part in parts if part))
+        return None, _keywords_of(text)
     is_foreign = bool(there.strip()) and there.strip() not in {one.strip() for one in own}
     return (None if is_foreign else text.strip() or None), []
 
 
+def removed_keywords(replaced: str | None, keywords: Collection[str], delivery: DeliveryOptions) -> list[str]:
+    """Return the keywords of a caption that a person replaced by one with these keywords; None: no caption is replaced."""
+    old = _keywords_of(replaced) if replaced is not None and delivery.keywords else []
+    return [one for one in old if one not in keywords]
+
+
+def _keywords_of(text: str) -> list[str]:
+    parts = (part.strip(_AROUND) for part in re.split(r"[,;\n]", text))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
 def own_texts(job: Job, store: Store) -> set[str]:
-    """Return the texts that captionq wrote about the job's image, an unfinished attempt's included."""
+    """Return the texts that captionq wrote about the job's image, an unfinished attempt's and the job's edit included."""
     assert job.output is not None
     written = {text.addition for text in store.written([job.output]).get(job.output, ())}
-    return written | ({job.new_text} if job.new_text else set())
+    return written | {text for text in (job.new_text, job.edited_text) if text}

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from jobs.captions.outputs.csv_cells import csv_line
 from jobs.captions.outputs.job_record import path_for_programs, prompt_of
@@ -44,7 +44,7 @@ def row_of(job: Job) -> Row:
     has_caption = job.status == JobStatus.SUCCEEDED
     return {
         "path": path_for_programs(job.source or ""),
-        "caption": job.new_text if has_caption else None,
+        "caption": job.caption if has_caption else None,
         "model": job.model,
         "prompt": prompt_of(job),
         "tokens": job.completion_tokens,
@@ -114,18 +114,31 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def table_lines(rows: Iterable[Row], form: Literal["csv", "jsonl"]) -> Iterator[bytes]:
+    """Yield the lines of a table; the first of a CSV is its heading."""
+    if form == "csv":
+        yield csv_line(COLUMNS).encode()
+    for row in rows:
+        line = csv_line(row.get(column) for column in COLUMNS) if form == "csv" else _json_line(row)
+        yield line.encode(errors="replace")
+
+
+def _json_line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
 def _write_csv(file: BinaryIO, rows: Iterable[Row]) -> int:
-    file.write(csv_line(COLUMNS).encode())
-    number = 0
-    for number, row in enumerate(rows, 1):  # noqa: B007
-        file.write(csv_line(row.get(column) for column in COLUMNS).encode(errors="replace"))
-    return number
+    return _write_lines(file, table_lines(rows, "csv")) - 1
 
 
 def _write_json_lines(file: BinaryIO, rows: Iterable[Row]) -> int:
+    return _write_lines(file, table_lines(rows, "jsonl"))
+
+
+def _write_lines(file: BinaryIO, lines: Iterable[bytes]) -> int:
     number = 0
-    for number, row in enumerate(rows, 1):  # noqa: B007
-        file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
+    for number, line in enumerate(lines, 1):  # noqa: B007
+        file.write(line)
     return number
 
 

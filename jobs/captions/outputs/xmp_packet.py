@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from jobs.images.xmp import parse_xml
@@ -22,13 +22,16 @@ _END = b'\n<?xpacket end="w"?>\n'
 LEVELS = "|"
 
 
-def with_caption(packet: bytes | None, description: str | None, keywords: Sequence[str] = ()) -> bytes:
+def with_caption(
+    packet: bytes | None, description: str | None, keywords: Sequence[str] = (), removed: Sequence[str] = ()
+) -> bytes:
     """Return a packet that holds the caption.
 
     Args:
         packet: the existing packet, of which other fields and other languages stay; None: a new one is made.
         description: sets `dc:description` in the default language; None: it stays as it is.
         keywords: are added to `dc:subject`. A keyword with levels (`animal|cat`) also goes to `lr:hierarchicalSubject`.
+        removed: keywords that both lists lose.
 
     Raises ValueError for a packet that is not XMP.
     """
@@ -40,6 +43,7 @@ def with_caption(packet: bytes | None, description: str | None, keywords: Sequen
         raise ValueError("The file holds no XMP.")
     if description is not None:
         _set_description(rdf, _xml_text(description))
+    _remove(rdf, {_xml_text(name) for keyword in removed for name in (keyword, keyword.rpartition(LEVELS)[2])})
     _add(rdf, f"{{{_DC}}}subject", [_xml_text(keyword.rpartition(LEVELS)[2]) for keyword in keywords])
     _add(rdf, f"{{{_LR}}}hierarchicalSubject", [_xml_text(keyword) for keyword in keywords if LEVELS in keyword])
     etree.indent(root, space=" ")
@@ -93,6 +97,15 @@ def _add(rdf: _Element, name: str, values: Sequence[str]) -> None:
     for value in dict.fromkeys(values):
         if value.casefold() not in there:
             _append(items, value)
+
+
+def _remove(rdf: _Element, values: Collection[str]) -> None:
+    for name in (f"{{{_DC}}}subject", f"{{{_LR}}}hierarchicalSubject") if values else ():
+        for found in rdf.iter(name):
+            for item in [one for one in found.iter(f"{{{_RDF}}}li") if one.text in values]:
+                parent = item.getparent()
+                assert parent is not None
+                parent.remove(item)
 
 
 def _list_in(rdf: _Element, name: str, kind: str) -> _Element:

@@ -26,6 +26,8 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _ENTRY_MAGIC = b"PK\x01\x02"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC = b"PK\x03\x04"
+#: First bytes of a zip, and of an empty one.
+ZIP_SIGNATURES = (_LOCAL_MAGIC, _END_MAGIC)
 _ZIP64_FIELD = 0x0001
 #: A number that does not fit into its four bytes is in the zip64 field instead.
 _ELSEWHERE = 0xFFFF_FFFF

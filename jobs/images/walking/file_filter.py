@@ -46,6 +46,10 @@ class FileFilter:
         """Check whether a file below the folder `base` is taken by its path."""
         return not self._exclude.match(path, base) and (self._include is None or self._include.match(path, base))
 
+    def is_older_than(self, modified: float) -> bool:
+        """Check whether this time of a change, in seconds since the epoch, is too early."""
+        return self._since is not None and modified < self._since
+
     def is_too_old(self, path: Path) -> bool:
         """Check whether the file was last changed too early. A file that is not there is not: its job reports the error."""
         if self._since is None:

@@ -14,6 +14,7 @@ from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.left_out import LeftOut
 from jobs.images.walking.packages import package_kind
 from jobs.images.walking.shots import left_out_of_shots
+from jobs.objects.paths import is_object
 
 _EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()  # noqa: SIM905
@@ -60,10 +61,17 @@ def find_images(
         only: the files that are taken, by their paths relative to the named folder; of a named file, by its name.
         left_out: gets the files and folders that are left out.
     """
-    walk = _Walk(roots, only or FileFilter(), left_out or LeftOut(), recursive=recursive)
+    only, left_out = only or FileFilter(), left_out or LeftOut()
+    walk = _Walk(roots, only, left_out, recursive=recursive)
     seen: set[tuple[object, str]] = set()
     folder, place = None, None
     for path in paths:
+        if is_object(path):
+            # Imported here: few runs list objects.
+            from jobs.images.walking.object_walk import find_objects
+
+            yield from find_objects(path, recursive=recursive, roots=roots, only=only, left_out=left_out)
+            continue
         # Not resolved: the text goes beside the name that was given.
         for image in walk.named(Path(os.path.abspath(path))):  # noqa: PTH100
             # Compared as text, which is quicker: a folder may have very many images.

@@ -38,6 +38,11 @@ def language_code(name: str) -> str | None:
     return _CODES.get(name.lower())
 
 
+def known_languages() -> list[str]:
+    """Return the English names of all languages that have a code here."""
+    return sorted(_NAMES.values())
+
+
 def is_known_code(code: str) -> bool:
     """Check whether a language with this code has a name here."""
     return code in _NAMES

@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 # The tables register themselves in the metadata.
 import jobs.store.file_batches.batch_tables
 import jobs.store.file_tables
+import jobs.store.pictures.follow_ups
 import jobs.store.response_rows
 import jobs.store.rows.job_counts
 import jobs.store.tables

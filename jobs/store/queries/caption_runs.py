@@ -27,26 +27,15 @@ def newest_caption_run(engine: Engine) -> str | None:
         return connection.execute(query).scalar()
 
 
-def jobs_of_run(engine: Engine, batch_id: str) -> Iterator[Job]:
-    """Yield the batch's jobs in the order of their images' addresses.
-
-    Not in the order in which they were made: a run that goes to the front of the queue makes its last jobs first.
-    """
-    query = select(_job.c.id).where(_job.c.batch_id == batch_id).order_by(_job.c.source, _job.c.id)
-    with reading(engine) as connection:
-        ids = list(connection.execute(query).scalars())
-    return _in_order(engine, ids)
-
-
 def best_jobs(engine: Engine) -> Iterator[Job]:
     """Yield for each image that captionq was asked to caption its best job, by the addresses of the texts."""
     query = select(_BEST).where(_job.c.output.is_not(None)).group_by(_job.c.output).order_by(_job.c.output)
     with reading(engine) as connection:
         ids = [marked[1:] for marked in connection.execute(query).scalars()]
-    return _in_order(engine, ids)
+    return in_order(engine, ids)
 
 
-def _in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
+def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
     """Yield the jobs in the order of their ids here. Between two pages no view is held."""
     for chunk in chunked(ids, ROWS_A_STATEMENT):
         with reading(engine) as connection:

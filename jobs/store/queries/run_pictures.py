@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, urlencode
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Engine, Table, exists, select, true, union_all
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
+from jobs.store.pictures.search import found_ids
+from jobs.store.queries.caption_runs import in_order
 from jobs.store.queries.needs_review import needs_a_person
-from jobs.store.tables import JobStatus
+from jobs.store.tables import OPEN, Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 
@@ -40,7 +43,7 @@ class PictureChoice:
 
     show: Show = Show.ALL
     sort: Sort = Sort.NAME
-    #: Words that the caption or the name contains; empty: any.
+    #: Words that the caption or the name holds (`jobs/store/pictures/search.py`); empty: any.
     search: str = ""
 
     @property
@@ -60,12 +63,36 @@ class PictureChoice:
 
 def picture_ids(engine: Engine, batch_id: str, choice: PictureChoice) -> list[str]:
     """Return the ids of the chosen jobs of a run, in order. Only ids: rows hold whole texts."""
-    query = select(_job.c.id).where(_job.c.batch_id == batch_id, _shown(choice.show), _matching(choice.search))
     by_name = (_job.c.source, _job.c.id)
     by_end = (_job.c.finished_order.is_(None), _job.c.finished_order.desc())
     order = by_name if choice.sort is Sort.NAME else (*by_end, *by_name)
     with reading(engine) as connection:
-        return list(connection.execute(query.order_by(*order)).scalars())
+        query = select(_job.c.id).where(_job.c.batch_id == batch_id)
+        if (found := _found(connection, batch_id, choice.search)) is not None:
+            # With an operator, so that SQLite goes from the found ids to their jobs, and not through all jobs of the run.
+            query = select(_job.c.id).where(_job.c.batch_id + "" == batch_id, _job.c.id.in_(found))
+        return list(connection.execute(query.where(_shown(choice.show)).order_by(*order)).scalars())
+
+
+def chosen_jobs(engine: Engine, batch_id: str, choice: PictureChoice) -> Iterator[Job]:
+    """Yield the chosen jobs of a run, in order."""
+    return in_order(engine, picture_ids(engine, batch_id, choice))
+
+
+def _found(connection: Connection, batch_id: str, search: str) -> CompoundSelect[tuple[str]] | None:
+    """Build the SELECT of the jobs that a search finds; None: there is nothing to search for.
+
+    Jobs that have no caption may have no words in the index: parts of their names are found.
+    """
+    ended = found_ids(connection, search)
+    if ended is None:
+        return None
+    # Names are stored as addresses.
+    names = (_job.c.source.icontains(quote(word), autoescape=True) for word in search.replace('"', " ").split())
+    wordless = select(_job.c.id).where(
+        _job.c.batch_id == batch_id, _job.c.status.in_((*OPEN, JobStatus.CANCELLED)), *names
+    )
+    return union_all(ended, wordless)
 
 
 def _shown(show: Show) -> ColumnElement[bool]:
@@ -84,14 +111,3 @@ def _shown(show: Show) -> ColumnElement[bool]:
             other = _job.alias()
             same = (other.c.cache_key == _job.c.cache_key, other.c.batch_id == _job.c.batch_id)
             return _job.c.cached & exists(select(other.c.id).where(*same, other.c.id != _job.c.id))
-
-
-def _matching(search: str) -> ColumnElement[bool]:
-    """Build the condition that each of the words stands in the caption or in the name."""
-    return and_(true(), *(_holds(word) for word in search.split()))
-
-
-def _holds(word: str) -> ColumnElement[bool]:
-    in_texts = [_job.c[name].icontains(word, autoescape=True) for name in ("text", "output_text", "edited_text")]
-    # Names are stored as addresses.
-    return or_(*in_texts, _job.c.source.icontains(quote(word), autoescape=True))

@@ -43,6 +43,7 @@ class Writer:
             BatchKind.FOLDER: "POST /v1/folders",
             BatchKind.LIST: "POST /v1/jobs",
             BatchKind.FILE: "POST /v1/batches",
+            BatchKind.SAMPLE: "a sample",
         }
         return f"{made_by[BatchKind(self.kind)]} ({self.batch_id})" if self.kind else self.job_id
 

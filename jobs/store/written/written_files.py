@@ -43,6 +43,12 @@ class WrittenFiles:
                     found.setdefault(path, set()).add(after)
         return found
 
+    def kinds(self, job_id: str) -> set[str]:
+        """Return the kinds of the files that a job has written and that were not taken back."""
+        query = select(_file.c.kind).where(_file.c.job_id == job_id, _file.c.undone_at.is_(None))
+        with reading(self._engine) as connection:
+            return set(connection.execute(query).scalars())
+
     def finished(self, paths: Iterable[str]) -> set[str]:
         """Return the addresses, out of these, of the files that jobs wrote which succeeded."""
         query = select(_file.c.path).join(_job).where(_job.c.status == JobStatus.SUCCEEDED, _file.c.undone_at.is_(None))

@@ -44,14 +44,16 @@ def answer_to(
     return sent[0]["status"], found
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/batch_1", "/runs/batch_1/pictures/job_1/small", "/live"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs/batch_1", "/runs/batch_1/pictures/job_1/small", "/live", "/chat", "/chat/code"]
+)
 def test_a_cookie_opens_pages(path: str) -> None:
     """The caller is the owner of the key that the cookie was made with."""
     status, headers = answer_to("GET", path, SESSION)
     assert (status, headers["x-caller"]) == (200, "tests")
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/metrics", "/runs", "/livelihood"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/metrics", "/runs", "/livelihood", "/chats", "/v1/chat/completions"])
 def test_a_cookie_opens_nothing_else(path: str) -> None:
     """Programs send their key; a form of another page must not reach the API with a person's cookie."""
     status, _ = answer_to("GET", path, SESSION)

@@ -16,7 +16,8 @@ from PIL import Image
 from cli.main import captionq
 from cli.output import inline_images
 from cli.output.report import make_report
-from cli.runs.sample import SampleOptions, evenly_spaced, parts
+from cli.runs.sample import SampleOptions, parts
+from jobs.creation.chosen_images import evenly_spaced
 from jobs.store.tables import Job, JobStatus
 from tests.support.rows import RESULT, make_job
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.batches.life_cycle import BatchLife
 from jobs.configuration.settings import Settings
-from jobs.queue import lanes
+from jobs.queue import feeding
 from jobs.store.file_batches.batch_tables import FileBatch, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines
@@ -22,7 +22,7 @@ OUTPUT = ResultPart.OUTPUT
 DEADLY = [
     (FileBatches, "begin"),
     (FileLines, "add"),
-    (lanes, "push"),
+    (feeding, "feed"),
     (FileBatches, "wind_down"),
     (FileBatches, "end"),
 ]

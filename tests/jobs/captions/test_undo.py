@@ -102,7 +102,7 @@ def test_a_kill_at_any_write_can_be_undone(store: Store, tmp_path: Path, point: 
     job = store.claim([job.id], "worker")[job.id]
     write_files(store, job, "Another answer.")
     store.cancel([job.id])
-    for name in ("_remove", "write_output"):
+    for name in ("remove_output", "write_output"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(undo, name, dying_at(1, getattr(undo, name), after=after))
             with pytest.raises(Killed):

@@ -163,7 +163,8 @@ def test_files_outside_the_allowed_roots_are_refused(tmp_path: Path) -> None:
         ("data:image/png;base64,", "empty_image_file"),
         ("data:image/png,abc", "unsupported_image_media_type"),
         ("data:image/png;base64,AAAA", "unsupported_image_media_type"),
-        ("file:///no/such/file.png", "image_file_not_found"),
+        ("file:///no/such/file.png", "image_not_reached"),
+        ("file:///tmp/no-such-file.png", "image_file_not_found"),
         ("file:///no%00null.png", "image_parse_error"),
     ],
 )

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from jobs.configuration.settings import Settings
+from jobs.errors import ImageNotReachedError
 from jobs.queue import broker
 from jobs.queue.append_only_file import KEPT, NAME, set_aside
 from jobs.queue.lanes import lanes, push
 from jobs.queue.reconcile import reconcile
 from jobs.store.store import Store
-from jobs.store.tables import JobStatus, Lane
+from jobs.store.tables import Lane
 from tests.support.processes import Captionq
 from tests.support.rows import add_batch
 
@@ -137,11 +138,12 @@ def test_only_the_newest_damaged_files_are_kept(settings: Settings) -> None:
 
 def test_a_worker_goes_on_after_the_file_was_damaged(settings: Settings, store: Store) -> None:
     """The real command finds the rows that the queue lost, and reports the damage."""
-    add_batch(store, 2)
+    _, jobs = add_batch(store, 2)
     broker.find_or_start(settings).stop()
     zeros_at_the_end(settings.broker_dir / NAME)
     ran = Captionq(settings).run("work", "--burst")
     assert ran.returncode == 0, ran.stderr
     assert "The queue's file was damaged" in ran.stderr
     assert str(damaged(settings)[0]) in (settings.log_dir / "worker.log").read_text()
-    assert store.counts()[JobStatus.FAILED] == 2  # their pictures do not exist
+    # They were found and tried. Their folder does not exist, so they wait for a worker that reaches it.
+    assert [store.job(job.id).error_code for job in jobs] == [ImageNotReachedError.code] * 2

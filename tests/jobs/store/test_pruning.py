@@ -18,7 +18,7 @@ from tests.support.rows import add_batch, make_job
 
 def test_only_what_has_ended_long_ago_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Open jobs stay, and so does a batch one of whose jobs is open. Several transactions remove many rows."""
-    monkeypatch.setattr(pruning, "ROWS_A_STATEMENT", 2)
+    monkeypatch.setattr(pruning, "ROWS_A_TRANSACTION", 2)
     (ended, old), (open_batch, half) = add_batch(store, 5), add_batch(store, 2)
     alone, waiting = make_job("alone"), make_job("waiting")
     store.add([alone, waiting])

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from jobs.captions.outputs.exiftool import ExifTool
-from jobs.errors import CaptionqError
+from jobs.errors import CaptionqError, ImageNotReachedError
 from jobs.requests import Request
 from jobs.store.result import Result
 from jobs.store.store import Store
@@ -20,6 +20,7 @@ from worker.dispatch.outcomes.embedding_thread import EmbeddingThread
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 from worker.dispatch.outcomes.quality_gate import checked, next_question, under_first_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
+from worker.dispatch.unreached import Unreached
 from worker.engine.sequences import Outcome
 
 logger = logging.getLogger("captionq.worker")
@@ -36,11 +37,12 @@ class Recorded(NamedTuple):
 class JobOutcomes:
     """Records outcomes in the store. A row that was cancelled meanwhile stays cancelled."""
 
-    def __init__(self, worker: str, store: Store, events: JobEvents, max_attempts: int) -> None:
+    def __init__(self, worker: str, store: Store, events: JobEvents, max_attempts: int, unreached: Unreached) -> None:
         self._worker = worker
         self._store = store
         self._events = events
         self._max_attempts = max_attempts
+        self._unreached = unreached
         self._embedding = EmbeddingThread()
 
     def record(self, job: Job, outcome: Outcome) -> list[Recorded]:
@@ -102,7 +104,11 @@ class JobOutcomes:
     def _fail(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
         """Fail the row, or release it for another attempt."""
         logger.info("%s failed: %s", job.source or job.id, error.message)
-        delay = retry_delay(job, error, self._max_attempts)
+        if isinstance(error, ImageNotReachedError):
+            self._events.metrics.not_reached(job.lane)
+            error, delay = self._unreached.judge(job, error, self._max_attempts)
+        else:
+            delay = retry_delay(job, error, self._max_attempts)
         if delay is None:
             if self._store.fail(job.id, error, result):
                 self._events.failed(job, again=False)

@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import TemplateError
 
 from jobs.errors import InvalidRequestError, ModelError
+from jobs.models.thinking_switches import thinking_off, thinking_on
 from jobs.requests import Message
 from jobs.tools import Tools
 from worker.models.text.generic_tools import as_plain_messages
 from worker.models.text.image_turns import with_images_shown
 from worker.models.text.message_parts import template_parts, text_of, text_part
-from worker.models.text.thinking_model import thinking_off, thinking_on
 from worker.models.text.tool_template import find_format, one_call_a_message, tool_fields
 from worker.sampling.call_format import HERMES, CallFormat
 

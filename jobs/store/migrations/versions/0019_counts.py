@@ -120,8 +120,7 @@ def upgrade() -> None:
         op.execute("ANALYZE job")
         op.execute("DELETE FROM sqlite_stat1")
         numbers = sa.table("sqlite_stat1", *(sa.column(name) for name in ("tbl", "idx", "stat")))
-        rows = [{"tbl": table, "idx": index, "stat": stat} for (table, index), stat in _NUMBERS.items()]
-        op.bulk_insert(numbers, rows)
+        op.bulk_insert(numbers, [{"tbl": one, "idx": index, "stat": stat} for (one, index), stat in _NUMBERS.items()])
         # Reads the numbers again.
         op.execute("ANALYZE sqlite_schema")
 

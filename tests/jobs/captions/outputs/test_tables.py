@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from jobs.captions.outputs.csv_cells import csv_line
 from jobs.captions.outputs.tables import COLUMNS, row_of, table_format, write_table
 from jobs.errors import EmptyImageError, InvalidRequestError, MissingToolError, OutputOccupiedError
-from jobs.store.queries.caption_runs import best_jobs, jobs_of_run, newest_caption_run
+from jobs.store.queries.caption_runs import best_jobs, newest_caption_run
+from jobs.store.queries.run_pictures import PictureChoice, chosen_jobs
 from jobs.store.store import Store
 from tests.support.outputs import captioned, claim_job, make_run, save_picture
 
@@ -30,7 +31,7 @@ def test_all_formats_hold_the_same_rows(store: Store, tmp_path: Path) -> None:
     captioned(store, save_picture(tmp_path / "a.jpg"), batch, CAPTION)
     make_run(store)
     assert newest_caption_run(store.engine) == batch.id
-    rows = [row_of(job) for job in jobs_of_run(store.engine, batch.id)]
+    rows = [row_of(job) for job in chosen_jobs(store.engine, batch.id, PictureChoice())]
     assert [Path(row["path"]).name for row in rows] == ["a.jpg", "b.jpg"]
     assert rows[0] | {"path": ""} == {
         "path": "",
@@ -74,7 +75,7 @@ def test_metadata_names_images_relative_to_its_folder(store: Store, tmp_path: Pa
     captioned(store, save_picture(tmp_path / "set" / "train" / "a b.jpg"), batch, "A boat.")
     failed = claim_job(store, save_picture(tmp_path / "set" / "b.jpg"), batch)
     store.fail(failed.id, EmptyImageError("b.jpg is cut off."))
-    rows = [row_of(job) for job in jobs_of_run(store.engine, batch.id)]
+    rows = [row_of(job) for job in chosen_jobs(store.engine, batch.id, PictureChoice())]
     write_table(target, rows, "metadata")
     assert json.loads(target.read_text()) == {"file_name": "train/a b.jpg", "text": "A boat."}
     with pytest.raises(InvalidRequestError, match=r"does not lie below .*train"):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from api.pages.overview.batch_history import BatchHistory
+from api.pages.overview.worker_view import WorkerView, worker_views
 from api.runtime.resources import Resources
 from api.schemas.job import source_name
-from jobs.models.model_info import public_name
 from jobs.queue.lanes import lane_queue
 from jobs.queue.worker_state import rate_of
 from jobs.safe_text import safe_text
@@ -33,16 +34,6 @@ class LaneState:
 
 
 @dataclass(frozen=True)
-class WorkerView:
-    """A worker that lives."""
-
-    model: str | None
-    batching: str | None
-    rows: int
-    slots: int
-
-
-@dataclass(frozen=True)
 class QueueState:
     """The lanes and the workers; None: the broker is away."""
 
@@ -50,10 +41,13 @@ class QueueState:
     workers: list[WorkerView] | None
 
 
-def queue_state(resources: Resources) -> QueueState:
+def queue_state(resources: Resources, history: BatchHistory) -> QueueState:
     """Read the lanes and the workers."""
     try:
-        return QueueState([_lane(lane, resources) for lane in Lane], _workers(resources))
+        return QueueState(
+            [_lane(lane, resources) for lane in Lane],
+            worker_views(resources.workers(), history),
+        )
     except RedisError:
         return QueueState(None, None)
 
@@ -66,10 +60,3 @@ def _lane(lane: Lane, resources: Resources) -> LaneState:
     return LaneState(
         _LANES[lane], count_waiting(resources.store.engine, lane), names, rate_of(resources.workers(), lane)
     )
-
-
-def _workers(resources: Resources) -> list[WorkerView]:
-    return [
-        WorkerView(None if one.model is None else public_name(one.model), one.batching, one.rows, one.slots)
-        for one in resources.workers()
-    ]

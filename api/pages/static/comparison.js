@@ -1,0 +1,66 @@
+"use strict";
+// Answers come into the page as they are written, and a choice is kept without loading the page again. The server renders both.
+const place = document.querySelector(".comparison");
+const notice = document.getElementById("notice");
+
+function tell(sentence) {
+  notice.textContent = sentence;
+  notice.hidden = !sentence;
+}
+
+function take(html, ids) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  for (const id of ["tally", ...ids]) {
+    const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
+    if (!old || !now) continue;
+    const focused = old.contains(document.activeElement) && [...old.querySelectorAll("button")].indexOf(document.activeElement);
+    old.replaceWith(now);
+    if (focused !== false) now.querySelectorAll("button")[Math.max(focused, 0)]?.focus({ preventScroll: true });
+  }
+}
+
+async function refresh() {
+  refresh.timer = null;
+  try {
+    const answer = await fetch(location.href);
+    if (answer.ok) take(await answer.text(), [...document.querySelectorAll(".pair[data-open]")].map((pair) => pair.id));
+  } catch {
+    tell("The answers could not be loaded. This page tries again by itself.");
+    refresh.timer = setTimeout(refresh, 3000);
+  }
+}
+
+place.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  try {
+    const answer = await fetch(form.action, { method: "POST", body });
+    const html = await answer.text();
+    if (answer.ok) take(html, [form.closest(".pair").id]);
+    tell(answer.ok ? "" : new DOMParser().parseFromString(html, "text/html").querySelector("main p").textContent);
+  } catch {
+    tell("The connection to captionq is lost. Try again.");
+  }
+});
+
+function follow() {
+  const events = new EventSource(place.dataset.live);
+  events.addEventListener("open", () => tell(""));
+  events.addEventListener("state", (event) => {
+    refresh.timer ??= setTimeout(refresh, 700);
+    if (!JSON.parse(event.data).is_open) events.close();
+  });
+  events.addEventListener("texts", (event) => {
+    for (const [id, text] of Object.entries(JSON.parse(event.data))) {
+      const growing = document.getElementById(id)?.querySelector(".growing");
+      if (growing && text) growing.textContent = text;
+    }
+  });
+  events.addEventListener("error", () => {
+    tell("The connection to captionq is lost. This page tries again by itself.");
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+  });
+}
+
+if (place.dataset.live) follow();

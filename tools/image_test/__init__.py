@@ -1,0 +1,1 @@
+"""The image of the Dockerfile, really built and started: `make image-test`."""
