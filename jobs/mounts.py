@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 from jobs.errors import InvalidRequestError
 
@@ -106,3 +108,14 @@ def _is_same(one: str, other: str) -> bool:
         return Path(one).samefile(other)
     except OSError:
         return False
+
+
+def file_address(path: Path) -> str:
+    """Return the address of an absolute path, as `Path.as_uri` does, and faster for many files of one folder."""
+    folder, _, name = os.fspath(path).rpartition("/")
+    return f"{_folder_address(folder)}/{quote_from_bytes(os.fsencode(name))}"
+
+
+@lru_cache(maxsize=256)
+def _folder_address(folder: str) -> str:
+    return Path(folder).as_uri() if folder else "file://"

@@ -9,13 +9,14 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator
 
 from jobs.answer_format.response_format import AnswerFormat, Part, TextFormat
-from jobs.mounts import mounts
+from jobs.mounts import file_address, mounts
 from jobs.objects.paths import is_object, is_object_address, object_address, object_path
 from jobs.request_defaults import MAX_CHOICES, MAX_FRAMES
 from jobs.sampling import Sampling
@@ -42,7 +43,12 @@ def address_of(path: Path) -> str:
 
     Raises InvalidRequestError for a file that no address can name.
     """
-    return object_address(path) if is_object(path) else mounts().named(path).as_uri()
+    return object_address(path) if is_object(path) else file_address(mounts().named(path))
+
+
+def digest_of(stored: str) -> str:
+    """Return the digest of a request from its JSON (`Request.stored`)."""
+    return hashlib.sha256(stored.encode()).hexdigest()[:16]
 
 
 class TextPart(Part):
@@ -155,16 +161,21 @@ class Request(Part):
         return [image for message in self.messages for image in message.images]
 
     @property
-    def digest(self) -> str:
-        """Hash of the request: 64 bits in 16 hex digits, equal for equal requests."""
+    def stored(self) -> str:
+        """JSON of the request for its row, equal for equal requests."""
         # Later fields are left out at their defaults: a row that an older version queued keeps its digest, so a run that takes
-        # the row up still recognises it.
+        # the row up still recognises it. It also halves the row.
         unused = {name for name in _LATER if getattr(self.sampling, name) == getattr(_DEFAULTS, name)}
         excluded: dict[str, bool | set[str]] = {"sampling": unused}
         excluded |= {
             name: True for name in _LATER_IN_REQUEST if getattr(self, name) == type(self).model_fields[name].default
         }
-        return hashlib.sha256(self.model_dump_json(exclude=excluded).encode()).hexdigest()[:16]
+        return self.model_dump_json(exclude=excluded)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the request: 64 bits in 16 hex digits, equal for equal requests."""
+        return digest_of(self.stored)
 
     def with_frames(self, counts: Iterable[int]) -> Self:
         """Return the request with this many parts in the place of each image: one for each of its frames."""
@@ -208,3 +219,27 @@ class Request(Part):
         if system is not None:
             messages.insert(0, Message(role="system", content=system))
         return cls(model=model, messages=messages, sampling=sampling, response_format=response_format, **others)
+
+
+class RequestTemplate:
+    """JSON of a request about one image file, with a gap for the file's address: a run makes it once, not for each image."""
+
+    def __init__(self, before: str, after: str) -> None:
+        self._before = before
+        self._after = after
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Make the template of a request about the image at `placeholder()`."""
+        before, address, after = request.stored.partition(request.images[0].url)
+        assert address
+        return cls(before, after)
+
+    def stored(self, address: str) -> str:
+        """Return `Request.stored` of the request about a file (`file:///…`). No character of an address is escaped in JSON."""
+        return f"{self._before}{address}{self._after}"
+
+
+def placeholder() -> str:
+    """Make an address that occurs nowhere else in a request."""
+    return f"file:///{token_hex(16)}"

@@ -11,8 +11,7 @@ from jobs.creation.backpressure import check_room
 from jobs.creation.create import JOBS_A_TRANSACTION, Created, Creation, create
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
-from jobs.creation.question import copy_of
-from jobs.creation.retry import expect_current_texts
+from jobs.creation.retry import copy_of, expect_current_texts
 from jobs.errors import ForbiddenError
 from jobs.images.allowed_roots import is_below
 from jobs.objects.paths import SCHEME

@@ -13,7 +13,7 @@ from jobs.store.store import Store
 logger = logging.getLogger("captionq.creation")
 
 #: Seconds without a new job after which an incomplete batch counts as abandoned. A chunk is written within a moment; only
-#: another writer can hold a chunk up, for at most `database.BUSY_TIMEOUT` (30 s). Decided by the rows only, for the maker may be
+#: another writer can hold a chunk up, for at most `sqlite.BUSY_TIMEOUT` (30 s). Decided by the rows only, for the maker may be
 #: a process of another machine. A maker that was stopped for longer learns at its end that its batch was given up.
 ABANDONED_AFTER = 120.0
 

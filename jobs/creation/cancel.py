@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redis import Redis
 
@@ -28,13 +28,19 @@ def cancel(ids: Sequence[str], *, store: Store, connection: Redis | None) -> lis
     return cancelled
 
 
-def cancel_run(batch_id: str, *, store: Store, connection: Redis | None) -> int:
+def cancel_run(
+    batch_id: str, *, store: Store, connection: Redis | None, on_progress: Callable[[int], None] | None = None
+) -> int:
     """Cancel all jobs of a run that have not ended, however many. Returns how many.
 
-    `connection`: see `cancel`. Raises RedisError.
+    Args:
+        connection: see `cancel`.
+        on_progress: is called with the number of jobs that are cancelled so far.
+
+    Raises RedisError.
     """
     concerned = store.with_listeners(batch_id)
-    cancelled = store.cancel_batch(batch_id)
+    cancelled = store.cancel_batch(batch_id, on_progress)
     if connection is not None and cancelled:
         feed(store, connection)
         lanes.withdraw(connection, [job.id for job in concerned])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,11 +15,6 @@ from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.errors import (
     InvalidRequestError,
-    MissingToolError,
-    OutputChangedError,
-    OutputError,
-    OutputForbiddenError,
-    OutputOccupiedError,
 )
 from jobs.models.model_info import is_built_in
 from jobs.options.answers.length import LengthOptions
@@ -34,17 +30,9 @@ from jobs.options.prompts.templates import (
 )
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.options.prompts.weighted_prompts import WeightedPrompt, choose_prompt
-from jobs.requests import Request, address_of
+from jobs.requests import Request, RequestTemplate, address_of, digest_of, placeholder
 from jobs.sampling import Sampling
-from jobs.store.result import Result
 from jobs.store.tables import Batch, Job, Lane
-
-#: The codes of jobs whose answer is there, and whose file could not be written.
-OUTPUT_CODES = frozenset(
-    error.code
-    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
-)
-
 
 #: Options that become fields of each request under the same names.
 _OTHERS = ("cache", "system", "detail", "max_pixels", "near_duplicates", "frames")
@@ -90,10 +78,24 @@ class Question:
         """Return the prompt for an image file, or for the image at an address."""
         if isinstance(self.prompt, str):
             return self.prompt
+        if len(self.prompt) == 1:
+            return self.prompt[0].prompt
         address = image if isinstance(image, str) else address_of(image)
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
-    @property
+    def stored_request(self, image: Path, address: str) -> str:
+        """Return the JSON of the request about an image file (`Request.stored`), whose address the caller has made already."""
+        prompt = self.prompt_for(image)
+        if (template := self._templates.get(prompt)) is None:
+            template = self._templates[prompt] = RequestTemplate.of(self.about(placeholder(), prompt))
+        return template.stored(address)
+
+    @cached_property
+    def _templates(self) -> dict[str, RequestTemplate]:
+        """The templates of the question's prompts."""
+        return {}
+
+    @cached_property
     def stored_delivery(self) -> str | None:
         """JSON of the delivery with the choices of the preset; None: all options are at their defaults.
 
@@ -109,14 +111,18 @@ class Question:
 
         So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
         """
-        return self.digest_with_delivery(self.about(image))
+        return self.digest_of_stored(self.stored_request(image, address_of(image)))
 
-    def digest_with_delivery(self, request: Request) -> str:
-        """Return the digest of a job with this request."""
-        delivery = self.delivery.stored
-        return request.digest if delivery is None else digest_with(request.digest, delivery)
+    def digest_of_stored(self, request: str) -> str:
+        """Return the digest of a job with this request (`Request.stored`)."""
+        digest = digest_of(request)
+        return digest if self._deviation is None else digest_with(digest, self._deviation)
 
-    @property
+    @cached_property
+    def _deviation(self) -> str | None:
+        return self.delivery.stored
+
+    @cached_property
     def fields(self) -> set[str]:
         """The fields of the prompt and the template that each image fills."""
         template = self.delivery.template
@@ -134,12 +140,12 @@ class Question:
         filled = [one.model_copy(update={"prompt": fill_prompt(one.prompt, values)}) for one in self.prompt]
         return replace(self, prompt=filled, delivery=delivery)
 
-    def about(self, image: Path | str) -> Request:
-        """Ask the question about an image file, or about the image at an address."""
+    def about(self, image: Path | str, prompt: str | None = None) -> Request:
+        """Ask the question, or one of its prompts, about an image file, or about the image at an address."""
         return Request.about_image(
             image,
             model=self.model,
-            prompt=self.prompt_for(image),
+            prompt=self.prompt_for(image) if prompt is None else prompt,
             sampling=self.sampling,
             response_format=self.response_format,
             **self.others,
@@ -160,15 +166,16 @@ def job_about(
         roots: see `Job.roots`.
         settings: limits of images; needed if the prompt or the template has fields of metadata.
     """
-    request = question.about(pending.image)
+    address = address_of(pending.image)
+    request = question.stored_request(pending.image, address)
     job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request=request.model_dump_json(),
-        digest=question.digest_with_delivery(request),
+        request=request,
+        digest=question.digest_of_stored(request),
         delivery=question.stored_delivery,
-        source=address_of(pending.image),
+        source=address,
         output=address_of(pending.output),
         output_before=pending.before,
         roots=roots,
@@ -177,7 +184,7 @@ def job_about(
     )
     if pending.refusal is None and question.fields:
         filled = question.filled(_values(pending, question, job, settings))
-        job.request, job.delivery = filled.about(pending.image).model_dump_json(), filled.stored_delivery
+        job.request, job.delivery = filled.about(pending.image).stored, filled.stored_delivery
     return job
 
 
@@ -206,7 +213,7 @@ def answer_job(
         batch_id=batch.id,
         lane=Lane.BULK,
         model=question.model,
-        request=request.model_dump_json(),
+        request=request.stored,
         digest=request.digest,
         source=name or (image if isinstance(image, str) else address_of(image)),
         question=None if question.column is None else question.column.model_dump_json(),
@@ -217,27 +224,3 @@ def answer_job(
 def digest_with(digest: str, delivery: str) -> str:
     """Return the digest of a request whose answer is delivered in another way than the default."""
     return hashlib.sha256(f"{digest} {delivery}".encode()).hexdigest()[:16]
-
-
-def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
-    """Make a new job that asks the same. If only the old job's file could not be written, the new job has its answer.
-
-    `roots`: see `Job.roots`.
-    """
-    copied = {
-        "model",
-        "request",
-        "digest",
-        "source",
-        "output",
-        "output_before",
-        "delivery",
-        "lane",
-        "streamed",
-        "question",
-    }
-    # If the old job's worker died after it had written the file, the new job knows the file.
-    copied |= {"output_after", "output_text", "previous_text"}
-    if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
-        copied |= {field.name for field in fields(Result)}
-    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

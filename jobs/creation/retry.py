@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import fields
 
 from redis import Redis
 
@@ -13,13 +14,25 @@ from jobs.chunks import chunked
 from jobs.creation.cancel import announce
 from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.folder_run import Submission
-from jobs.creation.question import copy_of
-from jobs.errors import OutputError
+from jobs.errors import (
+    MissingToolError,
+    OutputChangedError,
+    OutputError,
+    OutputForbiddenError,
+    OutputOccupiedError,
+)
 from jobs.queue.feeding import enqueue
 from jobs.requests import path_of
+from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
 from jobs.store.written.written_texts import WrittenText
+
+#: The codes of jobs whose answer is there, and whose file could not be written.
+OUTPUT_CODES = frozenset(
+    error.code
+    for error in (OutputError, OutputForbiddenError, OutputOccupiedError, OutputChangedError, MissingToolError)
+)
 
 
 def resubmit(
@@ -76,3 +89,27 @@ def _may_change(job: Job, content: bytes | None, written: Sequence[WrittenText],
     if content is None or force or is_blank(content) or job.parsed_delivery().joins:
         return True
     return is_own(content, written)
+
+
+def copy_of(job: Job, batch: Batch, roots: str | None) -> Job:
+    """Make a new job that asks the same. If only the old job's file could not be written, the new job has its answer.
+
+    `roots`: see `Job.roots`.
+    """
+    copied = {
+        "model",
+        "request",
+        "digest",
+        "source",
+        "output",
+        "output_before",
+        "delivery",
+        "lane",
+        "streamed",
+        "question",
+    }
+    # If the old job's worker died after it had written the file, the new job knows the file.
+    copied |= {"output_after", "output_text", "previous_text"}
+    if job.finish_reason is not None and job.error_code in OUTPUT_CODES:
+        copied |= {field.name for field in fields(Result)}
+    return Job(batch_id=batch.id, roots=roots, **job.model_dump(include=copied))

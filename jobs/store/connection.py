@@ -7,46 +7,36 @@ deadlock.
 from __future__ import annotations
 
 import fcntl
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from sqlite3 import Error as SQLiteError
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import DatabaseError, DatabaseNewerError, InvalidRequestError
+from jobs.errors import DatabaseNewerError, InvalidRequestError
 from jobs.errors.database_faults import damaged, database_error
 from jobs.file_locks import exclusive, try_lock
+from jobs.store.databases import postgres, sqlite
 
 #: The newest migration in `migrations/versions`; a test checks this.
 SCHEMA_VERSION = "0020"
-
-#: Seconds that a writer waits for another writer.
-BUSY_TIMEOUT = 30
-#: A writer's lock on Postgres, held to the end of its transaction. The server cuts off a writer that falls silent, such as a
-#: Mac whose lid is closed.
-_WRITERS_TURN = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
-)
 
 
 def open_database(settings: Settings) -> Engine:
     """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError."""
     settings.make_folders()
     try:
-        # Connections to a server break when the server does: each is tested before use.
-        engine = create_engine(settings.database, hide_parameters=True, pool_pre_ping=settings.database_url is not None)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+        engine = _engine(settings)
         # Exclusive from the first read on: a switch to WAL fails at once, despite the busy_timeout, while another process even
         # reads.
         with exclusive(_lock_file(settings)):
             if engine.dialect.name == "sqlite":
-                _set_wal(engine)
+                sqlite.set_wal(engine)
             version = _schema_version(engine)
             if version is not None and version > SCHEMA_VERSION:
                 raise DatabaseNewerError(
@@ -56,8 +46,8 @@ def open_database(settings: Settings) -> Engine:
             if version != SCHEMA_VERSION:
                 _migrate(engine)
             if engine.dialect.name == "sqlite":
-                event.listen(engine, "checkout", _file_check(Path(str(engine.url.database))))
-    except (SQLAlchemyError, sqlite3.Error) as error:
+                event.listen(engine, "checkout", sqlite.file_check(Path(str(engine.url.database))))
+    except (SQLAlchemyError, SQLiteError) as error:
         raise database_error(error, place_of(settings)) from error
     return engine
 
@@ -94,13 +84,35 @@ def _lock_file(settings: Settings) -> Path:
     return settings.data_dir / "migration.lock"
 
 
+def _engine(settings: Settings) -> Engine:
+    engine = create_engine(
+        settings.database, hide_parameters=True, **postgres.engine_options(make_url(settings.database))
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", sqlite.prepare)
+        event.listen(engine, "begin", sqlite.begin)
+    return engine
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a write transaction: committed at the end of the block, rolled back by an exception."""
-    with engine.connect().execution_options(captionq_writes=True) as connection, connection.begin():
+def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+    """Open a write transaction: committed at the end of the block, rolled back by an exception.
+
+    Args:
+        durable: whether the transaction survives a power failure once it is committed. A process may die at any time: nothing
+            is lost by that. Not durable are changes that are made again after a power failure, such as a worker's claim.
+    """
+    with engine.connect().execution_options(**sqlite.write_options(durable=durable)) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
-            connection.execute(_WRITERS_TURN)
+            postgres.take_turn(connection, durable=durable)
         yield connection
+
+
+def bulk_pause(engine: Engine) -> None:
+    """Let other writers have their turn, between two transactions of a bulk change."""
+    # Postgres has a queue of writers.
+    if engine.dialect.name == "sqlite":
+        time.sleep(sqlite.PAUSE)
 
 
 @contextmanager
@@ -118,49 +130,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def is_away(error: Exception) -> bool:
     """Return whether the error means that the database server cannot be reached for now. A file always can."""
-    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, SQLiteError):
         return False
     # A client that fell silent in the middle of a transaction is cut off with an InternalError.
     return isinstance(error, OperationalError) or error.connection_invalidated
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transaction handling begins late and cannot begin IMMEDIATE: switched off, see _begin_sqlite.
-    connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT * 1000}",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _file_check(path: Path) -> Callable[..., None]:
-    """Return the check that the database is still the file that was opened. Each transaction begins with it."""
-    opened = path.stat().st_ino
-
-    def check(*_: object) -> None:
-        # SQLite goes on writing to a file that was deleted, and everything that is acknowledged then is lost.
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == opened:
-                return
-        raise DatabaseError(f"The database {path} was deleted or replaced while captionq runs. Start captionq again.")
-
-    return check
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail at once with SQLITE_BUSY, despite the busy_timeout: a
-    # writer therefore takes the lock at its beginning.
-    writes = connection.get_execution_options().get("captionq_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _set_wal(engine: Engine) -> None:
-    """Switch to write-ahead logging. The file remembers the switch."""
-    # The switch is only possible outside of a transaction.
-    with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 def _schema_version(engine: Engine) -> str | None:
@@ -179,5 +154,8 @@ def _migrate(engine: Engine) -> None:
     # A percent sign would begin one of ConfigParser's own substitutions.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            # A million rows may take their time.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

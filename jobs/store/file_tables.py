@@ -7,7 +7,7 @@ import time
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Table, Text
 from sqlmodel import Field, SQLModel
 
-from jobs.store.tables import new_id
+from jobs.store.rows.ids import new_id
 
 
 class WrittenFile(SQLModel, table=True):

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, exists, func, select
 from sqlmodel import SQLModel
 
-from jobs.store.connection import writing
-from jobs.store.statements import ROWS_A_STATEMENT
-from jobs.store.tables import OPEN
-from jobs.store.vocabularies import StoredVocabulary
+from jobs.store.connection import bulk_pause, reading, writing
+from jobs.store.rows.job_counts import batches_with
+from jobs.store.rows.vocabularies import StoredVocabulary
+from jobs.store.tables import ENDED, OPEN
 from jobs.store.webhooks.webhook_table import WEBHOOK
+
+#: Rows that are removed in one transaction: other writers wait for some tens of milliseconds.
+ROWS_A_TRANSACTION = 1000
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -36,10 +39,14 @@ def prune(engine: Engine, before: float) -> Pruned:
     A batch stays whole, rows with an undelivered webhook stay, and so do the vocabularies of jobs that stay. Each transaction
     removes some hundreds of rows, so that a running worker waits only a moment.
     """
-    jobs = _remove(engine, _job, _old_jobs(before))
+    jobs = _remove(engine, _job, _old_alone(before))
+    batches = 0
+    for batch_id in _old_batches(engine, before):
+        jobs += _remove(engine, _job, _of_batch(batch_id))
+        batches += _remove(engine, _batch, _empty(batch_id))
     if jobs:
-        _remove(engine, _vocabulary, ~exists(select(_job.c.id).where(_job.c.request.contains(_vocabulary.c.id))))
-    return Pruned(jobs, batches=_remove(engine, _batch, _old_batches(before)))
+        _remove_vocabularies(engine)
+    return Pruned(jobs, batches)
 
 
 def delete_batch(engine: Engine, batch_id: str) -> None:
@@ -49,35 +56,55 @@ def delete_batch(engine: Engine, batch_id: str) -> None:
 
 
 def _remove(engine: Engine, table: Table, old: ColumnElement[bool]) -> int:
+    some = select(table.c.id).where(old).limit(ROWS_A_TRANSACTION)
     removed = 0
     while True:
         with writing(engine) as connection:
-            ids = _some_ids(connection, table, old)
-            connection.execute(delete(table).where(table.c.id.in_(ids)))
-        removed += len(ids)
-        if len(ids) < ROWS_A_STATEMENT:
+            count = connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
+        removed += count
+        if count < ROWS_A_TRANSACTION:
             return removed
+        bulk_pause(engine)
 
 
-def _some_ids(connection: Connection, table: Table, old: ColumnElement[bool]) -> list[str]:
-    return list(connection.execute(select(table.c.id).where(old).limit(ROWS_A_STATEMENT)).scalars())
+def _old_alone(before: float) -> ColumnElement[bool]:
+    # A job is made before it ends, and the index has the time at which it was made.
+    ended = and_(_job.c.status.in_(ENDED), _job.c.created_at < before, _job.c.finished_at < before)
+    return and_(_job.c.batch_id.is_(None), ended, ~_undelivered(_webhook.c.job_id == _job.c.id))
 
 
-def _old_jobs(before: float) -> ColumnElement[bool]:
-    sibling = _job.alias()
-    recent = or_(sibling.c.status.in_(OPEN), sibling.c.finished_at >= before)
-    batch_goes_on = exists(select(sibling.c.id).where(sibling.c.batch_id == _job.c.batch_id, recent))
-    batch_is_new = exists(select(_batch.c.id).where(_batch.c.id == _job.c.batch_id, _batch.c.complete.is_(False)))
-    batch_reports = _undelivered(_webhook.c.batch_id == _job.c.batch_id)
-    ended = and_(_job.c.status.not_in(OPEN), _job.c.finished_at < before)
-    return and_(ended, ~batch_goes_on, ~batch_is_new, ~batch_reports, ~_undelivered(_webhook.c.job_id == _job.c.id))
+def _old_batches(engine: Engine, before: float) -> list[str]:
+    """Return the ids of batches that ended before a time and have nothing to report any more, also those without jobs."""
+    last = select(_job.c.finished_at).where(_job.c.batch_id == _batch.c.id, _job.c.finished_order.is_not(None))
+    last = last.order_by(_job.c.finished_order.desc()).limit(1)
+    query = select(_batch.c.id).where(
+        _batch.c.created_at < before,
+        _batch.c.complete.is_(True),
+        _batch.c.id.not_in(batches_with(OPEN)),
+        func.coalesce(last.correlate(_batch).scalar_subquery(), 0.0) < before,
+        ~_undelivered(_webhook.c.batch_id == _batch.c.id),
+    )
+    with reading(engine) as connection:
+        return list(connection.execute(query).scalars())
 
 
-def _old_batches(before: float) -> ColumnElement[bool]:
-    """Batches without jobs. A job with an undelivered webhook keeps its batch."""
-    has_jobs = exists(select(_job.c.id).where(_job.c.batch_id == _batch.c.id))
-    old = and_(_batch.c.created_at < before, _batch.c.complete.is_(True))
-    return and_(old, ~has_jobs, ~_undelivered(_webhook.c.batch_id == _batch.c.id))
+def _of_batch(batch_id: str) -> ColumnElement[bool]:
+    # None is queued again meanwhile: terminal states are final.
+    return and_(_job.c.batch_id == batch_id, ~_undelivered(_webhook.c.job_id == _job.c.id))
+
+
+def _empty(batch_id: str) -> ColumnElement[bool]:
+    """A job with an undelivered webhook keeps its batch."""
+    return and_(_batch.c.id == batch_id, ~exists(select(_job.c.id).where(_job.c.batch_id == batch_id)))
+
+
+def _remove_vocabularies(engine: Engine) -> None:
+    unused = ~exists(select(_job.c.id).where(_job.c.request.contains(_vocabulary.c.id)))
+    with reading(engine) as connection:
+        found = list(connection.execute(select(_vocabulary.c.id).where(unused)).scalars())
+    # Looked at again by a writer, for a new job may have one of them by now.
+    for name in found:
+        _remove(engine, _vocabulary, and_(_vocabulary.c.id == name, unused))
 
 
 def _undelivered(about: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, update
 from sqlmodel import SQLModel
 
+from jobs.store.connection import bulk_pause, writing
 from jobs.store.pictures.search_words import index_words
 from jobs.store.statements import SEARCHED, ending
 from jobs.store.tables import OPEN, JobStatus
 
-#: Jobs of a run that are cancelled in one transaction: the worker gets its turn between two.
-CANCELLED_A_TRANSACTION = 5000
+#: Jobs of a run that are cancelled in one transaction: other writers wait for some tens of milliseconds, and get their turn
+#: between two.
+CANCELLED_A_TRANSACTION = 1000
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -40,12 +42,29 @@ def end_jobs(
     return changed
 
 
+def cancel_all(engine: Engine, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
+    """Cancel the open jobs of a batch, also those that are queued again meanwhile. Returns how many it cancelled."""
+    cancelled = 0
+    while True:
+        with writing(engine) as connection:
+            count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+        cancelled += count
+        if on_progress is not None:
+            on_progress(cancelled)
+        if count < CANCELLED_A_TRANSACTION:
+            return cancelled
+        bulk_pause(engine)
+
+
 def cancel_some(connection: Connection, batch_id: str, most: int) -> int:
     """Cancel up to `most` open jobs of a batch by one statement, numbered as by `end_jobs`. Returns how many it cancelled."""
-    last = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(_job.c.batch_id == batch_id)
-    number = func.row_number().over(order_by=(_job.c.position, _job.c.id)).label("number")
-    chosen = select(_job.c.id, number).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
-    some = chosen.order_by(_job.c.position, _job.c.id).limit(most).subquery()
+    has_ended = (_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
+    last = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(*has_ended)
+    # Any of them, for only some are sorted then, and not all open jobs of the batch each time.
+    chosen = select(_job.c.id, _job.c.position).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
+    rows = chosen.limit(most).subquery()
+    number = func.row_number().over(order_by=(rows.c.position, rows.c.id)).label("number")
+    some = select(rows.c.id, number).subquery()
     values = {"status": JobStatus.CANCELLED, "finished_at": time.time()}
     order = int(connection.execute(last).scalar_one()) + some.c.number
     return connection.execute(

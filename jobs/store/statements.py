@@ -54,7 +54,9 @@ def ending(leaving: tuple[JobStatus, ...]) -> ReturningUpdate[tuple[object, ...]
     It returns the columns whose words are searched.
     """
     ended = _job.alias()
-    last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(ended.c.batch_id == _job.c.batch_id)
+    last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(
+        ended.c.batch_id == _job.c.batch_id, ended.c.finished_order.is_not(None)
+    )
     return (
         update(_job)
         .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving))

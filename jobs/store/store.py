@@ -7,7 +7,7 @@ wins, and the other learns from the row count that it lost. Terminal states are 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
@@ -20,17 +20,11 @@ from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
-from jobs.store.state_changes import (
-    CANCELLED_A_TRANSACTION,
-    cancel_some,
-    change_caption,
-    end_jobs,
-    pause_batch,
-    update_jobs,
-)
+from jobs.store.rows.insertion import insert_rows
+from jobs.store.rows.vocabularies import with_reference
+from jobs.store.state_changes import cancel_all, change_caption, end_jobs, pause_batch, update_jobs
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
-from jobs.store.vocabularies import rows_of, with_reference
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import TakenUp, insert_jobs, sort_out, writers_of
@@ -103,7 +97,7 @@ class Store(JobQueries):
                 is_new = and_(*(column.is_distinct_from(before) for column in known))
                 update_jobs(connection, [job_id], OPEN, is_new, output_before=before, output_after=None)
             if taken.new:
-                connection.execute(insert(_job), rows_of(connection, taken.new))
+                insert_rows(connection, taken.new)
                 self._end_refused(connection, taken.new)
         return taken
 
@@ -143,7 +137,8 @@ class Store(JobQueries):
         """Claim the jobs that are still queued and not paused: queued → running. Returns the claimed jobs by id."""
         now = time.time()
         values = {"status": JobStatus.RUNNING, "worker": worker, "started_at": now}
-        with writing(self._engine) as connection:
+        # After a power failure nobody runs the jobs: they are recovered, or still queued.
+        with writing(self._engine, durable=False) as connection:
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
             return {row["id"]: as_job(row, connection) for row in rows}
 
@@ -208,14 +203,9 @@ class Store(JobQueries):
                 cancelled.extend(open_ids)
         return cancelled
 
-    def cancel_batch(self, batch_id: str) -> int:
-        """Cancel all open jobs of a batch. Returns how many this call cancelled."""
-        cancelled, count = 0, CANCELLED_A_TRANSACTION
-        while count == CANCELLED_A_TRANSACTION:
-            with writing(self._engine) as connection:
-                count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
-            cancelled += count
-        return cancelled
+    def cancel_batch(self, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
+        """Cancel all open jobs of a batch, and call `on_progress` with their number so far. Returns how many it cancelled."""
+        return cancel_all(self._engine, batch_id, on_progress)
 
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.

@@ -20,20 +20,24 @@ from sqlalchemy import Connection, Engine, text
 
 from tests.support.processes import PATIENCE, until
 
-#: Mark of tests that run on SQLite and on Postgres.
+#: Marks of tests that run on SQLite and on Postgres, or on one of them.
 both_databases = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
-#: Configuration: commits outlive the server but not the machine, and no port is opened.
-_OPTIONS = ("fsync=off", "listen_addresses=", "shared_buffers=16MB", "max_connections=60")
+#: Configuration: no port is opened; commits outlive the server, and the machine only with the safe options.
+_OPTIONS = ("listen_addresses=", "max_connections=60")
+_FAST, _SAFE = ("fsync=off", "shared_buffers=16MB"), ("fsync=on", "shared_buffers=128MB")
 
 
 class Postgres:
     """A server that tests may stop and start again."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, safe: bool = False) -> None:
         """`port`: also listen at this port of the loopback address, for clients that cannot reach the socket."""
         self._port = port
         self._folder = folder
+        self._options = (*_OPTIONS, *(_SAFE if safe else _FAST))
         self._data = folder / "data"
         self._bin = _binaries(folder)
         self._as: dict[str, Any] = {}
@@ -46,7 +50,7 @@ class Postgres:
         self._run("initdb", "--no-sync", "--auth=trust", "--username=captionq", "--encoding=UTF8", "--locale=C")
 
     def start(self) -> None:
-        options = [*_OPTIONS, f"unix_socket_directories={self._folder}"]
+        options = [*self._options, f"unix_socket_directories={self._folder}"]
         if self._port is not None:
             options += ["listen_addresses=127.0.0.1", f"port={self._port}"]
         settings = [f"--{option}" for option in options]
@@ -75,10 +79,10 @@ class Postgres:
         self._process.stdin.close()
         self._process.wait(PATIENCE)
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database, and return its SQLAlchemy URL."""
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database, empty or as a copy of another one, and return its SQLAlchemy URL."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         if self._port is not None:
             return f"postgresql+psycopg://captionq@127.0.0.1:{self._port}/{name}"
         return f"postgresql+psycopg://captionq@/{name}?host={self._folder}"
@@ -101,12 +105,19 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
 
+def on_both_databases(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has a database on SQLite and on Postgres, unless the test itself says on which."""
+    said = any("database" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "database" in metafunc.fixturenames and not said:
+        metafunc.parametrize("database", ["sqlite", "postgres"], indirect=True)
+
+
 @contextmanager
-def postgres_server(port: int | None = None) -> Iterator[Postgres]:
-    """Run a server on a unix socket in a folder of its own, and at a port if one is given."""
+def postgres_server(port: int | None = None, *, safe: bool = False) -> Iterator[Postgres]:
+    """Run a server on a unix socket in a folder of its own, and at a port if one is given. `safe`: with fsync, as for users."""
     # The path is short because of the socket, and outside of pytest's folder because other users may not enter that.
     with tempfile.TemporaryDirectory(prefix="captionq-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder).resolve(), port)
+        server = Postgres(Path(folder).resolve(), port, safe=safe)
         server.start()
         try:
             yield server

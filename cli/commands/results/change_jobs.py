@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,13 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
         connection, cancelled = _broker(), 0
         for name in jobs_or_batches:
             if name.startswith("batch_"):
-                cancelled += cancel.cancel_run(store.batch(name).id, store=store, connection=connection)
+                cancelled += cancel.cancel_run(
+                    store.batch(name).id, store=store, connection=connection, on_progress=_show_cancelled
+                )
             else:
                 cancelled += len(cancel.cancel([store.job(name).id], store=store, connection=connection))
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
     if cancelled or closed:
         click.echo(f"Cancelled {counted(cancelled, 'job')}.")
     else:
@@ -146,6 +151,12 @@ def prune(older_than: int) -> None:
     with open_store() as store:
         removed = pruning.prune(store.engine, time.time() - older_than)
     click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
+
+
+def _show_cancelled(count: int) -> None:
+    """Show on a terminal how far the cancel of a large batch is."""
+    if sys.stderr.isatty():
+        click.echo(f"\rCancelling … {count:,} jobs", nl=False, err=True)
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from jobs.errors import InvalidJSONAnswerError
 from jobs.store.connection import reading, writing
 from jobs.store.file_batches.batch_tables import FileBatch, FileLine, ResultPart
 from jobs.store.file_batches.file_batch_rows import has_status
+from jobs.store.rows.job_counts import count_open
 from jobs.store.tables import OPEN, Job, JobStatus
 from jobs.store.written.output_writers import insert_jobs
 
@@ -103,9 +104,8 @@ class FileLines:
 
     def count_open(self, batch_id: str) -> int:
         """Count the batch's jobs that have not ended."""
-        query = select(func.count()).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
         with reading(self._engine) as connection:
-            return int(connection.execute(query).scalar_one())
+            return count_open(connection, batch_id)
 
     def tally(self, batch_id: str) -> Tally:
         """Count the lines, and add up the tokens."""

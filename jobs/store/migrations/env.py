@@ -8,6 +8,7 @@ import jobs.store.file_batches.batch_tables
 import jobs.store.file_tables
 import jobs.store.pictures.follow_ups
 import jobs.store.response_rows
+import jobs.store.rows.job_counts
 import jobs.store.tables
 import jobs.store.webhooks.webhook_table  # noqa: F401
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Table, func, select, tuple_
+from sqlalchemy import Engine, Table, select, tuple_
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
+from jobs.store.rows.job_counts import counts_of_batches
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import Batch, BatchKind, JobStatus
 
-_job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 
 
@@ -33,11 +33,9 @@ def newest_batches(engine: Engine, limit: int, before: tuple[float, str] | None 
     newest = shown.order_by(_batch.c.created_at.desc(), _batch.c.id.desc()).limit(limit)
     if before is not None:
         newest = newest.where(tuple_(_batch.c.created_at, _batch.c.id) < before)
-    count = select(_job.c.batch_id, _job.c.status, func.count()).group_by(_job.c.batch_id, _job.c.status)
     with reading(engine) as connection:
         batches = [Batch(**row) for row in connection.execute(newest).mappings()]
-        found = {batch.id: CountedBatch(batch, dict.fromkeys(JobStatus, 0)) for batch in batches}
-        for ids in chunked(found, ROWS_A_STATEMENT):
-            for batch_id, status, number in connection.execute(count.where(_job.c.batch_id.in_(ids))):
-                found[batch_id].counts[JobStatus(status)] = number
-    return list(found.values())
+        counts: dict[str, dict[JobStatus, int]] = {}
+        for ids in chunked([batch.id for batch in batches], ROWS_A_STATEMENT):
+            counts |= counts_of_batches(connection, ids)
+    return [CountedBatch(batch, counts[batch.id]) for batch in batches]

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, Engine, RowMapping, Table, exists, func, or_, select
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.configuration.settings import Settings
 from jobs.errors import NotFoundError
 from jobs.store.connection import open_database, reading
-from jobs.store.queries.needs_review import needs_a_person
+from jobs.store.queries.job_pages import page_of_jobs
+from jobs.store.rows.job_counts import batches_with, counts_of
+from jobs.store.rows.vocabularies import with_words
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
-from jobs.store.vocabularies import with_words
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
 
@@ -110,7 +111,10 @@ class JobQueries:
 
         Batches of files are left out: they outlive their makers (`jobs/batches/runner.py`).
         """
-        newer = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.created_at >= before)
+        # Each status is named, so that the index on batch, status and time is used.
+        newer = select(_job.c.id).where(
+            _job.c.batch_id == _batch.c.id, _job.c.status.in_(list(JobStatus)), _job.c.created_at >= before
+        )
         old = (_batch.c.complete.is_(False), _batch.c.kind != BatchKind.FILE, _batch.c.created_at < before)
         query = select(_batch.c.id).where(*old, ~exists(newer))
         with reading(self._engine) as connection:
@@ -135,20 +139,11 @@ class JobQueries:
             after: only jobs that come after this one in that order.
             needs_review: only jobs whose answer a person should look at.
         """
-        query = select(_job)
-        if batch_id is not None:
-            query = query.where(_job.c.batch_id == batch_id)
-        if statuses:
-            query = query.where(_job.c.status.in_(statuses))
-        if needs_review:
-            query = query.where(needs_a_person())
-        order = (_job.c.created_at, _job.c.id)
-        if after is not None:
-            here, there = tuple_(*order), tuple_(literal(after.created_at), literal(after.id))
-            query = query.where(here < there if newest_first else here > there)
-        query = query.order_by(*(column.desc() for column in order)) if newest_first else query.order_by(*order)
+        query = page_of_jobs(
+            batch_id, statuses, limit, newest_first=newest_first, after=after, needs_review=needs_review
+        )
         with reading(self._engine) as connection:
-            return [as_job(row, connection) for row in connection.execute(query.limit(limit)).mappings()]
+            return [as_job(row, connection) for row in connection.execute(query).mappings()]
 
     def writers(self, outputs: Sequence[str]) -> dict[str, Writer]:
         """Return the open jobs that write these files, by the files' addresses."""
@@ -157,13 +152,14 @@ class JobQueries:
 
     def open_batches(self) -> list[Batch]:
         """Return the batches that have open jobs."""
-        open_job = select(_job.c.id).where(_job.c.batch_id == _batch.c.id, _job.c.status.in_(OPEN))
+        query = select(_batch).where(_batch.c.id.in_(batches_with(OPEN)))
         with reading(self._engine) as connection:
-            return [Batch(**row) for row in connection.execute(select(_batch).where(exists(open_job))).mappings()]
+            return [Batch(**row) for row in connection.execute(query).mappings()]
 
     def last_order(self, batch_id: str) -> int:
         """Return the `finished_order` of the batch's job that ended last; 0: none has ended."""
-        query = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(_job.c.batch_id == batch_id)
+        has_ended = (_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
+        query = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(*has_ended)
         with reading(self._engine) as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -181,13 +177,8 @@ class JobQueries:
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
         """Count the jobs in each status, of one batch or of all."""
-        query = select(_job.c.status, func.count()).group_by(_job.c.status)
-        if batch_id is not None:
-            query = query.where(_job.c.batch_id == batch_id)
-        counts = dict.fromkeys(JobStatus, 0)
         with reading(self._engine) as connection:
-            counts.update({JobStatus(status): count for status, count in connection.execute(query)})
-        return counts
+            return counts_of(connection, batch_id)
 
     def finished_after(
         self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = ROWS_A_STATEMENT

@@ -24,7 +24,8 @@ def needs_a_person() -> ColumnElement[bool]:
         select(newer.c.id).where(
             newer.c.output == _job.c.output,
             newer.c.created_at > _job.c.created_at,
-            newer.c.status == JobStatus.SUCCEEDED,
+            # The operator keeps SQLite from the index on the status, which leads to all jobs that succeeded.
+            newer.c.status + "" == JobStatus.SUCCEEDED,
         )
     )
     folders = select(_batch.c.id).where(_batch.c.kind == BatchKind.FOLDER)

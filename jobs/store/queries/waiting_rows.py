@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, literal, 
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
+from jobs.store.rows.job_counts import count_queued
 from jobs.store.tables import Job, Lane
 
 _job: Table = SQLModel.metadata.tables["job"]
@@ -91,11 +92,13 @@ def waiting_ids(engine: Engine, lane: Lane, older_than: float) -> list[str]:
 def count_waiting(engine: Engine, lane: Lane) -> int:
     """Count the rows that wait in a lane, also those of paused runs."""
     with reading(engine) as connection:
-        return _count(connection, _job.c.lane == lane)
+        return count_queued(connection, lane)
 
 
 def count_of_run(connection: Connection, lane: Lane, batch_id: str | None, most: int | None = None) -> int:
     """Count the waiting rows of a run. `most`: stop counting there."""
+    if most is None:
+        return count_queued(connection, lane, batch_id or "")
     return _count(connection, (_job.c.lane == lane) & (_job.c.batch_id == batch_id), most)
 
 

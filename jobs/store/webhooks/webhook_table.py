@@ -7,7 +7,7 @@ import time
 from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
 from sqlmodel import Field, SQLModel
 
-from jobs.store.tables import new_id
+from jobs.store.rows.ids import new_id
 
 
 class Webhook(SQLModel, table=True):

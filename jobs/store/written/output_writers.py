@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, select
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.errors import ConflictError
+from jobs.store.rows.insertion import insert_rows
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, BatchKind, Job
-from jobs.store.vocabularies import rows_of
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -97,7 +97,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
         raise busy_error(list(busy.values()))
     if twice := [output for output, count in outputs.items() if count > 1]:
         raise ConflictError(f"Two of these jobs would write the same file: {twice[0]}. Leave out one of their images.")
-    connection.execute(insert(_job), rows_of(connection, jobs))
+    insert_rows(connection, jobs)
 
 
 def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[str]) -> TakenUp:

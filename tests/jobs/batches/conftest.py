@@ -10,6 +10,7 @@ from jobs.batches.life_cycle import BatchLife
 from jobs.configuration.settings import Settings
 from jobs.store.store import Store
 from tests.support.batches import life_of
+from tests.support.postgres import on_both_databases
 
 
 @pytest.fixture
@@ -20,3 +21,8 @@ def life(store: Store, fake_connection: Redis, settings: Settings, monkeypatch: 
     monkeypatch.setattr(feeding, "LINES_A_TRANSACTION", 2)
     monkeypatch.setattr(feeding, "CLOSED_A_TRANSACTION", 2)
     return life_of(store, fake_connection, settings)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test with a database on SQLite and on Postgres."""
+    on_both_databases(metafunc)

@@ -16,9 +16,6 @@ from jobs.store.file_batches.file_lines import FileLines
 from jobs.store.store import Store
 from tests.support.batches import TEN, add_file_batch, answer_all, contents, ids, lead, now
 from tests.support.kills import Killed, dying_at
-from tests.support.postgres import both_databases
-
-pytestmark = both_databases
 
 OUTPUT = ResultPart.OUTPUT
 #: Functions at whose calls the process dies.

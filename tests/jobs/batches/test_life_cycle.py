@@ -23,9 +23,6 @@ from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from tests.support.batches import TEN, add_file_batch, answer_all, contents, ids, lead, now, request_line
-from tests.support.postgres import both_databases
-
-pytestmark = both_databases
 
 OUTPUT, ERRORS = ResultPart.OUTPUT, ResultPart.ERRORS
 

@@ -17,9 +17,6 @@ from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
-from tests.support.postgres import both_databases
-
-pytestmark = both_databases
 
 
 def job(key: str | None = None, digest: str = "x") -> Job:

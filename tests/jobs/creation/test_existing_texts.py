@@ -15,8 +15,8 @@ from redis import Redis
 from jobs.captions.text_files import fingerprint
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
-from jobs.creation.question import Question, copy_of, job_about
-from jobs.creation.retry import expect_current_texts, resubmit
+from jobs.creation.question import Question, job_about
+from jobs.creation.retry import copy_of, expect_current_texts, resubmit
 from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions

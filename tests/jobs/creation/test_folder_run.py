@@ -22,7 +22,6 @@ from jobs.queue.lanes import LaneQueue, push
 from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch
 
 QUESTION = Question("demo", "Describe this image.", Sampling())
@@ -114,7 +113,6 @@ def test_a_live_runs_jobs_stay_where_they_are(store: Store, connection: Redis, t
     assert sum(store.counts().values()) == 3
 
 
-@both_databases
 def test_runs_that_begin_at_the_same_moment_queue_each_image_once(
     store: Store, connection: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,30 +13,34 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
-from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, writing
+from jobs.store.connection import SCHEMA_VERSION, is_away, open_database, reading, writing
 from jobs.store.store import Store
-from tests.support.postgres import both_databases, fall_silent
+from tests.support.postgres import fall_silent, only_postgres, only_sqlite
 from tests.support.rows import RESULT, make_job
 
 
-def test_the_database_survives_in_wal_mode_with_foreign_keys(settings: Settings, store: Store) -> None:
+@only_sqlite
+def test_the_database_survives_in_wal_mode_with_foreign_keys(store: Store) -> None:
     """The pragmas that durability and integrity rest on are on, in every connection."""
-    engine = open_database(settings)
-    with engine.connect() as connection:
-        pragmas = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
-        }
-    engine.dispose()
-    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1, "busy_timeout": 30000}
+    names = ("journal_mode", "foreign_keys", "fullfsync", "synchronous", "busy_timeout")
+
+    def pragmas(connection: Connection) -> list[object]:
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    full, normal = 2, 1
+    with writing(store.engine) as connection:
+        assert pragmas(connection) == ["wal", 1, 1, full, 30000]
+    with writing(store.engine, durable=False) as connection:
+        assert pragmas(connection) == ["wal", 1, 1, normal, 30000]
+    with reading(store.engine) as connection:
+        assert pragmas(connection)[:3] == ["wal", 1, 1]
 
 
-@both_databases
 def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:
     """Columns and indexes agree, and the version constant is the newest migration."""
     scripts = ScriptDirectory(str(Path("jobs/store/migrations").absolute()))
@@ -56,7 +60,7 @@ def test_the_migrations_make_the_tables_that_the_code_declares(settings: Setting
     engine.dispose()
 
 
-@both_databases
+@pytest.mark.no_tables
 def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings: Settings) -> None:
     """Its rows stay as they are, and new results may use the new columns."""
     engine = create_engine(settings.database)
@@ -79,6 +83,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_in_place(settings
     store.close()
 
 
+@only_sqlite
+@pytest.mark.no_tables
 def test_a_new_database_is_touched_by_one_process_at_a_time(settings: Settings) -> None:
     """Not even a read is allowed: while a process reads the file, SQLite refuses at once to switch it to WAL."""
     settings.make_folders()
@@ -91,7 +97,7 @@ def test_a_new_database_is_touched_by_one_process_at_a_time(settings: Settings) 
         opening.result().close()
 
 
-@both_databases
+@pytest.mark.no_tables
 def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path) -> None:
     """The first process makes it, and the others wait; so do machines that share a Postgres."""
     together = threading.Barrier(6)
@@ -108,7 +114,7 @@ def test_many_may_open_a_new_database_at_once(settings: Settings, tmp_path: Path
         store.close()
 
 
-@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+@only_postgres
 def test_a_connection_cut_off_within_a_transaction_counts_as_away(store: Store) -> None:
     """The server may come back; a violated constraint is another kind of error."""
     with pytest.raises(DBAPIError) as silent, writing(store.engine) as connection:
@@ -121,6 +127,7 @@ def test_a_connection_cut_off_within_a_transaction_counts_as_away(store: Store) 
     assert not is_away(twice.value)
 
 
+@only_sqlite
 def test_a_file_is_never_away(store: Store) -> None:
     """Errors of SQLite do not pass by themselves."""
     with pytest.raises(OperationalError) as error, writing(store.engine) as connection:

@@ -15,10 +15,13 @@ from cli.main import captionq
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseDamagedError, DatabaseError, DatabaseNewerError, DiskFullError
 from jobs.errors.database_faults import database_error
-from jobs.store import connection
 from jobs.store.connection import check_content, writing
+from jobs.store.databases import sqlite
 from jobs.store.store import Store
+from tests.support.postgres import only_sqlite
 from tests.support.rows import add_batch
+
+pytestmark = only_sqlite
 
 
 @pytest.fixture
@@ -126,7 +129,7 @@ def test_a_database_that_is_deleted_while_it_is_open_takes_nothing_more(settings
 
 def test_a_locked_database_names_the_lock(settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program that holds the lock for longer than a writer waits."""
-    monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0)
     store = Store(settings)
     with locked(file), pytest.raises(OperationalError) as caught, writing(store.engine):
         pass

@@ -13,15 +13,12 @@ from jobs.store.pruning import Pruned, prune
 from jobs.store.store import Store
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
-from tests.support.postgres import both_databases
 from tests.support.rows import add_batch, make_job
-
-pytestmark = both_databases
 
 
 def test_only_what_has_ended_long_ago_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Open jobs stay, and so does a batch one of whose jobs is open. Several transactions remove many rows."""
-    monkeypatch.setattr(pruning, "ROWS_A_STATEMENT", 2)
+    monkeypatch.setattr(pruning, "ROWS_A_TRANSACTION", 2)
     (ended, old), (open_batch, half) = add_batch(store, 5), add_batch(store, 2)
     alone, waiting = make_job("alone"), make_job("waiting")
     store.add([alone, waiting])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from jobs.store.poison_limits import MAX_DEATHS
 from jobs.store.store import Store
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, make_job
-
-pytestmark = both_databases
 
 
 def test_recovery_takes_back_only_the_dead_workers_jobs(store: Store) -> None:

@@ -13,10 +13,7 @@ from jobs.store.result import FileChange
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import UNANSWERED, Job, JobStatus
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
-
-pytestmark = both_databases
 
 TERMINAL = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 

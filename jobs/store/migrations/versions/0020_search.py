@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from jobs.store.pictures.search_words import index_words
 
 revision = "0020"
-down_revision = "0018"
+down_revision = "0019"
 
 #: Rows that are read at a time.
 _ROWS = 1000

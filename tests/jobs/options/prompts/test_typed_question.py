@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.answer_format.response_format import is_followed
-from jobs.creation.question import Question, answer_job, copy_of
+from jobs.creation.question import Question, answer_job
+from jobs.creation.retry import copy_of
 from jobs.options.prompts.typed_question import TypedQuestion, Value, check_names
 from jobs.sampling import Sampling
 from jobs.store.tables import Batch

@@ -5,10 +5,7 @@ from __future__ import annotations
 from jobs.store.queries.batch_list import newest_batches
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
-from tests.support.postgres import both_databases
 from tests.support.rows import add_batch
-
-pytestmark = both_databases
 
 
 def test_the_newest_batches_come_first_with_their_counts(store: Store) -> None:

@@ -16,7 +16,6 @@ from jobs.store.queries.run_pictures import PictureChoice, Show, Sort, picture_i
 from jobs.store.queries.token_totals import TokenTotals, add_tokens
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, make_job
 
 
@@ -41,7 +40,6 @@ def finder(store: Store, run: Batch) -> Callable[[str], list[str]]:
     return lambda search: picture_ids(store.engine, run.id, PictureChoice(search=search))
 
 
-@both_databases
 def test_pictures_come_by_name_or_the_latest_first(store: Store, run: Batch) -> None:
     """Open jobs come after all that have ended."""
     b, a, c = add(store, run, "b", "a", "c")
@@ -51,7 +49,6 @@ def test_pictures_come_by_name_or_the_latest_first(store: Store, run: Batch) -> 
     assert picture_ids(store.engine, run.id, PictureChoice(sort=Sort.LATEST)) == [b.id, a.id, c.id]
 
 
-@both_databases
 def test_pictures_are_chosen_by_their_state(store: Store, run: Batch) -> None:
     """Each choice has its own pictures; a duplicate is a cached answer whose question stands twice in the run."""
     good, failed, flawed, edited, cached = add(store, run, "a", "b", "c", "d", "e")
@@ -74,7 +71,6 @@ def test_pictures_are_chosen_by_their_state(store: Store, run: Batch) -> None:
     assert picture_ids(store.engine, run.id, PictureChoice(Show.EDITED)) == []
 
 
-@both_databases
 def test_a_search_finds_words_beginnings_and_phrases_in_captions_and_names(store: Store, run: Batch) -> None:
     """Case, accents and punctuation do not matter. An edit adds its words, until it is taken back."""
     dog, fox, umlaut = add(store, run, "dog 100%", "IMG_0042", "Bäume")
@@ -95,7 +91,6 @@ def test_a_search_finds_words_beginnings_and_phrases_in_captions_and_names(store
     assert found("fox") == [fox.id, dog.id]
 
 
-@both_databases
 def test_any_part_of_a_text_without_spaces_is_found(store: Store, run: Batch) -> None:
     """Chinese, Japanese, Korean and Thai are searched by their characters."""
     texts = ["一只红色的狗在草地上", "公園のベンチにバス", "흰강아지가 잔다", "แมวนอนบนเก้าอี้"]
@@ -115,7 +110,6 @@ HOSTILE = (
 )
 
 
-@both_databases
 def test_no_search_is_taken_for_the_syntax_of_the_index(store: Store, run: Batch) -> None:
     """A search with letters finds them; a search without any shows all pictures."""
     (job,) = add(store, run, "a")
@@ -124,7 +118,6 @@ def test_no_search_is_taken_for_the_syntax_of_the_index(store: Store, run: Batch
     assert [hostile for hostile in HOSTILE.split("|") if found(hostile) != [job.id]] == []
 
 
-@both_databases
 def test_the_words_of_other_runs_and_of_removed_jobs_are_not_found(store: Store, run: Batch) -> None:
     """The index holds the jobs of all runs, and loses them with their rows."""
     other = Batch(description="others", model="demo")
@@ -141,7 +134,6 @@ def test_the_words_of_other_runs_and_of_removed_jobs_are_not_found(store: Store,
             connection.execute(text(check))
 
 
-@both_databases
 def test_captions_of_an_older_version_are_found(store: Store, run: Batch) -> None:
     """The migration indexes the jobs that have ended."""
     (job,) = add(store, run, "a")
@@ -155,6 +147,7 @@ def test_captions_of_an_older_version_are_found(store: Store, run: Batch) -> Non
     assert finder(store, run)("fox") == [job.id]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_an_sqlite_without_fts5_searches_the_same_words(store: Store, run: Batch) -> None:
     """Words, beginnings and phrases are found without the index as with it."""
     (job,) = add(store, run, "a")
@@ -175,7 +168,6 @@ def test_a_choice_is_written_into_an_address_without_its_defaults() -> None:
     assert PictureChoice(Show.FAILED).link(show=Show.ALL) == "?"
 
 
-@both_databases
 def test_tokens_are_added_up_from_the_last_end(store: Store, run: Batch) -> None:
     """Totals go on from the totals before, and failed jobs without usage count nothing."""
     a, b, c = add(store, run, "a", "b", "c")

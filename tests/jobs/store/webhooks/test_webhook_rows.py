@@ -13,11 +13,8 @@ from jobs.store.webhooks.webhook_retries import SCHEDULE
 from jobs.store.webhooks.webhook_rows import CLAIM_SECONDS, WebhookStore, add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks import message
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch, make_job
 from tests.support.webhooks import add_hook, ended_job, find_hook, found
-
-pytestmark = both_databases
 
 
 def test_a_jobs_webhook_is_due_when_the_job_has_ended(store: Store, hooks: WebhookStore) -> None:

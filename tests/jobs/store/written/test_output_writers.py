@@ -10,7 +10,7 @@ from sqlalchemy import event
 from jobs.errors import ConflictError
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job, JobStatus
-from tests.support.postgres import both_databases
+from tests.support.postgres import only_sqlite
 from tests.support.rows import add_batch, make_job
 
 
@@ -29,7 +29,6 @@ def test_no_second_job_about_a_file_is_stored(store: Store) -> None:
     store.add([make_job()])
 
 
-@both_databases
 def test_jobs_of_dead_runs_about_existing_texts_are_cancelled(store: Store) -> None:
     """Jobs of a live run are not, and running jobs only on request."""
     dead, left = add_batch(store, 600)
@@ -43,6 +42,7 @@ def test_jobs_of_dead_runs_about_existing_texts_are_cancelled(store: Store) -> N
     assert store.counts(dead.id)[JobStatus.CANCELLED] == 600
 
 
+@only_sqlite
 def test_writers_are_found_by_the_file_and_not_among_all_open_jobs(store: Store) -> None:
     """With the index on the status SQLite would read a million rows for each chunk of a folder."""
     asked: list[tuple[str, Any]] = []

@@ -11,7 +11,6 @@ from jobs.store.queries.caption_runs import best_jobs, best_jobs_of, newest_capt
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import CHANGES_A_PAGE, WrittenFiles
-from tests.support.postgres import both_databases
 from tests.support.rows import RESULT, add_batch
 
 
@@ -22,7 +21,6 @@ def change(job: Job, number: int = 0) -> WrittenFile:
     )
 
 
-@both_databases
 def test_changes_come_back_newest_first_until_they_are_closed(store: Store) -> None:
     """Across pages; the newest run is the newest with open changes; pruned jobs take their changes along."""
     (first, (old,)), (second, (new,)), _ = add_batch(store, 1), add_batch(store, 1), add_batch(store, 0)
@@ -47,7 +45,6 @@ def test_changes_come_back_newest_first_until_they_are_closed(store: Store) -> N
     assert files.newest_run() is None
 
 
-@both_databases
 def test_the_best_job_of_an_image_is_the_newest_that_succeeded(store: Store) -> None:
     """Else the newest."""
     batches = [add_batch(store, 1) for _ in range(3)]

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Column, Connection, Table, Text, insert, select
 from sqlmodel import Field, SQLModel
-
-from jobs.store.tables import Job
 
 
 class StoredVocabulary(SQLModel, table=True):
@@ -38,14 +34,6 @@ LEAST_CHARACTERS = 500
 #: Vocabularies that were read, by their hashes, and how many are kept.
 _READ: dict[str, str] = {}
 _MOST_READ = 16
-
-
-def rows_of(connection: Connection, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Return the rows of new jobs, whose vocabularies are stored in this transaction."""
-    rows, stored = [job.model_dump() for job in jobs], set[str]()
-    for row in rows:
-        row["request"] = with_reference(connection, row["request"], stored)
-    return rows
 
 
 def with_reference(connection: Connection, request: str, stored: set[str] | None = None) -> str:

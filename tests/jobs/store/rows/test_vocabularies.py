@@ -11,15 +11,12 @@ from sqlalchemy import func, select
 from jobs.creation.question import Question, answer_job
 from jobs.options.caption_options import QuestionOptions
 from jobs.sampling import Sampling
-from jobs.store import vocabularies
 from jobs.store.connection import reading, writing
 from jobs.store.pruning import prune
+from jobs.store.rows import vocabularies
+from jobs.store.rows.vocabularies import StoredVocabulary
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
-from jobs.store.vocabularies import StoredVocabulary
-from tests.support.postgres import both_databases
-
-pytestmark = both_databases
 
 WORDS = tuple(f'Tiere|{number}. "Größe" \\\\ 猫]' for number in range(5000))
 
