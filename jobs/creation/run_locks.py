@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -26,8 +27,11 @@ class RunLocks:
     def __init__(self, settings: Settings) -> None:
         settings.make_folders()
         self._folder = settings.run_dir
-        #: The `maker` of the batches of this data folder.
-        self.maker = _maker(settings.run_dir / "maker")
+
+    @cached_property
+    def maker(self) -> str:
+        """The `maker` of the batches of this data folder, made when it is first asked for: a look writes nothing."""
+        return _maker(self._folder / "maker")
 
     @contextmanager
     def hold(self, batch: Batch) -> Iterator[None]:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
@@ -23,6 +24,7 @@ def tree(*folders: Path) -> dict[Path, tuple[int, bytes | None]]:
     return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None) for path in found}
 
 
+@pytest.mark.no_tables
 def test_a_dry_run_on_a_new_machine_touches_no_file(run: CliRunner, settings: Settings, tmp_path: Path) -> None:
     """Neither a data folder's database nor a probe file is made, and left-over temporary files stay."""
     folder = tmp_path / "pictures"
