@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.exit_status import INTERRUPTED
 from jobs.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
@@ -37,6 +40,10 @@ COMMANDS = {
     "models": ("cli.commands.setup.models", "List the models that need no download."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.setup.doctor", "Check everything that captionq needs."),
+    "completion": (
+        "cli.commands.completion",
+        "Print the script by which a shell completes commands, options and values.",
+    ),
     "help": ("cli.commands.help", "Show the help of a command."),
 }
 
@@ -55,6 +62,13 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), FUNCTIONS.get(name, name))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -25,6 +25,12 @@ def cache_dir() -> Path:
     return Path(home).expanduser() / "hub"
 
 
+def cached_names() -> list[str]:
+    """Return the names of the repositories of models in the cache, also of those that were downloaded in part."""
+    folders = sorted(cache_dir().glob("models--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/") for folder in folders]
+
+
 def cached_snapshot(name: str) -> Path | None:
     """Return the folder of a repository's newest revision in the cache; None: nothing of it was downloaded."""
     repository = cache_dir() / f"models--{name.replace('/', '--')}"
