@@ -37,7 +37,7 @@ COMMANDS = {
     "cache": ("cli.commands.setup.cache", "Show or clear the result cache."),
     "presets": ("cli.commands.setup.presets", "List the presets: the prompts that --preset knows by name."),
     "config": ("cli.commands.setup.config", "Show or edit the configuration file."),
-    "models": ("cli.commands.setup.models", "List the models that need no download."),
+    "models": ("cli.commands.setup.models", "List, describe, recommend, download and remove models."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.setup.doctor", "Check everything that captionq needs."),
     "completion": (

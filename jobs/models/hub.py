@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobs.errors import ModelNotFoundError, ModelUnavailableError, first_line
@@ -57,6 +57,14 @@ def fetch_config(name: str) -> Path:
         if not isinstance(kept, str):
             raise
         return Path(kept).parent
+
+
+def fetch_card(name: str) -> None:
+    """Download the card of a model, which names its licence, if it has one. Raises ModelNotFoundError, ModelUnavailableError."""
+    from huggingface_hub import errors, hf_hub_download
+
+    with hub_errors(name), suppress(errors.RemoteEntryNotFoundError):
+        hf_hub_download(name, "README.md")
 
 
 def reach_hub() -> None:
