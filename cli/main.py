@@ -40,6 +40,7 @@ COMMANDS = {
     "models": ("cli.commands.setup.models", "List, describe, recommend, download and remove models."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.setup.doctor", "Check everything that captionq needs."),
+    "mcp": ("cli.commands.mcp", "Serve tools to programs that speak the Model Context Protocol (MCP)."),
     "completion": (
         "cli.commands.completion",
         "Print the script by which a shell completes commands, options and values.",
