@@ -45,12 +45,20 @@ def complete_preset(_ctx: click.Context, _param: click.Parameter, incomplete: st
     ]
 
 
-def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_batch(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the newest runs of the data folder's database, each with its description."""
     from click.shell_completion import CompletionItem
 
     from jobs.safe_text import safe_text
     from jobs.store.queries.run_ids import newest_runs
 
-    found = {"last": "the newest run", **newest_runs(RUNS)}
+    found = newest_runs(RUNS)
     return [CompletionItem(run, help=safe_text(text)) for run, text in found.items() if run.startswith(incomplete)]
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the newest runs, and the word for the newest of all."""
+    from click.shell_completion import CompletionItem
+
+    newest = [CompletionItem("last", help="the newest run")] if "last".startswith(incomplete) else []
+    return newest + complete_batch(ctx, param, incomplete)

@@ -64,6 +64,7 @@ def test_runs_are_completed_with_their_descriptions(
     assert list(newest_runs(9)) == [batch.id for batch in reversed(ids)]
     assert completed("undo", "") == ["last", *newest_runs(9)]
     assert completed("jobs", "pause", "batch_") == list(newest_runs(9))
+    assert completed("open", "la") == []
     assert len(newest_runs(1)) == 1
     monkeypatch.setenv("CAPTIONQ_DATABASE_URL", "postgresql://host/db")
     assert newest_runs(9) == {}

@@ -39,6 +39,8 @@ def test_the_property_list_has_what_an_agent_of_a_server_needs(
     monkeypatch.setenv("CAPTIONQ_GRACE", "100")
     monkeypatch.setenv("HF_HOME", "/Volumes/Models")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    monkeypatch.setenv("CAPTIONQ_MODEL", "./model")
     text = printed(run, "macos", "--allow-root", ".", "--port", "9000", "--no-worker")
     agent = plistlib.loads(text.encode())
     assert Path(agent["ProgramArguments"][0]).name == "captionq"
@@ -46,6 +48,7 @@ def test_the_property_list_has_what_an_agent_of_a_server_needs(
         "serve", "--port", "9000", "--allow-root", str(tmp_path), "--no-worker", "--quiet"
     ]  # fmt: skip
     assert agent["EnvironmentVariables"]["CAPTIONQ_GRACE"] == "100"
+    assert agent["EnvironmentVariables"]["CAPTIONQ_MODEL"] == str(tmp_path / "model")
     assert agent["EnvironmentVariables"]["HF_HOME"] == "/Volumes/Models"
     assert agent["EnvironmentVariables"]["CAPTIONQ_DATA_DIR"] == os.environ["CAPTIONQ_DATA_DIR"]
     assert "/opt/homebrew/bin" in agent["EnvironmentVariables"]["PATH"].split(":")
