@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,7 +50,12 @@ def service() -> None:
     type=click.Choice(["macos", "linux"]),
     help="With --print: the platform of the file.  [default: this one]",
 )
-def install(shown: bool, platform: str | None, **options: Any) -> None:
+@click.option(
+    "--quick-action",
+    is_flag=True,
+    help="Instead of the service: install a quick action of Finder (macOS) that captions the selected files and folders.",
+)
+def install(shown: bool, platform: str | None, quick_action: bool, **options: Any) -> None:
     """Install the service and start it, in place of an older one.
 
     The settings of the shell (CAPTIONQ_*, HF_HOME and their like) are written into the service's file, except for secrets:
@@ -59,7 +66,11 @@ def install(shown: bool, platform: str | None, **options: Any) -> None:
       captionq service install
       captionq service install --allow-root ~/Pictures --ollama-port 11434
       captionq service install --print --platform macos
+      captionq service install --quick-action
     """
+    if quick_action:
+        _install_quick_action(shown=shown)
+        return
     if platform is not None and not shown:
         raise click.UsageError("--platform goes with --print: a service is installed on this machine only.")
     if options["port"] == 0:
@@ -77,17 +88,41 @@ def install(shown: bool, platform: str | None, **options: Any) -> None:
     click.echo(_PRIVACY if manager.name == "launchd" else _LINGER, err=True)
 
 
+def _install_quick_action(*, shown: bool) -> None:
+    """Install the quick action, or print its script. Raises ServiceError."""
+    from cli.service import quick_action
+    from cli.service.definition import caption_command
+    from jobs.configuration.read_settings import read_settings
+
+    text = quick_action.script(*caption_command(read_settings()))
+    if shown:
+        click.echo(text, nl=False)
+        return
+    if sys.platform != "darwin":
+        raise click.UsageError("Quick actions belong to Finder: this machine has none. --print shows the script.")
+    folder = quick_action.place(Path.home())
+    quick_action.install(folder, text)
+    click.echo(f"In Finder: select pictures or folders, then Quick Actions > {quick_action.NAME}. Its files: {folder}")
+
+
 @service.command()
-def uninstall() -> None:
+@click.option("--quick-action", is_flag=True, help="Instead of the service: remove the quick action of Finder.")
+def uninstall(quick_action: bool) -> None:
     """Stop the service, and remove its file. Jobs, texts and models stay.
 
     \b
-    Example:
+    Examples:
       captionq service uninstall
+      captionq service uninstall --quick-action
     """
+    from cli.service import quick_action as action
     from cli.service.installation import manager_of
     from cli.service.installation import uninstall as uninstall_service
 
+    if quick_action:
+        removed = action.uninstall(action.place(Path.home()))
+        click.echo("The quick action is gone." if removed else "The quick action is not installed.")
+        return
     if uninstall_service(manager_of()):
         click.echo("The service is gone. Jobs, texts and models stay.")
     else:

@@ -55,6 +55,11 @@ class ServiceDefinition:
         return self.environment[URL_VARIABLE]
 
 
+def caption_command(settings: Settings) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return the command `captionq`, and the variables that it needs when no shell starts it. Raises SettingsError: a secret."""
+    return _program(), _environment(settings)
+
+
 def define(settings: Settings, serve_options: tuple[str, ...], *, host: str, port: int) -> ServiceDefinition:
     """Make the definition of `captionq serve` with these options. Raises SettingsError for a secret in the environment."""
     return ServiceDefinition(
