@@ -34,6 +34,8 @@ _PASSED_ON = (
 _OF_A_COMMAND = ("CAPTIONQ_URL", "CAPTIONQ_API_KEY")
 #: The variable by which the service's file says where the server answers.
 URL_VARIABLE = "CAPTIONQ_URL"
+#: Parts of the paths of environments that uvx and `pipx run` make for one command, and remove later.
+_TEMPORARY = re.compile(r"/uv/(archive|builds|environments)-v\d+/|/\.?pipx/\.cache/|/\.cache/pipx/")
 _CELLAR = re.compile(r"/Cellar/([^/]+)/[^/]+/")
 _PASSWORD = re.compile(r"://[^:@/]*:[^@/]+@")
 
@@ -83,7 +85,11 @@ def local_url(host: str, port: int) -> str:
 
 
 def _program() -> tuple[str, ...]:
-    """Return the command `captionq` of this installation, by a path that updates leave as it is."""
+    """Return the command `captionq` of this installation, by a path that updates leave as it is. Raises SettingsError."""
+    if _TEMPORARY.search(sys.executable):
+        raise SettingsError(
+            "captionq runs from an environment that uvx or pipx removes later. Install it first: uv tool install captionq"
+        )
     script = Path(sys.executable).with_name("captionq")
     if script.exists():
         return (_stable(str(script)),)

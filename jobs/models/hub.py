@@ -47,9 +47,12 @@ def fetch_config(name: str) -> Path:
     Without the hub an earlier download counts. Raises ModelNotFoundError, ModelUnavailableError.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not exported by its types
 
     try:
         with hub_errors(name):
+            # Before the network: the cache is not asked for a name that cannot be one.
+            validate_repo_id(name)
             reach_hub()
             return Path(hf_hub_download(name, "config.json")).parent
     except ModelUnavailableError:

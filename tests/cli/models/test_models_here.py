@@ -78,6 +78,14 @@ def test_files_of_a_model_cannot_break_its_page(run: CliRunner, cache: Path) -> 
     assert re.search(r"memory    models may use .* here$", page, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J/y", "a..b/c", "a/" + "b" * 200, "ä/b", "a/b.git"])
+def test_a_name_that_no_repository_has_is_told(run: CliRunner, cache: Path, name: str) -> None:
+    """Also without a network."""
+    refused = run.invoke(captionq, ["models", "info", name])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: There is no model '")
+
+
 def test_a_model_is_removed_after_a_question(run: CliRunner, cache: Path) -> None:
     """Without a terminal the command wants --yes. Its locks go, too."""
     asked = run.invoke(captionq, ["models", "remove", "somebody/small"])

@@ -132,6 +132,26 @@ def test_paths_of_homebrew_have_no_version() -> None:
     assert _stable("/Users/me/.local/bin/captionq") == "/Users/me/.local/bin/captionq"
 
 
+@pytest.mark.parametrize(
+    "python",
+    [
+        "/Users/me/.cache/uv/archive-v0/abc/bin/python",
+        "/Users/me/.local/pipx/.cache/4f/bin/python",
+        "/Users/me/.cache/pipx/4f/bin/python",
+    ],
+)
+def test_an_environment_of_one_command_is_no_place_for_a_service(
+    run: CliRunner, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    """It would be gone at the next login. An installed tool stays."""
+    monkeypatch.setattr("sys.executable", python)
+    refused = run.invoke(captionq, ["service", "install", "--print"])
+    assert refused.exit_code == 1
+    assert "uv tool install captionq" in refused.stderr
+    monkeypatch.setattr("sys.executable", "/Users/me/.local/share/uv/tools/captionq/bin/python")
+    assert run.invoke(captionq, ["service", "install", "--print"]).exit_code == 0
+
+
 def test_the_address_is_this_machine_s() -> None:
     """An address that means all interfaces is none to ask."""
     assert local_url("0.0.0.0", 1) == "http://127.0.0.1:1"
