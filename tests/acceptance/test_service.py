@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from jobs.configuration.settings import Settings
 from tests.support.launchd import make_launchctl, put_first
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the small launchd reads /proc")
 def test_the_agent_serves_from_its_property_list_alone(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

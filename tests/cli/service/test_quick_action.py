@@ -6,6 +6,7 @@ import os
 import plistlib
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def test_an_end_without_a_summary_is_told_too(tmp_path: Path) -> None:
     assert (tmp_path / "told").read_text() == "Error: The disk is full."
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="this machine has a Finder")
 def test_the_command_prints_the_script_and_refuses_other_machines(
     run: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
