@@ -18,7 +18,7 @@ from jobs.configuration.settings import Settings
 from jobs.errors import ServiceError, SettingsError
 
 #: Seconds that a server may take to its first answer: a first start changes the tables of an older version.
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 ANSWER_SECONDS = 2.0
 _LOOK_EVERY = 0.2
 #: `sys.platform` by the names that people type.
