@@ -146,7 +146,7 @@ def prune(older_than: int) -> None:
       captionq jobs prune --older-than 30d
     """
     from cli.output.plurals import counted
-    from jobs.store import pruning
+    from jobs.store.retention import pruning
 
     with open_store() as store:
         removed = pruning.prune(store.engine, time.time() - older_than)
