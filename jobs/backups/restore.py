@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -15,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from jobs.backups.alone import alone
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
 from jobs.backups.database_copy import is_database, read_copy
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
 from jobs.errors import BackupError, DatabaseNewerError
-from jobs.file_locks import try_lock
 from jobs.images.stored.blobs import put_blob
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 
@@ -60,7 +59,7 @@ def restore(settings: Settings, source: Path) -> Restored:
     if settings.database_url is not None:
         raise BackupError("The database is a server's (CAPTIONQ_DATABASE_URL): restore it with pg_restore.")
     settings.make_folders()
-    with _alone(settings):
+    with alone(settings):
         new = settings.data_dir / _NEW
         try:
             restored, config = (_take_copy if is_database(source) else _unpack)(source, new, settings)
@@ -102,19 +101,6 @@ def _opened(source: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except tarfile.TarError as error:
         raise BackupError(f"{source} is no backup of captionq, or is damaged ({error}).") from error
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Keep every other process off the data folder for the block. Raises BackupError if one uses it."""
-    in_use = BackupError(
-        f"captionq runs with {settings.data_dir}. Stop it first: captionq stop, or Ctrl-C where it runs."
-    )
-    with (settings.broker_dir / "users.lock").open("ab") as users, settings.worker_lock.open("ab") as worker:
-        locked: tuple[IO[bytes], ...] = (users, worker)
-        if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locked):
-            raise in_use
-        yield
 
 
 def _read_members(archive: tarfile.TarFile, new: Path, restored: Restored, settings: Settings) -> bytes | None:
