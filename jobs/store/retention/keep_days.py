@@ -65,10 +65,10 @@ class Retention:
         if removed.jobs or removed.batches:
             freed = give_back(self._engine, goes_on=self._may_go_on)
             logger.info(
-                "Removed %d jobs and %d runs that ended more than %g days ago (CAPTIONQ_KEEP_DAYS). Disk space freed: %.1f MB.",
+                "Removed old rows (CAPTIONQ_KEEP_DAYS is %g). Jobs: %d, batches: %d, disk space: %.1f MB.",
+                self._keep_days,
                 removed.jobs,
                 removed.batches,
-                self._keep_days,
                 freed / 1e6,
             )
         return removed.finished
