@@ -80,6 +80,7 @@ from jobs.errors.services import (
     DiskFullError,
     ObjectStoreError,
     ServerError,
+    ServiceError,
     SettingsError,
     WorkerError,
 )
@@ -142,6 +143,7 @@ __all__ = [
     "PoisonError",
     "RateLimitError",
     "ServerError",
+    "ServiceError",
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.completions import complete_batch
 from cli.open_store import open_store
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     """Cancel jobs, or all open jobs of batches.
 
@@ -53,7 +54,7 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def pause(runs: tuple[str, ...]) -> None:
     """Pause runs: their queued jobs wait.
 
@@ -75,7 +76,7 @@ def pause(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def resume(runs: tuple[str, ...]) -> None:
     """Resume paused runs.
 
@@ -92,7 +93,7 @@ def resume(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 @click.option("--force", is_flag=True, help="Also replace texts that you wrote or changed.")
 def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     """Queue failed and cancelled jobs again.
