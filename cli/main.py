@@ -31,6 +31,7 @@ COMMANDS = {
     "service": ("cli.commands.service", "Run captionq serve in the background, from every login on."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, pause, cancel, retry and prune jobs."),
+    "prune": ("cli.commands.results.prune", "Remove old jobs and batches from the database."),
     "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
     "backup": ("cli.commands.setup.backup", "Write all rows, uploads and the configuration into one file."),
     "restore": ("cli.commands.setup.backup", "Bring the rows and uploads of a backup back."),

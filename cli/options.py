@@ -21,8 +21,10 @@ Decorator = Callable[[Any], Any]
 METAVARS = {"stop": "TEXT", "include": "PATTERN", "exclude": "PATTERN", "newer_than": "TIME", "limit": "N"}
 
 
-def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
-    """Convert the value of an option, an age such as 30d. Raises click.BadParameter."""
+def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Convert the value of an option, an age such as 30d; None: it was not given. Raises click.BadParameter."""
+    if value is None:
+        return None
     if (seconds := ages.age_in_seconds(value)) is None:
         raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks, such as 12h, 30d or 4w.")
     return seconds

@@ -18,6 +18,7 @@ from jobs.queue import broker
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
 from jobs.store.result_cache import ResultCache
+from jobs.store.retention.keep_days import Retention
 from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
 from worker.dispatch.metal_worker import MetalWorker
@@ -67,7 +68,9 @@ def run(
     with worker_lock(settings, owner), native_stderr_to_log():
         store = Store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
+        retention = Retention(store.engine, settings.keep_days)
         try:
+            retention.start()
             if await_broker:
                 _await_broker(settings)
             if libraries is not None:
@@ -75,6 +78,7 @@ def run(
             end_imports()
             _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
+            retention.close()
             pipeline.close()
             store.close()
 

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     max_waiting_bulk: int = Field(default=1_000_000, ge=1)
     #: Days for which images that came with a request are stored after their last use.
     keep_images_days: float = Field(default=7.0, gt=0)
+    #: Days after which ended jobs and runs are removed from the database, by servers and workers when nothing runs; None: never.
+    #: Text files stay, and captionq no longer knows them as its own.
+    keep_days: float | None = Field(default=None, ge=1)
     #: Write the text of prompts to the log; never images.
     log_prompts: bool = False
 

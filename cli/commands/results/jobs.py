@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.commands.results.change_jobs import cancel, pause, prune, resume, retry
+from cli.commands.results.change_jobs import cancel, pause, resume, retry
+from cli.commands.results.prune import prune
 from cli.completions import complete_batch
 from cli.open_store import open_store
 from cli.options import format_option

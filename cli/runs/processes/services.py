@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from redis import Redis
 from redis.exceptions import RedisError
 
+from cli.runs.processes.interruption import signals_interrupt
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
@@ -113,9 +114,13 @@ class Services:
 
 @contextmanager
 def services(settings: Settings, worker: WorkerProcess | None = None, *, lingers: bool = False) -> Iterator[Services]:
-    """Provide the services for the length of a `with` block. `worker`, `lingers`: see `Services`."""
-    running = Services(settings, lingers=lingers, worker=worker)
-    try:
-        yield running
-    finally:
-        running.stop()
+    """Provide the services for the length of a `with` block, which signals end as Ctrl-C does.
+
+    `worker`, `lingers`: see `Services`.
+    """
+    with signals_interrupt():
+        running = Services(settings, lingers=lingers, worker=worker)
+        try:
+            yield running
+        finally:
+            running.stop()
