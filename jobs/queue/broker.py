@@ -16,10 +16,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError
+from jobs.errors.broker_faults import broker_error
 from jobs.file_locks import exclusive, lock, try_lock
 from jobs.queue.broker_server import end, start
-from jobs.queue.broker_socket import answers, connect
+from jobs.queue.broker_socket import connect, place
 
 
 @dataclass
@@ -50,14 +50,17 @@ class Broker:
 def find(settings: Settings) -> Redis | None:
     """Connect to the configured server, or to the one that runs for this data folder.
 
-    Returns None if no server runs for the data folder. Raises BrokerError when the configured server is away.
+    Returns None if no server answers for the data folder. Raises BrokerError when the configured server cannot be used.
     """
     connection = connect(settings)
-    if answers(connection):
-        return connection
-    if settings.redis_url:
-        raise BrokerError("No Redis server answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
-    return None
+    try:
+        connection.ping()
+    except RedisError as error:
+        connection.close()
+        if settings.redis_url:
+            raise broker_error(error, place(settings)) from error
+        return None
+    return connection
 
 
 def find_or_start(settings: Settings) -> Broker:
