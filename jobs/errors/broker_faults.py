@@ -34,7 +34,7 @@ from jobs.errors.services import (
 )
 
 #: The end of sentences about faults that pass.
-_KEPT = "Accepted jobs are stored, and run when it does."
+_KEPT = "Jobs accepted before are stored, and run when it does."
 
 
 def broker_error(error: Exception, place: str | None = None) -> BrokerError:
@@ -49,10 +49,15 @@ def broker_error(error: Exception, place: str | None = None) -> BrokerError:
         return error
     server = f"The queue's server at {place}" if place else "The queue's server"
     said = f" ({first_line(error).rstrip('.')})" if place is not None else ""
+    no_tls = ", without TLS at this port" if place is not None and place.startswith("rediss") else ""
     tls = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
     if tls is not None:
         return _of_tls(server, tls)
     match error:
+        case AuthenticationError() if error.status_code == "NOAUTH":
+            return BrokerAccessError(
+                f"{server} asks for a password. Put it into CAPTIONQ_REDIS_URL: redis://user:password@host:6379/0."
+            )
         case AuthenticationError() | AuthorizationError():
             return BrokerAccessError(
                 f"{server} refuses the user name or the password{said}. Put the right ones into CAPTIONQ_REDIS_URL: "
@@ -72,7 +77,9 @@ def broker_error(error: Exception, place: str | None = None) -> BrokerError:
                 f"{server} is a read-only replica. CAPTIONQ_REDIS_URL has to name the master. {_KEPT}"
             )
         case RedisTimeoutError():
-            return BrokerSilentError(f"{server} does not answer: it is suspended, overloaded or cut off. {_KEPT}")
+            return BrokerSilentError(
+                f"{server} does not answer: it is suspended, overloaded{no_tls} or cut off. {_KEPT}"
+            )
         case BusyLoadingError():
             return BrokerSilentError(f"{server} is still reading its file. {_KEPT}")
         case AskError() | ClusterDownError() | ClusterCrossSlotError():
@@ -110,14 +117,10 @@ def _of_sentinels(error: MasterNotFoundError) -> BrokerError:
             "A sentinel refuses the user name or the password. Put them into CAPTIONQ_REDIS_URL: "
             "?sentinel_username=…&sentinel_password=…"
         )
-    if "SSL" in said:
-        return BrokerCertificateError(
-            "A sentinel's certificate is not trusted, or it does not speak TLS. With rediss+sentinel:// sentinels and servers "
-            "use TLS, with redis+sentinel:// neither does."
-        )
-    if "Error(" in said:
+    if "ConnectionError" in said or "TimeoutError" in said:
         return BrokerMasterError(
-            "None of the sentinels in CAPTIONQ_REDIS_URL answers with a master. Check their addresses."
+            "None of the sentinels in CAPTIONQ_REDIS_URL answers with a master. Check their addresses. With rediss+sentinel:// "
+            "sentinels and servers need TLS and certificates that are trusted, with redis+sentinel:// neither has TLS."
         )
     return BrokerMasterError(
         "The sentinels know no living master by the name of the service in CAPTIONQ_REDIS_URL. "

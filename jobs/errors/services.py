@@ -102,19 +102,19 @@ class BrokerClusterError(BrokerError):
 
 
 class BrokerSilentError(BrokerError):
-    """The queue's server does not answer. Accepted jobs are stored, and run when it does."""
+    """The queue's server does not answer. Jobs accepted before are stored, and run when it does."""
 
     code = "broker_silent"
 
 
 class BrokerFullError(BrokerError):
-    """The memory of the queue's server is full. Accepted jobs are stored, and run when it has room."""
+    """The memory of the queue's server is full. Jobs accepted before are stored, and run when it has room."""
 
     code = "broker_full"
 
 
 class BrokerReadOnlyError(BrokerError):
-    """The queue's server accepts no writes. Accepted jobs are stored, and run when it does."""
+    """The queue's server accepts no writes. Jobs accepted before are stored, and run when it does."""
 
     code = "broker_read_only"
 

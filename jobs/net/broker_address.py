@@ -31,6 +31,10 @@ _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 _TLS = (*_FILES, "ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers")
 _SENTINEL = ("sentinel_username", "sentinel_password")
 _PARAMETERS = ("db", "username", "password", "protocol", "socket_timeout", "socket_connect_timeout")
+_FORM = (
+    "Write redis://user:password@host:6379/0, with special characters of the user name and the password percent-encoded: "
+    "%40 for @, %2F for /, %3A for :, %23 for #, %3F for ?, %25 for %."
+)
 _DATABASE = re.compile(r"/?\d*")
 #: The port of a sentinel whose address names none.
 _SENTINEL_PORT = 26379
@@ -47,14 +51,11 @@ def connect_to(url: str) -> Redis:
         if parts.scheme != scheme:
             return _through_sentinels(parts, scheme)
         if scheme != "unix" and not (parts.hostname and parts.port != 0 and _DATABASE.fullmatch(parts.path)):
-            raise _unusable("Write host, port and the number of a database: redis://host:6379/0.")
+            raise _unusable(_FORM)
         return Redis.from_url(url, **connection_options())
     except ValueError:
         # The text of the error may hold a part of the password.
-        raise _unusable(
-            "It cannot be read. Percent-encode special characters of the user name and the password: %40 for @, %2F for /, "
-            "%3A for :, %23 for #, %3F for ?."
-        ) from None
+        raise _unusable(_FORM) from None
 
 
 def connection_options() -> dict[str, Any]:

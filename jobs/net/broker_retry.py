@@ -19,8 +19,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 5.0
 #: Times that a lost connection is made again for one command.
 RETRIES = 3
-#: Seconds between two commands that ask a silent server again.
-ASK_SILENT_EVERY = 1.0
+#: Seconds after which a server that has just become silent is asked again. Then one command at a time waits for an answer.
+FIRST_PAUSE = 1.0
 #: Errors after which a command is not tried again. A refused password stays refused, and servers lock out clients that repeat it.
 _FINAL = (RedisTimeoutError, AuthenticationError, AuthorizationError)
 
@@ -29,7 +29,7 @@ class BrokerRetry(Retry):
     """The retries of one client, for all its connections.
 
     A lost connection is made again. A command that was not answered in time is not repeated: the server may still run it. From
-    then on until the server answers, only one command a second is sent; the others fail at once. So a frozen server costs a
+    then on until the server answers, one command at a time is sent; the others fail at once. So a frozen server costs a
     request some seconds at most, whatever the number of its commands and of the requests beside it.
     """
 
@@ -95,9 +95,9 @@ class BrokerRetry(Retry):
         now = time.monotonic()
         if now < self._ask_at:
             raise RedisTimeoutError("The server did not answer a moment ago")
-        self._ask_at = now + ASK_SILENT_EVERY
+        self._ask_at = now + ANSWER_SECONDS
 
     def _note(self, *, is_silent: bool) -> None:
         if is_silent and not self._is_silent:
-            self._ask_at = time.monotonic() + ASK_SILENT_EVERY
+            self._ask_at = time.monotonic() + FIRST_PAUSE
         self._is_silent = is_silent

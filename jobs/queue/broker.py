@@ -16,10 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs.configuration.settings import Settings
+from jobs.errors import BrokerError, BrokerSilentError
 from jobs.errors.broker_faults import broker_error
 from jobs.file_locks import exclusive, lock, try_lock
-from jobs.queue.broker_server import end, start
-from jobs.queue.broker_socket import connect, place
+from jobs.queue.broker_server import await_answer, end, server_pid, start
+from jobs.queue.broker_socket import check_writing, connect, place
 
 
 @dataclass
@@ -63,6 +64,18 @@ def find(settings: Settings) -> Redis | None:
     return connection
 
 
+def fault(connection: Redis, settings: Settings) -> BrokerError | None:
+    """Return the error that says why the server takes no entries; None: it does."""
+    try:
+        check_writing(connection)
+    except RedisError as error:
+        found = broker_error(error, place(settings))
+        if isinstance(found, BrokerSilentError) and settings.redis_url is None:
+            return BrokerSilentError(f"{found.message} Its PID is {server_pid(settings)}.")
+        return found
+    return None
+
+
 def find_or_start(settings: Settings) -> Broker:
     """Connect to the running server, or start one that ends with this process. Raises BrokerError."""
     settings.make_folders()
@@ -75,7 +88,7 @@ def find_or_start(settings: Settings) -> Broker:
         try:
             # Waits for a process that ends a server without a keeper as its last user.
             lock(users, fcntl.LOCK_SH)
-            connection = find(settings)
+            connection = find(settings) or await_answer(settings)
             if connection is not None:
                 return Broker(connection, users=users)
             return Broker(connect(settings), start(settings, users), users)

@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
-from jobs.errors.broker_faults import broker_error
 from jobs.net.broker_address import connect_to, connection_options
 from jobs.net.url_passwords import without_password
 
@@ -68,15 +67,6 @@ def answers(connection: Redis) -> bool:
         return bool(connection.ping())
     except RedisError:
         return False
-
-
-def fault(connection: Redis, settings: Settings) -> BrokerError | None:
-    """Return the error that says why the server takes no entries; None: it does."""
-    try:
-        check_writing(connection)
-    except RedisError as error:
-        return broker_error(error, place(settings))
-    return None
 
 
 def check_writing(connection: Redis) -> None:
