@@ -202,7 +202,7 @@ def test_there_is_no_second_server_for_a_data_folder(settings: Settings, monkeyp
 def test_a_configured_redis_that_is_away_is_named(tmp_path: Path) -> None:
     """The data folder's own server is not started in its place."""
     settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
-    with pytest.raises(BrokerError, match="redis://127.0.0.1:1 cannot be used .*Connection refused"):
+    with pytest.raises(BrokerError, match=r"redis://127\.0\.0\.1:1 cannot be used .*Connection refused"):
         broker.find_or_start(settings)
 
 
