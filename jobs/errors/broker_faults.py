@@ -99,13 +99,14 @@ def _of_tls(server: str, error: ssl.SSLError) -> BrokerCertificateError:
             "certificate is for, and name its authority: rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem."
         )
     reason = error.reason or str(error)
-    if "ALERT" in reason:
+    if "VERSION" in reason or "RECORD_LAYER" in reason:
         return BrokerCertificateError(
-            f"{server} refuses the certificate of this machine, or asks for one ({reason}). "
-            "Name one: rediss://host:6379/0?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key."
+            f"{server} does not speak TLS at this port ({reason}). Use its TLS port, or redis:// in CAPTIONQ_REDIS_URL."
         )
+    # The server's alert may be lost: then only the end of the connection is seen.
     return BrokerCertificateError(
-        f"{server} does not speak TLS at this port ({reason}). Use its TLS port, or redis:// in CAPTIONQ_REDIS_URL."
+        f"{server} refuses the certificate of this machine, or asks for one ({reason}). "
+        "Name one: rediss://host:6379/0?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key."
     )
 
 
