@@ -12,9 +12,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import WorkerError, first_line
+from jobs.errors import BrokerError, WorkerError, first_line
+from jobs.errors.broker_faults import broker_error
 from jobs.models.model_info import STUB
 from jobs.queue import broker
+from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
 from jobs.store.result_cache import ResultCache
@@ -100,7 +102,17 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     while True:
-        queue_server = broker.find_or_start(settings)
+        try:
+            queue_server = broker.find_or_start(settings)
+        except BrokerError as error:
+            # At the start, a person or a program reads the reason.
+            if died or not error.transient:
+                raise
+            if worker.stopping:
+                return
+            logger.warning("%s", error.message)
+            time.sleep(AWAY_PAUSE)
+            continue
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
@@ -123,9 +135,12 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
 
 
 def _survive(crash: Exception, settings: Settings) -> None:
-    """Log the loss of the broker or the database; raise WorkerError for any other crash."""
+    """Log the loss of the broker or the database; raise WorkerError for any other crash, BrokerError if waiting does not help."""
     if isinstance(crash, RedisError):
-        logger.warning("The broker went away (%s).", crash)
+        fault = broker_error(crash, place(settings))
+        if not fault.transient:
+            raise fault from crash
+        logger.warning("%s", fault.message)
     elif is_away(crash):
         logger.warning("The database went away (%s).", first_line(crash))
     else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError, BrokerSilentError
@@ -57,14 +57,18 @@ def find(settings: Settings) -> Redis | None:
     try:
         connection.ping()
     except RedisError as error:
+        fault = broker_error(error, place(settings))
+        if isinstance(error, ResponseError) and fault.transient:
+            # It answers, and refuses everything while it cannot write to its disk.
+            return connection
         connection.close()
         if settings.redis_url:
-            raise broker_error(error, place(settings)) from error
+            raise fault from error
         return None
     return connection
 
 
-def fault(connection: Redis, settings: Settings) -> BrokerError | None:
+def fault_of(connection: Redis, settings: Settings) -> BrokerError | None:
     """Return the error that says why the server takes no entries; None: it does."""
     try:
         check_writing(connection)

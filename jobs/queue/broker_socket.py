@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
@@ -62,11 +62,14 @@ def place(settings: Settings) -> str:
 
 
 def answers(connection: Redis) -> bool:
-    """Return whether the server answers."""
+    """Return whether the server answers, if only with an error: a full disk lets it refuse everything."""
     try:
-        return bool(connection.ping())
+        connection.ping()
+    except ResponseError:
+        return True
     except RedisError:
         return False
+    return True
 
 
 def check_writing(connection: Redis) -> None:

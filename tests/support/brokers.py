@@ -174,3 +174,42 @@ def _answers(connection: Redis) -> bool:
         return bool(connection.ping())
     except RedisError:
         return False
+
+
+@contextlib.contextmanager
+def full(server: Valkey) -> Iterator[None]:
+    """Leave the server without memory for the block."""
+    server.connection.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        server.connection.config_set("maxmemory", "0")
+
+
+@contextlib.contextmanager
+def demoted(server: Valkey) -> Iterator[None]:
+    """Make the server a read-only replica for the block. It keeps its values: its master cannot be reached."""
+    server.connection.replicaof("127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        server.connection.replicaof("NO", "ONE")
+
+
+@contextlib.contextmanager
+def unable_to_save(server: Valkey) -> Iterator[None]:
+    """Let the server refuse writes for the block, because it could not save them to its disk."""
+    folder = Path(str(server.connection.config_get("dir")["dir"]))
+    (folder / "dump.rdb").mkdir()
+    server.connection.config_set("save", "3600 1")
+    server.connection.bgsave()
+    until(lambda: server.connection.info("persistence")["rdb_last_bgsave_status"] == "err", "the fault")
+    try:
+        yield
+    finally:
+        server.connection.config_set("save", "")
+        (folder / "dump.rdb").rmdir()
+
+
+#: Faults of servers that answer and accept no writes, with the codes of their errors.
+WRITE_FAULTS = [(full, "broker_full"), (demoted, "broker_read_only"), (unable_to_save, "broker_read_only")]

@@ -93,7 +93,7 @@ class Services:
             self._worker.start()
 
     def _check_broker(self) -> None:
-        fault = broker.fault(self.connection, self._settings)
+        fault = broker.fault_of(self.connection, self._settings)
         if fault is not None and not fault.transient:
             raise fault
         if type(fault) is BrokerError and self._settings.redis_url is None:

@@ -130,7 +130,7 @@ def test_a_user_that_may_not_write_is_told_the_command(server: Valkey) -> None:
     """The server's words name it."""
     settings = Settings(redis_url=f"redis://reader:any@127.0.0.1:{server.port}/0")
     with closing(connect_to(str(settings.redis_url))) as connection:
-        error = broker.fault(connection, settings)
+        error = broker.fault_of(connection, settings)
     assert (type(error), "'set' command" in str(error)) == (BrokerPermissionError, True)
 
 
@@ -147,7 +147,7 @@ def test_a_server_that_asks_for_a_password_is_told(server: Valkey) -> None:
 def test_a_cluster_is_told(tmp_path: Path) -> None:
     """A node of a cluster answers, and takes no entries."""
     with valkey(tmp_path, "--cluster-enabled", "yes") as server:
-        error = broker.fault(server.connection, Settings(redis_url=server.url))
+        error = broker.fault_of(server.connection, Settings(redis_url=server.url))
     assert type(error) is BrokerClusterError
 
 
@@ -183,7 +183,7 @@ def test_a_sentinel_leads_to_the_master_and_follows_it(tmp_path: Path) -> None:
         valkey(tmp_path, "--replicaof", f"127.0.0.1 {master.port}") as replica,
     ):
         until(lambda: replica.connection.info("replication")["master_link_status"] == "up", "the replica")
-        assert type(broker.fault(replica.connection, Settings(redis_url=replica.url))) is BrokerReadOnlyError
+        assert type(broker.fault_of(replica.connection, Settings(redis_url=replica.url))) is BrokerReadOnlyError
         configuration = watched.format(master.port)
         with valkey(tmp_path, "--sentinel", configuration=configuration) as sentinel:
             hosts = f"127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}"
@@ -195,7 +195,7 @@ def test_a_sentinel_leads_to_the_master_and_follows_it(tmp_path: Path) -> None:
                 until(lambda: master.connection.wait(1, 100) == 1, "the copy")
                 until(lambda: _replicas(sentinel) == 1, "the sentinel to know the replica")
                 master.process.kill()
-                until(lambda: broker.fault(connection, Settings(redis_url="redis://x")) is None, "the failover")
+                until(lambda: broker.fault_of(connection, Settings(redis_url="redis://x")) is None, "the failover")
                 assert connection.get("kept") == b"yes"
                 assert replica.connection.info("replication")["role"] == "master"
     error = fault(f"redis+sentinel://{hosts}/queue")

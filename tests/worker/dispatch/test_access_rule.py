@@ -62,7 +62,7 @@ def use(settings: Settings, store: Store) -> None:
     store.add(jobs)
     running = broker.find_or_start(settings)
     connection = running.connection
-    assert broker.fault(connection, settings) is None
+    assert broker.fault_of(connection, settings) is None
     reconcile(store, connection)
     pause(batch.id, store=store, connection=connection)
     resume(batch.id, store=store, connection=connection)
