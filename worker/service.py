@@ -101,18 +101,11 @@ def _await_broker(settings: Settings) -> None:
 def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
+    worker: MetalWorker | None = None
     while True:
-        try:
-            queue_server = broker.find_or_start(settings)
-        except BrokerError as error:
-            # At the start, a person or a program reads the reason.
-            if died or not error.transient:
-                raise
-            if worker.stopping:
-                return
-            logger.warning("%s", error.message)
-            time.sleep(AWAY_PAUSE)
-            continue
+        queue_server = _await_server(settings, worker)
+        if queue_server is None:
+            return
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
@@ -132,6 +125,24 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         if worker.stopping or ((burst or linger is not None) and crash is None):
             return
         time.sleep(AWAY_PAUSE)
+
+
+def _await_server(settings: Settings, last: MetalWorker | None) -> broker.Broker | None:
+    """Find or start the broker. Raises BrokerError at the start, when somebody reads the reason, and if waiting does not help.
+
+    Args:
+        last: the worker that ran on it before. A broker that is away then is waited for until that worker is asked to stop:
+            None is returned.
+    """
+    while last is None or not last.stopping:
+        try:
+            return broker.find_or_start(settings)
+        except BrokerError as error:
+            if last is None or not error.transient:
+                raise
+            logger.warning("%s", error.message)
+            time.sleep(AWAY_PAUSE)
+    return None
 
 
 def _survive(crash: Exception, settings: Settings) -> None:
