@@ -82,6 +82,9 @@ class Services:
             return
         self._checked = time.monotonic()
         self._check_broker()
+        if self._waits_for is not None:
+            # A worker would end at once.
+            return
         if not self._with_worker or time.monotonic() < self._rests_until or self._worker.is_running:
             return
         # Another command may have started a worker, perhaps since this run's own died.

@@ -165,10 +165,13 @@ def test_a_run_waits_for_its_own_server_and_names_it(
     monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
     for module in (broker_address, broker_retry):
         monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
-    running = Services(settings, with_worker=False)
+    monkeypatch.setattr(worker_restarts, "MAX_STARTS", 0)
+    running = Services(settings)
     pid = running.connection.info("server")["process_id"]
     with suspended(pid):
+        # Without its broker a worker would die again and again.
         running.ensure()
+        running.rest(3600)
         assert f"Its PID is {pid}." in caplog.messages[-1]
         os.kill(pid, signal.SIGKILL)
         until(lambda: not psutil.pid_exists(pid), "its end")
