@@ -121,10 +121,13 @@ def _broker(settings: Settings) -> str:
     running = broker.find_or_start(settings)
     try:
         QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
+        # rq keeps its locks with scripts, which a rule (ACL) of the server may forbid.
+        running.connection.register_script("return 1")()
         version = _version(running.connection)
     except (RedisError, ValueError) as error:
-        if isinstance(error, RedisError):
-            raise broker_error(error, place(settings)) from error
+        fault = broker_error(error, place(settings))
+        if type(fault) is not BrokerError:
+            raise fault from error
         raise BrokerError(f"No worker can start with the broker at {place(settings)}: {error}.") from error
     finally:
         running.stop()
