@@ -89,6 +89,7 @@ from jobs.errors.services import (
     DiskFullError,
     ObjectStoreError,
     ServerError,
+    ServiceError,
     SettingsError,
     WorkerError,
 )
@@ -160,6 +161,7 @@ __all__ = [
     "PoisonError",
     "RateLimitError",
     "ServerError",
+    "ServiceError",
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",
