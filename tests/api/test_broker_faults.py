@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.runtime import event_hub
 from jobs.configuration.settings import Settings
 from jobs.creation import create
 from jobs.net import broker_address, broker_retry
@@ -35,9 +36,10 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def client(settings: Settings, server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """A client of an API that waits 1.5 s for the server, longer than its reader of events."""
+    """A client of an API that waits 2 s for the server."""
     for module in (broker_address, broker_retry):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(event_hub, "ROW_CHECK_EVERY", 0.1)
     app = create_app(settings.model_copy(update={"redis_url": server.url}))
     with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client

@@ -27,9 +27,9 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def impatient(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """A client that waits for a third of a second."""
+    """A client that waits for a second."""
     for module in (broker_address, broker_retry):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
     monkeypatch.setattr(broker_retry, "FIRST_PAUSE", 3600.0)
     with closing(connect_to(server.url)) as client:
         yield client

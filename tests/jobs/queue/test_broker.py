@@ -229,12 +229,12 @@ def test_a_suspended_server_is_waited_for_and_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No second server starts beside it, and the first one is used as soon as it is woken."""
-    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(broker_server, "TELL_SECONDS", 0.0)
     first = broker.find_or_start(settings)
     pid = first.connection.info("server")["process_id"]
     with suspended(pid):
-        threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+        threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
         second = broker.find_or_start(settings)
     assert f"PID {pid}" in caplog.text
     assert second.connection.info("server")["process_id"] == pid
@@ -244,7 +244,7 @@ def test_a_suspended_server_is_waited_for_and_told(
 
 def test_a_suspended_server_that_is_not_woken_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that starts meanwhile ends with the process to end. The server's owner ends, and so does the server."""
-    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(broker_server, "START_SECONDS", 0.2)
     monkeypatch.setattr(broker_server, "KILL_SECONDS", 1)
     first = broker.find_or_start(settings)

@@ -119,10 +119,10 @@ def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeyp
 
 @pytest.fixture
 def waiting(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Services, Valkey]]:
-    """Services without a worker, with a configured server, that wait a third of a second for each answer."""
+    """Services without a worker, with a configured server, that wait 1.5 s for each answer."""
     monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
     for module in (broker_address, broker_retry):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
     with valkey(tmp_path) as server:
         running = Services(settings.model_copy(update={"redis_url": server.url}), with_worker=False)
         yield running, server
@@ -164,7 +164,7 @@ def test_a_run_waits_for_its_own_server_and_names_it(
     """A suspended server is not replaced: it has the entries. When it is killed, the run starts another."""
     monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
     for module in (broker_address, broker_retry):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
     monkeypatch.setattr(worker_restarts, "MAX_STARTS", 0)
     running = Services(settings)
     pid = running.connection.info("server")["process_id"]
