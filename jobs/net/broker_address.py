@@ -50,6 +50,8 @@ def connect_to(url: str) -> Redis:
         _check_parameters(parts)
         if parts.scheme != scheme:
             return _through_sentinels(parts, scheme)
+        if scheme == "unix" and (parts.hostname or len(parts.path) < 2):
+            raise _unusable("Write unix:///path/of/the/socket, with three slashes.")
         if scheme != "unix" and not (parts.hostname and parts.port != 0 and _DATABASE.fullmatch(parts.path)):
             raise _unusable(_FORM)
         return Redis.from_url(url, **connection_options())

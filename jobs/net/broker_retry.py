@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 T = TypeVar("T")
 
-#: Seconds that a command or a new connection may take. rq's workers allow more: they wait for entries and messages.
+#: Seconds that a command or a new connection may take. redis-py's default, and longer than any command waits for entries.
 ANSWER_SECONDS = 5.0
 #: Times that a lost connection is made again for one command.
 RETRIES = 3

@@ -214,7 +214,8 @@ def await_answer(settings: Settings) -> Redis | None:
 
 def server_pid(settings: Settings) -> str:
     """Return the PID of the server that runs for the data folder, in words."""
-    return (settings.broker_dir / "server.lock").read_text().strip() or "unknown"
+    lock = settings.broker_dir / "server.lock"
+    return (lock.read_text().strip() if lock.exists() else "") or "unknown"
 
 
 @contextlib.contextmanager

@@ -159,6 +159,7 @@ def test_a_cluster_is_told(tmp_path: Path) -> None:
         ("redis://:ss/w@host:6379", "percent-encoded"),
         ("redis://host:port", "percent-encoded"),
         ("redis:///0", "percent-encoded"),
+        ("unix://run/redis.sock", "three slashes"),
         ("redis://host?typo=1", "parameter typo is none of db"),
         ("redis://host?db=x", "percent-encoded"),
         ("redis://host?ssl_ca_certs=/ca.pem", "begin it with rediss://"),
