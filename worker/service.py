@@ -12,9 +12,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import WorkerError, first_line
+from jobs.errors import BrokerError, WorkerError, first_line
+from jobs.errors.broker_faults import broker_error
 from jobs.models.model_info import STUB
 from jobs.queue import broker
+from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
 from jobs.store.result_cache import ResultCache
@@ -103,8 +105,11 @@ def _await_broker(settings: Settings) -> None:
 def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
+    worker: MetalWorker | None = None
     while True:
-        queue_server = broker.find_or_start(settings)
+        queue_server = _await_server(settings, worker)
+        if queue_server is None:
+            return
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
@@ -126,10 +131,31 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         time.sleep(AWAY_PAUSE)
 
 
+def _await_server(settings: Settings, last: MetalWorker | None) -> broker.Broker | None:
+    """Find or start the broker. Raises BrokerError at the start, when somebody reads the reason, and if waiting does not help.
+
+    Args:
+        last: the worker that ran on it before. A broker that is away then is waited for until that worker is asked to stop:
+            None is returned.
+    """
+    while last is None or not last.stopping:
+        try:
+            return broker.find_or_start(settings)
+        except BrokerError as error:
+            if last is None or not error.transient:
+                raise
+            logger.warning("%s", error.message)
+            time.sleep(AWAY_PAUSE)
+    return None
+
+
 def _survive(crash: Exception, settings: Settings) -> None:
-    """Log the loss of the broker or the database; raise WorkerError for any other crash."""
+    """Log the loss of the broker or the database; raise WorkerError for any other crash, BrokerError if waiting does not help."""
     if isinstance(crash, RedisError):
-        logger.warning("The broker went away (%s).", crash)
+        fault = broker_error(crash, place(settings))
+        if not fault.transient:
+            raise fault from crash
+        logger.warning("%s", fault.message)
     elif is_away(crash):
         logger.warning("The database went away (%s).", first_line(crash))
     else:

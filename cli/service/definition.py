@@ -14,6 +14,7 @@ from jobs.configuration.config_file import CONFIG_VARIABLE, config_path
 from jobs.configuration.read_settings import variable_of
 from jobs.configuration.settings import ENV_PREFIX, SECRET_FIELDS, Settings
 from jobs.errors import SettingsError
+from jobs.net.url_passwords import without_password
 
 #: Seconds that the server needs to end, beyond the grace for its answers: the goodbye to clients, the worker, the broker.
 END_SECONDS = 40
@@ -37,7 +38,6 @@ URL_VARIABLE = "CAPTIONQ_URL"
 #: Parts of the paths of environments that uvx and `pipx run` make for one command, and remove later.
 _TEMPORARY = re.compile(r"/uv/(archive|builds|environments)-v\d+/|/\.?pipx/\.cache/|/\.cache/pipx/")
 _CELLAR = re.compile(r"/Cellar/([^/]+)/[^/]+/")
-_PASSWORD = re.compile(r"://[^:@/]*:[^@/]+@")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _refuse_secrets(variables: Mapping[str, str]) -> None:
     """Raise SettingsError for a variable with a secret: the service's file is no place for one."""
     secret = {variable_of(field) for field in SECRET_FIELDS}
     for name, value in variables.items():
-        if name.upper() in secret or _PASSWORD.search(value):
+        if name.upper() in secret or without_password(value) != value:
             raise SettingsError(
                 f"{name} holds a secret, which is not written into the service's file. Unset it"
                 + (

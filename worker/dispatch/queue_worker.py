@@ -18,6 +18,9 @@ class QueueWorker(BaseWorker):
 
     queue_class = LaneQueue
     job_class = Entry
+    #: rq leaves the connection's own time-out then. No command waits at the server for entries, and a model would stand still
+    #: while a frozen server is waited for.
+    connection_timeout = 0
 
     def __init__(self, name: str, connection: Redis) -> None:
         super().__init__(

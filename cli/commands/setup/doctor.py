@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import secrets
 import shutil
 import sys
@@ -147,19 +146,26 @@ def _broker(settings: Settings) -> str:
     from redis.exceptions import RedisError
 
     from jobs.errors import BrokerError
+    from jobs.errors.broker_faults import broker_error
     from jobs.queue import broker
+    from jobs.queue.broker_socket import place
     from worker.dispatch.queue_worker import QueueWorker
 
     running = broker.find_or_start(settings)
     try:
         QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
+        # rq keeps its locks with scripts, which a rule (ACL) of the server may forbid.
+        running.connection.register_script("return 1")()
         version = _version(running.connection)
     except (RedisError, ValueError) as error:
-        raise BrokerError(f"No worker can start with the broker at {_place(settings)}: {error}.") from error
+        fault = broker_error(error, place(settings))
+        if type(fault) is not BrokerError:
+            raise fault from error
+        raise BrokerError(f"No worker can start with the broker at {place(settings)}: {error}.") from error
     finally:
         running.stop()
     if running.process is None:
-        return f"running: version {version} answers at {_place(settings)}; workers can register"
+        return f"running: version {version} answers at {place(settings)}; workers can register"
     return f"not running; starts on demand (version {version}); workers can register"
 
 
@@ -168,13 +174,8 @@ def _version(connection: Redis) -> str:
     return str(server.get("valkey_version") or server["redis_version"])
 
 
-def _place(settings: Settings) -> str:
-    from jobs.queue.broker_socket import socket_path
-
-    return _without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
-
-
 def _database(settings: Settings) -> str:
+    from jobs.net.url_passwords import without_password
     from jobs.store.connection import check_content
     from jobs.store.store import Store
 
@@ -184,7 +185,7 @@ def _database(settings: Settings) -> str:
         total = sum(store.counts().values())
     finally:
         store.close()
-    where = _without_password(settings.database_url) if settings.database_url else settings.data_dir
+    where = without_password(settings.database_url) if settings.database_url else settings.data_dir
     return f"{total} jobs in {where}"
 
 
@@ -224,10 +225,6 @@ def _uploads(settings: Settings) -> str:
     else:
         next(Path(settings.blob_url).iterdir(), None)
     return settings.blob_url
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:…@", url)
 
 
 def _disk(settings: Settings) -> str:

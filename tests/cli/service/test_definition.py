@@ -101,6 +101,7 @@ def test_a_property_list_refuses_control_characters() -> None:
         ("CAPTIONQ_WEBHOOK_SECRET", "whsec_" + "a" * 32),
         ("CAPTIONQ_DATABASE_URL", "postgresql://me:a-long-secret@host/db"),
         ("HTTPS_PROXY", "http://me:a-long-secret@proxy:3128"),
+        ("CAPTIONQ_REDIS_URL", "redis+sentinel://host/queue?sentinel_password=a-long-secret"),
     ],
 )
 def test_no_secret_is_written_down(run: CliRunner, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
