@@ -32,8 +32,8 @@ from jobs.configuration.settings import Settings
 from jobs.queue.lanes import LaneQueue, push, take
 from jobs.store.store import Store
 from jobs.store.tables import Lane
+from worker.dispatch.admission.model_turns import HeldJob
 from worker.dispatch.metal_worker import MetalWorker
-from worker.dispatch.model_turns import HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.models.library_quirks import KEEPS_POSITIONS, PER_TOKEN
 from worker.pipeline.pipeline import Pipeline

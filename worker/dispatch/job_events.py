@@ -49,14 +49,14 @@ class JobEvents:
         self._state_published = 0.0
         self._texts_published = 0.0
 
-    def publish(self, job_id: str, event: str, **data: object) -> None:
-        """Publish an event of a job."""
-        self._publish([Event(job_id, event, data)])
+    def publish(self, job: Job, event: str, **data: object) -> None:
+        """Publish an event of a claimed job, with the job's attempt: clients ignore events of attempts that are over."""
+        self._publish([Event(job.id, event, {**data, "attempt": job.attempts})])
 
     def began(self, job: Job) -> None:
         """Publish that a job was claimed. The text of an earlier attempt is void."""
         if job.streamed:
-            self.publish(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
+            self.publish(job, "restart" if job.attempts > 1 else "running")
 
     def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
         """Publish the new text of the running jobs, each in its running `attempt`, unless the last time was just now."""
@@ -89,7 +89,7 @@ class JobEvents:
     def _ended(self, job: Job) -> None:
         self._rates.setdefault(job.lane, JobRate()).count()
         if job.streamed:
-            self.publish(job.id, "ended")
+            self.publish(job, "ended")
 
     def state(self) -> None:
         """Publish the worker's state, and the texts so far for a watched page, unless the last time was just now.

@@ -39,8 +39,8 @@ from tests.support.processes import until
 from tests.support.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
+from worker.dispatch.admission.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.metal_worker import MetalWorker
-from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.engine.sequences import Outcome
 from worker.models.loader import LoadedModel, load

@@ -19,9 +19,9 @@ from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
-from worker.dispatch.model_turns import HeldJob, ModelTurns
+from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
+from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
 from worker.dispatch.rq_leases import Lease, Leases
-from worker.dispatch.unreached import PASSED_ON_PAUSE, Unreached
 from worker.pipeline.request_pipeline import RequestPipeline
 
 #: Maximum number of jobs dequeued between two engine steps.
@@ -151,7 +151,15 @@ class JobAdmission:
         for held in wanted:
             self._turns.release(held)
         claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
-        return [replace(lease, job=claimed.get(lease.entry.id)) for lease in leases]
+        left = self._store.statuses([lease.entry.id for lease in leases if lease.entry.id not in claimed])
+        return [
+            replace(
+                lease,
+                job=claimed.get(lease.entry.id),
+                is_elsewhere=left.get(lease.entry.id) == JobStatus.RUNNING,
+            )
+            for lease in leases
+        ]
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:
         """Whether to claim the row. An entry that captionq did not make, or whose row is not queued, is dropped."""
