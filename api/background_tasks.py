@@ -1,4 +1,4 @@
-"""Background tasks of the API: leads batches to their ends, sends webhooks, and deletes files and images that no job needs."""
+"""Background tasks of the API: leads batches to their ends, sends webhooks, finds lost workers, deletes what no job needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import partial
+
+from redis.exceptions import RedisError
 
 from api.batches.line_intake import line_dialect
 from api.runtime.resources import Resources
@@ -17,6 +19,7 @@ from jobs.batches.life_cycle import BatchLife
 from jobs.batches.runner import BatchRunner
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
+from jobs.queue.workers.lost_workers import LostWorkers
 from jobs.store.tables import BatchKind
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
@@ -40,6 +43,7 @@ class BackgroundTasks:
         self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
         self._batches = BatchRunner(resources.batches, life)
+        self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -58,12 +62,21 @@ class BackgroundTasks:
         while not self._done.wait(DELIVER_EVERY):
             if self._resources.settings.webhook_secret is not None:
                 self._deliverer.run_once(partial(message_of, resources=self._resources))
+            self._look_for_lost_workers()
             if time.monotonic() - searched > END_DEAD_EVERY:
                 searched = time.monotonic()
                 self._end_dead()
             if time.monotonic() - swept > SWEEP_EVERY:
                 swept = time.monotonic()
                 self._sweep()
+
+    def _look_for_lost_workers(self) -> None:
+        try:
+            self._lost_workers.look()
+        except RedisError as error:
+            logger.debug("The broker is away (%s).", error)
+        except Exception:
+            logger.exception("The jobs of lost workers could not be taken back.")
 
     def _end_dead(self) -> None:
         try:

@@ -104,7 +104,7 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
-            recover(worker, store, queue_server.connection, died=died)
+            recover(worker.name, store, queue_server.connection, died=died)
             # Jobs that a later turn finds running were left by this process, which did not die.
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)

@@ -23,7 +23,7 @@ from redis import Redis
 from sqlalchemy import Connection
 
 from jobs.queue import lanes
-from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first
+from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first, takers
 from jobs.queue.scripts import ARRANGE, RELEASE
 from jobs.queue.turns import in_turns, turn_of
 from jobs.queue.worker_state import WorkerState, live_workers, rate_of
@@ -148,14 +148,16 @@ class Feeder:
 
     def _look(self) -> _Seen:
         """Read where the entries are, in one step: an entry on its way from one place to the next is in one of them."""
-        queue = self._queue
+        queue, workers = self._queue, takers(self._connection, Lane.BULK)
         with self._connection.pipeline() as pipeline:
             pipeline.lrange(queue.key, 0, -1)
-            pipeline.lrange(queue.intermediate_queue_key, 0, -1)
             pipeline.zrange(queue.started_job_registry.key, 0, -1)
             pipeline.zrange(queue.scheduled_job_registry.key, 0, -1)
             pipeline.get(_LAST_TURN)
-            waiting, taken, started, put_off, last_turn = pipeline.execute()
+            for worker in workers:
+                pipeline.lrange(worker.intermediate_queue_key, 0, -1)
+            waiting, started, put_off, last_turn, *lists = pipeline.execute()
+        taken = [job_id for ids in lists for job_id in ids]
         # Members of the started registry are `<job>:<execution>`.
         elsewhere = {_text(one).partition(":")[0] for one in (*taken, *started, *put_off)}
         return _Seen([_text(one) for one in waiting], elsewhere, _text(last_turn) if last_turn else None)

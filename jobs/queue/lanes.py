@@ -26,6 +26,7 @@ from rq.serializers import JSONSerializer
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
 from jobs.queue.scripts import TAKE
+from jobs.queue.worker_state import worker_names
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
@@ -39,8 +40,7 @@ ENTRIES_A_ROUND_TRIP = 1000
 #: Seconds between two looks at empty lanes.
 EMPTY_LANES_PAUSE = 0.05
 
-# Every rq process that cleans the registries, `rq info` among them, notices a lease that has run out. An entry with retries
-# left goes back into its lane; without retries rq would call the entry failed.
+# rq puts an entry whose lease has run out back into its lane while it has retries left; without, rq would call it failed.
 _RETRY = Retry(max=1000)
 
 
@@ -85,6 +85,19 @@ class LaneQueue(Queue):
     """rq queue of one lane."""
 
     job_class = Entry
+    #: The name of the worker that takes entries from the lane; empty: the process is no worker.
+    taker = ""
+
+    @property
+    def intermediate_queue_key(self) -> str:
+        """The list of the ids that this worker has taken and not begun. No other worker sweeps them."""
+        shared: str = super().intermediate_queue_key
+        return f"{shared}:{self.taker}" if self.taker else shared
+
+    def taken_ids(self) -> list[str]:
+        """Return the ids that this worker has taken and not begun."""
+        found: Any = self.connection.lrange(self.intermediate_queue_key, 0, -1)
+        return [job_id.decode(errors="replace") for job_id in found]
 
     @classmethod
     def dequeue_any(
@@ -119,19 +132,27 @@ class LaneQueue(Queue):
 
     def ids(self) -> set[str]:
         """Return the id of every job with an entry in this lane: waiting, just taken, running or put off."""
+        taken = [job_id for taker in takers(self.connection, self.name) for job_id in taker.taken_ids()]
         started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
         scheduled = set(self.scheduled_job_registry.get_job_ids(cleanup=False))
-        return {*self.get_job_ids(), *self.intermediate_queue.get_job_ids(), *started, *scheduled}
+        return {*self.get_job_ids(), *taken, *started, *scheduled}
 
 
-def lanes(connection: Redis) -> list[LaneQueue]:
-    """Return all lanes, in the order in which the worker empties them."""
-    return [lane_queue(connection, lane) for lane in Lane]
+def lanes(connection: Redis, taker: str = "") -> list[LaneQueue]:
+    """Return all lanes, in the order in which the worker empties them. `taker`: the worker's name."""
+    return [lane_queue(connection, lane, taker) for lane in Lane]
 
 
-def lane_queue(connection: Redis, lane: str) -> LaneQueue:
-    """Return a lane."""
-    return LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+def lane_queue(connection: Redis, lane: str, taker: str = "") -> LaneQueue:
+    """Return a lane. `taker`: the name of the worker that takes entries from it."""
+    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    queue.taker = taker
+    return queue
+
+
+def takers(connection: Redis, lane: str) -> list[LaneQueue]:
+    """Return a lane once for each worker, and once for processes without a worker's name. Raises RedisError."""
+    return [lane_queue(connection, lane, name) for name in ("", *worker_names(connection))]
 
 
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:

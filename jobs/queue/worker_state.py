@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 
 from redis import Redis
@@ -50,11 +50,22 @@ def withdraw_state(connection: Redis, name: str) -> None:
 def live_workers(connection: Redis) -> list[WorkerState]:
     """Return the states of all live workers, by name. Raises RedisError."""
     # rq's registry also holds workers that were killed; their states have expired.
-    names = sorted(
-        key.removeprefix(BaseWorker.redis_worker_namespace_prefix) for key in BaseWorker.all_keys(connection)
-    )
+    names = sorted(worker_names(connection))
     states = connection.mget([_KEY + name for name in names]) if names else []
     return [WorkerState(**json.loads(state)) for state in states if state]
+
+
+def worker_names(connection: Redis) -> list[str]:
+    """Return the names of all workers that are registered with rq, alive or not. Raises RedisError."""
+    prefix = BaseWorker.redis_worker_namespace_prefix
+    return [key.removeprefix(prefix) for key in BaseWorker.all_keys(connection)]
+
+
+def are_alive(connection: Redis, names: Collection[str]) -> set[str]:
+    """Return those of these workers that live, whether rq knows them or not. Raises RedisError."""
+    asked = sorted(names)
+    states = connection.mget([_KEY + name for name in asked]) if asked else []
+    return {name for name, state in zip(asked, states, strict=True) if state}
 
 
 def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:

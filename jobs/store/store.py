@@ -215,13 +215,13 @@ class Store(JobQueries):
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.
 
-        Only the process that holds this name now may call it.
+        Only the process that holds this name now may call it, or one that has found the worker lost
+        (`jobs/queue/workers/lost_workers.py`). Jobs that the worker claims after the call, because it lives, stay with it.
 
         Args:
             died: whether the jobs may have caused the worker's death, which then counts as one of each job's deaths.
         """
-        with writing(self._engine) as connection:
-            return take_back(connection, worker, died=died)
+        return take_back(self._engine, worker, died=died)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
         """End new jobs that carry an error: queued → failed."""

@@ -27,12 +27,14 @@ from jobs.configuration.settings import Settings
 from jobs.queue.lanes import Entry
 from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
+from jobs.queue.workers.lost_workers import LostWorkers
 from jobs.store.claims import Claim
 from jobs.store.connection import is_away
 from jobs.store.store import Store
 from worker.dispatch.admission.job_admission import JobAdmission
 from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.claim_watch import ClaimWatch
+from worker.dispatch.crash_recovery import sweep_files
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_starts import JobStarts
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
@@ -81,6 +83,7 @@ class MetalWorker(QueueWorker):
         self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease)
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
+        self._lost_workers = LostWorkers(store, connection, settings.lease, own=name)
         # Under the worker's fixed name it takes over the locks that its dead predecessor held.
         self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
         #: The error that ended `work()`, when it was not asked to end.
@@ -221,7 +224,10 @@ class MetalWorker(QueueWorker):
         tick.enqueue_scheduled_jobs()
         if self._tasks.is_due("sweep", SWEEP_EVERY):
             self._admission.sweep()
+        for lost in self._lost_workers.look():
+            sweep_files(lost, self._store)
         if self._tasks.is_due("reconcile", RECONCILE_EVERY):
+            self.stay_registered()
             reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
 
     def register_death(self) -> None:

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
+from rq.worker_registration import register
 
 from jobs.queue.lanes import Entry, LaneQueue, lanes, take
 
@@ -20,7 +21,7 @@ class QueueWorker(BaseWorker):
 
     def __init__(self, name: str, connection: Redis) -> None:
         super().__init__(
-            lanes(connection),
+            lanes(connection, name),
             name=name,
             connection=connection,
             serializer=JSONSerializer,
@@ -38,6 +39,15 @@ class QueueWorker(BaseWorker):
             take(self.connection, self.queues, 0)
         finally:
             self.register_death()  # type: ignore[no-untyped-call]  # rq's own signature
+
+    def stay_registered(self) -> None:
+        """Register again with rq if others took this worker for lost, because it was suspended. Raises RedisError."""
+        if not self.connection.sismember(self.redis_workers_keys, self.key):
+            with self.connection.pipeline() as pipeline:
+                pipeline.hset(self.key, mapping=self.serialize())
+                register(self, pipeline)
+                pipeline.expire(self.key, self.worker_ttl + 60)
+                pipeline.execute()
 
     def _set_ip_address(self, connection: Redis) -> None:
         """Give the connection the worker's name, which a list of the server's clients shows.

@@ -49,7 +49,7 @@ class JobAdmission:
         self._leases = leases
         self._worker = worker
         self._unreached = unreached
-        self._lanes: Sequence[LaneQueue] = lanes(connection)
+        self._lanes: Sequence[LaneQueue] = lanes(connection, worker)
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
 
@@ -99,15 +99,15 @@ class JobAdmission:
         return self.next_held()
 
     def sweep(self) -> None:
-        """Drop ids from the intermediate lists that are not held: the reply to their LMOVE was lost, or they had no hash.
+        """Drop ids from this worker's intermediate lists that are not held: the reply to their LMOVE was lost, or had no hash.
 
         Then their rows get new entries.
         """
         held = self._turns.ids
         for queue in self._lanes:
-            for job_id in queue.intermediate_queue.get_job_ids():
+            for job_id in queue.taken_ids():
                 if job_id not in held:
-                    queue.intermediate_queue.remove(job_id)
+                    self._connection.lrem(queue.intermediate_queue_key, 1, job_id)
 
     def clear(self) -> None:
         """Release all held jobs, which were never claimed: recovery puts their entries back."""
