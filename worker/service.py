@@ -46,8 +46,8 @@ def run(
     await_broker: bool = False,
     burst: bool = False,
     linger: float | None = None,
-) -> None:
-    """Run jobs until a signal stops the worker.
+) -> bool:
+    """Run jobs until a signal stops the worker, or until it was drained. Returns whether it was drained.
 
     Args:
         settings: The settings, of which the data folder decides the lock.
@@ -73,7 +73,7 @@ def run(
             if libraries is not None:
                 libraries.wait()
             end_imports()
-            _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
+            return _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
             pipeline.close()
             store.close()
@@ -96,7 +96,7 @@ def _await_broker(settings: Settings) -> None:
     connection.close()
 
 
-def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
+def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> bool:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     while True:
@@ -117,8 +117,8 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         if (crash := worker.crash or crash) is not None:
             _survive(crash, settings)
             pipeline.clear()
-        if worker.stopping or ((burst or linger is not None) and crash is None):
-            return
+        if worker.stopping or ((burst or linger is not None or worker.drained) and crash is None):
+            return worker.drained
         time.sleep(AWAY_PAUSE)
 
 

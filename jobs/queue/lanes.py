@@ -10,17 +10,15 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, Retry
 from rq.command import send_command
 from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job as RQJob
-from rq.job import JobStatus as EntryStatus
 from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
@@ -233,18 +231,3 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
 def stop(connection: Redis, worker: str, job_id: str) -> None:
     """Notify the worker at once that a job it runs was cancelled; by itself it would notice a moment later."""
     send_command(connection, worker, "stop-job", job_id=job_id)
-
-
-def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
-    """Remove a stale id from the lane's intermediate list, and delete its entry unless `keep`."""
-    with connection.pipeline() as pipeline:
-        pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
-        if not keep:
-            pipeline.delete(Entry.key_for(job_id))
-        pipeline.execute()
-
-
-def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
-    """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
-    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
-    queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)

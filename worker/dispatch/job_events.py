@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +44,8 @@ class JobEvents:
         self._pipeline = pipeline
         self._kept = kept
         self._rates: dict[str, JobRate] = {}
+        #: Whether the worker was asked to drain.
+        self.draining = False
         #: Events that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tokens_published = 0.0
@@ -117,6 +120,11 @@ class JobEvents:
             slots=slots,
             rates={lane: rate for lane, rate in rates.items() if rate is not None},
             metrics=self.metrics.text(rows=rows, slots=slots, encoded=self._pipeline.images_encoded),
+            host=socket.gethostname(),
+            models=list(self._pipeline.models),
+            jobs=self._pipeline.in_flight,
+            memory=self.metrics.memory(),
+            draining=self.draining,
         )
 
     def _publish(self, news: Sequence[Event]) -> None:

@@ -17,26 +17,24 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.command import handle_command, parse_payload
+from rq.exceptions import StopRequested
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.configuration.settings import Settings
 from jobs.queue.lanes import Entry
-from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
-from jobs.queue.workers.lost_workers import LostWorkers
+from jobs.queue.workers.draining import is_draining
 from jobs.store.claims import Claim
 from jobs.store.connection import is_away
 from jobs.store.store import Store
 from worker.dispatch.admission.job_admission import JobAdmission
 from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.claim_watch import ClaimWatch
-from worker.dispatch.crash_recovery import sweep_files
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_starts import JobStarts
+from worker.dispatch.maintenance import Maintenance
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
@@ -53,11 +51,6 @@ AWAY_PAUSE = 1.0
 IDLE_PAUSE = 0.05
 #: Seconds between two reports to rq of ended jobs, while others run: reports cost the model's time.
 REPORT_EVERY = 0.1
-#: An urgent row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
-ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 10.0
-#: Seconds between two sweeps of ids that are neither held nor leased.
-SWEEP_EVERY = 60.0
 
 
 class MetalWorker(QueueWorker):
@@ -83,9 +76,9 @@ class MetalWorker(QueueWorker):
         self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease)
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
-        self._lost_workers = LostWorkers(store, connection, settings.lease, own=name)
-        # Under the worker's fixed name it takes over the locks that its dead predecessor held.
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
+        self._maintenance = Maintenance(self, store, self._admission, settings.lease)
+        #: Whether a batch runs, which may be an empty one.
+        self._is_running = False
         #: The error that ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -94,19 +87,28 @@ class MetalWorker(QueueWorker):
         """Whether the worker was asked to stop."""
         return self._shutdown_requested_date is not None
 
+    @property
+    def drained(self) -> bool:
+        """Whether the worker takes no more jobs, because it was asked to drain."""
+        return self._events.draining
+
     # -- the batch ------------------------------------------------------------------------------------
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
+        self._is_running = True
         with self._sleep_guard.held():
             self._run_batches(job, queue)
+        self._is_running = False
 
     def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
         try:
             self._admission.hold([(job, queue)])
             while self._leases or self._admission:
+                if self._events.draining and not self._leases:
+                    break
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
                     # Held jobs have not begun: they can wait for the next worker.
@@ -150,7 +152,9 @@ class MetalWorker(QueueWorker):
             self._events.state()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if not self._stop_requested:
+            if self._events.draining:
+                self._admission.give_back()
+            elif not self._stop_requested:
                 self._begin(self._admission.next_held())
                 self._begin(self._admission.next_queued())
         except AWAY as error:
@@ -177,12 +181,12 @@ class MetalWorker(QueueWorker):
         try:
             self._leases.report()
             self._leases.give_back(released)
+            self._admission.give_back()
         except AWAY as error:
             logger.warning(
                 "The broker is away (%s); the next worker puts %d jobs back.", error, len(self._leases.running)
             )
         self._leases.running.clear()
-        self._admission.clear()
 
     def _release(self) -> list[str]:
         """Release the rows of the running jobs, and return the ids of those that were this worker's to release."""
@@ -215,20 +219,12 @@ class MetalWorker(QueueWorker):
         self._events.state()
 
     def run_maintenance_tasks(self) -> None:
-        """Run rq's tasks, enqueue jobs whose backoff is over, and give rows without an entry a new one."""
+        """Run rq's tasks and captionq's own. A worker that was asked to drain and has nothing left to do ends (StopRequested)."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        tick = self._scheduler_tick  # rq would fork a process for it
-        if tick.should_reacquire_locks or not tick.acquired_locks:
-            tick.acquire_locks()
-        tick.heartbeat()
-        tick.enqueue_scheduled_jobs()
-        if self._tasks.is_due("sweep", SWEEP_EVERY):
-            self._admission.sweep()
-        for lost in self._lost_workers.look():
-            sweep_files(lost, self._store)
-        if self._tasks.is_due("reconcile", RECONCILE_EVERY):
-            self.stay_registered()
-            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+        self._maintenance.run()
+        self._events.draining = is_draining(self.connection, self.name)
+        if self.drained and not self._is_running:
+            raise StopRequested
 
     def register_death(self) -> None:
         """Withdraw the worker's state at the end of `work()`."""

@@ -20,7 +20,8 @@ from rq.executions import Execution
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
-from jobs.queue.lanes import Entry, LaneQueue, put_off
+from jobs.queue.lanes import Entry, LaneQueue
+from jobs.queue.workers.taken_ids import put_off
 from jobs.store.tables import Job
 from worker.dispatch.admission.model_turns import HeldJob
 from worker.dispatch.retries import AT_ONCE

@@ -9,6 +9,7 @@ from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.worker import BaseWorker
 
 from jobs.queue.lanes import Entry, LaneQueue, lanes
+from jobs.queue.workers.draining import undo_drain
 
 
 def forget_worker(connection: Redis, worker: str) -> set[str]:
@@ -24,6 +25,7 @@ def forget_worker(connection: Redis, worker: str) -> set[str]:
         execution.worker_name = worker
         _forget(execution, connection)
     connection.delete(key, executions_key)
+    undo_drain(connection, worker)
     connection.srem(BaseWorker.redis_workers_keys, key)
     taken: set[str] = set()
     for queue in lanes(connection, worker):

@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from jobs.queue import feeding
 from jobs.queue.feeding import Feeder, enqueue, feed
-from jobs.queue.lanes import Entry, lane_queue, lanes, push, put_off, take
+from jobs.queue.lanes import Entry, lane_queue, lanes, push, take
+from jobs.queue.workers.taken_ids import put_off
 from jobs.store.connection import reading
 from jobs.store.queries.waiting_rows import waiting_runs
 from jobs.store.store import Store

@@ -14,7 +14,8 @@ from rq.queue import Queue
 
 from jobs.errors import CaptionqError
 from jobs.queue.feeding import Feeder
-from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
+from jobs.queue.lanes import Entry, LaneQueue, lanes, take
+from jobs.queue.workers.taken_ids import drop, put_back
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
@@ -109,9 +110,11 @@ class JobAdmission:
                 if job_id not in held:
                     self._connection.lrem(queue.intermediate_queue_key, 1, job_id)
 
-    def clear(self) -> None:
-        """Release all held jobs, which were never claimed: recovery puts their entries back."""
+    def give_back(self) -> None:
+        """Put the ids of all held jobs, which were never claimed, back to the front of their lanes. Raises RedisError."""
+        held = self._turns.in_order()
         self._turns.clear()
+        put_back(self._connection, [(one.queue, one.entry.id) for one in held])
 
     def _may_begin(self, held: HeldJob, group: Sequence[HeldJob]) -> bool:
         """Whether a job may begin beside the running jobs and the group.
