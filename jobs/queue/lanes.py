@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -85,6 +85,8 @@ class LaneQueue(Queue):
     job_class = Entry
     #: The name of the worker that takes entries from the lane; empty: the process is no worker.
     taker = ""
+    #: Ids that this worker leaves in the lane for others.
+    skipped: Collection[str] = ()
 
     @property
     def intermediate_queue_key(self) -> str:
@@ -156,10 +158,12 @@ def takers(connection: Redis, lane: str) -> list[LaneQueue]:
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
     """Take up to `most` entries in one round trip: from the first lane as long as it has any, then from the next.
 
-    The ids stay in their lanes' intermediate lists. An id without an entry is left there and not returned.
+    The ids stay in their lanes' intermediate lists. An id without an entry is left there and not returned. Ids that the lanes'
+    worker leaves to others are not taken.
     """
     keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
-    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""))
+    skipped = {job_id for queue in queues if isinstance(queue, LaneQueue) for job_id in queue.skipped}
+    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""), *skipped)
     taken: list[tuple[Entry, Queue]] = []
     for lane, job_id, fields in found:
         entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)

@@ -38,8 +38,6 @@ class WorkerState:
     host: str = ""
     #: All models in memory.
     models: list[str] = field(default_factory=list)
-    #: The model that the worker is about to load or to take up; None: it stays with its own.
-    next_model: str | None = None
     #: Jobs that the worker is running.
     jobs: int = 0
     #: Bytes of memory that the model's library holds; None: unknown.

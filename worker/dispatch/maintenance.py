@@ -47,6 +47,7 @@ class Maintenance:
             self._scheduler.acquire_locks()
         self._scheduler.heartbeat()
         self._scheduler.enqueue_scheduled_jobs()
+        self._admission.review()
         for lost in self._lost_workers.look():
             sweep_files(lost, self._store)
         if self._tasks.is_due("sweep", SWEEP_EVERY):

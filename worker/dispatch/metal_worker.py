@@ -23,13 +23,14 @@ from rq.queue import Queue
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.configuration.settings import Settings
-from jobs.queue.lanes import Entry
+from jobs.queue.lanes import Entry, LaneQueue
 from jobs.queue.worker_state import withdraw_state
 from jobs.queue.workers.draining import is_draining
 from jobs.store.claims import Claim
 from jobs.store.connection import is_away
 from jobs.store.store import Store
 from worker.dispatch.admission.job_admission import JobAdmission
+from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.claim_watch import ClaimWatch
 from worker.dispatch.job_events import JobEvents
@@ -69,7 +70,9 @@ class MetalWorker(QueueWorker):
         self._settings = settings
         self._leases = Leases(self, settings.lease)
         unreached = Unreached(name, connection)
-        self._admission = JobAdmission(connection, store, pipeline, self._leases, name, unreached)
+        queues = [queue for queue in self.queues if isinstance(queue, LaneQueue)]
+        affinity = ModelAffinity(connection, pipeline, queues, name, settings.model)
+        self._admission = JobAdmission(connection, store, pipeline, self._leases, queues, affinity, unreached, name)
         self._events = JobEvents(name, connection, pipeline, settings.lease)
         self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)

@@ -10,6 +10,7 @@ from redis.client import Pipeline
 from rq.job import JobStatus as EntryStatus
 
 from jobs.queue.lanes import Entry, LaneQueue
+from jobs.queue.scripts import PUT_BACK
 
 
 def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
@@ -22,12 +23,14 @@ def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> Non
 
 
 def put_back(connection: Redis, taken: Sequence[tuple[LaneQueue, str]]) -> None:
-    """Put taken ids back to the front of their lanes, in this order, for other workers. Raises RedisError."""
-    with connection.pipeline() as pipeline:
-        for queue, job_id in reversed(taken):
-            pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
-            pipeline.lpush(queue.key, job_id)
-        pipeline.execute()
+    """Put taken ids back to the front of their lanes, in this order, for other workers. Raises RedisError.
+
+    Ids that the worker has put back before (`LaneQueue.skipped`) stay ahead of them.
+    """
+    for queue in {queue.name: queue for queue, _ in taken}.values():
+        ids = [job_id for lane, job_id in taken if lane.name == queue.name]
+        keys = (queue.key, queue.intermediate_queue_key)
+        connection.eval(PUT_BACK, len(keys), *keys, len(ids), *ids, *(set(queue.skipped) - set(ids)))
 
 
 def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:

@@ -198,7 +198,7 @@ def test_a_worker_tops_the_lane_up_when_it_runs_low(
     feeder.top_up(ran_dry=True)
     assert waiting(connection) == ids[64:]
     fed: list[None] = []
-    monkeypatch.setattr(Feeder, "feed", lambda _: fed.append(None))
+    monkeypatch.setattr(Feeder, "feed", lambda *_: fed.append(None))
     feeder.top_up(ran_dry=True)
     assert fed == []
     # Another process has committed rows, and died before it could feed them: its call is heard. Without a call nothing is.
@@ -214,10 +214,10 @@ def test_rows_that_come_while_another_process_feeds_are_fed(
     """The process that has the lock looks again before it leaves."""
     first = add_run(store, 1)
     later: list[str] = []
-    arrange: Callable[[Feeder, str], bool] = Feeder._arrange
+    arrange: Callable[[Feeder, str, int], bool] = Feeder._arrange
 
-    def slowly(feeder: Feeder, token: str) -> bool:
-        is_all = arrange(feeder, token)
+    def slowly(feeder: Feeder, token: str, left: int) -> bool:
+        is_all = arrange(feeder, token, left)
         if not later:
             later.extend(add_run(store, 1))
             enqueue(store, connection, Lane.BULK, later)

@@ -14,12 +14,13 @@ from rq.queue import Queue
 
 from jobs.errors import CaptionqError
 from jobs.queue.feeding import Feeder
-from jobs.queue.lanes import Entry, LaneQueue, lanes, take
+from jobs.queue.lanes import Entry, LaneQueue, take
 from jobs.queue.workers.taken_ids import drop, put_back
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
+from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
 from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
 from worker.dispatch.rq_leases import Lease, Leases
@@ -41,8 +42,10 @@ class JobAdmission:
         store: Store,
         pipeline: RequestPipeline,
         leases: Leases,
-        worker: str,
+        queues: Sequence[LaneQueue],
+        affinity: ModelAffinity,
         unreached: Unreached,
+        worker: str,
     ) -> None:
         self._connection = connection
         self._store = store
@@ -50,7 +53,8 @@ class JobAdmission:
         self._leases = leases
         self._worker = worker
         self._unreached = unreached
-        self._lanes: Sequence[LaneQueue] = lanes(connection, worker)
+        self._lanes = queues
+        self._affinity = affinity
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
 
@@ -67,15 +71,18 @@ class JobAdmission:
                 time.sleep(PASSED_ON_PAUSE)
             return
         rows = self._store.summaries([entry.id for entry, _ in dequeued])
+        taken: list[HeldJob] = []
         for entry, queue in dequeued:
             assert isinstance(queue, LaneQueue)
             row = rows.get(entry.id)
             isolated = row is not None and row.deaths >= ISOLATED_AFTER_DEATHS
-            self._turns.hold(HeldJob(entry, queue, row, isolated))
+            taken.append(HeldJob(entry, queue, row, isolated))
+        for one in self._affinity.kept(taken):
+            self._turns.hold(one)
 
     def next_held(self) -> list[Lease]:
         """Claim held jobs whose turn has come. A lease without a job is stale and has only to be reported."""
-        if self._pipeline.in_flight and self._turns.overdue:
+        if self._drains:
             return []
         group: list[HeldJob] = []
         for held in self._turns.in_order():
@@ -86,18 +93,28 @@ class JobAdmission:
 
     def next_queued(self) -> list[Lease]:
         """Dequeue at most `MAX_DEQUEUED` jobs if there is room for them, and claim those whose turn has come."""
-        if self._turns.full or self._turns.overdue or self._unreached.pausing:
+        if self._turns.full or self._turns.overdue or self._drains or self._unreached.pausing:
             return []
         queues, room = self._lanes_with_room()
         if room <= 0:
             return []
         wanted = min(room, MAX_DEQUEUED)
         dequeued = take(self._connection, queues, wanted)
-        self._feeder.top_up(ran_dry=len(dequeued) < wanted and len(queues) == len(self._lanes))
+        ran_dry = len(dequeued) < wanted and len(queues) == len(self._lanes)
+        self._feeder.top_up(ran_dry=ran_dry, left=self._affinity.left)
         if not dequeued:
             return []
         self.hold(dequeued)
         return self.next_held()
+
+    def review(self) -> None:
+        """Leave held jobs of other models to workers that have them. To be called about every second. Raises RedisError."""
+        self._affinity.review()
+        held = self._turns.in_order()
+        kept = self._affinity.kept(held)
+        for one in held:
+            if one not in kept:
+                self._turns.release(one)
 
     def sweep(self) -> None:
         """Drop ids from this worker's intermediate lists that are not held: the reply to their LMOVE was lost, or had no hash.
@@ -115,6 +132,11 @@ class JobAdmission:
         held = self._turns.in_order()
         self._turns.clear()
         put_back(self._connection, [(one.queue, one.entry.id) for one in held])
+
+    @property
+    def _drains(self) -> bool:
+        """Whether no new job begins, so that the batch ends and the turn of another model, or of an isolated job, comes."""
+        return self._affinity.drains or (self._pipeline.in_flight > 0 and self._turns.overdue)
 
     def _may_begin(self, held: HeldJob, group: Sequence[HeldJob]) -> bool:
         """Whether a job may begin beside the running jobs and the group.
