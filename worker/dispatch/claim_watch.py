@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from jobs.store.claims import Claim, lost_claims
 from jobs.store.store import Store
-from jobs.store.tables import OPEN
+from jobs.store.tables import OPEN, JobStatus
 from worker.dispatch.outcomes.job_outcomes import Recorded
 from worker.dispatch.rq_leases import Leases
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -53,7 +53,7 @@ class ClaimWatch:
         for job_id, status in lost_claims(self._store.engine, claims).items():
             self._pipeline.cancel(job_id)
             self._leases.end(job_id, keeps_entry=status in OPEN)
-            taken_over += status in OPEN
+            taken_over += status not in (None, JobStatus.CANCELLED)
         if taken_over:
             logger.warning("%d jobs were taken over by other workers: this one was away for too long.", taken_over)
 
