@@ -169,7 +169,7 @@ def test_each_picture_is_captioned_once_whatever_happens_to_workers(
                 host.namespace.cut()
             lost[name] = running(store, host.name)
         assert all(lost.values())
-        until(lambda: not any(running(store, machines[name].name) for name in lost), "the takeover", LEASE + 15)
+        until(lambda: not any(running(store, machines[name].name) for name in lost), "the takeover", LEASE + 55)
         until(lambda: not sum(store.counts(batch.id)[status] for status in OPEN), "the end of the run", 60 + PICTURES)
         before = state(store, captions)
         woken = time.time()

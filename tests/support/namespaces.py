@@ -78,13 +78,20 @@ def _accept(server: socket.socket, target: Path) -> None:
     with suppress(OSError):
         while True:
             client, _ = server.accept()
-            far = socket.socket(socket.AF_UNIX)
-            far.connect(str(target))
-            for ends in ((client, far), (far, client)):
-                threading.Thread(target=_copy, args=ends, daemon=True).start()
+            threading.Thread(target=_join, args=(client, target), daemon=True).start()
+
+
+def _join(client: socket.socket, target: Path) -> None:
+    with client, socket.socket(socket.AF_UNIX) as far, suppress(OSError):
+        far.connect(str(target))
+        back = threading.Thread(target=_copy, args=(far, client), daemon=True)
+        back.start()
+        _copy(client, far)
+        back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy until an end is closed, and close both directions, so that the other copy ends too."""
     with suppress(OSError):
         while piece := source.recv(65_536):
             sink.sendall(piece)

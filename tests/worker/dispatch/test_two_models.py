@@ -25,7 +25,7 @@ from worker.pipeline.stub_pipeline import StubPipeline
 pytestmark = pytest.mark.timeout(300)
 
 NAMES = ("one", "two")
-SIZE = 80
+SIZE = 40
 #: Seconds that two jobs take.
 STEP = 0.05
 
