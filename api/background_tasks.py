@@ -17,6 +17,7 @@ from api.schemas.folder import folder_object
 from api.schemas.job import job_object
 from jobs.batches.life_cycle import BatchLife
 from jobs.batches.runner import BatchRunner
+from jobs.configuration.worker_identity import kept_name
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.queue.workers.lost_workers import LostWorkers
@@ -43,7 +44,8 @@ class BackgroundTasks:
         self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
         self._batches = BatchRunner(resources.batches, life)
-        self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease)
+        own = partial(kept_name, resources.settings)
+        self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease, own=own)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 

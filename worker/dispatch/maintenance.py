@@ -35,7 +35,7 @@ class Maintenance:
         queues: list[Queue] = worker.queues
         # Under the worker's fixed name it takes over the locks that its dead predecessor held.
         self._scheduler = RQScheduler(queues, connection=self._connection, serializer=JSONSerializer, name=worker.name)
-        self._lost_workers = LostWorkers(store, self._connection, lease, own=worker.name)
+        self._lost_workers = LostWorkers(store, self._connection, lease, own=lambda: worker.name)
 
     def run(self) -> None:
         """Enqueue jobs whose backoff is over, take back the jobs of lost workers, and give rows without an entry a new one.

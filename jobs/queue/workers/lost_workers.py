@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -31,8 +31,8 @@ SURE_AFTER = 1 / 6
 class LostWorkers:
     """Finds lost workers for one process, and takes their jobs back."""
 
-    def __init__(self, store: Store, connection: Redis, lease: float, *, own: str | None = None) -> None:
-        """`own`: the name of the worker that looks; None: the process is no worker."""
+    def __init__(self, store: Store, connection: Redis, lease: float, *, own: Callable[[], str | None]) -> None:
+        """`own`: returns the name of this data folder's worker, if there is one: at its next start it recovers its own jobs."""
         self._store = store
         self._connection = connection
         self._lease = lease
@@ -65,7 +65,7 @@ class LostWorkers:
 
     def _find_missing(self) -> Iterable[str]:
         """Return the workers that have jobs or are registered, and do not live."""
-        names = (busy_workers(self._store.engine) | set(worker_names(self._connection))) - {self._own}
+        names = (busy_workers(self._store.engine) | set(worker_names(self._connection))) - {self._own()}
         return names - are_alive(self._connection, names)
 
     def _take_back(self, name: str) -> Recovered:

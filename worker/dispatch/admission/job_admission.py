@@ -197,6 +197,7 @@ class JobAdmission:
                 self._store.fail(entry.id, error)
             else:
                 return True
-        drop(self._connection, queue, entry.id, keep=runs)
+        # A job that another worker runs needs its entry there.
+        drop(self._connection, queue, entry.id, keep=runs or (row is not None and row.status == JobStatus.RUNNING))
         self._turns.release(held)
         return False

@@ -28,6 +28,10 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lost_workers, "LOOK_EVERY", 0.0)
 
 
+def nobody() -> None:
+    """Return no name: this process has no worker in its data folder."""
+
+
 def live(connection: Redis, *names: str) -> None:
     """Register workers that live."""
     for name in names:
@@ -60,7 +64,7 @@ def test_the_jobs_of_a_lost_worker_go_back_and_those_of_others_stay(store: Store
     for worker, job in (("lost", jobs[4]), ("alive", jobs[5])):
         push(connection, Lane.BULK, [job.id])
         take(connection, lanes(connection, worker), 1)
-    lost = LostWorkers(store, connection, LEASE, own="looking")
+    lost = LostWorkers(store, connection, LEASE, own=lambda: "looking")
     look_for_a_lease(lost)
     assert [store.job(job.id).status for job in jobs[:4]] == [JobStatus.RUNNING] * 4
     withdraw_state(connection, "lost")
@@ -91,7 +95,7 @@ def test_a_worker_that_shows_itself_again_in_time_keeps_its_jobs(
     _, jobs = add_batch(store, 1)
     live(connection, "alive")
     begin(store, connection, jobs, "alive")
-    lost = LostWorkers(store, connection, LEASE)
+    lost = LostWorkers(store, connection, LEASE, own=nobody)
     look_for_a_lease(lost)
     lose(connection)
     lost.look()
@@ -104,7 +108,7 @@ def test_a_process_that_was_just_started_trusts_every_worker_for_a_lease(store: 
     """The broker may have been started with it, and the workers have yet to come back."""
     _, jobs = add_batch(store, 1)
     begin(store, connection, jobs, "elsewhere")
-    lost = LostWorkers(store, connection, LEASE)
+    lost = LostWorkers(store, connection, LEASE, own=nobody)
     lost.look()
     time.sleep(LEASE / 2)
     assert lost.look() == []
@@ -116,6 +120,6 @@ def test_a_job_whose_workers_are_lost_again_and_again_is_given_up(store: Store, 
     _, jobs = add_batch(store, 1)
     for number in range(MAX_DEATHS):
         begin(store, connection, jobs, f"host-{number}")
-        look_for_a_lease(LostWorkers(store, connection, LEASE))
+        look_for_a_lease(LostWorkers(store, connection, LEASE, own=nobody))
     row = store.job(jobs[0].id)
     assert (row.status, row.error_code, row.deaths) == (JobStatus.FAILED, "poison", MAX_DEATHS)
