@@ -66,3 +66,22 @@ def test_recovery_comes_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) 
     store.claim([job.id for job in jobs], "worker")
     assert sorted(store.recover("worker").requeued) == sorted(job.id for job in jobs)
     assert recovery.busy_workers(store.engine) == set()
+
+
+def test_two_processes_that_recover_at_once_count_one_death(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have seen the lost worker's jobs before either changes them."""
+    job = make_job()
+    store.add([job])
+    store.claim([job.id], "worker")
+    others: list[list[str]] = []
+
+    def at_once(engine: Engine) -> AbstractContextManager[Connection]:
+        monkeypatch.setattr(recovery, "writing", writing)
+        others.append(store.recover("worker").requeued)
+        store.claim([job.id], "next")
+        return writing(engine)
+
+    monkeypatch.setattr(recovery, "writing", at_once)
+    assert (store.recover("worker").requeued, others) == ([], [[job.id]])
+    row = store.job(job.id)
+    assert (row.status, row.worker, row.attempts, row.deaths) == ("running", "next", 2, 1)

@@ -62,3 +62,17 @@ def test_a_worker_that_wakes_up_writes_nothing_about_a_job_that_was_taken_over(
     assert list((tmp_path / "pictures").iterdir()) == []
     assert [event.name for event in read(connection, job.id)] == ["running", "loading", "loaded"]
     assert connection.exists(Entry.key_for(job.id))
+
+
+def test_the_entry_of_a_job_that_another_worker_runs_is_left_to_that_worker(
+    settings: Settings, store: Store, connection: Redis
+) -> None:
+    """The id came a second time. rq's tools still know the other worker's job."""
+    job = make_job()
+    store.add([job])
+    push(connection, Lane.INTERACTIVE, [job.id])
+    store.claim([job.id], "other")
+    service.run(settings.model_copy(update={"model": "stub"}), burst=True)
+    assert store.job(job.id).worker == "other"
+    assert connection.exists(Entry.key_for(job.id))
+    assert connection.llen("rq:queue:interactive") == 0
