@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.completions import complete_model
 from jobs import ages
 from jobs.request_defaults import MAX_TOKENS
 
@@ -29,7 +30,9 @@ def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) ->
 
 #: --model: any model that can see.
 model_option: Decorator = click.option(
-    "--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]"
+    "--model",
+    shell_complete=complete_model,
+    help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]",
 )
 
 

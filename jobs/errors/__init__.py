@@ -81,6 +81,7 @@ from jobs.errors.services import (
     DiskFullError,
     ObjectStoreError,
     ServerError,
+    ServiceError,
     SettingsError,
     WorkerError,
 )
@@ -144,6 +145,7 @@ __all__ = [
     "PoisonError",
     "RateLimitError",
     "ServerError",
+    "ServiceError",
     "SettingsError",
     "TooManyImagesError",
     "TooManyStreamsError",

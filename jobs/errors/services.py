@@ -96,6 +96,12 @@ class ServerError(CaptionqError):
     code = "server_error"
 
 
+class ServiceError(CaptionqError):
+    """The service cannot be managed."""
+
+    code = "service_manager_failed"
+
+
 class BenchmarkError(CaptionqError):
     """The benchmark could not be completed."""
 

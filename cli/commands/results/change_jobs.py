@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.completions import complete_batch
 from cli.open_store import open_store
 from cli.options import age_in_seconds
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     """Cancel jobs, or all open jobs of batches.
 
@@ -55,7 +56,7 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def pause(runs: tuple[str, ...]) -> None:
     """Pause runs: their queued jobs wait.
 
@@ -77,7 +78,7 @@ def pause(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def resume(runs: tuple[str, ...]) -> None:
     """Resume paused runs.
 
@@ -94,7 +95,7 @@ def resume(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 @click.option("--force", is_flag=True, help="Also replace texts that you wrote or changed.")
 def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     """Queue failed and cancelled jobs again.

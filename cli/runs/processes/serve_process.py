@@ -72,7 +72,14 @@ class Server(uvicorn.Server):
 
 
 def run(
-    settings: Settings, *, host: str, port: int, ollama_port: int | None, with_worker: bool, log_json: bool
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    ollama_port: int | None,
+    with_worker: bool,
+    log_json: bool,
+    quiet: bool = False,
 ) -> None:
     """Serve until a signal arrives; `ollama_port`: another port to listen on, for Ollama's clients.
 
@@ -80,7 +87,7 @@ def run(
     """
     check_address(host, settings)
     _allow_many_files()
-    set_up_logging(settings, "serve.log", as_json=log_json)
+    set_up_logging(settings, "serve.log", as_json=log_json, to_terminal=not quiet)
     # A fault of the database is reported here, in one line.
     Store(settings).close()
     listeners = [_listen(host, port, "Choose another --port.")]
