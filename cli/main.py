@@ -28,6 +28,7 @@ COMMANDS = {
     "batch": ("cli.commands.batch", "Answer a file of requests (JSONL), here or by a running server."),
     "open": ("cli.commands.open", "Open the page of captionq serve in the browser."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
+    "workers": ("cli.commands.workers", "List the workers of all machines, and drain one."),
     "service": ("cli.commands.service", "Run captionq serve in the background, from every login on."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, pause, cancel, retry and prune jobs."),

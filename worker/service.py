@@ -49,8 +49,8 @@ def run(
     await_broker: bool = False,
     burst: bool = False,
     linger: float | None = None,
-) -> None:
-    """Run jobs until a signal stops the worker.
+) -> bool:
+    """Run jobs until a signal stops the worker, or until it was drained. Returns whether it was drained.
 
     Args:
         settings: The settings, of which the data folder decides the lock.
@@ -78,7 +78,7 @@ def run(
             if libraries is not None:
                 libraries.wait()
             end_imports()
-            _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
+            return _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
             retention.close()
             pipeline.close()
@@ -102,18 +102,18 @@ def _await_broker(settings: Settings) -> None:
     connection.close()
 
 
-def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
+def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> bool:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
     worker: MetalWorker | None = None
     while True:
         queue_server = _await_server(settings, worker)
         if queue_server is None:
-            return
+            return worker is not None and worker.drained
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
-            recover(worker, store, queue_server.connection, died=died)
+            recover(worker.name, store, queue_server.connection, died=died)
             # Jobs that a later turn finds running were left by this process, which did not die.
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
@@ -126,8 +126,8 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         if (crash := worker.crash or crash) is not None:
             _survive(crash, settings)
             pipeline.clear()
-        if worker.stopping or ((burst or linger is not None) and crash is None):
-            return
+        if worker.stopping or ((burst or linger is not None or worker.drained) and crash is None):
+            return worker.drained
         time.sleep(AWAY_PAUSE)
 
 

@@ -6,6 +6,7 @@ import secrets
 import socket
 
 from jobs.configuration.settings import Settings
+from jobs.configuration.worker_identity import kept_name, name_file
 
 
 def worker_name(settings: Settings) -> str:
@@ -13,9 +14,8 @@ def worker_name(settings: Settings) -> str:
 
     The data folder keeps the name: a Mac's host name changes with the network, and two Macs with one database may share a name.
     """
-    kept = settings.data_dir / "worker.name"
-    name = kept.read_text() if kept.exists() else ""
-    if not name:
+    name = kept_name(settings)
+    if name is None:
         name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
-        kept.write_text(name)
+        name_file(settings).write_text(name)
     return name

@@ -191,8 +191,7 @@ class EventHub:
             for subscription in by_job.get(job_id, []):
                 for event in events:
                     if _order(event.id) > _order(subscription.after):
-                        subscription.after = event.id
-                        subscription.put(event)
+                        subscription.put_event(event)
 
     def _snapshot(self) -> list[Subscription]:
         with self._lock:

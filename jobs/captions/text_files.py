@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,7 +104,9 @@ def _checked_text(content: bytes | None, name: str) -> bytes | None:
     return content
 
 
-def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: str) -> bool:
+def write_output(
+    path: Path, content: bytes, *, replaces: bytes | None, writer: str, check: Callable[[], None] = lambda: None
+) -> bool:
     """Write the file, and return whether it was written: another file that is there by now stays.
 
     Args:
@@ -112,10 +114,12 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
         content: its new content.
         replaces: the content that the file has now; None: the file does not exist.
         writer: the worker's name.
+        check: called just before the file takes its name; what it raises leaves the file as it is.
 
     Raises OutputError.
     """
     if is_object(path):
+        check()
         return write_text_object(path, content, replaces=replaces) or (
             replaces is None and read_output(path) == content
         )
@@ -125,6 +129,7 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        check()
         if replaces is None:
             return _publish(temporary, path) or read_output(path) == content
         # Some file systems (SMB, exFAT) refuse to change a mode.

@@ -52,6 +52,12 @@ class BackupError(CaptionqError):
     code = "backup_unusable"
 
 
+class ClaimLostError(CaptionqError):
+    """Another worker has taken over the job. Nothing more is written about this attempt."""
+
+    code = "claim_lost"
+
+
 class BrokerError(CaptionqError):
     """The queue's server (Redis or Valkey) cannot be reached."""
 

@@ -75,7 +75,8 @@ def test_faults_of_the_machine_are_sentences_and_defects_are_not(
 def test_a_read_only_data_folder_is_named_with_the_way_out() -> None:
     """The command and the check of everything say the same."""
     imports = (
-        "from click.testing import CliRunner\nimport cli.commands.setup.doctor, cli.commands.results.jobs, cli.output.job_table\n"
+        "from click.testing import CliRunner\nimport cli.commands.setup.doctor, cli.commands.results.jobs\n"
+        "import cli.output.tables.job_table\n"
         "import jobs.store.store, jobs.configuration.read_settings, cli.open_store\n"
         "import worker.models.device, jobs.models.model_info\n"
         "from cli.main import captionq"

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
+from rq.worker_registration import register
 
 from jobs.hang_up import on_hang_up
 from jobs.queue.lanes import Entry, LaneQueue, lanes, take
@@ -24,7 +25,7 @@ class QueueWorker(BaseWorker):
 
     def __init__(self, name: str, connection: Redis) -> None:
         super().__init__(
-            lanes(connection),
+            lanes(connection, name),
             name=name,
             connection=connection,
             serializer=JSONSerializer,
@@ -47,6 +48,15 @@ class QueueWorker(BaseWorker):
         """Stop in order at SIGINT and SIGTERM, as rq does, and also when the terminal closes."""
         super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # rq's own signature
         on_hang_up(self.request_stop)
+
+    def stay_registered(self) -> None:
+        """Register again with rq if others took this worker for lost, because it was suspended. Raises RedisError."""
+        if not self.connection.sismember(self.redis_workers_keys, self.key):
+            with self.connection.pipeline() as pipeline:
+                pipeline.hset(self.key, mapping=self.serialize())
+                register(self, pipeline)
+                pipeline.expire(self.key, self.worker_ttl + 60)
+                pipeline.execute()
 
     def _set_ip_address(self, connection: Redis) -> None:
         """Give the connection the worker's name, which a list of the server's clients shows.

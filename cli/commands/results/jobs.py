@@ -43,7 +43,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
       captionq jobs list --status failed --limit 100
     """
     from cli.output.job_fields import with_question
-    from cli.output.job_table import print_jobs, print_total
+    from cli.output.tables.job_table import print_jobs, print_total
     from jobs.safe_text import safe_json
     from jobs.store.tables import JobStatus
 
@@ -74,7 +74,7 @@ def batches(limit: int, output_format: str) -> None:
       captionq jobs batches --limit 5
     """
     from cli.output.job_fields import batch_as_json
-    from cli.output.job_table import print_batches
+    from cli.output.tables.job_table import print_batches
     from jobs.safe_text import safe_json
     from jobs.store.queries.batch_list import newest_batches
 
@@ -100,7 +100,7 @@ def show(job_or_batch: str, output_format: str) -> None:
       captionq jobs show job_1a206df4e0dd54f049644
     """
     from cli.output.job_fields import batch_as_json, with_question
-    from cli.output.job_table import print_batch, print_job
+    from cli.output.tables.job_table import print_batch, print_job
     from jobs.safe_text import safe_json
 
     with open_store() as store:

@@ -32,7 +32,7 @@ def review(run: str, only_list: bool, output_format: str) -> None:
       captionq review
       captionq review all --list --format json
     """
-    from cli.output.review_table import print_reviews, print_reviews_as_json
+    from cli.output.tables.review_table import print_reviews, print_reviews_as_json
     from cli.runs.review import Review
     from jobs.configuration.read_settings import read_settings
 

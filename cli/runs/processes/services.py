@@ -86,7 +86,9 @@ class Services:
         if self._waits_for is not None:
             # A worker would end at once.
             return
-        if not self._with_worker or time.monotonic() < self._rests_until or self._worker.is_running:
+        if not self._with_worker or time.monotonic() < self._rests_until:
+            return
+        if self._worker.is_running or self._worker.is_drained:
             return
         # Another command may have started a worker, perhaps since this run's own died.
         self.own_worker = not is_running(self._settings)

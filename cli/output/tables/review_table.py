@@ -9,7 +9,7 @@ import click
 
 from cli.output.doubtful_answers import CUT_OFF, REASONS
 from cli.output.job_fields import name_of, reason_of, with_question
-from cli.output.job_table import print_table
+from cli.output.tables.job_table import print_table
 from jobs.safe_text import safe_json, safe_text
 from jobs.store.tables import Job, JobStatus
 

@@ -14,14 +14,16 @@ from rq.queue import Queue
 
 from jobs.errors import CaptionqError
 from jobs.queue.feeding import Feeder
-from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
+from jobs.queue.lanes import Entry, LaneQueue, take
+from jobs.queue.workers.taken_ids import drop, put_back
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
-from worker.dispatch.model_turns import HeldJob, ModelTurns
+from worker.dispatch.admission.model_affinity import ModelAffinity
+from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
+from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
 from worker.dispatch.rq_leases import Lease, Leases
-from worker.dispatch.unreached import PASSED_ON_PAUSE, Unreached
 from worker.pipeline.request_pipeline import RequestPipeline
 
 #: Maximum number of jobs dequeued between two engine steps.
@@ -40,8 +42,10 @@ class JobAdmission:
         store: Store,
         pipeline: RequestPipeline,
         leases: Leases,
-        worker: str,
+        queues: Sequence[LaneQueue],
+        affinity: ModelAffinity,
         unreached: Unreached,
+        worker: str,
     ) -> None:
         self._connection = connection
         self._store = store
@@ -49,7 +53,8 @@ class JobAdmission:
         self._leases = leases
         self._worker = worker
         self._unreached = unreached
-        self._lanes: Sequence[LaneQueue] = lanes(connection)
+        self._lanes = queues
+        self._affinity = affinity
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
 
@@ -66,15 +71,18 @@ class JobAdmission:
                 time.sleep(PASSED_ON_PAUSE)
             return
         rows = self._store.summaries([entry.id for entry, _ in dequeued])
+        taken: list[HeldJob] = []
         for entry, queue in dequeued:
             assert isinstance(queue, LaneQueue)
             row = rows.get(entry.id)
             isolated = row is not None and row.deaths >= ISOLATED_AFTER_DEATHS
-            self._turns.hold(HeldJob(entry, queue, row, isolated))
+            taken.append(HeldJob(entry, queue, row, isolated))
+        for one in self._affinity.kept(taken):
+            self._turns.hold(one)
 
     def next_held(self) -> list[Lease]:
         """Claim held jobs whose turn has come. A lease without a job is stale and has only to be reported."""
-        if self._pipeline.in_flight and self._turns.overdue:
+        if self._drains:
             return []
         group: list[HeldJob] = []
         for held in self._turns.in_order():
@@ -85,33 +93,50 @@ class JobAdmission:
 
     def next_queued(self) -> list[Lease]:
         """Dequeue at most `MAX_DEQUEUED` jobs if there is room for them, and claim those whose turn has come."""
-        if self._turns.full or self._turns.overdue or self._unreached.pausing:
+        if self._turns.full or self._turns.overdue or self._drains or self._unreached.pausing:
             return []
         queues, room = self._lanes_with_room()
         if room <= 0:
             return []
         wanted = min(room, MAX_DEQUEUED)
         dequeued = take(self._connection, queues, wanted)
-        self._feeder.top_up(ran_dry=len(dequeued) < wanted and len(queues) == len(self._lanes))
+        ran_dry = len(dequeued) < wanted and len(queues) == len(self._lanes)
+        self._feeder.top_up(ran_dry=ran_dry, left=self._affinity.left)
         if not dequeued:
             return []
         self.hold(dequeued)
         return self.next_held()
 
+    def review(self) -> None:
+        """Leave held jobs of other models to workers that have them. To be called about every second. Raises RedisError."""
+        self._affinity.review()
+        held = self._turns.in_order()
+        kept = self._affinity.kept(held)
+        for one in held:
+            if one not in kept:
+                self._turns.release(one)
+
     def sweep(self) -> None:
-        """Drop ids from the intermediate lists that are not held: the reply to their LMOVE was lost, or they had no hash.
+        """Drop ids from this worker's intermediate lists that are not held: the reply to their LMOVE was lost, or had no hash.
 
         Then their rows get new entries.
         """
         held = self._turns.ids
         for queue in self._lanes:
-            for job_id in queue.intermediate_queue.get_job_ids():
+            for job_id in queue.taken_ids():
                 if job_id not in held:
-                    queue.intermediate_queue.remove(job_id)
+                    self._connection.lrem(queue.intermediate_queue_key, 1, job_id)
 
-    def clear(self) -> None:
-        """Release all held jobs, which were never claimed: recovery puts their entries back."""
+    def give_back(self) -> None:
+        """Put the ids of all held jobs, which were never claimed, back to the front of their lanes. Raises RedisError."""
+        held = self._turns.in_order()
         self._turns.clear()
+        put_back(self._connection, [(one.queue, one.entry.id) for one in held])
+
+    @property
+    def _drains(self) -> bool:
+        """Whether no new job begins, so that the batch ends and the turn of another model, or of an isolated job, comes."""
+        return self._affinity.drains or (self._pipeline.in_flight > 0 and self._turns.overdue)
 
     def _may_begin(self, held: HeldJob, group: Sequence[HeldJob]) -> bool:
         """Whether a job may begin beside the running jobs and the group.
@@ -151,7 +176,15 @@ class JobAdmission:
         for held in wanted:
             self._turns.release(held)
         claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
-        return [replace(lease, job=claimed.get(lease.entry.id)) for lease in leases]
+        left = self._store.statuses([lease.entry.id for lease in leases if lease.entry.id not in claimed])
+        return [
+            replace(
+                lease,
+                job=claimed.get(lease.entry.id),
+                is_elsewhere=left.get(lease.entry.id) == JobStatus.RUNNING,
+            )
+            for lease in leases
+        ]
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:
         """Whether to claim the row. An entry that captionq did not make, or whose row is not queued, is dropped."""
@@ -164,6 +197,7 @@ class JobAdmission:
                 self._store.fail(entry.id, error)
             else:
                 return True
-        drop(self._connection, queue, entry.id, keep=runs)
+        # A job that another worker runs needs its entry there.
+        drop(self._connection, queue, entry.id, keep=runs or (row is not None and row.status == JobStatus.RUNNING))
         self._turns.release(held)
         return False

@@ -9,7 +9,7 @@ import click
 
 from cli.output.inline_images import inline_image
 from cli.output.job_fields import name_of, reason_of
-from cli.output.job_table import print_table
+from cli.output.tables.job_table import print_table
 from jobs.requests import path_of
 from jobs.safe_text import safe_text
 from jobs.store.tables import Job, JobStatus

@@ -11,8 +11,8 @@ from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.rows import add_batch
+from worker.dispatch.admission.unreached import HAND_BACK_IN, Unreached
 from worker.dispatch.queue_worker import QueueWorker
-from worker.dispatch.unreached import HAND_BACK_IN, Unreached
 
 
 def live(connection: Redis, *names: str) -> None:

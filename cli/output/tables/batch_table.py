@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.output.job_table import age_of, print_table
+from cli.output.tables.job_table import age_of, print_table
 from jobs.safe_text import safe_text
 
 _STYLES = {"completed": "green", "failed": "red", "expired": "yellow", "cancelled": "yellow"}

@@ -50,6 +50,10 @@ def readyz(response: Response, resources: ResourcesDep) -> Readiness:
             WorkerReady(
                 model=None if state.model is None else public_name(state.model),
                 batching=state.batching,
+                status=state.status,
+                jobs=state.jobs,
+                rate=state.rate,
+                last_seen_at=state.at,
                 rows=state.rows,
                 slots=state.slots,
             )
@@ -59,7 +63,7 @@ def readyz(response: Response, resources: ResourcesDep) -> Readiness:
     broker = _answers(ask_workers)
     database = _answers(lambda: resources.store.find("job_"))
     draining = resources.draining.is_set()
-    ready = broker and database and bool(workers) and not draining
+    ready = broker and database and any(one.status != "draining" for one in workers) and not draining
     if not ready:
         response.status_code = 503
     model = resources.settings.model

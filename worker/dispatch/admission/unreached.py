@@ -73,7 +73,7 @@ class Unreached:
         self._note(error)
         try:
             tried = self._add_try(job.id)
-            others = {state.name for state in live_workers(self._connection)} - tried
+            others = {state.name for state in live_workers(self._connection) if not state.draining} - tried
         except AWAY:
             return error, retry_delay(job, error, max_attempts)
         if others:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from api.middleware.api_keys import CallerDep
 from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
+from jobs.models.model_info import public_name
 from jobs.store.queries.waiting_rows import count_waiting
 from jobs.store.tables import Lane
 
@@ -74,4 +75,12 @@ class _Workers(Collector):
                 families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 families[family.name].samples += family.samples
         alive = GaugeMetricFamily("captionq_workers", "Live workers.", len(workers))
-        yield from (alive, *families.values())
+        about = InfoMetricFamily("captionq_worker", "A live worker.", labels=["worker"])
+        seen = GaugeMetricFamily("captionq_worker_last_seen_seconds", "Time of the last word.", labels=["worker"])
+        draining = GaugeMetricFamily("captionq_worker_draining", "1: takes no more jobs.", labels=["worker"])
+        for worker in workers:
+            model = "" if worker.model is None else public_name(worker.model)
+            about.add_metric([worker.name], {"host": worker.host, "model": model})
+            seen.add_metric([worker.name], worker.at)
+            draining.add_metric([worker.name], float(worker.draining))
+        yield from (alive, about, seen, draining, *families.values())
