@@ -27,8 +27,11 @@ from jobs.store.databases import postgres, sqlite
 SCHEMA_VERSION = "0020"
 
 
-def open_database(settings: Settings) -> Engine:
-    """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError."""
+def open_database(settings: Settings, writer_wait: float | None = None) -> Engine:
+    """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError.
+
+    `writer_wait`: seconds that writers wait for another writer; None: `sqlite.BUSY_TIMEOUT`.
+    """
     settings.make_folders()
     try:
         engine = _engine(settings)
@@ -45,6 +48,8 @@ def open_database(settings: Settings) -> Engine:
                 )
             if version != SCHEMA_VERSION:
                 _migrate(engine)
+            if writer_wait is not None:
+                engine.update_execution_options(**{sqlite.WRITER_WAIT: writer_wait})
             if engine.dialect.name == "sqlite":
                 event.listen(engine, "checkout", sqlite.file_check(Path(str(engine.url.database))))
     except (SQLAlchemyError, SQLiteError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, select
@@ -25,10 +26,10 @@ class Recovered:
     poisoned: list[str]
 
 
-def take_back(connection: Connection, worker: str, *, died: bool) -> Recovered:
+def take_back(connection: Connection, worker: str, *, died: bool, keeping: Collection[str]) -> Recovered:
     """Bring the jobs that the dead worker was running back to queued, or to failed; see `Store.recover`."""
     query = select(_job.c.id, _job.c.deaths).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
-    deaths = {row.id: row.deaths for row in connection.execute(query)}
+    deaths = {row.id: row.deaths for row in connection.execute(query) if row.id not in keeping}
     poisoned = [job_id for job_id, count in deaths.items() if died and count + 1 >= MAX_DEATHS]
     requeued = [job_id for job_id in deaths if job_id not in poisoned]
     error = PoisonError(f"The worker died {MAX_DEATHS} times while running this job, so the job was given up.")

@@ -52,20 +52,26 @@ class JobAdmission:
         self._lanes: Sequence[LaneQueue] = lanes(connection)
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
+        #: Dequeued entries whose rows could not be read yet.
+        self._unread: list[tuple[Entry, Queue]] = []
 
     def __len__(self) -> int:
         """How many jobs are held."""
-        return len(self._turns)
+        return len(self._turns) + len(self._unread)
 
     def hold(self, dequeued: Sequence[tuple[Entry, Queue]]) -> None:
-        """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on."""
-        dequeued = self._unreached.pass_on(dequeued)
+        """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on.
+
+        An error of the database is raised, and the next call reads the rows of these entries, too.
+        """
+        dequeued = self._unread = [*self._unread, *self._unreached.pass_on(dequeued)]
         if not dequeued:
             if not self._pipeline.in_flight:
                 # Another worker gets the time to take them.
                 time.sleep(PASSED_ON_PAUSE)
             return
         rows = self._store.summaries([entry.id for entry, _ in dequeued])
+        self._unread = []
         for entry, queue in dequeued:
             assert isinstance(queue, LaneQueue)
             row = rows.get(entry.id)
@@ -74,6 +80,8 @@ class JobAdmission:
 
     def next_held(self) -> list[Lease]:
         """Claim held jobs whose turn has come. A lease without a job is stale and has only to be reported."""
+        if self._unread:
+            self.hold([])
         if self._pipeline.in_flight and self._turns.overdue:
             return []
         group: list[HeldJob] = []
@@ -103,7 +111,7 @@ class JobAdmission:
 
         Then their rows get new entries.
         """
-        held = self._turns.ids
+        held = self._turns.ids | {entry.id for entry, _ in self._unread}
         for queue in self._lanes:
             for job_id in queue.intermediate_queue.get_job_ids():
                 if job_id not in held:
@@ -112,6 +120,7 @@ class JobAdmission:
     def clear(self) -> None:
         """Release all held jobs, which were never claimed: recovery puts their entries back."""
         self._turns.clear()
+        self._unread.clear()
 
     def _may_begin(self, held: HeldJob, group: Sequence[HeldJob]) -> bool:
         """Whether a job may begin beside the running jobs and the group.
@@ -150,7 +159,11 @@ class JobAdmission:
         leases = self._leases.open(wanted)
         for held in wanted:
             self._turns.release(held)
-        claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
+        try:
+            claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
+        except Exception:
+            self._leases.give_back(leases, requeue=True)
+            raise
         return [replace(lease, job=claimed.get(lease.entry.id)) for lease in leases]
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:

@@ -20,19 +20,19 @@ from redis.exceptions import RedisError
 from rq.command import handle_command, parse_payload
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
+from jobs.errors import DatabaseError, first_line
 from jobs.queue.lanes import Entry
-from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import withdraw_state
-from jobs.store.connection import is_away
 from jobs.store.store import Store
+from worker.dispatch.faults.database_patience import DatabasePatience, is_of_database
+from worker.dispatch.faults.held_outcomes import HeldOutcomes
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_starts import JobStarts
+from worker.dispatch.maintenance import Maintenance
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes, Recorded
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
@@ -52,11 +52,6 @@ IDLE_PAUSE = 0.05
 REPORT_EVERY = 0.1
 #: Seconds between two looks for running jobs that were cancelled.
 WATCH_EVERY = 1.0
-#: An urgent row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
-ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 10.0
-#: Seconds between two sweeps of ids that are neither held nor leased.
-SWEEP_EVERY = 60.0
 
 
 class MetalWorker(QueueWorker):
@@ -79,12 +74,13 @@ class MetalWorker(QueueWorker):
         self._events = JobEvents(name, connection, pipeline, settings.lease)
         self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)
+        self._patience = DatabasePatience(settings, self._take_back_strays)
+        self._held = HeldOutcomes(store, self._outcomes, self._patience)
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self._stops: deque[str] = deque()
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
-        # Under the worker's fixed name it takes over the locks that its dead predecessor held.
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
+        self._maintenance = Maintenance(name, self.queues, connection, store, self._admission, self._patience)
         #: The error that ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -104,7 +100,8 @@ class MetalWorker(QueueWorker):
     def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
         try:
-            self._admission.hold([(job, queue)])
+            with self._patience.trying():
+                self._admission.hold([(job, queue)])
             while self._leases or self._admission:
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
@@ -126,10 +123,14 @@ class MetalWorker(QueueWorker):
         self._events.tokens(self._pipeline.said, lambda job_id: self._leases.running[job_id].claimed.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
-        self._end(self._outcomes.delivered(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
+        self._end(self._held.deliver(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
+        if self._held or self._patience.waits:
+            self._end(self._held.retry())
+            if not self._pipeline.in_flight:
+                time.sleep(IDLE_PAUSE)
 
     def _conclude(self, outcome: Outcome) -> None:
-        self._end(self._outcomes.record(self._leases.running[outcome.key].claimed, outcome))
+        self._end(self._held.record(self._leases.running[outcome.key].claimed, outcome))
 
     def _end(self, recorded: Iterable[Recorded]) -> None:
         for job_id, retry_in in recorded:
@@ -151,25 +152,31 @@ class MetalWorker(QueueWorker):
             self._events.state()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if not self._stop_requested:
-                self._begin(self._admission.next_held())
-                self._begin(self._admission.next_queued())
+            if not (self._stop_requested or self._held.waits_for_database or self._patience.waits):
+                with self._patience.trying():
+                    self._begin(self._admission.next_held())
+                    self._begin(self._admission.next_queued())
         except AWAY as error:
             running, unreported = len(self._leases.running), self._leases.unreported
             logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, unreported)
             self._tasks.put_off("broker", AWAY_PAUSE)
-        if self._stops or self._tasks.is_due("watch", WATCH_EVERY):
-            self._drop_cancelled()
+        if (self._stops or self._tasks.is_due("watch", WATCH_EVERY)) and not self._patience.waits:
+            with self._patience.trying():
+                self._drop_cancelled()
 
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
-        for lease in self._leases.keep(leases):
+        kept = self._leases.keep(leases)
+        if kept:
+            self._patience.answered()
+        for lease in kept:
             if (outcome := self._starts.start(lease.claimed)) is not None:
                 self._conclude(outcome)
 
     def _drop_cancelled(self) -> None:
         while self._stops:
-            self._store.cancel([self._stops.popleft()])
+            self._store.cancel([self._stops[0]])
+            self._stops.popleft()
         for job_id in self._store.not_running(list(self._leases.running)):
             self._pipeline.cancel(job_id)
             self._leases.end(job_id)
@@ -180,28 +187,34 @@ class MetalWorker(QueueWorker):
         If the error came neither from the broker nor from the store, one of the running jobs may be the cause and would break
         the next worker as well. Their rows keep saying `running`, and `recover` counts a death for each.
         """
-        blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError)) or is_away(self.crash)
+        blameless = self.crash is None or isinstance(self.crash, RedisError) or is_of_database(self.crash)
         self._pipeline.clear()
         self._outcomes.close()
         if blameless:
             self._release()
         try:
             self._leases.report()
-            self._leases.give_back(requeue=blameless)
+            self._leases.give_back_all(requeue=blameless)
         except AWAY as error:
             logger.warning(
                 "The broker is away (%s); the next worker puts %d jobs back.", error, len(self._leases.running)
             )
         self._leases.running.clear()
         self._admission.clear()
+        self._held.clear()
 
     def _release(self) -> None:
         try:
-            self._end(self._outcomes.delivered())
+            self._end(self._held.deliver(0.0))
+            self._end(self._held.give_up())
             for job_id in self._leases.running:
                 self._store.release(job_id)
-        except DBAPIError as error:
-            logger.warning("The database is away (%s); the next worker queues these jobs again.", type(error).__name__)
+        except (DBAPIError, DatabaseError) as error:
+            logger.warning("The database is at fault (%s); the next worker queues these jobs again.", first_line(error))
+
+    def _take_back_strays(self) -> None:
+        """Queue jobs that a commit has claimed whose answer was lost: their rows say that they run here."""
+        self._store.recover(self.name, died=False, keeping=self._leases.running)
 
     # -- rq's hooks -----------------------------------------------------------------------------------
 
@@ -223,17 +236,9 @@ class MetalWorker(QueueWorker):
         self._events.state()
 
     def run_maintenance_tasks(self) -> None:
-        """Run rq's tasks, enqueue jobs whose backoff is over, and give rows without an entry a new one."""
+        """Run rq's tasks and captionq's own."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        tick = self._scheduler_tick  # rq would fork a process for it
-        if tick.should_reacquire_locks or not tick.acquired_locks:
-            tick.acquire_locks()
-        tick.heartbeat()
-        tick.enqueue_scheduled_jobs()
-        if self._tasks.is_due("sweep", SWEEP_EVERY):
-            self._admission.sweep()
-        if self._tasks.is_due("reconcile", RECONCILE_EVERY):
-            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+        self._maintenance.run(idle=not self._leases and not self._admission)
 
     def register_death(self) -> None:
         """Withdraw the worker's state at the end of `work()`."""

@@ -119,9 +119,9 @@ class Leases:
             self._report(ended)
             del self._unreported[: len(ended)]
 
-    def give_back(self, *, requeue: bool) -> None:
-        """Return the running entries to the front of their lanes, or with `requeue=False` delete them. Raises RedisError."""
-        for lease in self.running.values():
+    def give_back(self, leases: Iterable[Lease], *, requeue: bool) -> None:
+        """Return entries to the front of their lanes, or with `requeue=False` delete them. Raises RedisError."""
+        for lease in leases:
             with self._connection.pipeline() as pipeline:
                 self._worker.cleanup_execution(lease.entry, pipeline=pipeline, execution=lease.execution)
                 if requeue:
@@ -130,6 +130,10 @@ class Leases:
                 else:
                     pipeline.delete(lease.entry.key)
                 pipeline.execute()
+
+    def give_back_all(self, *, requeue: bool) -> None:
+        """Give back the leases of all running jobs, at the end of the batch. Raises RedisError."""
+        self.give_back(self.running.values(), requeue=requeue)
         self._worker.set_state(WorkerStatus.IDLE)
 
     def beat(self) -> None:

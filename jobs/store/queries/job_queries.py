@@ -37,8 +37,9 @@ class JobSummary:
 class JobQueries:
     """Queries of jobs and batches. Safe to use from several processes and threads at once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._engine = open_database(settings)
+    def __init__(self, settings: Settings, writer_wait: float | None = None) -> None:
+        """Open the database; `writer_wait`: see `open_database`."""
+        self._engine = open_database(settings, writer_wait)
 
     @property
     def engine(self) -> Engine:

@@ -1,0 +1,41 @@
+"""The start of a worker while the database is locked, full or on a failing disk: it waits."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from redis import Redis
+from rq.worker import BaseWorker
+
+from jobs.configuration.settings import Settings
+from jobs.errors import DatabaseLockedError, DiskError, DiskFullError
+from jobs.store.store import Store
+from worker.dispatch.crash_recovery import recover
+from worker.dispatch.faults.database_patience import PAUSES, WRITER_WAIT, DatabasePatience
+
+logger = logging.getLogger("captionq.worker")
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the worker's store, whose writers wait for a short time only. Raises DatabaseError for faults that do not pass."""
+    is_said = False
+    while True:
+        try:
+            return Store(settings, writer_wait=WRITER_WAIT)
+        except (DatabaseLockedError, DiskError, DiskFullError) as error:
+            if not is_said:
+                logger.warning("%s The worker waits for that.", error.message)
+            is_said = True
+            time.sleep(PAUSES[-1])
+
+
+def recover_patiently(worker: BaseWorker, store: Store, connection: Redis, settings: Settings, *, died: bool) -> None:
+    """Recover the jobs of a dead worker, as `recover` does. Waits until the database answers."""
+    patience = DatabasePatience(settings, on_answer=lambda: None)
+    while True:
+        with patience.trying():
+            recover(worker, store, connection, died=died)
+            patience.answered()
+            return
+        time.sleep(patience.pause())
