@@ -8,8 +8,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
-from jobs.errors import BrokerError, CaptionqError, LeavingError, NotFoundError
-from jobs.errors.database_faults import database_error
+from jobs.errors import BrokerError, CaptionqError, DiskFullError, LeavingError, NotFoundError
+from jobs.errors.database_faults import database_error, is_disk_full
+from jobs.queue.broker_socket import BrokerDiskError
 
 logger = logging.getLogger("captionq.api")
 
@@ -25,9 +26,15 @@ def translate_error(error: Exception) -> CaptionqError:
             if error.status >= 500:
                 logger.error("%s: %s", type(error).__name__, error.message)
             return error
+        case OSError() if is_disk_full(error):
+            logger.error("The disk is full (%s).", error.filename or "no name")
+            away: CaptionqError = DiskFullError()
+        case BrokerDiskError():
+            logger.error("The broker cannot write its file (%s).", error)
+            away = DiskFullError() if "No space left" in str(error) else BrokerError()
         case RedisError():
             logger.error("The broker is away (%s).", error)
-            away: CaptionqError = BrokerError()
+            away = BrokerError()
         case SQLAlchemyError():
             logger.exception("The database could not be used.", exc_info=error)
             away = database_error(error)

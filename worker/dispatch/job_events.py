@@ -16,6 +16,7 @@ from jobs.store.result import Result
 from jobs.store.tables import Job
 from worker.dispatch.job_rate import JobRate
 from worker.dispatch.metrics import Metrics
+from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.rq_leases import AWAY
 from worker.engine.sequences import TextDelta
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -26,6 +27,8 @@ logger = logging.getLogger("captionq.worker")
 TOKENS_EVERY = 0.005
 #: Maximum number of events kept while the broker is away; the oldest go first.
 MOST_UNSENT = 10_000
+#: Seconds between two lines of the log about events that wait for the broker.
+AWAY_SAID_EVERY = 60.0
 #: Seconds between two publications of the worker's state.
 STATE_EVERY = 1.0
 #: Seconds between two publications of all texts so far, while a page is watched.
@@ -45,6 +48,7 @@ class JobEvents:
         self._rates: dict[str, JobRate] = {}
         #: Events that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
+        self._tasks = PeriodicTasks()
         self._tokens_published = 0.0
         self._state_published = 0.0
         self._texts_published = 0.0
@@ -124,7 +128,8 @@ class JobEvents:
         try:
             publish(self._connection, self._unsent)
         except AWAY as error:
-            logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
+            if self._tasks.is_due("say", AWAY_SAID_EVERY):
+                logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
         else:
             self._unsent.clear()
 

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
+from jobs.queue.broker_socket import answers
 from jobs.queue.worker_state import withdraw_state
 from jobs.start_up import end_imports
 from worker.lock import is_running
@@ -61,11 +62,7 @@ class Services:
     @property
     def is_away(self) -> bool:
         """Whether the broker does not answer."""
-        try:
-            self.connection.ping()
-        except RedisError:
-            return True
-        return False
+        return not answers(self.connection)
 
     def ensure(self) -> None:
         """Start broker and worker again if they ended. Raises BrokerError, or WorkerError if the worker dies again and again."""
