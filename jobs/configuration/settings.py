@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     #: Seconds for which a worker that stops lets its jobs finish, before it puts them back into the queue.
     grace: float = Field(default=20.0, ge=0)
+    #: Seconds for which one step of the engine may last, without those in which the machine sleeps; 0: without limit. After that
+    #: the worker ends, and is started again.
+    stall: float = Field(default=300.0, ge=0)
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)
 

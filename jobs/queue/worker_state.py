@@ -1,13 +1,11 @@
-"""The state that a live worker publishes: in Redis, from which it vanishes `lease` seconds after the worker has died.
-
-`lease`: `jobs/configuration/settings.py`.
-"""
+"""The state that a live worker publishes: in Redis, from which it vanishes soon after the worker died or was stopped."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 from redis import Redis
 from rq.worker import BaseWorker
@@ -15,6 +13,19 @@ from rq.worker import BaseWorker
 from jobs.store.tables import Lane
 
 _KEY = "captionq:worker:"
+#: Seconds for which a worker counts as alive after its last sign of life. It publishes every second, also in a long step.
+SILENT_AFTER = 15
+#: Seconds after which a step of the engine is called a standstill. The longest steps take some seconds.
+STANDS_STILL_AFTER = 60.0
+
+
+class Fault(NamedTuple):
+    """A fault of the database or of a disk, which a worker waits for."""
+
+    #: The code of the error.
+    code: str
+    #: A sentence with the name of the file, for the owner of the machine.
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -33,11 +44,21 @@ class WorkerState:
     slots: int = 0
     #: Jobs ended per second, by lane, over the last minute in which any job ended. Lanes without an end are missing.
     rates: dict[str, float] = field(default_factory=dict)
+    #: Seconds that the present step of the engine has taken by now, if it takes long.
+    step_seconds: float = 0.0
+    #: The fault that the worker waits for. Empty: there is none.
+    fault_code: str = ""
+    fault: str = ""
     #: Metrics in Prometheus' text format.
     metrics: str = ""
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether the engine has made no step for too long."""
+        return self.step_seconds >= STANDS_STILL_AFTER
 
-def publish_state(connection: Redis, state: WorkerState, seconds: int) -> None:
+
+def publish_state(connection: Redis, state: WorkerState, seconds: int = SILENT_AFTER) -> None:
     """Publish a worker's state for the next `seconds`; to be repeated before they are over. Raises RedisError."""
     connection.set(_KEY + state.name, json.dumps(asdict(state)), ex=seconds)
 

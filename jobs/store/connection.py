@@ -100,14 +100,16 @@ def _engine(settings: Settings) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+def writing(engine: Engine, *, durable: bool = True, wait: float | None = None) -> Iterator[Connection]:
     """Open a write transaction: committed at the end of the block, rolled back by an exception.
 
     Args:
         durable: whether the transaction survives a power failure once it is committed. A process may die at any time: nothing
             is lost by that. Not durable are changes that are made again after a power failure, such as a worker's claim.
+        wait: seconds to wait for other writers; None: as the engine was opened (`open_database`).
     """
-    with engine.connect().execution_options(**sqlite.write_options(durable=durable)) as connection, connection.begin():
+    options = sqlite.write_options(durable=durable) | ({} if wait is None else {sqlite.WRITER_WAIT: wait})
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             postgres.take_turn(connection, durable=durable)
         yield connection

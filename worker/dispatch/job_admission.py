@@ -52,6 +52,8 @@ class JobAdmission:
         self._lanes: Sequence[LaneQueue] = lanes(connection)
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
+        #: Whether bulk jobs wait: the disk of their texts is full.
+        self.urgent_only = False
         #: Dequeued entries whose rows could not be read yet.
         self._unread: list[tuple[Entry, Queue]] = []
 
@@ -86,6 +88,8 @@ class JobAdmission:
             return []
         group: list[HeldJob] = []
         for held in self._turns.in_order():
+            if self.urgent_only and held.lane != Lane.INTERACTIVE:
+                continue
             room = self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE)
             if room > len(group) and self._may_begin(held, group):
                 group.append(held)
@@ -143,7 +147,7 @@ class JobAdmission:
 
     def _lanes_with_room(self) -> tuple[list[LaneQueue], int]:
         """The lanes to dequeue from, and for how many jobs. A batch full of bulk jobs has room for interactive ones."""
-        if (room := self._pipeline.room()) >= MIN_BULK_ROOM:
+        if (room := self._pipeline.room()) >= MIN_BULK_ROOM and not self.urgent_only:
             return list(self._lanes), room
         interactive = [queue for queue in self._lanes if queue.name == Lane.INTERACTIVE]
         return interactive, self._pipeline.room(urgent=True)

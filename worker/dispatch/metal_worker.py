@@ -29,8 +29,9 @@ from jobs.queue.worker_state import withdraw_state
 from jobs.store.store import Store
 from worker.dispatch.faults.database_patience import DatabasePatience, is_of_database
 from worker.dispatch.faults.held_outcomes import HeldOutcomes
+from worker.dispatch.faults.watchdog import Watchdog
 from worker.dispatch.job_admission import JobAdmission
-from worker.dispatch.job_events import JobEvents
+from worker.dispatch.job_events import AWAY_SAID_EVERY, JobEvents
 from worker.dispatch.job_starts import JobStarts
 from worker.dispatch.maintenance import Maintenance
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes, Recorded
@@ -71,16 +72,20 @@ class MetalWorker(QueueWorker):
         self._leases = Leases(self, settings.lease)
         unreached = Unreached(name, connection)
         self._admission = JobAdmission(connection, store, pipeline, self._leases, name, unreached)
-        self._events = JobEvents(name, connection, pipeline, settings.lease)
+        self._events = JobEvents(name, connection, pipeline, lambda: self._held.fault)
         self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)
-        self._patience = DatabasePatience(settings, self._take_back_strays)
+        # After a fault, rows may say that they run here of whose claim this worker never heard.
+        self._patience = DatabasePatience(
+            settings, lambda: store.recover(name, died=False, keeping=self._leases.running)
+        )
         self._held = HeldOutcomes(store, self._outcomes, self._patience)
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self._stops: deque[str] = deque()
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
         self._maintenance = Maintenance(name, self.queues, connection, store, self._admission, self._patience)
+        self._watchdog = Watchdog(settings, self._events.pulse)
         #: The error that ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -94,7 +99,7 @@ class MetalWorker(QueueWorker):
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
-        with self._sleep_guard.held():
+        with self._sleep_guard.held(), self._watchdog.watching():
             self._run_batches(job, queue)
 
     def _run_batches(self, job: Entry, queue: Queue) -> None:
@@ -118,24 +123,23 @@ class MetalWorker(QueueWorker):
 
     def _step(self) -> None:
         begun = time.perf_counter()
-        outcomes = self._pipeline.step()
+        with self._watchdog.step():
+            outcomes = self._pipeline.step()
         self._events.metrics.stepped(time.perf_counter() - begun)
         self._events.tokens(self._pipeline.said, lambda job_id: self._leases.running[job_id].claimed.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
         self._end(self._held.deliver(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
-        if self._held or self._patience.waits:
-            self._end(self._held.retry())
-            if not self._pipeline.in_flight:
-                time.sleep(IDLE_PAUSE)
+        self._end(self._held.retry())
+        if self._held.fault and not self._pipeline.in_flight:
+            time.sleep(IDLE_PAUSE)
 
     def _conclude(self, outcome: Outcome) -> None:
         self._end(self._held.record(self._leases.running[outcome.key].claimed, outcome))
 
     def _end(self, recorded: Iterable[Recorded]) -> None:
         for job_id, retry_in in recorded:
-            # The lease of a job that was cancelled while its file was written has ended.
-            if job_id in self._leases.running:
+            if job_id in self._leases.running:  # unless the job was cancelled while its file was written
                 self._leases.end(job_id, retry_in=retry_in)
 
     def _talk_to_broker(self) -> None:
@@ -153,12 +157,13 @@ class MetalWorker(QueueWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if not (self._stop_requested or self._held.waits_for_database or self._patience.waits):
+                self._admission.urgent_only = bool(self._held.lack_of_room)
                 with self._patience.trying():
                     self._begin(self._admission.next_held())
                     self._begin(self._admission.next_queued())
         except AWAY as error:
-            running, unreported = len(self._leases.running), self._leases.unreported
-            logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, unreported)
+            if self._tasks.is_due("say", AWAY_SAID_EVERY):
+                logger.warning("The broker is away (%s); %d jobs go on.", error, len(self._leases.running))
             self._tasks.put_off("broker", AWAY_PAUSE)
         if (self._stops or self._tasks.is_due("watch", WATCH_EVERY)) and not self._patience.waits:
             with self._patience.trying():
@@ -211,10 +216,6 @@ class MetalWorker(QueueWorker):
                 self._store.release(job_id)
         except (DBAPIError, DatabaseError) as error:
             logger.warning("The database is at fault (%s); the next worker queues these jobs again.", first_line(error))
-
-    def _take_back_strays(self) -> None:
-        """Queue jobs that a commit has claimed whose answer was lost: their rows say that they run here."""
-        self._store.recover(self.name, died=False, keeping=self._leases.running)
 
     # -- rq's hooks -----------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ _WRITES = "captionq_writes"
 WRITER_WAIT = "captionq_writer_wait"
 
 
-def write_options(*, durable: bool) -> dict[str, str]:
+def write_options(*, durable: bool) -> dict[str, Any]:
     """Return the options of a connection for a write transaction: is its commit to survive a power failure?
 
     FULL waits until the commit is on the disk. NORMAL keeps the order of the commits: a power failure takes back the last ones.

@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError
-from jobs.errors.database_faults import cause_of, file_fault_passes
+from jobs.errors.database_faults import cause_of, database_error, file_fault_passes
+from jobs.queue.worker_state import Fault
 from jobs.store.connection import is_away, place_of
 from jobs.store.result import Result
 
@@ -29,15 +30,15 @@ LOGGED_EVERY = 60.0
 class DatabasePatience:
     """The present fault of one worker's database, and the time of the next try."""
 
-    def __init__(self, settings: Settings, on_answer: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, on_answer: Callable[[], object]) -> None:
         """`on_answer` is called when the database answers again after a fault."""
         self._place = place_of(settings)
         self._on_answer = on_answer
         self._tries = 0
         self._next_try = 0.0
         self._since = 0.0
-        #: The sentence about the present fault; empty: there is none.
-        self.fault = ""
+        #: The present fault; None: there is none.
+        self.fault: Fault | None = None
         #: Whether the present fault was logged.
         self._is_said = False
         #: The cause that was logged last, and when.
@@ -65,13 +66,13 @@ class DatabasePatience:
         self._on_answer()
         if self._is_said:
             logger.info("The database answers again, after %.0f s.", time.monotonic() - self._since)
-        self.fault, self._tries, self._next_try = "", 0, 0.0
+        self.fault, self._tries, self._next_try = None, 0, 0.0
 
     def _note(self, error: Exception) -> None:
         now, cause = time.monotonic(), cause_of(error, self._place)
         if not self.fault:
             self._since, self._is_said = now, False
-        self.fault = cause
+        self.fault = Fault(database_error(error).code, cause)
         self._next_try = now + PAUSES[min(self._tries, len(PAUSES) - 1)]
         self._tries += 1
         last, logged_at = self._logged

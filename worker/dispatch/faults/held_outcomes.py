@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from jobs.errors import OutputDiskFullError
+from jobs.queue.worker_state import Fault
 from jobs.requests import path_of
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus
@@ -44,11 +45,16 @@ class HeldOutcomes:
         self._without_room: deque[_Held] = deque()
         #: Devices whose disks are full, and the time of the next look.
         self._full: dict[int, float] = {}
-        #: The sentence about the full disk; empty: no outcome lacks room.
-        self.lack_of_room = ""
+        #: The full disk; None: no outcome lacks room.
+        self.lack_of_room: Fault | None = None
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._without_room)
+
+    @property
+    def fault(self) -> Fault | None:
+        """The fault that outcomes wait for; None: there is none."""
+        return self._patience.fault or self.lack_of_room
 
     @property
     def waits_for_database(self) -> bool:
@@ -108,7 +114,7 @@ class HeldOutcomes:
         self._waiting.clear()
         self._without_room.clear()
         self._full.clear()
-        self.lack_of_room = ""
+        self.lack_of_room = None
 
     def _record(self, held: _Held) -> list[Recorded]:
         """Record an outcome. Empty: its files are being written, or have no room."""
@@ -133,7 +139,7 @@ class HeldOutcomes:
     def _hold_for_room(self, held: _Held, error: OutputDiskFullError) -> None:
         if not self._without_room and not self.lack_of_room:
             logger.warning("%s The worker keeps its texts, and goes on by itself when there is room.", error.message)
-        self.lack_of_room = error.message
+        self.lack_of_room = Fault(error.code, error.message)
         self._without_room.append(held)
         if (device := _device(held.job)) is not None:
             self._full[device] = time.monotonic() + ROOM_CHECK_EVERY
@@ -144,7 +150,7 @@ class HeldOutcomes:
     def _look_for_room(self) -> None:
         """Let the outcomes try again whose disk was full some time ago."""
         if not self._without_room:
-            self.lack_of_room = ""
+            self.lack_of_room = None
         elif any(at <= time.monotonic() for at in self._full.values()) or not self._full:
             now = time.monotonic()
             self._full = {device: at for device, at in self._full.items() if at > now}
