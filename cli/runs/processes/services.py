@@ -11,10 +11,12 @@ from redis.exceptions import RedisError
 
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
+from jobs.errors import DiskFullError
 from jobs.queue import broker
 from jobs.queue.broker_socket import answers
-from jobs.queue.worker_state import withdraw_state
+from jobs.queue.worker_state import live_workers, withdraw_state
 from jobs.start_up import end_imports
+from jobs.store.write_checks import check_room
 from worker.lock import is_running
 from worker.worker_name import worker_name
 
@@ -81,6 +83,19 @@ class Services:
                 # Until its lease is over, clients would take the dead worker for alive.
                 withdraw_state(self.connection, worker_name(self._settings))
             self._worker.start()
+
+    def find_fault(self) -> str:
+        """Return a sentence about the fault that the jobs wait for; empty: none is known."""
+        try:
+            check_room(self._settings)
+            states = live_workers(self.connection)
+        except DiskFullError as error:
+            return error.message
+        except RedisError:
+            return ""
+        if any(state.stands_still for state in states):
+            return "The worker stands still in one step of the model. It restarts itself after CAPTIONQ_STALL seconds."
+        return next((state.fault for state in states if state.fault), "")
 
     def _await_broker_of_worker(self) -> None:
         """Start the worker if none runs, and wait for the broker that it brings. Raises WorkerError."""

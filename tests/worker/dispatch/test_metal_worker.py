@@ -358,7 +358,7 @@ def test_a_broker_that_is_away_when_jobs_are_leased_delays_them(
 def test_it_outlives_a_database_that_goes_away(
     settings: Settings, store: Store, connection: Redis, postgres: Postgres
 ) -> None:
-    """The same process runs the jobs again when the database is back, and no job is blamed."""
+    """The worker keeps its answers and writes them when the database is back: no job is blamed, or generated twice."""
     jobs = [add_text_job(store, "Count to twenty.") for _ in range(120)]
     push(connection, Lane.BULK, [job.id for job in jobs])
 
@@ -374,7 +374,6 @@ def test_it_outlives_a_database_that_goes_away(
     rows = [store.job(job.id) for job in jobs]
     assert {(row.status, row.deaths) for row in rows} == {(JobStatus.SUCCEEDED, 0)}
     assert len({row.text for row in rows}) == 1
-    assert any(row.attempts > 1 for row in rows)
     assert_nothing_is_left(connection)
 
 
