@@ -104,11 +104,11 @@ class JobAdmission:
             return []
         wanted = min(room, MAX_DEQUEUED)
         dequeued = take(self._connection, queues, wanted)
+        if dequeued:
+            # First of all, so that they are held whatever the database does.
+            self.hold(dequeued)
         self._feeder.top_up(ran_dry=len(dequeued) < wanted and len(queues) == len(self._lanes))
-        if not dequeued:
-            return []
-        self.hold(dequeued)
-        return self.next_held()
+        return self.next_held() if dequeued else []
 
     def sweep(self) -> None:
         """Drop ids from the intermediate lists that are not held: the reply to their LMOVE was lost, or they had no hash.

@@ -49,6 +49,10 @@ class DatabasePatience:
         """Whether it is too early for a new try."""
         return time.monotonic() < self._next_try
 
+    def pause(self) -> float:
+        """Return the seconds until the next try."""
+        return max(0.0, self._next_try - time.monotonic())
+
     @contextmanager
     def trying(self) -> Iterator[None]:
         """Survive a fault of the database in the block, which has to be repeatable. All other errors are raised."""

@@ -12,9 +12,12 @@ from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseLockedError, DiskError, DiskFullError
 from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
-from worker.dispatch.faults.database_patience import PAUSES, WRITER_WAIT, DatabasePatience
+from worker.dispatch.faults.database_patience import WRITER_WAIT, DatabasePatience
 
 logger = logging.getLogger("captionq.worker")
+
+#: Seconds between two attempts to open the database.
+OPEN_PAUSE = 5.0
 
 
 def open_store(settings: Settings) -> Store:
@@ -27,7 +30,7 @@ def open_store(settings: Settings) -> Store:
             if not is_said:
                 logger.warning("%s The worker waits for that.", error.message)
             is_said = True
-            time.sleep(PAUSES[-1])
+            time.sleep(OPEN_PAUSE)
 
 
 def recover_patiently(worker: BaseWorker, store: Store, connection: Redis, settings: Settings, *, died: bool) -> None:
@@ -37,5 +40,6 @@ def recover_patiently(worker: BaseWorker, store: Store, connection: Redis, setti
         with patience.trying():
             recover(worker, store, connection, died=died)
             patience.answered()
+        if patience.fault is None:
             return
         time.sleep(patience.pause())
