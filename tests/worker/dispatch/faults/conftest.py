@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,20 +51,3 @@ def queue_texts(store: Store, connection: Redis) -> QueueTexts:
         return jobs
 
     return queue
-
-
-@contextmanager
-def mounted(folder: Path, size: str, *options: str) -> Iterator[Path]:
-    """Mount a small disk in memory for the block. Skips the test where that is not permitted."""
-    import subprocess
-
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)

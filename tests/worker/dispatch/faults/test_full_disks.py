@@ -14,26 +14,14 @@ from jobs.queue.lanes import push
 from jobs.requests import Message, Request, path_of
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
+from tests.support.disks import fill, mounted
 from tests.support.processes import until
-from tests.worker.dispatch.faults.conftest import QueueTexts, mounted
+from tests.worker.dispatch.faults.conftest import QueueTexts
 from tests.worker.dispatch.test_metal_worker import assert_nothing_is_left
 from worker import service
 from worker.pipeline.stub_pipeline import StubPipeline
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def fill(folder: Path) -> Path:
-    """Fill the disk of a folder to its last byte. Returns the file that does it."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65536, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return ballast
 
 
 def test_texts_without_room_wait_and_a_chat_does_not(
