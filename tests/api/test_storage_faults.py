@@ -20,6 +20,7 @@ from jobs.queue import broker
 from jobs.queue.broker_socket import BrokerDiskError, answers
 from jobs.queue.worker_state import WorkerState, publish_state
 from tests.support.disks import fill, mounted
+from tests.support.processes import until
 
 HELLO = {"model": "demo-text", "messages": [{"role": "user", "content": "Hello"}]}
 
