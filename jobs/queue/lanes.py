@@ -223,6 +223,15 @@ def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> Non
         pipeline.execute()
 
 
+def hasten(connection: Redis, queue: Queue, longest: int) -> None:
+    """Let entries that are put off for more than `longest` seconds begin now: the clock was set back since. Raises RedisError."""
+    key, now = queue.scheduled_job_registry.key, time.time()
+    # A second for clocks of machines that differ.
+    late: Any = connection.zrange(key, int(now) + longest + 1, "+inf", byscore=True)
+    if late:
+        connection.zadd(key, dict.fromkeys(late, int(now)), xx=True)
+
+
 def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
     """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
     entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)

@@ -9,11 +9,13 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
+from jobs.queue.lanes import hasten
 from jobs.queue.reconcile import reconcile
 from jobs.store.store import Store
 from worker.dispatch.faults.database_patience import DatabasePatience
 from worker.dispatch.job_admission import JobAdmission
 from worker.dispatch.periodic import PeriodicTasks
+from worker.dispatch.retries import LONGEST_DELAY
 
 #: An urgent row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
 ORPHANED_AFTER = 10.0
@@ -34,6 +36,7 @@ class Maintenance:
         admission: JobAdmission,
         patience: DatabasePatience,
     ) -> None:
+        self._queues = queues
         self._connection = connection
         self._store = store
         self._admission = admission
@@ -51,6 +54,8 @@ class Maintenance:
         if tick.should_reacquire_locks or not tick.acquired_locks:
             tick.acquire_locks()
         tick.heartbeat()
+        for queue in self._queues:
+            hasten(self._connection, queue, LONGEST_DELAY)
         tick.enqueue_scheduled_jobs()
         if self._tasks.is_due("sweep", SWEEP_EVERY):
             self._admission.sweep()

@@ -238,7 +238,7 @@ class MetalWorker(QueueWorker):
 
     def run_maintenance_tasks(self) -> None:
         """Run rq's tasks and captionq's own."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
+        super().run_maintenance_tasks()
         self._maintenance.run(idle=not self._leases and not self._admission)
 
     def register_death(self) -> None:

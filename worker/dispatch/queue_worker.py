@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from redis import Redis
@@ -17,6 +18,7 @@ class QueueWorker(BaseWorker):
 
     queue_class = LaneQueue
     job_class = Entry
+    _maintained_at = float("-inf")
 
     def __init__(self, name: str, connection: Redis) -> None:
         super().__init__(
@@ -27,6 +29,16 @@ class QueueWorker(BaseWorker):
             maintenance_interval=1,
             log_job_description=False,
         )
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Whether the interval is over. rq compares times of a clock that may be set back, by days perhaps."""
+        return time.monotonic() - self._maintained_at > self.maintenance_interval
+
+    def run_maintenance_tasks(self) -> None:
+        """Run rq's tasks."""
+        self._maintained_at = time.monotonic()
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
 
     def register_and_leave(self) -> None:
         """Register the worker with rq, take no job, and unregister the worker. No other worker notices.

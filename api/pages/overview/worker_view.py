@@ -54,7 +54,7 @@ def worker_views(workers: Sequence[WorkerState], history: BatchHistory) -> list[
 
 def _facts(worker: WorkerState) -> list[str]:
     rate = sum(worker.rates.values())
-    silent = time.time() - worker.at
+    silent = max(0.0, time.time() - worker.at)
     facts = [
         f"{rate:.1f} / s" if rate else None,
         safe_text(worker.fault) if worker.fault else None,
