@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: fault-sweep test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -39,6 +39,10 @@ test-page: $(VENV)/.develop
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+
+# Every statement and commit of a worker's run fails once; `make test` tries every sixth.
+fault-sweep: $(VENV)/.develop
+	CAPTIONQ_TEST_FAULT_STEP=1 $(BIN)/pytest -q -n0 tests/worker/dispatch/faults
 
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop

@@ -91,8 +91,8 @@ class BatchProgress:
             return
         self._asked_at = time.monotonic()
         before, self._fault = self._fault, self._running.find_fault()
-        if self._fault and self._fault != before:
-            self._report.note(f"{self._fault} The run goes on by itself when that is over.")
+        if self._fault and not before:
+            self._report.note(self._fault)
 
     def _show_loading(self) -> None:
         """Explain a bar that does not move: a large model takes a while to load."""

@@ -95,7 +95,8 @@ class Services:
             return ""
         if any(state.stands_still for state in states):
             return "The worker stands still in one step of the model. It restarts itself after CAPTIONQ_STALL seconds."
-        return next((state.fault for state in states if state.fault), "")
+        fault = next((state.fault for state in states if state.fault), "")
+        return fault and f"{fault} The jobs wait, and go on by themselves."
 
     def _await_broker_of_worker(self) -> None:
         """Start the worker if none runs, and wait for the broker that it brings. Raises WorkerError."""

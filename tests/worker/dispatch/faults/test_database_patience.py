@@ -32,7 +32,7 @@ from worker.worker_name import worker_name
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Operations that fail in a row; and those between the first ones of two runs: 1 tries every one (`make sweep`).
+#: Operations that fail in a row; and those between the first ones of two runs: 1 tries every one (`make fault-sweep`).
 AT_A_TIME = 2
 STEP = int(os.environ.get("CAPTIONQ_TEST_FAULT_STEP", "6"))
 
