@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: fault-sweep test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: fault-sweep thorough test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -31,6 +31,10 @@ layers: $(VENV)/.develop
 
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# All tests, also those that the gate leaves out: more families of models, more ways to be killed.
+thorough: $(VENV)/.develop
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --thorough
 
 # Only the tests of the page, in an installed Chromium, Chrome or Edge.
 test-page: $(VENV)/.develop

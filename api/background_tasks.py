@@ -1,4 +1,4 @@
-"""Background tasks of the API: leads batches to their ends, sends webhooks, and deletes files and images that no job needs."""
+"""Background tasks of the API: leads batches to their ends, sends webhooks, deletes what is not needed any more."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from jobs.batches.life_cycle import BatchLife
 from jobs.batches.runner import BatchRunner
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
+from jobs.store.retention.keep_days import Retention
 from jobs.store.tables import BatchKind
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
@@ -40,16 +41,19 @@ class BackgroundTasks:
         self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
         self._batches = BatchRunner(resources.batches, life)
+        self._retention = Retention(resources.store.engine, resources.settings.keep_days)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
         self._batches.start()
+        self._retention.start()
 
     def close(self) -> None:
         self._done.set()
         self._batches.close()
+        self._retention.close()
         self._thread.join()
         self._deliverer.close()
 

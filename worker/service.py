@@ -12,13 +12,16 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import DatabaseError, WorkerError
+from jobs.errors import BrokerError, DatabaseError, WorkerError
+from jobs.errors.broker_faults import broker_error
 from jobs.errors.database_faults import cause_of, database_error
 from jobs.models.model_info import STUB
 from jobs.queue import broker
+from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
 from jobs.store.connection import place_of
 from jobs.store.result_cache import ResultCache
+from jobs.store.retention.keep_days import Retention
 from jobs.store.store import Store
 from worker.dispatch.faults.database_patience import forgiving, is_of_database, passes
 from worker.dispatch.faults.patient_start import open_store, recover_patiently
@@ -69,7 +72,9 @@ def run(
     with worker_lock(settings, owner) as lock, native_stderr_to_log():
         store = open_store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
+        retention = Retention(store.engine, settings.keep_days)
         try:
+            retention.start()
             if await_broker:
                 _await_broker(settings)
             if libraries is not None:
@@ -77,6 +82,7 @@ def run(
             end_imports()
             _work(settings, store, pipeline, lock, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
+            retention.close()
             pipeline.close()
             store.close()
 
@@ -102,8 +108,11 @@ def _work(
     settings: Settings, store: Store, pipeline: RequestPipeline, lock: HeldLock, *, burst: bool, linger: int | None
 ) -> None:
     """Run one worker after another on the same warm model: rq's loop ends if the broker goes away."""
+    worker: MetalWorker | None = None
     while True:
-        queue_server = broker.find_or_start(settings)
+        queue_server = _await_server(settings, worker)
+        if queue_server is None:
+            return
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
@@ -125,10 +134,34 @@ def _work(
         time.sleep(AWAY_PAUSE)
 
 
+def _await_server(settings: Settings, last: MetalWorker | None) -> broker.Broker | None:
+    """Find or start the broker. Raises BrokerError at the start, when somebody reads the reason, and if waiting does not help.
+
+    Args:
+        last: the worker that ran on it before. A broker that is away then is waited for until that worker is asked to stop:
+            None is returned.
+    """
+    while last is None or not last.stopping:
+        try:
+            return broker.find_or_start(settings)
+        except BrokerError as error:
+            if last is None or not error.transient:
+                raise
+            logger.warning("%s", error.message)
+            time.sleep(AWAY_PAUSE)
+    return None
+
+
 def _survive(crash: Exception, settings: Settings, lock: HeldLock) -> None:
-    """Log the loss of the broker or the database. Raises DatabaseError if it cannot be used, WorkerError for any other crash."""
+    """Log the loss of the broker or the database.
+
+    Raises BrokerError or DatabaseError if waiting does not help, and WorkerError for any other crash.
+    """
     if isinstance(crash, RedisError):
-        logger.warning("The broker went away (%s).", crash)
+        fault = broker_error(crash, place(settings))
+        if not fault.transient:
+            raise fault from crash
+        logger.warning("%s", fault.message)
     elif passes(crash):
         logger.warning("%s", cause_of(crash, place_of(settings)))
     elif is_of_database(crash):

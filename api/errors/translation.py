@@ -8,9 +8,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
-from jobs.errors import BrokerError, CaptionqError, DiskFullError, LeavingError, NotFoundError
+from jobs.errors import CaptionqError, DiskFullError, LeavingError, NotFoundError
+from jobs.errors.broker_faults import broker_error
 from jobs.errors.database_faults import database_error, is_disk_full
-from jobs.queue.broker_socket import BrokerDiskError
 
 logger = logging.getLogger("captionq.api")
 
@@ -29,12 +29,9 @@ def translate_error(error: Exception) -> CaptionqError:
         case OSError() if is_disk_full(error):
             logger.error("The disk is full (%s).", error.filename or "no name")
             away: CaptionqError = DiskFullError()
-        case BrokerDiskError():
-            logger.error("The broker cannot write its file (%s).", error)
-            away = DiskFullError() if "No space left" in str(error) else BrokerError()
         case RedisError():
-            logger.error("The broker is away (%s).", error)
-            away = BrokerError()
+            logger.error("The broker cannot be used (%s).", error)
+            away = broker_error(error)
         case SQLAlchemyError():
             logger.exception("The database could not be used.", exc_info=error)
             away = database_error(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,11 +10,8 @@ import click
 from jobs.configuration.config_file import config_path
 from jobs.configuration.read_settings import is_in_environment, read_settings, settings_in_file, variable_of
 from jobs.configuration.settings import SECRET_FIELDS
+from jobs.net.url_passwords import MASK, without_password
 from jobs.safe_text import safe_text
-
-_MASK = "********"
-#: The password in the URL of a database or a broker.
-_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,8 @@ def _source(name: str, *, in_file: bool) -> str:
 
 def _masked(name: str, value: object) -> object:
     if name in SECRET_FIELDS:
-        return dict.fromkeys(value, _MASK) if isinstance(value, dict) else value and _MASK
-    return _PASSWORD.sub(_MASK, value) if isinstance(value, str) and "://" in value else value
+        return dict.fromkeys(value, MASK) if isinstance(value, dict) else value and MASK
+    return without_password(value) if isinstance(value, str) and "://" in value else value
 
 
 def _shown(value: object) -> str:

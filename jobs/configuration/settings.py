@@ -39,9 +39,9 @@ class Settings(BaseSettings):
     #: The folder of all data: database, broker, blobs, logs and lock files.
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
     #: The SQLAlchemy URL of another database than `captionq.db` in the data folder.
-    database_url: str | None = None
-    #: The URL of another Redis or Valkey than the one that captionq starts in the data folder.
-    redis_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    #: The URL of another Redis or Valkey than the one that captionq starts in the data folder (`jobs/net/broker_address.py`).
+    redis_url: str | None = Field(default=None, repr=False)
     #: Where uploaded images are stored for all machines that share a queue: a shared folder or `s3://bucket/prefix`. Without it
     #: they are in the data folder, where only workers of this machine find them.
     blob_url: str | None = None
@@ -72,8 +72,7 @@ class Settings(BaseSettings):
     #: Maximum memory for decoding one image, in bytes. An image that needs more than a quarter is decoded in a separate process,
     #: one such image at a time.
     decode_memory: int = Field(default=1_500_000_000, ge=1_000_000)
-    #: Maximum pixels that the model sees; larger images are scaled down. This setting affects speed most: the prefill grows with
-    #: it. A megapixel is about a thousand tokens of a Qwen3-VL.
+    #: Maximum pixels that the model sees; larger images are scaled down. Speed depends on it most: a megapixel is 1,000 tokens.
     max_pixels: int = Field(default=1_048_576, ge=1024)
     #: Decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is no smaller than `max_pixels` needs: several times faster, and the
     #: pixels differ a little from those of a full decode scaled down.
@@ -128,6 +127,9 @@ class Settings(BaseSettings):
     max_waiting_bulk: int = Field(default=1_000_000, ge=1)
     #: Days for which images that came with a request are stored after their last use.
     keep_images_days: float = Field(default=7.0, gt=0)
+    #: Days after which ended jobs and runs are removed from the database, by servers and workers when nothing runs; None: never.
+    #: Text files stay, and captionq no longer knows them as its own.
+    keep_days: float | None = Field(default=None, ge=1)
     #: Write the text of prompts to the log; never images.
     log_prompts: bool = False
 
@@ -135,8 +137,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     #: Seconds for which a worker that stops lets its jobs finish, before it puts them back into the queue.
     grace: float = Field(default=20.0, ge=0)
-    #: Seconds for which one step of the engine may last, without those in which the machine sleeps; 0: without limit. After that
-    #: the worker ends, and is started again.
+    #: Seconds for which one step of the engine may last; then the worker ends, and is started again. 0: without limit.
     stall: float = Field(default=300.0, ge=0)
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)

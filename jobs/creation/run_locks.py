@@ -87,6 +87,8 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # Without the file the run counts as ended, as with a file that is not locked.
+        path.unlink(missing_ok=True)
         file.close()
 
 

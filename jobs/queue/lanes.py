@@ -25,6 +25,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
+from jobs.errors.broker_faults import broker_error
 from jobs.queue.scripts import TAKE
 from jobs.store.tables import Lane
 
@@ -185,7 +186,7 @@ def rows_first() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        logger.warning("The broker is away (%s). The jobs are stored and wait for it.", error)
+        logger.warning("%s The new jobs are stored.", broker_error(error, "").message)
 
 
 def waiting(connection: Redis, lane: str) -> int:

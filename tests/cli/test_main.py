@@ -53,7 +53,7 @@ def test_errors_cannot_steer_the_terminal(run: CliRunner, store: Store, command:
             OperationalError("UPDATE", {}, Exception("database is locked")),
             "There is a fault of the database: database is locked.",
         ),
-        (RedisConnectionError("connection refused"), "The broker cannot be used: connection refused."),
+        (RedisConnectionError("connection refused"), "The queue's server cannot be used (connection refused)."),
         (OSError(errno.EINVAL, "Invalid argument"), None),
         (KeyError("a defect"), None),
     ],

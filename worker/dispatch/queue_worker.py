@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
+from jobs.hang_up import on_hang_up
 from jobs.queue.lanes import Entry, LaneQueue, lanes, take
 
 
@@ -19,6 +20,9 @@ class QueueWorker(BaseWorker):
     queue_class = LaneQueue
     job_class = Entry
     _maintained_at = float("-inf")
+    #: rq leaves the connection's own time-out then. No command waits at the server for entries, and a model would stand still
+    #: while a frozen server is waited for.
+    connection_timeout = 0
 
     def __init__(self, name: str, connection: Redis) -> None:
         super().__init__(
@@ -50,6 +54,11 @@ class QueueWorker(BaseWorker):
             take(self.connection, self.queues, 0)
         finally:
             self.register_death()  # type: ignore[no-untyped-call]  # rq's own signature
+
+    def _install_signal_handlers(self) -> None:
+        """Stop in order at SIGINT and SIGTERM, as rq does, and also when the terminal closes."""
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # rq's own signature
+        on_hang_up(self.request_stop)
 
     def _set_ip_address(self, connection: Redis) -> None:
         """Give the connection the worker's name, which a list of the server's clients shows.

@@ -13,9 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError, WatchError
 from rq.executions import Execution
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
@@ -27,8 +25,9 @@ from worker.dispatch.retries import AT_ONCE
 
 logger = logging.getLogger("captionq.worker")
 
-#: Errors of a broker that is away. Generation goes on, and ended jobs are reported when the broker is back.
-AWAY = (RedisConnectionError, RedisTimeoutError)
+#: Errors of a broker that is away, or that accepts no writes: its memory or its disk is full, or it is a replica. Generation goes
+#: on, and ended jobs are reported when the broker is back.
+AWAY = (RedisError,)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cli.commands.results.change_jobs import cancel, pause, prune, resume, retry
+from cli.commands.results.change_jobs import cancel, pause, resume, retry
+from cli.commands.results.prune import prune
+from cli.completions import complete_batch
 from cli.open_store import open_store
 from cli.options import format_option
 
@@ -21,7 +23,7 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--batch", "batch_id", help="Only jobs of this batch.")
+@click.option("--batch", "batch_id", shell_complete=complete_batch, help="Only jobs of this batch.")
 @click.option(
     "--status",
     "statuses",
@@ -86,7 +88,7 @@ def batches(limit: int, output_format: str) -> None:
 
 
 @jobs.command()
-@click.argument("job_or_batch")
+@click.argument("job_or_batch", shell_complete=complete_batch)
 @format_option()
 def show(job_or_batch: str, output_format: str) -> None:
     """Show a job or a batch.

@@ -1,16 +1,19 @@
-"""Pruning: the removal of old rows by `captionq jobs prune`, and of one batch by its client.
+"""Pruning: the removal of old rows by `captionq prune` or by the setting `keep_days`, and of one batch by its client.
 
-Nothing is removed by itself, and no other code deletes jobs.
+No other code deletes jobs.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, Table, and_, delete, exists, func, select
 from sqlmodel import SQLModel
 
 from jobs.store.connection import bulk_pause, reading, writing
+from jobs.store.file_tables import STORED_FILE
 from jobs.store.rows.job_counts import batches_with
 from jobs.store.rows.vocabularies import StoredVocabulary
 from jobs.store.tables import ENDED, OPEN
@@ -22,6 +25,7 @@ ROWS_A_TRANSACTION = 1000
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 _webhook: Table = WEBHOOK
+_file: Table = STORED_FILE
 _vocabulary: Table = SQLModel.metadata.tables[str(StoredVocabulary.__tablename__)]
 
 
@@ -31,22 +35,30 @@ class Pruned:
 
     jobs: int
     batches: int
+    #: Whether all old rows are removed. Not so when the removal was told to stop.
+    finished: bool = True
 
 
-def prune(engine: Engine, before: float) -> Pruned:
+def prune(engine: Engine, before: float, *, goes_on: Callable[[], bool] = lambda: True) -> Pruned:
     """Remove batches whose jobs have all ended before a time (seconds since the epoch), and such jobs without a batch.
 
-    A batch stays whole, rows with an undelivered webhook stay, and so do the vocabularies of jobs that stay. Each transaction
-    removes some hundreds of rows, so that a running worker waits only a moment.
+    A batch is removed as a whole. Rows with an undelivered webhook stay, and so do batches whose files of results have a later
+    date of their own, vocabularies of jobs that stay, and uploads. Each transaction removes some hundreds of rows, so that a
+    running worker waits only a moment.
+
+    Args:
+        goes_on: asked between two transactions; if it returns False, the rest is left for another call.
     """
-    jobs = _remove(engine, _job, _old_alone(before))
+    jobs = _remove(engine, _job, _old_alone(before), goes_on)
     batches = 0
-    for batch_id in _old_batches(engine, before):
-        jobs += _remove(engine, _job, _of_batch(batch_id))
-        batches += _remove(engine, _batch, _empty(batch_id))
+    for batch_id in _old_batches(engine, before) if goes_on() else ():
+        jobs += _remove(engine, _job, _of_batch(batch_id), goes_on)
+        batches += _remove(engine, _batch, _empty(batch_id), goes_on)
+        if not goes_on():
+            return Pruned(jobs, batches, finished=False)
     if jobs:
         _remove_vocabularies(engine)
-    return Pruned(jobs, batches)
+    return Pruned(jobs, batches, finished=goes_on())
 
 
 def delete_batch(engine: Engine, batch_id: str) -> None:
@@ -55,16 +67,17 @@ def delete_batch(engine: Engine, batch_id: str) -> None:
     _remove(engine, _batch, _batch.c.id == batch_id)
 
 
-def _remove(engine: Engine, table: Table, old: ColumnElement[bool]) -> int:
+def _remove(engine: Engine, table: Table, old: ColumnElement[bool], goes_on: Callable[[], bool] = lambda: True) -> int:
     some = select(table.c.id).where(old).limit(ROWS_A_TRANSACTION)
     removed = 0
-    while True:
+    while goes_on():
         with writing(engine) as connection:
             count = connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
         removed += count
         if count < ROWS_A_TRANSACTION:
-            return removed
+            break
         bulk_pause(engine)
+    return removed
 
 
 def _old_alone(before: float) -> ColumnElement[bool]:
@@ -83,6 +96,7 @@ def _old_batches(engine: Engine, before: float) -> list[str]:
         _batch.c.id.not_in(batches_with(OPEN)),
         func.coalesce(last.correlate(_batch).scalar_subquery(), 0.0) < before,
         ~_undelivered(_webhook.c.batch_id == _batch.c.id),
+        ~exists(select(_file.c.id).where(_file.c.batch_id == _batch.c.id, _file.c.expires_at > time.time())),
     )
     with reading(engine) as connection:
         return list(connection.execute(query).scalars())

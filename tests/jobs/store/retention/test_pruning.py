@@ -7,9 +7,9 @@ import time
 import pytest
 
 from jobs.errors import NotFoundError
-from jobs.store import pruning
 from jobs.store.connection import writing
-from jobs.store.pruning import Pruned, prune
+from jobs.store.retention import pruning
+from jobs.store.retention.pruning import Pruned, prune
 from jobs.store.store import Store
 from jobs.store.webhooks.webhook_rows import add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
