@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: many-workers thorough test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -47,6 +47,10 @@ batch-kills: $(VENV)/.develop
 # Kill, suspend and cut off workers in the middle of 2,000 pictures, in network namespaces if the machine lets: some ten minutes.
 many-workers: $(VENV)/.develop
 	CAPTIONQ_TEST_MANY_WORKERS=2000 $(BIN)/pytest tests/acceptance/test_many_workers.py -n 0
+
+# Every statement and commit of a worker's run fails once; `make test` tries every sixth.
+fault-sweep: $(VENV)/.develop
+	CAPTIONQ_TEST_FAULT_STEP=1 $(BIN)/pytest -q -n0 tests/worker/dispatch/faults
 
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop

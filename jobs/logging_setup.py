@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
@@ -38,12 +39,21 @@ class SafeLines(logging.Formatter):
         return super().formatMessage(record)
 
 
+class LogFile(RotatingFileHandler):
+    """A log file that loses lines while its disk is full, and writes on when there is room."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        # The terminal gets the line. logging would print a traceback there for each one.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def set_up_logging(
     settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False, to_terminal: bool = True
 ) -> None:
     """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors there, without the time."""
     settings.make_folders()
-    file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
+    file = LogFile(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
     file.setFormatter(JSONLines() if as_json else SafeLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     terminal = logging.StreamHandler()
     shown = SafeLines("%(message)s" if quiet else "%(asctime)s %(message)s", "%H:%M:%S")

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
@@ -15,6 +15,8 @@ from jobs.configuration.settings import Settings
 from jobs.errors import AlreadyRunningError
 from jobs.file_locks import try_lock
 
+#: The content of the file when no worker runs, and the last one did not die.
+_ENDED = "ended\n"
 #: Seconds for which `is_running` may hold the lock.
 CHECK_SECONDS = 0.2
 
@@ -54,20 +56,44 @@ def is_running(settings: Settings) -> bool:
         return not try_lock(lock, fcntl.LOCK_SH)
 
 
+@dataclass
+class HeldLock:
+    """The lock, as the worker holds it that has it now."""
+
+    #: Whether a worker died whose jobs no worker has taken back yet. What is left running by one that ended is not to blame.
+    died: bool
+
+
 @contextmanager
-def worker_lock(settings: Settings, owner: WorkerOwner = WorkerOwner.TERMINAL) -> Iterator[None]:
-    """Hold the lock during the block, a worker's life. The system releases it even after kill −9. Raises AlreadyRunningError."""
+def worker_lock(settings: Settings, owner: WorkerOwner = WorkerOwner.TERMINAL) -> Iterator[HeldLock]:
+    """Hold the lock during the block, a worker's life. The system releases it even after kill −9. Raises AlreadyRunningError.
+
+    At the end of the block the file tells the next worker that this one has ended, unless `died` is true by then.
+    """
     settings.make_folders()
-    with settings.worker_lock.open("a+") as lock:
+    settings.worker_lock.touch()
+    with settings.worker_lock.open("r+") as lock:
         if not try_lock(lock, fcntl.LOCK_EX):
             # Another process in `is_running` may hold the lock for a moment.
             time.sleep(CHECK_SECONDS)
             if not try_lock(lock, fcntl.LOCK_EX):
                 raise _already_running(lock, settings)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n{owner}\n")
+        held = HeldLock(died=lock.read() != _ENDED)
+        _write(lock, f"{os.getpid()}\n{owner}\n")
+        try:
+            yield held
+        finally:
+            if not held.died:
+                _write(lock, _ENDED)
+
+
+def _write(lock: IO[str], content: str) -> None:
+    # On a full disk the content is missing, and the lock holds.
+    with suppress(OSError):
+        lock.seek(0)
+        lock.truncate()
+        lock.write(content)
         lock.flush()
-        yield
 
 
 def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:

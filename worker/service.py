@@ -12,19 +12,21 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError, WorkerError, first_line
+from jobs.errors import BrokerError, DatabaseError, WorkerError
 from jobs.errors.broker_faults import broker_error
+from jobs.errors.database_faults import cause_of, database_error
 from jobs.models.model_info import STUB
 from jobs.queue import broker
 from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
-from jobs.store.connection import is_away
+from jobs.store.connection import place_of
 from jobs.store.result_cache import ResultCache
 from jobs.store.retention.keep_days import Retention
 from jobs.store.store import Store
-from worker.dispatch.crash_recovery import recover
+from worker.dispatch.faults.database_patience import forgiving, is_of_database, passes
+from worker.dispatch.faults.patient_start import open_store, recover_patiently
 from worker.dispatch.metal_worker import MetalWorker
-from worker.lock import WorkerOwner, worker_lock
+from worker.lock import HeldLock, WorkerOwner, worker_lock
 from worker.models.library_imports import LibraryImports
 from worker.native_stderr import native_stderr_to_log
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -67,8 +69,8 @@ def run(
     settings.make_folders()
     sys.setswitchinterval(SWITCH_INTERVAL)
     owner = WorkerOwner.RUN if until_eof else WorkerOwner.TERMINAL if linger is None else WorkerOwner.NOBODY
-    with worker_lock(settings, owner), native_stderr_to_log():
-        store = Store(settings)
+    with worker_lock(settings, owner) as lock, native_stderr_to_log():
+        store = open_store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
         retention = Retention(store.engine, settings.keep_days)
         try:
@@ -78,7 +80,9 @@ def run(
             if libraries is not None:
                 libraries.wait()
             end_imports()
-            return _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
+            return _work(
+                settings, store, pipeline, lock, burst=burst, linger=None if linger is None else math.ceil(linger)
+            )
         finally:
             retention.close()
             pipeline.close()
@@ -92,7 +96,7 @@ def _make_pipeline(settings: Settings, store: Store) -> tuple[RequestPipeline, L
     from worker.pipeline.pipeline import Pipeline
 
     libraries = LibraryImports()
-    return Pipeline(settings, ResultCache(store.engine).find if settings.cache else None), libraries
+    return Pipeline(settings, forgiving(ResultCache(store.engine).find) if settings.cache else None), libraries
 
 
 def _await_broker(settings: Settings) -> None:
@@ -102,9 +106,10 @@ def _await_broker(settings: Settings) -> None:
     connection.close()
 
 
-def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> bool:
-    """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
-    died = True
+def _work(
+    settings: Settings, store: Store, pipeline: RequestPipeline, lock: HeldLock, *, burst: bool, linger: int | None
+) -> bool:
+    """Run one worker after another on the same warm model: rq's loop ends if the broker goes away."""
     worker: MetalWorker | None = None
     while True:
         queue_server = _await_server(settings, worker)
@@ -113,18 +118,18 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
-            recover(worker.name, store, queue_server.connection, died=died)
+            recover_patiently(worker.name, store, queue_server.connection, settings, died=lock.died)
             # Jobs that a later turn finds running were left by this process, which did not die.
-            died = False
+            lock.died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
             worker.work(burst=burst, logging_level=None, max_idle_time=linger)
-        except (RedisError, DBAPIError) as error:
+        except (RedisError, DBAPIError, DatabaseError) as error:
             crash = error
         finally:
             with suppress(RedisError):
                 queue_server.stop()
         if (crash := worker.crash or crash) is not None:
-            _survive(crash, settings)
+            _survive(crash, settings, lock)
             pipeline.clear()
         if worker.stopping or ((burst or linger is not None or worker.drained) and crash is None):
             return worker.drained
@@ -149,14 +154,20 @@ def _await_server(settings: Settings, last: MetalWorker | None) -> broker.Broker
     return None
 
 
-def _survive(crash: Exception, settings: Settings) -> None:
-    """Log the loss of the broker or the database; raise WorkerError for any other crash, BrokerError if waiting does not help."""
+def _survive(crash: Exception, settings: Settings, lock: HeldLock) -> None:
+    """Log the loss of the broker or the database.
+
+    Raises BrokerError or DatabaseError if waiting does not help, and WorkerError for any other crash.
+    """
     if isinstance(crash, RedisError):
         fault = broker_error(crash, place(settings))
         if not fault.transient:
             raise fault from crash
         logger.warning("%s", fault.message)
-    elif is_away(crash):
-        logger.warning("The database went away (%s).", first_line(crash))
+    elif passes(crash):
+        logger.warning("%s", cause_of(crash, place_of(settings)))
+    elif is_of_database(crash):
+        raise database_error(crash, place_of(settings)) from crash
     else:
+        lock.died = True
         raise WorkerError(f"The worker crashed: {crash}. {settings.log_dir} has the details.") from crash

@@ -23,6 +23,7 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(CaptionqError)
     @app.exception_handler(RedisError)
     @app.exception_handler(SQLAlchemyError)
+    @app.exception_handler(OSError)
     async def known(request: Request, error: Exception) -> JSONResponse:
         return error_response(translate_error(error), request.url.path)
 

@@ -8,9 +8,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
-from jobs.errors import CaptionqError, LeavingError, NotFoundError
+from jobs.errors import CaptionqError, DiskFullError, LeavingError, NotFoundError
 from jobs.errors.broker_faults import broker_error
-from jobs.errors.database_faults import database_error
+from jobs.errors.database_faults import database_error, is_disk_full
 
 logger = logging.getLogger("captionq.api")
 
@@ -26,9 +26,12 @@ def translate_error(error: Exception) -> CaptionqError:
             if error.status >= 500:
                 logger.error("%s: %s", type(error).__name__, error.message)
             return error
+        case OSError() if is_disk_full(error):
+            logger.error("The disk is full (%s).", error.filename or "no name")
+            away: CaptionqError = DiskFullError()
         case RedisError():
             logger.error("The broker cannot be used (%s).", error)
-            away: CaptionqError = broker_error(error)
+            away = broker_error(error)
         case SQLAlchemyError():
             logger.exception("The database could not be used.", exc_info=error)
             away = database_error(error)

@@ -7,6 +7,7 @@ import time
 from redis.exceptions import RedisError
 
 from api.runtime.resources import Resources
+from jobs.safe_text import safe_text
 
 #: Seconds after which a worker that has published nothing may have died. It publishes every second, but a long step delays it.
 SILENT_AFTER = 10.0
@@ -30,4 +31,6 @@ def interruption(resources: Resources) -> str:
         return NO_BROKER
     if not workers:
         return NO_WORKER
+    if fault := next((one.fault for one in workers if one.fault), ""):
+        return f"{safe_text(fault)} Pictures wait, and go on by themselves."
     return SILENT_WORKER if time.time() - max(worker.at for worker in workers) > SILENT_AFTER else ""

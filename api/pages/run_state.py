@@ -131,7 +131,7 @@ class RunStates:
             is_paused=is_open and batch.paused_at is not None,
             rate=progress.rate,
             seconds_left=(total - ended) / progress.rate if progress.rate else None,
-            seconds=None if is_open or finished is None else finished - batch.created_at,
+            seconds=None if is_open or finished is None else max(0.0, finished - batch.created_at),
             tokens=tokens,
         )
         if not is_open:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from api.errors.retry_after import RETRY_STREAM
 from api.runtime.subscription import StatusChange, Subscription
 from jobs.errors import TooManyStreamsError
-from jobs.queue.events import read_many, wake
+from jobs.queue.events import forget, read_many, wake
 from jobs.queue.worker_state import live_workers
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
@@ -51,7 +51,6 @@ class EventHub:
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._wake_key = f"hub-{uuid4().hex}"
-        self._last_wake_id = "0"
         self._row_check_due = 0.0
         self._worker_check_due = 0.0
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
@@ -184,10 +183,12 @@ class EventHub:
             by_job.setdefault(subscription.job_id, []).append(subscription)
         # Read from the earliest position of a job's subscriptions; the others skip the events that they have had.
         positions = {job_id: min((one.after for one in group), key=_order) for job_id, group in by_job.items()}
-        positions[self._wake_key] = self._last_wake_id
+        positions[self._wake_key] = "0"
         for job_id, events in read_many(self._connection, positions, wait=wait).items():
             if job_id == self._wake_key:
-                self._last_wake_id = events[-1].id
+                # Not read on from its last id: after the clock was set back, new ids are smaller. Whoever woke this thread in
+                # between has subscribed before.
+                forget(self._connection, self._wake_key)
             for subscription in by_job.get(job_id, []):
                 for event in events:
                     if _order(event.id) > _order(subscription.after):

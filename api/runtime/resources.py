@@ -22,6 +22,7 @@ from jobs.queue import broker
 from jobs.queue.worker_state import WorkerState, live_workers
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.store import Store
+from jobs.store.write_checks import check_room
 
 #: Seconds for which the published states of the workers are kept.
 WORKER_STATES_KEPT = 1.0
@@ -56,7 +57,11 @@ class Resources:
         return found
 
     def check_worker(self) -> None:
-        """Make sure that a worker lives and takes jobs. Raises WorkerError, RedisError."""
+        """Make sure that the disk has room, and that a worker lives and takes jobs.
+
+        Raises DiskFullError, WorkerError, RedisError.
+        """
+        check_room(self.settings)
         if all(worker.draining for worker in self.workers()):
             error = WorkerError("No worker is running. Start one with: captionq work")
             error.retry_after = RETRY_WORKER

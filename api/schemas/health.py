@@ -26,6 +26,9 @@ class WorkerReady(BaseModel):
     last_seen_at: float = Field(description="When it described itself, in seconds since the epoch")
     rows: int = Field(description="Requests that are being decoded")
     slots: int = Field(description="Requests that can be decoded together")
+    stands_still: bool = Field(
+        description="The present step takes too long; the worker restarts itself (CAPTIONQ_STALL)"
+    )
 
 
 class Readiness(BaseModel):
@@ -38,3 +41,6 @@ class Readiness(BaseModel):
     model: str = Field(description="The default model")
     model_is_here: bool = Field(description="false: the default model is downloaded at the first request for it")
     workers: list[WorkerReady]
+    problems: list[str] = Field(
+        description="Codes of present faults, such as disk_full, database_locked or worker_stands_still; work waits for them"
+    )

@@ -20,6 +20,8 @@ from jobs.store.tables import OPEN, Batch, Job, JobStatus
 POLL_EVERY = 0.1
 #: Seconds between two looks whether the run was paused.
 PAUSE_CHECK_EVERY = 1.0
+#: Seconds between two looks for a fault that the jobs wait for.
+FAULT_CHECK_EVERY = 2.0
 #: The worker's steps before the first result, by the name of their events.
 _STEPS = {
     "loading": "Loading {}",
@@ -40,6 +42,8 @@ class BatchProgress:
         self._last = 0
         self._paused = False
         self._looked_at = 0.0
+        self._fault = ""
+        self._asked_at = 0.0
 
     def follow(self, followed: Followed) -> None:
         """Report jobs until no job of the batch and no `followed` job is open."""
@@ -52,6 +56,7 @@ class BatchProgress:
             if not (followed or any(counts[status] for status in OPEN)):
                 return
             self._show_pause(counts)
+            self._show_fault()
             if not self._last:
                 self._show_loading()
             followed.take_over()
@@ -79,6 +84,15 @@ class BatchProgress:
         if self._paused and not was_paused:
             left = counted(counts[JobStatus.QUEUED], "image")
             self._report.note(f"Paused with {left} to go. To resume: captionq jobs resume {self._batch.id}")
+
+    def _show_fault(self) -> None:
+        """Say once what keeps the jobs waiting, and that they go on by themselves."""
+        if time.monotonic() - self._asked_at < FAULT_CHECK_EVERY:
+            return
+        self._asked_at = time.monotonic()
+        before, self._fault = self._fault, self._running.find_fault()
+        if self._fault and not before:
+            self._report.note(self._fault)
 
     def _show_loading(self) -> None:
         """Explain a bar that does not move: a large model takes a while to load."""

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
-from jobs.errors import OutputError, OutputForbiddenError, first_line
+from jobs.errors import OutputDiskFullError, OutputError, OutputForbiddenError, first_line
+from jobs.errors.database_faults import is_disk_full
 from jobs.objects.paths import is_object
 
 #: Errors that stay until a person changes permissions or the mount. All others, such as those of a full disk, may pass.
@@ -21,7 +22,10 @@ def write_error(message: str, error: OSError) -> OutputError:
         message: the subject and the verb, such as "photo.txt could not be written".
         error: of the system.
     """
-    kind = OutputForbiddenError if error.errno in _FORBIDDEN else OutputError
+    if error.errno in _FORBIDDEN:
+        kind: type[OutputError] = OutputForbiddenError
+    else:
+        kind = OutputDiskFullError if is_disk_full(error) else OutputError
     return kind(f"{message}: {first_line(error)}.")
 
 

@@ -72,8 +72,7 @@ class Settings(BaseSettings):
     #: Maximum memory for decoding one image, in bytes. An image that needs more than a quarter is decoded in a separate process,
     #: one such image at a time.
     decode_memory: int = Field(default=1_500_000_000, ge=1_000_000)
-    #: Maximum pixels that the model sees; larger images are scaled down. This setting affects speed most: the prefill grows with
-    #: it. A megapixel is about a thousand tokens of a Qwen3-VL.
+    #: Maximum pixels that the model sees; larger images are scaled down. Speed depends on it most: a megapixel is 1,000 tokens.
     max_pixels: int = Field(default=1_048_576, ge=1024)
     #: Decode JPEGs at 1/2, 1/4 or 1/8 of their size if that is no smaller than `max_pixels` needs: several times faster, and the
     #: pixels differ a little from those of a full decode scaled down.
@@ -138,6 +137,8 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     #: Seconds for which a worker that stops lets its jobs finish, before it puts them back into the queue.
     grace: float = Field(default=20.0, ge=0)
+    #: Seconds for which one step of the engine may last; then the worker ends, and is started again. 0: without limit.
+    stall: float = Field(default=300.0, ge=0)
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)
 

@@ -28,6 +28,13 @@ class OutputForbiddenError(OutputError):
     transient = False
 
 
+class OutputDiskFullError(OutputError):
+    """The disk of the text file is full."""
+
+    code = "output_disk_full"
+    status = 507
+
+
 class OutputChangedError(OutputError):
     """The text file was written or changed after the job was queued."""
 

@@ -39,6 +39,25 @@ class DatabaseNewerError(DatabaseError):
     transient = False
 
 
+class DatabaseReplacedError(DatabaseError):
+    """The file of the database was deleted or replaced while captionq runs. Start captionq again."""
+
+    code = "database_replaced"
+    transient = False
+
+
+class DatabaseLockedError(DatabaseError):
+    """Another program has locked the database."""
+
+    code = "database_locked"
+
+
+class DiskError(DatabaseError):
+    """The disk of the database reports an error."""
+
+    code = "disk_error"
+
+
 class DiskFullError(DatabaseError):
     """The disk is full. Nothing that was acknowledged is lost."""
 

@@ -82,5 +82,10 @@ def wake(connection: Redis, key: str) -> None:
     publish(connection, [Event(key, "wake", {})])
 
 
+def forget(connection: Redis, key: str) -> None:
+    """Delete the events of a reader that was woken. Raises RedisError."""
+    connection.delete(_key(key))
+
+
 def _key(job_id: str) -> str:
     return _PREFIX + job_id

@@ -1,13 +1,11 @@
-"""The state that a live worker publishes: in Redis, from which it vanishes `lease` seconds after the worker has died.
-
-`lease`: `jobs/configuration/settings.py`.
-"""
+"""The state that a live worker publishes: in Redis, from which it vanishes soon after the worker died or was stopped."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import NamedTuple
 
 from redis import Redis
 from rq.worker import BaseWorker
@@ -15,6 +13,21 @@ from rq.worker import BaseWorker
 from jobs.store.tables import Lane
 
 _KEY = "captionq:worker:"
+#: Kept for a whole lease. A worker that is silent for less counts as missing, and may come back to its jobs.
+_SIGN_OF_LIFE = "captionq:alive:"
+#: Seconds for which a worker counts as alive after its last sign of life. It publishes every second, also in a long step.
+SILENT_AFTER = 15
+#: Seconds after which a step of the engine is called a standstill. The longest steps take some seconds.
+STANDS_STILL_AFTER = 60.0
+
+
+class Fault(NamedTuple):
+    """A fault of the database or of a disk, which a worker waits for."""
+
+    #: The code of the error.
+    code: str
+    #: A sentence with the name of the file, for the owner of the machine.
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,11 @@ class WorkerState:
     slots: int = 0
     #: Jobs ended per second, by lane, over the last minute in which any job ended. Lanes without an end are missing.
     rates: dict[str, float] = field(default_factory=dict)
+    #: Seconds that the present step of the engine has taken by now, if it takes long.
+    step_seconds: float = 0.0
+    #: The fault that the worker waits for. Empty: there is none.
+    fault_code: str = ""
+    fault: str = ""
     #: Metrics in Prometheus' text format.
     metrics: str = ""
     host: str = ""
@@ -49,6 +67,11 @@ class WorkerState:
     def status(self) -> str:
         """One word: `draining`, `busy` or `idle`."""
         return "draining" if self.draining else "busy" if self.jobs else "idle"
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the engine has made no step for too long."""
+        return self.step_seconds >= STANDS_STILL_AFTER
 
     @property
     def rate(self) -> float | None:
@@ -76,14 +99,22 @@ class WorkerState:
 _FIELDS = [one.name for one in fields(WorkerState)]
 
 
-def publish_state(connection: Redis, state: WorkerState, seconds: int) -> None:
-    """Publish a worker's state for the next `seconds`; to be repeated before they are over. Raises RedisError."""
-    connection.set(_KEY + state.name, json.dumps(asdict(state)), ex=seconds)
+def publish_state(
+    connection: Redis, state: WorkerState, seconds: int = SILENT_AFTER, *, lease: int | None = None
+) -> None:
+    """Publish a worker's state for the next `seconds`; to be repeated before they are over. Raises RedisError.
+
+    `lease`: seconds for which the worker's jobs stay with it after this sign of life; None: also `seconds`.
+    """
+    with connection.pipeline() as pipeline:
+        pipeline.set(_KEY + state.name, json.dumps(asdict(state)), ex=seconds)
+        pipeline.set(_SIGN_OF_LIFE + state.name, "1", ex=lease or seconds)
+        pipeline.execute()
 
 
 def withdraw_state(connection: Redis, name: str) -> None:
     """Remove the state of a worker that ends, or of its dead predecessor. Raises RedisError."""
-    connection.delete(_KEY + name)
+    connection.delete(_KEY + name, _SIGN_OF_LIFE + name)
 
 
 def live_workers(connection: Redis) -> list[WorkerState]:
@@ -107,10 +138,12 @@ def worker_names(connection: Redis) -> list[str]:
 
 
 def are_alive(connection: Redis, names: Collection[str]) -> set[str]:
-    """Return those of these workers that live, whether rq knows them or not. Raises RedisError."""
+    """Return those of these workers whose jobs stay with them, whether rq knows them or not. Raises RedisError."""
     asked = sorted(names)
-    states = connection.mget([_KEY + name for name in asked]) if asked else []
-    return {name for name, state in zip(asked, states, strict=True) if state}
+    keys = [prefix + name for name in asked for prefix in (_SIGN_OF_LIFE, _KEY)]
+    signs = connection.mget(keys) if asked else []
+    # Workers of older versions publish a state only.
+    return {name for name, *found in zip(asked, signs[::2], signs[1::2], strict=True) if any(found)}
 
 
 def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:

@@ -29,8 +29,10 @@ from jobs.store.databases.sqlite_copy import copies_of, copy_before
 logger = logging.getLogger("captionq.database")
 
 
-def open_database(settings: Settings) -> Engine:
+def open_database(settings: Settings, writer_wait: float | None = None) -> Engine:
     """Connect to the database, and bring its tables up to date; an SQLite file with rows is copied before.
+
+    `writer_wait`: seconds that writers wait for another writer; None: `sqlite.BUSY_TIMEOUT`.
 
     Raises DatabaseError, DiskFullError, DataFolderError.
     """
@@ -47,6 +49,8 @@ def open_database(settings: Settings) -> Engine:
                 raise _newer(engine, settings, version)
             if version != SCHEMA_VERSION:
                 _migrate(engine)
+            if writer_wait is not None:
+                engine.update_execution_options(**{sqlite.WRITER_WAIT: writer_wait})
             if engine.dialect.name == "sqlite":
                 event.listen(engine, "checkout", sqlite.file_check(Path(str(engine.url.database))))
     except (SQLAlchemyError, SQLiteError, OSError) as error:
@@ -97,14 +101,16 @@ def _engine(settings: Settings) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+def writing(engine: Engine, *, durable: bool = True, wait: float | None = None) -> Iterator[Connection]:
     """Open a write transaction: committed at the end of the block, rolled back by an exception.
 
     Args:
         durable: whether the transaction survives a power failure once it is committed. A process may die at any time: nothing
             is lost by that. Not durable are changes that are made again after a power failure, such as a worker's claim.
+        wait: seconds to wait for other writers; None: as the engine was opened (`open_database`).
     """
-    with engine.connect().execution_options(**sqlite.write_options(durable=durable)) as connection, connection.begin():
+    options = sqlite.write_options(durable=durable) | ({} if wait is None else {sqlite.WRITER_WAIT: wait})
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         if engine.dialect.name == "postgresql":
             postgres.take_turn(connection, durable=durable)
         yield connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, Table, select, tuple_, update
@@ -44,12 +44,16 @@ def busy_workers(engine: Engine) -> set[str]:
         return set(connection.execute(query).scalars())
 
 
-def take_back(engine: Engine, worker: str, *, died: bool) -> Recovered:
+def take_back(engine: Engine, worker: str, *, died: bool, keeping: Collection[str] = ()) -> Recovered:
     """Bring the worker's running jobs back to queued, or to failed, some hundreds in a transaction; see `Store.recover`."""
     columns = (_job.c.id, _job.c.attempts, _job.c.deaths)
     query = select(*columns).where(_job.c.status == JobStatus.RUNNING, _job.c.worker == worker)
     with reading(engine) as connection:
-        seen = [_RunningJob(Claim(row.id, row.attempts, worker), row.deaths) for row in connection.execute(query)]
+        seen = [
+            _RunningJob(Claim(row.id, row.attempts, worker), row.deaths)
+            for row in connection.execute(query)
+            if row.id not in keeping
+        ]
     recovered = Recovered(worker)
     for chunk in chunked(seen, ROWS_A_STATEMENT):
         with writing(engine) as connection:

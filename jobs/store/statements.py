@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import BindParameter, Select, Table, Update, bindparam, exists, func, or_, select, update
+from sqlalchemy import BindParameter, Float, Select, Table, Update, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel
 
@@ -29,11 +29,14 @@ SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _j
 
 _of_paused_batch = exists(select(_batch.c.id).where(_batch.c.id == _job.c.batch_id, _batch.c.paused_at.is_not(None)))
 
+#: A clock that was set back between the two times does not make the time in the queue negative.
+_waited = bindparam("now", type_=Float) - _job.c.created_at
+_queue_seconds = case((_waited > 0, _waited), else_=0.0)
 #: queued → running, unless the job's batch is paused; sets `status`, `worker` and `started_at`.
 CLAIM: ReturningUpdate[tuple[object, ...]] = (
     update(_job)
     .where(_job.c.id.in_(_ids), _job.c.status == JobStatus.QUEUED, ~_of_paused_batch)
-    .values(attempts=_job.c.attempts + 1, queue_seconds=bindparam("now") - _job.c.created_at)
+    .values(attempts=_job.c.attempts + 1, queue_seconds=_queue_seconds)
     .returning(_job)
 )
 

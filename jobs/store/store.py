@@ -212,7 +212,7 @@ class Store(JobQueries):
         """Cancel all open jobs of a batch, and call `on_progress` with their number so far. Returns how many it cancelled."""
         return cancel_all(self._engine, batch_id, on_progress)
 
-    def recover(self, worker: str, *, died: bool = True) -> Recovered:
+    def recover(self, worker: str, *, died: bool = True, keeping: Collection[str] = ()) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.
 
         Only the process that holds this name now may call it, or one that has found the worker lost
@@ -220,8 +220,9 @@ class Store(JobQueries):
 
         Args:
             died: whether the jobs may have caused the worker's death, which then counts as one of each job's deaths.
+            keeping: ids of jobs that do run, and stay as they are.
         """
-        return take_back(self._engine, worker, died=died)
+        return take_back(self._engine, worker, died=died, keeping=keeping)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
         """End new jobs that carry an error: queued → failed."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from jobs.store.claims import Claim, lost_claims
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, JobStatus
+from worker.dispatch.faults.database_patience import DatabasePatience
 from worker.dispatch.outcomes.job_outcomes import Recorded
 from worker.dispatch.rq_leases import Leases
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -27,12 +28,15 @@ WATCH_EVERY = 1.0
 class ClaimWatch:
     """Ends the leases of jobs, and looks at their rows."""
 
-    def __init__(self, store: Store, pipeline: RequestPipeline, leases: Leases, lease: int) -> None:
+    def __init__(
+        self, store: Store, pipeline: RequestPipeline, leases: Leases, lease: int, patience: DatabasePatience
+    ) -> None:
         """`lease`: seconds for which a heartbeat keeps a lease."""
         self._store = store
         self._pipeline = pipeline
         self._leases = leases
         self._lease = lease
+        self._patience = patience
         self._looked_at = (float("-inf"), float("-inf"))
         #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
         self.stops: deque[str] = deque()
@@ -42,15 +46,24 @@ class ClaimWatch:
         return max(time.monotonic() - self._looked_at[0], time.time() - self._looked_at[1])
 
     def look(self) -> None:
-        """Look at the rows if that is due or a job was stopped, and drop the jobs that are no longer this worker's."""
-        if not self.stops and self.seconds_unwatched() < WATCH_EVERY:
+        """Look at the rows if that is due or a job was stopped, and drop the jobs that are no longer this worker's.
+
+        While the database is at fault nothing is known: the claims keep the rows.
+        """
+        if self._patience.waits or (not self.stops and self.seconds_unwatched() < WATCH_EVERY):
             return
+        with self._patience.trying():
+            self._look()
+
+    def _look(self) -> None:
         while self.stops:
-            self._store.cancel([self.stops.popleft()])
-        self._looked_at = time.monotonic(), time.time()
+            self._store.cancel([self.stops[0]])
+            self.stops.popleft()
         claims = [Claim.of(lease.claimed) for lease in self._leases.running.values()]
+        lost = lost_claims(self._store.engine, claims)
+        self._looked_at = time.monotonic(), time.time()
         taken_over = 0
-        for job_id, status in lost_claims(self._store.engine, claims).items():
+        for job_id, status in lost.items():
             self._pipeline.cancel(job_id)
             self._leases.end(job_id, keeps_entry=status in OPEN)
             taken_over += status not in (None, JobStatus.CANCELLED)
@@ -67,5 +80,9 @@ class ClaimWatch:
         for job_id, retry_in, is_refused in recorded:
             # The lease of a job that was cancelled while its file was written has ended.
             if job_id in self._leases.running:
-                is_open = is_refused and self._store.statuses([job_id]).get(job_id) in OPEN
-                self._leases.end(job_id, retry_in=retry_in, keeps_entry=is_open)
+                self._leases.end(job_id, retry_in=retry_in, keeps_entry=is_refused and self._may_be_open(job_id))
+
+    def _may_be_open(self, job_id: str) -> bool:
+        with self._patience.trying():
+            return self._store.statuses([job_id]).get(job_id) in OPEN
+        return True

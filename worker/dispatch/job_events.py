@@ -7,16 +7,20 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from jobs.queue.events import Event, publish
 from jobs.queue.live_texts import is_watched, publish_texts
-from jobs.queue.worker_state import WorkerState, publish_state
+from jobs.queue.worker_state import SILENT_AFTER, Fault, WorkerState, publish_state
 from jobs.store.result import Result
 from jobs.store.tables import Job
 from worker.dispatch.job_rate import JobRate
 from worker.dispatch.metrics import Metrics
+from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.rq_leases import AWAY
 from worker.engine.sequences import TextDelta
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -27,8 +31,12 @@ logger = logging.getLogger("captionq.worker")
 TOKENS_EVERY = 0.005
 #: Maximum number of events kept while the broker is away; the oldest go first.
 MOST_UNSENT = 10_000
+#: Seconds between two lines of the log about events that wait for the broker.
+AWAY_SAID_EVERY = 60.0
 #: Seconds between two publications of the worker's state.
 STATE_EVERY = 1.0
+#: Seconds without a publication after which the watchdog's thread publishes the last state again.
+PULSE_AFTER = 2 * STATE_EVERY
 #: Seconds between two publications of all texts so far, while a page is watched.
 TEXTS_EVERY = 0.5
 
@@ -36,18 +44,33 @@ TEXTS_EVERY = 0.5
 class JobEvents:
     """Publishes events, and counts them in the metrics."""
 
-    def __init__(self, name: str, connection: Redis, pipeline: RequestPipeline, kept: int) -> None:
-        """`kept`: seconds for which the worker counts as alive after its state was published."""
+    def __init__(
+        self,
+        name: str,
+        connection: Redis,
+        pipeline: RequestPipeline,
+        lease: int,
+        find_fault: Callable[[], Fault | None],
+    ) -> None:
+        """Prepare to publish.
+
+        Args:
+            lease: seconds for which the worker's jobs stay with it after a sign of life.
+            find_fault: returns the fault that the worker waits for; None: there is none.
+        """
         self.metrics = Metrics(name)
         self._name = name
         self._connection = connection
         self._pipeline = pipeline
-        self._kept = kept
+        self._lease = lease
+        self._find_fault = find_fault
+        self._last_state: WorkerState | None = None
         self._rates: dict[str, JobRate] = {}
         #: Whether the worker was asked to drain.
         self.draining = False
         #: Events that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
+        self._tasks = PeriodicTasks()
         self._tokens_published = 0.0
         self._state_published = 0.0
         self._texts_published = 0.0
@@ -106,10 +129,24 @@ class JobEvents:
         if time.monotonic() - self._state_published < STATE_EVERY:
             return
         self._state_published = time.monotonic()
-        publish_state(self._connection, self._state(), self._kept)
+        self._last_state = self._state()
+        self._publish_state(self._last_state)
+
+    def pulse(self, step_seconds: float) -> None:
+        """Publish the last state again if the worker's thread is busy, as in a long step. To be called from another thread.
+
+        `step_seconds`: how long the present step has taken.
+        """
+        if self._last_state is not None and time.monotonic() - self._state_published > PULSE_AFTER:
+            with suppress(RedisError):
+                self._publish_state(replace(self._last_state, at=time.time(), step_seconds=step_seconds))
+
+    def _publish_state(self, state: WorkerState) -> None:
+        publish_state(self._connection, state, min(SILENT_AFTER, self._lease), lease=self._lease)
 
     def _state(self) -> WorkerState:
         rows, slots = self._pipeline.rows, self._pipeline.slots
+        fault = self._find_fault()
         rates = {lane: rate.per_second for lane, rate in self._rates.items()}
         return WorkerState(
             name=self._name,
@@ -119,6 +156,8 @@ class JobEvents:
             rows=rows,
             slots=slots,
             rates={lane: rate for lane, rate in rates.items() if rate is not None},
+            fault_code="" if fault is None else fault.code,
+            fault="" if fault is None else fault.sentence,
             metrics=self.metrics.text(rows=rows, slots=slots, encoded=self._pipeline.images_encoded),
             host=socket.gethostname(),
             models=list(self._pipeline.models),
@@ -132,7 +171,8 @@ class JobEvents:
         try:
             publish(self._connection, self._unsent)
         except AWAY as error:
-            logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
+            if self._tasks.is_due("say", AWAY_SAID_EVERY):
+                logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
         else:
             self._unsent.clear()
 

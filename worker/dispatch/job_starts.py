@@ -6,6 +6,7 @@ import logging
 import time
 
 from jobs.store.tables import Job, Lane
+from worker.dispatch.faults.output_folders import OutputFolders
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.output_delivery import kept_result
 from worker.dispatch.outcomes.quality_gate import has_gate
@@ -25,12 +26,15 @@ class JobStarts:
         self._pipeline = pipeline
         self._leases = leases
         self._events = events
+        self._folders = OutputFolders()
 
     def start(self, job: Job) -> Outcome | None:
         """Give the job's request to the pipeline. Returns the outcome of a job that has its answer, or cannot start."""
         self._events.began(job)
         if (kept := kept_result(job)) is not None:
             return Outcome(job.id, result=kept)
+        if (refusal := self._folders.refusal(job)) is not None:
+            return Outcome(job.id, error=refusal)
         try:
             request = job.parsed_request()
             if self._pipeline.model != request.model:

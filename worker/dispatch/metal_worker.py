@@ -20,20 +20,23 @@ from rq.command import handle_command, parse_payload
 from rq.exceptions import StopRequested
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
+from jobs.errors import DatabaseError, first_line
 from jobs.queue.lanes import Entry, LaneQueue
 from jobs.queue.worker_state import withdraw_state
 from jobs.queue.workers.draining import is_draining
 from jobs.store.claims import Claim
-from jobs.store.connection import is_away
 from jobs.store.store import Store
 from worker.dispatch.admission.job_admission import JobAdmission
 from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.claim_watch import ClaimWatch
-from worker.dispatch.job_events import JobEvents
+from worker.dispatch.faults.database_patience import DatabasePatience, is_of_database
+from worker.dispatch.faults.held_outcomes import HeldOutcomes
+from worker.dispatch.faults.watchdog import Watchdog
+from worker.dispatch.job_events import AWAY_SAID_EVERY, JobEvents
 from worker.dispatch.job_starts import JobStarts
 from worker.dispatch.maintenance import Maintenance
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
@@ -57,10 +60,6 @@ REPORT_EVERY = 0.1
 class MetalWorker(QueueWorker):
     """Keeps the pipeline full from the lanes, and the store true to the pipeline's outcomes."""
 
-    log_result_lifespan = False
-    max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
-    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
-
     def __init__(
         self, name: str, connection: Redis, store: Store, pipeline: RequestPipeline, settings: Settings
     ) -> None:
@@ -73,22 +72,23 @@ class MetalWorker(QueueWorker):
         queues = [queue for queue in self.queues if isinstance(queue, LaneQueue)]
         affinity = ModelAffinity(connection, pipeline, queues, name, settings.model)
         self._admission = JobAdmission(connection, store, pipeline, self._leases, queues, affinity, unreached, name)
-        self._events = JobEvents(name, connection, pipeline, settings.lease)
+        self._events = JobEvents(name, connection, pipeline, settings.lease, lambda: self._held.fault)
         self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)
-        self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease)
+        # After a fault, rows may say that they run here of whose claim this worker never heard.
+        self._patience = DatabasePatience(
+            settings, lambda: store.recover(name, died=False, keeping=self._leases.running)
+        )
+        self._held = HeldOutcomes(store, self._outcomes, self._patience)
+        self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease, self._patience)
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
-        self._maintenance = Maintenance(self, store, self._admission, settings.lease)
+        self._maintenance = Maintenance(self, store, self._admission, settings.lease, self._patience)
+        self._watchdog = Watchdog(settings, self._events.pulse)
         #: Whether a batch runs, which may be an empty one.
         self._is_running = False
         #: The error that ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the worker was asked to stop."""
-        return self._shutdown_requested_date is not None
 
     @property
     def drained(self) -> bool:
@@ -101,14 +101,15 @@ class MetalWorker(QueueWorker):
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
         self._is_running = True
-        with self._sleep_guard.held():
+        with self._sleep_guard.held(), self._watchdog.watching():
             self._run_batches(job, queue)
         self._is_running = False
 
     def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
         try:
-            self._admission.hold([(job, queue)])
+            with self._patience.trying():
+                self._admission.hold([(job, queue)])
             while self._leases or self._admission:
                 if self._events.draining and not self._leases:
                     break
@@ -128,18 +129,22 @@ class MetalWorker(QueueWorker):
 
     def _step(self) -> None:
         begun = time.perf_counter()
-        outcomes = self._pipeline.step()
+        with self._watchdog.step():
+            outcomes = self._pipeline.step()
         self._events.metrics.stepped(time.perf_counter() - begun)
         self._watch.look_after_pause()
         self._events.tokens(self._pipeline.said, lambda job_id: self._leases.running[job_id].claimed.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
-        self._watch.end(self._outcomes.delivered(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
+        self._watch.end(self._held.deliver(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
+        self._watch.end(self._held.retry())
+        if self._held.fault and not self._pipeline.in_flight:
+            time.sleep(IDLE_PAUSE)
 
     def _conclude(self, outcome: Outcome) -> None:
         # A job that was dropped a moment ago has no lease any more.
         if (lease := self._leases.running.get(outcome.key)) is not None:
-            self._watch.end(self._outcomes.record(lease.claimed, outcome))
+            self._watch.end(self._held.record(lease.claimed, outcome))
 
     def _talk_to_broker(self) -> None:
         """Do all of the batch's Redis traffic. While the broker is away nothing is lost, only late."""
@@ -157,17 +162,22 @@ class MetalWorker(QueueWorker):
                 self.run_maintenance_tasks()
             if self._events.draining:
                 self._admission.give_back()
-            elif not self._stop_requested:
-                self._begin(self._admission.next_held())
-                self._begin(self._admission.next_queued())
+            elif not (self._stop_requested or self._held.waits_for_database or self._patience.waits):
+                self._admission.urgent_only = bool(self._held.lack_of_room)
+                with self._patience.trying():
+                    self._begin(self._admission.next_held())
+                    self._begin(self._admission.next_queued())
         except AWAY as error:
-            running, unreported = len(self._leases.running), self._leases.unreported
-            logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, unreported)
+            if self._tasks.is_due("say", AWAY_SAID_EVERY):
+                logger.warning("The broker is away (%s); %d jobs go on.", error, len(self._leases.running))
             self._tasks.put_off("broker", AWAY_PAUSE)
 
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
-        for lease in self._leases.keep(leases):
+        kept = self._leases.keep(leases)
+        if kept:
+            self._patience.answered()
+        for lease in kept:
             if (outcome := self._starts.start(lease.claimed)) is not None:
                 self._conclude(outcome)
 
@@ -177,30 +187,33 @@ class MetalWorker(QueueWorker):
         If the error came neither from the broker nor from the store, one of the running jobs may be the cause and would break
         the next worker as well. Their rows keep saying `running`, and `recover` counts a death for each.
         """
-        blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError)) or is_away(self.crash)
+        blameless = self.crash is None or isinstance(self.crash, RedisError) or is_of_database(self.crash)
         self._pipeline.clear()
         self._outcomes.close()
         released = self._release() if blameless else []
         try:
             self._leases.report()
-            self._leases.give_back(released)
+            self._leases.give_back_all(released)
             self._admission.give_back()
         except AWAY as error:
             logger.warning(
                 "The broker is away (%s); the next worker puts %d jobs back.", error, len(self._leases.running)
             )
         self._leases.running.clear()
+        self._held.clear()
 
     def _release(self) -> list[str]:
         """Release the rows of the running jobs, and return the ids of those that were this worker's to release."""
+        released: list[str] = []
         try:
-            self._watch.end(self._outcomes.delivered())
-            return [
-                job_id for job_id, lease in self._leases.running.items() if self._store.release(Claim.of(lease.claimed))
-            ]
-        except DBAPIError as error:
-            logger.warning("The database is away (%s); the next worker queues these jobs again.", type(error).__name__)
-            return []
+            self._watch.end(self._held.deliver(0.0))
+            self._watch.end(self._held.give_up())
+            for job_id, lease in self._leases.running.items():
+                if self._store.release(Claim.of(lease.claimed)):
+                    released.append(job_id)
+        except (DBAPIError, DatabaseError) as error:
+            logger.warning("The database is at fault (%s); the next worker queues these jobs again.", first_line(error))
+        return released
 
     # -- rq's hooks -----------------------------------------------------------------------------------
 
@@ -223,8 +236,8 @@ class MetalWorker(QueueWorker):
 
     def run_maintenance_tasks(self) -> None:
         """Run rq's tasks and captionq's own. A worker that was asked to drain and has nothing left to do ends (StopRequested)."""
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        self._maintenance.run()
+        super().run_maintenance_tasks()
+        self._maintenance.run(idle=not self._leases and not self._admission)
         self._events.draining = is_draining(self.connection, self.name)
         if self.drained and not self._is_running:
             raise StopRequested
@@ -233,6 +246,3 @@ class MetalWorker(QueueWorker):
         """Withdraw the worker's state at the end of `work()`."""
         super().register_death()  # type: ignore[no-untyped-call]
         withdraw_state(self.connection, self.name)
-
-    def set_shutdown_requested_date(self) -> None:
-        """Write nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""

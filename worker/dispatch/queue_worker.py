@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from redis import Redis
@@ -19,6 +20,10 @@ class QueueWorker(BaseWorker):
 
     queue_class = LaneQueue
     job_class = Entry
+    log_result_lifespan = False
+    max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
+    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
+    _maintained_at = float("-inf")
     #: rq leaves the connection's own time-out then. No command waits at the server for entries, and a model would stand still
     #: while a frozen server is waited for.
     connection_timeout = 0
@@ -32,6 +37,24 @@ class QueueWorker(BaseWorker):
             maintenance_interval=1,
             log_job_description=False,
         )
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Whether the interval is over. rq compares times of a clock that may be set back, by days perhaps."""
+        return time.monotonic() - self._maintained_at > self.maintenance_interval
+
+    def run_maintenance_tasks(self) -> None:
+        """Run rq's tasks."""
+        self._maintained_at = time.monotonic()
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return self._shutdown_requested_date is not None
+
+    def set_shutdown_requested_date(self) -> None:
+        """Write nothing: rq writes a date to Redis here, inside a signal handler, and Redis may be gone by then."""
 
     def register_and_leave(self) -> None:
         """Register the worker with rq, take no job, and unregister the worker. No other worker notices.

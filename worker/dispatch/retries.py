@@ -7,6 +7,7 @@ from jobs.store.tables import Job
 
 #: Seconds before the second, third, … attempt.
 BACKOFF = (1, 5, 30)
+LONGEST_DELAY = max(BACKOFF)
 #: The delay of a job that goes to the front of its lane without waiting.
 AT_ONCE = 0
 

@@ -123,17 +123,25 @@ class Leases:
             self._report(ended)
             del self._unreported[: len(ended)]
 
-    def give_back(self, released: Collection[str]) -> None:
-        """Return the entries of released jobs to the front of their lanes, and delete those of other jobs. Raises RedisError."""
-        for job_id, lease in self.running.items():
+    def give_back(self, leases: Iterable[Lease], *, requeue: bool) -> None:
+        """Return entries to the front of their lanes, or with `requeue=False` delete them. Raises RedisError."""
+        for lease in leases:
             with self._connection.pipeline() as pipeline:
                 self._worker.cleanup_execution(lease.entry, pipeline=pipeline, execution=lease.execution)
-                if job_id in released:
+                if requeue:
                     # Private, pinned: see tests/test_contracts.py.
                     lease.queue._enqueue_job(lease.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
                 else:
                     pipeline.delete(lease.entry.key)
                 pipeline.execute()
+
+    def give_back_all(self, released: Collection[str]) -> None:
+        """Give back all running leases at the end of the batch: the entries of released jobs return to their lanes, others go.
+
+        Raises RedisError.
+        """
+        for job_id, lease in self.running.items():
+            self.give_back([lease], requeue=job_id in released)
         self._worker.set_state(WorkerStatus.IDLE)
 
     def beat(self) -> None:

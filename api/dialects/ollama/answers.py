@@ -85,7 +85,7 @@ class OllamaAnswer:
         return {
             "done": True,
             "done_reason": job.finish_reason or "stop",
-            "total_duration": _nanoseconds((job.finished_at or job.created_at) - job.created_at),
+            "total_duration": _nanoseconds(max(0.0, (job.finished_at or job.created_at) - job.created_at)),
             "load_duration": _nanoseconds(begun),
             "prompt_eval_count": job.prompt_tokens or 0,
             "prompt_eval_duration": _nanoseconds(job.prefill_seconds),

@@ -53,10 +53,13 @@ def worker_views(workers: Sequence[WorkerState], history: BatchHistory) -> list[
 
 
 def _facts(worker: WorkerState) -> list[str]:
-    silent = time.time() - worker.at
+    silent = max(0.0, time.time() - worker.at)
     facts = [
         "takes no more jobs" if worker.draining else None,
         f"{worker.rate:.1f} / s" if worker.rate else None,
+        safe_text(worker.fault) if worker.fault else None,
+        # In steps of thirty seconds: each change is sent to all who watch.
+        f"no step for {worker.step_seconds // 30 * 30:.0f} s" if worker.stands_still else None,
         None if worker.batching is None else _BATCHING.get(worker.batching, safe_text(worker.batching)),
         # In steps of five seconds: each change is sent to all who watch.
         f"last seen {silent // 5 * 5:.0f} s ago" if silent >= SILENT_AFTER else None,

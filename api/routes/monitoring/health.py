@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -11,10 +12,16 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.runtime.dependencies import ResourcesDep
+from api.runtime.resources import Resources
 from api.schemas.health import Alive, Readiness, WorkerReady
+from jobs.errors import DatabaseError
 from jobs.models.model_info import is_here, public_name
+from jobs.queue.worker_state import WorkerState
+from jobs.store.write_checks import check_room, check_turn
 
 logger = logging.getLogger("captionq.api")
+#: The code of the problem of a worker whose engine stands still.
+STANDS_STILL = "worker_stands_still"
 router = APIRouter(tags=["health"])
 
 
@@ -44,26 +51,19 @@ async def root(request: Request) -> str:
 def readyz(response: Response, resources: ResourcesDep) -> Readiness:
     """Check that broker, database and a worker are available. A model is loaded at the first request for it."""
     workers: list[WorkerReady] = []
+    problems: set[str] = set()
 
     def ask_workers() -> None:
-        workers.extend(
-            WorkerReady(
-                model=None if state.model is None else public_name(state.model),
-                batching=state.batching,
-                status=state.status,
-                jobs=state.jobs,
-                rate=state.rate,
-                last_seen_at=state.at,
-                rows=state.rows,
-                slots=state.slots,
-            )
-            for state in resources.workers()
-        )
+        for state in resources.workers():
+            workers.append(_worker_ready(state))
+            problems.update([STANDS_STILL] * state.stands_still, [state.fault_code] * bool(state.fault_code))
 
     broker = _answers(ask_workers)
     database = _answers(lambda: resources.store.find("job_"))
     draining = resources.draining.is_set()
-    ready = broker and database and any(one.status != "draining" for one in workers) and not draining
+    storage = _faults_of_storage(resources) if database else []
+    takes_jobs = any(one.status != "draining" and not one.stands_still for one in workers)
+    ready = broker and database and not storage and takes_jobs and not draining
     if not ready:
         response.status_code = 503
     model = resources.settings.model
@@ -75,6 +75,36 @@ def readyz(response: Response, resources: ResourcesDep) -> Readiness:
         model=public_name(model),
         model_is_here=is_here(model),
         workers=workers,
+        problems=sorted({*storage, *problems}),
+    )
+
+
+def _faults_of_storage(resources: Resources) -> list[str]:
+    """Return the codes of the faults that keep the database from taking a request."""
+    codes = []
+    for check in (
+        partial(check_room, resources.settings),
+        partial(check_turn, resources.store.engine, resources.settings),
+    ):
+        try:
+            check()
+        except DatabaseError as error:
+            codes.append(error.code)
+    return codes
+
+
+def _worker_ready(state: WorkerState) -> WorkerReady:
+    """Return the worker as clients see it."""
+    return WorkerReady(
+        model=None if state.model is None else public_name(state.model),
+        batching=state.batching,
+        status=state.status,
+        jobs=state.jobs,
+        rate=state.rate,
+        last_seen_at=state.at,
+        rows=state.rows,
+        slots=state.slots,
+        stands_still=state.stands_still,
     )
 
 

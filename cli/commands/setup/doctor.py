@@ -190,9 +190,9 @@ def _database(settings: Settings) -> str:
 
 
 def _worker(settings: Settings) -> str:
-    from worker.lock import is_running
+    from cli.runs.processes.worker_health import worker_health
 
-    return "running" if is_running(settings) else "not running; `captionq caption` starts its own"
+    return worker_health(settings)
 
 
 def _model(settings: Settings) -> str:

@@ -13,10 +13,11 @@ from redis.exceptions import RedisError
 from cli.runs.processes.interruption import signals_interrupt
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError
+from jobs.errors import BrokerError, DiskFullError
 from jobs.queue import broker
-from jobs.queue.worker_state import withdraw_state
+from jobs.queue.worker_state import live_workers, withdraw_state
 from jobs.start_up import end_imports
+from jobs.store.write_checks import check_room
 from worker.lock import is_running
 from worker.worker_name import worker_name
 
@@ -97,6 +98,20 @@ class Services:
                 # Until its lease is over, clients would take the dead worker for alive.
                 withdraw_state(self.connection, worker_name(self._settings))
             self._worker.start()
+
+    def find_fault(self) -> str:
+        """Return a sentence about the fault that the jobs wait for; empty: none is known."""
+        try:
+            check_room(self._settings)
+            states = live_workers(self.connection)
+        except DiskFullError as error:
+            return error.message
+        except RedisError:
+            return ""
+        if any(state.stands_still for state in states):
+            return "The worker stands still in one step of the model. It restarts itself after CAPTIONQ_STALL seconds."
+        fault = next((state.fault for state in states if state.fault), "")
+        return fault and f"{fault} The jobs wait, and go on by themselves."
 
     def _check_broker(self) -> None:
         fault = broker.fault_of(self.connection, self._settings)

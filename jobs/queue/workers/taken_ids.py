@@ -1,12 +1,15 @@
-"""Ids that a worker has taken from a lane and does not run: dropped, put back, or put off."""
+"""Ids that a worker has taken from a lane and does not run: dropped, put back, put off, or hastened."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
+from rq import Queue
 from rq.job import JobStatus as EntryStatus
 
 from jobs.queue.lanes import Entry, LaneQueue
@@ -37,3 +40,12 @@ def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) ->
     """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
     entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
+
+
+def hasten(connection: Redis, queue: Queue, longest: int) -> None:
+    """Let entries that are put off for more than `longest` seconds begin now: the clock was set back since. Raises RedisError."""
+    key, now = queue.scheduled_job_registry.key, time.time()
+    # A second for clocks of machines that differ.
+    late: Any = connection.zrange(key, int(now) + longest + 1, "+inf", byscore=True)
+    if late:
+        connection.zadd(key, dict.fromkeys(late, int(now)), xx=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, text
 
-from jobs.store.databases.sqlite import BUSY_TIMEOUT
+from jobs.store.databases.sqlite import BUSY_TIMEOUT, WRITER_WAIT
 
 #: Connections that a process holds to a server, and more in bursts. An API has a thread for each request that it answers.
 _HELD, _IN_BURSTS = 5, 15
@@ -29,9 +29,9 @@ _SETTINGS = {
 
 #: A writer's lock, held to the end of its transaction. The server cuts off a writer that falls silent, such as a Mac whose lid is
 #: closed, before the other writers give up waiting.
-_WRITERS_TURN = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '20s', true), pg_advisory_xact_lock(hashtext('captionq'))"
-)
+_TURN = "set_config('idle_in_transaction_session_timeout', '20s', true), pg_advisory_xact_lock(hashtext('captionq'))"
+_WRITERS_TURN = text(f"SELECT {_TURN}")
+_SHORT_TURN = text(f"SELECT set_config('lock_timeout', :wait, true), {_TURN}")
 _NOT_DURABLE = text("SELECT set_config('synchronous_commit', 'off', true)")
 
 
@@ -60,6 +60,9 @@ def engine_options(url: URL) -> dict[str, Any]:
 
 def take_turn(connection: Connection, *, durable: bool) -> None:
     """Wait until no other transaction writes. See `sqlite.write_options` for `durable`."""
-    connection.execute(_WRITERS_TURN)
+    if (wait := connection.get_execution_options().get(WRITER_WAIT)) is None:
+        connection.execute(_WRITERS_TURN)
+    else:
+        connection.execute(_SHORT_TURN, {"wait": f"{wait:.3f}s"})
     if not durable:
         connection.execute(_NOT_DURABLE)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
-from jobs.errors import DatabaseError
+from jobs.errors import DatabaseReplacedError
 
 #: Seconds that a writer waits for another writer.
 BUSY_TIMEOUT = 30
@@ -26,9 +26,11 @@ PAUSE = 0.006
 INCREMENTAL = 2
 #: The option of a connection that is about to write: the value of the pragma `synchronous`.
 _WRITES = "captionq_writes"
+#: The option of an engine whose writers wait for another time (seconds) than BUSY_TIMEOUT.
+WRITER_WAIT = "captionq_writer_wait"
 
 
-def write_options(*, durable: bool) -> dict[str, str]:
+def write_options(*, durable: bool) -> dict[str, Any]:
     """Return the options of a connection for a write transaction: is its commit to survive a power failure?
 
     FULL waits until the commit is on the disk. NORMAL keeps the order of the commits: a power failure takes back the last ones.
@@ -58,7 +60,9 @@ def file_check(path: Path) -> Callable[..., None]:
         with suppress(FileNotFoundError):
             if path.stat().st_ino == opened:
                 return
-        raise DatabaseError(f"The database {path} was deleted or replaced while captionq runs. Start captionq again.")
+        raise DatabaseReplacedError(
+            f"The database {path} was deleted or replaced while captionq runs. Start captionq again."
+        )
 
     return check
 
@@ -74,7 +78,7 @@ def begin(connection: Connection) -> None:
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA synchronous = {synchronous}")
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TURN}")
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    deadline = time.monotonic() + connection.get_execution_options().get(WRITER_WAIT, BUSY_TIMEOUT)
     try:
         while not _is_begun(cursor, deadline):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
 
+#: Seconds by which clocks of machines may differ.
+_CLOCKS_DIFFER = 60.0
+
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 
@@ -37,8 +41,9 @@ class JobSummary:
 class JobQueries:
     """Queries of jobs and batches. Safe to use from several processes and threads at once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._engine = open_database(settings)
+    def __init__(self, settings: Settings, writer_wait: float | None = None) -> None:
+        """Open the database; `writer_wait`: see `open_database`."""
+        self._engine = open_database(settings, writer_wait)
 
     @property
     def engine(self) -> Engine:
@@ -104,11 +109,16 @@ class JobQueries:
 
         Batches of files are left out: they outlive their makers (`jobs/batches/runner.py`).
         """
+        # Rows from the future are old: the clock was set back.
+        future = max(time.time(), before) + _CLOCKS_DIFFER
         # Each status is named, so that the index on batch, status and time is used.
         newer = select(_job.c.id).where(
-            _job.c.batch_id == _batch.c.id, _job.c.status.in_(list(JobStatus)), _job.c.created_at >= before
+            _job.c.batch_id == _batch.c.id,
+            _job.c.status.in_(list(JobStatus)),
+            _job.c.created_at.between(before, future),
         )
-        old = (_batch.c.complete.is_(False), _batch.c.kind != BatchKind.FILE, _batch.c.created_at < before)
+        is_old = or_(_batch.c.created_at < before, _batch.c.created_at > future)
+        old = (_batch.c.complete.is_(False), _batch.c.kind != BatchKind.FILE, is_old)
         query = select(_batch.c.id).where(*old, ~exists(newer))
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())

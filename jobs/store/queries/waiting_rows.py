@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, literal, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, literal, or_, select, text, tuple_
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
@@ -83,7 +83,10 @@ def waiting_ids(engine: Engine, lane: Lane, older_than: float) -> list[str]:
 
     Jobs of paused batches are left out. For the lane of which only few jobs wait.
     """
-    waits = (_WAITS, _job.c.lane == lane, _job.c.created_at <= time.time() - older_than)
+    now = time.time()
+    # Rows from the future are old: the clock was set back.
+    is_old = or_(_job.c.created_at <= now - older_than, _job.c.created_at > now + older_than)
+    waits = (_WAITS, _job.c.lane == lane, is_old)
     query = select(_job.c.id).join_from(_job, _batch, isouter=True).where(*waits, _batch.c.paused_at.is_(None))
     with reading(engine) as connection:
         return list(connection.execute(query.order_by(_job.c.created_at, _job.c.id)).scalars())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, Table, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, exists, insert, or_, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -51,7 +51,7 @@ class WebhookStore:
         of_batch = select(_job.c.id).where(_job.c.batch_id == _webhook.c.batch_id, _job.c.status.in_(OPEN))
         query = (
             select(_webhook.c.id, _webhook.c.url)
-            .where(_webhook.c.next_attempt_at <= now, ~or_(exists(of_job), exists(of_batch)))
+            .where(_is_due(now), ~or_(exists(of_job), exists(of_batch)))
             .order_by(_webhook.c.next_attempt_at, _webhook.c.id)
             .limit(DUE_LIMIT)
         )
@@ -62,7 +62,7 @@ class WebhookStore:
         """Claim a due webhook for CLAIM_SECONDS, and count the attempt. Returns None if another process has claimed it."""
         claim = (
             update(_webhook)
-            .where(_webhook.c.id == webhook_id, _webhook.c.next_attempt_at <= now)
+            .where(_webhook.c.id == webhook_id, _is_due(now))
             .values(next_attempt_at=now + CLAIM_SECONDS, attempts=_webhook.c.attempts + 1)
             .returning(_webhook)
         )
@@ -92,3 +92,8 @@ class WebhookStore:
                 .values(next_attempt_at=again, last_error=error.message)
             ).rowcount
         return again if changed else None
+
+
+def _is_due(now: float) -> ColumnElement[bool]:
+    """Whether the time of a webhook's attempt has come. A time later than any wait was set before the clock was set back."""
+    return or_(_webhook.c.next_attempt_at <= now, _webhook.c.next_attempt_at > now + max(SCHEDULE) + CLAIM_SECONDS)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
+import pytest
 from redis import Redis
 
+from api.runtime import event_hub
 from api.runtime.event_hub import ROW_CHECK_EVERY, EventHub
 from api.runtime.subscription import StatusChange
+from jobs.queue import events
 from jobs.queue.events import Event, publish
 from jobs.store.store import Store
+from tests.support.processes import until
 from tests.support.rows import make_job
 
 
@@ -56,5 +61,32 @@ def test_events_of_an_attempt_that_is_over_reach_no_client(store: Store, connect
     hub.start()
     try:
         assert asyncio.run(heard()) == [said[0], said[1], said[2], said[5]]
+    finally:
+        hub.close()
+
+
+def test_a_subscription_is_served_at_once_after_the_clock_was_set_back(
+    store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub was woken last by an id from the future; the stream has expired since, and new ids are smaller."""
+    monkeypatch.setattr(event_hub, "ROW_CHECK_EVERY", 25.0)
+    job = make_job()
+    store.add([job])
+    hub = EventHub(store, connection, max_streams=100)
+    stream = f"{events._PREFIX}{hub._wake_key}"
+    fields: dict[Any, Any] = {"event": "wake", "data": "{}"}
+    future = f"{int(time.time() + 172_800) * 1000}-0"
+
+    async def first_status() -> None:
+        with hub.follow(job.id) as subscription:
+            while not isinstance(await subscription.updates.get(), StatusChange):
+                pass
+
+    hub.start()
+    try:
+        connection.xadd(stream, fields, id=future)
+        until(lambda: not connection.exists(stream) or bool(connection.info("clients")["blocked_clients"]), "the hub")
+        connection.delete(stream)
+        asyncio.run(asyncio.wait_for(first_status(), 20))
     finally:
         hub.close()

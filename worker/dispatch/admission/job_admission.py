@@ -57,14 +57,21 @@ class JobAdmission:
         self._affinity = affinity
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
+        #: Whether bulk jobs wait: the disk of their texts is full.
+        self.urgent_only = False
+        #: Dequeued entries whose rows could not be read yet.
+        self._unread: list[tuple[Entry, Queue]] = []
 
     def __len__(self) -> int:
         """How many jobs are held."""
-        return len(self._turns)
+        return len(self._turns) + len(self._unread)
 
     def hold(self, dequeued: Sequence[tuple[Entry, Queue]]) -> None:
-        """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on."""
-        dequeued = self._unreached.pass_on(dequeued)
+        """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on.
+
+        An error of the database is raised, and the next call reads the rows of these entries, too.
+        """
+        dequeued = self._unread = [*self._unread, *self._unreached.pass_on(dequeued)]
         if not dequeued:
             if not self._pipeline.in_flight:
                 # Another worker gets the time to take them.
@@ -77,15 +84,21 @@ class JobAdmission:
             row = rows.get(entry.id)
             isolated = row is not None and row.deaths >= ISOLATED_AFTER_DEATHS
             taken.append(HeldJob(entry, queue, row, isolated))
-        for one in self._affinity.kept(taken):
+        kept = self._affinity.kept(taken)
+        self._unread = []
+        for one in kept:
             self._turns.hold(one)
 
     def next_held(self) -> list[Lease]:
         """Claim held jobs whose turn has come. A lease without a job is stale and has only to be reported."""
+        if self._unread:
+            self.hold([])
         if self._drains:
             return []
         group: list[HeldJob] = []
         for held in self._turns.in_order():
+            if self.urgent_only and held.lane != Lane.INTERACTIVE:
+                continue
             room = self._pipeline.room(urgent=held.lane == Lane.INTERACTIVE)
             if room > len(group) and self._may_begin(held, group):
                 group.append(held)
@@ -100,12 +113,12 @@ class JobAdmission:
             return []
         wanted = min(room, MAX_DEQUEUED)
         dequeued = take(self._connection, queues, wanted)
+        if dequeued:
+            # First of all, so that they are held whatever the database does.
+            self.hold(dequeued)
         ran_dry = len(dequeued) < wanted and len(queues) == len(self._lanes)
         self._feeder.top_up(ran_dry=ran_dry, left=self._affinity.left)
-        if not dequeued:
-            return []
-        self.hold(dequeued)
-        return self.next_held()
+        return self.next_held() if dequeued else []
 
     def review(self) -> None:
         """Leave held jobs of other models to workers that have them. To be called about every second. Raises RedisError."""
@@ -121,7 +134,7 @@ class JobAdmission:
 
         Then their rows get new entries.
         """
-        held = self._turns.ids
+        held = self._turns.ids | {entry.id for entry, _ in self._unread}
         for queue in self._lanes:
             for job_id in queue.taken_ids():
                 if job_id not in held:
@@ -129,9 +142,11 @@ class JobAdmission:
 
     def give_back(self) -> None:
         """Put the ids of all held jobs, which were never claimed, back to the front of their lanes. Raises RedisError."""
-        held = self._turns.in_order()
+        held = [(one.queue, one.entry.id) for one in self._turns.in_order()]
+        held += [(queue, entry.id) for entry, queue in self._unread if isinstance(queue, LaneQueue)]
         self._turns.clear()
-        put_back(self._connection, [(one.queue, one.entry.id) for one in held])
+        self._unread = []
+        put_back(self._connection, held)
 
     @property
     def _drains(self) -> bool:
@@ -159,7 +174,7 @@ class JobAdmission:
 
     def _lanes_with_room(self) -> tuple[list[LaneQueue], int]:
         """The lanes to dequeue from, and for how many jobs. A batch full of bulk jobs has room for interactive ones."""
-        if (room := self._pipeline.room()) >= MIN_BULK_ROOM:
+        if (room := self._pipeline.room()) >= MIN_BULK_ROOM and not self.urgent_only:
             return list(self._lanes), room
         interactive = [queue for queue in self._lanes if queue.name == Lane.INTERACTIVE]
         return interactive, self._pipeline.room(urgent=True)
@@ -175,8 +190,12 @@ class JobAdmission:
         leases = self._leases.open(wanted)
         for held in wanted:
             self._turns.release(held)
-        claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
-        left = self._store.statuses([lease.entry.id for lease in leases if lease.entry.id not in claimed])
+        try:
+            claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
+            left = self._store.statuses([lease.entry.id for lease in leases if lease.entry.id not in claimed])
+        except Exception:
+            self._leases.give_back(leases, requeue=True)
+            raise
         return [
             replace(
                 lease,

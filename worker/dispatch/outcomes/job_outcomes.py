@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from jobs.captions.outputs.exiftool import ExifTool
-from jobs.errors import CaptionqError, ClaimLostError, ImageNotReachedError
+from jobs.errors import CaptionqError, ClaimLostError, DatabaseError, ImageNotReachedError, OutputDiskFullError
 from jobs.requests import Request
 from jobs.store.claims import Claim
 from jobs.store.result import Result
@@ -18,7 +18,7 @@ from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.answer_checks import check_answers
 from worker.dispatch.outcomes.answer_shape import shaped
-from worker.dispatch.outcomes.embedding_thread import EmbeddingThread
+from worker.dispatch.outcomes.embedding_thread import Delivery, EmbeddingThread
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 from worker.dispatch.outcomes.quality_gate import checked, next_question, under_first_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
@@ -49,7 +49,10 @@ class JobOutcomes:
         self._embedding = EmbeddingThread()
 
     def record(self, job: Job, outcome: Outcome) -> list[Recorded]:
-        """Bring the job's row to its outcome. Empty: its caption goes into the image first, and `delivered` returns the job."""
+        """Bring the job's row to its outcome. Empty: its caption goes into the image first, and `delivered` yields the job.
+
+        Raises OutputDiskFullError, and errors of the database.
+        """
         if outcome.error is not None:
             return [self._fail(job, outcome.error)]
         assert outcome.result is not None
@@ -65,10 +68,13 @@ class JobOutcomes:
             return []
         return [self._succeed(job, result, partial(self._deliver, job, result, None))]
 
-    def delivered(self, seconds: float = 0.0) -> Iterator[Recorded]:
-        """End the rows of jobs whose captions are in their images by now. `seconds`: how long to wait for the first."""
-        for delivery in self._embedding.ended(seconds):
-            yield self._succeed(delivery.job, delivery.result, delivery.future.result)
+    def delivered(self, seconds: float = 0.0) -> Iterator[Delivery]:
+        """Yield the jobs whose captions are in their images by now. `seconds`: how long to wait for the first."""
+        return self._embedding.ended(seconds)
+
+    def end(self, delivery: Delivery) -> Recorded:
+        """End the row of a job whose caption is in its image, or could not be written there."""
+        return self._succeed(delivery.job, delivery.result, delivery.future.result)
 
     def close(self) -> None:
         """Wait until no file is being written, and end exiftool."""
@@ -89,6 +95,9 @@ class JobOutcomes:
                 return Recorded(job.id, is_refused=True)
         except ClaimLostError:
             return Recorded(job.id, is_refused=True)
+        except (DatabaseError, OutputDiskFullError):
+            # No fault of the job: the caller holds the outcome.
+            raise
         except CaptionqError as error:
             return self._fail(job, error, result)
         if not self._store.succeed(Claim.of(job), result):
