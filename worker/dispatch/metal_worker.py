@@ -175,11 +175,11 @@ class MetalWorker(QueueWorker):
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
         kept = self._leases.keep(leases)
-        if kept:
-            self._patience.answered()
         for lease in kept:
             if (outcome := self._starts.start(lease.claimed)) is not None:
                 self._conclude(outcome)
+        if kept:
+            self._patience.answered()
 
     def _put_back(self) -> None:
         """Return running jobs to the front of their lanes: the grace is over, or an error ended the batch.
