@@ -23,6 +23,7 @@ from jobs.store.tables import JobStatus, Lane
 from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
 from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
+from worker.dispatch.faults.database_patience import passes
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.pipeline.request_pipeline import RequestPipeline
 
@@ -192,18 +193,26 @@ class JobAdmission:
             self._turns.release(held)
         try:
             claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
-            left = self._store.statuses([lease.entry.id for lease in leases if lease.entry.id not in claimed])
         except Exception:
             self._leases.give_back(leases, requeue=True)
             raise
+        elsewhere = self._run_elsewhere([lease.entry.id for lease in leases if lease.entry.id not in claimed])
         return [
-            replace(
-                lease,
-                job=claimed.get(lease.entry.id),
-                is_elsewhere=left.get(lease.entry.id) == JobStatus.RUNNING,
-            )
+            replace(lease, job=claimed.get(lease.entry.id), is_elsewhere=lease.entry.id in elsewhere)
             for lease in leases
         ]
+
+    def _run_elsewhere(self, ids: Sequence[str]) -> set[str]:
+        """Return the jobs, out of these, that other workers run; all if the database cannot say: no entry is deleted then."""
+        if not ids:
+            return set()
+        try:
+            statuses = self._store.statuses(ids)
+        except Exception as error:
+            if not passes(error):
+                raise
+            return set(ids)
+        return {job_id for job_id, status in statuses.items() if status == JobStatus.RUNNING}
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:
         """Whether to claim the row. An entry that captionq did not make, or whose row is not queued, is dropped."""
