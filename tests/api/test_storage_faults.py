@@ -81,12 +81,15 @@ def test_readiness_tells_what_a_worker_waits_for(
     now = time.time()
     waiting = WorkerState("waiting", now, fault_code="output_disk_full", fault="/secret is full.")
     still = WorkerState("still", now, step_seconds=90.0)
+    leaving = WorkerState("leaving", now, draining=True)
     for states, status, problems in (
         ([waiting], 200, ["output_disk_full"]),
         ([still], 503, ["worker_stands_still"]),
+        ([still, leaving], 503, ["worker_stands_still"]),
+        ([leaving, waiting], 200, ["output_disk_full"]),
         ([still, waiting], 200, ["output_disk_full", "worker_stands_still"]),
     ):
-        connection.delete("rq:workers", "captionq:worker:waiting", "captionq:worker:still")
+        connection.flushall()
         for state in states:
             connection.sadd("rq:workers", f"rq:worker:{state.name}")
             publish_state(connection, state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from jobs.queue.worker_state import WorkerState, live_workers, publish_state, withdraw_state
+from jobs.queue.worker_state import WorkerState, are_alive, live_workers, publish_state, withdraw_state
 
 
 @pytest.fixture
@@ -33,6 +33,21 @@ def test_a_state_vanishes_by_itself_or_with_its_worker(fake_connection: Redis, r
     assert 0 < fake_connection.ttl(f"captionq:worker:{registered[0]}") <= 10
     withdraw_state(fake_connection, registered[0])
     assert live_workers(fake_connection) == []
+
+
+def test_a_silent_worker_is_missing_and_keeps_its_jobs_for_its_lease(
+    fake_connection: Redis, registered: list[str]
+) -> None:
+    """A worker in a long step that is stopped for a moment comes back to its jobs. One of an older version has a state only."""
+    silent, older, _ = registered
+    for name in (silent, older):
+        publish_state(fake_connection, WorkerState(name, at=0.0), 10, lease=60)
+    assert 10 < fake_connection.ttl(f"captionq:alive:{silent}") <= 60
+    fake_connection.delete(f"captionq:worker:{silent}", f"captionq:alive:{older}")
+    assert [state.name for state in live_workers(fake_connection)] == [older]
+    assert are_alive(fake_connection, registered) == {silent, older}
+    withdraw_state(fake_connection, silent)
+    assert are_alive(fake_connection, registered) == {older}
 
 
 def test_without_workers_there_are_no_states(fake_connection: Redis) -> None:
