@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jobs.store.claims import Claim, lost_claims
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, JobStatus
+from jobs.store.tables import OPEN
 from worker.dispatch.faults.database_patience import DatabasePatience
 from worker.dispatch.outcomes.job_outcomes import Recorded
 from worker.dispatch.rq_leases import Leases
@@ -59,14 +59,15 @@ class ClaimWatch:
         while self.stops:
             self._store.cancel([self.stops[0]])
             self.stops.popleft()
-        claims = [Claim.of(lease.claimed) for lease in self._leases.running.values()]
-        lost = lost_claims(self._store.engine, claims)
+        self._drop_lost([Claim.of(lease.claimed) for lease in self._leases.running.values()])
         self._looked_at = time.monotonic(), time.time()
+
+    def _drop_lost(self, claims: Sequence[Claim]) -> None:
         taken_over = 0
-        for job_id, status in lost.items():
+        for job_id, status in lost_claims(self._store.engine, claims).items():
             self._pipeline.cancel(job_id)
             self._leases.end(job_id, keeps_entry=status in OPEN)
-            taken_over += status not in (None, JobStatus.CANCELLED)
+            taken_over += status in OPEN
         if taken_over:
             logger.warning("%d jobs were taken over by other workers: this one was away for too long.", taken_over)
 
@@ -79,10 +80,11 @@ class ClaimWatch:
         """End the leases of these jobs. A refused outcome leaves the entry to the job's next worker."""
         for job_id, retry_in, is_refused in recorded:
             # The lease of a job that was cancelled while its file was written has ended.
-            if job_id in self._leases.running:
-                self._leases.end(job_id, retry_in=retry_in, keeps_entry=is_refused and self._may_be_open(job_id))
-
-    def _may_be_open(self, job_id: str) -> bool:
-        with self._patience.trying():
-            return self._store.statuses([job_id]).get(job_id) in OPEN
-        return True
+            if (lease := self._leases.running.get(job_id)) is None:
+                continue
+            if not is_refused:
+                self._leases.end(job_id, retry_in=retry_in)
+                continue
+            # The job may run here again, in a new claim. While the database is at fault, the next look tells.
+            with self._patience.trying():
+                self._drop_lost([Claim.of(lease.claimed)])
