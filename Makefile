@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: test-page openapi screenshots image-test batch-kills sweep streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -39,6 +39,11 @@ test-page: $(VENV)/.develop
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+
+# Look for faults: schedules by the thousand, and a crash or a disk error at every write. Some hours.
+sweep: $(VENV)/.develop
+	CAPTIONQ_TEST_FAULTS=all CAPTIONQ_TEST_KILLPOINTS=all \
+	$(BIN)/pytest -n 0 tests/faults tests/acceptance/test_killpoints.py tests/worker/dispatch/test_file_kills.py
 
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop
