@@ -13,6 +13,7 @@ from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_objects import read_text_object, remove_text_object, write_text_object
 from jobs.captions.writable_folders import write_error
 from jobs.errors import ForbiddenError, OutputOccupiedError
+from jobs.faults import FaultPoint, point
 from jobs.images.allowed_roots import is_below
 from jobs.objects.paths import is_object
 
@@ -125,6 +126,7 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        point(FaultPoint.PUBLISH)
         if replaces is None:
             return _publish(temporary, path) or read_output(path) == content
         # Some file systems (SMB, exFAT) refuse to change a mode.

@@ -45,7 +45,7 @@ from tests.faults.simulated_worker import SimulatedWorker
 from tests.support.postgres import Postgres
 from tests.support.rows import RESULT
 
-pytestmark = pytest.mark.timeout(7200 if LONG else 300)
+pytestmark = pytest.mark.timeout(300 + 30 * SCHEDULES)
 
 _job: Table = SQLModel.metadata.tables["job"]
 

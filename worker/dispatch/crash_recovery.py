@@ -9,6 +9,7 @@ from rq.executions import Execution
 from rq.worker import BaseWorker
 
 from jobs.captions.temporary_files import sweep_own
+from jobs.faults import FaultPoint, point
 from jobs.objects.paths import is_object_address
 from jobs.queue.lanes import Entry, LaneQueue, lanes
 from jobs.queue.reconcile import reconcile
@@ -43,6 +44,7 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
             },
             worker.name,
         )
+    point(FaultPoint.RECOVER)
     for execution in worker.get_current_executions(refresh=True):
         _forget(execution, connection)
     connection.delete(worker.key, worker.executions_key)

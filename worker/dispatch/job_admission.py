@@ -13,6 +13,7 @@ from redis import Redis
 from rq.queue import Queue
 
 from jobs.errors import CaptionqError
+from jobs.faults import FaultPoint, point
 from jobs.queue.feeding import Feeder
 from jobs.queue.lanes import Entry, LaneQueue, drop, lanes, take
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
@@ -150,7 +151,9 @@ class JobAdmission:
         leases = self._leases.open(wanted)
         for held in wanted:
             self._turns.release(held)
+        point(FaultPoint.CLAIM)
         claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
+        point(FaultPoint.CLAIMED)
         return [replace(lease, job=claimed.get(lease.entry.id)) for lease in leases]
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:

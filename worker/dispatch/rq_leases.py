@@ -20,6 +20,7 @@ from rq.executions import Execution
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
+from jobs.faults import FaultPoint, point
 from jobs.queue.lanes import Entry, LaneQueue, put_off
 from jobs.store.tables import Job
 from worker.dispatch.model_turns import HeldJob
@@ -116,6 +117,7 @@ class Leases:
         """
         ended = list(self._unreported)
         if ended:
+            point(FaultPoint.REPORT)
             self._report(ended)
             del self._unreported[: len(ended)]
 

@@ -23,6 +23,7 @@ from typing import IO
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, DamagedBlobError, ImageError, ImageNotFoundError, ImageTooLargeError
+from jobs.faults import FaultPoint, point
 from jobs.images.stored import shared_blobs
 
 logger = logging.getLogger("captionq.blobs")
@@ -63,6 +64,7 @@ def put_blob(
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+        point(FaultPoint.BLOB)
         path = blob_path(digest.hexdigest(), settings)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with _locked(path.parent, fcntl.LOCK_SH):
@@ -70,6 +72,7 @@ def put_blob(
             new.replace(path)
             _sync_folder(path.parent)
             _sync_folder(settings.blob_dir)
+        point(FaultPoint.BLOB_STORED)
         shared_blobs.upload(digest.hexdigest(), path, settings)
     finally:
         new.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jobs.captions.outputs.exiftool import ExifTool
 from jobs.errors import CaptionqError, ImageNotReachedError
+from jobs.faults import FaultPoint, point
 from jobs.requests import Request
 from jobs.store.result import Result
 from jobs.store.store import Store
@@ -87,6 +88,7 @@ class JobOutcomes:
                 return None
         except CaptionqError as error:
             return self._fail(job, error, result)
+        point(FaultPoint.ANSWERED)
         if result.cached:
             self._events.answered(job, result)
         if self._store.succeed(job.id, result):
