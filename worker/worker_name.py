@@ -6,6 +6,7 @@ import secrets
 import socket
 
 from jobs.configuration.settings import Settings
+from jobs.durable_files import write_durably
 
 
 def worker_name(settings: Settings) -> str:
@@ -17,5 +18,6 @@ def worker_name(settings: Settings) -> str:
     name = kept.read_text() if kept.exists() else ""
     if not name:
         name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
-        kept.write_text(name)
+        # Without the name, rows that this worker runs would wait for it for ever.
+        write_durably(kept, name)
     return name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sqlite3
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -50,10 +50,7 @@ class Life:
         values: dict[str, Any] = {"allowed_networks": ["127.0.0.1/32"], "webhook_secret": SECRET, "slots": 6}
         self.settings = Settings(data_dir=settings.data_dir, model=STUB, **values)
         self.pictures, self.hook = pictures, hook
-        pictures.mkdir()
-        for number in range(PICTURES):
-            (pictures / f"{number}.jpg").write_bytes(b"the stub opens no picture %d" % number)
-        self.acknowledged.touch()
+        self._put_pictures()
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         # The fork server imports once for all processes.
         self._context.set_forkserver_preload(["tests.faults.scenario"])
@@ -71,6 +68,23 @@ class Life:
         assert process.exitcode is not None
         return process.exitcode
 
+    def begin_again(self, migrated: Path) -> None:
+        """Bring everything but the broker's process back to the beginning."""
+        for path in self.settings.data_dir.iterdir():
+            if path.is_file():
+                path.unlink()
+        for folder in (self.settings.blob_dir, self.pictures):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copyfile(migrated, self.settings.data_dir / "captionq.db")
+        self.settings.make_folders()
+        self._put_pictures()
+
+    def _put_pictures(self) -> None:
+        self.pictures.mkdir()
+        for number in range(PICTURES):
+            (self.pictures / f"{number}.jpg").write_bytes(b"the stub opens no picture %d" % number)
+        self.acknowledged.write_text("")
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_context"}
 
@@ -78,6 +92,11 @@ class Life:
 def _live(life: Life, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     faults._plan.cache_clear()
+    os._exit(live(life))
+
+
+def live(life: Life) -> int:
+    """Do everything once, and return the exit status of a process that did this."""
     status = 0
     # A part that fails does not keep the others from their work: they are different processes elsewhere.
     for part in (_ask, _caption, _work, _deliver):
@@ -85,7 +104,7 @@ def _live(life: Life, environment: dict[str, str]) -> None:
             part(life)
         except Exception:
             status = FAILED
-    os._exit(status)
+    return status
 
 
 def _ask(life: Life) -> None:
@@ -136,10 +155,3 @@ def _deliver(life: Life) -> None:
             deliverer.run_once(lambda webhook: b'{"id": "%s"}' % (webhook.job_id or "").encode())
             time.sleep(0.01)
         deliverer.close()
-
-
-def check_database(settings: Settings) -> None:
-    """Assert that the database is whole."""
-    with closing(sqlite3.connect(settings.data_dir / "captionq.db")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert database.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -8,3 +8,5 @@ import os
 LONG = os.environ.get("CAPTIONQ_TEST_FAULTS") == "all"
 #: Number of schedules of the simulation.
 SCHEDULES = int(os.environ.get("CAPTIONQ_TEST_SCHEDULES", "1000" if LONG else "12"))
+#: The distance between two changes of files that meet a fault: 1 tries each.
+EVERY = int(os.environ.get("CAPTIONQ_TEST_EVERY", "1"))
