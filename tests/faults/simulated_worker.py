@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from redis import Redis
+from rq.utils import now
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError
@@ -97,6 +98,8 @@ class SimulatedWorker:
         self._store = store
         self._connection = connection
         self._metal = MetalWorker(name, connection, store, self.pipeline, settings)
+        # Maintenance comes when the schedule calls for it.
+        self._metal.maintenance_interval, self._metal.last_cleaned_at = 86_400, now()
         recover(self._metal, store, connection, died=died)
         self._metal.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
 

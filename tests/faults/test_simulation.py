@@ -16,7 +16,14 @@ import pytest
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from redis import Redis
 from sqlalchemy import Table, func, select, text, update
 from sqlmodel import SQLModel
@@ -101,6 +108,11 @@ class Simulation(RuleBasedStateMachine):
 
     # -- clients --------------------------------------------------------------------------------------
 
+    @initialize(count=st.integers(1, 5), lane=st.sampled_from(Lane))
+    def begin(self, count: int, lane: Lane) -> None:
+        """Begin with some requests."""
+        self.submit(count, lane, is_killed=False, notifies=True)
+
     @rule(count=st.integers(1, 5), lane=st.sampled_from(Lane), is_killed=st.booleans(), notifies=st.booleans())
     def submit(self, count: int, lane: Lane, is_killed: bool, notifies: bool) -> None:
         """A client sends requests. Killed after the commit, the API brings no entry on its way."""
@@ -181,7 +193,7 @@ class Simulation(RuleBasedStateMachine):
         self.batches = [batch_id for batch_id in self.batches if batch_id not in old]
         self.model.paused -= set(old)
 
-    @precondition(lambda self: self.undelivered)
+    @precondition(lambda self: any(not self._has_open(ids) for ids in self.undelivered.values()))
     @rule()
     def deliver(self) -> None:
         """The API sends the webhooks that are due: those whose jobs have all ended, and no others."""
