@@ -162,6 +162,13 @@ class Simulation(RuleBasedStateMachine):
             resubmit(again, lost, store=self.store, connection=self.connection)
             self._acknowledge(again, self.store.jobs(batch_id=again.id))
 
+    @rule(count=st.integers(1, 4), lane=st.sampled_from(Lane), name=st.sampled_from(WORKERS))
+    def pause_and_work(self, count: int, lane: Lane, name: str) -> None:
+        """A run is paused whose entries wait in a lane, and a worker looks there."""
+        self.submit(count, lane, is_killed=False, notifies=False)
+        self.pause_or_resume(len(self.batches) - 1)
+        self._turn(self._worker(name))
+
     @precondition(lambda self: self.batches)
     @rule(which=WHICH)
     def pause_or_resume(self, which: int) -> None:
@@ -230,6 +237,16 @@ class Simulation(RuleBasedStateMachine):
         self._end(worker, job_id, "answer")
         worker.step()
         del self.workers[worker.name]
+
+    @precondition(lambda self: self._runs_jobs)
+    @rule(which=WHICH, end=st.sampled_from(("answer", "transient", "permanent")))
+    def end_cancelled_job(self, which: int, end: str) -> None:
+        """A job ends on its worker just after a client has cancelled it."""
+        worker, job_id = self._running(which)
+        cancel([job_id], store=self.store, connection=self.connection)
+        self.model.cancel([self.model.jobs[job_id]])
+        self._end(worker, job_id, end)
+        worker.step()
 
     @precondition(lambda self: self.workers)
     @rule(name=st.sampled_from(WORKERS))
