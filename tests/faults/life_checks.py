@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -55,10 +56,12 @@ def check_database(settings: Settings) -> None:
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def forget_waits(settings: Settings, connection: Redis) -> None:
-    """Let backoffs of jobs and webhooks be over, and claims of webhooks run out: nobody waits for a minute here."""
+def forget_waits(life: Life, connection: Redis) -> None:
+    """Let some minutes pass: backoffs are over, claims of webhooks run out, and temporary files are old enough to be removed."""
     connection.flushall()
-    store = Store(settings)
+    for path in life.pictures.glob(".captionq-*.tmp"):
+        os.utime(path, (0, 0))
+    store = Store(life.settings)
     with writing(store.engine) as open_connection:
         waits = _webhook.c.next_attempt_at.is_not(None)
         open_connection.execute(update(_webhook).where(waits).values(next_attempt_at=0.0))

@@ -99,7 +99,8 @@ class SimulatedWorker:
         self._connection = connection
         self._metal = MetalWorker(name, connection, store, self.pipeline, settings)
         # Maintenance comes when the schedule calls for it.
-        self._metal.maintenance_interval, self._metal.last_cleaned_at = 86_400, now()
+        self._metal.maintenance_interval = 86_400
+        self._metal.last_cleaned_at = now()  # type: ignore[assignment]  # rq says None, and means None at first
         recover(self._metal, store, connection, died=died)
         self._metal.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
 

@@ -66,7 +66,7 @@ class Place:
     def end_well(self, lives: ShimmedLives) -> None:
         """Live without faults until everything has ended, and assert that it is as it should be."""
         for _ in range(TURNS):
-            forget_waits(self.life.settings, self.connection)
+            forget_waits(self.life, self.connection)
             if lives.turn(self.life).status == 0 and is_done(self.life.settings):
                 break
         assert_all_is_done(self.life, self.connection, self.arrived)

@@ -72,7 +72,7 @@ def test_a_fault_at_a_point_loses_and_doubles_nothing(
         assert status == -signal.SIGKILL if kind == "kill" else status in (0, FAILED)
         check_database(life.settings)
         for _ in range(TURNS):
-            forget_waits(life.settings, connection)
+            forget_waits(life, connection)
             if life.turn() == 0 and is_done(life.settings):
                 break
         assert_all_is_done(life, connection, arrived)
