@@ -19,12 +19,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { KILL = 1, TEAR, FULL_ONCE, FULL, BROKEN_ONCE, BROKEN };
 
 static char folder[PATH_MAX];
 static long at, count;
+static struct timespec since;
 static int mode, journal = -1;
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
@@ -79,10 +81,18 @@ static uint64_t inode_of(int descriptor) {
   return fstat(descriptor, &state) ? 0 : state.st_ino;
 }
 
+/* Whether a fault that lasts goes on: for a second, so that a process that waits for its end sees it. */
+static int lasts(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (count == at) since = now;
+  return now.tv_sec - since.tv_sec + 1e-9 * (now.tv_nsec - since.tv_nsec) < 1;
+}
+
 /* Count a change. Returns an errno that it fails with, -1 for a torn write after which the process dies, or 0. */
 static int change(void) {
   count++;
-  if (count != at && !(count > at && at && (mode == FULL || mode == BROKEN))) return 0;
+  if (count < at || at == 0 || (count > at && mode != FULL && mode != BROKEN) || !lasts()) return 0;
   if (mode == KILL) die();
   if (mode == TEAR) return -1;
   return mode == FULL || mode == FULL_ONCE ? ENOSPC : EIO;
