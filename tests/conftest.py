@@ -60,10 +60,13 @@ SLOWEST = (
     "test_texts",
     "test_guides",
     "test_safety",
+    "test_chaos",
     "test_chat",
     "test_clients",
     "test_streams",
     "test_job_events",
+    "test_disk_faults",
+    "test_simulation",
 )
 
 

@@ -57,9 +57,13 @@ class Supervised:
     def stop(self) -> int | None:
         """End the command by SIGTERM. Returns its exit status."""
         self._stopping.set()
-        if self.process is not None:
-            self.process.terminate()
-        self._thread.join()
+        told: subprocess.Popen[bytes] | None = None
+        while self._thread.is_alive():
+            # The thread may be about to start another one.
+            if self.process is not None and self.process is not told:
+                told = self.process
+                told.terminate()
+            self._thread.join(0.1)
         return None if self.process is None else self.process.returncode
 
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -64,36 +65,39 @@ def test_everything_ends_well_after_random_faults(captionq: Captionq, tmp_path: 
     settings, history, port = captionq.settings, History(), free_port()
     captions = save_scenes(tmp_path / "pictures", PICTURES)
     url = f"http://127.0.0.1:{port}"
-    try:
-        with receiver() as (hook, arrived), httpx2.Client(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
-            serve = Supervised(captionq, tmp_path / "serve.log", "serve", "--port", str(port))
-            until(lambda: _is_ready(client), "the server")
-            command = Supervised(
-                captionq, tmp_path / "command.log", "caption", str(tmp_path / "pictures"), until_done=True
-            )
-            clients = Clients(url, hook, MODEL, history, SEED)
-            chaos = Chaos(
-                settings,
-                serve,
-                command,
-                history,
-                seed=SEED,
-                pause=PAUSE,
-                is_ready=lambda: _is_ready(client),
-                only=() if IS_LONG else SHORT,
-            )
-            time.sleep(SECONDS)
-            chaos.stop()
-            clients.stop()
-            until(lambda: command.done.is_set() and has_come_to_rest(settings), "the end of all work", REST)
-            found = check_history(history, settings, client, arrived)
-            assert command.stop() == 0
-            assert serve.stop() == 0
-        texts = {path: path.with_suffix(".txt").read_text().strip() for path in captions}
-        assert MODEL == "stub" or texts == captions
+    with ExitStack() as at_end:
+        at_end.callback(captionq.kill_all)
+        hook, arrived = at_end.enter_context(receiver())
+        client = at_end.enter_context(httpx2.Client(base_url=url, timeout=TIMEOUT, trust_env=False))
+        serve = Supervised(captionq, tmp_path / "serve.log", "serve", "--port", str(port))
+        at_end.callback(serve.stop)
+        until(lambda: _is_ready(client), "the server")
+        command = Supervised(captionq, tmp_path / "command.log", "caption", str(tmp_path / "pictures"), until_done=True)
+        at_end.callback(command.stop)
+        clients = Clients(url, hook, MODEL, history, SEED)
+        at_end.callback(clients.stop)
+        only = () if IS_LONG else SHORT
+        chaos = Chaos(
+            settings,
+            serve,
+            command,
+            history,
+            seed=SEED,
+            pause=PAUSE,
+            is_ready=lambda: _is_ready(client),
+            only=only,
+        )
+        at_end.callback(chaos.stop)
+        time.sleep(SECONDS)
+        chaos.stop()
+        clients.stop()
+        until(lambda: command.done.is_set() and has_come_to_rest(settings), "the end of all work", REST)
+        found = check_history(history, settings, client, arrived)
+        assert command.stop() == 0
+        assert serve.stop() == 0
         assert_nothing_is_left(captionq, tmp_path / "pictures")
-    finally:
-        captionq.kill_all()
+    texts = {path: path.with_suffix(".txt").read_text().strip() for path in captions}
+    assert MODEL == "stub" or texts == captions
     assert history.faults
     assert found.acknowledged
     report = {**asdict(found), "chats": history.chats, "by kind": history.faults, "refusals": history.refusals}
