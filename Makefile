@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: test-page openapi screenshots image-test batch-kills sweep soak streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: many-workers thorough test-page openapi screenshots image-test batch-kills sweep soak streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -32,6 +32,10 @@ layers: $(VENV)/.develop
 unit: $(VENV)/.develop
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# All tests, also those that the gate leaves out: more families of models, more ways to be killed.
+thorough: $(VENV)/.develop
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --thorough
+
 # Only the tests of the page, in an installed Chromium, Chrome or Edge.
 test-page: $(VENV)/.develop
 	$(BIN)/pytest -n 0 --page tests/acceptance/page
@@ -39,6 +43,10 @@ test-page: $(VENV)/.develop
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
 	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+
+# Kill, suspend and cut off workers in the middle of 2,000 pictures, in network namespaces if the machine lets: some ten minutes.
+many-workers: $(VENV)/.develop
+	CAPTIONQ_TEST_MANY_WORKERS=2000 $(BIN)/pytest tests/acceptance/test_many_workers.py -n 0
 
 # Look for faults: schedules by the thousand, and a crash or a disk error at every write. Some hours.
 sweep: $(VENV)/.develop

@@ -26,18 +26,17 @@ from api.routes import (
     chat,
     files,
     folders,
-    health,
     jobs,
     lm_studio,
     message_batches,
     messages,
-    metrics,
     models,
     ollama,
     ollama_models,
     responses,
     runs,
 )
+from api.routes.monitoring import health, metrics, workers
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
@@ -106,6 +105,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
         lm_studio,
         health,
         metrics,
+        workers,
     ):
         app.include_router(module.router)
     install_openapi(app)

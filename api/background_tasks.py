@@ -1,4 +1,4 @@
-"""Background tasks of the API: leads batches to their ends, sends webhooks, and deletes files and images that no job needs."""
+"""Background tasks of the API: ends batches, sends webhooks, finds lost workers, deletes what is not needed any more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from functools import partial
 
+from redis.exceptions import RedisError
+
 from api.batches.line_intake import line_dialect
 from api.runtime.resources import Resources
 from api.schemas.batch import batch_object
@@ -15,8 +17,11 @@ from api.schemas.folder import folder_object
 from api.schemas.job import job_object
 from jobs.batches.life_cycle import BatchLife
 from jobs.batches.runner import BatchRunner
+from jobs.configuration.worker_identity import kept_name
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
+from jobs.queue.workers.lost_workers import LostWorkers
+from jobs.store.retention.keep_days import Retention
 from jobs.store.tables import BatchKind
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
@@ -40,16 +45,21 @@ class BackgroundTasks:
         self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
         self._batches = BatchRunner(resources.batches, life)
+        self._retention = Retention(resources.store.engine, resources.settings.keep_days)
+        own = partial(kept_name, resources.settings)
+        self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease, own=own)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
         self._batches.start()
+        self._retention.start()
 
     def close(self) -> None:
         self._done.set()
         self._batches.close()
+        self._retention.close()
         self._thread.join()
         self._deliverer.close()
 
@@ -58,12 +68,21 @@ class BackgroundTasks:
         while not self._done.wait(DELIVER_EVERY):
             if self._resources.settings.webhook_secret is not None:
                 self._deliverer.run_once(partial(message_of, resources=self._resources))
+            self._look_for_lost_workers()
             if time.monotonic() - searched > END_DEAD_EVERY:
                 searched = time.monotonic()
                 self._end_dead()
             if time.monotonic() - swept > SWEEP_EVERY:
                 swept = time.monotonic()
                 self._sweep()
+
+    def _look_for_lost_workers(self) -> None:
+        try:
+            self._lost_workers.look()
+        except RedisError as error:
+            logger.debug("The broker is away (%s).", error)
+        except Exception:
+            logger.exception("The jobs of lost workers could not be taken back.")
 
     def _end_dead(self) -> None:
         try:

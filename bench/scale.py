@@ -28,8 +28,8 @@ from jobs.creation.existing_texts import PendingImage
 from jobs.creation.question import Question, job_about
 from jobs.options.caption_options import CaptionOptions
 from jobs.store.connection import reading
-from jobs.store.pruning import delete_batch
 from jobs.store.queries.batch_list import newest_batches
+from jobs.store.retention.pruning import delete_batch
 from jobs.store.store import Store
 from jobs.store.tables import Batch, JobStatus
 from tests.support.postgres import postgres_server

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.exit_status import INTERRUPTED
 from jobs.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Command → the module that holds it under the same name, and its line on the help page, in the order of that page.
 COMMANDS = {
@@ -25,17 +28,25 @@ COMMANDS = {
     "batch": ("cli.commands.batch", "Answer a file of requests (JSONL), here or by a running server."),
     "open": ("cli.commands.open", "Open the page of captionq serve in the browser."),
     "work": ("cli.commands.work", "Run the worker until Ctrl-C."),
+    "workers": ("cli.commands.workers", "List the workers of all machines, and drain one."),
+    "service": ("cli.commands.service", "Run captionq serve in the background, from every login on."),
     "stop": ("cli.commands.stop", "Stop the worker that captionq ask left running."),
     "jobs": ("cli.commands.results.jobs", "List, show, pause, cancel, retry and prune jobs."),
+    "prune": ("cli.commands.results.prune", "Remove old jobs and batches from the database."),
     "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
     "backup": ("cli.commands.setup.backup", "Write all rows, uploads and the configuration into one file."),
     "restore": ("cli.commands.setup.backup", "Bring the rows and uploads of a backup back."),
     "cache": ("cli.commands.setup.cache", "Show or clear the result cache."),
     "presets": ("cli.commands.setup.presets", "List the presets: the prompts that --preset knows by name."),
     "config": ("cli.commands.setup.config", "Show or edit the configuration file."),
-    "models": ("cli.commands.setup.models", "List the models that need no download."),
+    "models": ("cli.commands.setup.models", "List, describe, recommend, download and remove models."),
     "bench": ("cli.commands.bench", "Measure captionq against a plain loop over mlx-vlm."),
     "doctor": ("cli.commands.setup.doctor", "Check everything that captionq needs."),
+    "mcp": ("cli.commands.mcp", "Serve tools to programs that speak the Model Context Protocol (MCP)."),
+    "completion": (
+        "cli.commands.completion",
+        "Print the script by which a shell completes commands, options and values.",
+    ),
     "help": ("cli.commands.help", "Show the help of a command."),
 }
 
@@ -54,6 +65,13 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), FUNCTIONS.get(name, name))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

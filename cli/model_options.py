@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from click.core import ParameterSource
 
+from cli.completions import complete_preset
 from cli.file_values import TextFile, TomlTables
 from jobs.options.fields import kind_of, limits_of, section_of
 from jobs.options.from_file import FromFile
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 M = TypeVar("M", bound="BaseModel")
+#: Fields whose values a shell completes.
+_COMPLETED = {"preset": complete_preset}
 
 
 class SectionedOption(click.Option):
@@ -117,7 +120,7 @@ def _flag(name: str) -> str:
 def _option(name: str, field: FieldInfo, **shared: Any) -> Callable[[Any], Any]:
     kind, repeated = kind_of(field.annotation)
     default = field.get_default(call_default_factory=True)
-    shared |= {"help": field.description, "cls": SectionedOption}
+    shared |= {"help": field.description, "cls": SectionedOption, "shell_complete": _COMPLETED.get(name)}
     file = next((mark for mark in field.metadata if isinstance(mark, FromFile)), None)
     if file is not None:
         shared |= {"help": f"{field.description}  [default: none]", "metavar": "FILE"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.completions import complete_model
 from jobs import ages
 from jobs.request_defaults import MAX_TOKENS
 
@@ -20,8 +21,10 @@ Decorator = Callable[[Any], Any]
 METAVARS = {"stop": "TEXT", "include": "PATTERN", "exclude": "PATTERN", "newer_than": "TIME", "limit": "N"}
 
 
-def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
-    """Convert the value of an option, an age such as 30d. Raises click.BadParameter."""
+def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Convert the value of an option, an age such as 30d; None: it was not given. Raises click.BadParameter."""
+    if value is None:
+        return None
     if (seconds := ages.age_in_seconds(value)) is None:
         raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks, such as 12h, 30d or 4w.")
     return seconds
@@ -29,7 +32,9 @@ def age_in_seconds(_ctx: click.Context, _option: click.Parameter, value: str) ->
 
 #: --model: any model that can see.
 model_option: Decorator = click.option(
-    "--model", help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]"
+    "--model",
+    shell_complete=complete_model,
+    help="A Hugging Face id, a local folder, or 'demo'.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]",
 )
 
 

@@ -38,7 +38,9 @@ class SafeLines(logging.Formatter):
         return super().formatMessage(record)
 
 
-def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False) -> None:
+def set_up_logging(
+    settings: Settings, file_name: str, *, as_json: bool = False, quiet: bool = False, to_terminal: bool = True
+) -> None:
     """Log to a file in the logs folder, and to the terminal; `quiet`: only warnings and errors there, without the time."""
     settings.make_folders()
     file = RotatingFileHandler(settings.log_dir / file_name, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8")
@@ -48,7 +50,7 @@ def set_up_logging(settings: Settings, file_name: str, *, as_json: bool = False,
     terminal.setFormatter(JSONLines() if as_json else shown)
     terminal.setLevel(logging.WARNING if quiet else logging.INFO)
     terminal.addFilter(lambda record: record.name.startswith("captionq"))
-    logging.basicConfig(level=logging.INFO, handlers=[file, terminal], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[file, terminal] if to_terminal else [file], force=True)
     logging.getLogger("captionq").setLevel(logging.DEBUG)
     # rq logs four lines a job at INFO.
     logging.getLogger("rq").setLevel(logging.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -79,6 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--page", action="store_true", help="run only the tests of the page, and fail if there is no browser for them"
     )
+    parser.addoption("--thorough", action="store_true", help="run also the tests that the gate leaves out")
     parser.addoption(
         "--rewrite-guides", action="store_true", help="put the real output of the sessions into docs/guides"
     )
@@ -99,8 +100,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     places = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places) + (not _is_about_page(item))))
     if config.getoption("page"):
-        config.hook.pytest_deselected(items=[item for item in items if not _is_about_page(item)])
-        items[:] = filter(_is_about_page, items)
+        _keep(config, items, _is_about_page)
+    if not config.getoption("thorough"):
+        _keep(config, items, lambda item: item.get_closest_marker("thorough") is None)
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
 
 
 def _is_about_page(item: pytest.Item) -> bool:

@@ -12,12 +12,15 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import WorkerError, first_line
+from jobs.errors import BrokerError, WorkerError, first_line
+from jobs.errors.broker_faults import broker_error
 from jobs.models.model_info import STUB
 from jobs.queue import broker
+from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
 from jobs.store.connection import is_away
 from jobs.store.result_cache import ResultCache
+from jobs.store.retention.keep_days import Retention
 from jobs.store.store import Store
 from worker.dispatch.crash_recovery import recover
 from worker.dispatch.metal_worker import MetalWorker
@@ -46,8 +49,8 @@ def run(
     await_broker: bool = False,
     burst: bool = False,
     linger: float | None = None,
-) -> None:
-    """Run jobs until a signal stops the worker.
+) -> bool:
+    """Run jobs until a signal stops the worker, or until it was drained. Returns whether it was drained.
 
     Args:
         settings: The settings, of which the data folder decides the lock.
@@ -67,14 +70,17 @@ def run(
     with worker_lock(settings, owner), native_stderr_to_log():
         store = Store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
+        retention = Retention(store.engine, settings.keep_days)
         try:
+            retention.start()
             if await_broker:
                 _await_broker(settings)
             if libraries is not None:
                 libraries.wait()
             end_imports()
-            _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
+            return _work(settings, store, pipeline, burst=burst, linger=None if linger is None else math.ceil(linger))
         finally:
+            retention.close()
             pipeline.close()
             store.close()
 
@@ -96,15 +102,18 @@ def _await_broker(settings: Settings) -> None:
     connection.close()
 
 
-def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> None:
+def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst: bool, linger: int | None) -> bool:
     """Run one worker after another on the same warm model: rq's loop ends if the broker or the database goes away."""
     died = True
+    worker: MetalWorker | None = None
     while True:
-        queue_server = broker.find_or_start(settings)
+        queue_server = _await_server(settings, worker)
+        if queue_server is None:
+            return worker is not None and worker.drained
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
         crash: Exception | None = None
         try:
-            recover(worker, store, queue_server.connection, died=died)
+            recover(worker.name, store, queue_server.connection, died=died)
             # Jobs that a later turn finds running were left by this process, which did not die.
             died = False
             logger.info("Worker %s waits for jobs in %s.", worker.name, settings.data_dir)
@@ -117,15 +126,36 @@ def _work(settings: Settings, store: Store, pipeline: RequestPipeline, *, burst:
         if (crash := worker.crash or crash) is not None:
             _survive(crash, settings)
             pipeline.clear()
-        if worker.stopping or ((burst or linger is not None) and crash is None):
-            return
+        if worker.stopping or ((burst or linger is not None or worker.drained) and crash is None):
+            return worker.drained
         time.sleep(AWAY_PAUSE)
 
 
+def _await_server(settings: Settings, last: MetalWorker | None) -> broker.Broker | None:
+    """Find or start the broker. Raises BrokerError at the start, when somebody reads the reason, and if waiting does not help.
+
+    Args:
+        last: the worker that ran on it before. A broker that is away then is waited for until that worker is asked to stop:
+            None is returned.
+    """
+    while last is None or not last.stopping:
+        try:
+            return broker.find_or_start(settings)
+        except BrokerError as error:
+            if last is None or not error.transient:
+                raise
+            logger.warning("%s", error.message)
+            time.sleep(AWAY_PAUSE)
+    return None
+
+
 def _survive(crash: Exception, settings: Settings) -> None:
-    """Log the loss of the broker or the database; raise WorkerError for any other crash."""
+    """Log the loss of the broker or the database; raise WorkerError for any other crash, BrokerError if waiting does not help."""
     if isinstance(crash, RedisError):
-        logger.warning("The broker went away (%s).", crash)
+        fault = broker_error(crash, place(settings))
+        if not fault.transient:
+            raise fault from crash
+        logger.warning("%s", fault.message)
     elif is_away(crash):
         logger.warning("The database went away (%s).", first_line(crash))
     else:

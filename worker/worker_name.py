@@ -6,7 +6,8 @@ import secrets
 import socket
 
 from jobs.configuration.settings import Settings
-from jobs.durable_files import write_durably
+from jobs.configuration.worker_identity import kept_name, name_file
+from jobs.disk.durable_files import write_durably
 
 
 def worker_name(settings: Settings) -> str:
@@ -14,10 +15,9 @@ def worker_name(settings: Settings) -> str:
 
     The data folder keeps the name: a Mac's host name changes with the network, and two Macs with one database may share a name.
     """
-    kept = settings.data_dir / "worker.name"
-    name = kept.read_text() if kept.exists() else ""
-    if not name:
+    name = kept_name(settings)
+    if name is None:
         name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
         # Without the name, rows that this worker runs would wait for it for ever.
-        write_durably(kept, name)
+        write_durably(name_file(settings), name)
     return name

@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors.retry_after import RETRY_AWAY
-from jobs.errors import BrokerError, CaptionqError, LeavingError, NotFoundError
+from jobs.errors import CaptionqError, LeavingError, NotFoundError
+from jobs.errors.broker_faults import broker_error
 from jobs.errors.database_faults import database_error
 
 logger = logging.getLogger("captionq.api")
@@ -26,8 +27,8 @@ def translate_error(error: Exception) -> CaptionqError:
                 logger.error("%s: %s", type(error).__name__, error.message)
             return error
         case RedisError():
-            logger.error("The broker is away (%s).", error)
-            away: CaptionqError = BrokerError()
+            logger.error("The broker cannot be used (%s).", error)
+            away: CaptionqError = broker_error(error)
         case SQLAlchemyError():
             logger.exception("The database could not be used.", exc_info=error)
             away = database_error(error)

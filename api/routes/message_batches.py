@@ -27,7 +27,7 @@ from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.safe_text import safe_text
 from jobs.store.file_batches.batch_tables import FileBatch, FileBatchStatus
 from jobs.store.file_batches.file_lines import FileLines
-from jobs.store.pruning import delete_batch
+from jobs.store.retention.pruning import delete_batch
 
 _PATH = "/v1/messages/batches"
 _ERRORS: dict[int | str, dict[str, Any]] = {

@@ -44,6 +44,7 @@ class EventHub:
         self._open_streams = 0
         self._is_draining = False
         self._has_stopped = False
+        self._is_broker_away = False
         #: Monotonic time since which no live worker has been seen; None: a worker lives, or no client follows a job.
         self._no_worker_since: float | None = None
         # Reentrant: a signal's handler may interrupt the loop's thread while it holds the lock.
@@ -129,8 +130,11 @@ class EventHub:
                 changed = self._changed_rows()
                 try:
                     self._deliver_events(wait=0.0 if changed else ROW_CHECK_EVERY)
+                    self._is_broker_away = False
                 except RedisError as error:
-                    logger.warning("The broker is away (%s): clients see only rows.", error)
+                    if not self._is_broker_away:
+                        logger.warning("The broker is away (%s): clients see only rows.", error)
+                    self._is_broker_away = True
                     self._closed.wait(BROKER_RETRY_PAUSE)
                 for subscription, status in changed:
                     # After the events that led to this status.
@@ -187,8 +191,7 @@ class EventHub:
             for subscription in by_job.get(job_id, []):
                 for event in events:
                     if _order(event.id) > _order(subscription.after):
-                        subscription.after = event.id
-                        subscription.put(event)
+                        subscription.put_event(event)
 
     def _snapshot(self) -> list[Subscription]:
         with self._lock:

@@ -56,8 +56,8 @@ class Resources:
         return found
 
     def check_worker(self) -> None:
-        """Make sure that a worker lives. Raises WorkerError, RedisError."""
-        if not self.workers():
+        """Make sure that a worker lives and takes jobs. Raises WorkerError, RedisError."""
+        if all(worker.draining for worker in self.workers()):
             error = WorkerError("No worker is running. Start one with: captionq work")
             error.retry_after = RETRY_WORKER
             raise error

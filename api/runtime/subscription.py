@@ -29,6 +29,16 @@ class Subscription:
     #: Whether the client can come back: its stream ends as soon as the server is asked to stop. Other clients still get their
     #: answers.
     is_resumable: bool = False
+    #: The newest attempt of the job that an event came from.
+    _attempt: int = 0
+
+    def put_event(self, event: Event) -> None:
+        """Add an event, unless its attempt is over: a worker that was suspended may still publish one when it wakes up."""
+        self.after = event.id
+        attempt = event.data.get("attempt", self._attempt)
+        if attempt >= self._attempt:
+            self._attempt = attempt
+            self.put(event)
 
     def put(self, update: Event | StatusChange | None) -> None:
         """Add an update, from any thread. A subscription whose loop has ended takes none."""

@@ -20,6 +20,10 @@ class WorkerReady(BaseModel):
     batching: str | None = Field(
         description="together, one by one or alone: how the model's requests are batched without changing each other"
     )
+    status: str = Field(description="idle, busy, or draining: it takes no more jobs")
+    jobs: int = Field(description="Jobs that it is running")
+    rate: float | None = Field(description="Jobs ended per second over the last minute; null: not measured yet")
+    last_seen_at: float = Field(description="When it described itself, in seconds since the epoch")
     rows: int = Field(description="Requests that are being decoded")
     slots: int = Field(description="Requests that can be decoded together")
 

@@ -115,7 +115,7 @@ def status(batch_id: str | None, url: str, api_key: str | None, output_format: s
       captionq batch status
       captionq batch status last --format json
     """
-    from cli.output.batch_table import print_file_batches
+    from cli.output.tables.batch_table import print_file_batches
     from cli.runs.batches.batch_client import connected
 
     with connected(url, api_key) as client:

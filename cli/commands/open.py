@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cli.completions import complete_batch
+
 
 @click.command("open")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_batch)
 @click.option(
     "--url",
     default="http://127.0.0.1:8484",

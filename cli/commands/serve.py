@@ -38,6 +38,7 @@ import click
 )
 @click.option("--no-worker", is_flag=True, help="Start no worker; `captionq work` generates.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line instead of text.")
+@click.option("--quiet", is_flag=True, help="Log to the files in the data folder only.")
 def serve(
     host: str,
     port: int,
@@ -46,6 +47,7 @@ def serve(
     origins: tuple[str, ...],
     no_worker: bool,
     log_json: bool,
+    quiet: bool,
 ) -> None:
     """Serve the HTTP API, with its broker and its worker.
 
@@ -61,9 +63,20 @@ def serve(
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
     """
     from cli.runs.processes.serve_process import run
+    from cli.service.standard_error import trim_standard_error
     from jobs.configuration.read_settings import read_settings
 
     settings = read_settings(**({"allowed_origins": origins} if origins else {}))
+    if quiet:
+        trim_standard_error(settings)
     if roots:
         settings = settings.model_copy(update={"served_roots": roots})
-    run(settings, host=host, port=port, ollama_port=ollama_port, with_worker=not no_worker, log_json=log_json)
+    run(
+        settings,
+        host=host,
+        port=port,
+        ollama_port=ollama_port,
+        with_worker=not no_worker,
+        log_json=log_json,
+        quiet=quiet,
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cli.exit_status import DRAINED
+
 
 @click.command()
 @click.option("--burst", is_flag=True, help="Exit when the queue is empty.  [default: wait for more]")
@@ -18,7 +20,9 @@ import click
 @click.option("--until-eof", is_flag=True, hidden=True, help="Exit when the standard input closes.")
 @click.option("--await-broker", is_flag=True, hidden=True, help="Wait for the broker that another process starts.")
 @click.option("--linger", type=float, hidden=True, help="Exit after this many seconds without a job.")
+@click.pass_context
 def work(
+    ctx: click.Context,
     burst: bool,
     memory_budget: str | None,
     pin: tuple[str, ...],
@@ -50,4 +54,6 @@ def work(
     from worker.service import run
 
     set_up_logging(settings, "worker.log", as_json=log_json, quiet=until_eof or linger is not None)
-    run(settings, until_eof=until_eof, await_broker=await_broker, burst=burst, linger=linger)
+    drained = run(settings, until_eof=until_eof, await_broker=await_broker, burst=burst, linger=linger)
+    if drained and until_eof:
+        ctx.exit(DRAINED)

@@ -32,6 +32,7 @@ def sentence_of(error: Exception) -> str | None:
     from redis.exceptions import RedisError
     from sqlalchemy.exc import DBAPIError
 
+    from jobs.errors.broker_faults import broker_error
     from jobs.errors.database_faults import database_error
 
     match error:
@@ -40,6 +41,6 @@ def sentence_of(error: Exception) -> str | None:
         case DBAPIError():
             return database_error(error).message
         case RedisError():
-            return f"The broker cannot be used: {error}."
+            return broker_error(error, "").message
         case _:
             return None

@@ -15,7 +15,7 @@ from cli.output.job_fields import name_of, reason_of
 from cli.output.left_out_lines import left_out_lines, nothing_line, skipped_lines
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
-from cli.output.sample_table import print_sample
+from cli.output.tables.sample_table import print_sample
 from jobs.creation.folder_run import Submission
 from jobs.images.walking.left_out import LeftOut
 from jobs.safe_text import safe_json, safe_text

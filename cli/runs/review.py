@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import click
 
 from cli.output.plurals import counted
-from cli.output.review_table import print_review
+from cli.output.tables.review_table import print_review
 from cli.runs.processes.services import Services, services
 from cli.runs.review_dialogue import ReviewDialogue
 from jobs.configuration.settings import Settings

@@ -22,7 +22,7 @@ MOST_BYTES = 100_000
 class Manifest:
     """The first member of a backup."""
 
-    #: Version of captionq.
+    #: Version of captionq; empty: unknown, for the copy of a database.
     captionq: str
     #: Version of the tables.
     schema: str

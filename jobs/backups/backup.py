@@ -18,7 +18,7 @@ from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
 from jobs.errors import BackupError
 from jobs.images.stored.blobs import stored_blobs
-from jobs.store.connection import SCHEMA_VERSION
+from jobs.store.databases.schema_version import SCHEMA_VERSION
 
 
 def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] = lambda _: None) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -15,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from jobs.backups.alone import alone
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
+from jobs.backups.database_copy import is_database, read_copy
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
 from jobs.errors import BackupError, DatabaseNewerError
-from jobs.file_locks import try_lock
 from jobs.images.stored.blobs import put_blob
-from jobs.store.connection import SCHEMA_VERSION
+from jobs.store.databases.schema_version import SCHEMA_VERSION
 
 _NEW = "captionq.db.restored"
 
@@ -41,7 +41,9 @@ class Restored:
 
 
 def read_manifest(source: Path) -> Manifest:
-    """Read what a backup holds. Raises BackupError, OSError."""
+    """Read what a backup holds, or a copy of a database. Raises BackupError, OSError."""
+    if is_database(source):
+        return read_copy(source)
     with _opened(source) as archive:
         return Manifest.read(archive, source)
 
@@ -50,20 +52,17 @@ def restore(settings: Settings, source: Path) -> Restored:
     """Replace the database by the backup's, and add its blobs. The database that was there is set aside.
 
     The whole backup is read and checked before anything changes. Raises BackupError, DatabaseNewerError, OSError.
+
+    Args:
+        source: a backup, or the copy of a database that a migration has left.
     """
     if settings.database_url is not None:
         raise BackupError("The database is a server's (CAPTIONQ_DATABASE_URL): restore it with pg_restore.")
     settings.make_folders()
-    with _alone(settings), _opened(source) as archive:
-        manifest = Manifest.read(archive, source)
-        if manifest.schema > SCHEMA_VERSION:
-            raise DatabaseNewerError(
-                f"captionq {manifest.captionq} has made this backup, which is newer. Update captionq first."
-            )
-        restored = Restored(manifest)
+    with alone(settings):
         new = settings.data_dir / _NEW
         try:
-            config = _read_members(archive, new, restored, settings)
+            restored, config = (_take_copy if is_database(source) else _unpack)(source, new, settings)
             restored.set_aside = _set_aside(settings.data_dir / DATABASE)
             new.replace(settings.data_dir / DATABASE)
             _sync_folder(settings.data_dir)
@@ -73,6 +72,28 @@ def restore(settings: Settings, source: Path) -> Restored:
     return restored
 
 
+def _take_copy(source: Path, new: Path, _: Settings) -> tuple[Restored, bytes | None]:
+    restored = Restored(read_copy(source))
+    _check_version(restored.manifest)
+    with source.open("rb") as file:
+        _write_database(file, new)
+    return restored, None
+
+
+def _unpack(source: Path, new: Path, settings: Settings) -> tuple[Restored, bytes | None]:
+    """Write the database of a backup beside its place, and the blobs to theirs; return the configuration file, too."""
+    with _opened(source) as archive:
+        restored = Restored(Manifest.read(archive, source))
+        _check_version(restored.manifest)
+        return restored, _read_members(archive, new, restored, settings)
+
+
+def _check_version(manifest: Manifest) -> None:
+    if manifest.schema > SCHEMA_VERSION:
+        maker = f"captionq {manifest.captionq}" if manifest.captionq else "A version of captionq"
+        raise DatabaseNewerError(f"{maker} has made this backup, which is newer. Update captionq first.")
+
+
 @contextmanager
 def _opened(source: Path) -> Iterator[tarfile.TarFile]:
     try:
@@ -80,19 +101,6 @@ def _opened(source: Path) -> Iterator[tarfile.TarFile]:
             yield archive
     except tarfile.TarError as error:
         raise BackupError(f"{source} is no backup of captionq, or is damaged ({error}).") from error
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Keep every other process off the data folder for the block. Raises BackupError if one uses it."""
-    in_use = BackupError(
-        f"captionq runs with {settings.data_dir}. Stop it first: captionq stop, or Ctrl-C where it runs."
-    )
-    with (settings.broker_dir / "users.lock").open("ab") as users, settings.worker_lock.open("ab") as worker:
-        locked: tuple[IO[bytes], ...] = (users, worker)
-        if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locked):
-            raise in_use
-        yield
 
 
 def _read_members(archive: tarfile.TarFile, new: Path, restored: Restored, settings: Settings) -> bytes | None:

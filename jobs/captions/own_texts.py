@@ -38,3 +38,14 @@ def has_addition(content: bytes, path: Path, digest: str, written: Iterable[Writ
         return True
     additions = [text.addition for text in ended if text.succeeded]
     return bool(additions) and any(holds(decode_text(content, path), addition) for addition in additions)
+
+
+def without_open_addition(content: bytes, digest: str, written: Iterable[WrittenText]) -> bytes | None:
+    """Return the content before an open job with this digest wrote it; the content itself if none did.
+
+    That job is about to end. A job that took its text for the text before would add the same answer to it once more.
+    """
+    for text in written:
+        if text.open and text.digest == digest and text.output_after == fingerprint(content):
+            return text.previous_text
+    return content

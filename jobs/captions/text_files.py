@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_objects import read_text_object, remove_text_object, write_text_object
 from jobs.captions.writable_folders import write_error
-from jobs.durable_files import sync_folder
+from jobs.disk.durable_files import sync_folder
 from jobs.errors import ForbiddenError, OutputOccupiedError
 from jobs.faults import FaultPoint, point
 from jobs.images.allowed_roots import is_below
@@ -106,7 +106,9 @@ def _checked_text(content: bytes | None, name: str) -> bytes | None:
     return content
 
 
-def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: str) -> bool:
+def write_output(
+    path: Path, content: bytes, *, replaces: bytes | None, writer: str, check: Callable[[], None] = lambda: None
+) -> bool:
     """Write the file, and return whether it was written: another file that is there by now stays.
 
     Args:
@@ -114,10 +116,12 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
         content: its new content.
         replaces: the content that the file has now; None: the file does not exist.
         writer: the worker's name.
+        check: called just before the file takes its name; what it raises leaves the file as it is.
 
     Raises OutputError.
     """
     if is_object(path):
+        check()
         return write_text_object(path, content, replaces=replaces) or (
             replaces is None and read_output(path) == content
         )
@@ -128,6 +132,7 @@ def write_output(path: Path, content: bytes, *, replaces: bytes | None, writer: 
             file.flush()
             os.fsync(file.fileno())
         point(FaultPoint.PUBLISH)
+        check()
         if replaces is None:
             if not _publish(temporary, path):
                 return read_output(path) == content

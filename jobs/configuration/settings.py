@@ -39,9 +39,9 @@ class Settings(BaseSettings):
     #: The folder of all data: database, broker, blobs, logs and lock files.
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
     #: The SQLAlchemy URL of another database than `captionq.db` in the data folder.
-    database_url: str | None = None
-    #: The URL of another Redis or Valkey than the one that captionq starts in the data folder.
-    redis_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    #: The URL of another Redis or Valkey than the one that captionq starts in the data folder (`jobs/net/broker_address.py`).
+    redis_url: str | None = Field(default=None, repr=False)
     #: Where uploaded images are stored for all machines that share a queue: a shared folder or `s3://bucket/prefix`. Without it
     #: they are in the data folder, where only workers of this machine find them.
     blob_url: str | None = None
@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     max_waiting_bulk: int = Field(default=1_000_000, ge=1)
     #: Days for which images that came with a request are stored after their last use.
     keep_images_days: float = Field(default=7.0, gt=0)
+    #: Days after which ended jobs and runs are removed from the database, by servers and workers when nothing runs; None: never.
+    #: Text files stay, and captionq no longer knows them as its own.
+    keep_days: float | None = Field(default=None, ge=1)
     #: Write the text of prompts to the log; never images.
     log_prompts: bool = False
 

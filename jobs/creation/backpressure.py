@@ -6,6 +6,7 @@ from redis import Redis
 
 from jobs.configuration.settings import Settings
 from jobs.errors import InvalidRequestError, LaneFullError
+from jobs.queue.broker_socket import check_writing
 from jobs.queue.worker_state import live_workers, rate_of
 from jobs.store.queries.waiting_rows import count_waiting
 from jobs.store.store import Store
@@ -20,7 +21,7 @@ WORTHWHILE = 0.02
 
 
 def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
-    """Check that the broker answers and that `count` more jobs fit into a lane. Its rows count, with or without entries.
+    """Check that the broker accepts entries and that `count` more jobs fit into a lane. Its rows count, with or without entries.
 
     Raises RedisError; LaneFullError, with `retry_after` in seconds, while the lane is too full; InvalidRequestError when `count`
     is more than the lane ever holds.
@@ -31,7 +32,7 @@ def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings
             f"{count} jobs are more than the {lane} lane ever holds: {limit} (CAPTIONQ_MAX_WAITING_{lane.upper()}). "
             "Send fewer at a time."
         )
-    connection.ping()
+    check_writing(connection)
     waiting = count_waiting(store.engine, lane)
     if waiting + count <= limit:
         return

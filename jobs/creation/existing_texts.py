@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
-from jobs.captions.own_texts import has_addition, is_own
+from jobs.captions.own_texts import has_addition, is_own, without_open_addition
 from jobs.captions.sidecars import Sidecars
 from jobs.captions.temporary_files import sweep_stale
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
@@ -87,6 +87,8 @@ def plan_images(
     for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
         others.look_up([(image, output) for image, output, _ in chunk])
         there = {output: address_of(output) for _, output, size in chunk if size is not None}
+        # A text that is added to is read before the store is asked: a job that writes it in between is known by its row.
+        contents = dict(_readable(there, options, sources)) if options.joins else {}
         written = store.written(list(there.values())) if there else {}
         for image, output, size in chunk:
             is_there = size is not None
@@ -98,8 +100,9 @@ def plan_images(
                 yield SkippedImage(image, output)
                 continue
             try:
-                content = _content(output, options, sources) if is_there else None
-                one = _judge(image, output, content, own, options, digest_of)
+                if output not in contents:
+                    contents[output] = _content(output, options, sources) if is_there else None
+                one = _judge(image, output, contents[output], own, options, digest_of)
             except OutputError as error:
                 yield PendingImage(image, output, refusal=error)
                 continue
@@ -150,6 +153,15 @@ def _content(output: Path, options: CompositionOptions, sources: Collection[tupl
     return read_output(output)
 
 
+def _readable(
+    outputs: Iterable[Path], options: CompositionOptions, sources: Collection[tuple[int, int] | None]
+) -> Iterator[tuple[Path, bytes | None]]:
+    """Yield the files whose text can be read, with the text."""
+    for output in outputs:
+        with suppress(OutputError):
+            yield output, _content(output, options, sources)
+
+
 def _judge(
     image: Path,
     output: Path,
@@ -164,8 +176,10 @@ def _judge(
     if options.joins:
         # Decoded for its error: nothing is to be generated for a text that nothing can be added to.
         decode_text(content, output)
-        is_added = bool(own) and has_addition(content, output, digest_of(image), own)
-        return AlreadyAdded(image, output) if is_added else pending
+        digest = digest_of(image) if own else ""
+        if own and has_addition(content, output, digest, own):
+            return AlreadyAdded(image, output)
+        return replace(pending, before=fingerprint(without_open_addition(content, digest, own)))
     if options.existing == "skip":
         return SkippedImage(image, output)
     return pending if is_own(content, own) else WrittenByHand(image, output)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.configuration.settings import Settings
-from jobs.durable_files import write_durably
+from jobs.disk.durable_files import write_durably
 from jobs.file_locks import exclusive, lock, try_lock
 from jobs.store.tables import Batch, BatchKind
 
@@ -88,6 +88,8 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # Without the file the run counts as ended, as with a file that is not locked.
+        path.unlink(missing_ok=True)
         file.close()
 
 

@@ -52,12 +52,77 @@ class BackupError(CaptionqError):
     code = "backup_unusable"
 
 
+class ClaimLostError(CaptionqError):
+    """Another worker has taken over the job. Nothing more is written about this attempt."""
+
+    code = "claim_lost"
+
+
 class BrokerError(CaptionqError):
     """The queue's server (Redis or Valkey) cannot be reached."""
 
     code = "broker_unavailable"
     status = 503
     transient = True
+
+
+class BrokerAddressError(BrokerError):
+    """CAPTIONQ_REDIS_URL cannot be used."""
+
+    code = "broker_address_invalid"
+    transient = False
+
+
+class BrokerAccessError(BrokerError):
+    """The queue's server refuses the user name or the password."""
+
+    code = "broker_access_denied"
+    transient = False
+
+
+class BrokerPermissionError(BrokerError):
+    """The rule (ACL) of the queue's server does not permit a command that captionq needs."""
+
+    code = "broker_permission_denied"
+    transient = False
+
+
+class BrokerCertificateError(BrokerError):
+    """The queue's server and this machine do not trust each other's certificates."""
+
+    code = "broker_certificate_invalid"
+    transient = False
+
+
+class BrokerMasterError(BrokerError):
+    """No sentinel names a master of the queue's servers."""
+
+    code = "broker_master_unknown"
+
+
+class BrokerClusterError(BrokerError):
+    """The queue's server is a cluster."""
+
+    code = "broker_is_cluster"
+    transient = False
+
+
+class BrokerSilentError(BrokerError):
+    """The queue's server does not answer. Jobs accepted before are stored, and run when it does."""
+
+    code = "broker_silent"
+
+
+class BrokerFullError(BrokerError):
+    """The memory of the queue's server is full. Jobs accepted before are stored, and run when it has room."""
+
+    code = "broker_full"
+
+
+class BrokerReadOnlyError(BrokerError):
+    """The queue's server accepts no writes. Jobs accepted before are stored, and run when it does."""
+
+    code = "broker_read_only"
 
 
 class ObjectStoreError(CaptionqError):
@@ -88,6 +153,12 @@ class ServerError(CaptionqError):
     """The server does not answer, or refuses a command's request."""
 
     code = "server_error"
+
+
+class ServiceError(CaptionqError):
+    """The service cannot be managed."""
+
+    code = "service_manager_failed"
 
 
 class BenchmarkError(CaptionqError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobs.errors import ModelNotFoundError, ModelUnavailableError, first_line
@@ -23,6 +23,12 @@ def cache_dir() -> Path:
         return Path(cache).expanduser()
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
     return Path(home).expanduser() / "hub"
+
+
+def cached_names() -> list[str]:
+    """Return the names of the repositories of models in the cache, also of those that were downloaded in part."""
+    folders = sorted(cache_dir().glob("models--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/") for folder in folders]
 
 
 def cached_snapshot(name: str) -> Path | None:
@@ -41,9 +47,12 @@ def fetch_config(name: str) -> Path:
     Without the hub an earlier download counts. Raises ModelNotFoundError, ModelUnavailableError.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not exported by its types
 
     try:
         with hub_errors(name):
+            # Before the network: the cache is not asked for a name that cannot be one.
+            validate_repo_id(name)
             reach_hub()
             return Path(hf_hub_download(name, "config.json")).parent
     except ModelUnavailableError:
@@ -51,6 +60,14 @@ def fetch_config(name: str) -> Path:
         if not isinstance(kept, str):
             raise
         return Path(kept).parent
+
+
+def fetch_card(name: str) -> None:
+    """Download the card of a model, which names its licence, if it has one. Raises ModelNotFoundError, ModelUnavailableError."""
+    from huggingface_hub import errors, hf_hub_download
+
+    with hub_errors(name), suppress(errors.RemoteEntryNotFoundError):
+        hf_hub_download(name, "README.md")
 
 
 def reach_hub() -> None:

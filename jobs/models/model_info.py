@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jobs.configuration.settings import DEFAULT_MODEL
 from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
 from jobs.models.adapters import adapter_folder, shown_name, split_name, with_adapter
-from jobs.models.hub import cache_dir, cached_snapshot, fetch_config
+from jobs.models.hub import cached_names, cached_snapshot, fetch_config
 
 Modality = Literal["vision", "text"]
 
@@ -129,10 +129,7 @@ def check_sees(info: ModelInfo) -> None:
 
 def list_models() -> list[ModelInfo]:
     """List the built-in models, and the models of the Hugging Face cache that are complete and have a chat template."""
-    names = [
-        folder.name.removeprefix("models--").replace("--", "/") for folder in sorted(cache_dir().glob("models--*"))
-    ]
-    cached = [info for name in names if (info := _usable(name)) is not None]
+    cached = [info for name in cached_names() if (info := _usable(name)) is not None]
     return [describe(name) for name in built_in_models()] + cached
 
 

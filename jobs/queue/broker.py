@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import IO
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError
+from jobs.errors import BrokerError, BrokerSilentError
+from jobs.errors.broker_faults import broker_error
 from jobs.file_locks import exclusive, lock, try_lock
-from jobs.queue.broker_server import end, start
-from jobs.queue.broker_socket import answers, connect
+from jobs.queue.broker_server import await_answer, end, server_pid, start
+from jobs.queue.broker_socket import check_writing, connect, place
 
 
 @dataclass
@@ -50,13 +51,32 @@ class Broker:
 def find(settings: Settings) -> Redis | None:
     """Connect to the configured server, or to the one that runs for this data folder.
 
-    Returns None if no server runs for the data folder. Raises BrokerError when the configured server is away.
+    Returns None if no server answers for the data folder. Raises BrokerError when the configured server cannot be used.
     """
     connection = connect(settings)
-    if answers(connection):
-        return connection
-    if settings.redis_url:
-        raise BrokerError("No Redis server answers at CAPTIONQ_REDIS_URL. Start it, or unset the variable.")
+    try:
+        connection.ping()
+    except RedisError as error:
+        fault = broker_error(error, place(settings))
+        if isinstance(error, ResponseError) and fault.transient:
+            # It answers, and refuses everything while it cannot write to its disk.
+            return connection
+        connection.close()
+        if settings.redis_url:
+            raise fault from error
+        return None
+    return connection
+
+
+def fault_of(connection: Redis, settings: Settings) -> BrokerError | None:
+    """Return the error that says why the server takes no entries; None: it does."""
+    try:
+        check_writing(connection)
+    except RedisError as error:
+        found = broker_error(error, place(settings))
+        if isinstance(found, BrokerSilentError) and settings.redis_url is None:
+            return BrokerSilentError(f"{found.message} Its PID is {server_pid(settings)}.")
+        return found
     return None
 
 
@@ -72,7 +92,7 @@ def find_or_start(settings: Settings) -> Broker:
         try:
             # Waits for a process that ends a server without a keeper as its last user.
             lock(users, fcntl.LOCK_SH)
-            connection = find(settings)
+            connection = find(settings) or await_answer(settings)
             if connection is not None:
                 return Broker(connection, users=users)
             return Broker(connect(settings), start(settings, users), users)

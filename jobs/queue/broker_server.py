@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from redis import Redis
+
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError
+from jobs.errors import BrokerError, BrokerSilentError
 from jobs.file_locks import try_lock
 from jobs.queue import append_only_file
 from jobs.queue.broker_socket import answers, connect, make_private, socket_path
@@ -29,22 +31,43 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 #: Seconds between two checks of a server that starts.
 START_CHECK_PAUSE = 0.02
+#: The server's options, other than paths.
+_OPTIONS = (
+    *("--port", "0", "--unixsocketperm", "700"),
+    *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+    *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+    # Keeps an entry's hash in one flat piece: 596 B an entry instead of 1.4 kB.
+    *("--hash-max-listpack-value", "256"),
+)
 #: Exit statuses of servers that a signal ended: their file was not the cause.
 _KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 #: The prefix of log lines of Valkey and Redis: process, role, time and level.
 _PREFIX = re.compile(r"^\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ [.\-*#] ")
 
+#: Seconds that the keeper gives the server to end before it kills the server, which may be suspended.
+KILL_SECONDS = 10
+#: Seconds after which a log line tells that a running server does not answer.
+TELL_SECONDS = 2.0
+
 # The keeper ends with the server. It asks the server to end when the process that started it has ended, even by kill −9: the
 # keeper's standard input closes then. The keeper holds the lock of the users (its standard output); the server holds the
 # server's lock (the keeper's standard error), and the keeper writes the server's PID into that file.
+# Paths are in variables: the keeper has to outlive a `pkill -9 -f captionq`, which would find them in its arguments.
 _KEEPER = """
 exec 3<&0 4>&2 </dev/null 2>/dev/null
-log=$1; shift
-"$@" 3<&- >>"$log" 2>&1 &
+seconds=$1; shift
+"$KEEPER_SERVER" --unixsocket "$KEEPER_SOCKET" --dir "$KEEPER_FOLDER" "$@" 3<&- >>"$KEEPER_LOG" 2>&1 &
 server=$!
 echo $server >&4
 exec 4>&-
-{ while read -r _; do :; done; kill -TERM $server; } <&3 &
+{
+while read -r _; do :; done
+kill -TERM $server
+sleep $seconds >/dev/null &
+nap=$!
+trap 'kill $nap; exit' TERM
+wait $nap && kill -KILL $server
+} <&3 &
 watch=$!
 exec 3<&-
 wait $server
@@ -124,10 +147,10 @@ class _Start:
         self._status: int | None = None
         #: The last line that a server that did not start wrote to its log, as a sentence.
         self.last_words = ""
-        command = _command(settings)
         with _server_lock(settings) as lock:
             self.keeper = subprocess.Popen(
-                ["/bin/sh", "-c", _KEEPER, "captionq-broker", str(self._log), *command],
+                ["/bin/sh", "-c", _KEEPER, "queue-keeper", str(KILL_SECONDS), *_OPTIONS],
+                env={**os.environ, **_paths(settings), "KEEPER_LOG": str(self._log)},
                 stdin=subprocess.PIPE,
                 stdout=users,
                 stderr=lock,
@@ -169,37 +192,59 @@ class _Start:
         return "It said nothing."
 
 
+def await_answer(settings: Settings) -> Redis | None:
+    """Wait for the server that runs for the data folder and does not answer: it starts, ends or is suspended.
+
+    Returns a connection once it answers; None when no server runs. Raises BrokerSilentError.
+    """
+    begun, told = time.monotonic(), False
+    with (settings.broker_dir / "server.lock").open("ab") as lock, connect(settings) as connection:
+        while not try_lock(lock, fcntl.LOCK_EX):
+            if answers(connection):
+                return connect(settings)
+            waited = time.monotonic() - begun
+            if waited > START_SECONDS:
+                raise _silent(settings)
+            if waited > TELL_SECONDS and not told:
+                told = True
+                logger.warning("The queue's server (PID %s) does not answer. It is waited for.", server_pid(settings))
+            time.sleep(START_CHECK_PAUSE)
+    return None
+
+
+def server_pid(settings: Settings) -> str:
+    """Return the PID of the server that runs for the data folder, in words."""
+    lock = settings.broker_dir / "server.lock"
+    return (lock.read_text().strip() if lock.exists() else "") or "unknown"
+
+
 @contextlib.contextmanager
 def _server_lock(settings: Settings) -> Iterator[IO[bytes]]:
-    """Hold the lock that the server inherits, so that no two servers write into one file. Raises BrokerError."""
-    with (settings.broker_dir / "server.lock").open("a+b") as lock:
+    """Hold the lock that the server inherits, so that no two servers write into one file. Raises BrokerSilentError."""
+    with (settings.broker_dir / "server.lock").open("ab") as lock:
         deadline = time.monotonic() + START_SECONDS
         # A server that was asked to end still writes its file.
         while not try_lock(lock, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                lock.seek(0)
-                pid = lock.read().decode().strip() or "unknown"
-                raise BrokerError(
-                    f"The queue's server (PID {pid}) runs but does not answer at {socket_path(settings)}. "
-                    "End that process and try again."
-                )
+                raise _silent(settings)
             time.sleep(START_CHECK_PAUSE)
         lock.truncate(0)
         yield lock
 
 
-def _command(settings: Settings) -> list[str]:
+def _silent(settings: Settings) -> BrokerSilentError:
+    pid = server_pid(settings)
+    return BrokerSilentError(
+        f"The queue's server (PID {pid}) runs but does not answer at {socket_path(settings)}. End it and try again: kill -9 {pid}"
+    )
+
+
+def _paths(settings: Settings) -> dict[str, str]:
+    """Return the keeper's variables."""
     path = socket_path(settings)
     make_private(path.parent)
     folder = Path(os.path.realpath(settings.broker_dir))
     # Relative to `--dir` if possible: the server puts the path into every client's address, and redis-py cannot read an address
     # with a space or an equals sign.
     listens_at = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return [
-        str(server_binary()),
-        *("--port", "0", "--unixsocket", str(listens_at), "--unixsocketperm", "700", "--dir", str(folder)),
-        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-        *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
-        # Keeps an entry's hash in one flat piece: 596 B an entry instead of 1.4 kB.
-        *("--hash-max-listpack-value", "256"),
-    ]
+    return {"KEEPER_SERVER": str(server_binary()), "KEEPER_SOCKET": str(listens_at), "KEEPER_FOLDER": str(folder)}

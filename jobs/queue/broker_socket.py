@@ -7,15 +7,17 @@ from hashlib import sha256
 from pathlib import Path
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import BrokerError
+from jobs.net.broker_address import connect_to, connection_options
+from jobs.net.url_passwords import without_password
 
 #: The shortest limit of `sun_path` (macOS: 104 bytes with its closing zero).
 SOCKET_PATH_LIMIT = 103
+#: A key that shows whether the server accepts writes.
+_PROBE = "captionq:probe"
 #: The place of sockets whose data folder has too long a path. TMPDIR would not do: it differs between a terminal, launchd
 #: and ssh, and macOS empties it.
 SHORT_FOLDER = Path("/tmp")  # noqa: S108 — the folder that is made in it is private
@@ -44,27 +46,35 @@ def make_private(folder: Path) -> None:
 def connect(settings: Settings) -> Redis:
     """Make a connection to the configured server or to the data folder's own.
 
-    Raises BrokerError if the configured URL is not valid, or if the data folder's socket lies in another user's folder.
+    Raises BrokerError if the configured address is not valid, or if the data folder's socket lies in another user's folder.
     """
-    # `retry` is always given: without it a client made from a URL never retries, and a plain one retries for five seconds.
-    retry = Retry(ExponentialBackoff(base=0.02, cap=0.2), 3)
     if settings.redis_url:
-        try:
-            return Redis.from_url(settings.redis_url, retry=retry, socket_timeout=30)
-        except ValueError as error:
-            raise BrokerError(f"CAPTIONQ_REDIS_URL cannot be used: {error}.") from error
+        return connect_to(settings.redis_url)
     path = socket_path(settings)
     if path.parent.parent == SHORT_FOLDER and os.path.lexists(path.parent):
         _check_owner(path.parent)
-    return Redis(unix_socket_path=str(path), retry=retry, socket_timeout=30)
+    return Redis(unix_socket_path=str(path), **connection_options())
+
+
+def place(settings: Settings) -> str:
+    """Return the address of the configured server, without a password, or the path of the data folder's own socket."""
+    return without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
 
 
 def answers(connection: Redis) -> bool:
-    """Return whether the server answers."""
+    """Return whether the server answers, if only with an error: a full disk lets it refuse everything."""
     try:
-        return bool(connection.ping())
+        connection.ping()
+    except ResponseError:
+        return True
     except RedisError:
         return False
+    return True
+
+
+def check_writing(connection: Redis) -> None:
+    """Raise RedisError unless the server answers and accepts writes: its memory may be full, or it may be a replica."""
+    connection.set(_PROBE, 1, ex=60)
 
 
 def _check_owner(folder: Path) -> None:

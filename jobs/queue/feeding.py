@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from jobs.faults import FaultPoint, point
 from jobs.queue import lanes
-from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first
+from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first, takers
 from jobs.queue.scripts import ARRANGE, RELEASE
 from jobs.queue.turns import in_turns, turn_of
 from jobs.queue.worker_state import WorkerState, live_workers, rate_of
@@ -103,10 +103,12 @@ class Feeder:
         self._all_fed_at: int | None = None
         self._looked_at = 0.0
 
-    def top_up(self, *, ran_dry: bool = False) -> None:
+    def top_up(self, *, ran_dry: bool = False, left: int = 0) -> None:
         """Feed if the lane is low and rows may wait without an entry. To be called often. Raises RedisError.
 
-        `ran_dry`: the lane had fewer entries than the caller wanted to take.
+        Args:
+            ran_dry: the lane had fewer entries than the caller wanted to take.
+            left: entries that the caller leaves to other workers. The lane holds as many more.
         """
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY and not (ran_dry and self._all_fed_at is None):
@@ -116,11 +118,11 @@ class Feeder:
             pipeline.llen(self._queue.key)
             pipeline.get(_CALLS)
             length, calls = pipeline.execute()
-        if length < self._low and self._all_fed_at != int(calls or 0):
-            self.feed()
+        if length - left < self._low and self._all_fed_at != int(calls or 0):
+            self.feed(left)
 
-    def feed(self) -> None:
-        """Make the lane what the rows say, unless another process is at it. Raises RedisError."""
+    def feed(self, left: int = 0) -> None:
+        """Make the lane what the rows say, unless another process is at it. Raises RedisError. `left`: see `top_up`."""
         for _ in range(MOST_ROUNDS):
             token = token_hex(8)
             with self._connection.pipeline() as pipeline:
@@ -131,18 +133,18 @@ class Feeder:
                 # Its holder looks at the count of calls when it is done.
                 return
             try:
-                is_all = self._arrange(token)
+                is_all = self._arrange(token, left)
             finally:
                 calls_since: Any = self._connection.eval(RELEASE, 2, _LOCK, _CALLS, token)
             if int(calls or 0) == calls_since:
                 self._all_fed_at = calls_since if is_all else None
                 return
 
-    def _arrange(self, token: str) -> bool:
+    def _arrange(self, token: str, left: int) -> bool:
         """Write the lane. Returns whether all waiting rows have their entries now."""
         seen, size = self._look(), window(live_workers(self._connection))
         self._low = size // 2
-        wanted, is_all, last_turn = self._next(seen, size)
+        wanted, is_all, last_turn = self._next(seen, min(MOST_ENTRIES, size + left))
         keys = (self._queue.key, LaneQueue.redis_queues_keys, _LOCK, _LAST_TURN)
         ids = (json.dumps(seen.waiting), json.dumps(wanted))
         arguments = (token, Entry.key_for(""), last_turn or "", *ids, *new_fields(self._queue))
@@ -151,14 +153,16 @@ class Feeder:
 
     def _look(self) -> _Seen:
         """Read where the entries are, in one step: an entry on its way from one place to the next is in one of them."""
-        queue = self._queue
+        queue, workers = self._queue, takers(self._connection, Lane.BULK)
         with self._connection.pipeline() as pipeline:
             pipeline.lrange(queue.key, 0, -1)
-            pipeline.lrange(queue.intermediate_queue_key, 0, -1)
             pipeline.zrange(queue.started_job_registry.key, 0, -1)
             pipeline.zrange(queue.scheduled_job_registry.key, 0, -1)
             pipeline.get(_LAST_TURN)
-            waiting, taken, started, put_off, last_turn = pipeline.execute()
+            for worker in workers:
+                pipeline.lrange(worker.intermediate_queue_key, 0, -1)
+            waiting, started, put_off, last_turn, *lists = pipeline.execute()
+        taken = [job_id for ids in lists for job_id in ids]
         # Members of the started registry are `<job>:<execution>`.
         elsewhere = {_text(one).partition(":")[0] for one in (*taken, *started, *put_off)}
         return _Seen([_text(one) for one in waiting], elsewhere, _text(last_turn) if last_turn else None)

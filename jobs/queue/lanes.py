@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, Retry
 from rq.command import send_command
 from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job as RQJob
-from rq.job import JobStatus as EntryStatus
 from rq.serializers import JSONSerializer
 
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError
+from jobs.errors.broker_faults import broker_error
 from jobs.queue.scripts import TAKE
+from jobs.queue.worker_state import worker_names
 from jobs.store.tables import Lane
 
 logger = logging.getLogger("captionq.queue")
@@ -39,8 +39,7 @@ ENTRIES_A_ROUND_TRIP = 1000
 #: Seconds between two looks at empty lanes.
 EMPTY_LANES_PAUSE = 0.05
 
-# Every rq process that cleans the registries, `rq info` among them, notices a lease that has run out. An entry with retries
-# left goes back into its lane; without retries rq would call the entry failed.
+# rq puts an entry whose lease has run out back into its lane while it has retries left; without, rq would call it failed.
 _RETRY = Retry(max=1000)
 
 
@@ -85,6 +84,21 @@ class LaneQueue(Queue):
     """rq queue of one lane."""
 
     job_class = Entry
+    #: The name of the worker that takes entries from the lane; empty: the process is no worker.
+    taker = ""
+    #: Ids that this worker leaves in the lane for others.
+    skipped: Collection[str] = ()
+
+    @property
+    def intermediate_queue_key(self) -> str:
+        """The list of the ids that this worker has taken and not begun. No other worker sweeps them."""
+        shared: str = super().intermediate_queue_key
+        return f"{shared}:{self.taker}" if self.taker else shared
+
+    def taken_ids(self) -> list[str]:
+        """Return the ids that this worker has taken and not begun."""
+        found: Any = self.connection.lrange(self.intermediate_queue_key, 0, -1)
+        return [job_id.decode(errors="replace") for job_id in found]
 
     @classmethod
     def dequeue_any(
@@ -119,28 +133,38 @@ class LaneQueue(Queue):
 
     def ids(self) -> set[str]:
         """Return the id of every job with an entry in this lane: waiting, just taken, running or put off."""
+        taken = [job_id for taker in takers(self.connection, self.name) for job_id in taker.taken_ids()]
         started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
         scheduled = set(self.scheduled_job_registry.get_job_ids(cleanup=False))
-        return {*self.get_job_ids(), *self.intermediate_queue.get_job_ids(), *started, *scheduled}
+        return {*self.get_job_ids(), *taken, *started, *scheduled}
 
 
-def lanes(connection: Redis) -> list[LaneQueue]:
-    """Return all lanes, in the order in which the worker empties them."""
-    return [lane_queue(connection, lane) for lane in Lane]
+def lanes(connection: Redis, taker: str = "") -> list[LaneQueue]:
+    """Return all lanes, in the order in which the worker empties them. `taker`: the worker's name."""
+    return [lane_queue(connection, lane, taker) for lane in Lane]
 
 
-def lane_queue(connection: Redis, lane: str) -> LaneQueue:
-    """Return a lane."""
-    return LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+def lane_queue(connection: Redis, lane: str, taker: str = "") -> LaneQueue:
+    """Return a lane. `taker`: the name of the worker that takes entries from it."""
+    queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
+    queue.taker = taker
+    return queue
+
+
+def takers(connection: Redis, lane: str) -> list[LaneQueue]:
+    """Return a lane once for each worker, and once for processes without a worker's name. Raises RedisError."""
+    return [lane_queue(connection, lane, name) for name in ("", *worker_names(connection))]
 
 
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
     """Take up to `most` entries in one round trip: from the first lane as long as it has any, then from the next.
 
-    The ids stay in their lanes' intermediate lists. An id without an entry is left there and not returned.
+    The ids stay in their lanes' intermediate lists. An id without an entry is left there and not returned. Ids that the lanes'
+    worker leaves to others are not taken.
     """
     keys = [key for queue in queues for key in (queue.key, queue.intermediate_queue_key)]
-    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""))
+    skipped = {job_id for queue in queues if isinstance(queue, LaneQueue) for job_id in queue.skipped}
+    found: Any = connection.eval(TAKE, len(keys), *keys, most, Entry.key_for(""), *skipped)
     taken: list[tuple[Entry, Queue]] = []
     for lane, job_id, fields in found:
         entry = Entry(job_id.decode(), connection=connection, serializer=JSONSerializer)
@@ -185,7 +209,7 @@ def rows_first() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        logger.warning("The broker is away (%s). The jobs are stored and wait for it.", error)
+        logger.warning("%s The new jobs are stored.", broker_error(error, "").message)
 
 
 def waiting(connection: Redis, lane: str) -> int:
@@ -212,18 +236,3 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
 def stop(connection: Redis, worker: str, job_id: str) -> None:
     """Notify the worker at once that a job it runs was cancelled; by itself it would notice a moment later."""
     send_command(connection, worker, "stop-job", job_id=job_id)
-
-
-def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
-    """Remove a stale id from the lane's intermediate list, and delete its entry unless `keep`."""
-    with connection.pipeline() as pipeline:
-        pipeline.lrem(queue.intermediate_queue_key, 1, job_id)
-        if not keep:
-            pipeline.delete(Entry.key_for(job_id))
-        pipeline.execute()
-
-
-def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) -> None:
-    """Hold an entry in rq's scheduled registry for some seconds before it enters its lane again."""
-    entry._status = EntryStatus.SCHEDULED  # noqa: SLF001  (pinned, see tests/worker/test_contracts.py)
-    queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)

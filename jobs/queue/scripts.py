@@ -1,19 +1,57 @@
 """Lua scripts, each of which the server runs as one step."""
 
-# KEYS: each lane, followed by its intermediate list. ARGV: the most entries to take, and the prefix of an entry's key.
+# KEYS: each lane, followed by its intermediate list. ARGV: the most entries to take, the prefix of an entry's key, and then ids
+# that stay in their lanes.
 # An id without an entry stays in the intermediate list, from which the worker sweeps it.
 TAKE = """
-local taken = {}
+local taken, skipped = {}, {}
+for number = 3, #ARGV do skipped[ARGV[number]] = true end
+local function add(lane, id)
+  if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
+    table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
+  end
+end
 for lane = 1, #KEYS / 2 do
-  while #taken < tonumber(ARGV[1]) do
-    local id = redis.call('LMOVE', KEYS[2 * lane - 1], KEYS[2 * lane], 'LEFT', 'RIGHT')
-    if not id then break end
-    if redis.call('HEXISTS', ARGV[2] .. id, 'data') == 1 then
-      table.insert(taken, {lane, id, redis.call('HGETALL', ARGV[2] .. id)})
+  local waiting, held = KEYS[2 * lane - 1], KEYS[2 * lane]
+  if #ARGV > 2 then
+    for _, id in ipairs(redis.call('LRANGE', waiting, 0, -1)) do
+      if #taken >= tonumber(ARGV[1]) then break end
+      if not skipped[id] and redis.call('LREM', waiting, 1, id) == 1 then
+        redis.call('RPUSH', held, id)
+        add(lane, id)
+      end
     end
+  end
+  while #ARGV == 2 and #taken < tonumber(ARGV[1]) do
+    local id = redis.call('LMOVE', waiting, held, 'LEFT', 'RIGHT')
+    if not id then break end
+    add(lane, id)
   end
 end
 return taken
+"""
+
+# KEYS: a lane, and an intermediate list. ARGV: how many ids to put back, these ids in their order, and then ids that were put
+# back before: those at the front of the lane stay there.
+PUT_BACK = """
+local count, known, front = tonumber(ARGV[1]), {}, {}
+for number = count + 2, #ARGV do known[ARGV[number]] = true end
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, #ARGV - count - 1)) do
+  if not known[id] then break end
+  table.insert(front, id)
+  redis.call('LPOP', KEYS[1])
+end
+for number = count, 1, -1 do
+  redis.call('LREM', KEYS[2], 1, ARGV[number + 1])
+  redis.call('LPUSH', KEYS[1], ARGV[number + 1])
+end
+for number = #front, 1, -1 do redis.call('LPUSH', KEYS[1], front[number]) end
+"""
+
+# KEYS: the turns. ARGV: a model, and a worker. Returns whether the worker has the model's turn.
+TAKE_TURN = """
+redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] and 1 or 0
 """
 
 # KEYS: the lane, rq's set of queues, the lock, and the last turn. ARGV: the lock's token, the prefix of an entry's key, the run

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, fields
 
 from redis import Redis
 from rq.worker import BaseWorker
@@ -35,6 +35,45 @@ class WorkerState:
     rates: dict[str, float] = field(default_factory=dict)
     #: Metrics in Prometheus' text format.
     metrics: str = ""
+    host: str = ""
+    #: All models in memory.
+    models: list[str] = field(default_factory=list)
+    #: Jobs that the worker is running.
+    jobs: int = 0
+    #: Bytes of memory that the model's library holds; None: unknown.
+    memory: int | None = None
+    #: Whether the worker takes no more jobs, and ends with those that it has.
+    draining: bool = False
+
+    @property
+    def status(self) -> str:
+        """One word: `draining`, `busy` or `idle`."""
+        return "draining" if self.draining else "busy" if self.jobs else "idle"
+
+    @property
+    def rate(self) -> float | None:
+        """Jobs ended per second in all lanes; None: not measured yet."""
+        return sum(self.rates.values()) or None
+
+    @property
+    def short_name(self) -> str:
+        """The name for people."""
+        return self.name.removeprefix("captionq-")
+
+    def as_public(self, shown: Callable[[str], str]) -> dict[str, object]:
+        """Return the fields that programs are shown. `shown` makes a model's name for clients."""
+        fields = ("name", "host", "status", "models", "batching", "jobs", "rows", "slots", "rates", "draining")
+        return {
+            **{name: getattr(self, name) for name in fields},
+            "model": None if self.model is None else shown(self.model),
+            "models": [shown(one) for one in self.models],
+            "rate": self.rate,
+            "memory_bytes": self.memory,
+            "last_seen_at": self.at,
+        }
+
+
+_FIELDS = [one.name for one in fields(WorkerState)]
 
 
 def publish_state(connection: Redis, state: WorkerState, seconds: int) -> None:
@@ -50,11 +89,28 @@ def withdraw_state(connection: Redis, name: str) -> None:
 def live_workers(connection: Redis) -> list[WorkerState]:
     """Return the states of all live workers, by name. Raises RedisError."""
     # rq's registry also holds workers that were killed; their states have expired.
-    names = sorted(
-        key.removeprefix(BaseWorker.redis_worker_namespace_prefix) for key in BaseWorker.all_keys(connection)
-    )
+    names = sorted(worker_names(connection))
     states = connection.mget([_KEY + name for name in names]) if names else []
-    return [WorkerState(**json.loads(state)) for state in states if state]
+    return [_state_of(state) for state in states if state]
+
+
+def _state_of(text: bytes | str) -> WorkerState:
+    # The worker may be of a newer version, and tell more.
+    told = json.loads(text)
+    return WorkerState(**{name: told[name] for name in _FIELDS if name in told})
+
+
+def worker_names(connection: Redis) -> list[str]:
+    """Return the names of all workers that are registered with rq, alive or not. Raises RedisError."""
+    prefix = BaseWorker.redis_worker_namespace_prefix
+    return [key.removeprefix(prefix) for key in BaseWorker.all_keys(connection)]
+
+
+def are_alive(connection: Redis, names: Collection[str]) -> set[str]:
+    """Return those of these workers that live, whether rq knows them or not. Raises RedisError."""
+    asked = sorted(names)
+    states = connection.mget([_KEY + name for name in asked]) if asked else []
+    return {name for name, state in zip(asked, states, strict=True) if state}
 
 
 def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:

@@ -7,13 +7,14 @@ deadlock.
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Error as SQLiteError
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, table, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -23,13 +24,17 @@ from jobs.errors.database_faults import damaged, database_error
 from jobs.faults import FaultPoint, point
 from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
+from jobs.store.databases.schema_version import SCHEMA_VERSION
+from jobs.store.databases.sqlite_copy import copies_of, copy_before
 
-#: The newest migration in `migrations/versions`; a test checks this.
-SCHEMA_VERSION = "0020"
+logger = logging.getLogger("captionq.database")
 
 
 def open_database(settings: Settings) -> Engine:
-    """Connect to the database, and bring its tables up to date. Raises DatabaseError, DataFolderError."""
+    """Connect to the database, and bring its tables up to date; an SQLite file with rows is copied before.
+
+    Raises DatabaseError, DiskFullError, DataFolderError.
+    """
     settings.make_folders()
     try:
         engine = _engine(settings)
@@ -40,15 +45,12 @@ def open_database(settings: Settings) -> Engine:
                 sqlite.set_wal(engine)
             version = _schema_version(engine)
             if version is not None and version > SCHEMA_VERSION:
-                raise DatabaseNewerError(
-                    f"A newer version of captionq has written {place_of(settings)} (its tables have version {version}, and this "
-                    f"captionq knows those up to {SCHEMA_VERSION}). Install that version again."
-                )
+                raise _newer(engine, settings, version)
             if version != SCHEMA_VERSION:
                 _migrate(engine)
             if engine.dialect.name == "sqlite":
                 event.listen(engine, "checkout", sqlite.file_check(Path(str(engine.url.database))))
-    except (SQLAlchemyError, SQLiteError) as error:
+    except (SQLAlchemyError, SQLiteError, OSError) as error:
         raise database_error(error, place_of(settings)) from error
     return engine
 
@@ -148,7 +150,20 @@ def _schema_version(engine: Engine) -> str | None:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
+def _newer(engine: Engine, settings: Settings, version: str) -> DatabaseNewerError:
+    copies = copies_of(Path(str(engine.url.database))) if engine.dialect.name == "sqlite" else []
+    older = [copy for copy in copies if copy.suffix > f".before-{SCHEMA_VERSION}"][:1]
+    way_out = "".join(
+        f", or go back to the copy from before its first start: captionq restore '{copy}'" for copy in older
+    )
+    return DatabaseNewerError(
+        f"A newer version of captionq has written {place_of(settings)} (its tables have version {version}, and this captionq "
+        f"knows those up to {SCHEMA_VERSION}). Install that version again{way_out}."
+    )
+
+
 def _migrate(engine: Engine) -> None:
+    """Run all migrations that are missing, in one transaction."""
     # Imported here: nearly every start finds the schema up to date, and saves the time of the import.
     from alembic import command
     from alembic.config import Config
@@ -160,5 +175,16 @@ def _migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             # A million rows may take their time.
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        elif _has_rows(connection):
+            # In this transaction, so that nothing is committed between the copy and the migration.
+            copy = copy_before(Path(str(engine.url.database)), SCHEMA_VERSION)
+            logger.warning(
+                "This version of captionq changes the tables of the database. A copy of it as it was: %s", copy
+            )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _has_rows(connection: Connection) -> bool:
+    names = {"batch", "job", "stored_file"}.intersection(inspect(connection).get_table_names())
+    return any(connection.execute(select(1).select_from(table(name)).limit(1)).first() is not None for name in names)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, update
 from sqlmodel import SQLModel
 
+from jobs.store.claims import Claim, fence, job_id_of
 from jobs.store.connection import bulk_pause, writing
 from jobs.store.pictures.search_words import index_words
 from jobs.store.statements import SEARCHED, ending
@@ -24,19 +25,22 @@ _batch: Table = SQLModel.metadata.tables["batch"]
 
 def end_jobs(
     connection: Connection,
-    ids: Sequence[str],
+    ids: Sequence[Claim | str],
     leaving: tuple[JobStatus, ...],
     status: JobStatus,
     **values: object,
 ) -> int:
     """Bring the jobs whose status is one of `leaving` to a terminal status. Returns how many ended.
 
-    Each job is numbered within its batch in the order of the ends (`finished_order`).
+    Each job is numbered within its batch in the order of the ends (`finished_order`). A job that is given by its claim ends
+    only if the row is still in it.
     """
     changed = 0
-    for job_id in ids:
-        end = {"job_id": job_id, "status": status, "finished_at": time.time(), **_storable(values)}
-        if (row := connection.execute(ending(leaving), end).one_or_none()) is not None:
+    for claim in ids:
+        end = {"job_id": job_id_of(claim), "status": status, "finished_at": time.time(), **_storable(values)}
+        if is_fenced := isinstance(claim, Claim):
+            end |= {"claimed_attempt": claim.attempt, "claimed_by": claim.worker}
+        if (row := connection.execute(ending(leaving, fenced=is_fenced), end).one_or_none()) is not None:
             index_words(connection, row)
             changed += 1
     return changed
@@ -90,6 +94,11 @@ def update_jobs(
     """Set columns of the jobs whose status is one of `leaving`. Returns how many changed."""
     guard = and_(_job.c.id.in_(ids), _job.c.status.in_(leaving), *guards)
     return connection.execute(update(_job).where(guard).values(**_storable(values))).rowcount
+
+
+def update_running(connection: Connection, claim: Claim | str, **values: object) -> bool:
+    """Set columns of a running job, if its row is still in this claim. Returns whether the job changed."""
+    return update_jobs(connection, [job_id_of(claim)], (JobStatus.RUNNING,), *fence(claim), **values) == 1
 
 
 def change_caption(connection: Connection, job_id: str, leaving: Sequence[JobStatus], **values: object) -> bool:

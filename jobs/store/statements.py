@@ -48,18 +48,20 @@ MOVE: Update = (
 
 
 @cache
-def ending(leaving: tuple[JobStatus, ...]) -> ReturningUpdate[tuple[object, ...]]:
+def ending(leaving: tuple[JobStatus, ...], *, fenced: bool = False) -> ReturningUpdate[tuple[object, ...]]:
     """Build the UPDATE that ends the job `job_id`, and numbers it within its batch in the order of the ends.
 
-    It returns the columns whose words are searched.
+    It returns the columns whose words are searched. `fenced`: only if the row's attempt and worker are the parameters
+    `claimed_attempt` and `claimed_by`.
     """
     ended = _job.alias()
     last = select(func.coalesce(func.max(ended.c.finished_order), 0)).where(
         ended.c.batch_id == _job.c.batch_id, ended.c.finished_order.is_not(None)
     )
+    claim = (_job.c.attempts == bindparam("claimed_attempt"), _job.c.worker == bindparam("claimed_by"))
     return (
         update(_job)
-        .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving))
+        .where(_job.c.id == bindparam("job_id"), _job.c.status.in_(leaving), *(claim if fenced else ()))
         .values(finished_order=last.correlate(_job).scalar_subquery() + 1)
         .returning(*SEARCHED)
     )

@@ -16,13 +16,14 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import CaptionqError
 from jobs.requests import Request
+from jobs.store.claims import Claim
 from jobs.store.connection import writing
 from jobs.store.queries.job_queries import JobQueries, as_job
 from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
 from jobs.store.rows.insertion import insert_rows
 from jobs.store.rows.vocabularies import with_reference
-from jobs.store.state_changes import cancel_all, change_caption, end_jobs, pause_batch, update_jobs
+from jobs.store.state_changes import cancel_all, change_caption, end_jobs, pause_batch, update_jobs, update_running
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -142,27 +143,31 @@ class Store(JobQueries):
             rows = connection.execute(CLAIM, {"ids": ids, "now": now, **values}).mappings().all()
             return {row["id"]: as_job(row, connection) for row in rows}
 
-    def keep_answer(self, job_id: str, text: str, file: FileChange) -> bool:
+    def keep_answer(self, claim: Claim | str, text: str, file: FileChange) -> bool:
         """Store the answer of a running job before its file is written. Returns False if the job was cancelled meanwhile.
+
+        Here and below a worker gives its claim of the job, and the change is refused if another worker has taken the job over.
+        A bare id will do where no claim can be out of date.
 
         If the worker dies after that, the next attempt knows the file as the job's own, whether it was written or not.
         """
-        return self._change([job_id], (JobStatus.RUNNING,), text=text, **asdict(file)) == 1
+        return self._change_running(claim, text=text, **asdict(file))
 
-    def succeed(self, job_id: str, result: Result) -> bool:
+    def succeed(self, claim: Claim | str, result: Result) -> bool:
         """Store the result: running → succeeded. Returns False if the job was cancelled meanwhile: the result is dropped."""
-        return self._finish([job_id], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
+        return self._finish([claim], (JobStatus.RUNNING,), JobStatus.SUCCEEDED, **asdict(result)) == 1
 
-    def fail(self, job_id: str, error: CaptionqError, result: Result | None = None) -> bool:
+    def fail(self, claim: Claim | str, error: CaptionqError, result: Result | None = None) -> bool:
         """Store the error: queued or running → failed. Returns False if the job had ended.
 
         `result` is stored too, for a job that has an answer: it is not as asked, or its file could not be written.
         """
         values = {} if result is None else asdict(result)
         error_values = {"error_code": error.code, "error_message": error.message}
-        return self._finish([job_id], OPEN, JobStatus.FAILED, **error_values, **values) == 1
+        leaving = OPEN if isinstance(claim, str) else (JobStatus.RUNNING,)
+        return self._finish([claim], leaving, JobStatus.FAILED, **error_values, **values) == 1
 
-    def release(self, job_id: str, error: CaptionqError | None = None, result: Result | None = None) -> bool:
+    def release(self, claim: Claim | str, error: CaptionqError | None = None, result: Result | None = None) -> bool:
         """Return a job to the queue: running → queued. Returns False if the job was not running.
 
         The worker stops before the job is done, or tries it again after a transient `error`, which is stored. `result` is
@@ -171,9 +176,9 @@ class Store(JobQueries):
         values: dict[str, object] = {} if result is None else asdict(result)
         if error is not None:
             values |= {"error_code": error.code, "error_message": error.message}
-        return self._change([job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, worker=None, **values) == 1
+        return self._change_running(claim, status=JobStatus.QUEUED, worker=None, **values)
 
-    def ask_again(self, job_id: str, request: Request, first_key: str | None = None) -> bool:
+    def ask_again(self, claim: Claim | str, request: Request, first_key: str | None = None) -> bool:
         """Return a job to the queue with a changed request: running → queued. Returns False if the job was not running.
 
         Its answer has a flaw, and is dropped. `first_key`: the key in the result cache of the question as it was first asked.
@@ -181,7 +186,7 @@ class Store(JobQueries):
         values = {"quality_retries": _job.c.quality_retries + 1, "cache_key": first_key, "worker": None}
         with writing(self._engine) as connection:
             values["request"] = with_reference(connection, request.model_dump_json())
-            return update_jobs(connection, [job_id], (JobStatus.RUNNING,), status=JobStatus.QUEUED, **values) == 1
+            return update_running(connection, claim, status=JobStatus.QUEUED, **values)
 
     def review(self, job_id: str, edited_text: str | None = None) -> bool:
         """Note that a person has reviewed an answer, and perhaps edited its text. Returns False if the job has not ended."""
@@ -210,13 +215,13 @@ class Store(JobQueries):
     def recover(self, worker: str, *, died: bool = True) -> Recovered:
         """Take back the jobs that a dead worker of this name was running: running → queued, or → failed as `poison`.
 
-        Only the process that holds this name now may call it.
+        Only the process that holds this name now may call it, or one that has found the worker lost
+        (`jobs/queue/workers/lost_workers.py`). Jobs that the worker claims after the call, because it lives, stay with it.
 
         Args:
             died: whether the jobs may have caused the worker's death, which then counts as one of each job's deaths.
         """
-        with writing(self._engine) as connection:
-            return take_back(connection, worker, died=died)
+        return take_back(self._engine, worker, died=died)
 
     def _end_refused(self, connection: Connection, jobs: Sequence[Job]) -> None:
         """End new jobs that carry an error: queued → failed."""
@@ -227,14 +232,16 @@ class Store(JobQueries):
         guard = (_batch.c.id == batch_id) & _batch.c.complete.is_(False)
         return connection.execute(update(_batch).where(guard).values(complete=True, **values)).rowcount == 1
 
-    def _change(self, ids: Sequence[str], leaving: Sequence[JobStatus], **values: object) -> int:
+    def _change_running(self, claim: Claim | str, **values: object) -> bool:
         with writing(self._engine) as connection:
-            return update_jobs(connection, ids, leaving, **values)
+            return update_running(connection, claim, **values)
 
     def _review(self, job_id: str, **values: object) -> bool:
         with writing(self._engine) as connection:
             return change_caption(connection, job_id, (JobStatus.SUCCEEDED, JobStatus.FAILED), **values)
 
-    def _finish(self, ids: Sequence[str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object) -> int:
+    def _finish(
+        self, ids: Sequence[Claim | str], leaving: tuple[JobStatus, ...], status: JobStatus, **values: object
+    ) -> int:
         with writing(self._engine) as connection:
             return end_jobs(connection, ids, leaving, status, **values)

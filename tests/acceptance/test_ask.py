@@ -122,6 +122,7 @@ def test_answers_come_from_a_worker_that_stays(captionq: Captionq, tmp_path: Pat
     until(lambda: not captionq.processes() and not captionq.broker_answers(), "the end of all processes")
 
 
+@pytest.mark.thorough
 def test_a_worker_that_stays_ends_by_itself(captionq: Captionq, tmp_path: Path) -> None:
     """The worker and its broker end when nothing was asked for a while; a worker of a person's is not stopped."""
     (image,) = save_scenes(tmp_path, 1)

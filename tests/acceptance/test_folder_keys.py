@@ -101,6 +101,7 @@ def test_a_folder_is_retried_once(served: Served, pictures: Path) -> None:
     assert len(ids) == 1
 
 
+@pytest.mark.thorough
 def test_a_large_folder_is_retried_in_chunks(settings: Settings) -> None:
     """Every cancelled image is retried once, with its name."""
     archive = io.BytesIO()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store.pruning import prune
+from jobs.store.retention.pruning import prune
 from jobs.store.store import Store
 from tests.support.console_sessions import rewritten
 from tests.support.processes import Captionq

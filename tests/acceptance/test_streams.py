@@ -13,7 +13,7 @@ from tests.support.scenes import draw_many
 from tests.support.serving import serving
 
 #: Streams that are open at the same time: more than any batch has slots. `make streams` opens 200.
-STREAMS = int(os.environ.get("CAPTIONQ_TEST_STREAMS", "64"))
+STREAMS = int(os.environ.get("CAPTIONQ_TEST_STREAMS", "32"))
 
 
 @pytest.mark.timeout(300)

@@ -78,7 +78,7 @@ def test_two_identical_commands_at_the_same_moment_both_end_well(captionq: Capti
     assert captionq.processes() == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_a_follower_takes_over_when_its_leader_ends(captionq: Captionq, tmp_path: Path, how: signal.Signals) -> None:
     """After Ctrl-C or a kill the leader's worker and broker end with it, and the follower starts its own."""
     captions = save_scenes(tmp_path / "pictures", 32)

@@ -99,10 +99,10 @@ def test_help_is_a_word_too(run: CliRunner) -> None:
 
 def test_a_mistyped_command_gets_a_suggestion(run: CliRunner, tmp_path: Path) -> None:
     """A path in the place of a command gets the command for it."""
-    for arguments in (["capton"], ["help", "capton"]):
+    for arguments in (["captain"], ["help", "captain"]):
         refused = run.invoke(captionq, arguments)
         assert refused.exit_code == 2
-        assert "No such command 'capton'. Did you mean 'caption'?" in refused.output
+        assert "No such command 'captain'. Did you mean 'caption'?" in refused.output
     assert f"To caption {tmp_path}: captionq caption {tmp_path}" in run.invoke(captionq, [str(tmp_path)]).output
 
 

@@ -53,7 +53,7 @@ def test_errors_cannot_steer_the_terminal(run: CliRunner, store: Store, command:
             OperationalError("UPDATE", {}, Exception("database is locked")),
             "There is a fault of the database: database is locked.",
         ),
-        (RedisConnectionError("connection refused"), "The broker cannot be used: connection refused."),
+        (RedisConnectionError("connection refused"), "The queue's server cannot be used (connection refused)."),
         (OSError(errno.EINVAL, "Invalid argument"), None),
         (KeyError("a defect"), None),
     ],
@@ -75,7 +75,8 @@ def test_faults_of_the_machine_are_sentences_and_defects_are_not(
 def test_a_read_only_data_folder_is_named_with_the_way_out() -> None:
     """The command and the check of everything say the same."""
     imports = (
-        "from click.testing import CliRunner\nimport cli.commands.setup.doctor, cli.commands.results.jobs, cli.output.job_table\n"
+        "from click.testing import CliRunner\nimport cli.commands.setup.doctor, cli.commands.results.jobs\n"
+        "import cli.output.tables.job_table\n"
         "import jobs.store.store, jobs.configuration.read_settings, cli.open_store\n"
         "import worker.models.device, jobs.models.model_info\n"
         "from cli.main import captionq"

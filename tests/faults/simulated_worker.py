@@ -31,6 +31,7 @@ class SteeredPipeline:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.model: str | None = None
+        self.models: list[str] = []
         #: The keys of the requests that run, in the order of their beginnings.
         self.running: list[str] = []
         self._outcomes: list[Outcome] = []
@@ -101,7 +102,7 @@ class SimulatedWorker:
         # Maintenance comes when the schedule calls for it.
         self._metal.maintenance_interval = 86_400
         self._metal.last_cleaned_at = now()  # type: ignore[assignment]  # rq says None, and means None at first
-        recover(self._metal, store, connection, died=died)
+        recover(name, store, connection, died=died)
         self._metal.register_birth()  # type: ignore[no-untyped-call]  # rq's own signature
 
     def turn(self) -> None:
@@ -118,7 +119,7 @@ class SimulatedWorker:
 
     def maintain(self) -> None:
         """Do rq's maintenance: leases that have run out, backoffs that are over, rows without an entry."""
-        self._metal._tasks = PeriodicTasks()
+        self._metal._maintenance._tasks = PeriodicTasks()
         self._metal.run_maintenance_tasks()
 
     def attempt(self, job_id: str) -> int:

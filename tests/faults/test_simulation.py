@@ -36,12 +36,13 @@ from jobs.errors import EngineError, ImageError
 from jobs.queue import broker, feeding, lanes
 from jobs.queue.pausing import pause, resume
 from jobs.queue.reconcile import reconcile
+from jobs.queue.workers.lost_workers import LostWorkers
 from jobs.requests import Message, Request
 from jobs.sampling import Sampling
 from jobs.store.connection import reading, writing
-from jobs.store.pruning import prune
 from jobs.store.queries.token_totals import TokenTotals, add_tokens
 from jobs.store.result import Result
+from jobs.store.retention.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import ENDED, Batch, BatchKind, Job, JobStatus, Lane
 from jobs.store.webhooks.webhook_rows import WebhookStore
@@ -253,6 +254,20 @@ class Simulation(RuleBasedStateMachine):
     def kill(self, name: str) -> None:
         """kill −9: all that it knew is gone, and its leases stay in Redis."""
         self.workers.pop(name, None)
+
+    @precondition(lambda self: self._runs_jobs)
+    @rule(which=WHICH, end=st.sampled_from(("answer", "transient", "permanent")), is_taken=st.booleans())
+    def take_for_lost(self, which: int, end: str, is_taken: bool) -> None:
+        """A worker that stood still is taken for lost. It goes on with jobs that are queued again, or run elsewhere by now."""
+        worker, job_id = self._running(which)
+        lost = LostWorkers(self.store, self.connection, self.settings.lease, own=lambda: None)
+        lost._missing[worker.name] = 0.0
+        lost._take_back(worker.name)
+        self.model.worker_ended(worker.name, died=True)
+        if is_taken:
+            self._turn(self._worker(next(name for name in WORKERS if name != worker.name)))
+        self._end(worker, job_id, end)
+        worker.step()
 
     @precondition(lambda self: self.workers)
     @rule(name=st.sampled_from(WORKERS), by_error=st.booleans())

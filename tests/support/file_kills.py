@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
 import sys
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from jobs.captions.undo import undo_run
 from jobs.configuration.settings import Settings
 from jobs.store.store import Store
 from jobs.store.tables import OPEN
+from tests.support.fork_server import fork_server
 from tests.support.outputs import write_files
 from tests.support.rows import RESULT
 
@@ -34,9 +33,7 @@ class FileKills:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._data = settings.data_dir
         self.folder = folder
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        # The fork server imports once for all processes.
-        self._context.set_forkserver_preload(["tests.support.file_kills"])
+        self._context = fork_server()
 
     def save(self, place: Path) -> None:
         """Copy the folder and the store. No process may have them open."""

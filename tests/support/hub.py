@@ -20,8 +20,13 @@ _FILE = re.compile(r"/([\w.-]+/[\w.-]+)/resolve/[\w]+/(.+)")
 
 
 @contextmanager
-def local_hub(models: Mapping[str, Path]) -> Iterator[dict[str, str]]:
-    """Serve folders as repositories; yield the environment variables that point the hub's client to this server."""
+def local_hub(models: Mapping[str, Path], *, breaks_off_once: str | None = None) -> Iterator[dict[str, str]]:
+    """Serve folders as repositories; yield the environment variables that point the hub's client to this server.
+
+    `breaks_off_once`: a file whose first download ends in the middle. The next one has to ask for the rest only. The client
+    keeps whole chunks of 10 MB.
+    """
+    broken = set[str]()
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -59,15 +64,38 @@ def local_hub(models: Mapping[str, Path]) -> Iterator[dict[str, str]]:
             if not file.is_file():
                 self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound" if model in models else "RepoNotFound")
                 return
-            self._send(file.read_bytes(), {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": REVISION})
+            headers = {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
+            if self.command == "GET" and name == breaks_off_once:
+                self._send_in_two_parts(file.read_bytes(), headers)
+                return
+            self._send(file.read_bytes(), headers)
 
-        def _send(self, body: bytes, headers: Mapping[str, str]) -> None:
-            self.send_response(HTTPStatus.OK)
+        def _send_in_two_parts(self, body: bytes, headers: Mapping[str, str]) -> None:
+            begun = re.fullmatch(r"bytes=([1-9]\d*)-", self.headers.get("Range", ""))
+            if not broken:
+                broken.add(self.path)
+                self._send(body, headers, most=len(body) - 1)
+                self.close_connection = True
+            elif begun is not None:
+                start = int(begun[1])
+                headers = {**headers, "Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+                self._send(body[start:], headers, HTTPStatus.PARTIAL_CONTENT)
+            else:
+                self._refuse(HTTPStatus.BAD_REQUEST, "WholeFileAgain")
+
+        def _send(
+            self,
+            body: bytes,
+            headers: Mapping[str, str],
+            status: HTTPStatus = HTTPStatus.OK,
+            most: int | None = None,
+        ) -> None:
+            self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                self.wfile.write(body[:most])
 
         def _refuse(self, status: HTTPStatus, code: str) -> None:
             self.send_response(status)

@@ -1,26 +1,30 @@
-"""Recovery of a dead worker's jobs: their rows go back to queued, and the lanes are made to agree with the rows."""
+"""Recovery of a dead worker's jobs: their rows go back to queued, and the lanes are made to agree with the rows.
+
+Jobs of workers on other hosts that do not come back: `jobs/queue/workers/lost_workers.py`.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from redis import Redis
-from rq.executions import Execution
-from rq.worker import BaseWorker
 
 from jobs.captions.temporary_files import sweep_own
 from jobs.faults import FaultPoint, point
 from jobs.objects.paths import is_object_address
-from jobs.queue.lanes import Entry, LaneQueue, lanes
+from jobs.queue.lanes import Entry, lanes
 from jobs.queue.reconcile import reconcile
+from jobs.queue.workers.worker_remains import forget_worker
 from jobs.requests import path_of
+from jobs.store.recovery import Recovered
 from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.worker")
 
 
-def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool = True) -> None:
-    """Requeue the jobs of a dead worker. Call it before this worker's birth, holding the worker's lock.
+def recover(worker: str, store: Store, connection: Redis, *, died: bool = True) -> None:
+    """Requeue the jobs of this worker's dead predecessor. Call it before the worker's birth, holding the worker's lock.
 
     The rows decide: executions that Redis still lists for the dead worker are thrown away, and the lanes get their entries from
     the rows. Jobs that the dead worker had taken are the next ones again: the first of their run, or of the urgent lane.
@@ -28,51 +32,27 @@ def recover(worker: BaseWorker, store: Store, connection: Redis, *, died: bool =
     Args:
         died: whether the jobs may have been the cause of the worker's death.
     """
-    recovered = store.recover(worker.name, died=died)
+    recovered = store.recover(worker, died=died)
     if recovered.requeued or recovered.poisoned:
         logger.warning(
             "The last worker ended early: %d jobs go back to the queue, %d are given up.",
             len(recovered.requeued),
             len(recovered.poisoned),
         )
-        left = store.those([*recovered.requeued, *recovered.poisoned])
-        sweep_own(
-            {
-                path_of(job.output).parent
-                for job in left
-                if job.output is not None and not is_object_address(job.output)
-            },
-            worker.name,
-        )
+        sweep_files(recovered, store)
     point(FaultPoint.RECOVER)
-    for execution in worker.get_current_executions(refresh=True):
-        _forget(execution, connection)
-    connection.delete(worker.key, worker.executions_key)
-    begun = set(recovered.requeued)
+    taken = forget_worker(connection, worker)
     for queue in lanes(connection):
-        _forget_dead(queue, connection, worker.name)
-        begun.update(queue.intermediate_queue.get_job_ids())
         # A worker killed during maintenance leaves this lock behind, for up to 15 minutes.
-        connection.delete(queue.registry_cleaning_key, queue.intermediate_queue_key)
+        connection.delete(queue.registry_cleaning_key)
     for job_id in recovered.poisoned:
         connection.delete(Entry.key_for(job_id))
-    reconcile(store, connection, begun=begun)
+    reconcile(store, connection, begun={*recovered.requeued, *taken})
 
 
-def _forget(execution: Execution, connection: Redis) -> None:
-    entry = Entry(id=execution.job_id, connection=connection)
-    for queue in lanes(connection):
-        with connection.pipeline() as pipeline:
-            entry.origin = queue.name
-            execution.delete(job=entry, pipeline=pipeline)
-            pipeline.delete(entry.key)
-            pipeline.execute()
-
-
-def _forget_dead(queue: LaneQueue, connection: Redis, worker: str) -> None:
-    """Drop registry members whose lease is gone or is this worker's. A worker that ended properly leaves no list of them."""
-    registry = queue.started_job_registry
-    for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
-        execution = Execution(id=execution_id, job_id=job_id, connection=connection)
-        if connection.hget(execution.key, "worker_name") in (None, worker.encode()):
-            _forget(execution, connection)
+def sweep_files(recovered: Recovered, store: Store) -> None:
+    """Remove the temporary files that a dead worker left where its jobs write."""
+    outputs: Sequence[str] = [
+        job.output for job in store.those([*recovered.requeued, *recovered.poisoned]) if job.output
+    ]
+    sweep_own({path_of(output).parent for output in outputs if not is_object_address(output)}, recovered.worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,20 +44,22 @@ class JobEvents:
         self._pipeline = pipeline
         self._kept = kept
         self._rates: dict[str, JobRate] = {}
+        #: Whether the worker was asked to drain.
+        self.draining = False
         #: Events that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tokens_published = 0.0
         self._state_published = 0.0
         self._texts_published = 0.0
 
-    def publish(self, job_id: str, event: str, **data: object) -> None:
-        """Publish an event of a job."""
-        self._publish([Event(job_id, event, data)])
+    def publish(self, job: Job, event: str, **data: object) -> None:
+        """Publish an event of a claimed job, with the job's attempt: clients ignore events of attempts that are over."""
+        self._publish([Event(job.id, event, {**data, "attempt": job.attempts})])
 
     def began(self, job: Job) -> None:
         """Publish that a job was claimed. The text of an earlier attempt is void."""
         if job.streamed:
-            self.publish(job.id, "restart" if job.attempts > 1 else "running", attempt=job.attempts)
+            self.publish(job, "restart" if job.attempts > 1 else "running")
 
     def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
         """Publish the new text of the running jobs, each in its running `attempt`, unless the last time was just now."""
@@ -89,7 +92,7 @@ class JobEvents:
     def _ended(self, job: Job) -> None:
         self._rates.setdefault(job.lane, JobRate()).count()
         if job.streamed:
-            self.publish(job.id, "ended")
+            self.publish(job, "ended")
 
     def state(self) -> None:
         """Publish the worker's state, and the texts so far for a watched page, unless the last time was just now.
@@ -117,6 +120,11 @@ class JobEvents:
             slots=slots,
             rates={lane: rate for lane, rate in rates.items() if rate is not None},
             metrics=self.metrics.text(rows=rows, slots=slots, encoded=self._pipeline.images_encoded),
+            host=socket.gethostname(),
+            models=list(self._pipeline.models),
+            jobs=self._pipeline.in_flight,
+            memory=self.metrics.memory(),
+            draining=self.draining,
         )
 
     def _publish(self, news: Sequence[Event]) -> None:

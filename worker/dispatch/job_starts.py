@@ -34,7 +34,7 @@ class JobStarts:
         try:
             request = job.parsed_request()
             if self._pipeline.model != request.model:
-                self._load(job.id, request.model)
+                self._load(job, request.model)
             roots = job.parsed_roots()
             urgent = job.lane == Lane.INTERACTIVE
             gated = has_gate(job)
@@ -43,18 +43,18 @@ class JobStarts:
             return Outcome(job.id, error=as_captionq_error(error))
         return None
 
-    def _load(self, job_id: str, model: str) -> None:
+    def _load(self, job: Job, model: str) -> None:
         """Load the model, and publish the progress as events of the job that waits for it."""
         logger.info("Loading %s.", model)
         begun = time.monotonic()
-        self._events.publish(job_id, "loading", model=model)
+        self._events.publish(job, "loading", model=model)
 
         def on_progress(done: int, total: int) -> None:
-            self._events.publish(job_id, "loading", model=model, bytes=done, total_bytes=total)
+            self._events.publish(job, "loading", model=model, bytes=done, total_bytes=total)
 
         def on_check() -> None:
-            self._events.publish(job_id, "checking", model=model)
+            self._events.publish(job, "checking", model=model)
 
         with self._leases.beating():
             self._pipeline.load(model, on_progress, on_check)
-        self._events.publish(job_id, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))
+        self._events.publish(job, "loaded", model=model, seconds=round(time.monotonic() - begun, 3))

@@ -11,34 +11,36 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.command import handle_command, parse_payload
+from rq.exceptions import StopRequested
 from rq.job import Job as RQJob
 from rq.queue import Queue
-from rq.scheduler import RQScheduler
-from rq.serializers import JSONSerializer
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.configuration.settings import Settings
-from jobs.queue.lanes import Entry
-from jobs.queue.reconcile import reconcile
+from jobs.queue.lanes import Entry, LaneQueue
 from jobs.queue.worker_state import withdraw_state
+from jobs.queue.workers.draining import is_draining
+from jobs.store.claims import Claim
 from jobs.store.connection import is_away
 from jobs.store.store import Store
-from worker.dispatch.job_admission import JobAdmission
+from worker.dispatch.admission.job_admission import JobAdmission
+from worker.dispatch.admission.model_affinity import ModelAffinity
+from worker.dispatch.admission.unreached import Unreached
+from worker.dispatch.claim_watch import ClaimWatch
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.job_starts import JobStarts
-from worker.dispatch.outcomes.job_outcomes import JobOutcomes, Recorded
+from worker.dispatch.maintenance import Maintenance
+from worker.dispatch.outcomes.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
 from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
 from worker.dispatch.sleep_guard import SleepGuard
-from worker.dispatch.unreached import Unreached
 from worker.engine.sequences import Outcome
 from worker.pipeline.request_pipeline import RequestPipeline
 
@@ -50,13 +52,6 @@ AWAY_PAUSE = 1.0
 IDLE_PAUSE = 0.05
 #: Seconds between two reports to rq of ended jobs, while others run: reports cost the model's time.
 REPORT_EVERY = 0.1
-#: Seconds between two looks for running jobs that were cancelled.
-WATCH_EVERY = 1.0
-#: An urgent row that was written this long ago (seconds) and has no entry gets one: its writer died before it pushed.
-ORPHANED_AFTER = 10.0
-RECONCILE_EVERY = 10.0
-#: Seconds between two sweeps of ids that are neither held nor leased.
-SWEEP_EVERY = 60.0
 
 
 class MetalWorker(QueueWorker):
@@ -75,16 +70,18 @@ class MetalWorker(QueueWorker):
         self._settings = settings
         self._leases = Leases(self, settings.lease)
         unreached = Unreached(name, connection)
-        self._admission = JobAdmission(connection, store, pipeline, self._leases, name, unreached)
+        queues = [queue for queue in self.queues if isinstance(queue, LaneQueue)]
+        affinity = ModelAffinity(connection, pipeline, queues, name, settings.model)
+        self._admission = JobAdmission(connection, store, pipeline, self._leases, queues, affinity, unreached, name)
         self._events = JobEvents(name, connection, pipeline, settings.lease)
         self._starts = JobStarts(pipeline, self._leases, self._events)
         self._outcomes = JobOutcomes(name, store, self._events, settings.max_attempts, unreached)
-        #: Ids of jobs to stop, noted by the thread that listens for rq's commands.
-        self._stops: deque[str] = deque()
+        self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease)
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
-        # Under the worker's fixed name it takes over the locks that its dead predecessor held.
-        self._scheduler_tick = RQScheduler(self.queues, connection=connection, serializer=JSONSerializer, name=name)
+        self._maintenance = Maintenance(self, store, self._admission, settings.lease)
+        #: Whether a batch runs, which may be an empty one.
+        self._is_running = False
         #: The error that ended `work()`, when it was not asked to end.
         self.crash: Exception | None = None
 
@@ -93,24 +90,34 @@ class MetalWorker(QueueWorker):
         """Whether the worker was asked to stop."""
         return self._shutdown_requested_date is not None
 
+    @property
+    def drained(self) -> bool:
+        """Whether the worker takes no more jobs, because it was asked to drain."""
+        return self._events.draining
+
     # -- the batch ------------------------------------------------------------------------------------
 
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
+        self._is_running = True
         with self._sleep_guard.held():
             self._run_batches(job, queue)
+        self._is_running = False
 
     def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
         try:
             self._admission.hold([(job, queue)])
             while self._leases or self._admission:
+                if self._events.draining and not self._leases:
+                    break
                 if self._stop_requested:
                     deadline = deadline or time.monotonic() + self._settings.grace
                     # Held jobs have not begun: they can wait for the next worker.
                     if time.monotonic() >= deadline or not self._leases:
                         break
+                self._watch.look()
                 self._talk_to_broker()
                 self._step()
         except Exception as error:
@@ -123,19 +130,16 @@ class MetalWorker(QueueWorker):
         begun = time.perf_counter()
         outcomes = self._pipeline.step()
         self._events.metrics.stepped(time.perf_counter() - begun)
+        self._watch.look_after_pause()
         self._events.tokens(self._pipeline.said, lambda job_id: self._leases.running[job_id].claimed.attempts)
         for outcome in outcomes:
             self._conclude(outcome)
-        self._end(self._outcomes.delivered(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
+        self._watch.end(self._outcomes.delivered(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
 
     def _conclude(self, outcome: Outcome) -> None:
-        self._end(self._outcomes.record(self._leases.running[outcome.key].claimed, outcome))
-
-    def _end(self, recorded: Iterable[Recorded]) -> None:
-        for job_id, retry_in in recorded:
-            # The lease of a job that was cancelled while its file was written has ended.
-            if job_id in self._leases.running:
-                self._leases.end(job_id, retry_in=retry_in)
+        # A job that was dropped a moment ago has no lease any more.
+        if (lease := self._leases.running.get(outcome.key)) is not None:
+            self._watch.end(self._outcomes.record(lease.claimed, outcome))
 
     def _talk_to_broker(self) -> None:
         """Do all of the batch's Redis traffic. While the broker is away nothing is lost, only late."""
@@ -151,28 +155,21 @@ class MetalWorker(QueueWorker):
             self._events.state()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if not self._stop_requested:
+            if self._events.draining:
+                self._admission.give_back()
+            elif not self._stop_requested:
                 self._begin(self._admission.next_held())
                 self._begin(self._admission.next_queued())
         except AWAY as error:
             running, unreported = len(self._leases.running), self._leases.unreported
             logger.warning("The broker is away (%s); %d jobs go on, %d to report.", error, running, unreported)
             self._tasks.put_off("broker", AWAY_PAUSE)
-        if self._stops or self._tasks.is_due("watch", WATCH_EVERY):
-            self._drop_cancelled()
 
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
         for lease in self._leases.keep(leases):
             if (outcome := self._starts.start(lease.claimed)) is not None:
                 self._conclude(outcome)
-
-    def _drop_cancelled(self) -> None:
-        while self._stops:
-            self._store.cancel([self._stops.popleft()])
-        for job_id in self._store.not_running(list(self._leases.running)):
-            self._pipeline.cancel(job_id)
-            self._leases.end(job_id)
 
     def _put_back(self) -> None:
         """Return running jobs to the front of their lanes: the grace is over, or an error ended the batch.
@@ -183,25 +180,27 @@ class MetalWorker(QueueWorker):
         blameless = self.crash is None or isinstance(self.crash, (RedisError, OperationalError)) or is_away(self.crash)
         self._pipeline.clear()
         self._outcomes.close()
-        if blameless:
-            self._release()
+        released = self._release() if blameless else []
         try:
             self._leases.report()
-            self._leases.give_back(requeue=blameless)
+            self._leases.give_back(released)
+            self._admission.give_back()
         except AWAY as error:
             logger.warning(
                 "The broker is away (%s); the next worker puts %d jobs back.", error, len(self._leases.running)
             )
         self._leases.running.clear()
-        self._admission.clear()
 
-    def _release(self) -> None:
+    def _release(self) -> list[str]:
+        """Release the rows of the running jobs, and return the ids of those that were this worker's to release."""
         try:
-            self._end(self._outcomes.delivered())
-            for job_id in self._leases.running:
-                self._store.release(job_id)
+            self._watch.end(self._outcomes.delivered())
+            return [
+                job_id for job_id, lease in self._leases.running.items() if self._store.release(Claim.of(lease.claimed))
+            ]
         except DBAPIError as error:
             logger.warning("The database is away (%s); the next worker queues these jobs again.", type(error).__name__)
+            return []
 
     # -- rq's hooks -----------------------------------------------------------------------------------
 
@@ -209,7 +208,7 @@ class MetalWorker(QueueWorker):
         """Handle a command on rq's listening thread: a stop is noted here and done in the batch."""
         payload = parse_payload(message)
         if payload.get("command") in ("stop-job", "stop-execution"):
-            self._stops.append(payload["job_id"])
+            self._watch.stops.append(payload["job_id"])
         else:
             handle_command(self, payload)
 
@@ -223,17 +222,12 @@ class MetalWorker(QueueWorker):
         self._events.state()
 
     def run_maintenance_tasks(self) -> None:
-        """Run rq's tasks, enqueue jobs whose backoff is over, and give rows without an entry a new one."""
+        """Run rq's tasks and captionq's own. A worker that was asked to drain and has nothing left to do ends (StopRequested)."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
-        tick = self._scheduler_tick  # rq would fork a process for it
-        if tick.should_reacquire_locks or not tick.acquired_locks:
-            tick.acquire_locks()
-        tick.heartbeat()
-        tick.enqueue_scheduled_jobs()
-        if self._tasks.is_due("sweep", SWEEP_EVERY):
-            self._admission.sweep()
-        if self._tasks.is_due("reconcile", RECONCILE_EVERY):
-            reconcile(self._store, self.connection, older_than=ORPHANED_AFTER)
+        self._maintenance.run()
+        self._events.draining = is_draining(self.connection, self.name)
+        if self.drained and not self._is_running:
+            raise StopRequested
 
     def register_death(self) -> None:
         """Withdraw the worker's state at the end of `work()`."""

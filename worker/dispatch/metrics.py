@@ -78,6 +78,13 @@ class Metrics:
         """A job ended otherwise: `failed`, or `retried`."""
         self._jobs.labels(self._worker, lane, outcome).inc()
 
+    @staticmethod
+    def memory() -> int | None:
+        """Return the bytes that mlx holds; None: mlx is not in use."""
+        # The stub's worker never imports mlx.
+        mx = sys.modules.get("mlx.core")
+        return None if mx is None else int(mx.get_active_memory() + mx.get_cache_memory())
+
     def text(self, *, rows: int, slots: int, encoded: int) -> str:
         """All of it in Prometheus' text format."""
         self._rows.labels(self._worker).set(rows)

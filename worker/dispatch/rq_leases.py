@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError, WatchError
 from rq.executions import Execution
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
 from jobs.faults import FaultPoint, point
-from jobs.queue.lanes import Entry, LaneQueue, put_off
+from jobs.queue.lanes import Entry, LaneQueue
+from jobs.queue.workers.taken_ids import put_off
 from jobs.store.tables import Job
-from worker.dispatch.model_turns import HeldJob
+from worker.dispatch.admission.model_turns import HeldJob
 from worker.dispatch.retries import AT_ONCE
 
 logger = logging.getLogger("captionq.worker")
 
-#: Errors of a broker that is away. Generation goes on, and ended jobs are reported when the broker is back.
-AWAY = (RedisConnectionError, RedisTimeoutError)
+#: Errors of a broker that is away, or that accepts no writes: its memory or its disk is full, or it is a replica. Generation goes
+#: on, and ended jobs are reported when the broker is back.
+AWAY = (RedisError,)
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Lease:
     execution: Execution
     #: None: the row could not be claimed, and the entry is stale.
     job: Job | None = None
+    #: Whether the row could not be claimed because another worker runs the job.
+    is_elsewhere: bool = False
 
     @property
     def claimed(self) -> Job:
@@ -56,6 +58,8 @@ class EndedLease:
     lease: Lease
     #: Seconds until the next attempt; None: the job has ended.
     retry_in: int | None = None
+    #: Whether the entry stays as it is: another worker has taken the job over, or will.
+    keeps_entry: bool = False
 
 
 class Leases:
@@ -102,13 +106,13 @@ class Leases:
     def keep(self, leases: Sequence[Lease]) -> list[Lease]:
         """Keep the leases of claimed jobs, which run from now on, and return them. Stale ones are ended."""
         claimed = [lease for lease in leases if lease.job is not None]
-        self._unreported += [EndedLease(lease) for lease in leases if lease.job is None]
+        self._unreported += [EndedLease(lease, keeps_entry=lease.is_elsewhere) for lease in leases if lease.job is None]
         self.running.update({lease.claimed.id: lease for lease in claimed})
         return claimed
 
-    def end(self, job_id: str, retry_in: int | None = None) -> None:
+    def end(self, job_id: str, retry_in: int | None = None, *, keeps_entry: bool = False) -> None:
         """End the lease of a job whose row has changed. rq hears of it in the next `report`."""
-        self._unreported.append(EndedLease(self.running.pop(job_id), retry_in))
+        self._unreported.append(EndedLease(self.running.pop(job_id), retry_in, keeps_entry))
 
     def report(self) -> None:
         """Report to rq which jobs have ended, in three round trips.
@@ -121,12 +125,12 @@ class Leases:
             self._report(ended)
             del self._unreported[: len(ended)]
 
-    def give_back(self, *, requeue: bool) -> None:
-        """Return the running entries to the front of their lanes, or with `requeue=False` delete them. Raises RedisError."""
-        for lease in self.running.values():
+    def give_back(self, released: Collection[str]) -> None:
+        """Return the entries of released jobs to the front of their lanes, and delete those of other jobs. Raises RedisError."""
+        for job_id, lease in self.running.items():
             with self._connection.pipeline() as pipeline:
                 self._worker.cleanup_execution(lease.entry, pipeline=pipeline, execution=lease.execution)
-                if requeue:
+                if job_id in released:
                     # Private, pinned: see tests/test_contracts.py.
                     lease.queue._enqueue_job(lease.entry, pipeline=pipeline, at_front=True)  # noqa: SLF001
                 else:
@@ -172,7 +176,7 @@ class Leases:
         # Other rq jobs depend on these, and rq knows how to release them.
         for one in ended:
             lease = one.lease
-            if one.retry_in is None:
+            if one.retry_in is None and not one.keeps_entry:
                 # Private, pinned: see tests/test_contracts.py.
                 self._worker._finalize_success(lease.entry, lease.queue, lease.execution, None)  # noqa: SLF001
             else:
@@ -184,6 +188,8 @@ class Leases:
         """Close a lease, and delete its entry unless the job will be tried again."""
         entry = ended.lease.entry
         self._worker.cleanup_execution(entry, pipeline=pipeline, execution=ended.lease.execution)
+        if ended.keeps_entry:
+            return
         if ended.retry_in == AT_ONCE:
             ended.lease.queue._enqueue_job(entry, pipeline=pipeline, at_front=True)  # noqa: SLF001  (pinned, as above)
             return

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
+from jobs.models.memory_need import KV_SHARE
 from worker.models.device import device_limit
-
-#: Share of the memory free beside the model that keys and values may take. When sequences join or leave, the caches are copied:
-#: for a moment both copies are in memory.
-_SHARE = 0.5
 
 
 class KVMemory:
@@ -27,7 +24,7 @@ class KVMemory:
 
     def look(self) -> None:
         """Measure the free memory again, as models are loaded and dropped. No sequence may be running."""
-        self._free = max(0, self._limit - mx.get_active_memory()) * _SHARE
+        self._free = max(0, self._limit - mx.get_active_memory()) * KV_SHARE
 
     def measured(self, bytes_: int, sequences: int, columns: int) -> None:
         """Learn the size of a token from caches of `sequences` × `columns` tokens.

@@ -11,10 +11,12 @@ from typing import Any
 
 from jobs.models.adapters import check_adapter, split_name
 from jobs.models.hub import hub_errors, reach_hub
+from jobs.models.model_card import CARD
 from jobs.models.model_info import TWINS, missing_parts
 
-#: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run.
-FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
+#: The files of a repository that mlx-vlm and mlx-lm read, except for Python code, which captionq does not run; and its card,
+#: which names the licence.
+FILES = ["*.json", "*.jsonl", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", CARD]
 #: Seconds between two calls of a progress callback.
 PROGRESS_SECONDS = 1.0
 #: The name of the hub client's bar of the bytes that are present, of all files together. Another bar counts the bytes that came

@@ -55,6 +55,11 @@ class Pipeline:
         return self._resident.name if self._resident is not None else None
 
     @property
+    def models(self) -> Sequence[str]:
+        """The names of all models in memory."""
+        return self._residency.names
+
+    @property
     def _engine(self) -> Engine | None:
         return self._resident.engine if self._resident is not None else None
 

@@ -19,6 +19,9 @@ class RequestPipeline(Protocol):
     def model(self) -> str | None: ...
 
     @property
+    def models(self) -> Sequence[str]: ...
+
+    @property
     def in_flight(self) -> int: ...
 
     @property

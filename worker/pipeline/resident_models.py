@@ -53,6 +53,11 @@ class ResidentModels:
         self._failures: dict[str, tuple[float, CaptionqError]] = {}
         claim_device()
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the models in memory."""
+        return list(self._residents)
+
     def get(
         self, name: str, on_progress: OnProgress | None = None, on_check: Callable[[], None] | None = None
     ) -> ResidentModel:

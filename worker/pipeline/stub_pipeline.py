@@ -28,6 +28,10 @@ class StubPipeline:
         self.model: str | None = None
 
     @property
+    def models(self) -> Sequence[str]:
+        return [] if self.model is None else [self.model]
+
+    @property
     def in_flight(self) -> int:
         return len(self._requests)
 

@@ -41,7 +41,7 @@ def worker_views(workers: Sequence[WorkerState], history: BatchHistory) -> list[
     """Return the views of all live workers."""
     return [
         WorkerView(
-            safe_text(one.name.removeprefix("captionq-")),
+            safe_text(one.short_name),
             None if one.model is None else safe_text(public_name(one.model)),
             one.rows,
             one.slots,
@@ -53,10 +53,10 @@ def worker_views(workers: Sequence[WorkerState], history: BatchHistory) -> list[
 
 
 def _facts(worker: WorkerState) -> list[str]:
-    rate = sum(worker.rates.values())
     silent = time.time() - worker.at
     facts = [
-        f"{rate:.1f} / s" if rate else None,
+        "takes no more jobs" if worker.draining else None,
+        f"{worker.rate:.1f} / s" if worker.rate else None,
         None if worker.batching is None else _BATCHING.get(worker.batching, safe_text(worker.batching)),
         # In steps of five seconds: each change is sent to all who watch.
         f"last seen {silent // 5 * 5:.0f} s ago" if silent >= SILENT_AFTER else None,

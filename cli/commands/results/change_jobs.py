@@ -1,15 +1,14 @@
-"""`captionq jobs cancel`, `pause`, `resume`, `retry` and `prune`: the commands that change jobs and batches."""
+"""`captionq jobs cancel`, `pause`, `resume` and `retry`: the commands that change jobs and batches."""
 
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.completions import complete_batch
 from cli.open_store import open_store
-from cli.options import age_in_seconds
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 def cancel(jobs_or_batches: tuple[str, ...]) -> None:
     """Cancel jobs, or all open jobs of batches.
 
@@ -55,7 +54,7 @@ def cancel(jobs_or_batches: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def pause(runs: tuple[str, ...]) -> None:
     """Pause runs: their queued jobs wait.
 
@@ -77,7 +76,7 @@ def pause(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_batch)
 def resume(runs: tuple[str, ...]) -> None:
     """Resume paused runs.
 
@@ -94,7 +93,7 @@ def resume(runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs_or_batches", nargs=-1, required=True)
+@click.argument("jobs_or_batches", nargs=-1, required=True, shell_complete=complete_batch)
 @click.option("--force", is_flag=True, help="Also replace texts that you wrote or changed.")
 def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     """Queue failed and cancelled jobs again.
@@ -125,32 +124,6 @@ def retry(jobs_or_batches: tuple[str, ...], force: bool) -> None:
     if busy := made.followed + made.refused:
         click.echo(f"{counted(len(busy), 'image')} left out: {busy[0].maker} is already captioning the first.")
     click.echo("A running worker takes them. If none runs, start one: captionq work", err=True)
-
-
-@click.command()
-@click.option(
-    "--older-than",
-    metavar="AGE",
-    required=True,
-    callback=age_in_seconds,
-    help="Time since the job or the batch ended, such as 30d or 12h.",
-)
-def prune(older_than: int) -> None:
-    """Remove old jobs and batches from the database.
-
-    Only jobs that have ended are removed, and a batch only as a whole. Text files stay; captionq no longer knows them as
-    its own, so replacing them needs --force. The freed space is used for new jobs.
-
-    \b
-    Example:
-      captionq jobs prune --older-than 30d
-    """
-    from cli.output.plurals import counted
-    from jobs.store import pruning
-
-    with open_store() as store:
-        removed = pruning.prune(store.engine, time.time() - older_than)
-    click.echo(f"Removed {counted(removed.jobs, 'job')} and {counted(removed.batches, 'batch')}.")
 
 
 def _show_cancelled(count: int) -> None:

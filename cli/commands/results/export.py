@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.completions import complete_run
 from cli.exit_status import ALL_CAPTIONED, SOME_FAILED
 from cli.model_options import CommaChoice
 from cli.open_store import open_store
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", metavar="RUN|last|all")
+@click.argument("run", metavar="RUN|last|all", shell_complete=complete_run)
 @click.option(
     "--table",
     type=click.Path(path_type=Path),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cli.commands.results.change_jobs import cancel, pause, prune, resume, retry
+from cli.commands.results.change_jobs import cancel, pause, resume, retry
+from cli.commands.results.prune import prune
+from cli.completions import complete_batch
 from cli.open_store import open_store
 from cli.options import format_option
 
@@ -21,7 +23,7 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--batch", "batch_id", help="Only jobs of this batch.")
+@click.option("--batch", "batch_id", shell_complete=complete_batch, help="Only jobs of this batch.")
 @click.option(
     "--status",
     "statuses",
@@ -41,7 +43,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
       captionq jobs list --status failed --limit 100
     """
     from cli.output.job_fields import with_question
-    from cli.output.job_table import print_jobs, print_total
+    from cli.output.tables.job_table import print_jobs, print_total
     from jobs.safe_text import safe_json
     from jobs.store.tables import JobStatus
 
@@ -72,7 +74,7 @@ def batches(limit: int, output_format: str) -> None:
       captionq jobs batches --limit 5
     """
     from cli.output.job_fields import batch_as_json
-    from cli.output.job_table import print_batches
+    from cli.output.tables.job_table import print_batches
     from jobs.safe_text import safe_json
     from jobs.store.queries.batch_list import newest_batches
 
@@ -86,7 +88,7 @@ def batches(limit: int, output_format: str) -> None:
 
 
 @jobs.command()
-@click.argument("job_or_batch")
+@click.argument("job_or_batch", shell_complete=complete_batch)
 @format_option()
 def show(job_or_batch: str, output_format: str) -> None:
     """Show a job or a batch.
@@ -98,7 +100,7 @@ def show(job_or_batch: str, output_format: str) -> None:
       captionq jobs show job_1a206df4e0dd54f049644
     """
     from cli.output.job_fields import batch_as_json, with_question
-    from cli.output.job_table import print_batch, print_job
+    from cli.output.tables.job_table import print_batch, print_job
     from jobs.safe_text import safe_json
 
     with open_store() as store:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.completions import complete_run
 from cli.open_store import open_store
 from cli.options import format_option
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", metavar="[RUN|last|all]", default="last")
+@click.argument("run", metavar="[RUN|last|all]", default="last", shell_complete=complete_run)
 @click.option("--list", "only_list", is_flag=True, help="Only list the answers.")
 @format_option("With --list. json: one object per line.")
 def review(run: str, only_list: bool, output_format: str) -> None:
@@ -31,7 +32,7 @@ def review(run: str, only_list: bool, output_format: str) -> None:
       captionq review
       captionq review all --list --format json
     """
-    from cli.output.review_table import print_reviews, print_reviews_as_json
+    from cli.output.tables.review_table import print_reviews, print_reviews_as_json
     from cli.runs.review import Review
     from jobs.configuration.read_settings import read_settings
 

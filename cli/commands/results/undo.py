@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from cli.completions import complete_run
 from cli.open_store import open_store
 
 
 @click.command()
-@click.argument("run", metavar="RUN|last")
+@click.argument("run", metavar="RUN|last", shell_complete=complete_run)
 @click.pass_context
 def undo(ctx: click.Context, run: str) -> None:
     """Take back the files of a caption run.

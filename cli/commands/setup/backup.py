@@ -42,12 +42,16 @@ def backup(path: Path) -> None:
 def restore(path: Path, *, yes: bool) -> None:
     """Bring the rows and uploads of a backup back.
 
+    PATH is a file that `captionq backup` wrote, or the copy of a database that an update of captionq left beside it
+    (captionq.db.before-0020).
+
     The backup's rows replace the present ones, and its uploads are added. The present database is kept beside the new one,
     under a name with the date. No process of captionq may run. Jobs that waited when the backup was made wait again.
 
     \b
-    Example:
+    Examples:
       captionq restore ~/captionq-2026-11.tar
+      captionq restore ~/.local/share/captionq/captionq.db.before-0020
     """
     from cli.output.plurals import counted
     from jobs.backups.restore import read_manifest
@@ -56,7 +60,8 @@ def restore(path: Path, *, yes: bool) -> None:
 
     settings, manifest = read_settings(), read_manifest(path)
     made_at = datetime.fromtimestamp(manifest.made_at, UTC).astimezone()
-    made = f"{counted(manifest.jobs, 'job')}, made on {made_at:%Y-%m-%d %H:%M} by captionq {manifest.captionq}"
+    by = f" by captionq {manifest.captionq}" if manifest.captionq else ""
+    made = f"{counted(manifest.jobs, 'job')}, made on {made_at:%Y-%m-%d %H:%M}{by}"
     if not yes:
         click.confirm(f"Replace all rows in {settings.data_dir} by those of the backup ({made})?", abort=True)
     done = bring_back(settings, path)

@@ -61,7 +61,7 @@ def show(output_format: str) -> None:
       captionq config show
       captionq config show --format json
     """
-    from cli.output.settings_table import effective_settings, print_settings
+    from cli.output.tables.settings_table import effective_settings, print_settings
     from jobs.options.prompts.presets import own_presets
 
     own_presets()

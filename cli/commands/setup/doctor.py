@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import secrets
 import shutil
 import sys
@@ -20,41 +19,71 @@ if TYPE_CHECKING:
     from jobs.configuration.settings import Settings
 
     Check = Callable[[Settings], str]
+    #: The name of a check, and the code of its error; None: it passed.
+    CheckResult = tuple[str, str | None]
 
 #: Free bytes below which a model cannot be downloaded, and results soon cannot be written.
 LITTLE_DISK = 10_000_000_000
 
 
 @click.command()
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write a report that can be sent to others: versions, machine, limits, results, places of errors. It has no names "
+    "of people, pictures or folders, and no keys.  [default: none]",
+)
 @click.pass_context
-def doctor(ctx: click.Context) -> None:
+def doctor(ctx: click.Context, report: Path | None) -> None:
     """Check everything that captionq needs.
 
     Each line says ok, or how to mend the fault. The exit status is 1 if a check fails.
 
     \b
-    Example:
+    Examples:
       captionq doctor
+      captionq doctor --report report.json
     """
     from jobs.configuration.read_settings import read_settings
+    from jobs.errors import SettingsError
 
-    settings = read_settings()
+    results: list[CheckResult] = []
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        if report is not None:
+            _write(report, [("settings", error.code)], None)
+        raise
+    healthy = _check(settings, results)
+    if report is not None:
+        _write(report, results, settings)
+    ctx.exit(0 if healthy else 1)
+
+
+def _write(report: Path, results: list[CheckResult], settings: Settings | None) -> None:
+    from cli.diagnosis.report import write_report
+
+    write_report(report, results, settings)
+    click.echo(f"The report is in {report}. Read it before you send it.", err=True)
+
+
+def _check(settings: Settings, results: list[CheckResult]) -> bool:
+    """Run all checks, and print and collect their results; return whether all of them passed."""
     checks: dict[str, Check] = {"python": _python, "settings": _settings, "mlx": _mlx, "model": _model}
     if settings.path_map:
         checks["path map"] = _path_map
     if settings.blob_url is not None:
         checks["uploads"] = _uploads
-    healthy = _report(checks, settings)
+    healthy = _run(checks, settings, results)
     in_the_folder: dict[str, Check] = {"broker": _broker, "database": _database, "worker": _worker, "disk": _disk}
-    if _report({"data folder": _data_folder}, settings):
-        healthy = _report(in_the_folder, settings) and healthy
-    else:
-        healthy = False
-        click.echo(f"--  {', '.join(in_the_folder)}: not checked, they need the data folder")
-    ctx.exit(0 if healthy else 1)
+    if _run({"data folder": _data_folder}, settings, results):
+        return _run(in_the_folder, settings, results) and healthy
+    click.echo(f"--  {', '.join(in_the_folder)}: not checked, they need the data folder")
+    return False
 
 
-def _report(checks: dict[str, Check], settings: Settings) -> bool:
+def _run(checks: dict[str, Check], settings: Settings, results: list[CheckResult]) -> bool:
     """Print a line for each check; return whether all of them passed."""
     from cli.output.fault_sentences import sentence_of
     from jobs.errors import CaptionqError
@@ -62,14 +91,17 @@ def _report(checks: dict[str, Check], settings: Settings) -> bool:
 
     healthy = True
     for name, check in checks.items():
+        code = None
         try:
             verdict, mark = check(settings), click.style("ok", fg="green")
         except CaptionqError as error:
-            verdict, mark, healthy = error.message, click.style("!!", fg="red"), False
+            verdict, mark, healthy, code = error.message, click.style("!!", fg="red"), False, error.code
         except Exception as error:
+            code = type(error).__name__
             if (sentence := _in_words(error) if isinstance(error, OSError) else sentence_of(error)) is None:
                 raise
             verdict, mark, healthy = sentence, click.style("!!", fg="red"), False
+        results.append((name, code))
         click.echo(f"{mark}  {name:<12} {safe_text(verdict)}")
     return healthy
 
@@ -114,19 +146,26 @@ def _broker(settings: Settings) -> str:
     from redis.exceptions import RedisError
 
     from jobs.errors import BrokerError
+    from jobs.errors.broker_faults import broker_error
     from jobs.queue import broker
+    from jobs.queue.broker_socket import place
     from worker.dispatch.queue_worker import QueueWorker
 
     running = broker.find_or_start(settings)
     try:
         QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
+        # rq keeps its locks with scripts, which a rule (ACL) of the server may forbid.
+        running.connection.register_script("return 1")()
         version = _version(running.connection)
     except (RedisError, ValueError) as error:
-        raise BrokerError(f"No worker can start with the broker at {_place(settings)}: {error}.") from error
+        fault = broker_error(error, place(settings))
+        if type(fault) is not BrokerError:
+            raise fault from error
+        raise BrokerError(f"No worker can start with the broker at {place(settings)}: {error}.") from error
     finally:
         running.stop()
     if running.process is None:
-        return f"running: version {version} answers at {_place(settings)}; workers can register"
+        return f"running: version {version} answers at {place(settings)}; workers can register"
     return f"not running; starts on demand (version {version}); workers can register"
 
 
@@ -135,13 +174,8 @@ def _version(connection: Redis) -> str:
     return str(server.get("valkey_version") or server["redis_version"])
 
 
-def _place(settings: Settings) -> str:
-    from jobs.queue.broker_socket import socket_path
-
-    return _without_password(settings.redis_url) if settings.redis_url else str(socket_path(settings))
-
-
 def _database(settings: Settings) -> str:
+    from jobs.net.url_passwords import without_password
     from jobs.store.connection import check_content
     from jobs.store.store import Store
 
@@ -151,7 +185,7 @@ def _database(settings: Settings) -> str:
         total = sum(store.counts().values())
     finally:
         store.close()
-    where = _without_password(settings.database_url) if settings.database_url else settings.data_dir
+    where = without_password(settings.database_url) if settings.database_url else settings.data_dir
     return f"{total} jobs in {where}"
 
 
@@ -163,9 +197,9 @@ def _worker(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     from jobs.models.hub import cache_dir
-    from jobs.models.model_info import list_models
+    from jobs.models.model_info import is_here
 
-    if any(model.name == settings.model for model in list_models()):
+    if is_here(settings.model):
         return f"{settings.model} is ready to load"
     return f"{settings.model} is not here yet; it is downloaded to {cache_dir()} at its first use, or now: captionq models pull"
 
@@ -191,10 +225,6 @@ def _uploads(settings: Settings) -> str:
     else:
         next(Path(settings.blob_url).iterdir(), None)
     return settings.blob_url
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:…@", url)
 
 
 def _disk(settings: Settings) -> str:

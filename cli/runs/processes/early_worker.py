@@ -11,6 +11,7 @@ from jobs.captions.output_names import plain_name
 from jobs.configuration.settings import Settings
 from jobs.images.walking.folder_walk import has_image_extension
 from jobs.options.caption_options import CaptionOptions
+from jobs.store.databases.schema_version import is_older
 from worker.lock import is_running
 
 #: Names that the look reads at most.
@@ -24,6 +25,9 @@ def start_early(settings: Settings, paths: Sequence[Path], options: CaptionOptio
     """
     # A configured broker runs already, and the worker would begin before the run has cancelled the jobs that dead runs left.
     if settings.redis_url or is_running(settings) or not _has_work(paths, options):
+        return None
+    # The run itself changes the tables of an older version, and tells about the copy.
+    if is_older(settings.data_dir / "captionq.db"):
         return None
     worker = WorkerProcess(settings, [])
     worker.start()

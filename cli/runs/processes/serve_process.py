@@ -23,6 +23,7 @@ from cli.runs.processes.missing_model import announce_missing_model
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, SettingsError, WorkerError
+from jobs.hang_up import on_hang_up
 from jobs.logging_setup import set_up_logging
 from jobs.models.model_info import is_here
 from jobs.store.store import Store
@@ -47,20 +48,28 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, grace: float) -> None:
         super().__init__(config)
         self._grace = grace
+        self._hurries = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals without raising them again at the end, as uvicorn does: worker and broker would be left running."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle_exit)
+        on_hang_up(self.handle_exit)
         yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal: end the streams that clients can resume, and finish answers."""
+        """Drain at the first signal: end the streams that clients can resume, and finish answers. A second signal hurries."""
         resources = getattr(self.config.app.state, "resources", None)  # type: ignore[union-attr]  # ours is an application
         if resources is not None:
             resources.draining.set()
             resources.hub.end_event_streams()
+        # A shell that ends, and the terminal itself, may both say that the terminal has closed.
+        if self.should_exit and sig != signal.SIGHUP and resources is not None and not self._hurries:
+            self._hurries = True
+            logger.info("Stopping now; answers that are not ready end with an error.")
+            asyncio.get_running_loop().call_soon_threadsafe(resources.hub.end_all_streams)
+            return
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,7 +81,14 @@ class Server(uvicorn.Server):
 
 
 def run(
-    settings: Settings, *, host: str, port: int, ollama_port: int | None, with_worker: bool, log_json: bool
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    ollama_port: int | None,
+    with_worker: bool,
+    log_json: bool,
+    quiet: bool = False,
 ) -> None:
     """Serve until a signal arrives; `ollama_port`: another port to listen on, for Ollama's clients.
 
@@ -80,7 +96,7 @@ def run(
     """
     check_address(host, settings)
     _allow_many_files()
-    set_up_logging(settings, "serve.log", as_json=log_json)
+    set_up_logging(settings, "serve.log", as_json=log_json, to_terminal=not quiet)
     # A fault of the database is reported here, in one line.
     Store(settings).close()
     listeners = [_listen(host, port, "Choose another --port.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,13 +10,17 @@ from contextlib import contextmanager, suppress
 from redis import Redis
 from redis.exceptions import RedisError
 
+from cli.runs.processes.interruption import signals_interrupt
 from cli.runs.processes.worker_restarts import WorkerProcess
 from jobs.configuration.settings import Settings
+from jobs.errors import BrokerError
 from jobs.queue import broker
 from jobs.queue.worker_state import withdraw_state
 from jobs.start_up import end_imports
 from worker.lock import is_running
 from worker.worker_name import worker_name
+
+logger = logging.getLogger("captionq.broker")
 
 #: Seconds between two checks of the services.
 CHECK_EVERY = 1.0
@@ -50,6 +55,8 @@ class Services:
             self._await_broker_of_worker()
         self._broker = broker.find_or_start(settings)
         self._checked = 0.0
+        #: The code of the fault for whose end the run waits.
+        self._waits_for: str | None = None
         self._rests_until = 0.0
         #: Whether the worker is this run's own, and ends with it.
         self.own_worker = self._worker.is_running or not is_running(settings)
@@ -68,14 +75,20 @@ class Services:
         return False
 
     def ensure(self) -> None:
-        """Start broker and worker again if they ended. Raises BrokerError, or WorkerError if the worker dies again and again."""
+        """Start broker and worker again if they ended. A broker that cannot be used for now is waited for, with a log line.
+
+        Raises BrokerError when waiting does not help, or WorkerError if the worker dies again and again.
+        """
         if time.monotonic() - self._checked < CHECK_EVERY:
             return
         self._checked = time.monotonic()
-        if self.is_away:
-            self._broker.stop()
-            self._broker = broker.find_or_start(self._settings)
-        if not self._with_worker or time.monotonic() < self._rests_until or self._worker.is_running:
+        self._check_broker()
+        if self._waits_for is not None:
+            # A worker would end at once.
+            return
+        if not self._with_worker or time.monotonic() < self._rests_until:
+            return
+        if self._worker.is_running or self._worker.is_drained:
             return
         # Another command may have started a worker, perhaps since this run's own died.
         self.own_worker = not is_running(self._settings)
@@ -84,6 +97,20 @@ class Services:
                 # Until its lease is over, clients would take the dead worker for alive.
                 withdraw_state(self.connection, worker_name(self._settings))
             self._worker.start()
+
+    def _check_broker(self) -> None:
+        fault = broker.fault_of(self.connection, self._settings)
+        if fault is not None and not fault.transient:
+            raise fault
+        if type(fault) is BrokerError and self._settings.redis_url is None:
+            # The data folder's own server has ended.
+            self._broker.stop()
+            self._broker = broker.find_or_start(self._settings)
+            fault = None
+        code = None if fault is None else fault.code
+        if code != self._waits_for:
+            self._waits_for = code
+            logger.warning("%s", "The broker answers again." if fault is None else fault.message)
 
     def _await_broker_of_worker(self) -> None:
         """Start the worker if none runs, and wait for the broker that it brings. Raises WorkerError."""
@@ -113,9 +140,13 @@ class Services:
 
 @contextmanager
 def services(settings: Settings, worker: WorkerProcess | None = None, *, lingers: bool = False) -> Iterator[Services]:
-    """Provide the services for the length of a `with` block. `worker`, `lingers`: see `Services`."""
-    running = Services(settings, lingers=lingers, worker=worker)
-    try:
-        yield running
-    finally:
-        running.stop()
+    """Provide the services for the length of a `with` block, which signals end as Ctrl-C does.
+
+    `worker`, `lingers`: see `Services`.
+    """
+    with signals_interrupt():
+        running = Services(settings, lingers=lingers, worker=worker)
+        try:
+            yield running
+        finally:
+            running.stop()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from cli.exit_status import DRAINED
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, WorkerError
 from jobs.own_process import captionq_command
@@ -44,6 +45,11 @@ class WorkerProcess:
         if time.monotonic() - self._started > HEALTHY_AFTER:
             self.forgive()
         return True
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the process ended because a person drained the worker."""
+        return self._process is not None and self._process.poll() == DRAINED
 
     def forgive(self) -> None:
         """Forget the deaths so far: a job was finished, or the worker has run for a while."""

@@ -16,8 +16,9 @@ from jobs.captions.outputs.side_files import metadata_of, own_texts, removed_key
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
-from jobs.errors import OutputChangedError, OutputOccupiedError
+from jobs.errors import CaptionqError, OutputChangedError, OutputOccupiedError
 from jobs.requests import address_of, path_of
+from jobs.store.claims import Claim
 from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -39,7 +40,7 @@ def embed_caption(
 
     `replaced`: the caption before a person's edit: keywords that only this one has are removed.
 
-    Raises MissingToolError, OutputError, ForbiddenError.
+    Raises MissingToolError, OutputError, ForbiddenError, ClaimLostError.
     """
     assert job.source is not None
     image, files = path_of(job.source), WrittenFiles(store.engine)
@@ -119,7 +120,7 @@ def _take_place(image: Path, temporary: Path, old: BufferedReader, before: str, 
     assert after is not None
     if after == before:
         return
-    backup = _backup_name(image, before)
+    backup, claim = _backup_name(image, before), Claim.of_running(job)
     state = os.fstat(old.fileno())
     files.record(
         WrittenFile(
@@ -129,19 +130,28 @@ def _take_place(image: Path, temporary: Path, old: BufferedReader, before: str, 
             before_sha256=before,
             backup=address_of(backup),
             after_sha256=after,
-        )
+        ),
+        claim,
     )
     is_new = _keep(image, backup)
     # Some file systems (SMB, exFAT) refuse to change a mode.
     with suppress(OSError):
         temporary.chmod(state.st_mode & 0o777)
     os.utime(temporary, ns=(state.st_atime_ns, state.st_mtime_ns))
-    now = image.lstat()
-    if (now.st_ino, now.st_size, now.st_mtime_ns) != (state.st_ino, state.st_size, state.st_mtime_ns):
+    try:
+        files.check(claim)
+        _check_unchanged(image, state)
+    except CaptionqError:
         if is_new:
             backup.unlink()
-        raise OutputChangedError(f"{shown(image)} was changed while its caption was written into it. Run it again.")
+        raise
     temporary.replace(image)
+
+
+def _check_unchanged(image: Path, state: os.stat_result) -> None:
+    now = image.lstat()
+    if (now.st_ino, now.st_size, now.st_mtime_ns) != (state.st_ino, state.st_size, state.st_mtime_ns):
+        raise OutputChangedError(f"{shown(image)} was changed while its caption was written into it. Run it again.")
 
 
 def _backup_name(image: Path, before: str) -> Path:

@@ -68,7 +68,7 @@ def _write_text(job: Job, text: str, store: Store) -> None:
     check_place(path, job.parsed_roots())
     files, there = WrittenFiles(store.engine), read_output(path)
     if there is None and not write_recorded(
-        path, text_bytes(text), replaces=None, job_id=job.id, kind="txt", files=files, writer=WRITER
+        path, text_bytes(text), replaces=None, job=job, kind="txt", files=files, writer=WRITER
     ):
         raise OutputChangedError(f"{shown(path)} was written just now by another program; it was left as it is.")
 

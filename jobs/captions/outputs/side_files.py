@@ -83,7 +83,7 @@ class SideFiles:
 
     def _write(self, path: Path, content: bytes, there: bytes | None, job: Job, kind: str) -> None:
         if not write_recorded(
-            path, content, replaces=there, job_id=job.id, kind=kind, files=self._files, writer=self._writer
+            path, content, replaces=there, job=job, kind=kind, files=self._files, writer=self._writer
         ):
             raise OutputChangedError(
                 f"{shown(path)} was changed while it was written; it was left as it is. Try again."

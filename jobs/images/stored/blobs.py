@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.configuration.settings import Settings
-from jobs.durable_files import sync_folder
+from jobs.disk.durable_files import sync_folder
 from jobs.errors import CaptionqError, DamagedBlobError, ImageError, ImageNotFoundError, ImageTooLargeError
 from jobs.faults import FaultPoint, point
 from jobs.images.stored import shared_blobs

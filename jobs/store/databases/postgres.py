@@ -28,9 +28,9 @@ _SETTINGS = {
 }
 
 #: A writer's lock, held to the end of its transaction. The server cuts off a writer that falls silent, such as a Mac whose lid is
-#: closed.
+#: closed, before the other writers give up waiting.
 _WRITERS_TURN = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_advisory_xact_lock(hashtext('captionq'))"
+    "SELECT set_config('idle_in_transaction_session_timeout', '20s', true), pg_advisory_xact_lock(hashtext('captionq'))"
 )
 _NOT_DURABLE = text("SELECT set_config('synchronous_commit', 'off', true)")
 

@@ -22,6 +22,8 @@ BUSY_TIMEOUT = 30
 _BUSY_TURN = 10
 #: Seconds between two transactions of a bulk change: longer than a waiting writer sleeps between two looks.
 PAUSE = 0.006
+#: The value of the pragma `auto_vacuum` of a file that can be shortened in steps.
+INCREMENTAL = 2
 #: The option of a connection that is about to write: the value of the pragma `synchronous`.
 _WRITES = "captionq_writes"
 
@@ -94,7 +96,9 @@ def _is_begun(cursor: DBAPICursor, deadline: float) -> bool:
 
 
 def set_wal(engine: Engine) -> None:
-    """Switch to write-ahead logging. The file remembers the switch."""
-    # The switch is only possible outside of a transaction.
+    """Switch to write-ahead logging, and a new file to space that can be given back. The file remembers both."""
+    # Only possible outside of a transaction.
     with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        cursor.execute("PRAGMA journal_mode = WAL")

@@ -67,13 +67,6 @@ class JobQueries:
             rows = connection.execute(SUMMARY, {"ids": ids})
             return {row.id: JobSummary(row.id, row.status, row.model, row.deaths) for row in rows}
 
-    def not_running(self, ids: Sequence[str]) -> list[str]:
-        """Return the ids, out of these, whose jobs are not running."""
-        query = select(_job.c.id).where(_job.c.id.in_(ids), _job.c.status == JobStatus.RUNNING)
-        with reading(self._engine) as connection:
-            running = set(connection.execute(query).scalars())
-        return [job_id for job_id in ids if job_id not in running]
-
     def statuses(self, ids: Sequence[str]) -> dict[str, JobStatus]:
         """Return the statuses of these jobs by id. Unknown ids are left out."""
         query = select(_job.c.id, _job.c.status)

@@ -70,6 +70,11 @@ def count_open(connection: Connection, batch_id: str) -> int:
     return _total(connection, OPEN, _count.c.batch_id == batch_id)
 
 
+def count_running(connection: Connection) -> int:
+    """Return the number of jobs that workers are running."""
+    return _total(connection, [JobStatus.RUNNING])
+
+
 def count_queued(connection: Connection, lane: str, batch_id: str | None = None) -> int:
     """Return the number of jobs that wait in a lane: all, those of a batch, or (empty) those without one."""
     conditions = [_count.c.lane == lane] + ([] if batch_id is None else [_count.c.batch_id == batch_id])

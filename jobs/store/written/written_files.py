@@ -9,6 +9,7 @@ from sqlalchemy import Engine, Table, exists, insert, literal, select, tuple_, u
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
+from jobs.store.claims import Claim, check_claim
 from jobs.store.connection import reading, writing
 from jobs.store.file_tables import WRITTEN_FILE, WrittenFile
 from jobs.store.statements import ROWS_A_STATEMENT
@@ -27,10 +28,20 @@ class WrittenFiles:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def record(self, change: WrittenFile) -> None:
-        """Store a change, before the file is touched."""
+    def record(self, change: WrittenFile, claim: Claim | None = None) -> None:
+        """Store a change, before the file is touched.
+
+        `claim`: of the worker that makes the change; None: no worker does. Raises ClaimLostError.
+        """
         with writing(self._engine) as connection:
+            check_claim(connection, claim)
             connection.execute(insert(_file).values(change.model_dump()))
+
+    def check(self, claim: Claim | None) -> None:
+        """Check, just before a file takes its name, that the worker may still write it. Raises ClaimLostError."""
+        if claim is not None:
+            with reading(self._engine) as connection:
+                check_claim(connection, claim)
 
     def hashes(self, paths: Iterable[str]) -> dict[str, set[str]]:
         """Return the SHA-256 of all contents that captionq wrote to these files, by the files' addresses."""

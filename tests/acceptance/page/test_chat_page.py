@@ -363,6 +363,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.thorough
 def test_a_server_that_stops_during_an_answer_is_waited_for(browser: Browser, tmp_path: Path) -> None:
     """The page says it, and shows the answer when the server is back. A question that could not be sent is kept."""
     settings = Settings(data_dir=tmp_path / DATA_FOLDER)

@@ -18,7 +18,7 @@ from jobs.queue import lanes
 from jobs.store.file_batches.batch_tables import FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines, Place, Tally
-from jobs.store.pruning import prune
+from jobs.store.retention.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from jobs.store.webhooks.webhook_rows import WebhookStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
+from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question, job_about
@@ -22,8 +23,10 @@ from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
 from jobs.sampling import Sampling
+from jobs.store.result import FileChange
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
+from jobs.store.written.written_texts import WrittenText
 from tests.support.outputs import captioned, make_run, save_picture
 from tests.support.rows import RESULT
 from tests.support.scenes import draw
@@ -362,6 +365,52 @@ def test_a_file_that_a_killed_job_had_written_has_its_addition(store: Store, tmp
     store.add([again])
     assert deliver(store.claim([again.id], "worker")[again.id], "A cat.", store, "worker")
     assert image.with_suffix(".txt").read_text() == "by hand A cat.\n"
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("between", range(4))
+def test_a_run_that_looks_while_a_job_ends_adds_nothing_twice(
+    store: Store, settings: Settings, tmp_path: Path, before: int, between: int
+) -> None:
+    """The job of an interrupted run may write its file and end before, between and after the looks at text and rows."""
+    [image] = pictures(tmp_path, 1)
+    text = image.with_suffix(".txt")
+    text.write_text("by hand\n")
+    first = job_about(
+        PendingImage(image, text, before=fingerprint(text.read_bytes())), APPEND, Batch(description="", model="demo")
+    )
+    first.batch_id = None
+    store.add([first])
+    file = FileChange(first.output_before, fingerprint(b"by hand A cat.\n"), "A cat.", text.read_bytes())
+    steps: list[Callable[[], object]] = [
+        lambda: store.claim([first.id], "worker"),
+        lambda: store.keep_answer(first.id, "A cat.", file),
+        lambda: text.write_text("by hand A cat.\n"),
+        lambda: store.succeed(first.id, replace(RESULT, text="A cat.")),
+    ]
+
+    def go_on(count: int) -> None:
+        for _ in range(min(count, len(steps))):
+            steps.pop(0)()
+
+    class BusyStore(Store):
+        """A store beside which the worker goes on before each look at the rows."""
+
+        def written(self, outputs: Sequence[str]) -> dict[str, list[WrittenText]]:
+            go_on(between)
+            return super().written(outputs)
+
+    go_on(before)
+    busy = BusyStore(settings)
+    [found] = judged([image], APPEND.delivery, busy, question=APPEND)
+    busy.close()
+    go_on(len(steps))
+    if isinstance(found, PendingImage):
+        again = job_about(found, APPEND, Batch(description="again", model="demo"))
+        again.batch_id = None
+        store.add([again])
+        deliver(store.claim([again.id], "worker")[again.id], "A cat.", store, "worker")
+    assert text.read_text() == "by hand A cat.\n"
 
 
 def test_only_a_file_without_a_person_s_words_is_replaced(store: Store, tmp_path: Path) -> None:

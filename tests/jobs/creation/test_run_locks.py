@@ -74,11 +74,14 @@ def test_neither_requests_nor_runs_of_other_machines_are_taken_for_dead(settings
 
 
 def test_lock_files_go_with_the_jobs_of_their_batch(settings: Settings) -> None:
-    """The files of live runs stay, and the files of dead runs that left jobs."""
-    runs, live, ended, left = RunLocks(settings), a_batch(), a_batch(), a_batch()
-    for batch in (ended, left):
-        with runs.hold(batch):
-            pass
+    """A run removes its file. A killed one cannot: its file stays as long as the jobs that it left."""
+    runs, live, ended, killed, left = RunLocks(settings), a_batch(), a_batch(), a_batch(), a_batch()
+    with runs.hold(ended):
+        assert runs.dead([ended]) == set()
+    assert runs.dead([ended]) == {ended.id}
+    assert list(settings.run_dir.glob("*.lock")) == []
+    for batch in (killed, left):
+        (settings.run_dir / f"{batch.id}.lock").touch()
     with runs.hold(live):
         runs.tidy({left.id})
         assert {path.stem for path in settings.run_dir.glob("*.lock")} == {live.id, left.id}

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -19,12 +20,14 @@ from redis import Redis
 from rq.utils import get_version
 
 from jobs.configuration.settings import Settings
-from jobs.errors import BrokerError
+from jobs.errors import BrokerError, BrokerSilentError
+from jobs.net import broker_address
 from jobs.queue import broker, broker_server
 from jobs.queue.append_only_file import NAME
 from jobs.queue.broker_server import server_binary
 from jobs.queue.broker_socket import SOCKET_PATH_LIMIT, socket_path
 from jobs.store.store import Store
+from tests.support.brokers import suspended
 from tests.support.processes import kill, until
 from worker.dispatch.queue_worker import QueueWorker
 
@@ -202,7 +205,7 @@ def test_there_is_no_second_server_for_a_data_folder(settings: Settings, monkeyp
 def test_a_configured_redis_that_is_away_is_named(tmp_path: Path) -> None:
     """The data folder's own server is not started in its place."""
     settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1")
-    with pytest.raises(BrokerError, match="CAPTIONQ_REDIS_URL"):
+    with pytest.raises(BrokerError, match=r"redis://127\.0\.0\.1:1 cannot be used .*Connection refused"):
         broker.find_or_start(settings)
 
 
@@ -220,3 +223,52 @@ def test_a_keeper_that_does_not_end_is_ended(fake_connection: Redis, monkeypatch
     keeper = subprocess.Popen(["sleep", "1000"], stdin=subprocess.PIPE)
     broker.Broker(fake_connection, keeper).stop()
     assert keeper.returncode == -signal.SIGKILL
+
+
+def test_a_suspended_server_is_waited_for_and_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No second server starts beside it, and the first one is used as soon as it is woken."""
+    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(broker_server, "TELL_SECONDS", 0.0)
+    first = broker.find_or_start(settings)
+    pid = first.connection.info("server")["process_id"]
+    with suspended(pid):
+        threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)).start()
+        second = broker.find_or_start(settings)
+    assert f"PID {pid}" in caplog.text
+    assert second.connection.info("server")["process_id"] == pid
+    second.stop()
+    first.stop()
+
+
+def test_a_suspended_server_that_is_not_woken_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that starts meanwhile ends with the process to end. The server's owner ends, and so does the server."""
+    monkeypatch.setattr(broker_address, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(broker_server, "START_SECONDS", 0.2)
+    monkeypatch.setattr(broker_server, "KILL_SECONDS", 1)
+    first = broker.find_or_start(settings)
+    server = psutil.Process(first.connection.info("server")["process_id"])
+    with suspended(server.pid):
+        with pytest.raises(BrokerSilentError, match=f"kill -9 {server.pid}"):
+            broker.find_or_start(settings)
+        first.stop()
+        assert not server.is_running()
+
+
+def test_a_kill_of_all_that_is_called_captionq_leaves_no_server(tmp_path: Path) -> None:
+    """`pkill -9 -f captionq` finds processes by their arguments. The server's keeper has to outlive it: it ends the server."""
+    settings = Settings(data_dir=tmp_path / "captionq")
+    code = (
+        "import sys; from pathlib import Path; from jobs.queue import broker\n"
+        "from jobs.configuration.settings import Settings\n"
+        "broker.find_or_start(Settings(data_dir=Path(sys.argv[1]))); print('started', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(settings.data_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"started\n"
+        processes = [psutil.Process(owner.pid), *psutil.Process(owner.pid).children(recursive=True)]
+        assert len(processes) >= 4
+        kill([one for one in processes if any("captionq" in part for part in one.cmdline())])
+    until(lambda: not any(one.is_running() for one in processes), "the end of all")

@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from jobs.queue import feeding
 from jobs.queue.feeding import Feeder, enqueue, feed
-from jobs.queue.lanes import Entry, lane_queue, lanes, push, put_off, take
+from jobs.queue.lanes import Entry, lane_queue, lanes, push, take
+from jobs.queue.workers.taken_ids import put_off
 from jobs.store.connection import reading
 from jobs.store.queries.waiting_rows import waiting_runs
 from jobs.store.store import Store
@@ -197,7 +198,7 @@ def test_a_worker_tops_the_lane_up_when_it_runs_low(
     feeder.top_up(ran_dry=True)
     assert waiting(connection) == ids[64:]
     fed: list[None] = []
-    monkeypatch.setattr(Feeder, "feed", lambda _: fed.append(None))
+    monkeypatch.setattr(Feeder, "feed", lambda *_: fed.append(None))
     feeder.top_up(ran_dry=True)
     assert fed == []
     # Another process has committed rows, and died before it could feed them: its call is heard. Without a call nothing is.
@@ -213,10 +214,10 @@ def test_rows_that_come_while_another_process_feeds_are_fed(
     """The process that has the lock looks again before it leaves."""
     first = add_run(store, 1)
     later: list[str] = []
-    arrange: Callable[[Feeder, str], bool] = Feeder._arrange
+    arrange: Callable[[Feeder, str, int], bool] = Feeder._arrange
 
-    def slowly(feeder: Feeder, token: str) -> bool:
-        is_all = arrange(feeder, token)
+    def slowly(feeder: Feeder, token: str, left: int) -> bool:
+        is_all = arrange(feeder, token, left)
         if not later:
             later.extend(add_run(store, 1))
             enqueue(store, connection, Lane.BULK, later)

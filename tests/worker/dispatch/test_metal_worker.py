@@ -39,8 +39,8 @@ from tests.support.processes import until
 from tests.support.scenes import save_scenes
 from tools.demo_model import texts
 from worker import service
+from worker.dispatch.admission.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.metal_worker import MetalWorker
-from worker.dispatch.model_turns import MAX_WAIT, HeldJob
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.engine.sequences import Outcome
 from worker.models.loader import LoadedModel, load
@@ -451,7 +451,7 @@ def test_whoever_watches_a_job_learns_that_its_model_is_loaded(
     service.run(settings, burst=True)
     first, second = read(connection, jobs[0].id), read(connection, jobs[1].id)
     assert [event.name for event in first] == ["loading", "loaded"]
-    assert first[0].data == {"model": "demo-text"}
+    assert first[0].data == {"model": "demo-text", "attempt": 1}
     assert first[1].data["seconds"] > 0
     assert second == []
     assert read(connection, jobs[0].id, first[0].id) == first[1:]

@@ -25,7 +25,7 @@ from worker.models.loader import load
 
 MODELS = ("demo", "demo-text", "qwen3_vl")
 #: Prepared requests of each model that examples choose from.
-KINDS = 24
+KINDS = 15
 SCHEMA = {
     "type": "object",
     "properties": {"shapes": {"type": "array", "items": {"type": "string", "maxLength": 12}, "maxItems": 2}},
@@ -123,7 +123,7 @@ def host(engine: Engine, rows: list[Prepared], visits: list[Visit]) -> dict[str,
 
 
 @pytest.mark.parametrize("model", MODELS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(visits=visits(), slots=st.integers(1, 12), group=st.integers(1, 8), chunk=st.sampled_from([8, 64, 2048]))
 def test_a_sequence_of_a_changing_batch_gets_the_tokens_it_gets_by_itself(
     guests: dict[str, Guests],

@@ -17,26 +17,20 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:At least one mel filter"),
 ]
 
-#: Families whose sequences are prefilled together. `make families` measures the others.
-TOGETHER = (
+#: Families whose sequences are prefilled together: one of each way to see, then its relatives. `make families` measures the rest.
+KINDS = ("qwen3_vl", "gemma3", "smolvlm", "llava_next", "fastvlm", "glm4v", "mistral3")
+RELATIVES = (
     "qwen2_5_vl",
-    "qwen3_vl",
-    "gemma3",
     "gemma4",
-    "smolvlm",
     "llava",
     "llava-joycaption",
-    "llava_next",
     "llava-qwen2",
     "llava_onevision",
-    "fastvlm",
-    "glm4v",
     "glm4v_moe",
     "glm_ocr",
     "paddleocr_vl",
     "internvl_chat",
     "pixtral",
-    "mistral3",
 )
 #: Families whose caches cannot be padded.
 ONE_BY_ONE = ("qwen3_5", "lfm2_vl")
@@ -52,7 +46,7 @@ def measured(name: str, folder: Path) -> Measured:
 REFUSED = ("paligemma", "florence2", "moondream3")
 
 
-@pytest.mark.parametrize("name", TOGETHER)
+@pytest.mark.parametrize("name", [*KINDS, *(pytest.param(name, marks=pytest.mark.thorough) for name in RELATIVES)])
 def test_a_family_that_is_batched_answers_as_mlx_vlm_does(name: str, tmp_path: Path) -> None:
     """Texts, one picture and two are prepared in another thread, and some arrive while others decode."""
     assert measured(name, tmp_path) == Measured(loads=True, batching="together", right=8)

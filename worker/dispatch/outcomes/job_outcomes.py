@@ -8,12 +8,14 @@ from functools import partial
 from typing import NamedTuple
 
 from jobs.captions.outputs.exiftool import ExifTool
-from jobs.errors import CaptionqError, ImageNotReachedError
+from jobs.errors import CaptionqError, ClaimLostError, ImageNotReachedError
 from jobs.faults import FaultPoint, point
 from jobs.requests import Request
+from jobs.store.claims import Claim
 from jobs.store.result import Result
 from jobs.store.store import Store
 from jobs.store.tables import Job
+from worker.dispatch.admission.unreached import Unreached
 from worker.dispatch.job_events import JobEvents
 from worker.dispatch.outcomes.answer_checks import check_answers
 from worker.dispatch.outcomes.answer_shape import shaped
@@ -21,22 +23,23 @@ from worker.dispatch.outcomes.embedding_thread import EmbeddingThread
 from worker.dispatch.outcomes.output_delivery import deliver, deliver_beside
 from worker.dispatch.outcomes.quality_gate import checked, next_question, under_first_question
 from worker.dispatch.retries import AT_ONCE, retry_delay
-from worker.dispatch.unreached import Unreached
 from worker.engine.sequences import Outcome
 
 logger = logging.getLogger("captionq.worker")
 
 
 class Recorded(NamedTuple):
-    """A job whose row has changed."""
+    """A job whose outcome was recorded, or refused."""
 
     job_id: str
     #: Seconds until the next attempt; None: the job has ended.
-    retry_in: int | None
+    retry_in: int | None = None
+    #: Whether the row was no longer in this worker's claim: the job was cancelled, or another worker has taken it over.
+    is_refused: bool = False
 
 
 class JobOutcomes:
-    """Records outcomes in the store. A row that was cancelled meanwhile stays cancelled."""
+    """Records outcomes in the store. A row that was cancelled, or taken over by another worker, stays as it is."""
 
     def __init__(self, worker: str, store: Store, events: JobEvents, max_attempts: int, unreached: Unreached) -> None:
         self._worker = worker
@@ -49,32 +52,31 @@ class JobOutcomes:
     def record(self, job: Job, outcome: Outcome) -> list[Recorded]:
         """Bring the job's row to its outcome. Empty: its caption goes into the image first, and `delivered` returns the job."""
         if outcome.error is not None:
-            return [Recorded(job.id, self._fail(job, outcome.error))]
+            return [self._fail(job, outcome.error)]
         assert outcome.result is not None
         # The file goes before the end of the row: if the process dies in between, the job runs again and writes the same file.
         # The other way round a row would claim a file that is not there.
         strips = bool(job.parsed_delivery().strip_openers)
         result = checked(job, shaped(job.parsed_request(), outcome.result, removes_openers=strips))
         if (question := next_question(job, result)) is not None:
-            return [Recorded(job.id, self._ask_again(job, question, result))]
+            return [self._ask_again(job, question, result)]
         result = under_first_question(job, result)
         if job.output is not None and job.parsed_delivery().embed:
             self._embedding.begin(job, result, partial(self._deliver, job, result))
             return []
-        return [Recorded(job.id, self._succeed(job, result, partial(self._deliver, job, result, None)))]
+        return [self._succeed(job, result, partial(self._deliver, job, result, None))]
 
     def delivered(self, seconds: float = 0.0) -> Iterator[Recorded]:
         """End the rows of jobs whose captions are in their images by now. `seconds`: how long to wait for the first."""
         for delivery in self._embedding.ended(seconds):
-            job = delivery.job
-            yield Recorded(job.id, self._succeed(job, delivery.result, delivery.future.result))
+            yield self._succeed(delivery.job, delivery.result, delivery.future.result)
 
     def close(self) -> None:
         """Wait until no file is being written, and end exiftool."""
         self._embedding.close()
 
     def _deliver(self, job: Job, result: Result, exiftool: ExifTool | None) -> bool:
-        """Write the job's files. False: the job was cancelled. Raises CaptionqError."""
+        """Write the job's files. False: the job was cancelled, or taken over. Raises CaptionqError."""
         check_answers(job, result)
         if job.output is not None:
             if not deliver(job, result.text, self._store, self._worker, exiftool):
@@ -82,28 +84,31 @@ class JobOutcomes:
             deliver_beside(job, result.text, result, self._store, self._worker)
         return True
 
-    def _succeed(self, job: Job, result: Result, write_files: Callable[[], bool]) -> int | None:
+    def _succeed(self, job: Job, result: Result, write_files: Callable[[], bool]) -> Recorded:
         try:
             if not write_files():
-                return None
+                return Recorded(job.id, is_refused=True)
+        except ClaimLostError:
+            return Recorded(job.id, is_refused=True)
         except CaptionqError as error:
             return self._fail(job, error, result)
         point(FaultPoint.ANSWERED)
+        if not self._store.succeed(Claim.of(job), result):
+            return Recorded(job.id, is_refused=True)
         if result.cached:
             self._events.answered(job, result)
-        if self._store.succeed(job.id, result):
-            self._events.succeeded(job, result)
-        return None
+        self._events.succeeded(job, result)
+        return Recorded(job.id)
 
-    def _ask_again(self, job: Job, question: Request, result: Result) -> int | None:
+    def _ask_again(self, job: Job, question: Request, result: Result) -> Recorded:
         """Release the row with a changed question: its answer has a flaw."""
         logger.info("%s is asked about again: its answer is %s", job.source or job.id, result.quality)
-        if not self._store.ask_again(job.id, question, job.cache_key or result.cache_key):
-            return None
+        if not self._store.ask_again(Claim.of(job), question, job.cache_key or result.cache_key):
+            return Recorded(job.id, is_refused=True)
         self._events.failed(job, again=True)
-        return AT_ONCE
+        return Recorded(job.id, AT_ONCE)
 
-    def _fail(self, job: Job, error: CaptionqError, result: Result | None = None) -> int | None:
+    def _fail(self, job: Job, error: CaptionqError, result: Result | None = None) -> Recorded:
         """Fail the row, or release it for another attempt."""
         logger.info("%s failed: %s", job.source or job.id, error.message)
         if isinstance(error, ImageNotReachedError):
@@ -111,11 +116,8 @@ class JobOutcomes:
             error, delay = self._unreached.judge(job, error, self._max_attempts)
         else:
             delay = retry_delay(job, error, self._max_attempts)
-        if delay is None:
-            if self._store.fail(job.id, error, result):
-                self._events.failed(job, again=False)
-        elif self._store.release(job.id, error, result):
-            self._events.failed(job, again=True)
-        else:
-            return None
-        return delay
+        claim = Claim.of(job)
+        if not (self._store.fail(claim, error, result) if delay is None else self._store.release(claim, error, result)):
+            return Recorded(job.id, is_refused=True)
+        self._events.failed(job, again=delay is not None)
+        return Recorded(job.id, delay)

@@ -16,6 +16,7 @@ from jobs.captions.text_files import check_place, decode_text, fingerprint, is_b
 from jobs.captions.wording.composition import composed, joined
 from jobs.errors import OutputChangedError, OutputError
 from jobs.requests import path_of
+from jobs.store.claims import Claim
 from jobs.store.result import FileChange, Result
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -85,17 +86,17 @@ def _write_text(job: Job, path: Path, text: str, store: Store, writer: str, exif
     output_text = None if added == text else added
     if not options.writes_text:
         kept = FileChange(job.output_before, job.output_after, output_text, job.previous_text)
-        return store.keep_answer(job.id, text, kept) and _embedded(job, added, store, writer, exiftool)
+        return store.keep_answer(Claim.of(job), text, kept) and _embedded(job, added, store, writer, exiftool)
     there, content = read_output(path), text_bytes(added)
     previous = content_before(job, there, content, store, joins=options.joins)
     if options.joins and previous is not None and not is_blank(previous):
         content = text_bytes(joined(added, decode_text(previous, path), options))
     # The row comes first: from here on it knows the file as its own, as it is and as it will be, and keeps the text before.
     change = FileChange(fingerprint(there), fingerprint(content), output_text, previous)
-    if not store.keep_answer(job.id, text, change):
+    if not store.keep_answer(Claim.of(job), text, change):
         return False
     _embedded(job, added, store, writer, exiftool)
-    if not write_recorded(path, content, replaces=there, job_id=job.id, kind="txt", files=files, writer=writer):
+    if not write_recorded(path, content, replaces=there, job=job, kind="txt", files=files, writer=writer):
         raise output_changed(job)
     return True
 

@@ -17,6 +17,7 @@ from jobs.queue import broker_server
 from jobs.queue.lanes import push, waiting
 from jobs.store.store import Store
 from jobs.store.tables import Lane
+from tests.support.brokers import valkey
 from tests.support.command_output import output
 from tests.support.rows import add_batch
 from worker.dispatch.queue_worker import QueueWorker
@@ -86,3 +87,23 @@ def test_the_doctor_is_colourful_on_a_terminal_only_and_not_with_no_color(run: C
     assert "\x1b[" in run.invoke(captionq, ["doctor"], color=True).output
     assert "\x1b[" not in run.invoke(captionq, ["doctor"], color=True, env={"NO_COLOR": "1"}).output
     assert "\x1b[" not in run.invoke(captionq, ["doctor"]).output
+
+
+def test_the_doctor_names_the_fault_of_a_configured_broker_and_no_password(
+    run: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wrong password, and a user that may not run the scripts that a worker needs."""
+    with valkey(tmp_path) as server:
+        categories = ["+@read", "+@write", "+@connection", "+@transaction", "+@pubsub", "-@dangerous"]
+        server.connection.acl_setuser(
+            "anna", enabled=True, passwords=["+hunt/er2"], keys=["*"], channels=["*"], categories=categories
+        )
+        for password, words in (
+            ("hunt/er2", "percent-encoded"),
+            ("wrong", "refuses the user"),
+            ("hunt%2Fer2", "permit"),
+        ):
+            monkeypatch.setenv("CAPTIONQ_REDIS_URL", f"redis://anna:{password}@127.0.0.1:{server.port}/0")
+            shown = run.invoke(captionq, ["doctor"]).output
+            assert re.search(rf"^!!  broker .*{words}", shown, re.MULTILINE)
+            assert "er2" not in shown + run.invoke(captionq, ["config", "show"]).output

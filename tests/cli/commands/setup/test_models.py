@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -20,23 +21,30 @@ from tests.support.processes import Captionq
 def test_the_models_that_are_here_are_listed(run: CliRunner) -> None:
     """The built-in models are always listed, with the size of their weights."""
     listed = output(run.invoke(captionq, ["models"]))
-    assert re.search(r"^demo +vision +2\.\d MB +not tried +/.*demo$", listed, re.MULTILINE)
-    assert re.search(r"^demo-text +text +\d+\.\d kB +not tried +/.*demo-text$", listed, re.MULTILINE)
+    assert re.search(r"^demo +vision +2\.\d MB +32 at once +not tried +/.*demo$", listed, re.MULTILINE)
+    assert re.search(r"^demo-text +text +\d+\.\d kB +32 at once +not tried +/.*demo-text$", listed, re.MULTILINE)
 
 
 def test_a_model_is_pulled_once_with_its_size_before(settings: Settings, tmp_path: Path) -> None:
-    """The files that no library reads are left out. The second pull only says where the model is."""
+    """The hub breaks off once, and the rest is asked for. Files that no library reads are left out."""
     source = tmp_path / "source"
     shutil.copytree(built_in_models()["demo"], source)
     shutil.copy(source / "model.safetensors", source / "consolidated.safetensors")
+    with (source / "more.safetensors").open("wb") as more:
+        more.truncate(22_000_000)
+    (source / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     started = Captionq(settings)
     started.environment["HF_HOME"] = str(tmp_path / "huggingface")
-    with local_hub({"somebody/small": source}) as hub:
+    with local_hub({"somebody/small": source}, breaks_off_once="more.safetensors") as hub:
         started.environment |= hub
+        described = json.loads(started.run("models", "info", "somebody/small", "--format", "json").stdout)
         pulled = started.run("models", "pull", "somebody/small")
+    assert described["licence"] == "apache-2.0"
+    assert described["bytes"] is None
+    assert 24_000_000 < described["download"] < 25_000_000
     assert pulled.returncode == 0, pulled.stderr
-    assert re.fullmatch(r"somebody/small: 2\.\d MB to download\n", pulled.stderr)
-    found = re.fullmatch(r"somebody/small is here now: (/.+) \(2\.\d MB\)\n", pulled.stdout)
+    assert re.fullmatch(r"somebody/small: 24\.\d MB to download\n", pulled.stderr)
+    found = re.fullmatch(r"somebody/small is here now: (/.+) \(24\.\d MB\)\n", pulled.stdout)
     assert found is not None, pulled.stdout
     assert (Path(found[1]) / "model.safetensors").exists()
     assert not (Path(found[1]) / "consolidated.safetensors").exists()

@@ -9,6 +9,7 @@ import pytest
 from cli.runs.processes.early_worker import start_early
 from jobs.configuration.settings import Settings
 from jobs.options.caption_options import CaptionOptions
+from tests.support.old_databases import OLDEST, bring_old_database
 from tests.support.processes import Captionq, until
 from worker.lock import is_running, worker_lock
 
@@ -28,6 +29,14 @@ def test_a_worker_starts_only_for_work(settings: Settings, tmp_path: Path) -> No
     assert start_early(settings, [folder], CaptionOptions(recursive=False)) is None
     with worker_lock(settings):
         assert start_early(settings, [folder], options) is None
+
+
+@pytest.mark.no_tables
+def test_no_worker_starts_before_an_old_database_is_migrated(settings: Settings, tmp_path: Path) -> None:
+    """The command changes the tables, so that its terminal shows where the copy of the database is."""
+    (tmp_path / "one.png").touch()
+    bring_old_database(settings, OLDEST)
+    assert start_early(settings, [tmp_path], CaptionOptions()) is None
 
 
 @pytest.mark.parametrize("ready", [False, True], ids=["while it imports", "while it waits for the broker"])

@@ -7,18 +7,23 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
+import psutil
 import pytest
 
 from cli.runs.processes import services as services_module
 from cli.runs.processes import worker_restarts
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
+from jobs.errors import BrokerAccessError
 from jobs.file_locks import exclusive
+from jobs.net import broker_address, broker_retry
 from jobs.queue import broker
 from jobs.store.connection import is_being_opened
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
+from tests.support.brokers import WRITE_FAULTS, Valkey, suspended, valkey
 from tests.support.processes import Captionq, until
 from tests.support.rows import make_job
 from worker.lock import is_running, worker_lock
@@ -110,3 +115,65 @@ def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeyp
         assert (left.status, left.deaths, left.worker) == (JobStatus.QUEUED, 0, None)
     assert not is_running(settings)
     assert broker.find(settings) is None
+
+
+@pytest.fixture
+def waiting(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Services, Valkey]]:
+    """Services without a worker, with a configured server, that wait 1.5 s for each answer."""
+    monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
+    for module in (broker_address, broker_retry):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
+    with valkey(tmp_path) as server:
+        running = Services(settings.model_copy(update={"redis_url": server.url}), with_worker=False)
+        yield running, server
+        running.stop()
+
+
+def ensured(running: Services) -> bool:
+    """Check the services once more."""
+    running.ensure()
+    return True
+
+
+def test_a_run_says_once_what_it_waits_for(waiting: tuple[Services, Valkey], caplog: pytest.LogCaptureFixture) -> None:
+    """A configured server is not started again: a run waits until it accepts entries, whatever keeps it from that."""
+    running, server = waiting
+    faults = [server.frozen(), *(fault(server) for fault, _ in WRITE_FAULTS)]
+    for number, fault in enumerate(faults, start=1):
+        with fault:
+            running.ensure()
+            running.ensure()
+        assert len(caplog.messages) == 2 * number - 1
+        until(lambda: ensured(running) and caplog.messages[-1] == "The broker answers again.", "the broker")
+    words = ("does not answer", "no memory left", "read-only replica", "save to its disk")
+    assert all(one in message for one, message in zip(words, caplog.messages[::2], strict=True))
+
+
+def test_a_run_ends_when_waiting_does_not_help(waiting: tuple[Services, Valkey]) -> None:
+    """A password that was changed meanwhile stays refused."""
+    running, server = waiting
+    server.connection.config_set("requirepass", "a-new-password")
+    running.connection.connection_pool.disconnect()
+    with pytest.raises(BrokerAccessError, match="asks for a password"):
+        running.ensure()
+
+
+def test_a_run_waits_for_its_own_server_and_names_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A suspended server is not replaced: it has the entries. When it is killed, the run starts another."""
+    monkeypatch.setattr(services_module, "CHECK_EVERY", 0.0)
+    for module in (broker_address, broker_retry):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.5)
+    monkeypatch.setattr(worker_restarts, "MAX_STARTS", 0)
+    running = Services(settings)
+    pid = running.connection.info("server")["process_id"]
+    with suspended(pid):
+        # Without its broker a worker would die again and again.
+        running.ensure()
+        running.rest(3600)
+        assert f"Its PID is {pid}." in caplog.messages[-1]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(pid), "its end")
+        until(lambda: ensured(running) and not running.is_away, "another server")
+    running.stop()

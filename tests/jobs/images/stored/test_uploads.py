@@ -168,7 +168,7 @@ def test_what_was_just_put_is_there_while_others_sweep(settings: Settings) -> No
         sweeper.start()
     try:
         lost = 0
-        for _ in range(1500):
+        for _ in range(300):
             age(path, 30)
             put_blob([b"image"], settings, most=1000, too_large=ImageTooLargeError)
             lost += not path.exists()

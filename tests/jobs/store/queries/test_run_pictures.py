@@ -11,9 +11,9 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from jobs.errors import ImageError
-from jobs.store.pruning import delete_batch
 from jobs.store.queries.run_pictures import PictureChoice, Show, Sort, picture_ids
 from jobs.store.queries.token_totals import TokenTotals, add_tokens
+from jobs.store.retention.pruning import delete_batch
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 from tests.support.rows import RESULT, make_job

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from jobs.errors import ImageError
 from jobs.store.connection import reading, writing
-from jobs.store.pruning import delete_batch, prune
 from jobs.store.queries.waiting_rows import count_of_run, count_waiting
+from jobs.store.retention.pruning import delete_batch, prune
 from jobs.store.rows.job_counts import count_open
 from jobs.store.store import Store
 from jobs.store.tables import Lane

@@ -12,7 +12,7 @@ from jobs.creation.question import Question, answer_job
 from jobs.options.caption_options import QuestionOptions
 from jobs.sampling import Sampling
 from jobs.store.connection import reading, writing
-from jobs.store.pruning import prune
+from jobs.store.retention.pruning import prune
 from jobs.store.rows import vocabularies
 from jobs.store.rows.vocabularies import StoredVocabulary
 from jobs.store.store import Store

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from jobs.errors import EngineError
-from jobs.store import pruning
 from jobs.store.file_tables import WrittenFile
 from jobs.store.queries.caption_runs import best_jobs, best_jobs_of, newest_caption_run
+from jobs.store.retention import pruning
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import CHANGES_A_PAGE, WrittenFiles

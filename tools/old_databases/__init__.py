@@ -1,0 +1,1 @@
+"""Small databases of all versions of the tables, for tests of upgrades (`tests/fixtures/databases/`)."""
