@@ -24,6 +24,7 @@ from tests.faults.disk_shim import Mode, ShimmedLives, compile_shim, shimmed_liv
 from tests.faults.life_checks import assert_all_is_done, check_database, forget_waits, is_done, receiver
 from tests.faults.scenario import FAILED, Life
 from tests.faults.seeds import EVERY, LONG
+from tests.support.processes import until
 
 pytestmark = pytest.mark.timeout(36_000 if LONG else 300)
 
@@ -131,6 +132,8 @@ def test_a_fault_of_the_brokers_file_loses_nothing(
         life = Life(settings, tmp_path / "pictures", hook)
         with broker_with(library, life.settings, point, mode):
             assert lives.turn(life).status in (0, FAILED)
+        # A broker that the life has started ends with it, a moment later.
+        until(lambda: broker.find(life.settings) is None, "the end of the broker")
         running = broker.find_or_start(life.settings)
         Place(life, running.connection, arrived, tmp_path).end_well(lives)
         running.stop()
