@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills sweep soak streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -51,6 +51,17 @@ many-workers: $(VENV)/.develop
 # Every statement and commit of a worker's run fails once; `make test` tries every sixth.
 fault-sweep: $(VENV)/.develop
 	CAPTIONQ_TEST_FAULT_STEP=1 $(BIN)/pytest -q -n0 tests/worker/dispatch/faults
+
+# Look for faults: schedules by the thousand, and a crash or a disk error at every write. Some hours.
+sweep: $(VENV)/.develop
+	CAPTIONQ_TEST_FAULTS=all CAPTIONQ_TEST_KILLPOINTS=all \
+	$(BIN)/pytest -n 0 tests/faults tests/acceptance/test_killpoints.py tests/worker/dispatch/test_file_kills.py
+
+# Kill, stop and empty the processes of a server and a command at random, while clients go on: make soak SECONDS=3600.
+SECONDS ?= 600
+soak: $(VENV)/.develop
+	CAPTIONQ_TEST_SOAK=$(SECONDS) CAPTIONQ_TEST_REPORT=soak.json $(BIN)/pytest -n 0 tests/faults/test_chaos.py
+	@cat soak.json
 
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop

@@ -60,10 +60,13 @@ SLOWEST = (
     "test_texts",
     "test_guides",
     "test_safety",
+    "test_chaos",
     "test_chat",
     "test_clients",
     "test_streams",
     "test_job_events",
+    "test_disk_faults",
+    "test_simulation",
 )
 
 
@@ -117,7 +120,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     yield
     left_out = [report for report in terminalreporter.getreports("skipped") if MISSING in str(report.longrepr)]
     if left_out:
-        terminalreporter.write_line(f"The {len(left_out)} tests of the page were left out. {MISSING}", yellow=True)
+        terminalreporter.write_line(f"Tests of the page that were left out: {len(left_out)}. {MISSING}", yellow=True)
 
 
 @pytest.fixture(scope="session")

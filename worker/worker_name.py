@@ -7,6 +7,7 @@ import socket
 
 from jobs.configuration.settings import Settings
 from jobs.configuration.worker_identity import kept_name, name_file
+from jobs.disk.durable_files import write_durably
 
 
 def worker_name(settings: Settings) -> str:
@@ -17,5 +18,6 @@ def worker_name(settings: Settings) -> str:
     name = kept_name(settings)
     if name is None:
         name = f"captionq-{socket.gethostname()}-{secrets.token_hex(4)}"
-        name_file(settings).write_text(name)
+        # Without the name, rows that this worker runs would wait for it for ever.
+        write_durably(name_file(settings), name)
     return name

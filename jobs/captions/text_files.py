@@ -12,7 +12,9 @@ from pathlib import Path
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_objects import read_text_object, remove_text_object, write_text_object
 from jobs.captions.writable_folders import write_error
+from jobs.disk.durable_files import sync_folder
 from jobs.errors import ForbiddenError, OutputOccupiedError
+from jobs.faults import FaultPoint, point
 from jobs.images.allowed_roots import is_below
 from jobs.objects.paths import is_object
 
@@ -129,15 +131,20 @@ def write_output(
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        point(FaultPoint.PUBLISH)
         check()
         if replaces is None:
-            return _publish(temporary, path) or read_output(path) == content
-        # Some file systems (SMB, exFAT) refuse to change a mode.
-        with suppress(OSError):
-            temporary.chmod(path.lstat().st_mode & 0o777)
-        if read_output(path) != replaces:
-            return False
-        temporary.replace(path)
+            if not _publish(temporary, path):
+                return read_output(path) == content
+        else:
+            # Some file systems (SMB, exFAT) refuse to change a mode.
+            with suppress(OSError):
+                temporary.chmod(path.lstat().st_mode & 0o777)
+            if read_output(path) != replaces:
+                return False
+            temporary.replace(path)
+        # A row that says the file is written must not outlive the file's name in a power failure.
+        sync_folder(path.parent)
     except OSError as error:
         raise write_error(f"{shown(path)} could not be written", error) from error
     finally:

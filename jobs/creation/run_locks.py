@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.configuration.settings import Settings
+from jobs.disk.durable_files import write_durably
 from jobs.file_locks import exclusive, lock, try_lock
 from jobs.store.tables import Batch, BatchKind
 
@@ -105,7 +106,5 @@ def _maker(path: Path) -> str:
         # Not by a hard link: SMB and exFAT have none.
         with exclusive(path.with_name("maker.guard")):
             if not path.exists():
-                new = path.with_name(f".{secrets.token_hex(4)}.tmp")
-                new.write_text(f"data_{secrets.token_hex(8)}")
-                new.replace(path)
+                write_durably(path, f"data_{secrets.token_hex(8)}")
     return path.read_text()

@@ -22,6 +22,7 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Connection
 
+from jobs.faults import FaultPoint, point
 from jobs.queue import lanes
 from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first, takers
 from jobs.queue.scripts import ARRANGE, RELEASE
@@ -64,6 +65,7 @@ def enqueue(store: Store, connection: Redis, lane: Lane, ids: Sequence[str], *, 
     """
     if not ids:
         return
+    point(FaultPoint.ENQUEUE)
     with rows_first():
         if lane is Lane.INTERACTIVE:
             lanes.push(connection, lane, ids)
@@ -146,6 +148,7 @@ class Feeder:
         keys = (self._queue.key, LaneQueue.redis_queues_keys, _LOCK, _LAST_TURN)
         ids = (json.dumps(seen.waiting), json.dumps(wanted))
         arguments = (token, Entry.key_for(""), last_turn or "", *ids, *new_fields(self._queue))
+        point(FaultPoint.FEED)
         return bool(self._connection.eval(ARRANGE, len(keys), *keys, *arguments)) and is_all
 
     def _look(self) -> _Seen:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseNewerError, InvalidRequestError
 from jobs.errors.database_faults import damaged, database_error
+from jobs.faults import FaultPoint, point
 from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
 from jobs.store.databases.schema_version import SCHEMA_VERSION
@@ -114,6 +115,8 @@ def writing(engine: Engine, *, durable: bool = True, wait: float | None = None) 
         if engine.dialect.name == "postgresql":
             postgres.take_turn(connection, durable=durable)
         yield connection
+        point(FaultPoint.COMMIT)
+    point(FaultPoint.COMMITTED)
 
 
 def bulk_pause(engine: Engine) -> None:

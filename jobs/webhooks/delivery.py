@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, WebhookError
+from jobs.faults import FaultPoint, point
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks.message import deliver
@@ -84,6 +85,7 @@ class Deliverer:
         webhook = self._store.claim(webhook_id, time.time())
         if webhook is None:
             return
+        point(FaultPoint.WEBHOOK)
         try:
             deliver(webhook, render(webhook), self._settings)
         except WebhookError as error:
@@ -95,6 +97,7 @@ class Deliverer:
                 webhook, host, WebhookError(f"The message could not be rendered or sent: {type(error).__name__}.")
             )
         else:
+            point(FaultPoint.WEBHOOK_SENT)
             self._store.delivered(webhook)
 
     def _record_failure(self, webhook: Webhook, host: str, error: WebhookError) -> None:

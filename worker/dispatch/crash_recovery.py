@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from redis import Redis
 
 from jobs.captions.temporary_files import sweep_own
+from jobs.faults import FaultPoint, point
 from jobs.objects.paths import is_object_address
 from jobs.queue.lanes import Entry, lanes
 from jobs.queue.reconcile import reconcile
@@ -39,6 +40,7 @@ def recover(worker: str, store: Store, connection: Redis, *, died: bool = True) 
             len(recovered.poisoned),
         )
         sweep_files(recovered, store)
+    point(FaultPoint.RECOVER)
     taken = forget_worker(connection, worker)
     for queue in lanes(connection):
         # A worker killed during maintenance leaves this lock behind, for up to 15 minutes.

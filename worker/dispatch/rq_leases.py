@@ -18,6 +18,7 @@ from rq.executions import Execution
 from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
+from jobs.faults import FaultPoint, point
 from jobs.queue.lanes import Entry, LaneQueue
 from jobs.queue.workers.taken_ids import put_off
 from jobs.store.tables import Job
@@ -120,6 +121,7 @@ class Leases:
         """
         ended = list(self._unreported)
         if ended:
+            point(FaultPoint.REPORT)
             self._report(ended)
             del self._unreported[: len(ended)]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import mlx.core as mx
 
+from jobs.faults import FaultPoint, point
 from worker.engine.answers import Answers, failed
 from worker.engine.decode_batch import DecodeBatch
 from worker.engine.live_sequences import LiveSequences
@@ -91,6 +92,7 @@ class Engine:
         Args:
             coming: More sequences will be admitted soon, and a group may wait until it is full.
         """
+        point(FaultPoint.STEP)
         group = self._scheduler.next_group(self._sequences.decoding, coming=coming)
         if group is not None:
             self._prefill(group)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jobs.configuration.settings import Settings
+from jobs.faults import FaultPoint, point
 from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import texts_of
 from jobs.requests import Request
@@ -58,6 +59,7 @@ class StubPipeline:
         self._requests[key] = request
 
     def step(self) -> list[Outcome]:
+        point(FaultPoint.STEP)
         outcomes = [Outcome(key, result=_answer(request)) for key, request in self._requests.items()]
         self._requests.clear()
         return outcomes

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import IO
 
 from jobs.configuration.settings import Settings
+from jobs.disk.durable_files import sync_folder
 from jobs.errors import CaptionqError, DamagedBlobError, ImageError, ImageNotFoundError, ImageTooLargeError
+from jobs.faults import FaultPoint, point
 from jobs.images.stored import shared_blobs
 
 logger = logging.getLogger("captionq.blobs")
@@ -63,13 +65,15 @@ def put_blob(
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+        point(FaultPoint.BLOB)
         path = blob_path(digest.hexdigest(), settings)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with _locked(path.parent, fcntl.LOCK_SH):
             # Also when the blob exists already: its time says when it was last used.
             new.replace(path)
-            _sync_folder(path.parent)
-            _sync_folder(settings.blob_dir)
+            sync_folder(path.parent)
+            sync_folder(settings.blob_dir)
+        point(FaultPoint.BLOB_STORED)
         shared_blobs.upload(digest.hexdigest(), path, settings)
     finally:
         new.unlink(missing_ok=True)
@@ -189,15 +193,5 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
         with suppress(OSError):
             fcntl.flock(descriptor, kind)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk. Some shared folders refuse, and their servers do it by themselves."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from redis import Redis
 
 from jobs.configuration.settings import Settings
-from jobs.queue.lanes import push, take
+from jobs.queue.lanes import LaneQueue, push, take
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 from tests.support.rows import make_job
@@ -33,6 +33,7 @@ def test_an_old_outcome_does_not_end_the_lease_of_the_jobs_new_claim(
     store.claim([job.id], "one")
     store.recover("one")
     ((entry, queue),) = take(connection, worker.queues, 1)
+    assert isinstance(queue, LaneQueue)
     (lease,) = leases.open([HeldJob(entry, queue, None)])
     leases.keep([replace(lease, job=store.claim([job.id], "one")[job.id])])
     watch.end([Recorded(job.id, is_refused=True)])

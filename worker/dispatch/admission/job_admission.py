@@ -13,6 +13,7 @@ from redis import Redis
 from rq.queue import Queue
 
 from jobs.errors import CaptionqError
+from jobs.faults import FaultPoint, point
 from jobs.queue.feeding import Feeder
 from jobs.queue.lanes import Entry, LaneQueue, take
 from jobs.queue.workers.taken_ids import drop, put_back
@@ -191,11 +192,13 @@ class JobAdmission:
         leases = self._leases.open(wanted)
         for held in wanted:
             self._turns.release(held)
+        point(FaultPoint.CLAIM)
         try:
             claimed = self._store.claim([lease.entry.id for lease in leases], self._worker)
         except Exception:
             self._leases.give_back(leases, requeue=True)
             raise
+        point(FaultPoint.CLAIMED)
         elsewhere = self._run_elsewhere([lease.entry.id for lease in leases if lease.entry.id not in claimed])
         return [
             replace(lease, job=claimed.get(lease.entry.id), is_elsewhere=lease.entry.id in elsewhere)

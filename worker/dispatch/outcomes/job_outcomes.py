@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jobs.captions.outputs.exiftool import ExifTool
 from jobs.errors import CaptionqError, ClaimLostError, DatabaseError, ImageNotReachedError, OutputDiskFullError
+from jobs.faults import FaultPoint, point
 from jobs.requests import Request
 from jobs.store.claims import Claim
 from jobs.store.result import Result
@@ -100,6 +101,7 @@ class JobOutcomes:
             raise
         except CaptionqError as error:
             return self._fail(job, error, result)
+        point(FaultPoint.ANSWERED)
         if not self._store.succeed(Claim.of(job), result):
             return Recorded(job.id, is_refused=True)
         if result.cached:

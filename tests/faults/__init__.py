@@ -1,0 +1,1 @@
+"""What finds faults: simulated schedules, crashes and disk errors at every step, power loss, and kills of whole processes."""

@@ -1,0 +1,7 @@
+"""Failed checks of the harness show their values, as those of tests do."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("tests.faults.life_checks", "tests.faults.job_model", "tests.faults.history")
