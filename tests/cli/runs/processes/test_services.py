@@ -105,6 +105,9 @@ def test_a_worker_that_its_run_kills_counts_no_death(settings: Settings, monkeyp
     worker = worker_restarts.WorkerProcess(settings, [])
     worker.start()
     until(lambda: is_running(settings) and bool(settings.worker_lock.read_text()), "the worker")
+    # A worker that is killed while it opens the database has no jobs, and may hold its lock.
+    database = settings.data_dir / "captionq.db"
+    until(lambda: database.exists() and not is_being_opened(settings), "the worker's database")
     with closing(Store(settings)) as store:
         freeze(Captionq(settings).worker_pid(), settings)
         job = make_job()
