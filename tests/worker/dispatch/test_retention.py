@@ -28,9 +28,12 @@ def test_an_idle_worker_removes_old_rows(settings: Settings, store: Store, monke
         connection.exec_driver_sql(f"UPDATE batch SET created_at = 0 WHERE id = '{old.id}'")
         connection.exec_driver_sql(f"UPDATE job SET created_at = 0, finished_at = 0 WHERE batch_id = '{old.id}'")
 
+    # Perhaps that of a worker of an earlier test.
+    handler = signal.getsignal(signal.SIGTERM)
+
     def stop() -> None:
         try:
-            until(lambda: signal.getsignal(signal.SIGTERM) != signal.SIG_DFL, "the worker")
+            until(lambda: signal.getsignal(signal.SIGTERM) != handler, "the worker")
             until(lambda: len(store.jobs()) == 2, "the removal")
         finally:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -48,7 +48,7 @@ def test_a_missing_model_is_downloaded_and_the_job_publishes_the_progress(
         assert captionq.run("work", "--burst").returncode == 0
     assert store.job(job.id).status == JobStatus.SUCCEEDED, store.job(job.id).error_message
     events = read(connection, job.id)
-    assert (events[0].name, events[0].data) == ("loading", {"model": "somebody/small"})
+    assert (events[0].name, events[0].data) == ("loading", {"model": "somebody/small", "attempt": 1})
     assert events[-1].name == "loaded"
     assert events[-2].name == "checking"
     progress = [(event.data["bytes"], event.data["total_bytes"]) for event in events[1:-2]]
