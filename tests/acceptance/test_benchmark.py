@@ -89,7 +89,7 @@ def test_the_table_fits_a_terminal_and_counts_wrong_answers(
     assert "1 of 2" in table[2]
 
 
-@pytest.mark.parametrize("sign", [pytest.param("loop.log", marks=pytest.mark.thorough), "run-1/*.txt"])
+@pytest.mark.parametrize("sign", [pytest.param("loop.log", marks=pytest.mark.thorough), "run-*/*.txt"])
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
     """In the loop's turn and in captionq's, all processes end, and their folders are removed."""
     temporary = tmp_path / "temporary"
