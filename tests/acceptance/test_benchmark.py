@@ -95,7 +95,7 @@ def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str
     temporary = tmp_path / "temporary"
     running = captionq.start("bench", "--images", "5", "--rounds", "20", "--max-tokens", "24")
     # captionq's turn comes after the loop's, which a loaded machine takes minutes for.
-    until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")), sign, patience=300)
+    until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")) or running.poll() is not None, sign, patience=300)
     running.send_signal(signal.SIGINT)
     stopped = ended(running)
     assert stopped.returncode == 130
