@@ -44,8 +44,8 @@ def running_worker(settings: Settings) -> RunningWorker | None:
     if not is_running(settings):
         return None
     words = settings.worker_lock.read_text().splitlines()
-    if len(words) < 2:  # the worker is just writing the file, or an older version runs
-        return RunningWorker(int(words[0]) if words else 0, WorkerOwner.TERMINAL)
+    if len(words) < 2:  # the worker has yet to write the file, or an older version runs
+        return RunningWorker(int(words[0]) if words and words[0].isdigit() else 0, WorkerOwner.TERMINAL)
     return RunningWorker(int(words[0]), WorkerOwner(words[1]))
 
 
@@ -98,7 +98,8 @@ def _write(lock: IO[str], content: str) -> None:
 
 def _already_running(lock: IO[str], settings: Settings) -> AlreadyRunningError:
     lock.seek(0)
-    pid = lock.readline().strip() or "unknown"
+    pid = lock.readline().strip()
+    pid = pid if pid.isdigit() else "unknown"
     return AlreadyRunningError(
         f"A worker (PID {pid}) is already running for {settings.data_dir}; only one is allowed. "
         "Stop it, or set CAPTIONQ_DATA_DIR to another folder."
