@@ -26,7 +26,7 @@ from jobs.errors import BenchmarkError
 from jobs.queue import broker
 from jobs.sampling import Sampling
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import Batch, Job, JobStatus
 from worker.lock import is_running
 
 _WORK = "from cli.benchmark.stack_sampler import run_sampled; from cli.main import main; run_sampled(main)"
@@ -69,7 +69,7 @@ class Product:
         store = Store(self.settings)
         batch = Batch(description="warm-up", model=task.model)
         submit(wanted, question, batch, store=store, connection=connection)
-        while any(store.counts(batch.id)[status] for status in OPEN):
+        while store.open_jobs(batch.id):
             if self._worker.poll() is not None:
                 raise died(self._worker, self._log)
             time.sleep(0.05)

@@ -13,7 +13,6 @@ from jobs.errors import ConflictError, OutputError
 from jobs.requests import path_of
 from jobs.store.file_tables import WrittenFile
 from jobs.store.store import Store
-from jobs.store.tables import OPEN
 from jobs.store.written.written_files import WrittenFiles
 
 #: The name in the temporary files of an undo.
@@ -42,7 +41,7 @@ def undo_run(batch_id: str, store: Store) -> Undone:
     Raises NotFoundError, and ConflictError while jobs of the batch are open.
     """
     store.batch(batch_id)
-    if any(store.counts(batch_id)[status] for status in OPEN):
+    if store.open_jobs(batch_id):
         raise ConflictError(
             f"{batch_id} has not ended. Wait for its end, or cancel it: captionq jobs cancel {batch_id}"
         )

@@ -30,7 +30,7 @@ from jobs.sampling import Sampling
 from jobs.store.connection import reading
 from jobs.store.file_tables import WRITTEN_FILE
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import Batch, Job, JobStatus
 from tests.acceptance.test_caption import texts_of
 from tests.support.known_models import know_built_in_models
 from tests.support.namespaces import Namespace, are_possible, forwarded, namespace
@@ -166,7 +166,7 @@ def test_each_picture_is_captioned_once_whatever_happens_to_workers(
         until(lambda: not any(running(store, machines[name].name) for name in lost), "the takeover", LEASE + 55)
         if IS_LONG and machines["cut off"].namespace is not None:
             machines["cut off"].namespace.mend()
-        until(lambda: not sum(store.counts(batch.id)[status] for status in OPEN), "the end of the run", 60 + PICTURES)
+        until(lambda: not store.open_jobs(batch.id), "the end of the run", 60 + PICTURES)
         before = state(store, captions)
         woken = time.time()
         machines["suspended"].worker.resume()

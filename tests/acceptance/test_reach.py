@@ -20,7 +20,7 @@ from jobs.queue.broker_socket import socket_path
 from jobs.queue.worker_state import live_workers
 from jobs.sampling import Sampling
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, JobStatus
+from jobs.store.tables import Batch, JobStatus
 from tests.support.known_models import know_built_in_models
 from tests.support.object_store import BUCKET, object_store
 from tests.support.processes import Captionq, ended, until
@@ -65,12 +65,6 @@ def queue(images: list[Path], store: Store, connection: Redis) -> Batch:
     return batch
 
 
-def open_jobs(store: Store, batch: Batch) -> int:
-    """Count the batch's open jobs by one look: a job that is handed back changes its status between two."""
-    counts = store.counts(batch.id)
-    return sum(counts[status] for status in OPEN)
-
-
 @pytest.mark.timeout(400)
 def test_a_worker_that_does_not_reach_a_picture_leaves_it_to_one_that_does(
     settings: Settings, store: Store, connection: Redis, tmp_path: Path
@@ -90,7 +84,7 @@ def test_a_worker_that_does_not_reach_a_picture_leaves_it_to_one_that_does(
         try:
             until(lambda: len(live_workers(connection)) == 2, "the worker with the mount")
             batch = queue(images, store, connection)
-            until(lambda: not open_jobs(store, batch), "the end of the run")
+            until(lambda: not store.open_jobs(batch.id), "the end of the run")
             jobs = store.jobs(batch_id=batch.id)
             assert [job.error_message for job in jobs if job.status != JobStatus.SUCCEEDED] == []
             assert all(job.source and job.source.startswith("file:///Volumes/Holiday%20Photos/") for job in jobs)
@@ -103,7 +97,7 @@ def test_a_worker_that_does_not_reach_a_picture_leaves_it_to_one_that_does(
         later = here / "later.png"
         shutil.copy(images[0], later)
         batch = queue([later], store, connection)
-        until(lambda: not open_jobs(store, batch), "the end of the job")
+        until(lambda: not store.open_jobs(batch.id), "the end of the job")
         (job,) = store.jobs(batch_id=batch.id)
         assert (job.status, job.error_code) == (JobStatus.FAILED, "image_not_reached")
         assert job.error_message is not None
