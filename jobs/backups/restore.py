@@ -19,6 +19,7 @@ from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
 from jobs.backups.database_copy import is_database, read_copy
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
+from jobs.disk.durable_files import sync
 from jobs.errors import BackupError, DatabaseNewerError
 from jobs.images.stored.blobs import put_blob
 from jobs.store.databases.schema_version import SCHEMA_VERSION
@@ -65,7 +66,7 @@ def restore(settings: Settings, source: Path) -> Restored:
             restored, config = (_take_copy if is_database(source) else _unpack)(source, new, settings)
             restored.set_aside = _set_aside(settings.data_dir / DATABASE)
             new.replace(settings.data_dir / DATABASE)
-            _sync_folder(settings.data_dir)
+            sync(settings.data_dir)
         finally:
             new.unlink(missing_ok=True)
     _write_config(config, restored)
@@ -167,11 +168,3 @@ def _write_config(config: bytes | None, restored: Restored) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(config)
     restored.has_config = True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 
@@ -18,11 +18,16 @@ def write_durably(path: Path, content: str) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk. Some shared folders refuse, and their servers do it by themselves."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path, *, may_refuse: bool = False) -> None:
+    """Put a file's bytes, or the names in a folder, on the disk. Raises OSError; `may_refuse`: not if the sync is refused."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        with suppress(OSError):
+        with suppress(OSError) if may_refuse else nullcontext():
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk. Some shared folders refuse, and their servers do it by themselves."""
+    sync(folder, may_refuse=True)

@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from jobs.disk.durable_files import sync
 from jobs.errors import DiskFullError
 
 #: Copies that are kept, the newest ones.
@@ -44,9 +45,9 @@ def copy_before(database: Path, version: str) -> Path:
                 source.backup(copy)
                 # One file instead of a database and its log.
                 copy.execute("PRAGMA journal_mode = DELETE")
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(target)
-        _sync(database.parent)
+        sync(database.parent)
     finally:
         _remove(unfinished)
     for old in copies_of(database)[:-KEPT]:
@@ -76,11 +77,3 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 def _megabytes(size: int) -> int:
     return -(-size // 1_000_000)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
