@@ -14,5 +14,5 @@ router = APIRouter(tags=["health"])
 
 @router.get("/v1/workers", response_model=WorkerList, response_description="The workers", summary="List workers")
 def list_workers(resources: ResourcesDep, caller: CallerDep) -> WorkerList:
-    """List the live workers of all machines, by name. A worker that was lost is listed until its lease is over."""
+    """List the live workers of all machines, by name. A worker that was lost is listed for some seconds."""
     return WorkerList(data=[WorkerObject.model_validate(one.as_public(public_name)) for one in resources.workers()])

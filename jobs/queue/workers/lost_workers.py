@@ -1,7 +1,7 @@
 """Lost workers: the jobs of a host that vanished go back to the queue, whichever process sees it first.
 
 A worker that dies and is started again recovers its own jobs (`worker/dispatch/crash_recovery.py`). A worker whose host is gone
-does not come back; its published state ends with its lease. Every other worker, and each API, looks for that.
+does not come back; its sign of life ends with its lease. Every other worker, and each API, looks for that.
 """
 
 from __future__ import annotations
