@@ -30,6 +30,7 @@ from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart, path_
 from jobs.store.pictures.found_captions import found_captions
 from jobs.store.queries.batch_list import CountedBatch, newest_batches
 from jobs.store.queries.run_pictures import PictureChoice, Show, picture_ids
+from jobs.store.rows.job_counts import open_in
 from jobs.store.store import Store
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus, Lane
 
@@ -118,7 +119,7 @@ class CaptionTools:
             batch_id=one.batch.id,
             model=one.batch.model,
             counts={str(status): count for status, count in one.counts.items()},
-            done=one.batch.complete and not any(one.counts[status] for status in OPEN),
+            done=one.batch.complete and not open_in(one.counts),
             failed=failures,
         )
 

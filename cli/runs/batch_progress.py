@@ -13,8 +13,9 @@ from cli.output.report import Report
 from cli.runs.followed_jobs import Followed
 from cli.runs.processes.services import Services
 from jobs.queue.events import read
+from jobs.store.rows.job_counts import open_in
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, Job, JobStatus
+from jobs.store.tables import Batch, Job, JobStatus
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
@@ -53,7 +54,7 @@ class BatchProgress:
             self.report_ended()
             self._ended(followed.ended())
             self._report.tick()
-            if not (followed or any(counts[status] for status in OPEN)):
+            if not (followed or open_in(counts)):
                 return
             self._show_pause(counts)
             self._show_fault()

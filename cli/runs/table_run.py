@@ -28,8 +28,9 @@ from jobs.images.walking.left_out import LeftOut
 from jobs.options.ask_options import AskOptions
 from jobs.requests import address_of
 from jobs.safe_text import safe_text
+from jobs.store.rows.job_counts import open_in
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, JobStatus
+from jobs.store.tables import Batch, JobStatus
 
 #: Seconds between two reads of new answers.
 POLL_EVERY = 0.1
@@ -129,7 +130,7 @@ class TableRun:
             counts = store.counts(batch.id)
             self._collect(batch, table, store, running)
             self._bar.show_rate(self._rate.recent(time.time()))
-            if not any(counts[status] for status in OPEN):
+            if not open_in(counts):
                 return
             running.ensure()
             time.sleep(POLL_EVERY)

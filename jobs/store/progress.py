@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.store.rows.job_counts import open_in
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, JobStatus
+from jobs.store.tables import Batch, JobStatus
 
 #: Number of jobs, the last that ended, from whose times the speed is computed.
 RECENT_JOBS = 50
@@ -28,7 +29,7 @@ class Progress:
 
     @property
     def has_ended(self) -> bool:
-        return not any(self.counts[status] for status in OPEN)
+        return not open_in(self.counts)
 
 
 def progress_of(store: Store, batch: Batch) -> Progress:
@@ -38,6 +39,6 @@ def progress_of(store: Store, batch: Batch) -> Progress:
     # The speed counts from the end before the recent ones, or from the batch's creation if there are no more.
     since = ends.pop() if len(ends) > RECENT_JOBS else batch.created_at
     rate = len(ends) / (ends[0] - since) if ends and ends[0] > since else None
-    waiting = sum(counts[status] for status in OPEN)
+    waiting = open_in(counts)
     left = waiting / rate if waiting and rate else None
     return Progress(counts, rate, left, ends[0] if ends and not waiting else None)

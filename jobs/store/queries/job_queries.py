@@ -14,7 +14,7 @@ from jobs.configuration.settings import Settings
 from jobs.errors import NotFoundError
 from jobs.store.connection import open_database, reading
 from jobs.store.queries.job_pages import page_of_jobs
-from jobs.store.rows.job_counts import batches_with, counts_of
+from jobs.store.rows.job_counts import batches_with, counts_of, open_in
 from jobs.store.rows.vocabularies import with_words
 from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
@@ -185,8 +185,7 @@ class JobQueries:
 
     def open_jobs(self, batch_id: str) -> int:
         """Count the batch's jobs that have not ended, by one look: a job that is handed back changes its status between two."""
-        counts = self.counts(batch_id)
-        return sum(counts[status] for status in OPEN)
+        return open_in(self.counts(batch_id))
 
     def finished_after(
         self, batch_id: str, order: int, *, statuses: Sequence[JobStatus] = (), limit: int = ROWS_A_STATEMENT

@@ -7,7 +7,7 @@ makes it (migration 0019): an UPDATE that another part of the store adds cannot 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Index, Select, Table, func, select, text
 from sqlmodel import Field, SQLModel
@@ -53,6 +53,11 @@ def counts_of(connection: Connection, batch_id: str | None) -> dict[JobStatus, i
         query = query.where(_count.c.batch_id == batch_id)
     found = {JobStatus(status): int(number) for status, number in connection.execute(query)}
     return dict.fromkeys(JobStatus, 0) | found
+
+
+def open_in(counts: Mapping[JobStatus, int]) -> int:
+    """Return how many jobs have not ended, out of the numbers in each state."""
+    return sum(counts[status] for status in OPEN)
 
 
 def counts_of_batches(connection: Connection, batch_ids: Sequence[str]) -> dict[str, dict[JobStatus, int]]:
