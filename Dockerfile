@@ -9,7 +9,7 @@ COPY requirements/api.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     /opt/captionq/bin/pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps \
     --requirement requirements/api.txt
-COPY pyproject.toml README.md LICENSE captionq.py ./
+COPY pyproject.toml hatch_build.py README.md LICENSE captionq.py ./
 COPY jobs jobs
 COPY worker worker
 COPY api api

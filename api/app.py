@@ -24,6 +24,7 @@ from api.pages.page_state import PageState
 from api.routes import (
     batches,
     chat,
+    downloads,
     files,
     folders,
     jobs,
@@ -37,6 +38,7 @@ from api.routes import (
     runs,
 )
 from api.routes.monitoring import health, metrics, workers
+from api.runtime.activity import Activity
 from api.runtime.resources import open_resources
 from jobs.configuration.settings import Settings
 from jobs.webhooks.message import check_webhook_secret
@@ -61,11 +63,11 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     Raises SettingsError. Its lifespan raises BrokerError, DatabaseError and DataFolderError.
     """
     check_webhook_secret(settings)
-    request_metrics = RequestMetrics()
+    request_metrics, activity = RequestMetrics(), Activity()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_resources(settings, request_metrics) as resources:
+        with open_resources(settings, request_metrics, activity) as resources:
             app.state.resources = resources
             page_state = PageState.of(resources)
             app.state.page = page_state
@@ -75,6 +77,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
             try:
                 yield
             finally:
+                activity.close()
                 background_tasks.close()
                 page_state.close()
 
@@ -102,6 +105,7 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
         batches,
         message_batches,
         models,
+        downloads,
         lm_studio,
         health,
         metrics,
@@ -109,11 +113,11 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     ):
         app.include_router(module.router)
     install_openapi(app)
-    _add_middleware(app, settings, request_metrics)
+    _add_middleware(app, settings, request_metrics, activity)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, request_metrics: RequestMetrics) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, request_metrics: RequestMetrics, activity: Activity) -> None:
     """Add the middleware, the innermost first."""
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(KeyCheck, settings=settings)
@@ -129,4 +133,4 @@ def _add_middleware(app: FastAPI, settings: Settings, request_metrics: RequestMe
             allow_private_network=True,
             expose_headers=_EXPOSED,
         )
-    app.add_middleware(RequestLog, metrics=request_metrics)
+    app.add_middleware(RequestLog, metrics=request_metrics, on_change=activity.begins)

@@ -21,6 +21,7 @@ from jobs.configuration.worker_identity import kept_name
 from jobs.creation.abandoned_batches import end_abandoned
 from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.queue.workers.lost_workers import LostWorkers
+from jobs.store.databases.passing_faults import log_failure
 from jobs.store.retention.keep_days import Retention
 from jobs.store.tables import BatchKind
 from jobs.store.webhooks.webhook_rows import WebhookStore
@@ -42,13 +43,13 @@ class BackgroundTasks:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._deliverer = Deliverer(WebhookStore(resources.store.engine), resources.settings)
+        self._webhooks = WebhookStore(resources.store.engine)
+        self._deliverer = Deliverer(self._webhooks, resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
-        self._batches = BatchRunner(resources.batches, life)
+        self._batches = BatchRunner(resources.batches, life, resources.activity.rest)
         self._retention = Retention(resources.store.engine, resources.settings.keep_days)
         own = partial(kept_name, resources.settings)
         self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease, own=own)
-        self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
@@ -57,18 +58,16 @@ class BackgroundTasks:
         self._retention.start()
 
     def close(self) -> None:
-        self._done.set()
+        """End the threads. The server's activity is closed before."""
         self._batches.close()
         self._retention.close()
         self._thread.join()
         self._deliverer.close()
 
     def _run(self) -> None:
-        swept, searched = 0.0, float("-inf")
-        while not self._done.wait(DELIVER_EVERY):
-            if self._resources.settings.webhook_secret is not None:
-                self._deliverer.run_once(partial(message_of, resources=self._resources))
-            self._look_for_lost_workers()
+        swept, searched, busy = 0.0, float("-inf"), True
+        while self._resources.activity.rest(DELIVER_EVERY, busy=busy):
+            busy = self._deliver() | self._look_for_lost_workers()
             if time.monotonic() - searched > END_DEAD_EVERY:
                 searched = time.monotonic()
                 self._end_dead()
@@ -76,26 +75,41 @@ class BackgroundTasks:
                 swept = time.monotonic()
                 self._sweep()
 
-    def _look_for_lost_workers(self) -> None:
+    def _deliver(self) -> bool:
+        """Send the webhooks that are due. Returns whether any is left that was not delivered."""
+        if self._resources.settings.webhook_secret is None:
+            return False
+        try:
+            # Asked first: a job may end meanwhile.
+            waits = self._webhooks.wait()
+        except Exception:
+            # `run_once` says what is wrong.
+            waits = True
+        self._deliverer.run_once(partial(message_of, resources=self._resources))
+        return waits
+
+    def _look_for_lost_workers(self) -> bool:
+        """Look for lost workers. Returns whether one is missing, so that the next look is soon."""
         try:
             self._lost_workers.look()
         except RedisError as error:
             logger.debug("The broker is away (%s).", error)
         except Exception:
-            logger.exception("The jobs of lost workers could not be taken back.")
+            log_failure(logger, "The jobs of lost workers could not be taken back.")
+        return self._lost_workers.looks_soon
 
     def _end_dead(self) -> None:
         try:
             end_abandoned(store=self._resources.store, connection=self._resources.connection, now=time.time())
         except Exception:
-            logger.exception("The batches whose makers have died could not be ended.")
+            log_failure(logger, "The batches whose makers have died could not be ended.")
 
     def _sweep(self) -> None:
         try:
             self._resources.uploads.delete_expired()
             swept = sweep_blobs(self._resources.store.engine, self._resources.settings, time.time())
         except Exception:
-            logger.exception("Images that no job needs could not be deleted.")
+            log_failure(logger, "Images that no job needs could not be deleted.")
         else:
             logger.log(logging.INFO if swept else logging.DEBUG, "Deleted %d images that no job needs.", swept)
 

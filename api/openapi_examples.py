@@ -15,7 +15,7 @@ TAGS = {
     "runs": "Folders, batches, lists of jobs, and runs of commands: their state, to pause and to resume.",
     "files": "Uploaded images, files of requests, and files of results.",
     "batches": "OpenAI's batches: a file of requests in, a file of answers out.",
-    "models": "The models that requests may name.",
+    "models": "The models that requests may name, and downloads of others.",
     "health": "Health checks and metrics.",
 }
 
@@ -45,6 +45,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/show"): {"model": "demo"},
     ("post", "/api/pull"): {"model": "demo", "stream": False},
     ("post", "/v1/jobs"): {"messages": _ABOUT_A_PICTURE, "max_tokens": 100},
+    ("post", "/v1/downloads"): {"model": "mlx-community/gemma-3-4b-it-4bit"},
     ("post", "/v1/folders"): {"path": "/pictures/holiday", "preset": "describe"},
     ("post", "/v1/batches"): {
         "input_file_id": "file_0",

@@ -26,6 +26,7 @@ from jobs.store.pictures.search_words import index_words
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind, Job, JobStatus
 from tests.support.browser import chromium
+from tests.support.processes import SCRIPT
 from tests.support.rows import make_job
 from tests.support.scenes import save_scenes
 from tests.support.serving import serving
@@ -48,7 +49,7 @@ def main(pictures: int, rounds: int) -> None:
         settings.make_folders()
         save_scenes(Path(folder) / "pictures", FILES)
         run = fill(settings, Path(folder) / "pictures", pictures)
-        with serving(settings, "--no-worker", ready=False) as served, chromium() as browser:
+        with serving(settings, "--no-worker", ready=False, script=str(SCRIPT)) as served, chromium() as browser:
             path = f"{served.url}/runs/{run}"
             for name, address in (
                 ("all", path),

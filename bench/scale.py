@@ -1,119 +1,138 @@
-"""The store among many rows: how fast rows are written, listed, counted, cancelled and pruned.
+"""From a thousand rows to a million, with one to three workers and the stub in place of a model.
 
-    python -m bench.scale [--million] [--database sqlite|postgres] [--out FILE.json]
+    python -m bench.scale [--rows 1000 --rows 10000 …] [--workers 1 --workers 2 …] [--database sqlite|postgres]
+                          [--seconds 20] [--record bench/scale.json] [--plot bench/scale.png]
 
-Prints a table for each database and writes JSON. Nothing is generated: the model and the broker are not part of it. The
-machine's speed is stated as the seconds that a loop of ten million additions takes, for comparison.
+Each line of the record is one run: its rows are queued while workers answer, lists are read, and after some seconds the rest is
+cancelled while an urgent request is sent again and again. Times by the clock depend on the other work of the machine; so each
+run states the CPU time of this process too, and the time that ten million additions took it.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import Any
 
 import click
 from sqlalchemy import text
 
-from jobs.chunks import chunked
-from jobs.configuration.settings import Settings
-from jobs.creation.create import JOBS_A_TRANSACTION
+from bench.scale_plot import draw
+from bench.scale_processes import Site, loop_seconds, opened
+from jobs.creation.cancel import cancel_run
+from jobs.creation.create import Creation, create
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.question import Question, job_about
+from jobs.creation.folder_run import submit
+from jobs.creation.question import Question
+from jobs.models.model_info import STUB
 from jobs.options.caption_options import CaptionOptions
+from jobs.requests import Message, Request
 from jobs.store.connection import reading
 from jobs.store.queries.batch_list import newest_batches
 from jobs.store.retention.pruning import delete_batch
-from jobs.store.store import Store
-from jobs.store.tables import Batch, JobStatus
-from tests.support.postgres import postgres_server
-from tests.support.rows import make_job
+from jobs.store.tables import Batch, Job, JobStatus, Lane
 
-SIZES = (1000, 10_000, 100_000)
-MILLION = 1_000_000
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Figures of one database at one number of rows. Times of reads are medians, in milliseconds."""
-
-    database: str
-    rows: int
-    #: Per second, by the clock and by this process's processor time.
-    inserted: float
-    inserted_cpu: float
-    bytes_a_row: float
-    page_ms: float
-    page_of_batch_ms: float
-    page_of_failed_ms: float
-    counts_ms: float
-    overview_ms: float
-    claim_ms: float
-    cancel_seconds: float
-    #: The longest wait of another writer while the batch is cancelled.
-    longest_wait_ms: float
-    delete_seconds: float
+SIZES = (1000, 10_000, 100_000, 1_000_000)
+#: Seconds between two urgent requests.
+_URGENT_EVERY = 0.5
+_MB = 1e6
 
 
-def measure(store: Store, rows: int, database: str) -> Figures:
-    """Fill a database, use it, and empty it."""
-    batch = Batch(description="pictures", model="demo")
-    clock, cpu = insert(store, batch, rows)
-    size = size_of(store) / rows
-    times = {
-        "page_ms": timed(lambda: store.jobs(limit=100, newest_first=True)),
-        "page_of_batch_ms": timed(lambda: store.jobs(limit=100, batch_id=batch.id, newest_first=True)),
-        "page_of_failed_ms": timed(lambda: store.jobs(limit=100, statuses=[JobStatus.FAILED], newest_first=True)),
-        "counts_ms": timed(lambda: store.counts(batch.id)),
-        "overview_ms": timed(lambda: newest_batches(store.engine, 50)),
-        "claim_ms": timed(lambda: claim(store, batch)),
-    }
-    cancelled, waited = cancel(store, batch)
+class Urgent:
+    """A client that sends an urgent request again and again while something else happens."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self._ids: list[str] = []
+        self._thread.start()
+
+    def close(self) -> list[float]:
+        """End. Returns the seconds from each request's row to its claim."""
+        self._done.set()
+        self._thread.join()
+        jobs = [self._site.store.job(one) for one in self._ids]
+        return [job.started_at - job.created_at for job in jobs if job is not None and job.started_at is not None]
+
+    def _send(self) -> None:
+        number = 0
+        while not self._done.wait(_URGENT_EVERY):
+            number += 1
+            request = Request(model=STUB, messages=[Message(role="user", content=f"{time.time()} {number}")])
+            job = Job(lane=Lane.INTERACTIVE, model=STUB, request=request.stored, digest=request.digest)
+            site = self._site
+            create(Creation([job]), store=site.store, connection=site.connection, settings=site.settings)
+            self._ids.append(job.id)
+
+
+def measure(site: Site, rows: int, workers: int, seconds: float) -> dict[str, Any]:
+    """Queue a run, let workers answer it for some seconds, read its lists, cancel it, and delete it."""
+    folder = site.folder / f"pictures-{rows}-{workers}"
+    folder.mkdir()
+    # One at a time, as a walk finds them: the memory of this process is that of queueing.
+    pending = (PendingImage(folder / f"IMG_{one:07d}.jpg", folder / f"IMG_{one:07d}.txt") for one in range(rows))
+    batch = Batch(description="pictures", model=STUB)
+    question = Question.of(CaptionOptions(), STUB, None)
+    before = compacted_size(site)
+    figures: dict[str, Any] = {"database": site.database, "rows": rows, "workers": workers, "loop": loop_seconds()}
+    with site.processes(workers):
+        urgent, begun, cpu = Urgent(site), time.time(), time.process_time()
+        submit(pending, question, batch, store=site.store, connection=site.connection)
+        queued, cpu = time.time(), time.process_time() - cpu
+        figures |= {"submit_seconds": queued - begun, "submit_cpu_ms_a_row": cpu / rows * 1000}
+        answered = _answered(site, batch, seconds)
+        figures |= answered | _lists(site, batch)
+        figures["bytes_a_row"] = (size_of(site) - before) / rows
+        waits = urgent.close()
+        urgent, cancelling, cpu = Urgent(site), time.perf_counter(), time.process_time()
+        figures["cancelled"] = cancel_run(batch.id, store=site.store, connection=site.connection)
+        figures |= {"cancel_seconds": time.perf_counter() - cancelling, "cancel_cpu_seconds": time.process_time() - cpu}
+        waits_of_cancel = urgent.close()
+        first = site.store.finished_after(batch.id, 0, limit=1)
+        started = [job.started_at for job in first if job.started_at is not None]
+        figures["first_job_seconds"] = started[0] - begun if started else None
+        figures |= {
+            "claim_p50": median(waits or [0.0]),
+            "claim_p99": _p99(waits),
+            "claim_p99_cancel": _p99(waits_of_cancel),
+        }
+    figures |= {f"{kind}_mb": round(size / _MB, 1) for kind, size in sorted(site.peaks.items())}
     begun = time.perf_counter()
-    delete_batch(store.engine, batch.id)
-    deleted = time.perf_counter() - begun
-    return Figures(
-        database=database,
-        rows=rows,
-        inserted=rows / clock,
-        inserted_cpu=rows / cpu,
-        bytes_a_row=size,
-        **times,
-        cancel_seconds=cancelled,
-        longest_wait_ms=waited,
-        delete_seconds=deleted,
-    )
+    delete_batch(site.store.engine, batch.id)
+    return figures | {"delete_seconds": time.perf_counter() - begun}
 
 
-def insert(store: Store, batch: Batch, rows: int) -> tuple[float, float]:
-    """Write the rows of a folder as a run does, without walk and broker. Returns seconds by the clock and of the processor."""
-    question = Question.of(CaptionOptions(), "demo", None)
-    store.add_batch(batch)
-    folder = Path("/pictures/holiday 2026")
-    clock, cpu = time.perf_counter(), time.process_time()
-    for numbers in chunked(range(rows), JOBS_A_TRANSACTION):
-        pending = [PendingImage(folder / f"IMG_{one:07d}.jpg", folder / f"IMG_{one:07d}.txt") for one in numbers]
-        store.take_up([job_about(one, question, batch) for one in pending], batch.id, ())
-    return time.perf_counter() - clock, time.process_time() - cpu
+def _answered(site: Site, batch: Batch, seconds: float) -> dict[str, float]:
+    """Let the workers go on for some seconds after the last row, at most until the run's end. Returns their rate."""
+    begun, before, cpu = time.time(), site.store.counts(batch.id)[JobStatus.SUCCEEDED], site.worker_seconds()
+    while time.time() < begun + seconds and site.store.open_jobs(batch.id):
+        time.sleep(0.2)
+    counts, took = site.store.counts(batch.id), time.time() - begun
+    answered = counts[JobStatus.SUCCEEDED] - before
+    cpu = (site.worker_seconds() - cpu) * 1000 / max(1, answered)
+    rate = {"answered_a_second": answered / took, "worker_cpu_ms_a_job": cpu} if answered else {}
+    return {"answered": answered, "failed": counts[JobStatus.FAILED], **rate}
 
 
-def size_of(store: Store) -> float:
-    """Return the bytes of the tables and their indexes."""
-    with reading(store.engine) as connection:
-        if store.engine.dialect.name == "postgresql":
-            return float(connection.execute(text("SELECT pg_total_relation_size('job')")).scalar_one())
-        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
-        return float(pages * connection.execute(text("PRAGMA page_size")).scalar_one())
+def _lists(site: Site, batch: Batch) -> dict[str, float]:
+    store = site.store
+    return {
+        "page_ms": _timed(lambda: store.jobs(limit=100, newest_first=True)),
+        "page_of_batch_ms": _timed(lambda: store.jobs(limit=100, batch_id=batch.id, newest_first=True)),
+        "page_of_failed_ms": _timed(lambda: store.jobs(limit=100, statuses=[JobStatus.FAILED], newest_first=True)),
+        "counts_ms": _timed(lambda: store.counts(batch.id)),
+        "overview_ms": _timed(lambda: newest_batches(store.engine, 50)),
+    }
 
 
-def timed(read: Callable[[], object]) -> float:
-    """Return the median of some runs, in milliseconds. The first one builds the statement, and does not count."""
+def _timed(read: Callable[[], object]) -> float:
+    """Return the median CPU and waiting time of some runs, in milliseconds. The first one builds the statement."""
     read()
     took = []
     for _ in range(9):
@@ -123,89 +142,61 @@ def timed(read: Callable[[], object]) -> float:
     return median(took)
 
 
-def claim(store: Store, batch: Batch) -> None:
-    """Claim 16 jobs and put them back, as a worker's group."""
-    ids = [job.id for job in store.jobs(batch_id=batch.id, statuses=[JobStatus.QUEUED], limit=16)]
-    store.claim(ids, "worker")
-    store.recover("worker", died=False)
+def _p99(waits: Sequence[float]) -> float | None:
+    return None if not waits else waits[0] if len(waits) == 1 else quantiles(waits, n=100, method="inclusive")[-1]
 
 
-def cancel(store: Store, batch: Batch) -> tuple[float, float]:
-    """Cancel the batch while another thread writes. Returns the seconds, and the other's longest wait in milliseconds."""
-    done, waits = threading.Event(), [0.0]
-
-    def write() -> None:
-        number = 0
-        while not done.is_set():
-            begun = time.perf_counter()
-            store.add([make_job(f"{batch.id}-{number}")])
-            waits.append((time.perf_counter() - begun) * 1000)
-            number += 1
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    begun = time.perf_counter()
-    store.cancel_batch(batch.id)
-    seconds = time.perf_counter() - begun
-    done.set()
-    thread.join()
-    return seconds, max(waits)
+def compacted_size(site: Site) -> float:
+    """Return `size_of` without the room that removed rows have left."""
+    if site.database == "postgres":
+        with site.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM FULL job"))
+    return size_of(site)
 
 
-@contextmanager
-def opened(database: str) -> Iterator[Store]:
-    """Open an empty database."""
-    with tempfile.TemporaryDirectory(prefix="captionq-scale-") as folder:
-        place = Path(folder)
-        if database == "sqlite":
-            store = Store(Settings(data_dir=place / "data", model="demo"))
-            yield store
-            store.close()
-            return
-        with postgres_server(safe=True) as server:
-            url = server.create_database("scale")
-            store = Store(Settings(data_dir=place / "data", model="demo", database_url=url))
-            yield store
-            store.close()
-
-
-def loop_seconds() -> float:
-    """Return the processor time of ten million additions."""
-    begun, total = time.process_time(), 0
-    for number in range(10_000_000):
-        total += number
-    return time.process_time() - begun
-
-
-def table(found: Sequence[Figures]) -> str:
-    """Draw the figures, a line for each number of rows."""
-    names = [name for name in Figures.__dataclass_fields__ if name != "database"]
-    lines = ["| database | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1)]
-    for one in found:
-        cells = (
-            f"{getattr(one, name):,.0f}" if getattr(one, name) >= 100 else f"{getattr(one, name):.2g}" for name in names
-        )
-        lines.append(f"| {one.database} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def size_of(site: Site) -> float:
+    """Return the bytes of the tables and their indexes."""
+    with reading(site.store.engine) as connection:
+        if site.database == "postgres":
+            return float(connection.execute(text("SELECT pg_total_relation_size('job')")).scalar_one())
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        free = connection.execute(text("PRAGMA freelist_count")).scalar_one()
+        return float((pages - free) * connection.execute(text("PRAGMA page_size")).scalar_one())
 
 
 @click.command()
-@click.option("--million", is_flag=True, help="Also measure a million rows: some minutes.")
+@click.option("--rows", "sizes", multiple=True, type=int, help="Number of pictures of a run.")
+@click.option("--workers", "teams", multiple=True, type=int, help="Number of workers. SQLite is measured with one.")
 @click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgres"]))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("bench/scale.json"), show_default=True)
-def main(million: bool, databases: tuple[str, ...], out: Path) -> None:
-    """Measure the store at growing numbers of rows."""
-    found: list[Figures] = []
-    speed = loop_seconds()
+@click.option("--seconds", default=20.0, show_default=True, help="Time for the workers after the last row.")
+@click.option("--record", type=click.Path(path_type=Path), default=Path("bench/scale.json"), show_default=True)
+@click.option("--keep", is_flag=True, help="Keep the record's other runs.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Also draw the record as PNG.")
+def main(
+    sizes: tuple[int, ...],
+    teams: tuple[int, ...],
+    databases: tuple[str, ...],
+    seconds: float,
+    record: Path,
+    *,
+    keep: bool,
+    plot: Path | None,
+) -> None:
+    """Measure captionq at growing numbers of rows and workers."""
+    runs: list[dict[str, Any]] = []
+    if keep:
+        with suppress(FileNotFoundError):
+            runs = json.loads(record.read_text())["runs"]
     for database in databases or ("sqlite", "postgres"):
-        with opened(database) as store:
-            for rows in (*SIZES, MILLION) if million else SIZES:
-                found.append(measure(store, rows, database))
-                click.echo(table(found[-1:]))
-    result = {"loop_seconds": speed, "store": [asdict(one) for one in found]}
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    click.echo(table(found))
+        with opened(database) as site:
+            for rows in sizes or SIZES:
+                for workers in (teams or (1, 2, 3)) if database == "postgres" else (1,):
+                    runs.append(measure(site, rows, workers, seconds))
+                    click.echo(json.dumps(runs[-1]))
+                    # After each run: a record of hours is not lost by the last of them.
+                    record.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    if plot is not None:
+        draw(runs, plot)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 import httpx2
 
 from jobs.configuration.settings import Settings
+from tests.support.processes import SCRIPT
 from tests.support.scenes import Drawn, draw_many
 from tests.support.serving import about, data_uri, serving
 
@@ -83,7 +84,7 @@ def measure(streams: int, rounds: int) -> dict[str, object]:
     with TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder) / "data")
         settings.make_folders()
-        with serving(settings) as served:
+        with serving(settings, script=str(SCRIPT)) as served:
             asyncio.run(ask_all(served.url, pictures[:4], at_a_time=1))
             for _ in range(rounds):
                 alone = asyncio.run(ask_all(served.url, pictures[:ALONE], at_a_time=1))

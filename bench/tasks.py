@@ -36,14 +36,19 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def make_task(arguments: argparse.Namespace, folder: Path, settings: Mapping[str, str]) -> Task:
     """Make the task, with pictures to warm up with in `folder`."""
-    environment = {**ONE_THREAD, **settings, "CAPTIONQ_SLOTS": str(arguments.slots)}
-    if arguments.preload is not None:
-        environment["LD_PRELOAD"] = str(arguments.preload.resolve(strict=True))
     return Task(
         model=str(arguments.model.resolve()),
         prompt=PROMPT,
         max_tokens=arguments.max_tokens,
         images=tuple(sorted(arguments.pictures.resolve().glob("*.jpg"))[: arguments.images]),
         warm_up=tuple(save_pictures(folder / "warm-up", WARM_UP, seed=1)),
-        environment=environment,
+        environment=make_environment(arguments, settings),
     )
+
+
+def make_environment(arguments: argparse.Namespace, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of every contestant."""
+    environment = {**ONE_THREAD, **settings, "CAPTIONQ_SLOTS": str(arguments.slots)}
+    if arguments.preload is not None:
+        environment["LD_PRELOAD"] = str(arguments.preload.resolve(strict=True))
+    return environment

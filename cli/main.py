@@ -6,7 +6,6 @@ import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ COMMANDS = {
     "review": ("cli.commands.results.review", "Go through answers that look wrong, one by one."),
     "backup": ("cli.commands.setup.backup", "Write all rows, uploads and the configuration into one file."),
     "restore": ("cli.commands.setup.backup", "Bring the rows and uploads of a backup back."),
-    "cache": ("cli.commands.setup.cache", "Show or clear the result cache."),
+    "cache": ("cli.commands.setup.cache", "Show or clear the caches of results and of image features."),
     "presets": ("cli.commands.setup.presets", "List the presets: the prompts that --preset knows by name."),
     "config": ("cli.commands.setup.config", "Show or edit the configuration file."),
     "models": ("cli.commands.setup.models", "List, describe, recommend, download and remove models."),
@@ -123,8 +122,24 @@ def _errors_in_words() -> Iterator[None]:
         raise click.ClickException(safe_text(sentence)) from error
 
 
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from cli.version import version_line
+
+        click.echo(version_line())
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(installed_version("captionq"), "-V", "--version", message="%(version)s")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and its commit, and exit.",
+)
 @click.pass_context
 def captionq(ctx: click.Context) -> None:
     """Caption images and answer questions about them, through a queue that loses nothing.

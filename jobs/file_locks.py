@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from jobs.errors import DataFolderError
+
+#: Seconds between two tries of `lock_within`.
+TRY_EVERY = 0.02
 
 
 def lock(file: IO[Any], kind: int) -> None:
@@ -32,6 +36,16 @@ def try_lock(file: IO[Any], kind: int) -> bool:
         lock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def lock_within(file: IO[Any], kind: int, seconds: float) -> bool:
+    """Take a lock, after waiting for at most so many seconds; return whether that succeeded. Raises DataFolderError."""
+    deadline = time.monotonic() + seconds
+    while not try_lock(file, kind):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(TRY_EVERY)
     return True
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,10 +21,12 @@ from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.store.connection import open_database
 from jobs.store.store import Store
+from tests.support import migrated
 from tests.support.browser import MISSING, find_chromium
 from tests.support.known_models import know_built_in_models
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.processes import DATA_FOLDER
+from tests.support.shared_files import make_shared_folder
 
 # A shell ignores SIGINT for commands in its background, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,27 +48,46 @@ hypothesis.settings.load_profile("gate")
 
 #: Test files in the order of their durations, the slowest first, so that no process is left working while the others idle.
 SLOWEST = (
-    "test_caption",
     "test_two_runs",
+    "test_start_page",
+    "test_caption",
     "test_serve",
-    "test_openapi",
-    "test_batch_kills",
-    "test_batches",
-    "test_killpoints",
+    "test_families",
     "test_metal_worker",
+    "test_chat_page",
     "test_benchmark",
-    "test_jobs",
-    "test_folders",
-    "test_texts",
     "test_guides",
+    "test_page",
+    "test_every_page",
+    "test_picture_pages",
+    "test_interruptions",
+    "test_batching_check",
+    "test_many_workers",
+    "test_texts",
+    "test_openapi",
+    "test_idle",
+    "test_folders",
+    "test_downloads",
+    "test_batch_command",
+    "test_engine",
+    "test_killpoints",
+    "test_disk_faults",
+    "test_batches",
+    "test_jobs",
+    "test_signals",
+    "test_database_patience",
+    "test_file_kills",
+    "test_broker",
     "test_safety",
     "test_chaos",
     "test_chat",
     "test_clients",
     "test_streams",
-    "test_job_events",
-    "test_disk_faults",
+    "test_model_families",
+    "test_control_tokens",
+    "test_exactness",
     "test_simulation",
+    "test_job_events",
 )
 
 
@@ -89,6 +110,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse `--page` on a machine without a browser. Raises UsageError."""
     if config.getoption("page") and find_chromium() is None:
         raise pytest.UsageError(MISSING)
+    make_shared_folder(config)
+    # Modules and tests stay to the end: looking for garbage among them takes a tenth of the collection.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, except among the modules and tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
@@ -131,11 +161,9 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with all tables and no rows: tests copy it, which is faster than all migrations."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"), model="demo")
-    open_database(settings).dispose()
-    return settings.data_dir / "captionq.db"
+def migrated_file() -> Path:
+    """An SQLite file with all tables and no rows."""
+    return migrated.migrated_file()
 
 
 @pytest.fixture(scope="session")
@@ -148,17 +176,20 @@ def migrated_database(postgres: Postgres, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest) -> str | None:
+def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The URL of the test's own Postgres database; None: SQLite in its data folder. `both_databases` runs a test on each.
 
     The mark `no_tables` gives a test an empty database.
     """
     if getattr(request, "param", "sqlite") == "sqlite":
-        return None
+        yield None
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    if request.node.get_closest_marker("no_tables") is not None:
-        return server.create_database(uuid4().hex)
-    return server.create_database(uuid4().hex, request.getfixturevalue("migrated_database"))
+    is_empty = request.node.get_closest_marker("no_tables") is not None
+    template = "template1" if is_empty else request.getfixturevalue("migrated_database")
+    url = server.create_database(uuid4().hex, template)
+    yield url
+    server.drop_database(url)
 
 
 @pytest.fixture
@@ -166,8 +197,8 @@ def settings(tmp_path: Path, database: str | None, request: pytest.FixtureReques
     """Settings with a data folder of the test's own."""
     settings = Settings(data_dir=tmp_path / DATA_FOLDER, model="demo", database_url=database)
     settings.make_folders()
-    if database is None and request.node.get_closest_marker("no_tables") is None:
-        shutil.copyfile(request.getfixturevalue("migrated_file"), settings.data_dir / "captionq.db")
+    if request.node.get_closest_marker("no_tables") is None:
+        migrated.copy_tables(settings)
     return settings
 
 

@@ -20,12 +20,14 @@ from jobs.queue import broker
 from jobs.queue.broker_socket import place
 from jobs.start_up import end_imports
 from jobs.store.connection import place_of
+from jobs.store.databases.passing_faults import passes
 from jobs.store.result_cache import ResultCache
 from jobs.store.retention.keep_days import Retention
 from jobs.store.store import Store
-from worker.dispatch.faults.database_patience import forgiving, is_of_database, passes
+from worker.dispatch.faults.database_patience import forgiving, is_of_database
 from worker.dispatch.faults.patient_start import open_store, recover_patiently
 from worker.dispatch.metal_worker import MetalWorker
+from worker.downloads.downloads import Downloads
 from worker.lock import HeldLock, WorkerOwner, worker_lock
 from worker.models.library_imports import LibraryImports
 from worker.native_stderr import native_stderr_to_log
@@ -73,6 +75,7 @@ def run(
         store = open_store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
         retention = Retention(store.engine, settings.keep_days)
+        downloads = Downloads(settings)
         try:
             retention.start()
             if await_broker:
@@ -80,10 +83,10 @@ def run(
             if libraries is not None:
                 libraries.wait()
             end_imports()
-            return _work(
-                settings, store, pipeline, lock, burst=burst, linger=None if linger is None else math.ceil(linger)
-            )
+            linger = None if linger is None else math.ceil(linger)
+            return _work(settings, store, pipeline, downloads, lock, burst=burst, linger=linger)
         finally:
+            downloads.close()
             retention.close()
             pipeline.close()
             store.close()
@@ -95,7 +98,7 @@ def _make_pipeline(settings: Settings, store: Store) -> tuple[RequestPipeline, L
         return StubPipeline(settings), None
     from worker.pipeline.pipeline import Pipeline
 
-    libraries = LibraryImports()
+    libraries = LibraryImports(settings)
     return Pipeline(settings, forgiving(ResultCache(store.engine).find) if settings.cache else None), libraries
 
 
@@ -107,7 +110,14 @@ def _await_broker(settings: Settings) -> None:
 
 
 def _work(
-    settings: Settings, store: Store, pipeline: RequestPipeline, lock: HeldLock, *, burst: bool, linger: int | None
+    settings: Settings,
+    store: Store,
+    pipeline: RequestPipeline,
+    downloads: Downloads,
+    lock: HeldLock,
+    *,
+    burst: bool,
+    linger: int | None,
 ) -> bool:
     """Run one worker after another on the same warm model: rq's loop ends if the broker goes away."""
     worker: MetalWorker | None = None
@@ -116,6 +126,9 @@ def _work(
         if queue_server is None:
             return worker is not None and worker.drained
         worker = MetalWorker(worker_name(settings), queue_server.connection, store, pipeline, settings)
+        if not burst and linger is None:
+            # The others end by themselves, and a download with them.
+            worker.downloads = downloads
         crash: Exception | None = None
         try:
             recover_patiently(worker.name, store, queue_server.connection, settings, died=lock.died)

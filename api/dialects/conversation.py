@@ -97,4 +97,11 @@ def queue(
         if not isinstance(earlier, Job) or earlier.status in OPEN:
             resources.check_worker()
     creation = Creation([job], responses=[] if stored is None else [stored(job)])
-    return create(creation, store=resources.store, connection=resources.connection, settings=resources.settings)
+    return create(
+        creation,
+        store=resources.store,
+        connection=resources.connection,
+        settings=resources.settings,
+        # Without a key `make_job` has checked it.
+        has_room=idempotency_key is None,
+    )

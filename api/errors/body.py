@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from jobs.errors import CaptionqError, DeadlineError, LeavingError, ModelUnavailableError, WorkerError
+from jobs.errors import (
+    CaptionqError,
+    DeadlineError,
+    DownloadInterruptedError,
+    LeavingError,
+    ModelUnavailableError,
+    WorkerError,
+)
 
 #: 5xx errors whose messages were written for clients.
-_PUBLIC_SERVER_ERRORS = (DeadlineError, LeavingError, ModelUnavailableError, WorkerError)
+_PUBLIC_SERVER_ERRORS = (DeadlineError, DownloadInterruptedError, LeavingError, ModelUnavailableError, WorkerError)
 
 
 class ErrorDetail(BaseModel):

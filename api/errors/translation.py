@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.errors.retry_after import RETRY_AWAY
 from jobs.errors import CaptionqError, DiskFullError, LeavingError, NotFoundError
 from jobs.errors.broker_faults import broker_error
-from jobs.errors.database_faults import database_error, is_disk_full
+from jobs.errors.database_faults import cause_of, database_error, is_disk_full
+from jobs.store.databases.passing_faults import passes
 
 logger = logging.getLogger("captionq.api")
 
@@ -33,7 +34,10 @@ def translate_error(error: Exception) -> CaptionqError:
             logger.error("The broker cannot be used (%s).", error)
             away = broker_error(error)
         case SQLAlchemyError():
-            logger.exception("The database could not be used.", exc_info=error)
+            if passes(error):
+                logger.error("The database cannot be used (%s).", cause_of(error, "the database").rstrip("."))
+            else:
+                logger.exception("The database could not be used.", exc_info=error)
             away = database_error(error)
         case _:
             logger.exception("An unexpected error.", exc_info=error)

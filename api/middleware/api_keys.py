@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.middleware.early_refusal import refuse_early
 from api.middleware.page_session import OPEN_PAGES, is_page, page_caller
 from jobs.configuration.settings import Settings
-from jobs.errors import AuthenticationError, ForbiddenError
+from jobs.errors import AdminRequiredError, AuthenticationError, ForbiddenError
 
 #: The caller's name if no keys are configured.
 LOCAL = "local"
@@ -89,6 +89,17 @@ def _key(headers: Headers) -> str | None:
 def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:
     """Return the caller that `KeyCheck` found. The bearer scheme stands here only for the OpenAPI document."""
     return Caller(request.scope["captionq.caller"])
+
+
+def check_admin(caller: Caller, settings: Settings) -> None:
+    """Check that a caller may change the server itself, such as its models. Raises AdminRequiredError.
+
+    Without keys, only programs of this machine get here: they are the owner's.
+    """
+    if settings.api_keys and caller.name not in settings.admin_keys:
+        raise AdminRequiredError(
+            f"The key '{caller.name}' has no admin right, which downloads of models need. Name it in CAPTIONQ_ADMIN_KEYS."
+        )
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -28,9 +29,11 @@ _QUIET = ("/health", "/healthz", "/readyz", "/metrics")
 class RequestLog:
     """Plain ASGI middleware, so that routes notice at once when a client disconnects."""
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when a request begins that may change something."""
         self._app = app
         self._metrics = metrics
+        self._on_change = on_change
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,6 +43,8 @@ class RequestLog:
         scope["captionq.request"] = request_id
         begun, status, has_begun, reason = time.perf_counter(), 500, False, None
         scope["captionq.begun"] = begun
+        if scope["method"] not in ("GET", "HEAD"):
+            self._on_change()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status, has_begun, reason

@@ -32,7 +32,7 @@ class PageState:
     def of(cls, resources: Resources) -> Self:
         """Make the objects for an API that begins to run. `start` and `close` enclose its run."""
         store = resources.store
-        history = BatchHistory(resources.workers)
+        history = BatchHistory(resources.workers, resources.activity)
         return cls(RunStates(store), history, PictureOrders(store), Thumbnails(resources.settings))
 
     def start(self) -> None:

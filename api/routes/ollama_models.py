@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from api.dialects.ollama.answers import NDJSON, line
 from api.dialects.ollama.models import card, in_memory, listed
+from api.dialects.ollama.pulling import BEGIN, SUCCESS, pulled
 from api.dialects.ollama.translation import model_name
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.json_body import JSONRoute
-from api.middleware.api_keys import CallerDep
+from api.middleware.api_keys import CallerDep, check_admin
 from api.routes.ollama import OLLAMA_ERRORS
 from api.runtime.dependencies import ResourcesDep
 from api.schemas.dialects.ollama import OllamaModelName
 from api.schemas.dialects.ollama_answers import (
+    OllamaError,
     OllamaLoadedList,
     OllamaModelCard,
     OllamaModelList,
     OllamaStatus,
     OllamaVersion,
 )
-from jobs.errors import ModelNotFoundError, NotFoundError
+from jobs.errors import NotFoundError
 from jobs.models.model_info import public_name
+from jobs.models.pull_names import check_pull_name
+from jobs.queue.downloads.wishes import wish
 
 #: The version of Ollama whose API this server has. Clients ask for it before they use newer features.
 API_VERSION = "0.12.6"
@@ -51,8 +56,11 @@ def ollama_show(body: OllamaModelName, request: Request, resources: ResourcesDep
 def ollama_ps(resources: ResourcesDep, caller: CallerDep) -> OllamaLoadedList:
     """List the models that the workers have in memory."""
     models = resources.catalogue.models()
-    loaded = {public_name(worker.model) for worker in resources.workers() if worker.model is not None}
-    return OllamaLoadedList(models=[in_memory(name, info) for name, info in models.items() if name in loaded])
+    workers = resources.workers()
+    loaded = {public_name(one.model): one.unloads_at for one in workers if one.model is not None}
+    return OllamaLoadedList(
+        models=[in_memory(name, info, loaded[name]) for name, info in models.items() if name in loaded]
+    )
 
 
 @router.get("/api/version", response_model=OllamaVersion, response_description="The version")
@@ -64,20 +72,28 @@ async def ollama_version(caller: CallerDep) -> OllamaVersion:
 @router.post(
     "/api/pull",
     response_model=OllamaStatus,
-    response_description="The model is here",
-    responses={200: {"content": {NDJSON: {}}, "headers": DESCRIBED}},
+    response_description="The model is here; unless `stream` is false, a line of JSON for each step",
+    responses={
+        200: {"content": {NDJSON: {}}, "headers": DESCRIBED},
+        429: {"model": OllamaError, "description": "Too many downloads or streams are open"},
+    },
 )
-def ollama_pull(body: OllamaModelName, request: Request, resources: ResourcesDep, caller: CallerDep) -> Response:
-    """Confirm that a model is here. Requests do not start downloads: fetch models with `captionq models pull`."""
+async def ollama_pull(body: OllamaModelName, request: Request, resources: ResourcesDep, caller: CallerDep) -> Response:
+    """Confirm that a model is here, or let a worker download it, which needs the admin right.
+
+    The download goes on if the client leaves; a repeated request joins it.
+    """
     check_ignored(body, request, resources.settings)
-    name = model_name(body) or public_name(resources.settings.model)
-    info = resources.catalogue.models().get(name)
-    if info is None or info.path is None:
-        raise ModelNotFoundError(f"Model '{name}' is not here. Fetch it with: captionq models pull {name}")
-    success = line({"status": "success"})
-    if body.stream is False:
-        return Response(success, media_type="application/json")
-    return Response(line({"status": "pulling manifest"}) + success, media_type=NDJSON)
+    name, stream = model_name(body) or public_name(resources.settings.model), body.stream is not False
+    models = await run_in_threadpool(resources.catalogue.models)
+    if name in models and models[name].path is not None:
+        if not stream:
+            return Response(line(SUCCESS), media_type="application/json")
+        return Response(line(BEGIN) + line(SUCCESS), media_type=NDJSON)
+    check_admin(caller, resources.settings)
+    check_pull_name(name)
+    download = await run_in_threadpool(wish, resources.connection, name)
+    return await pulled(download, resources, request, stream=stream)
 
 
 @router.post("/api/embed", include_in_schema=False)

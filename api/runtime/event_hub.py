@@ -22,6 +22,7 @@ from api.runtime.subscription import StatusChange, Subscription
 from jobs.errors import TooManyStreamsError
 from jobs.queue.events import forget, read_many, wake
 from jobs.queue.worker_state import live_workers
+from jobs.store.databases.passing_faults import log_failure
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 
@@ -50,6 +51,8 @@ class EventHub:
         # Reentrant: a signal's handler may interrupt the loop's thread while it holds the lock.
         self._lock = threading.RLock()
         self._closed = threading.Event()
+        #: Set while a client follows a job. Without one, nothing is read.
+        self._is_followed = threading.Event()
         self._wake_key = f"hub-{uuid4().hex}"
         self._row_check_due = 0.0
         self._worker_check_due = 0.0
@@ -61,6 +64,7 @@ class EventHub:
     def close(self) -> None:
         """End the thread. No subscription may be left."""
         self._closed.set()
+        self._is_followed.set()
         self._wake()
         self._thread.join()
 
@@ -106,6 +110,7 @@ class EventHub:
         with self.stream_slot():
             with self._lock:
                 self._subscriptions.add(subscription)
+                self._is_followed.set()
             if self._has_stopped or (is_resumable and self._is_draining):
                 subscription.put(None)
             self._row_check_due = 0.0
@@ -115,6 +120,8 @@ class EventHub:
             finally:
                 with self._lock:
                     self._subscriptions.discard(subscription)
+                    if not self._subscriptions and not self._closed.is_set():
+                        self._is_followed.clear()
 
     def _wake(self) -> None:
         """End the thread's blocking read, so that a new subscription is served at once."""
@@ -125,6 +132,9 @@ class EventHub:
 
     def _run(self) -> None:
         while not self._closed.is_set():
+            if not self._is_followed.is_set():
+                self._no_worker_since = None
+                self._is_followed.wait()
             try:
                 changed = self._changed_rows()
                 try:
@@ -140,7 +150,7 @@ class EventHub:
                     subscription.status = status
                     subscription.put(StatusChange(status))
             except Exception:
-                logger.exception("The events could not be read.")
+                log_failure(logger, "The events could not be read.")
                 self._closed.wait(BROKER_RETRY_PAUSE)
 
     def _changed_rows(self) -> list[tuple[Subscription, JobStatus]]:

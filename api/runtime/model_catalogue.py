@@ -41,6 +41,13 @@ class Catalogue:
                 self._listed = time.monotonic()
             return self._models
 
+    def look_again(self, name: str) -> None:
+        """Let the next list be read anew if this model is not known to be here: it was downloaded a moment ago."""
+        with self._lock:
+            info = self._models.get(name)
+            if info is None or info.path is None:
+                self._listed = float("-inf")
+
     def resolve(self, name: str | None, adapter: str | None = None) -> ModelInfo:
         """Return the model with this public name; None: the default model.
 

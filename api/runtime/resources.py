@@ -13,6 +13,7 @@ from redis import Redis
 
 from api.errors.retry_after import RETRY_WORKER
 from api.middleware.request_metrics import RequestMetrics
+from api.runtime.activity import Activity
 from api.runtime.event_hub import EventHub
 from api.runtime.model_catalogue import Catalogue
 from jobs.configuration.settings import Settings
@@ -40,6 +41,7 @@ class Resources:
     uploads: Uploads
     batches: FileBatches
     metrics: RequestMetrics
+    activity: Activity
     #: Set when the process has been asked to stop: no new work is taken.
     draining: Event = field(default_factory=Event)
     #: Forms with files are read one at a time: each lies in memory, or on the disk, until it is whole.
@@ -69,7 +71,7 @@ class Resources:
 
 
 @contextmanager
-def open_resources(settings: Settings, metrics: RequestMetrics) -> Iterator[Resources]:
+def open_resources(settings: Settings, metrics: RequestMetrics, activity: Activity) -> Iterator[Resources]:
     """Open the resources for the block. Raises BrokerError, DatabaseError, DataFolderError."""
     settings.make_folders()
     store = Store(settings)
@@ -86,6 +88,7 @@ def open_resources(settings: Settings, metrics: RequestMetrics) -> Iterator[Reso
             Uploads(store.engine),
             FileBatches(store.engine),
             metrics,
+            activity,
         )
     finally:
         hub.close()

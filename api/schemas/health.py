@@ -29,6 +29,9 @@ class WorkerReady(BaseModel):
     stands_still: bool = Field(
         description="The present step takes too long; the worker restarts itself (CAPTIONQ_STALL)"
     )
+    bulk_wait: str | None = Field(
+        description="Why it takes no bulk jobs for now, such as `until 22:00 (CAPTIONQ_HOURS)`; interactive ones run in any case"
+    )
 
 
 class Readiness(BaseModel):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from jobs.configuration.settings import Settings
-from jobs.models.batching_verdicts import key_of, read_verdicts
+from jobs.models.batching_verdicts import model_key, read_verdicts
 from jobs.models.model_info import Modality, ModelInfo
 
 
@@ -34,7 +34,7 @@ class ModelList(BaseModel):
 
 def model_object(name: str, info: ModelInfo, settings: Settings) -> Model:
     """Return the public object of a model; `name`: its public name."""
-    verdict = read_verdicts(settings).get(key_of(*info.folders)) if info.path is not None else None
+    verdict = read_verdicts(settings).get(model_key(settings, *info.folders)) if info.path is not None else None
     created = int(info.path.stat().st_mtime) if info.path is not None else 0
     owner = name.split("/", maxsplit=1)[0] if "/" in name else "captionq"
     return Model(

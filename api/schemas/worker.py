@@ -25,6 +25,18 @@ class WorkerObject(BaseModel):
     memory_bytes: int | None = Field(description="Memory that its models and their caches take; null: unknown")
     draining: bool
     last_seen_at: float = Field(description="When it described itself, in seconds since the epoch")
+    unloads_at: float | None = Field(
+        description="When its models leave memory unless a job comes, in seconds since the epoch (CAPTIONQ_KEEP_ALIVE)"
+    )
+    bulk_wait: str | None = Field(
+        description="Why it takes no jobs of the bulk lane for now, such as `until 22:00 (CAPTIONQ_HOURS)`; null: it takes them"
+    )
+    bulk_wait_codes: list[str] = Field(
+        description="The reasons: outside_hours, low_battery, too_hot, little_memory; empty: none"
+    )
+    bulk_wait_until: float | None = Field(
+        description="When it takes bulk jobs again, in seconds since the epoch; null: not known, or now"
+    )
 
 
 class WorkerList(BaseModel):

@@ -26,6 +26,7 @@ from api.streaming.sync_deadline import within_deadline
 from jobs.creation import cancel
 from jobs.errors import CaptionqError, ConflictError, DeadlineError, LeavingError, WorkerError
 from jobs.queue.events import Event
+from jobs.store.databases.passing_faults import log_failure
 from jobs.store.tables import Job, JobStatus
 
 logger = logging.getLogger("captionq.api")
@@ -104,7 +105,7 @@ class ChatAnswer:
         try:
             await run_in_threadpool(cancel.cancel, [self._job.id], store=store, connection=connection)
         except (RedisError, SQLAlchemyError):
-            logger.exception("The client of %s has left, and the job could not be cancelled.", self._job.id)
+            log_failure(logger, "The client of %s has left, and the job could not be cancelled.", self._job.id)
         else:
             logger.info("The client of %s has left; the job is cancelled.", self._job.id)
 

@@ -16,6 +16,7 @@ from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import run_product
 from cli.benchmark.result import Result
 from cli.benchmark.rounds import interleaved
+from cli.benchmark.stages.probe_task import run_probe
 from jobs.configuration.settings import Settings
 from jobs.errors import BenchmarkError, ImageError, ImagesNotSupportedError
 from jobs.images.walking.folder_walk import find_images
@@ -60,14 +61,21 @@ class Comparison:
 
     def run(self, images: list[Path], warm_up: list[Path]) -> Result:
         """Run all rounds. Raises BenchmarkError."""
-        task = Task(self._model, self._prompt, self._max_tokens, tuple(images), tuple(warm_up))
+        task = self.task(images, warm_up)
         with TemporaryDirectory(prefix="captionq-bench-") as logs:
 
             def loop() -> Run:
                 return run_loop(task, Path(logs), same_pixels=True)
 
             rounds = interleaved({"loop": loop, "captionq": lambda: run_product(task)}, self._rounds, self._begin)
-        return Result(task, self._settings, rounds)
+        result = Result(task, self._settings, rounds)
+        click.echo("The model by itself: pixels, groups, slots …", err=True)
+        result.add_stages(run_probe(task, variations=True))
+        return result
+
+    def task(self, images: list[Path], warm_up: list[Path]) -> Task:
+        """Make the task of all contestants."""
+        return Task(self._model, self._prompt, self._max_tokens, tuple(images), tuple(warm_up))
 
     def _begin(self, number: int, name: str) -> None:
         click.echo(f"Round {number + 1} of {self._rounds}: {name} …", err=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from cli.benchmark.stage_totals import Stages
+
 
 @dataclass(frozen=True)
 class Task:
@@ -39,6 +41,9 @@ class Run:
     #: Share of `seconds` that the worker spent outside its engine, in all and by file; captionq only.
     outside: float | None = None
     outside_by_file: Mapping[str, float] = field(default_factory=dict)
+    #: The device's seconds by stage, and the seconds in which threads decoded pictures; captionq only.
+    stages: Stages = field(default_factory=dict)
+    preprocess_seconds: float | None = None
 
     @property
     def rate(self) -> float:

@@ -18,12 +18,14 @@ from typing import Any
 
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.processes import died, ended, start, stop
+from cli.benchmark.stage_totals import Stages, between, stages_in
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.creation.folder_run import submit
 from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
+from jobs.queue.worker_state import live_workers
 from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus
@@ -32,7 +34,7 @@ from worker.lock import is_running
 _WORK = "from cli.benchmark.stack_sampler import run_sampled; from cli.main import main; run_sampled(main)"
 _CAPTION = "from cli.main import main; main()"
 #: Seconds that worker and broker get to start; the model is loaded later.
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class Product:
@@ -47,6 +49,8 @@ class Product:
         self._environment = _environment(task, self.settings)
         self._worker = start(_WORK, self._report, "work", "--until-eof", environment=self._environment, log=self._log)
         self._runs = 0
+        #: When the worker's last answer was written, in seconds since the epoch.
+        self._answered_at = 0.0
 
     def wait(self) -> None:
         """Wait until the worker is ready for jobs. Raises BenchmarkError."""
@@ -74,6 +78,7 @@ class Product:
                 raise died(self._worker, self._log)
             time.sleep(0.05)
         failed = store.jobs(batch_id=batch.id, statuses=[JobStatus.FAILED])
+        self._answered_at = _last_end(store.jobs(batch_id=batch.id))
         store.close()
         connection.close()
         if failed:
@@ -99,7 +104,22 @@ class Product:
         missing = [copy.name for copy in copies if not copy.with_suffix(".txt").exists()]
         if len(jobs) != len(images) or missing:
             raise BenchmarkError(f"captionq left {len(missing)} of {len(images)} images without a text file.")
+        self._answered_at = _last_end(jobs)
         return jobs
+
+    def stages(self) -> Stages:
+        """Return the worker's seconds by stage until its last answer, when it has published them. Raises BenchmarkError.
+
+        It publishes them within a second of the answer, and then no more than every few seconds.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        connection = broker.find(self.settings)
+        while connection is not None and time.monotonic() < deadline:
+            if states := [state for state in live_workers(connection) if state.at > self._answered_at]:
+                connection.close()
+                return stages_in(states[0].metrics)
+            time.sleep(0.05)
+        raise BenchmarkError("The worker does not publish its state.")
 
     def stop(self) -> None:
         """End the worker, and the broker with it."""
@@ -132,10 +152,12 @@ def run_product(task: Task) -> Run:
     """Start captionq, warm it up, and caption the images. Raises BenchmarkError."""
     with product(task) as running:
         store = Store(running.settings)
+        before = running.stages()
         jobs = running.caption(task.images)
+        stages = between(before, running.stages())
         submitted = store.batch(jobs[0].batch_id or "").created_at
         store.close()
-        finished = max(job.finished_at or 0.0 for job in jobs)
+        finished = _last_end(jobs)
         report = running.close()
     cpu_seconds, places = _window(report["samples"], submitted, finished)
     samples = sum(places.values())
@@ -149,6 +171,8 @@ def run_product(task: Task) -> Run:
         max_rss=report["max_rss"],
         outside=1 - places[""] / samples,
         outside_by_file=outside,
+        stages=stages,
+        preprocess_seconds=sum(job.preprocess_seconds or 0.0 for job in jobs),
     )
 
 
@@ -158,6 +182,11 @@ def _window(samples: list[tuple[float, float, bool, str]], begin: float, end: fl
     if not seen:
         raise BenchmarkError("The run was too short to measure; use more images or tokens.")
     return seen[-1][1] - seen[0][1], Counter("" if inside else where or "elsewhere" for *_, inside, where in seen)
+
+
+def _last_end(jobs: Sequence[Job]) -> float:
+    """Return when the last of the jobs ended, in seconds since the epoch."""
+    return max(job.finished_at or 0.0 for job in jobs)
 
 
 def _environment(task: Task, settings: Settings) -> dict[str, str]:

@@ -13,9 +13,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.benchmark.chart import Bar, draw_bars
+from cli.benchmark.chart import Bar, Bars, draw_charts
 from cli.benchmark.contest import Run, Task
 from cli.benchmark.rounds import all_wrong, median_of, summarise
+from cli.benchmark.stages.probe_task import Findings
+from cli.benchmark.stages.report import StageReport
 from jobs.configuration.settings import Settings
 from worker.models.device import device_name
 
@@ -30,6 +32,8 @@ class Result:
         self._settings = settings
         self._rounds = rounds
         self._summary = {name: summarise(rounds, name, "loop") for name in _TITLES}
+        #: Where captionq's time goes; None: not measured.
+        self.stages: StageReport | None = None
         #: The answers of the loop's first round are the expected ones: it decodes one sequence at a time.
         self._wrong = {name: all_wrong(rounds, name, rounds[0]["loop"]) for name in _TITLES}
         self._outside = median_of(rounds, "captionq", lambda run: run.outside or 0.0)
@@ -55,6 +59,13 @@ class Result:
         Console(highlight=False).print(table)
         for line in self._notes():
             click.echo(line)
+        if self.stages is not None:
+            self.stages.show()
+
+    def add_stages(self, findings: Findings) -> None:
+        """Add where captionq's time goes, from its runs and from the findings of the probe."""
+        runs = [one["captionq"] for one in self._rounds]
+        self.stages = StageReport(runs, findings, self._settings.preprocess_threads)
 
     def as_json(self) -> dict[str, object]:
         """Return summary and raw values."""
@@ -67,11 +78,12 @@ class Result:
             "summary": self._summary,
             "outside": self._outside,
             "wrong_rows": self._wrong,
+            "time": None if self.stages is None else self.stages.as_json(),
             "rounds": [{name: run.as_json() for name, run in one.items()} for one in self._rounds],
         }
 
     def draw(self, path: Path) -> None:
-        """Write the speeds to a PNG file, as bars."""
+        """Write the speeds and the stages to a PNG file, as bars."""
         bars = []
         for name, title in _TITLES.items():
             row = self._summary[name]
@@ -80,7 +92,10 @@ class Result:
             note += "" if name == "loop" else f", {row['rate_ratio']:.2f} x the loop"
             bars.append(Bar(title, row["images_per_second"], note, "plain" if name == "loop" else "ours"))
         subtitle = f"{self._what()}; medians of {len(self._rounds)} rounds in turns"
-        draw_bars(path, "Images a second", subtitle, bars, self._notes()[1:2])
+        charts = [Bars("Images a second", subtitle, bars, self._notes()[1:2])]
+        if self.stages is not None:
+            charts.append(Bars("Where the time of an image goes", "captionq; ms an image", self.stages.bars()))
+        draw_charts(path, charts)
 
     def _what(self) -> str:
         return f"{len(self._task.images)} images, {self._task.max_tokens} tokens, {Path(self._task.model).name}"
@@ -109,4 +124,4 @@ def environment() -> dict[str, object]:
 
 def settings_of_note(settings: Settings) -> dict[str, object]:
     """Return the settings that change the speed."""
-    return settings.model_dump(include={"slots", "max_pixels", "jpeg_draft", "preprocess_threads"})
+    return settings.model_dump(include={"slots", "max_pixels", "jpeg_draft", "preprocess_threads", "prefill_group"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +15,7 @@ from cli.model_options import SectionedCommand, SectionedOption, model_options, 
 from cli.named_paths import named_model, named_path
 from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
 from cli.path_list import read_path_list
+from cli.photos_options import PhotosOptions, photos_options
 from jobs.objects.paths import is_object
 from jobs.options.caption_options import CaptionOptions
 
@@ -21,9 +24,10 @@ STANDARD_INPUT = Path("-")
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @model_option
 @model_options(CaptionOptions, parameter="options", metavars=METAVARS)
+@photos_options
 @click.option(
     "--prompt-file",
     type=TextFile(),
@@ -50,8 +54,13 @@ STANDARD_INPUT = Path("-")
     metavar="N",
     help="Caption N images first, show them with the time that the others will take, then ask.  [default: none]",
 )
-@click.option("--yes", is_flag=True, help="With --sample: go on with the others without asking.")
+@click.option("--yes", is_flag=True, help="With --sample and --write-back: go on without asking.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen to how many images, and write nothing.")
+@click.option(
+    "--notify/--no-notify",
+    default=None,
+    help="Show a notification of the desktop at the end.  [default: after more than three minutes]",
+)
 @click.option("--watch", is_flag=True, help="Go on with images that come into the folders, until Ctrl-C.")
 @format_option("json: one object per line as results arrive.")
 @click.pass_context
@@ -60,6 +69,7 @@ def caption(
     paths: tuple[Path, ...],
     model: str | None,
     options: CaptionOptions,
+    photos: PhotosOptions | None,
     prompt_file: str | None,
     json_schema: Path | None,
     table: Path | None,
@@ -67,6 +77,7 @@ def caption(
     sample: int | None,
     yes: bool,
     dry_run: bool,
+    notify: bool | None,
     watch: bool,
     output_format: str,
 ) -> None:
@@ -92,13 +103,15 @@ def caption(
       captionq caption photo.heic --prompt "How many people?"
       captionq caption ~/Pictures --json-schema picture.schema.json
       captionq caption ~/Pictures --output txt,xmp --table captions.csv
+      captionq caption --photos-library --album Holidays --sample 5
     """
     from cli.runs.processes.early_worker import start_early
     from jobs.configuration.read_settings import read_settings
 
     if prompt_file is not None:
         options = _with_prompt(options, prompt_file)
-    _check_combination(options, sample=sample, yes=yes, dry_run=dry_run, watch=watch)
+    _check_paths(ctx, paths, photos)
+    _check_combination(options, photos, sample=sample, yes=yes, dry_run=dry_run, watch=watch)
     named, shown = _named(paths)
     _check_objects(named, options, watch=watch)
     settings = read_settings()
@@ -107,28 +120,48 @@ def caption(
     if worker is not None:
         # A run that fails or finds nothing to do has no use for it.
         ctx.call_on_close(worker.stop)
+    from cli.exit_status import INTERRUPTED
+    from cli.output.run_notice import RunNotice
     from cli.runs.caption_run import CaptionRun
     from cli.runs.dry_run import DryRun
     from cli.runs.run_table import RunTable
     from cli.runs.sample import SampleOptions
     from jobs.captions.outputs.exiftool import find_exiftool
     from jobs.creation.question import Question
+    from jobs.errors import CaptionqError
 
+    if photos is not None:
+        # Imported here: few runs are over a library.
+        from cli.runs.photos.library_run import check_options, library_of, make_library_run
+
+        check_options(photos, options, dry_run=dry_run, watch=watch)
+    notice = RunNotice(False if dry_run else notify)
     if options.embed:
         find_exiftool()
-    make_run = DryRun if dry_run else CaptionRun
-    run = make_run(
-        settings,
-        Question.of(options, named_model(model or settings.model, options.adapter), read_response_format(json_schema)),
-        options,
-        as_json=output_format == "json",
-        strict=strict,
-        one_image=len(named) == 1 and named[0].is_file(),
-        sample=SampleOptions(sample, assume_yes=yes),
-        worker=worker,
-        table=None if table is None else RunTable(table),
+    question = Question.of(
+        options, named_model(model or settings.model, options.adapter), read_response_format(json_schema)
     )
-    ctx.exit((run.watch if watch else run.caption)(named, description=shown))
+    shared: dict[str, Any] = {
+        "as_json": output_format == "json",
+        "strict": strict,
+        "one_image": len(named) == 1 and named[0].is_file(),
+        "sample": SampleOptions(sample, assume_yes=yes),
+        "worker": worker,
+        "table": None if table is None else RunTable(table),
+    }
+    if photos is None:
+        run = (DryRun if dry_run else CaptionRun)(settings, question, options, **shared)
+    else:
+        shown = str(library := library_of(photos))
+        run = make_library_run(library, photos, settings, question, options, dry_run=dry_run, **shared)
+    try:
+        status = (run.watch if watch else run.caption)(named, description=shown)
+    except CaptionqError as error:
+        notice.send(error.message)
+        raise
+    if status != INTERRUPTED and not watch:
+        notice.send(f"{shown}: {run.headline}")
+    ctx.exit(status)
 
 
 def _with_prompt(options: CaptionOptions, prompt: str) -> CaptionOptions:
@@ -138,12 +171,32 @@ def _with_prompt(options: CaptionOptions, prompt: str) -> CaptionOptions:
     return with_values(options, prompt=prompt.strip())
 
 
-def _check_combination(options: CaptionOptions, *, sample: int | None, yes: bool, dry_run: bool, watch: bool) -> None:
+def _check_paths(ctx: click.Context, paths: Sequence[Path], photos: PhotosOptions | None) -> None:
+    """Raise UsageError unless there are either paths or a Photos library."""
+    if photos is None and not paths:
+        raise click.MissingParameter(ctx=ctx, param=next(one for one in ctx.command.params if one.name == "paths"))
+    if photos is not None and paths:
+        raise click.UsageError("Give either PATH... or --photos-library, not both.")
+    if library := next((path for path in paths if path.suffix.casefold() == ".photoslibrary"), None):
+        raise click.UsageError(
+            f"Nothing is written into a Photos library. Use --photos-library {shlex.quote(str(library))}"
+        )
+
+
+def _check_combination(
+    options: CaptionOptions,
+    photos: PhotosOptions | None,
+    *,
+    sample: int | None,
+    yes: bool,
+    dry_run: bool,
+    watch: bool,
+) -> None:
     """Raise UsageError for options that contradict each other."""
     if dry_run and sample is not None:
         raise click.UsageError("--dry-run captions nothing, so it goes without --sample.")
-    if yes and sample is None:
-        raise click.UsageError("--yes goes with --sample.")
+    if yes and sample is None and (photos is None or not photos.write_back):
+        raise click.UsageError("--yes goes with --sample and --write-back.")
     if watch and (options.limit is not None or dry_run or sample is not None):
         raise click.UsageError("--watch goes on without an end: leave out --limit, --dry-run and --sample.")
 

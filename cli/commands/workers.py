@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def workers(ctx: click.Context, output_format: str) -> None:
     """List the workers of all machines, and drain one.
 
-    A line each: its machine, model, status (idle, busy or draining), running jobs, jobs ended per second, and memory. A
-    worker whose machine is lost is listed for some seconds; other workers get its jobs when its lease is over.
+    A line each: its machine, model, status (idle, busy, draining, or what its bulk work waits for), running jobs, jobs
+    ended per second, and memory. A worker whose machine is lost is listed for some seconds; other workers get its jobs
+    when its lease is over.
 
     \b
     Examples:

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cli.version import commit
+
 #: The packages on which captionq's behaviour depends most.
 _PACKAGES = (
     "captionq", "mlx", "mlx-metal", "mlx-vlm", "mlx-lm", "transformers", "tokenizers", "huggingface-hub",
@@ -51,7 +53,7 @@ def versions() -> dict[str, str | None]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    return found
+    return found | {"commit": commit()}
 
 
 def machine() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from cli.models.machine import memory_limit
 from jobs.configuration.settings import Settings
 from jobs.models.adapters import split_name
-from jobs.models.batching_verdicts import BatchingVerdict, key_of, read_verdicts
+from jobs.models.batching_verdicts import BatchingVerdict, model_key, read_verdicts
 from jobs.models.hub import cached_snapshot
 from jobs.models.memory_need import kv_bytes, sequences_that_fit
 from jobs.models.model_card import licence_in
@@ -67,7 +67,7 @@ def details_of(info: ModelInfo, settings: Settings, verdicts: dict[str, Batching
         revision=revision_of(info.name),
         token_bytes=kv_bytes(config),
         limit=memory_limit(settings),
-        verdict=verdicts.get(key_of(*info.folders)) if info.path else None,
+        verdict=verdicts.get(model_key(settings, *info.folders)) if info.path else None,
         thinks=can_think(info) if info.path else None,
         pixels=pixel_limits(folder) if folder else PixelLimits(),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.errors import ModelError, ModelNotFoundError
 from jobs.models.hub import cache_dir
-from jobs.models.model_info import is_built_in, public_name
+from jobs.models.model_info import is_built_in
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ def find_cached(name: str) -> CachedModel:
     if is_built_in(name):
         raise ModelError(f"'{name}' comes with captionq and cannot be removed.")
     if Path(name).expanduser().is_dir():
-        raise ModelError(
-            f"'{public_name(name)}' is a folder of yours, not of the Hugging Face cache. Remove it by hand."
-        )
+        raise ModelError(f"'{name}' is a folder of yours, not of the Hugging Face cache. Remove it by hand.")
     raise ModelNotFoundError(f"There is no model '{name}' in {cache_dir()}. captionq models list shows the models.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 
 from jobs.captions.outputs.job_record import path_for_programs, prompt_of, settings_of, shown_path
 from jobs.models.adapters import split_name
@@ -67,7 +68,12 @@ def image_of(job: Job) -> str | None:
 
 
 def name_of(job: Job) -> str:
-    """Return the image's path, or the job's id if it has no image."""
+    """Return the image's path, or the job's id if it has no image.
+
+    A photo of a Photos library has the name of its imported file: its text, which lies elsewhere, is named after that and a UUID.
+    """
+    if job.source and job.output and PurePath(job.source).parent != PurePath(job.output).parent:
+        return PurePath(shown_path(job.output)).with_suffix("").stem
     return shown_path(job.source) if job.source else job.id
 
 

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cli.output.left_out_photos import left_out_photos_lines
 from cli.output.plurals import counted
-from jobs.images.formats.containers import KINDS, kind_of_extension
+from jobs.images.formats.container_kinds import KINDS, kind_of_extension
 from jobs.images.walking.folder_walk import image_extensions
 from jobs.images.walking.left_out import LeftOut
-from jobs.images.walking.packages import package_kind
+from jobs.images.walking.packages import is_photos_library, package_kind
 
 #: Most extensions of other files that are named.
 SHOWN_EXTENSIONS = 8
@@ -35,7 +36,8 @@ def left_out_lines(left_out: LeftOut) -> Iterator[str]:
         kinds.setdefault(package_kind(folder.name) or "package", []).append(folder)
     for kind, folders in kinds.items():
         it = "it" if len(folders) == 1 else "one"
-        yield f"{counted(len(folders), kind)} left out ({_first(folders)}): name {it} to enter"
+        way = f"caption {it} with --photos-library" if is_photos_library(folders[0]) else f"name {it} to enter"
+        yield f"{counted(len(folders), kind)} left out ({_first(folders)}): {way}"
     if images := left_out.in_cloud:
         are, them = ("is", "it") if len(images) == 1 else ("are", "them")
         yield (
@@ -45,6 +47,7 @@ def left_out_lines(left_out: LeftOut) -> Iterator[str]:
     if left_out.of_shots:
         files = counted(left_out.of_shots, "file")
         yield f"{files} of bursts and Live Photos left out, one text a shot: name a file to caption it too"
+    yield from left_out_photos_lines(left_out.photos)
     yield from _unread_lines(left_out)
 
 

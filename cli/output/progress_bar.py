@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from typing import TYPE_CHECKING
 
 from jobs.store.tables import Job
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 #: Seconds over which the rate is taken.
 RATE_SECONDS = 30.0
@@ -55,13 +56,24 @@ class ProgressBar:
     def __init__(self, unit: str = "images") -> None:
         self._unit = unit
         self._progress: Progress | None = None
+        #: Whether the total is known. Until then it grows, and no time can be said.
+        self._has_all = False
+
+    @property
+    def is_drawn(self) -> bool:
+        return self._progress is not None
 
     @contextmanager
-    def drawn(self, total: int) -> Iterator[None]:
-        """Draw the bar during the block, if standard error is a terminal."""
+    def drawn(self, total: int | None = None) -> Iterator[None]:
+        """Draw the bar during the block, if standard error is a terminal. `total`: None: it is not known yet, see `add`."""
+        self._has_all = total is not None
         if not sys.stderr.isatty():
             yield
             return
+        # Imported here: a run without a terminal draws nothing.
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -74,17 +86,18 @@ class ProgressBar:
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
             self._progress = progress
-            progress.add_task("Starting the worker", total=total, failed=0, speed="")
+            progress.add_task("Starting the worker", total=total or 0, failed=0, speed="")
             try:
                 yield
             finally:
                 self._progress = None
 
-    def leave_out(self, number: int) -> None:
-        """Take images out of the total."""
+    def add(self, number: int, *, is_all: bool = False) -> None:
+        """Add images to the total, or take some away. `is_all`: no more come."""
+        self._has_all = is_all
         if self._progress is not None:
             task = self._progress.tasks[0]
-            self._progress.update(task.id, total=(task.total or 0) - number)
+            self._progress.update(task.id, total=(task.total or 0) + number)
 
     def describe(self, text: str) -> None:
         """Show a text before the bar."""
@@ -103,5 +116,5 @@ class ProgressBar:
             speed = ""
             if rate:
                 left = timedelta(seconds=round(max(0.0, (task.total or 0) - task.completed) / rate))
-                speed = f"{rate:.1f} {self._unit}/s, {left} left"
+                speed = f"{rate:.1f} {self._unit}/s" + (f", {left} left" if self._has_all else "")
             self._progress.update(task.id, speed=speed)

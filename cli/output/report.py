@@ -15,7 +15,7 @@ from cli.output.job_fields import name_of, reason_of
 from cli.output.left_out_lines import left_out_lines, nothing_line, skipped_lines
 from cli.output.plurals import counted
 from cli.output.progress_bar import ProgressBar, RunRate
-from cli.output.tables.sample_table import print_sample
+from cli.output.shared_images_lines import shared_images_lines
 from jobs.creation.folder_run import Submission
 from jobs.images.walking.left_out import LeftOut
 from jobs.safe_text import safe_json, safe_text
@@ -39,9 +39,7 @@ class Report:
         self.left_out = LeftOut()
         #: Jobs that failed or were cancelled.
         self.failed = 0
-        self._prompt_tokens = 0
-        self._image_tokens = 0
-        self._completion_tokens = 0
+        self._prompt_tokens = self._image_tokens = self._completion_tokens = 0
         #: Images whose answers came from the result cache.
         self._cached = 0
         #: Images without a job of this run: another run or request asks something else about them.
@@ -61,10 +59,19 @@ class Report:
         click.echo(safe_text(message, lines=True), err=True)
 
     @contextmanager
-    def following(self, total: int) -> Iterator[None]:
-        """Draw a progress bar during the block, in which the jobs end."""
-        with self._bar.drawn(total):
+    def following(self) -> Iterator[None]:
+        """Draw a progress bar during the block, in which images are found, and their jobs end."""
+        with self._bar.drawn():
             yield
+
+    def found(self, number: int) -> None:
+        """Add images to the total of the bar."""
+        self._bar.add(number)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a progress bar is drawn just now."""
+        return self._bar.is_drawn
 
     def tick(self) -> None:
         """Renew the rate and the time left."""
@@ -106,17 +113,12 @@ class Report:
         """Number of answers that look wrong: empty, cut off, repeating themselves or refusals."""
         return self._doubts.total
 
-    def found_others(self, submission: Submission) -> None:
-        """Name the runs and requests that have queued some of the images already."""
-        for maker, count in Counter(writer.maker for writer in submission.followed).items():
-            self.note(f"{_are(count)} being captioned by {maker}: following.")
+    def found_all(self, submission: Submission) -> None:
+        """Take the total of the bar as the last word. Name the runs and requests that have queued some of the images already."""
+        self._bar.add(-len(submission.refused), is_all=True)
         self.refused += len(submission.refused)
-        self._bar.leave_out(len(submission.refused))
-        for (maker, batch_id), count in Counter((one.maker, one.batch_id) for one in submission.refused).items():
-            self.note(
-                f"{_are(count)} being captioned by {maker} with another question; "
-                f"run this again when it has ended, or cancel it: captionq jobs cancel {batch_id}"
-            )
+        for line in shared_images_lines(submission):
+            self.note(line)
 
     def preparing(self, step: str) -> None:
         """Show the worker's step before the first result, such as "Loading demo"."""
@@ -138,17 +140,25 @@ class Report:
         for line in (nothing_line(paths, self.left_out), *left_out_lines(self.left_out)):
             self._say(line)
 
-    def sum_up(self) -> None:
-        """Print the summary at the end of a run."""
+    @property
+    def _total(self) -> int:
+        return self.captioned + self.skipped + self.failed + self.refused
+
+    @property
+    def headline(self) -> str:
+        """The first line of the summary: `48 images: 47 captioned, 0 skipped, 1 failed in 93.1 s (0.5 images/s)`."""
         seconds = time.monotonic() - self._begun
-        total = self.captioned + self.skipped + self.failed + self.refused
         # Of the pictures only: the run's seconds include starting and loading.
         worked = self._rate.seconds
         rate = f" ({self.captioned / worked:.1f} images/s)" if self.captioned and worked > 0 else ""
-        self._say(
-            f"{counted(total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed"
+        return (
+            f"{counted(self._total, 'image')}: {self.captioned} captioned, {self.skipped} skipped, {self.failed} failed"
             f"{f', {self.refused} left to others' if self.refused else ''} in {seconds:.1f} s{rate}"
         )
+
+    def sum_up(self) -> None:
+        """Print the summary at the end of a run."""
+        self._say(self.headline)
         if self.captioned:
             self._say(
                 f"Tokens: {self._prompt_tokens:,} prompt ({self._image_tokens:,} image), "
@@ -157,7 +167,9 @@ class Report:
         if self._cached:
             self._say(f"{counted(self._cached, 'answer')} from the cache: --no-cache generates them again")
         for line in (
-            *skipped_lines(skipped=self.skipped, by_hand=self.by_hand, added=self.added, alone=self.skipped == total),
+            *skipped_lines(
+                skipped=self.skipped, by_hand=self.by_hand, added=self.added, alone=self.skipped == self._total
+            ),
             *left_out_lines(self.left_out),
         ):
             self._say(line)
@@ -182,6 +194,9 @@ class TextReport(Report):
     """The report for a person."""
 
     def sample(self, jobs: Sequence[Job]) -> None:
+        # Imported here: few runs have a sample.
+        from cli.output.tables.sample_table import print_sample
+
         print_sample(jobs)
 
 
@@ -232,7 +247,3 @@ def make_report(*, as_json: bool, one_image: bool = False) -> Report:
     if as_json:
         return JsonReport()
     return AnswerReport() if one_image else TextReport()
-
-
-def _are(number: int) -> str:
-    return f"{counted(number, 'image')} {'is' if number == 1 else 'are'}"

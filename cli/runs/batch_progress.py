@@ -19,6 +19,8 @@ from jobs.store.tables import Batch, Job, JobStatus
 
 #: Seconds between two reads of new results.
 POLL_EVERY = 0.1
+#: Seconds between two looks at the worker's step before the first result.
+STEP_CHECK_EVERY = 0.5
 #: Seconds between two looks whether the run was paused.
 PAUSE_CHECK_EVERY = 1.0
 #: Seconds between two looks for a fault that the jobs wait for.
@@ -45,24 +47,41 @@ class BatchProgress:
         self._looked_at = 0.0
         self._fault = ""
         self._asked_at = 0.0
+        self._wait = ""
+        self._asked_for_wait_at = 0.0
+        self._asked_for_step_at = 0.0
+        #: The counts at which the ended jobs were reported.
+        self._counted: Mapping[JobStatus, int] = {}
 
     def follow(self, followed: Followed) -> None:
         """Report jobs until no job of the batch and no `followed` job is open."""
         while True:
             # Counted first: a job that ends after the count is seen in the next round.
             counts = self._store.counts(self._batch.id)
-            self.report_ended()
             self._ended(followed.ended())
-            self._report.tick()
+            self._look(counts)
             if not (followed or open_in(counts)):
                 return
-            self._show_pause(counts)
-            self._show_fault()
-            if not self._last:
-                self._show_loading()
             followed.take_over()
             self._running.ensure()
             time.sleep(POLL_EVERY)
+
+    def look(self) -> None:
+        """Report the jobs that have ended, and what keeps the others waiting."""
+        self._look(self._store.counts(self._batch.id))
+
+    def _look(self, counts: Mapping[JobStatus, int]) -> None:
+        # Each end changes the counts, which are read in a third of the time.
+        if counts != self._counted:
+            self.report_ended()
+        self._counted = counts
+        self._report.tick()
+        if open_in(counts):
+            self._show_pause(counts)
+            self._show_fault()
+            self._show_wait(counts)
+            if not self._last and self._report.is_drawn:
+                self._show_loading()
 
     def report_ended(self) -> None:
         """Report the jobs of the batch that have ended since the last call."""
@@ -95,8 +114,22 @@ class BatchProgress:
         if self._fault and not before:
             self._report.note(self._fault)
 
+    def _show_wait(self, counts: Mapping[JobStatus, int]) -> None:
+        """Say when the workers take no bulk jobs, and until when: once above the bar, and in front of it as long as it lasts."""
+        if time.monotonic() - self._asked_for_wait_at < FAULT_CHECK_EVERY or counts[JobStatus.RUNNING]:
+            return
+        self._asked_for_wait_at = time.monotonic()
+        before, self._wait = self._wait, self._running.find_wait()
+        if self._wait != before:
+            self._report.preparing(f"Waits {self._wait}" if self._wait else "")
+        if self._wait and not before:
+            self._report.note(f"Bulk work waits {self._wait}. The jobs are stored, and go on by themselves.")
+
     def _show_loading(self) -> None:
         """Explain a bar that does not move: a large model takes a while to load."""
+        if time.monotonic() - self._asked_for_step_at < STEP_CHECK_EVERY:
+            return
+        self._asked_for_step_at = time.monotonic()
         with suppress(RedisError):
             for job in self._store.jobs(batch_id=self._batch.id, statuses=[JobStatus.RUNNING], limit=1):
                 for event in read(self._running.connection, job.id)[-1:]:

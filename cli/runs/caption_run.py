@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,22 +15,22 @@ from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.batch_progress import BatchProgress
 from cli.runs.followed_jobs import Followed
+from cli.runs.images.ready_parts import ready_parts
+from cli.runs.images.run_images import FolderImages, RunImages
+from cli.runs.images.watched_folders import arriving_images
 from cli.runs.model_check import check_model
 from cli.runs.processes.services import Services, services
 from cli.runs.processes.worker_restarts import WorkerProcess
 from cli.runs.run_table import RunTable
-from cli.runs.sample import SampleOptions, parts
-from cli.runs.watched_folders import arriving_images
+from cli.runs.sample import SampleOptions, stages
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun, Submission
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
-from jobs.images.walking.file_filter import FileFilter
-from jobs.images.walking.folder_walk import find_images
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.requests import address_of
@@ -56,6 +57,7 @@ class CaptionRun:
         sample: SampleOptions | None = None,
         worker: WorkerProcess | None = None,
         table: RunTable | None = None,
+        images: RunImages | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -67,16 +69,22 @@ class CaptionRun:
             sample: images that are captioned and shown before the others; None: none.
             worker: the run's worker, if it was started already. It waits for the broker.
             table: is written when the run ends.
+            images: of the run; None: those of the paths.
         """
         self._settings = settings
         self._question = question
         self._options = options
-        self._only = FileFilter.of(options)
+        self._images = images or FolderImages(options)
         self._strict = strict
         self._sample = sample or SampleOptions()
         self._worker = worker
         self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
+
+    @property
+    def headline(self) -> str:
+        """The run in a line, once it has ended."""
+        return self._report.headline
 
     def caption(self, paths: Sequence[Path], *, description: str) -> int:
         """Caption the images of the paths, and print progress and summary. `description`: of the run, for people.
@@ -86,14 +94,16 @@ class CaptionRun:
         check_model(self._question.model, self._report.note)
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
-            wanted, skipped = self._find(paths, store)
-            if not wanted and not skipped:
+            parts = ready_parts(self._without_abandoned(self._find(paths, store), store, runs))
+            first = next(parts, None)
+            if first is None and not self._report.skipped:
                 self._report.found_nothing(description)
                 return SOME_FAILED
-            self._cancel_abandoned(skipped, store, runs)
-            if wanted:
+            if first is not None:
                 with services(self._settings, self._worker) as running:
-                    if not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                    if not self._queue_and_follow(
+                        chain([first], parts), self._batch(description), store, runs, running
+                    ):
                         return INTERRUPTED
             self._report.sum_up()
             if self._table is not None:
@@ -110,9 +120,9 @@ class CaptionRun:
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
                 for arrived in arriving_images(paths, self._options, self._report.left_out):
-                    wanted, skipped = self._plan(arrived, paths, store)
-                    self._cancel_abandoned(skipped, store, runs)
-                    if wanted and not self._queue_and_follow(wanted, self._batch(description), store, runs, running):
+                    planned = self._without_abandoned(self._plan(arrived, paths, store), store, runs)
+                    wanted = [one for one in planned if isinstance(one, PendingImage)]
+                    if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):
                         return INTERRUPTED
                     self._report.note("Watching for new images. To stop, press Ctrl-C.")
             self._report.sum_up()
@@ -133,39 +143,42 @@ class CaptionRun:
         wrong = report.failed or report.refused or (self._strict and report.doubtful)
         return SOME_FAILED if wrong else ALL_CAPTIONED
 
-    def _find(self, paths: Sequence[Path], store: Store) -> tuple[list[PendingImage], list[SkippedImage]]:
-        images = find_images(paths, recursive=self._options.recursive, only=self._only, left_out=self._report.left_out)
-        return self._plan(images, paths, store)
+    def _find(self, paths: Sequence[Path], store: Store) -> Iterator[PendingImage | SkippedImage]:
+        return self._plan(self._images.find(paths, self._report.left_out), paths, store)
 
     def _plan(
         self, images: Iterable[Path], named: Sequence[Path], store: Store
-    ) -> tuple[list[PendingImage], list[SkippedImage]]:
-        wanted: list[PendingImage] = []
-        skipped: list[SkippedImage] = []
+    ) -> Iterator[PendingImage | SkippedImage]:
+        """Yield the images of the run as they are found. Those that are skipped are counted."""
         planned = plan_images(
             images,
             self._options,
             store=store,
             digest_of=self._question.digest_of,
             named=named,
+            places=self._images.places,
             look_only=self.LOOK_ONLY,
         )
         for one in choose(planned, self._options):
             if self._table is not None:
                 self._table.add(one)
-            if isinstance(one, PendingImage):
-                wanted.append(one)
-            else:
-                skipped.append(one)
+            if isinstance(one, SkippedImage):
+                self._report.skipped += 1
                 self._report.by_hand += isinstance(one, WrittenByHand)
                 self._report.added += isinstance(one, AlreadyAdded)
-        self._report.skipped += len(skipped)
-        return wanted, skipped
+            yield one
 
-    def _cancel_abandoned(self, skipped: Sequence[SkippedImage], store: Store, runs: RunLocks) -> None:
-        """Cancel jobs that dead runs left for images that have their texts now: the next worker would write these texts again."""
-        if not skipped or not (dead := runs.dead(store.open_batches())):
-            return
+    def _without_abandoned(
+        self, planned: Iterator[PendingImage | SkippedImage], store: Store, runs: RunLocks
+    ) -> Iterable[PendingImage | SkippedImage]:
+        """Cancel jobs that dead runs left for images that have their texts now: the next worker would write these texts again.
+
+        If there are dead runs, all images are found before the first is queued, and a worker begins.
+        """
+        if not (dead := runs.dead(store.open_batches())):
+            return planned
+        found = list(planned)
+        skipped = [one for one in found if isinstance(one, SkippedImage)]
         # A live worker may have written the text of a running job just now, and be about to commit the result.
         leaving = (JobStatus.QUEUED,) if self._worker_may_write() else OPEN
         cancelled = store.cancel_abandoned((address_of(one.output) for one in skipped), dead, leaving)
@@ -173,6 +186,7 @@ class CaptionRun:
         with suppress(BrokerError, RedisError):
             if cancelled and (connection := broker.find(self._settings)) is not None:
                 announce(cancelled, store=store, connection=connection)
+        return found
 
     def _worker_may_write(self) -> bool:
         # The run's own worker does nothing before there is a broker.
@@ -180,21 +194,29 @@ class CaptionRun:
         return not waits and is_running(self._settings)
 
     def _queue_and_follow(
-        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services
+        self, parts: Iterable[list[PendingImage]], batch: Batch, store: Store, runs: RunLocks, running: Services
     ) -> bool:
-        """Queue the images and report their jobs until all have ended. Returns False after Ctrl-C."""
+        """Queue the images as they are found, and report their jobs until all have ended. Returns False after Ctrl-C."""
         # The batch is held until the run's own worker has put its running jobs back. Another run may take them over then.
         with runs.hold(batch):
             progress = BatchProgress(batch, self._report, store, running)
+            run = FolderRun(
+                self._question,
+                batch,
+                store=store,
+                connection=running.connection,
+                dead=runs.dead(store.open_batches()),
+                # Jobs that an earlier run left in the queue can wait: a person is watching this run.
+                at_front=running.own_worker,
+                settings=self._settings,
+            )
             try:
+                run.begin()
                 jobs = partial(store.finished_after, batch.id, 0)
-                submitted = 0
-                for part in parts(wanted, self._sample, jobs, self._report):
-                    with self._report.following(len(part)):
-                        running.ensure()
-                        followed = self._submit(part, batch, store, runs, running, before=submitted)
-                        submitted += len(part)
-                        progress.follow(followed)
+                for stage in stages(parts, self._sample, jobs, self._report):
+                    with self._report.following():
+                        submission = self._submit(stage, run, progress, running)
+                        progress.follow(Followed(submission.followed, batch, store, runs))
             except KeyboardInterrupt:
                 if running.own_worker:
                     # Jobs end until the worker has.
@@ -206,25 +228,16 @@ class CaptionRun:
         return True
 
     def _submit(
-        self, wanted: list[PendingImage], batch: Batch, store: Store, runs: RunLocks, running: Services, *, before: int
-    ) -> Followed:
-        """Queue the images that are not queued yet. Returns the jobs of other runs that this run follows.
-
-        `before`: the number of images that were submitted earlier.
-        """
-        submission = submit(
-            wanted,
-            self._question,
-            batch,
-            store=store,
-            connection=running.connection,
-            dead=runs.dead(store.open_batches()),
-            # Jobs that an earlier run left in the queue can wait: a person is watching this run.
-            at_front=running.own_worker,
-            before=before,
-            settings=self._settings,
-        )
-        if submission.queued or submission.resumed:
-            self._report.batch_id = batch.id
-        self._report.found_others(submission)
-        return Followed(submission.followed, batch, store, runs)
+        self, parts: Iterable[list[PendingImage]], run: FolderRun, progress: BatchProgress, running: Services
+    ) -> Submission:
+        """Queue images that are not queued yet, and report the jobs that end meanwhile."""
+        for part in parts:
+            running.ensure()
+            run.add(part)
+            if run.has_jobs:
+                self._report.batch_id = run.batch.id
+            self._report.found(len(part))
+            progress.look()
+        submission = run.take_submission()
+        self._report.found_all(submission)
+        return submission

@@ -12,7 +12,7 @@ from cli.exit_status import ALL_CAPTIONED, SOME_FAILED
 from cli.output.dry_run_report import print_plan
 from cli.runs.caption_run import CaptionRun
 from jobs.configuration.settings import Settings
-from jobs.creation.existing_texts import PendingImage
+from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.creation.question import job_about
 from jobs.creation.run_locks import RunLocks
 from jobs.models.model_info import check_sees, describe
@@ -36,7 +36,9 @@ class DryRun(CaptionRun):
         with _store_to_read(self._settings) as settings:
             store = Store(settings)
             try:
-                wanted, skipped = self._find(paths, store)
+                found = list(self._find(paths, store))
+                wanted = [one for one in found if isinstance(one, PendingImage)]
+                skipped = [one for one in found if isinstance(one, SkippedImage)]
                 taken = self._taken(wanted, store, RunLocks(settings))
             finally:
                 store.close()

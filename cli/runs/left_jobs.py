@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import Redis
 
-from jobs.creation.cancel import cancel_run
+from jobs.creation.abandoned_batches import cancel_dead_run
 from jobs.creation.run_locks import RunLocks
 from jobs.store.store import Store
 
@@ -13,4 +13,4 @@ def cancel_left_jobs(description: str, *, store: Store, runs: RunLocks, connecti
     """Cancel the open jobs of dead runs with this description. Answers that they had are in the result cache."""
     left = [one for one in store.open_batches() if one.description == description]
     for batch_id in runs.dead(left):
-        cancel_run(batch_id, store=store, connection=connection)
+        cancel_dead_run(batch_id, store=store, connection=connection)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from jobs.errors import ModelUnavailableError
-from jobs.models.hub import cache_dir
 from jobs.models.model_info import describe, weights_size
-from worker.models.download import DownloadSize, OnProgress, download_size, fetch
+from worker.models.download import DownloadSize, OnProgress, check_room, download_size, fetch
 
 
 def pull(name: str) -> None:
@@ -30,28 +26,11 @@ def pull(name: str) -> None:
     size = download_size(name)
     missing, total = decimal(size.missing), decimal(size.total)
     click.echo(f"{name}: {missing} to download{f' of {total}' if missing != total else ''}", err=True)
-    _check_room(name, size)
+    check_room(name, size, names_folder=True)
     with _progress_bar(size) as on_progress:
         fetch(name, on_progress, shown=False)
     model = describe(name)
     click.echo(f"{name} is here now: {model.path} ({decimal(weights_size(*model.folders))})")
-
-
-def _check_room(name: str, size: DownloadSize) -> None:
-    """Check that the disk holds the rest of the model. Raises ModelUnavailableError."""
-    folder = _existing(cache_dir())
-    free = shutil.disk_usage(folder).free
-    if free < size.missing:
-        raise ModelUnavailableError(
-            f"'{name}' needs {decimal(size.missing)}, and only {decimal(free)} are free on the disk of {folder}. "
-            "Make room there, or set HF_HUB_CACHE to another folder."
-        )
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder
 
 
 @contextmanager

@@ -28,7 +28,7 @@ _IDENTIFIER = "captionq.quick-action"
 
 # The notification is an argument of osascript, never a part of its program: names of files may hold anything.
 _SCRIPT = """\
-output=$({command} caption -- "$@" 2>&1)
+output=$({command} caption --no-notify -- "$@" 2>&1)
 summary=$(printf '%s\\n' "$output" | grep -E '^([0-9]+ images?: |Error: )' | tail -n 1)
 osascript -e 'on run argv' -e 'display notification (item 1 of argv) with title "captionq"' -e 'end run' \\
   "${{summary:-captionq has ended without a summary.}}"

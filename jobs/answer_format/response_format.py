@@ -31,8 +31,8 @@ MAX_KEYWORDS = 100
 class Part(BaseModel):
     """A part of a request. Unknown fields are refused, so that a misspelt field is not silently ignored."""
 
-    # By alias: a stored request has OpenAI's names.
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+    # By alias: a stored request has OpenAI's names. Validators are made at their first use: no process needs all of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True, defer_build=True)
 
 
 class JSONSchema(Part):

@@ -9,7 +9,10 @@ from typing import IO
 
 from jobs.configuration.settings import Settings
 from jobs.errors import BackupError
-from jobs.file_locks import try_lock
+from jobs.file_locks import lock_within
+
+#: Seconds within which the processes of a server that was just stopped end.
+STOPPING_SECONDS = 1.0
 
 
 @contextmanager
@@ -21,6 +24,6 @@ def alone(settings: Settings) -> Iterator[None]:
     )
     with (settings.broker_dir / "users.lock").open("ab") as users, settings.worker_lock.open("ab") as worker:
         locked: tuple[IO[bytes], ...] = (users, worker)
-        if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locked):
+        if not all(lock_within(lock, fcntl.LOCK_EX, STOPPING_SECONDS) for lock in locked):
             raise in_use
         yield

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from jobs.batches.life_cycle import BatchLife
+from jobs.store.databases.passing_faults import log_failure
 from jobs.store.file_batches.file_batch_rows import FileBatches
 
 logger = logging.getLogger("captionq.batches")
@@ -19,12 +21,24 @@ RETRY_EVERY = 5.0
 CLOSE_SECONDS = 5.0
 
 
+class Rest(Protocol):
+    """Pause of `seconds` between two looks; longer, if nothing is open (`busy`) and no client makes work.
+
+    Returns False when the runner has to end.
+    """
+
+    def __call__(self, seconds: float, *, busy: bool) -> bool: ...
+
+
 class BatchRunner:
     """A thread that lives as long as the API."""
 
-    def __init__(self, batches: FileBatches, life: BatchLife) -> None:
+    def __init__(self, batches: FileBatches, life: BatchLife, rest: Rest) -> None:
         self._batches = batches
         self._life = life
+        self._rest = rest
+        #: Whether the last look found an open batch.
+        self._leads = True
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
 
@@ -37,7 +51,7 @@ class BatchRunner:
 
     def _run(self) -> None:
         pause = LOOK_EVERY
-        while not self._done.wait(pause):
+        while self._rest(pause, busy=self._leads) and not self._done.is_set():
             try:
                 pause = LOOK_EVERY if self._advance_all() else RETRY_EVERY
             except Exception:
@@ -46,8 +60,9 @@ class BatchRunner:
 
     def _advance_all(self) -> bool:
         """Take the next step of each open batch. Returns whether all could go on."""
-        went_on = True
-        for batch in self._batches.open():
+        went_on, found = True, self._batches.open()
+        self._leads = bool(found)
+        for batch in found:
             if self._done.is_set():
                 break
             try:
@@ -63,4 +78,4 @@ class BatchRunner:
     def _report(self, words: str) -> None:
         # A step that was abandoned when the server stopped finds the database closed.
         if not self._done.is_set():
-            logger.exception(words)
+            log_failure(logger, words)

@@ -13,6 +13,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from jobs.images.walking.file_endings import split_name
+
 SUFFIX = ".txt"
 #: Maximum bytes of a file's name on all usual file systems.
 NAME_BYTES = 255
@@ -36,7 +38,7 @@ def is_text_name(name: str) -> bool:
 
 def plain_name(image: str) -> str:
     """Replace the extension: `photo.jpg` → `photo.txt`."""
-    return os.path.splitext(image)[0] + SUFFIX  # noqa: PTH122
+    return split_name(image)[0] + SUFFIX
 
 
 def whole_name(image: str) -> str | None:
@@ -48,7 +50,7 @@ def digest_names(image: str) -> list[str]:
     """Make `photo.jpg.1a2b3c4d.txt` of `photo.jpg`, and a name with more digits. A long name is cut between two characters."""
     digest = hashlib.sha256(os.fsencode(image)).hexdigest()
     endings = [f".{digest[:digits]}{SUFFIX}" for digits in DIGEST_DIGITS]
-    return [_cut(image, NAME_BYTES - len(ending)) + ending for ending in endings]
+    return [cut_name(image, NAME_BYTES - len(ending)) + ending for ending in endings]
 
 
 class NameClaims:
@@ -109,7 +111,7 @@ def _holds_another(claims: defaultdict[str, list[str]], folded: str, image: str 
     return len(found) > 1 or (len(found) == 1 and found[0] != image)
 
 
-def _cut(name: str, size: int) -> str:
+def cut_name(name: str, size: int) -> str:
     """Cut the name to as many characters as fit into `size` bytes."""
     while len(os.fsencode(name)) > size:
         name = name[: min(len(name) - 1, size)]

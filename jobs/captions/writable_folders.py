@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.captions.temporary_files import temporary_name
 from jobs.errors import OutputDiskFullError, OutputError, OutputForbiddenError, first_line
 from jobs.errors.database_faults import is_disk_full
+from jobs.images.walking.packages import library_around
 from jobs.objects.paths import is_object
 
 #: Errors that stay until a person changes permissions or the mount. All others, such as those of a full disk, may pass.
@@ -44,8 +45,18 @@ class WritableFolders:
             # Writing needs other rights than probing may have; the store's answer to the first text tells.
             return None
         if folder != self._folder:
-            self._folder, self._refusal = folder, self._find_refusal(folder)
+            self._folder = folder
+            self._refusal = _of_library(folder) or self._find_refusal(folder)
         return self._refusal
+
+
+def _of_library(folder: Path) -> OutputForbiddenError | None:
+    """Refuse a folder of a Photos library: Photos may repair or remove what it does not know."""
+    if library_around(folder) is None:
+        return None
+    return OutputForbiddenError(
+        f"No text can be written into {_shown(folder)}: it belongs to a Photos library. Use captionq caption --photos-library."
+    )
 
 
 def _probe(folder: Path) -> OutputForbiddenError | None:
@@ -64,7 +75,9 @@ def _probe(folder: Path) -> OutputForbiddenError | None:
 
 
 def _ask_rights(folder: Path) -> OutputForbiddenError | None:
-    return None if os.access(folder, os.W_OK | os.X_OK) else _refusal(folder, os.strerror(errno.EACCES))
+    # A folder that is not there yet will be made in the first one that is.
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return None if os.access(there, os.W_OK | os.X_OK) else _refusal(there, os.strerror(errno.EACCES))
 
 
 def _refusal(folder: Path, reason: str) -> OutputForbiddenError:

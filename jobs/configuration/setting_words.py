@@ -14,8 +14,12 @@ from pydantic.fields import FieldInfo
 _SHAPES = {
     "blob_url": "an absolute path of a shared folder, or s3://bucket/prefix",
     "path_map": "pairs of absolute folders such as /Volumes/Photos=/mnt/photos, separated by semicolons",
+    "hours": "spans of hours such as 22-7 or 22:30-7,12-13",
+    "keep_alive": "a length of time such as 30m, 0, or -1 for ever",
     "memory_budget": "a share of the memory (0.6 or 60%) or an amount (24GB)",
+    "feature_cache": "an amount of room on the disk (10GB)",
     "api_keys": 'a JSON object such as {"laptop": "a-long-secret"}',
+    "admin_keys": 'a JSON list of names of CAPTIONQ_API_KEYS such as ["laptop"]',
     "allowed_networks": 'a JSON list of networks such as ["192.168.1.0/24"]',
     "allowed_origins": 'a JSON list of origins such as ["http://localhost:3000"]',
     "pinned_models": 'a JSON list of models such as ["mlx-community/Qwen3-VL-4B-Instruct-4bit"]',

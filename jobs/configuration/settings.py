@@ -11,16 +11,15 @@ from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from jobs.configuration.model_settings import ModelSettings
 from jobs.configuration.path_map import parsed_path_map
+from jobs.configuration.unattended_settings import UnattendedSettings
 from jobs.errors import DataFolderError
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
-#: A number with a unit; without a unit it is a share.
-_BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
-_UNITS = {"GB": 1e9, "MB": 1e6}
 #: The form of an API key: it fits into a header, and is hard to guess.
 _API_KEY = re.compile(r"[!-~]{8,}")
 #: An origin as browsers send it. `null` is the origin of files and sandboxed pages.
@@ -31,7 +30,7 @@ SECRET_FIELDS = ("api_keys", "webhook_secret")
 ENV_PREFIX = "CAPTIONQ_"
 
 
-class Settings(BaseSettings):
+class Settings(ModelSettings, UnattendedSettings):
     """The settings. The environment variable of each field is `CAPTIONQ_` and its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
@@ -48,21 +47,11 @@ class Settings(BaseSettings):
     #: A Hugging Face id, a local folder, `demo` or `demo-text`.
     model: str = DEFAULT_MODEL
 
-    #: Maximum number of sequences that decode together. More is faster until memory runs short.
-    slots: int = Field(default=32, ge=1, le=256)
-    #: Memory for models: a share of the device's memory (`0.6`, `60%`) or an amount (`24GB`). Without it, one model is in memory
-    #: at a time; with it, as many as fit, and the least recently used model is unloaded first.
-    memory_budget: str | None = None
-    #: Models that stay in memory after they are loaded.
-    pinned_models: tuple[str, ...] = ()
-    #: Threads that decode images while the model generates.
-    preprocess_threads: int = Field(default=2, ge=1, le=64)
-
     #: Folders below which image files may be read; empty: anywhere.
     allowed_roots: tuple[Path, ...] = ()
     #: Folders as rows name them, and where they are on this machine: `/Volumes/Photos=/mnt/photos`, several separated by `;` or
     #: given as a JSON object. Machines that share a queue may mount a shared folder in different places.
-    path_map: Annotated[dict[str, str], NoDecode] = {}
+    path_map: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     #: Maximum size of one image in bytes.
     max_image_bytes: int = Field(default=200_000_000, ge=1)
     #: Maximum pixels of an image, checked by its header before anything is decoded: 200 megapixels are 600 MB of RGB.
@@ -80,10 +69,6 @@ class Settings(BaseSettings):
     #: Answer a question that was asked before, about the same pixels and with the same settings, from the database.
     cache: bool = True
 
-    #: Seconds for which the worker that `captionq ask` started stays after its last job, so that the next question finds the
-    #: model loaded.
-    ask_linger: float = Field(default=300.0, ge=1)
-
     #: Private networks (`192.168.1.0/24`) that images may be downloaded from and webhooks sent to, also without TLS. Every other
     #: address has to be public, and https.
     allowed_networks: tuple[IPvAnyNetwork, ...] = ()
@@ -94,7 +79,9 @@ class Settings(BaseSettings):
     served_roots: tuple[Path, ...] = ()
     #: API keys by their names in the log; each key has at least 8 printable ASCII characters. Empty: all clients on the loopback
     #: address are allowed.
-    api_keys: dict[str, SecretStr] = {}
+    api_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    #: Names of the API keys that may download models. Without keys, all clients may.
+    admin_keys: tuple[str, ...] = ()
     #: Origins whose pages may call the API from a browser (`http://localhost:3000`, `app://obsidian.md`); `*`: all, which
     #: needs API keys.
     allowed_origins: tuple[str, ...] = ()
@@ -160,13 +147,6 @@ class Settings(BaseSettings):
     def _pairs(cls, value: object) -> dict[str, str]:
         return parsed_path_map(value)
 
-    @field_validator("memory_budget")
-    @classmethod
-    def _amount_or_share(cls, value: str | None) -> str | None:
-        if value is not None and not _BUDGET.fullmatch(value):
-            raise ValueError
-        return value
-
     @field_validator("allowed_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,6 +164,12 @@ class Settings(BaseSettings):
             raise ValueError("CAPTIONQ_ALLOWED_ORIGINS allows every page (* or null), which needs CAPTIONQ_API_KEYS")
         return self
 
+    @model_validator(mode="after")
+    def _admins_have_keys(self) -> Self:
+        if unknown := [name for name in self.admin_keys if name not in self.api_keys]:
+            raise ValueError(f"CAPTIONQ_ADMIN_KEYS names '{unknown[0]}', which is no name of CAPTIONQ_API_KEYS")
+        return self
+
     @field_validator("api_keys")
     @classmethod
     def _keys_that_protect(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
@@ -191,17 +177,6 @@ class Settings(BaseSettings):
             if not _API_KEY.fullmatch(key.get_secret_value()):
                 raise ValueError(f"the key '{name}' must have 8 or more ASCII characters, without spaces")
         return value
-
-    def memory_bytes(self, device: int) -> int | None:
-        """Return the memory budget in bytes; None: there is none. `device`: the device's memory in bytes."""
-        if self.memory_budget is None:
-            return None
-        found = _BUDGET.fullmatch(self.memory_budget)
-        assert found is not None
-        number, unit = float(found[1]), found[2].upper()
-        if unit in _UNITS:
-            return int(number * _UNITS[unit])
-        return int(device * (number / 100 if unit == "%" else number))
 
     @cached_property
     def database(self) -> str:
@@ -217,6 +192,11 @@ class Settings(BaseSettings):
     def blob_dir(self) -> Path:
         shared = self.blob_url is not None and self.blob_url.startswith("/")
         return Path(self.blob_url or "") if shared else self.data_dir / "blobs"
+
+    @property
+    def feature_dir(self) -> Path:
+        """Folder of the features of images that the model has seen."""
+        return self.data_dir / "features"
 
     @property
     def log_dir(self) -> Path:

@@ -29,9 +29,14 @@ def end_abandoned(*, store: Store, connection: Redis, now: float) -> int:
 
 def give_up(batch_id: str, *, store: Store, connection: Redis) -> None:
     """Cancel the jobs of an incomplete batch, end the batch, and free its key."""
+    cancel_dead_run(batch_id, store=store, connection=connection)
+    store.give_up(batch_id)
+
+
+def cancel_dead_run(batch_id: str, *, store: Store, connection: Redis) -> None:
+    """Cancel the jobs of a batch whose maker has died, also while the broker is away."""
     try:
         cancel.cancel_run(batch_id, store=store, connection=connection)
     except RedisError as error:
         # The rows come first, and an entry whose row has ended does nothing.
         logger.warning("The broker is away (%s): the entries of %s stay.", error, batch_id)
-    store.give_up(batch_id)

@@ -26,7 +26,7 @@ from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import insert_jobs
 
 #: Jobs that are written in one transaction: the worker gets its turn between two.
-JOBS_A_TRANSACTION = 500
+JOBS_A_TRANSACTION = 1000
 
 _TABLES = SQLModel.metadata.tables
 
@@ -55,13 +55,19 @@ class Created:
     repeated: bool
 
 
-def create(creation: Creation, *, store: Store, connection: Redis, settings: Settings) -> Created:
-    """Queue the jobs of a creation, unless its key was used before. Raises IdempotencyError, LaneFullError, RedisError."""
+def create(
+    creation: Creation, *, store: Store, connection: Redis, settings: Settings, has_room: bool = False
+) -> Created:
+    """Queue the jobs of a creation, unless its key was used before. Raises IdempotencyError, LaneFullError, RedisError.
+
+    `has_room`: the caller has just checked that the lane has room.
+    """
     keyed = creation.keyed
     if (earlier := find_repeated(store, keyed)) is not None:
         return Created(earlier, repeated=True)
     lane = Lane(creation.jobs[0].lane)
-    check_room(store, connection, lane, len(creation.jobs), settings)
+    if not has_room:
+        check_room(store, connection, lane, len(creation.jobs), settings)
     try:
         _add(store, creation)
     except IntegrityError:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from jobs.captions.output_names import is_text_name
 from jobs.captions.own_texts import has_addition, is_own, without_open_addition
-from jobs.captions.sidecars import Sidecars
-from jobs.captions.temporary_files import sweep_stale
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
+from jobs.captions.text_places import BesideImages, TextPlaces
 from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.creation.other_outputs import OtherOutputs
@@ -68,6 +67,7 @@ def plan_images(
     store: Store,
     digest_of: Callable[[Path], str],
     named: Sequence[Path] = (),
+    places: TextPlaces | None = None,
     look_only: bool = False,
 ) -> Iterator[PendingImage | SkippedImage]:
     """Decide for each image whether it needs a text, or is skipped because of the text that it has. A blank text is none.
@@ -80,11 +80,13 @@ def plan_images(
         store: knows the texts that captionq wrote.
         digest_of: returns the digest of the run's question about an image. A job with this digest adds its answer once.
         named: files and folders that the user named; none of these is ever taken for a text.
+        places: of the texts; None: beside the images.
         look_only: touch no file: left-over temporary files stay, and folders are not probed but only asked for their rights.
     """
     sources = {_identity(path) for path in named if is_text_name(path.name)}
     folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
-    for chunk in chunked(_with_outputs(images, look_only=look_only), IMAGES_A_LOOKUP):
+    placed = (places or BesideImages()).of(images, is_one_walk=len(named) == 1, look_only=look_only)
+    for chunk in chunked(placed, IMAGES_A_LOOKUP):
         others.look_up([(image, output) for image, output, _ in chunk])
         there = {output: address_of(output) for _, output, size in chunk if size is not None}
         # A text that is added to is read before the store is asked: a job that writes it in between is known by its row.
@@ -183,21 +185,6 @@ def _judge(
     if options.existing == "skip":
         return SkippedImage(image, output)
     return pending if is_own(content, own) else WrittenByHand(image, output)
-
-
-def _with_outputs(images: Iterable[Path], *, look_only: bool) -> Iterator[tuple[Path, Path, int | None]]:
-    """Yield each image once, with its text file, and the text's size if a listing has told it; None: there is no text."""
-    sidecars, given = Sidecars(), set[Path]()
-    folder = None
-    for image in images:
-        if (here := sidecars.folder_of(image)) is not folder:
-            folder = here
-            if not look_only and not is_object(folder.path):
-                sweep_stale(folder.path, folder.names)
-        output = image.with_name(folder.text_of(image.name))
-        if output not in given:
-            given.add(output)
-            yield image, output, folder.sizes.get(output.name, 0) if output.name in folder.names else None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ An image that is queued already gets no second job: a dead run's job is taken ov
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -43,8 +43,72 @@ class Submission:
         self.refused += taken.refused
 
 
+class FolderRun:
+    """The images of a run on their way into the queue, a part at a time: one job an image, rows first.
+
+    A bad image raises nothing here: its job will fail.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        batch: Batch,
+        *,
+        store: Store,
+        connection: Redis,
+        dead: Collection[str] = (),
+        at_front: bool = False,
+        settings: Settings | None = None,
+    ) -> None:
+        """Prepare to queue.
+
+        Args:
+            batch: of this run only; `begin` adds it to the store.
+            dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same,
+                and cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they
+                are.
+            at_front: go ahead of all runs of the same priority that wait already.
+            settings: see `job_about`.
+        """
+        self.batch = batch
+        batch.overtakes = at_front
+        #: Whether the batch has jobs.
+        self.has_jobs = False
+        self._question = question
+        self._store = store
+        self._connection = connection
+        self._dead = dead
+        self._settings = settings
+        self._positions = 0
+        self._submission = Submission()
+
+    def begin(self) -> None:
+        """Add the batch to the store."""
+        self._store.add_batch(self.batch)
+
+    def add(self, images: Iterable[PendingImage]) -> None:
+        """Queue images, a thousand a transaction."""
+        for chunk in chunked(images, JOBS_A_TRANSACTION):
+            jobs = [job_about(one, self._question, self.batch, settings=self._settings) for one in chunk]
+            for position, job in enumerate(jobs, start=self._positions):
+                job.position = position
+            taken = self._store.take_up(jobs, self.batch.id, self._dead)
+            queued = [*taken.queued, *taken.resumed]
+            enqueue(self._store, self._connection, Lane.BULK, queued, more=self._positions > 0)
+            with rows_first():
+                announce(taken.superseded, store=self._store, connection=self._connection)
+            self._positions += len(jobs)
+            self.has_jobs = self.has_jobs or bool(taken.new or taken.resumed)
+            self._submission.count(taken)
+
+    def take_submission(self) -> Submission:
+        """Return what became of the images that were added since the last call."""
+        submission, self._submission = self._submission, Submission()
+        return submission
+
+
 def submit(
-    pending: Sequence[PendingImage],
+    pending: Iterable[PendingImage],
     question: Question,
     batch: Batch,
     *,
@@ -52,30 +116,12 @@ def submit(
     connection: Redis,
     dead: Collection[str] = (),
     at_front: bool = False,
-    before: int = 0,
     settings: Settings | None = None,
 ) -> Submission:
-    """Queue one job an image, rows first, a chunk at a time. A bad image raises nothing here: its job will fail.
-
-    Args:
-        batch: of this run only; it is added to the store with its first images.
-        dead: ids of batches whose command has ended (`RunLocks.dead`). Their open jobs are taken over when they ask the same, and
-            cancelled when they ask something else about an image of this run. Open jobs of all other batches stay as they are.
-        at_front: go ahead of all runs of the same priority that wait already.
-        before: number of images of the batch that were submitted earlier.
-        settings: see `job_about`.
-    """
-    if not before:
-        batch.overtakes = at_front
-        store.add_batch(batch)
-    submission = Submission()
-    for number, chunk in enumerate(chunked(pending, JOBS_A_TRANSACTION)):
-        jobs = [job_about(one, question, batch, settings=settings) for one in chunk]
-        for position, job in enumerate(jobs, start=before + number * JOBS_A_TRANSACTION):
-            job.position = position
-        taken = store.take_up(jobs, batch.id, dead)
-        enqueue(store, connection, Lane.BULK, [*taken.queued, *taken.resumed], more=number > 0)
-        with rows_first():
-            announce(taken.superseded, store=store, connection=connection)
-        submission.count(taken)
-    return submission
+    """Queue all images of a run. For the arguments see `FolderRun`."""
+    run = FolderRun(
+        question, batch, store=store, connection=connection, dead=dead, at_front=at_front, settings=settings
+    )
+    run.begin()
+    run.add(pending)
+    return run.take_submission()

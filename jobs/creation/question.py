@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,8 @@ from jobs.store.tables import Batch, Job, Lane
 
 #: Options that become fields of each request under the same names.
 _OTHERS = ("cache", "system", "detail", "max_pixels", "near_duplicates", "frames")
+#: Returns those of the wanted fields that are known about an image file without a look into the file.
+KnownFields = Callable[[Path, Collection[str]], dict[str, str]]
 #: Fields of a template that are known when a job is queued. Its other fields are those of the answer.
 _IMAGE_FIELDS = FILE_FIELDS | METADATA_FIELDS
 
@@ -57,6 +59,8 @@ class Question:
     removes_openers: bool = False
     #: The column that the answers fill; None: the answers belong to no table of questions.
     column: TypedQuestion | None = None
+    #: The values that the program from which the images come knows; None: the files tell all.
+    known: KnownFields | None = None
 
     def of_column(self, column: TypedQuestion) -> Self:
         """Return the question of a table's column, asked with the same model and settings."""
@@ -190,7 +194,8 @@ def job_about(
 
 def _values(pending: PendingImage, question: Question, job: Job, settings: Settings | None) -> dict[str, str]:
     names = question.fields
-    values = field_values(pending.image, names, settings, roots=job.parsed_roots())
+    values = {} if question.known is None else question.known(pending.image, names)
+    values |= field_values(pending.image, names - values.keys(), settings, roots=job.parsed_roots())
     if "caption" in names:
         # A run without texts does not look at the text that is there: `before` tells nothing.
         is_read = pending.before is not None or not question.delivery.writes_text

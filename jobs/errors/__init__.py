@@ -27,6 +27,7 @@ from jobs.errors.images import (
 from jobs.errors.models import (
     AdapterError,
     AnswerError,
+    DownloadInterruptedError,
     EngineError,
     ImagesNotSupportedError,
     InvalidJSONAnswerError,
@@ -50,6 +51,7 @@ from jobs.errors.outputs import (
 )
 from jobs.errors.requests import (
     AddressForbiddenError,
+    AdminRequiredError,
     ArchiveError,
     AuthenticationError,
     BodyTimeoutError,
@@ -64,6 +66,7 @@ from jobs.errors.requests import (
     LeavingError,
     NotFoundError,
     RateLimitError,
+    TooManyDownloadsError,
     TooManyImagesError,
     TooManyStreamsError,
     UnknownParameterError,
@@ -102,6 +105,7 @@ from jobs.errors.services import (
 __all__ = [
     "AdapterError",
     "AddressForbiddenError",
+    "AdminRequiredError",
     "AlreadyRunningError",
     "AnswerError",
     "ArchiveError",
@@ -134,6 +138,7 @@ __all__ = [
     "DeadlineError",
     "DiskError",
     "DiskFullError",
+    "DownloadInterruptedError",
     "EmptyImageError",
     "EngineError",
     "ForbiddenError",
@@ -173,6 +178,7 @@ __all__ = [
     "ServerError",
     "ServiceError",
     "SettingsError",
+    "TooManyDownloadsError",
     "TooManyImagesError",
     "TooManyStreamsError",
     "UnknownParameterError",

@@ -27,6 +27,12 @@ class ModelUnavailableError(ModelError):
     transient = True
 
 
+class DownloadInterruptedError(ModelUnavailableError):
+    """The process that downloaded the model has ended, or its worker. Ask again: the download goes on where it stopped."""
+
+    code = "download_interrupted"
+
+
 class ModelTooLargeError(ModelError):
     """The model does not fit into memory."""
 

@@ -82,6 +82,12 @@ class ForbiddenError(CaptionqError):
     status = 403
 
 
+class AdminRequiredError(ForbiddenError):
+    """This API key has no admin right. Name it in CAPTIONQ_ADMIN_KEYS."""
+
+    code = "admin_required"
+
+
 class NotFoundError(CaptionqError):
     """The job, batch or file does not exist."""
 
@@ -125,6 +131,12 @@ class TooManyStreamsError(RateLimitError):
     """Too many streams are open. Close one, or try again later."""
 
     code = "too_many_streams"
+
+
+class TooManyDownloadsError(RateLimitError):
+    """Too many downloads wait or run. Wait for one to end, or cancel one."""
+
+    code = "too_many_downloads"
 
 
 class DeadlineError(CaptionqError):

@@ -62,7 +62,7 @@ def read_metadata(image: Image.Image, path: Path | None) -> ImageMetadata:
             found |= {name: value for name, value in source(image).items() if value}
     if path is not None:
         found |= _from_sidecar(path)
-    return ImageMetadata(**{name: _clean(value) for name, value in found.items()})
+    return ImageMetadata(**{name: clean_value(value) for name, value in found.items()})
 
 
 def sidecar_names(image: str) -> tuple[str, str]:
@@ -142,6 +142,6 @@ def _text(value: object) -> str:
     return "" if value is None else str(value).strip("\0 ")
 
 
-def _clean(value: str) -> str:
+def clean_value(value: str) -> str:
     """Make one line of a value, without control characters."""
     return " ".join("".join(char if char.isprintable() else " " for char in value).split())[:MAX_CHARACTERS]

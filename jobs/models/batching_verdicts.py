@@ -8,6 +8,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -76,6 +77,12 @@ def key_of(*folders: Path) -> str:
     return f"{hashlib.sha256(known.encode()).hexdigest()[:16]} {sys.platform}"
 
 
+def model_key(settings: Settings, *folders: Path) -> str:
+    """Return the key of a model as these settings compute it; see `key_of`."""
+    return f"{key_of(*folders)}{' half' if settings.half_precision_vision else ''}"
+
+
+@cache
 def _version(package: str) -> str:
     """Return an installed version; empty for the worker's libraries if only the API is installed."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,6 +71,15 @@ def fetch_card(name: str) -> None:
         hf_hub_download(name, "README.md")
 
 
+def without_token(text: str) -> str:
+    """Return a message of the hub without the token, which a server could repeat there, perhaps with escapes in it."""
+    from huggingface_hub import get_token
+
+    for piece in re.findall(r"[\w-]{6,}", get_token() or ""):
+        text = text.replace(piece, "…")
+    return text
+
+
 def reach_hub() -> None:
     """Send the hub one request, so that a missing network is found in a moment: the client's own retries take 23 seconds.
 
@@ -119,6 +129,8 @@ def _cause(error: Exception) -> tuple[str, str]:
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         # API clients see the message: it must not contain paths.
         return "the disk is full", "Make room on the disk of the model cache (HF_HOME)"
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
+        return "the model cache cannot be written to", "Set HF_HUB_CACHE to a folder that may be"
     if isinstance(error, httpx2.HTTPStatusError):
         return f"{hub} answered {error.response.status_code} {error.response.reason_phrase}".rstrip(), network
     root: BaseException = error
@@ -126,4 +138,4 @@ def _cause(error: Exception) -> tuple[str, str]:
         root = deeper
     if isinstance(root, TimeoutError | httpx2.TimeoutException):
         return f"{hub} did not answer in time", network
-    return f"{hub} cannot be reached ({getattr(root, 'strerror', None) or first_line(error)})", network
+    return f"{hub} cannot be reached ({getattr(root, 'strerror', None) or without_token(first_line(error))})", network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 
 from jobs.errors import InvalidImageURLError
@@ -9,6 +10,7 @@ from jobs.errors import InvalidImageURLError
 #: The scheme of addresses, and the first part of paths.
 SCHEME = "s3://"
 _FIRST = "s3:"
+_BELOW = f"{_FIRST}/"
 
 
 def is_object_address(text: str) -> bool:
@@ -18,7 +20,9 @@ def is_object_address(text: str) -> bool:
 
 def is_object(path: PurePath) -> bool:
     """Check whether a path stands for an object."""
-    return path.parts[:1] == (_FIRST,)
+    # By the text, which a path keeps: a folder run asks for each image, and the parts are made anew each time.
+    text = os.fspath(path)
+    return text.startswith(_BELOW) or text == _FIRST
 
 
 def object_path(address: str) -> Path:

@@ -20,7 +20,7 @@ from jobs.errors import BrokerError, BrokerSilentError
 from jobs.errors.broker_faults import broker_error
 from jobs.file_locks import exclusive, lock, try_lock
 from jobs.queue.broker_server import await_answer, end, server_pid, start
-from jobs.queue.broker_socket import check_writing, connect, place
+from jobs.queue.broker_socket import check_writing, connect, has_socket, place, shut_down
 
 
 @dataclass
@@ -32,13 +32,28 @@ class Broker:
     process: subprocess.Popen[bytes] | None = None
     #: The lock file that each process using the data folder's server, and the server's keeper, hold a shared lock on.
     users: IO[bytes] | None = None
+    #: The lock file that the process that started the server holds a shared lock on, until it ends the server.
+    owner: IO[bytes] | None = None
+
+    def await_end(self) -> None:
+        """Wait until the server closes a connection on which nothing is sent: it has ended, or cannot be reached."""
+        with contextlib.suppress(RedisError):
+            one = self.connection.connection_pool.get_connection()
+            try:
+                one.read_response(timeout=None)
+            finally:
+                one.disconnect()
+                self.connection.connection_pool.release(one)
 
     def stop(self) -> None:
         """Close the connection, and end the server if this process started it.
 
         A server whose keeper was killed ends with its last user. Nothing is lost: the server's file is complete.
         """
+        if self.owner is not None:
+            self.owner.close()
         if self.process is not None:
+            shut_down(self.connection)
             end(self.process)
         elif self.users is not None and try_lock(self.users, fcntl.LOCK_EX):
             with contextlib.suppress(RedisError):
@@ -54,6 +69,9 @@ def find(settings: Settings) -> Redis | None:
     Returns None if no server answers for the data folder. Raises BrokerError when the configured server cannot be used.
     """
     connection = connect(settings)
+    if not (settings.redis_url or has_socket(settings)):
+        connection.close()
+        return None
     try:
         connection.ping()
     except RedisError as error:
@@ -92,10 +110,34 @@ def find_or_start(settings: Settings) -> Broker:
         try:
             # Waits for a process that ends a server without a keeper as its last user.
             lock(users, fcntl.LOCK_SH)
-            connection = find(settings) or await_answer(settings)
+            connection = _find_lasting(settings)
             if connection is not None:
                 return Broker(connection, users=users)
-            return Broker(connect(settings), start(settings, users), users)
+            return Broker(connect(settings), start(settings, users), users, _own(settings))
         except BaseException:
             users.close()
             raise
+
+
+def _find_lasting(settings: Settings) -> Redis | None:
+    """Connect to the server that runs for this data folder. Returns None if none runs, or if it ends: nobody owns it.
+
+    A server answers for up to a second after its owner was killed. The start of the next server waits for its end.
+    """
+    connection = find(settings) or await_answer(settings)
+    if connection is None or _is_owned(settings):
+        return connection
+    shut_down(connection)
+    connection.close()
+    return None
+
+
+def _own(settings: Settings) -> IO[bytes]:
+    owner = (settings.broker_dir / "owner.lock").open("ab")
+    lock(owner, fcntl.LOCK_SH)
+    return owner
+
+
+def _is_owned(settings: Settings) -> bool:
+    with (settings.broker_dir / "owner.lock").open("ab") as owner:
+        return not try_lock(owner, fcntl.LOCK_EX)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from secrets import token_hex
@@ -24,10 +23,10 @@ from sqlalchemy import Connection
 
 from jobs.faults import FaultPoint, point
 from jobs.queue import lanes
-from jobs.queue.lanes import Entry, LaneQueue, lane_queue, new_fields, rows_first, takers
+from jobs.queue.lanes import Entries, Entry, LaneQueue, lane_queue, new_fields, rows_first
 from jobs.queue.scripts import ARRANGE, RELEASE
 from jobs.queue.turns import in_turns, turn_of
-from jobs.queue.worker_state import WorkerState, live_workers, rate_of
+from jobs.queue.worker_state import WorkerState, live_workers, rate_of, worker_names
 from jobs.store.connection import reading
 from jobs.store.queries.waiting_rows import WaitingRun, next_rows, runs_of, waiting_runs
 from jobs.store.store import Store
@@ -79,15 +78,15 @@ def feed(store: Store, connection: Redis) -> None:
     Feeder(store, connection).feed()
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The lane as a feeder found it."""
+def end_feeding(connection: Redis) -> None:
+    """Let the next feeder feed at once, though a process that was killed while it fed left its lock. Raises RedisError.
 
-    #: Ids that wait in the lane, in order.
-    waiting: list[str]
-    #: Ids of entries that are elsewhere: taken by a worker, leased, or put off.
-    elsewhere: set[str]
-    last_turn: str | None
+    A feeder that lives loses the lock too, and begins again.
+    """
+    with connection.pipeline() as pipeline:
+        pipeline.incr(_CALLS)
+        pipeline.delete(_LOCK)
+        pipeline.execute()
 
 
 class Feeder:
@@ -128,55 +127,43 @@ class Feeder:
             with self._connection.pipeline() as pipeline:
                 pipeline.get(_CALLS)
                 pipeline.set(_LOCK, token, nx=True, ex=LOCK_SECONDS)
-                calls, locked = pipeline.execute()
+                # Only the holder of the lock changes it.
+                pipeline.get(_LAST_TURN)
+                calls, locked, last_turn = pipeline.execute()
             if not locked:
                 # Its holder looks at the count of calls when it is done.
                 return
             try:
-                is_all = self._arrange(token, left)
+                is_all = self._arrange(token, left, last_turn.decode(errors="replace") if last_turn else None)
             finally:
                 calls_since: Any = self._connection.eval(RELEASE, 2, _LOCK, _CALLS, token)
             if int(calls or 0) == calls_since:
                 self._all_fed_at = calls_since if is_all else None
                 return
 
-    def _arrange(self, token: str, left: int) -> bool:
-        """Write the lane. Returns whether all waiting rows have their entries now."""
-        seen, size = self._look(), window(live_workers(self._connection))
+    def _arrange(self, token: str, left: int, last_turn: str | None) -> bool:
+        """Write the lane. Returns whether all waiting rows have their entries now. `last_turn`: the run that had it."""
+        names = worker_names(self._connection)
+        seen, size = self._queue.find_entries(names), window(live_workers(self._connection, names))
         self._low = size // 2
-        wanted, is_all, last_turn = self._next(seen, min(MOST_ENTRIES, size + left))
+        wanted, is_all, last_turn = self._next(seen, min(MOST_ENTRIES, size + left), last_turn)
         keys = (self._queue.key, LaneQueue.redis_queues_keys, _LOCK, _LAST_TURN)
         ids = (json.dumps(seen.waiting), json.dumps(wanted))
         arguments = (token, Entry.key_for(""), last_turn or "", *ids, *new_fields(self._queue))
         point(FaultPoint.FEED)
         return bool(self._connection.eval(ARRANGE, len(keys), *keys, *arguments)) and is_all
 
-    def _look(self) -> _Seen:
-        """Read where the entries are, in one step: an entry on its way from one place to the next is in one of them."""
-        queue, workers = self._queue, takers(self._connection, Lane.BULK)
-        with self._connection.pipeline() as pipeline:
-            pipeline.lrange(queue.key, 0, -1)
-            pipeline.zrange(queue.started_job_registry.key, 0, -1)
-            pipeline.zrange(queue.scheduled_job_registry.key, 0, -1)
-            pipeline.get(_LAST_TURN)
-            for worker in workers:
-                pipeline.lrange(worker.intermediate_queue_key, 0, -1)
-            waiting, started, put_off, last_turn, *lists = pipeline.execute()
-        taken = [job_id for ids in lists for job_id in ids]
-        # Members of the started registry are `<job>:<execution>`.
-        elsewhere = {_text(one).partition(":")[0] for one in (*taken, *started, *put_off)}
-        return _Seen([_text(one) for one in waiting], elsewhere, _text(last_turn) if last_turn else None)
-
-    def _next(self, seen: _Seen, size: int) -> tuple[list[str], bool, str | None]:
+    def _next(self, seen: Entries, size: int, last_turn: str | None) -> tuple[list[str], bool, str | None]:
         """Read the next rows: their ids, whether these are all, and the run of the last one."""
         with reading(self._store.engine) as connection:
             runs = waiting_runs(connection, Lane.BULK)
             front = runs_of(connection, seen.waiting[:_FRONT])
             first = next((turn_of(front[job_id]) for job_id in seen.waiting if job_id in front), None)
             page = max(8, size // max(1, len(runs)) + 1)
-            rows = in_turns(runs, partial(_rows, connection, seen.elsewhere, page), first, seen.last_turn)
+            rows = in_turns(runs, partial(_rows, connection, seen.elsewhere, page), first, last_turn)
             found = list(islice(rows, size + 1))
-        last_turn = turn_of(found[:size][-1][0].batch_id) if found else seen.last_turn
+        if found:
+            last_turn = turn_of(found[:size][-1][0].batch_id)
         return [job_id for _, job_id in found[:size]], len(found) <= size, last_turn
 
 
@@ -189,8 +176,3 @@ def window(workers: Sequence[WorkerState]) -> int:
 
 def _rows(connection: Connection, elsewhere: set[str], page: int, run: WaitingRun) -> Iterator[str]:
     return (job_id for job_id in next_rows(connection, Lane.BULK, run.batch_id, page) if job_id not in elsewhere)
-
-
-def _text(value: bytes) -> str:
-    # Whoever can write to Redis can put anything into a lane.
-    return value.decode(errors="replace")

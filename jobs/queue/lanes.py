@@ -7,9 +7,9 @@ twice (the second finds the row claimed) and is never trusted: it is read as JSO
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Retry
 from rq.command import send_command
-from rq.exceptions import DequeueTimeout, DeserializationError
+from rq.exceptions import DeserializationError
 from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
 
@@ -35,9 +35,6 @@ FUNCTION = "captionq.generate"
 
 #: Maximum number of entries that go to Redis in one round trip.
 ENTRIES_A_ROUND_TRIP = 1000
-
-#: Seconds between two looks at empty lanes.
-EMPTY_LANES_PAUSE = 0.05
 
 # rq puts an entry whose lease has run out back into its lane while it has retries left; without, rq would call it failed.
 _RETRY = Retry(max=1000)
@@ -80,6 +77,16 @@ class Entry(RQJob):
         raise InvalidRequestError("A queue entry cannot be called.")
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Where the entries of a lane are."""
+
+    #: Ids that wait in the lane, in order.
+    waiting: list[str]
+    #: Ids of entries that are elsewhere: taken by a worker, leased, or put off.
+    elsewhere: set[str]
+
+
 class LaneQueue(Queue):
     """rq queue of one lane."""
 
@@ -88,6 +95,8 @@ class LaneQueue(Queue):
     taker = ""
     #: Ids that this worker leaves in the lane for others.
     skipped: Collection[str] = ()
+    #: Whether this worker takes no entries from the lane for now.
+    closed = False
 
     @property
     def intermediate_queue_key(self) -> str:
@@ -98,45 +107,29 @@ class LaneQueue(Queue):
     def taken_ids(self) -> list[str]:
         """Return the ids that this worker has taken and not begun."""
         found: Any = self.connection.lrange(self.intermediate_queue_key, 0, -1)
-        return [job_id.decode(errors="replace") for job_id in found]
-
-    @classmethod
-    def dequeue_any(
-        cls,
-        queues: Iterable[Queue],
-        timeout: int | None,
-        connection: Redis,
-        job_class: Any = None,
-        serializer: Any = None,
-        death_penalty_class: Any = None,
-    ) -> tuple[RQJob, Queue] | None:
-        """Take the next entry from the first lane that has one.
-
-        rq waits at several queues with BLPOP, which hands an id out and keeps no trace of it: a kill at that moment loses
-        the job. Here the lanes are asked in turn, and LMOVE leaves the id in the lane's intermediate list.
-
-        Args:
-            timeout: seconds to wait. None: do not wait, and return None if all lanes are empty.
-
-        Raises DequeueTimeout when the time is over.
-        """
-        queues = list(queues)
-        deadline = time.monotonic() + (timeout or 0)
-        while True:
-            if taken := take(connection, queues, 1):
-                return taken[0]
-            if timeout is None:
-                return None
-            if time.monotonic() >= deadline:
-                raise DequeueTimeout(timeout, [queue.key for queue in queues])
-            time.sleep(EMPTY_LANES_PAUSE)
+        return [_text(job_id) for job_id in found]
 
     def ids(self) -> set[str]:
-        """Return the id of every job with an entry in this lane: waiting, just taken, running or put off."""
-        taken = [job_id for taker in takers(self.connection, self.name) for job_id in taker.taken_ids()]
-        started = {job_id for job_id, _ in self.started_job_registry.get_job_and_execution_ids(cleanup=False)}
-        scheduled = set(self.scheduled_job_registry.get_job_ids(cleanup=False))
-        return {*self.get_job_ids(), *taken, *started, *scheduled}
+        """Return the id of every job with an entry in this lane: waiting, just taken, running or put off. Raises RedisError."""
+        found = self.find_entries(worker_names(self.connection))
+        return {*found.waiting, *found.elsewhere}
+
+    def find_entries(self, workers: Sequence[str]) -> Entries:
+        """Read where the entries are, in one step: an entry on its way from one place to the next is in one of them.
+
+        `workers`: the names of those that may have taken some. Raises RedisError.
+        """
+        with self.connection.pipeline() as pipeline:
+            pipeline.lrange(self.key, 0, -1)
+            pipeline.zrange(self.started_job_registry.key, 0, -1)
+            pipeline.zrange(self.scheduled_job_registry.key, 0, -1)
+            for worker in ("", *workers):
+                pipeline.lrange(lane_queue(self.connection, self.name, worker).intermediate_queue_key, 0, -1)
+            waiting, started, put_off, *lists = pipeline.execute()
+        taken = [job_id for ids in lists for job_id in ids]
+        # Members of the started registry are `<job>:<execution>`.
+        elsewhere = {_text(one).partition(":")[0] for one in (*taken, *started, *put_off)}
+        return Entries([_text(one) for one in waiting], elsewhere)
 
 
 def lanes(connection: Redis, taker: str = "") -> list[LaneQueue]:
@@ -149,11 +142,6 @@ def lane_queue(connection: Redis, lane: str, taker: str = "") -> LaneQueue:
     queue = LaneQueue(lane, connection=connection, serializer=JSONSerializer)
     queue.taker = taker
     return queue
-
-
-def takers(connection: Redis, lane: str) -> list[LaneQueue]:
-    """Return a lane once for each worker, and once for processes without a worker's name. Raises RedisError."""
-    return [lane_queue(connection, lane, name) for name in ("", *worker_names(connection))]
 
 
 def take(connection: Redis, queues: Sequence[Queue], most: int) -> list[tuple[Entry, Queue]]:
@@ -236,3 +224,8 @@ def withdraw(connection: Redis, ids: Sequence[str]) -> None:
 def stop(connection: Redis, worker: str, job_id: str) -> None:
     """Notify the worker at once that a job it runs was cancelled; by itself it would notice a moment later."""
     send_command(connection, worker, "stop-job", job_id=job_id)
+
+
+def _text(value: bytes) -> str:
+    # Whoever can write to Redis can put anything into a lane.
+    return value.decode(errors="replace")

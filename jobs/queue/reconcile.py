@@ -12,7 +12,7 @@ from redis import Redis
 
 from jobs.queue.feeding import feed
 from jobs.queue.lanes import lane_queue, push
-from jobs.store.queries.waiting_rows import waiting_ids
+from jobs.store.queries.waiting_rows import has_waiting, waiting_ids
 from jobs.store.store import Store
 from jobs.store.tables import Lane
 
@@ -24,8 +24,12 @@ def reconcile(store: Store, connection: Redis, *, older_than: float = 0.0, begun
         older_than: seconds. Younger urgent rows are left out: their writer may be about to push them.
         begun: ids of jobs that a worker had taken. They go to the front of the urgent lane, all others to its end.
     """
-    present = lane_queue(connection, Lane.INTERACTIVE).ids()
-    missing = [job_id for job_id in waiting_ids(store.engine, Lane.INTERACTIVE, older_than) if job_id not in present]
-    push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id in begun], at_front=True)
-    push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id not in begun])
-    feed(store, connection)
+    if has_waiting(store.engine, Lane.INTERACTIVE):
+        present = lane_queue(connection, Lane.INTERACTIVE).ids()
+        waiting = waiting_ids(store.engine, Lane.INTERACTIVE, older_than)
+        missing = [job_id for job_id in waiting if job_id not in present]
+        push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id in begun], at_front=True)
+        push(connection, Lane.INTERACTIVE, [job_id for job_id in missing if job_id not in begun])
+    if has_waiting(store.engine, Lane.BULK):
+        # Entries without such a row are dropped when they are taken.
+        feed(store, connection)

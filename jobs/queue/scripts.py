@@ -92,3 +92,78 @@ RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return tonumber(redis.call('GET', KEYS[2]) or '0')
 """
+
+# KEYS: for each lane rq's registry of put-off entries, and the lane. ARGV: the prefix of an entry's key, the present time, and
+# the latest time until which an entry may be put off: for entries with later times the clock was set back since.
+# Moves the entries whose time has come into their lanes. Returns the time of the next one, or nothing.
+DUE = """
+local soonest
+for lane = 1, #KEYS / 2 do
+  local put_off, waiting = KEYS[2 * lane - 1], KEYS[2 * lane]
+  local due = redis.call('ZRANGEBYSCORE', put_off, '-inf', ARGV[2])
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', put_off, '(' .. ARGV[3], '+inf')) do table.insert(due, id) end
+  for _, id in ipairs(due) do
+    redis.call('ZREM', put_off, id)
+    if redis.call('EXISTS', ARGV[1] .. id) == 1 then
+      redis.call('HSET', ARGV[1] .. id, 'status', 'queued')
+      redis.call('RPUSH', waiting, id)
+    end
+  end
+  local following = redis.call('ZRANGE', put_off, 0, 0, 'WITHSCORES')[2]
+  if following and (not soonest or tonumber(following) < tonumber(soonest)) then soonest = following end
+end
+return soonest
+"""
+
+# KEYS: the ids of the newest downloads, and the wishes of the workers that may take the download. ARGV: the prefixes of records,
+# of signs of life and of cancels, a new id, its record, the model, the worker (empty: any), the most open downloads, the seconds
+# for which all of it is kept, and the most ids that are kept.
+# Returns the id of the open download of this model by this worker, or the new id, or nothing: too many are open. A wish for any
+# worker does not join one that waits for a certain worker, which may be gone.
+WISH = """
+local open = 0
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local text = redis.call('GET', ARGV[1] .. id)
+  if text and redis.call('EXISTS', ARGV[2] .. id) == 1 then
+    local known = cjson.decode(text)
+    local same = known.wanted == ARGV[7] or known.worker == ARGV[7]
+    if ARGV[7] == '' then same = known.wanted == '' or known.worker ~= '' end
+    if known.model == ARGV[6] and same and redis.call('EXISTS', ARGV[3] .. id) == 0 then return id end
+    open = open + 1
+  elseif not text then
+    redis.call('LREM', KEYS[1], 0, id)
+  end
+end
+if open >= tonumber(ARGV[8]) then return nil end
+redis.call('SET', ARGV[1] .. ARGV[4], ARGV[5], 'EX', ARGV[9])
+redis.call('SET', ARGV[2] .. ARGV[4], '1', 'EX', ARGV[9])
+redis.call('LPUSH', KEYS[1], ARGV[4])
+redis.call('LTRIM', KEYS[1], 0, ARGV[10] - 1)
+redis.call('RPUSH', KEYS[2], ARGV[4])
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[9]) end
+return ARGV[4]
+"""
+
+# KEYS: lists of wishes, in the order in which they are taken. ARGV: the prefixes of records and of signs of life, and the seconds
+# until the first report of the worker. Returns the record of a download that has not ended, or nothing.
+TAKE_WISH = """
+for _, key in ipairs(KEYS) do
+  local id = redis.call('LPOP', key)
+  while id do
+    local text = redis.call('GET', ARGV[1] .. id)
+    if text and redis.call('SET', ARGV[2] .. id, '1', 'EX', ARGV[3], 'XX') then return text end
+    id = redis.call('LPOP', key)
+  end
+end
+return nil
+"""
+
+# KEYS: the stream of each event. ARGV: how many events a stream keeps at least, and then of each event the seconds for which its
+# stream is kept, its name and its data.
+PUBLISH = """
+for number, stream in ipairs(KEYS) do
+  local seconds, name, data = unpack(ARGV, 3 * number - 1, 3 * number + 1)
+  redis.call('XADD', stream, 'MAXLEN', '~', ARGV[1], '*', 'event', name, 'data', data)
+  redis.call('EXPIRE', stream, seconds)
+end
+"""

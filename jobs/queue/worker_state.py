@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import NamedTuple
 
 from redis import Redis
+from redis.client import Pipeline
 from rq.worker import BaseWorker
 
 from jobs.store.tables import Lane
@@ -15,7 +16,8 @@ from jobs.store.tables import Lane
 _KEY = "captionq:worker:"
 #: Kept for a whole lease. A worker that is silent for less counts as missing, and may come back to its jobs.
 _SIGN_OF_LIFE = "captionq:alive:"
-#: Seconds for which a worker counts as alive after its last sign of life. It publishes every second, also in a long step.
+#: Seconds for which a worker counts as alive after its last sign of life. It publishes every second while
+#: it works, also in a long step, and every six seconds while it has nothing to do.
 SILENT_AFTER = 15
 #: Seconds after which a step of the engine is called a standstill. The longest steps take some seconds.
 STANDS_STILL_AFTER = 60.0
@@ -62,6 +64,14 @@ class WorkerState:
     memory: int | None = None
     #: Whether the worker takes no more jobs, and ends with those that it has.
     draining: bool = False
+    #: When the models leave memory unless a job comes, in seconds since the epoch; None: they stay for now.
+    unloads_at: float | None = None
+    #: Codes of the reasons for which the worker takes no bulk jobs (`jobs.queue.workers.bulk_waits.py`).
+    bulk_wait_codes: list[str] = field(default_factory=list)
+    #: The reasons, as the rest of "Bulk work waits …". Empty: there are none.
+    bulk_wait: str = ""
+    #: When bulk jobs are taken again, in seconds since the epoch; None: not known, or now.
+    bulk_wait_until: float | None = None
 
     @property
     def status(self) -> str:
@@ -72,6 +82,13 @@ class WorkerState:
     def stands_still(self) -> bool:
         """Whether the engine has made no step for too long."""
         return self.step_seconds >= STANDS_STILL_AFTER
+
+    @property
+    def status_words(self) -> str:
+        """The status for people, with the reason for which bulk jobs wait: `waits until 22:00 (CAPTIONQ_HOURS)`."""
+        if not self.bulk_wait or self.draining:
+            return self.status
+        return f"{self.status}; bulk waits {self.bulk_wait}" if self.jobs else f"waits {self.bulk_wait}"
 
     @property
     def rate(self) -> float | None:
@@ -93,6 +110,10 @@ class WorkerState:
             "rate": self.rate,
             "memory_bytes": self.memory,
             "last_seen_at": self.at,
+            "unloads_at": self.unloads_at,
+            "bulk_wait": self.bulk_wait or None,
+            "bulk_wait_codes": self.bulk_wait_codes,
+            "bulk_wait_until": self.bulk_wait_until,
         }
 
 
@@ -107,9 +128,14 @@ def publish_state(
     `lease`: seconds for which the worker's jobs stay with it after this sign of life; None: also `seconds`.
     """
     with connection.pipeline() as pipeline:
-        pipeline.set(_KEY + state.name, json.dumps(asdict(state)), ex=seconds)
-        pipeline.set(_SIGN_OF_LIFE + state.name, "1", ex=lease or seconds)
+        add_state(pipeline, state, seconds, lease=lease)
         pipeline.execute()
+
+
+def add_state(pipeline: Pipeline, state: WorkerState, seconds: int = SILENT_AFTER, *, lease: int | None = None) -> None:
+    """Add the commands that publish a worker's state to a pipeline: see `publish_state`."""
+    pipeline.set(_KEY + state.name, json.dumps(asdict(state)), ex=seconds)
+    pipeline.set(_SIGN_OF_LIFE + state.name, "1", ex=lease or seconds)
 
 
 def withdraw_state(connection: Redis, name: str) -> None:
@@ -117,11 +143,11 @@ def withdraw_state(connection: Redis, name: str) -> None:
     connection.delete(_KEY + name, _SIGN_OF_LIFE + name)
 
 
-def live_workers(connection: Redis) -> list[WorkerState]:
-    """Return the states of all live workers, by name. Raises RedisError."""
+def live_workers(connection: Redis, names: Sequence[str] | None = None) -> list[WorkerState]:
+    """Return the states of all live workers, by name. Raises RedisError. `names`: `worker_names`, if the caller has them."""
     # rq's registry also holds workers that were killed; their states have expired.
-    names = sorted(worker_names(connection))
-    states = connection.mget([_KEY + name for name in names]) if names else []
+    asked = sorted(worker_names(connection) if names is None else names)
+    states = connection.mget([_KEY + name for name in asked]) if asked else []
     return [_state_of(state) for state in states if state]
 
 
@@ -137,13 +163,20 @@ def worker_names(connection: Redis) -> list[str]:
     return [key.removeprefix(prefix) for key in BaseWorker.all_keys(connection)]
 
 
-def are_alive(connection: Redis, names: Collection[str]) -> set[str]:
-    """Return those of these workers whose jobs stay with them, whether rq knows them or not. Raises RedisError."""
+def signs_of_life(connection: Redis, names: Collection[str]) -> dict[str, float]:
+    """Return those of these workers whose jobs stay with them, whether rq knows them or not.
+
+    With each comes the number of seconds until its jobs are taken back if it gives no further sign of life. Raises RedisError.
+    """
     asked = sorted(names)
-    keys = [prefix + name for name in asked for prefix in (_SIGN_OF_LIFE, _KEY)]
-    signs = connection.mget(keys) if asked else []
-    # Workers of older versions publish a state only.
-    return {name for name, *found in zip(asked, signs[::2], signs[1::2], strict=True) if any(found)}
+    with connection.pipeline(transaction=False) as pipeline:
+        for name in asked:
+            pipeline.pttl(_SIGN_OF_LIFE + name)
+            # Workers of older versions publish a state only.
+            pipeline.pttl(_KEY + name)
+        left = pipeline.execute()
+    by_name = {name: max(both) for name, *both in zip(asked, left[::2], left[1::2], strict=True)}
+    return {name: milliseconds / 1000 for name, milliseconds in by_name.items() if milliseconds >= 0}
 
 
 def rate_of(workers: Sequence[WorkerState], lane: Lane) -> float | None:

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import ClaimLostError
 from jobs.store.connection import reading
-from jobs.store.statements import ROWS_A_STATEMENT
+from jobs.store.statements import CLAIMS, ROWS_A_STATEMENT
 from jobs.store.tables import Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
@@ -65,12 +65,11 @@ def check_claim(connection: Connection, claim: Claim | None) -> None:
 
 def lost_claims(engine: Engine, claims: Sequence[Claim]) -> dict[str, JobStatus | None]:
     """Return the jobs, out of these, that no longer run in their claim, with the status of the row. None: the row is gone."""
-    columns = (_job.c.id, _job.c.status, _job.c.attempts, _job.c.worker)
     found: dict[str, tuple[JobStatus, Claim]] = {}
     with reading(engine) as connection:
         for chunk in chunked(claims, ROWS_A_STATEMENT):
-            query = select(*columns).where(_job.c.id.in_([claim.job_id for claim in chunk]))
-            for job_id, status, attempts, worker in connection.execute(query):
+            ids = [claim.job_id for claim in chunk]
+            for job_id, status, attempts, worker in connection.execute(CLAIMS, {"ids": ids}):
                 found[job_id] = JobStatus(status), Claim(job_id, attempts, worker or "")
     lost: dict[str, JobStatus | None] = {}
     for claim in claims:

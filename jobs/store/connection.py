@@ -15,8 +15,7 @@ from pathlib import Path
 from sqlite3 import Error as SQLiteError
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, table, text
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseNewerError, InvalidRequestError
@@ -24,6 +23,7 @@ from jobs.errors.database_faults import damaged, database_error
 from jobs.faults import FaultPoint, point
 from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
+from jobs.store.databases.new_tables import can_make_tables, make_tables
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 from jobs.store.databases.sqlite_copy import copies_of, copy_before
 
@@ -48,7 +48,10 @@ def open_database(settings: Settings, writer_wait: float | None = None) -> Engin
             version = _schema_version(engine)
             if version is not None and version > SCHEMA_VERSION:
                 raise _newer(engine, settings, version)
-            if version != SCHEMA_VERSION:
+            if version is None and _is_new(engine):
+                with writing(engine) as connection:
+                    make_tables(connection)
+            elif version != SCHEMA_VERSION:
                 _migrate(engine)
             if writer_wait is not None:
                 engine.update_execution_options(**{sqlite.WRITER_WAIT: writer_wait})
@@ -139,21 +142,19 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise InvalidRequestError("A name contains a NUL character, which is not allowed.") from error
 
 
-def is_away(error: Exception) -> bool:
-    """Return whether the error means that the database server cannot be reached for now. A file always can."""
-    if isinstance(error, PoolTimeoutError):
-        return True
-    if not isinstance(error, DBAPIError) or isinstance(error.orig, SQLiteError):
-        return False
-    # A client that fell silent in the middle of a transaction is cut off with an InternalError.
-    return isinstance(error, OperationalError) or error.connection_invalidated
-
-
 def _schema_version(engine: Engine) -> str | None:
     with reading(engine) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _is_new(engine: Engine) -> bool:
+    """Return whether the tables can be made at once."""
+    if engine.dialect.name != "sqlite":
+        return False
+    with reading(engine) as connection:
+        return can_make_tables(connection)
 
 
 def _newer(engine: Engine, settings: Settings, version: str) -> DatabaseNewerError:

@@ -8,9 +8,10 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Strin
 from sqlmodel import Field, SQLModel
 
 from jobs.store.rows.ids import new_id
+from jobs.store.rows.table_row import TableRow
 
 
-class WrittenFile(SQLModel, table=True):
+class WrittenFile(TableRow, table=True):
     """Change of a file by a job, recorded before the file is touched: enough to take the change back."""
 
     __tablename__ = "written_file"
@@ -38,7 +39,7 @@ class WrittenFile(SQLModel, table=True):
     undone_at: float | None = None
 
 
-class StoredFile(SQLModel, table=True):
+class StoredFile(TableRow, table=True):
     """File: a name for bytes that are stored as a blob, or for the results of a batch, which are rendered when they are read."""
 
     __tablename__ = "stored_file"

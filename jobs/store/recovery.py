@@ -44,6 +44,15 @@ def busy_workers(engine: Engine) -> set[str]:
         return set(connection.execute(query).scalars())
 
 
+def running_outputs(engine: Engine, worker: str) -> list[str]:
+    """Return the addresses of the files that the worker's running jobs write."""
+    query = select(_job.c.output).where(
+        _job.c.status == JobStatus.RUNNING, _job.c.worker == worker, _job.c.output.is_not(None)
+    )
+    with reading(engine) as connection:
+        return list(connection.execute(query).scalars())
+
+
 def take_back(engine: Engine, worker: str, *, died: bool, keeping: Collection[str] = ()) -> Recovered:
     """Bring the worker's running jobs back to queued, or to failed, some hundreds in a transaction; see `Store.recover`."""
     columns = (_job.c.id, _job.c.attempts, _job.c.deaths)

@@ -8,9 +8,10 @@ from sqlalchemy import Column, Connection, Engine, ForeignKey, String, Table, Te
 from sqlmodel import Field, SQLModel
 
 from jobs.store.connection import reading, writing
+from jobs.store.rows.table_row import TableRow
 
 
-class StoredResponse(SQLModel, table=True):
+class StoredResponse(TableRow, table=True):
     """Response: it can be retrieved, and a later one may continue its conversation."""
 
     __tablename__ = "response"

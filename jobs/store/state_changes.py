@@ -5,22 +5,37 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, text, update
 from sqlmodel import SQLModel
 
+from jobs.chunks import chunked
 from jobs.store.claims import Claim, fence, job_id_of
 from jobs.store.connection import bulk_pause, writing
 from jobs.store.pictures.search_words import index_words
-from jobs.store.statements import SEARCHED, ending
-from jobs.store.tables import OPEN, JobStatus
+from jobs.store.queries.waiting_rows import next_rows
+from jobs.store.statements import ROWS_A_STATEMENT, SEARCHED, ending
+from jobs.store.tables import OPEN, JobStatus, Lane
 
 #: Jobs of a run that are cancelled in one transaction: other writers wait for some tens of milliseconds, and get their turn
 #: between two.
-CANCELLED_A_TRANSACTION = 1000
+CANCELLED_A_TRANSACTION = 4000
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
+
+# The ids come in their order with their numbers: a window function takes as long for them as the change of the rows.
+_CANCEL = (
+    "UPDATE job SET status = 'cancelled', finished_at = :finished_at, finished_order = :last + {number} FROM {ids}"
+    " WHERE job.id = each.{id} AND job.status IN ('queued', 'running')"
+)
+_CANCEL_SQLITE = text(_CANCEL.format(number="each.key + 1", ids="json_each(:ids) AS each", id="value"))
+_CANCEL_POSTGRES = text(
+    _CANCEL.format(
+        number="each.number", ids="unnest(CAST(:ids AS text[])) WITH ORDINALITY AS each(id, number)", id="id"
+    )
+)
 
 
 def end_jobs(
@@ -46,34 +61,62 @@ def end_jobs(
     return changed
 
 
+def cancel_jobs(engine: Engine, ids: Sequence[str]) -> list[str]:
+    """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
+    cancelled: list[str] = []
+    for chunk in chunked(ids, ROWS_A_STATEMENT):
+        with writing(engine) as connection:
+            query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
+            open_ids = list(connection.execute(query).scalars())
+            end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
+            cancelled.extend(open_ids)
+    return cancelled
+
+
 def cancel_all(engine: Engine, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
-    """Cancel the open jobs of a batch, also those that are queued again meanwhile. Returns how many it cancelled."""
-    cancelled = 0
+    """Cancel the open jobs of a batch, also those that are queued again meanwhile. Returns how many it cancelled.
+
+    A batch of several transactions is paused from the first to the last, so that no job of it begins meanwhile. If the process
+    dies in between, the rest waits for another cancel or for `captionq resume`.
+    """
+    cancelled, is_paused_here = 0, False
     while True:
         with writing(engine) as connection:
             count = cancel_some(connection, batch_id, CANCELLED_A_TRANSACTION)
+            is_last = count < CANCELLED_A_TRANSACTION
+            if not is_last and not cancelled:
+                is_paused_here = pause_batch(connection, batch_id, time.time())
+            elif is_last and is_paused_here:
+                resume_batch(connection, batch_id)
         cancelled += count
         if on_progress is not None:
             on_progress(cancelled)
-        if count < CANCELLED_A_TRANSACTION:
+        if is_last:
             return cancelled
         bulk_pause(engine)
 
 
 def cancel_some(connection: Connection, batch_id: str, most: int) -> int:
     """Cancel up to `most` open jobs of a batch by one statement, numbered as by `end_jobs`. Returns how many it cancelled."""
+    ids = _some_open(connection, batch_id, most)
+    if not ids:
+        return 0
     has_ended = (_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
     last = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(*has_ended)
-    # Any of them, for only some are sorted then, and not all open jobs of the batch each time.
-    chosen = select(_job.c.id, _job.c.position).where(_job.c.batch_id == batch_id, _job.c.status.in_(OPEN))
-    rows = chosen.limit(most).subquery()
-    number = func.row_number().over(order_by=(rows.c.position, rows.c.id)).label("number")
-    some = select(rows.c.id, number).subquery()
-    values = {"status": JobStatus.CANCELLED, "finished_at": time.time()}
-    order = int(connection.execute(last).scalar_one()) + some.c.number
-    return connection.execute(
-        update(_job).where(_job.c.id == some.c.id).values(finished_order=order, **values)
-    ).rowcount
+    is_sqlite = connection.dialect.name == "sqlite"
+    values = {"ids": json.dumps(ids) if is_sqlite else ids, "last": int(connection.execute(last).scalar_one())}
+    change = _CANCEL_SQLITE if is_sqlite else _CANCEL_POSTGRES
+    return connection.execute(change, values | {"finished_at": time.time()}).rowcount
+
+
+def _some_open(connection: Connection, batch_id: str, most: int) -> list[str]:
+    """Return the ids of up to `most` open jobs of a batch: those that run, and then those that wait, in their order."""
+    runs = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status == JobStatus.RUNNING).limit(most)
+    ids = list(connection.execute(runs).scalars())
+    for lane in Lane:
+        # By the index of the waiting rows, which has them in this order.
+        ids += islice(next_rows(connection, lane, batch_id, most), most - len(ids))
+    return ids
 
 
 def pause_batch(connection: Connection, batch_id: str, now: float) -> bool:
@@ -82,6 +125,11 @@ def pause_batch(connection: Connection, batch_id: str, now: float) -> bool:
     goes_on = (_batch.c.id == batch_id) & (_batch.c.complete.is_(False) | exists(open_job))
     change = update(_batch).where(goes_on, _batch.c.paused_at.is_(None)).values(paused_at=now)
     return connection.execute(change).rowcount == 1
+
+
+def resume_batch(connection: Connection, batch_id: str) -> None:
+    """End the pause of a batch."""
+    connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
 
 
 def update_jobs(

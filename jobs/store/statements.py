@@ -5,9 +5,29 @@ Columns without an expression of their own are set to the parameters of the same
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import BindParameter, Float, Select, Table, Update, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    Table,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import SQLModel
 
@@ -20,12 +40,20 @@ _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
+_each_output = func.json_each(bindparam("outputs", type_=Text)).table_valued("value")
+_HAS_OUTPUT: dict[str, ColumnElement[bool]] = {
+    "sqlite": _job.c.output.in_(select(_each_output.c.value)),
+    "postgresql": _job.c.output == any_(bindparam("outputs", type_=ARRAY(Text))),
+}
+
 #: The columns whose words are searched (`jobs/store/pictures/search_words.py`).
 SEARCHED = tuple(_job.c[name] for name in ("id", "batch_id", "source", "text", "output_text", "edited_text"))
 #: The columns that decide when a job begins (`JobSummary`).
 SUMMARY: Select[tuple[str, str, str, int]] = select(_job.c.id, _job.c.status, _job.c.model, _job.c.deaths).where(
     _job.c.id.in_(_ids)
 )
+#: The columns that say who runs a job (`jobs/store/claims.py`).
+CLAIMS = select(_job.c.id, _job.c.status, _job.c.attempts, _job.c.worker).where(_job.c.id.in_(_ids))
 
 _of_paused_batch = exists(select(_batch.c.id).where(_batch.c.id == _job.c.batch_id, _batch.c.paused_at.is_not(None)))
 
@@ -48,6 +76,16 @@ MOVE: Update = (
     .where(_job.c.id == bindparam("job_id"), or_(*(_job.c.status == status for status in OPEN)))
     .values(batch_id=bindparam("new_batch"), position=bindparam("new_position"))
 )
+
+
+def has_output(connection: Connection) -> ColumnElement[bool]:
+    """Return the condition that a job writes one of the files of `outputs_parameter`."""
+    return _HAS_OUTPUT[connection.dialect.name]
+
+
+def outputs_parameter(connection: Connection, outputs: Sequence[str]) -> dict[str, object]:
+    """Return files, by address, as one parameter: hundreds of parameters take longer than the search."""
+    return {"outputs": json.dumps(outputs) if connection.dialect.name == "sqlite" else list(outputs)}
 
 
 @cache

@@ -23,7 +23,16 @@ from jobs.store.recovery import Recovered, take_back
 from jobs.store.result import FileChange, Result
 from jobs.store.rows.insertion import insert_rows
 from jobs.store.rows.vocabularies import with_reference
-from jobs.store.state_changes import cancel_all, change_caption, end_jobs, pause_batch, update_jobs, update_running
+from jobs.store.state_changes import (
+    cancel_all,
+    cancel_jobs,
+    change_caption,
+    end_jobs,
+    pause_batch,
+    resume_batch,
+    update_jobs,
+    update_running,
+)
 from jobs.store.statements import CLAIM, MOVE, ROWS_A_STATEMENT
 from jobs.store.tables import OPEN, Batch, Job, JobStatus
 from jobs.store.webhooks.webhook_rows import add_webhooks
@@ -66,7 +75,7 @@ class Store(JobQueries):
     def resume(self, batch_id: str) -> None:
         """End the pause of a batch."""
         with writing(self._engine) as connection:
-            connection.execute(update(_batch).where(_batch.c.id == batch_id).values(paused_at=None))
+            resume_batch(connection, batch_id)
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Insert queued jobs in one transaction, at most some hundreds: the worker cannot write meanwhile.
@@ -199,14 +208,7 @@ class Store(JobQueries):
 
     def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: queued or running → cancelled. Returns the ids that this call cancelled; the others had ended."""
-        cancelled: list[str] = []
-        for chunk in chunked(ids, ROWS_A_STATEMENT):
-            with writing(self._engine) as connection:
-                query = select(_job.c.id).where(_job.c.id.in_(chunk), _job.c.status.in_(OPEN))
-                open_ids = list(connection.execute(query).scalars())
-                end_jobs(connection, open_ids, OPEN, JobStatus.CANCELLED)
-                cancelled.extend(open_ids)
-        return cancelled
+        return cancel_jobs(self._engine, ids)
 
     def cancel_batch(self, batch_id: str, on_progress: Callable[[int], None] | None = None) -> int:
         """Cancel all open jobs of a batch, and call `on_progress` with their number so far. Returns how many it cancelled."""

@@ -6,16 +6,17 @@ import json
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Text, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from jobs.mounts import mounts
 from jobs.options.delivery import DeliveryOptions
 from jobs.options.prompts.typed_question import TypedQuestion
 from jobs.requests import Request
 from jobs.store.rows.ids import new_id
+from jobs.store.rows.plain_rows import PlainRow, unobserve
+from jobs.store.rows.table_row import TableRow
 from jobs.tools import ToolCall, calls_of
 
 
@@ -53,7 +54,7 @@ class BatchKind(StrEnum):
     SAMPLE = "sample"  #: a few pictures that the page captions ahead of a run; no list shows it
 
 
-class Batch(SQLModel, table=True):
+class Batch(TableRow, table=True):
     """Batch: the jobs of one command or request."""
 
     __tablename__ = "batch"
@@ -87,7 +88,7 @@ class Batch(SQLModel, table=True):
 _WAITS = text("status = 'queued'")
 
 
-class Job(SQLModel, table=True):
+class Job(PlainRow, table=True):
     """Job: one generation, with its request, its state and its result."""
 
     __tablename__ = "job"
@@ -96,8 +97,9 @@ class Job(SQLModel, table=True):
         # By their migration, this index and those of the keys have entries for rows with a value only.
         Index("job_batch_finished", "batch_id", "finished_order"),
         Index("job_status_created", "status", "created_at"),
-        # The queue: the rows that wait, in their order.
-        Index("job_waiting", "lane", "batch_id", "position", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        # The queue: the rows that wait, in their order. On Postgres also, by its migration; said here, each process would import
+        # that dialect.
+        Index("job_waiting", "lane", "batch_id", "position", "id", sqlite_where=_WAITS),
         Index("job_idempotency_key", "idempotency_key", unique=True),
         Index("job_cache_key", "cache_key"),
         # Answers with a flaw only, and answers of jobs with an error only.
@@ -190,22 +192,6 @@ class Job(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
-    if not TYPE_CHECKING:  # type checkers read the arguments from the fields
-
-        def __init__(self, **values: object) -> None:
-            # SQLModel's constructor sets one observed attribute after the other, which takes 0.4 ms a row.
-            if unknown := values.keys() - _DEFAULTS.keys():
-                raise TypeError(f"Job has no fields {sorted(unknown)}.")
-            self.__dict__.update(_DEFAULTS, id=values.get("id") or new_id("job"), created_at=time.time())
-            self.__dict__.update(values)
-            self.__pydantic_fields_set__.update(values)
-
-        def __setattr__(self, name: str, value: object) -> None:
-            # The same for one attribute. Nothing observes rows: statements write them, no session does.
-            if name not in _DEFAULTS and not name.startswith("_"):
-                raise AttributeError(f"Job has no field {name!r}.")
-            self.__dict__[name] = value
-
     @property
     def new_text(self) -> str | None:
         """The text for the file or the client; None: there is no answer."""
@@ -246,5 +232,4 @@ class Job(SQLModel, table=True):
         return Request.model_validate_json(self.request)
 
 
-#: The columns of a new job; `id` and `created_at` are made for each.
-_DEFAULTS = {name: None if field.is_required() else field.default for name, field in Job.model_fields.items()}
+unobserve(Job)

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, WebhookError
+from jobs.errors.database_faults import cause_of
 from jobs.faults import FaultPoint, point
+from jobs.store.databases.passing_faults import passes
 from jobs.store.webhooks.webhook_rows import WebhookStore
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.webhooks.message import deliver
@@ -46,7 +48,7 @@ class Deliverer:
         try:
             due = self._store.due(time.time())
         except Exception as error:
-            logger.error("Webhooks could not be read: %s.", type(error).__name__)  # noqa: TRY400
+            logger.error("Webhooks could not be read: %s.", _kind(error))  # noqa: TRY400
             return
         by_host: defaultdict[str, list[str]] = defaultdict(list)
         for webhook_id, url in due:
@@ -75,7 +77,7 @@ class Deliverer:
                 self._try(webhook_id, host, render)
         except Exception as error:
             # Only the type is logged, here and below: the text of an unforeseen error may hold the address, and thus a secret.
-            logger.error("Webhooks for %s could not be served: %s.", host, type(error).__name__)  # noqa: TRY400
+            logger.error("Webhooks for %s could not be served: %s.", host, _kind(error))  # noqa: TRY400
         finally:
             with self._lock:
                 self._busy.discard(host)
@@ -112,3 +114,10 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or "an address without a host"
     except ValueError:
         return "an address that is not valid"
+
+
+def _kind(error: Exception) -> str:
+    """Return the cause of a fault of the database, else the type of an error: its text may hold a secret."""
+    if passes(error):
+        return cause_of(error, "the database").rstrip(".")
+    return type(error).__name__

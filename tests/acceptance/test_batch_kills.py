@@ -1,6 +1,8 @@
 """A batch through kill −9 of the worker, the broker and the API: its results are those of an undisturbed run.
 
 `CAPTIONQ_TEST_BATCH_LINES=1000` asks more (`make batch-kills`).
+In the gate, `tests/jobs/batches/test_deaths.py` ends a batch at any write, and the server of `test_serve.py` loses its worker and
+its broker.
 """
 
 from __future__ import annotations
@@ -9,12 +11,10 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-import openai
 import pytest
-from openai.types import Batch
 
 from jobs.configuration.settings import Settings
 from tests.acceptance.test_chat import png
@@ -23,7 +23,11 @@ from tests.support.processes import until
 from tests.support.scenes import draw
 from tests.support.serving import Served, about, data_uri, hello, serving
 
-LINES = int(os.environ.get("CAPTIONQ_TEST_BATCH_LINES", "60"))
+if TYPE_CHECKING:
+    import openai
+    from openai.types import Batch
+
+LINES = int(os.environ.get("CAPTIONQ_TEST_BATCH_LINES", "40"))
 #: Seconds for one run, on a slow machine.
 PATIENCE = 120 + LINES
 #: Pictures that are uploaded once, and asked about by their ids.
@@ -35,6 +39,8 @@ pytestmark = pytest.mark.timeout(3 * PATIENCE)
 @contextmanager
 def client_of(served: Served) -> Iterator[openai.OpenAI]:
     """Open OpenAI's client."""
+    import openai
+
     http = httpx2.Client(trust_env=False)
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", http_client=http) as client:
         yield client
@@ -95,6 +101,7 @@ def wait_for(client: openai.OpenAI, batch: Batch, share: float) -> None:
     until(answered, "answers")
 
 
+@pytest.mark.thorough
 def test_kills_change_nothing(settings: Settings) -> None:
     """First the worker dies, then the broker, then the API with both of them; every line still has its one answer."""
     with serving(settings) as served, client_of(served) as client:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-import openai
 import pytest
 
 from jobs.configuration.settings import Settings
@@ -17,6 +16,9 @@ from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import draw_many
 from tests.support.serving import Served, about, data_uri, endless, events_of, hello, serving
 from tests.support.webhooks import SECRET
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,6 +35,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[openai.OpenAI]:
     """OpenAI's client, as a program uses it."""
+    import openai
+
     http = httpx2.Client(trust_env=False)
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", http_client=http) as client:
         yield client
@@ -40,6 +44,8 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
 
 def test_a_batch_from_upload_to_download(client: openai.OpenAI) -> None:
     """Pictures as data: addresses and as file_id, texts and a request that cannot be served, in the shapes of OpenAI's client."""
+    import openai
+
     scenes = draw_many(3)
     stored = client.files.create(file=("scene.png", png(scenes[2])), purpose="vision")
     by_id = hello(
@@ -152,6 +158,8 @@ def test_a_batch_that_was_answered_before_costs_nothing(served: Served, client: 
 
 def test_a_cancelled_batch_keeps_its_answers(served: Served, client: openai.OpenAI) -> None:
     """They can be downloaded while it runs. The receiver of its webhook can read the message with OpenAI's client."""
+    import openai
+
     with receiving() as (url, messages):
         batch = submit(client, line("short", hello()), line("endless", endless()), extra_body={"webhook": url})
         until(lambda: client.batches.retrieve(batch.id).output_file_id is not None, "the first answer")
@@ -208,6 +216,8 @@ def test_batches_are_listed_page_by_page(client: openai.OpenAI) -> None:
 
 def test_files_have_purposes_and_expire(served: Served, client: openai.OpenAI) -> None:
     """Files of requests expire after a month unless the client says otherwise; other files stay."""
+    import openai
+
     lines = ("requests.jsonl", b"{}\n")
     month = client.files.create(file=lines, purpose="batch")
     hour = client.files.create(file=lines, purpose="batch", expires_after={"anchor": "created_at", "seconds": 3600})
@@ -219,8 +229,6 @@ def test_files_have_purposes_and_expire(served: Served, client: openai.OpenAI) -
     assert client.files.delete(month.id).deleted
     for wrong in ({"input_file_id": data.id}, {"input_file_id": hour.id, "endpoint": "/v1/embeddings"}):
         with pytest.raises(openai.BadRequestError):
-            client.batches.create(
-                **{"endpoint": "/v1/chat/completions", "completion_window": "24h", **wrong}  # type: ignore[arg-type]
-            )
+            client.batches.create(**{"endpoint": "/v1/chat/completions", "completion_window": "24h", **wrong})
     with pytest.raises(openai.NotFoundError):
         client.batches.create(input_file_id=month.id, endpoint="/v1/chat/completions", completion_window="24h")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,9 @@ from cli.benchmark.result import Result
 from cli.benchmark.rounds import all_wrong, interleaved, ratio_of
 from cli.benchmark.stack_sampler import run_sampled
 from jobs.configuration.settings import Settings
+from tests.support.adapters import save_adapter
 from tests.support.processes import PATIENCE, Captionq, ended, kill, processes_with, until
+from tests.support.scenes import draw_many
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -30,6 +33,10 @@ def captionq(settings: Settings, tmp_path: Path) -> Iterator[Captionq]:
     """The command, with a folder of its own for temporary files, and settings that a contestant must not inherit."""
     captionq = Captionq(settings)
     (tmp_path / "temporary").mkdir()
+    # mlx compiles its kernels for the CPU into this folder, in half a minute; they are those of all other tests.
+    kernels = Path(tempfile.gettempdir()) / "mlx"
+    kernels.mkdir(exist_ok=True)
+    (tmp_path / "temporary/mlx").symlink_to(kernels)
     captionq.environment["TMPDIR"] = str(tmp_path / "temporary")
     captionq.environment["CAPTIONQ_DATABASE_URL"] = "sqlite:////dev/null/nowhere.db"
     captionq.environment["CAPTIONQ_REDIS_URL"] = "unix:///dev/null/nowhere"
@@ -51,7 +58,7 @@ def left_in(folder: Path) -> list[str]:
 def test_the_benchmark_measures_both_and_leaves_nothing(captionq: Captionq, tmp_path: Path) -> None:
     """Equal answers, two measured runs, a chart that opens. Broken pictures are named; the user's files stay as they were."""
     folder, plot = tmp_path / "pictures", tmp_path / "plot.png"
-    save_pictures(folder, 5)
+    save_pictures(folder, 3)
     (folder / "broken.jpg").write_bytes(b"no picture")
     before = sorted([*captionq.settings.data_dir.rglob("*"), *folder.iterdir()])
     arguments = (folder, "--max-tokens", "6", "--rounds", "1", "--plot", plot, "--format", "json")
@@ -65,12 +72,64 @@ def test_the_benchmark_measures_both_and_leaves_nothing(captionq: Captionq, tmp_
     assert all(one["max_rss"] > one["peak_memory"] for one in row.values())
     # Neither always nor never in the engine: the sampler knows the engine's file by its name.
     assert 0 < row["captionq"]["outside"] < 1
+    shares = {name: row["share"] for name, row in result["time"]["stages"].items()}
+    assert set(shares) == {"vision", "prefill", "decode", "wait", "rest"}
+    # The worker's figures are read a moment before and after the run.
+    assert 0.9 < sum(shares.values()) < 1.1
+    assert all(shares[stage] > 0 for stage in ("vision", "prefill", "decode"))
+    assert result["time"]["probe"]["half_pixels"]["images"] == 3
+    assert {line.split(":")[0] for line in result["time"]["advice"]} >= {"Pixels", "Groups", "Slots"}
     assert "Round 1 of 1: captionq" in ran.stderr
     assert "Left out: broken.jpg" in ran.stderr
     with Image.open(plot) as chart:
         assert chart.format == "PNG"
     assert sorted([*captionq.settings.data_dir.rglob("*"), *folder.iterdir()]) == before
     assert left_in(tmp_path / "temporary") == []
+
+
+@pytest.mark.thorough
+def test_models_are_compared_by_speed_memory_and_references(captionq: Captionq, tmp_path: Path) -> None:
+    """An adapter makes another model of the built-in one, and only the built-in one says what the references say."""
+    save_adapter(tmp_path / "adapter")
+    # Beside the folder of temporary files, which has pictures to warm up with.
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    scenes = draw_many(2)
+    for number, scene in enumerate(scenes):
+        scene.image.save(pictures / f"{number}.png")
+    rows = [{"file_name": f"{number}.png", "text": scene.caption} for number, scene in enumerate(scenes)]
+    (tmp_path / "wanted.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    other = f"demo+adapter={tmp_path / 'adapter'}"
+    arguments = (
+        "--models",
+        f"demo,{other}",
+        "--references",
+        tmp_path / "wanted.jsonl",
+        "--prompt",
+        "Describe this image.",
+    )
+    ran = captionq.run("bench", pictures, *arguments, "--rounds", "1", "--max-tokens", "40", patience=300)
+    assert ran.returncode == 0, ran.stderr
+    heading, *rows_shown = ran.stdout.splitlines()[:3]
+    assert heading.split() == ["model", "images/s", "mlx", "resident", "tokens", "token", "F1"]
+    assert all(len(line) <= 80 for line in ran.stdout.splitlines())
+    scores = {line.split()[0]: float(line.split()[-1]) for line in rows_shown}
+    assert scores["demo"] == 1.0
+    assert len(scores) == 2
+    assert all(score < 1.0 for name, score in scores.items() if name != "demo")
+    assert str(tmp_path) not in ran.stdout
+
+
+@pytest.mark.thorough
+def test_switches_are_compared_and_what_has_no_effect_is_said(captionq: Captionq) -> None:
+    """Each runs in a process of its own; none changes an answer here, where mlx has no Metal."""
+    arguments = ("--compare-switches", "--model", "demo", "--images", "3", "--rounds", "1", "--max-tokens", "4")
+    ran = captionq.run("bench", *arguments, "--format", "json", patience=300)
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert list(result["summary"]) == ["as set", "clear after load", "half precision", "2000 ops"]
+    assert all(row["differ"] == 0 and row["images_per_second"] > 0 for row in result["summary"].values())
+    assert result["metal"] or "2000 ops has no effect" in " ".join(result["notes"])
 
 
 def test_the_table_fits_a_terminal_and_counts_wrong_answers(
@@ -93,7 +152,7 @@ def test_the_table_fits_a_terminal_and_counts_wrong_answers(
 def test_ctrl_c_ends_every_process(captionq: Captionq, tmp_path: Path, sign: str) -> None:
     """In the loop's turn and in captionq's, all processes end, and their folders are removed."""
     temporary = tmp_path / "temporary"
-    running = captionq.start("bench", "--images", "5", "--rounds", "20", "--max-tokens", "24")
+    running = captionq.start("bench", "--images", "2", "--rounds", "20", "--max-tokens", "6")
     # captionq's turn comes after the loop's, which a loaded machine takes minutes for.
     until(lambda: any(temporary.glob(f"captionq-bench-*/{sign}")) or running.poll() is not None, sign, patience=300)
     running.send_signal(signal.SIGINT)

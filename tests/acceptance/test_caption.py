@@ -217,7 +217,7 @@ def test_a_text_that_a_person_wrote_stays(warm: Captionq, tmp_path: Path) -> Non
 def test_ctrl_c_keeps_finished_captions_and_the_same_command_resumes(captionq: Captionq, tmp_path: Path) -> None:
     """Every image ends with exactly one result, the right one."""
     folder = tmp_path / "pictures"
-    captions = save_scenes(folder, 48)
+    captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
     until(lambda: done(folder) >= 5, "the first captions")
     running.send_signal(signal.SIGINT)
@@ -228,16 +228,20 @@ def test_ctrl_c_keeps_finished_captions_and_the_same_command_resumes(captionq: C
     assert "Traceback" not in stopped.stderr
     assert captionq.processes() == []
     kept = done(folder)
-    assert 5 <= kept < 48
+    assert 5 <= kept < 32
     again = captionq.run("caption", folder)
     assert again.returncode == 0
-    assert f"48 images: {48 - kept} captioned, {kept} skipped, 0 failed" in again.stdout
+    assert f"32 images: {32 - kept} captioned, {kept} skipped, 0 failed" in again.stdout
     assert texts_of(captions) == captions
     assert set(succeeded(captionq.settings).values()) == {1}
 
 
+@pytest.mark.thorough
 def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None:
-    """After SIGKILL of the worker another one takes over, and every image is captioned exactly once."""
+    """After SIGKILL of the worker another one takes over, and every image is captioned exactly once.
+
+    In `test_two_runs.py` a run loses broker and worker at once, in `test_texts.py` its worker.
+    """
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
@@ -253,22 +257,12 @@ def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None
     assert set(counts.values()) == {1}
 
 
-def test_the_processes_of_a_killed_command_end_and_lose_nothing(captionq: Captionq, tmp_path: Path) -> None:
-    """After SIGKILL of the command, its worker and broker end by themselves, and the same command resumes."""
-    folder = tmp_path / "pictures"
-    captions = save_scenes(folder, 32)
-    running = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 3, "the first captions")
-    running.kill()
-    running.communicate()
-    until(lambda: captionq.processes() == [], "worker and broker to end")
-    assert captionq.run("caption", folder).returncode == 0
-    assert texts_of(captions) == captions
-    assert set(succeeded(captionq.settings).values()) == {1}
-
-
+@pytest.mark.thorough
 def test_a_killed_broker_comes_back(captionq: Captionq, tmp_path: Path) -> None:
-    """After SIGKILL Valkey is started again, and every image is captioned exactly once."""
+    """After SIGKILL Valkey is started again, and every image is captioned exactly once.
+
+    In `test_two_runs.py` a run loses broker and worker at once.
+    """
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
 from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER, until
 from tests.support.scenes import Drawn, draw_many
 from tests.support.serving import Served, about, data_uri, endless, hello, serving
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,17 +36,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[OpenAI]:
+def client(served: Served) -> Iterator[openai.OpenAI]:
     """OpenAI's own client."""
-    with OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+    import openai
+
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
         yield client
 
 
 def png(drawn: Drawn) -> bytes:
     """Return a picture as a PNG file."""
-    file = io.BytesIO()
-    drawn.image.save(file, "PNG")
-    return file.getvalue()
+    return drawn.png
 
 
 def user(*content: Any) -> list[Any]:
@@ -61,7 +62,7 @@ def picture(drawn: Drawn, **more: Any) -> dict[str, Any]:
 TEXT = {"type": "text", "text": "Describe this image."}
 
 
-def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
+def test_the_openai_client_gets_the_pictures_caption(client: openai.OpenAI) -> None:
     """The answer has its usage, including the image's tokens."""
     drawn = draw_many(1)[0]
     answer = client.chat.completions.create(model="demo", messages=user(picture(drawn), TEXT))
@@ -73,7 +74,7 @@ def test_the_openai_client_gets_the_pictures_caption(client: OpenAI) -> None:
     assert answer.usage.prompt_tokens > 20
 
 
-def test_a_stream_comes_token_by_token(client: OpenAI) -> None:
+def test_a_stream_comes_token_by_token(client: openai.OpenAI) -> None:
     """The role comes first, then text, then the finish reason, then the usage."""
     drawn = draw_many(1)[0]
     stream = client.chat.completions.create(
@@ -134,10 +135,12 @@ def test_the_same_question_is_answered_from_the_cache(served: Served) -> None:
 
 def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> None:
     """Each picture gets its own caption."""
+    import openai
+
     pictures = draw_many(12)
 
     async def ask_all() -> list[str | None]:
-        async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+        async with openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
             answers = await asyncio.gather(
                 *(client.chat.completions.create(model="demo", messages=user(picture(d), TEXT)) for d in pictures)
             )
@@ -148,10 +151,12 @@ def test_the_async_client_asks_about_many_pictures_at_once(served: Served) -> No
 
 def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
     """Each stream has its own caption."""
+    import openai
+
     pictures = draw_many(6)
 
     async def read_all() -> list[str]:
-        async with AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+        async with openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
 
             async def read(drawn: Drawn) -> str:
                 stream = await client.chat.completions.create(
@@ -164,7 +169,7 @@ def test_the_async_client_reads_many_streams_at_once(served: Served) -> None:
     assert asyncio.run(read_all()) == [drawn.caption for drawn in pictures]
 
 
-def test_an_answer_follows_its_schema(client: OpenAI) -> None:
+def test_an_answer_follows_its_schema(client: openai.OpenAI) -> None:
     """Structured output holds, streamed or not."""
     schema = {
         "type": "object",
@@ -185,7 +190,7 @@ def test_an_answer_follows_its_schema(client: OpenAI) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer
 
 
-def test_several_images_and_a_conversation(client: OpenAI) -> None:
+def test_several_images_and_a_conversation(client: openai.OpenAI) -> None:
     """A request has a developer's prompt, an earlier answer as the client sends it back, and two pictures."""
     first, second = draw_many(2)
     earlier = client.chat.completions.create(model="demo", messages=user(picture(first), TEXT))
@@ -194,7 +199,7 @@ def test_several_images_and_a_conversation(client: OpenAI) -> None:
         messages=[
             {"role": "developer", "content": "Answer briefly."},
             *user(picture(first), TEXT),
-            dict[str, Any](role="assistant", **earlier.choices[0].message.model_dump(exclude={"role"})),  # type: ignore[list-item]
+            dict[str, Any](role="assistant", **earlier.choices[0].message.model_dump(exclude={"role"})),
             *user(picture(second), {"type": "text", "text": "Describe this image."}),
         ],
     )
@@ -202,7 +207,7 @@ def test_several_images_and_a_conversation(client: OpenAI) -> None:
     assert answer.choices[0].message.content == second.caption
 
 
-def test_log_probabilities_come_with_stream_and_without(client: OpenAI) -> None:
+def test_log_probabilities_come_with_stream_and_without(client: openai.OpenAI) -> None:
     """The entries are the same, each with its alternatives."""
     asked: dict[str, Any] = {
         "model": "demo",
@@ -223,9 +228,11 @@ def test_log_probabilities_come_with_stream_and_without(client: OpenAI) -> None:
     assert streamed == [entry.token for entry in whole.content]
 
 
-def test_an_image_for_a_text_only_model_is_refused(client: OpenAI) -> None:
+def test_an_image_for_a_text_only_model_is_refused(client: openai.OpenAI) -> None:
     """The answer is 400 in OpenAI's shape, and names the model. Text is answered."""
-    with pytest.raises(BadRequestError) as refused:
+    import openai
+
+    with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model="demo-text", messages=user(picture(draw_many(1)[0]), TEXT))
     assert refused.value.status_code == 400
     body = refused.value.body
@@ -237,10 +244,12 @@ def test_an_image_for_a_text_only_model_is_refused(client: OpenAI) -> None:
     assert (answer.choices[0].message.content or "").startswith("Hello!")
 
 
-def test_an_unknown_model_is_404(client: OpenAI) -> None:
+def test_an_unknown_model_is_404(client: openai.OpenAI) -> None:
     """No model is downloaded because a stranger names it, and no folder is read."""
+    import openai
+
     for name in ("mlx-community/whatever-4bit", "/etc", "../demo"):
-        with pytest.raises(NotFoundError) as refused:
+        with pytest.raises(openai.NotFoundError) as refused:
             client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hello"}])
         assert refused.value.code == "model_not_found"
 
@@ -320,7 +329,7 @@ def test_an_unknown_type_of_part_is_named(served: Served) -> None:
     assert "'image_url'" in message
 
 
-def test_several_answers_stream_together_and_are_the_same_again(client: OpenAI, served: Served) -> None:
+def test_several_answers_stream_together_and_are_the_same_again(client: openai.OpenAI, served: Served) -> None:
     """Each has its index; the usage counts the prompt once, and a seed gives the same answers again."""
     odd = {"type": "text", "text": "Zebra, qwerty and 17 umbrellas?"}
     asked: Any = {"model": "demo-text", "messages": user(odd), "n": 3, "temperature": 2, "seed": 5, "max_tokens": 30}
@@ -416,7 +425,7 @@ def test_images_come_as_files_paths_and_uploads(served: Served, tmp_path: Path) 
         assert response.json()["choices"][0]["message"]["content"] == drawn.caption, reference
 
 
-def test_low_detail_takes_fewer_tokens(client: OpenAI) -> None:
+def test_low_detail_takes_fewer_tokens(client: openai.OpenAI) -> None:
     """A large picture is scaled down to 512 × 512, as by OpenAI."""
     drawn = draw_many(1)[0]
     large = Drawn(drawn.image.resize((1200, 1200), Image.Resampling.NEAREST), drawn.scene)
@@ -477,7 +486,7 @@ def test_too_many_images_are_refused(served: Served) -> None:
     assert "33" in response.json()["error"]["message"]
 
 
-def test_models_are_listed(client: OpenAI) -> None:
+def test_models_are_listed(client: openai.OpenAI) -> None:
     """The list has the models of this server, the default model first."""
     models = list(client.models.list())
     assert [model.id for model in models][:2] == ["demo-text", "demo"]

@@ -159,7 +159,7 @@ def test_an_upload_is_described_by_clean_names(served: Served) -> None:
 
 def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -> None:
     """The second run is refused with a conflict."""
-    save_scenes(root(served) / "twice", 30)
+    save_scenes(root(served) / "twice", 10)
     with served.paused():
         first = served.client.post("/v1/folders", json={"path": str(root(served) / "twice")}).json()
         second = served.client.post(
@@ -167,7 +167,7 @@ def test_two_runs_over_one_folder_do_not_take_each_others_jobs(served: Served) -
         )
     assert second.status_code == 409
     assert second.json()["error"]["code"] == "conflict"
-    assert ended(served, first)["counts"]["succeeded"] == 30
+    assert ended(served, first)["counts"]["succeeded"] == 10
 
 
 def test_the_same_key_gives_the_same_folder(served: Served) -> None:
@@ -258,7 +258,7 @@ def test_questions_that_cannot_make_a_table_are_refused(served: Served, more: di
 
 def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Served) -> None:
     """Images that have a result are not retried."""
-    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(100))]
+    files = [("files", (f"{number}.png", png(drawn))) for number, drawn in enumerate(draw_many(50))]
     bad = ("files", ("bad.png", b"this is no picture"))
     folder = served.client.post("/v1/folders", files=[bad, *files]).json()
     address = f"/v1/folders/{folder['id']}"
@@ -272,13 +272,13 @@ def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Se
         kept = counts()["succeeded"]
         cancelled = served.client.delete(address).json()
     assert cancelled["status"] == "ended"
-    assert 0 < kept < 100
-    assert counts() == {**cancelled["counts"], "succeeded": kept, "cancelled": 100 - kept, "failed": 1}
+    assert 0 < kept < 50
+    assert counts() == {**cancelled["counts"], "succeeded": kept, "cancelled": 50 - kept, "failed": 1}
     again = served.client.post(f"{address}/retry")
     assert again.status_code == 201
     whole = ended(served, again.json())
-    assert (whole["counts"]["total"], whole["counts"]["failed"]) == (100 - kept + 1, 1)
-    assert whole["counts"]["succeeded"] == 100 - kept
+    assert (whole["counts"]["total"], whole["counts"]["failed"]) == (50 - kept + 1, 1)
+    assert whole["counts"]["succeeded"] == 50 - kept
     assert set(results(served, whole)).isdisjoint(name for name, text in results(served, folder).items() if text)
 
 

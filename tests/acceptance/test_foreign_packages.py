@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.bad_images import write_noisy_tiff
-from tests.support.processes import PATIENCE, Captionq
+from tests.support.processes import PATIENCE, Captionq, ended
 from tests.support.scenes import save_scenes
 
 
@@ -19,7 +19,7 @@ def test_captionq_runs_its_own_packages(captionq: Captionq, tmp_path: Path) -> N
         (foreign / name).mkdir(parents=True)
         (foreign / name / "__init__.py").write_text(f"raise RuntimeError('the foreign {name} was imported')\n")
     captionq.environment["PYTHONPATH"] = str(foreign)
-    shown = captionq.run("--version")
+    shown = ended(captionq.start("--version"))
     assert (shown.returncode, shown.stderr) == (0, "")
     captions = save_scenes(tmp_path / "pictures", 1)
     # Decoded in a process of its own.

@@ -1,4 +1,4 @@
-"""The guides: every session on their pages is run, and its output is the one on the page."""
+"""The tutorial and the guides: every session on their pages is run, and its output is the one on the page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from jobs.store.store import Store
 from tests.support.console_sessions import rewritten
 from tests.support.processes import Captionq
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
-GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+#: Pages whose sessions are run here; those of docs/http.md are run by `test_clients.py`.
+GUIDES = [ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 
 
 def test_the_sessions_of_the_guides_are_real(captionq: Captionq, tmp_path: Path, pytestconfig: pytest.Config) -> None:
@@ -44,7 +45,7 @@ def test_the_sessions_of_the_guides_are_real(captionq: Captionq, tmp_path: Path,
             guide.write_text(played)
             continue
         differences += difflib.unified_diff(
-            page.splitlines(), played.splitlines(), f"docs/guides/{guide.name}", "the real session", lineterm=""
+            page.splitlines(), played.splitlines(), str(guide.relative_to(ROOT)), "the real session", lineterm=""
         )
     store.close()
     assert not differences, "\n".join(["If the new output is right, run: make guides", *differences])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from mcp.client.client import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.types import CallToolResult
 
 from jobs.configuration.settings import Settings
 from tests.support.known_models import know_built_in_models
 from tests.support.processes import SCRIPT, Captionq, ended
 from tests.support.scenes import draw
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
 
 
 def structured(result: CallToolResult) -> dict[str, Any]:
@@ -36,6 +36,10 @@ def test_a_client_captions_asks_and_searches(settings: Settings, tmp_path: Path)
 
     Standard output carries the protocol only.
     """
+    # Most test processes have no use for the SDK: only this test imports it.
+    from mcp.client.client import Client
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
     know_built_in_models(settings)
     folder = tmp_path / "pictures"
     folder.mkdir()

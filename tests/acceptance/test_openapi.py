@@ -15,10 +15,14 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
 
 from api.app import create_app
 from jobs.configuration.settings import Settings
 from jobs.errors import AddressForbiddenError, ImageError
+from tests.faults.fuzz.asking import about_mutated_image, ask, ask_all
+from tests.faults.fuzz.mutated_requests import mutated_request
+from tests.support.error_shapes import check_error_body, check_error_of
 from tests.support.odd_requests import CHAT, odd_requests
 from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw, draw_many
@@ -29,12 +33,14 @@ pytestmark = pytest.mark.timeout(300)
 KEY = "the-key-of-the-tests"
 AUTHORIZATION = {"Authorization": f"Bearer {KEY}"}
 MOST = 1_000_000
-#: Whether each limit of each field is tried too: thousands of requests. `make openapi` does.
+#: Whether each limit of each field is tried too, with more random requests: thousands. `make openapi` does.
 ALL_LIMITS = os.environ.get("CAPTIONQ_TEST_OPENAPI") == "all"
 CONFIG = {
     "seed": 1,
     "phases": {"coverage": {"enabled": ALL_LIMITS}},
-    "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
+    "generation": {"max-examples": 15 if ALL_LIMITS else 4, "deterministic": True, "database": "none"},
+    # A body takes up to a second of the processor to make, far longer than to answer.
+    "operations": [{"include-method": "POST", "generation": {"max-examples": 15 if ALL_LIMITS else 3}}],
     # All requests have the key, except those that must be refused without one.
     "auth": {"openapi": {"HTTPBearer": {"bearer": KEY}}},
     # Every other check is on. A request that is valid by the document may still be refused: an image with both an address
@@ -45,9 +51,22 @@ CONFIG = {
         "negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 405, 409, 413, 429]},
     },
 }
-document = schemathesis.openapi.from_dict(
-    create_app(Settings(model="demo")).openapi(), config=SchemathesisConfig.from_dict(CONFIG)
-)
+
+
+@pytest.fixture(scope="module")
+def document() -> BaseSchema:
+    """The document of the application. It is made by the process that runs this file, not by each process that collects it."""
+    document = create_app(Settings(model="demo")).openapi()
+    return schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(CONFIG))
+
+
+operations = schemathesis.pytest.from_fixture("document")
+
+
+@pytest.fixture
+def named(request: pytest.FixtureRequest) -> None:
+    """Give the test the attribute in which schemathesis looks for its name; pytest has renamed it."""
+    request.node._nodeid = request.node.nodeid
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +81,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "--allow-root",
         folder / "pictures",
         CAPTIONQ_API_KEYS=json.dumps({"tests": KEY}),
+        CAPTIONQ_ADMIN_KEYS='["tests"]',
         CAPTIONQ_MAX_BODY_BYTES=str(MOST),
         CAPTIONQ_MAX_IMAGE_PIXELS=str(MOST),
         CAPTIONQ_WEBHOOK_SECRET=f"whsec_{'A' * 32}",
@@ -70,36 +90,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def check_error_of(path: str, body: bytes) -> None:
-    """Check that an error has the shape of the dialect whose path was called."""
-    found = json.loads(body)
-    if path.startswith("/v1/messages"):
-        assert set(found) == {"type", "error"}, found
-        assert found["type"] == "error", found
-        assert all(isinstance(found["error"][name], str) and found["error"][name] for name in ("type", "message"))
-    elif path.startswith("/api/") and not path.startswith("/api/v0/"):
-        assert set(found) == {"error"}, found
-        assert isinstance(found["error"], str), found
-    else:
-        check_error_body(body)
-
-
-def check_error_body(body: bytes) -> dict[str, Any]:
-    """Check that a body has OpenAI's shape of an error; return the error."""
-    found = json.loads(body)
-    assert set(found) == {"error"}, found
-    error: dict[str, Any] = found["error"]
-    assert set(error) == {"message", "type", "param", "code"}, found
-    assert all(isinstance(error[name], str) and error[name] for name in ("message", "type", "code")), found
-    assert error["param"] is None or isinstance(error["param"], str), found
-    return error
-
-
 # -- by the document ------------------------------------------------------------------------------
 
 
-@document.parametrize()
-def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[Any], served: Served) -> None:
+@pytest.mark.timeout(1200 if ALL_LIMITS else 300)
+@operations.parametrize()
+def test_every_operation_answers_as_the_document_says(
+    case: schemathesis.Case[Any], served: Served, named: None
+) -> None:
     """Status, headers, media type and body are as documented, for valid and invalid requests; invalid ones are refused."""
     # An odd one is refused by uvicorn, before captionq sees the request.
     case.headers.pop("Transfer-Encoding", None)
@@ -109,7 +107,7 @@ def test_every_operation_answers_as_the_document_says(case: schemathesis.Case[An
         check_error_of(case.path, response.content)
 
 
-def test_the_server_gives_the_document_without_a_key(served: Served) -> None:
+def test_the_server_gives_the_document_without_a_key(served: Served, document: BaseSchema) -> None:
     """The document is the one that the requests above are generated from."""
     response = served.client.get("/openapi.json", headers={"Authorization": ""})
     assert response.json() == document.raw_schema
@@ -230,7 +228,7 @@ def alive(served: Served) -> Iterator[Served]:
     assert answer["choices"][0]["message"]["content"] == drawn.caption
 
 
-frugal = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+frugal = settings(max_examples=80 if ALL_LIMITS else 20, deadline=None, derandomize=True, database=None)
 
 
 @frugal
@@ -257,3 +255,13 @@ def test_a_damaged_upload_is_kept_or_refused(alive: Served, image: bytes, name: 
     check_image_answer(response.status_code, response.content)
     if response.status_code == 200:
         assert alive.client.get(f"/v1/files/{response.json()['id']}/content").content == image
+
+
+def test_mutated_images_and_requests_get_a_typed_error_or_an_answer(served: Served) -> None:
+    """A few seeds in all dialects; `make fuzz` sends thousands."""
+    mutated = {1: about_mutated_image, 2: mutated_request}
+    for seed, make in mutated.items():
+        found = ask_all(lambda one, make=make: ask(served.url, make(one), **AUTHORIZATION), seed, 20)  # type: ignore[misc]
+        assert found.broken == []
+        assert found.kinds["200"]
+        assert len(found.kinds) > 1

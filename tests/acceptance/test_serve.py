@@ -33,10 +33,21 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for the tests that leave it intact."""
+    """One server for the tests that it outlives, without a worker or a broker for a while."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("serve") / DATA_FOLDER)
     settings.make_folders()
     with serving(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that waits for hardly any answer, and whose worker runs one request of the text-only model at a time."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("hasty") / DATA_FOLDER)
+    settings.make_folders()
+    verdict = BatchingVerdict(Batching.ALONE, refused=0.4, slots=settings.slots)
+    remember(settings, key_of(built_in_models()["demo-text"]), verdict)
+    with serving(settings, CAPTIONQ_SYNC_DEADLINE="0.05") as running:
         yield running
 
 
@@ -108,15 +119,14 @@ def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> Non
     assert answer.headers["x-captionq-job"] == newest(shared) == job_id
 
 
-def test_a_deadline_names_the_job_and_the_job_goes_on(settings: Settings) -> None:
+def test_a_deadline_names_the_job_and_the_job_goes_on(hasty: Served) -> None:
     """The answer is 504 and asks clients not to repeat the request; polling has the result later."""
-    with serving(settings, CAPTIONQ_SYNC_DEADLINE="0.05") as served:
-        late = served.client.post("/v1/chat/completions", json=hello())
-        assert late.status_code == 504
-        assert late.headers["x-should-retry"] == "false"
-        job_id = late.headers["x-captionq-job"]
-        assert job_id in late.json()["error"]["message"]
-        assert ended(served, job_id)["status"] == "succeeded"
+    late = hasty.client.post("/v1/chat/completions", json=endless(max_tokens=100))
+    assert late.status_code == 504
+    assert late.headers["x-should-retry"] == "false"
+    job_id = late.headers["x-captionq-job"]
+    assert job_id in late.json()["error"]["message"]
+    assert ended(hasty, job_id)["status"] == "succeeded"
 
 
 def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None]) -> tuple[str, str]:
@@ -135,12 +145,21 @@ def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None
     return job_id, "".join(pieces)
 
 
-def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(shared: Served) -> None:
+#: A request whose answer is disturbed, and its answer when nothing happens.
+LONG = endless(max_tokens=1000)
+
+
+@pytest.fixture(scope="module")
+def whole(shared: Served) -> str:
+    answer = shared.client.post("/v1/chat/completions", json=LONG).json()
+    text: str = answer["choices"][0]["message"]["content"]
+    return text
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_stream_goes_on(shared: Served, whole: str) -> None:
     """The second attempt generates the same text, and only the new part is sent."""
-    body = endless(max_tokens=1000)
-    whole = shared.client.post("/v1/chat/completions", json=body).json()
-    job_id, text = streamed(shared, body, lambda _: os.kill(shared.captionq.worker_pid(), signal.SIGKILL))
-    assert text == whole["choices"][0]["message"]["content"]
+    job_id, text = streamed(shared, LONG, lambda _: os.kill(shared.captionq.worker_pid(), signal.SIGKILL))
+    assert text == whole
     assert job(shared, job_id)["attempts"] == 2
 
 
@@ -150,16 +169,16 @@ def kill_the_broker(served: Served) -> None:
         os.kill(connection.info("server")["process_id"], signal.SIGKILL)
 
 
-def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
+def test_a_broker_that_is_killed_is_started_again(shared: Served) -> None:
     """Requests in between get 503; afterwards the server answers as before."""
     body = about(data_uri(png(draw_many(1)[0])))
-    assert served.client.post("/v1/chat/completions", json=body).status_code == 200
-    kill_the_broker(served)
+    assert shared.client.post("/v1/chat/completions", json=body).status_code == 200
+    kill_the_broker(shared)
     statuses: set[int] = set()
 
     def answers() -> bool:
         # An entry that died with the broker comes back when the worker looks for rows that have none, once a minute.
-        answer = served.client.post("/v1/chat/completions", json=body, timeout=300)
+        answer = shared.client.post("/v1/chat/completions", json=body, timeout=300)
         statuses.add(answer.status_code)
         return answer.status_code == 200
 
@@ -167,18 +186,16 @@ def test_a_broker_that_is_killed_is_started_again(served: Served) -> None:
     assert statuses <= {200, 503}
 
 
-def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(served: Served) -> None:
+def test_a_broker_that_is_killed_leaves_no_hole_in_a_stream(shared: Served, whole: str) -> None:
     """Text that the broker loses comes with the row at the end."""
-    body = endless(max_tokens=1000)
-    whole = served.client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"]
     received: list[str] = []
 
     def kill_the_broker_early(job_id: str) -> None:
-        with served.paused():
-            received.append(served.text_of(job_id))
-            kill_the_broker(served)
+        with shared.paused():
+            received.append(shared.text_of(job_id))
+            kill_the_broker(shared)
 
-    _, text = streamed(served, body, kill_the_broker_early)
+    _, text = streamed(shared, LONG, kill_the_broker_early)
     assert text == whole
     assert 0 < len(received[0]) < len(whole) / 2
 
@@ -228,24 +245,21 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
     assert served.process.wait(PATIENCE) == 0
     with closing(Store(served.captionq.settings)) as store:
         assert store.job(waiting["id"]).status == JobStatus.QUEUED
-    with serving(served.captionq.settings) as again:
-        assert job(again, waiting["id"])["status"] in ("queued", "running", "succeeded")
+    with serving(served.captionq.settings, "--no-worker", ready=False) as again:
+        assert job(again, waiting["id"])["status"] == "queued"
 
 
-def test_a_model_that_runs_one_request_at_a_time_is_reported(settings: Settings) -> None:
+def test_a_model_that_runs_one_request_at_a_time_is_reported(hasty: Served) -> None:
     """The worker that has loaded it reports it, and so does the list of models."""
-    verdict = BatchingVerdict(Batching.ALONE, refused=0.4, slots=settings.slots)
-    remember(settings, key_of(built_in_models()["demo-text"]), verdict)
-    with serving(settings) as served:
-        answer = served.client.post("/v1/chat/completions", json={**hello(), "model": "demo-text"})
-        assert answer.status_code == 200
+    asked = hasty.client.post("/v1/jobs", json=hello()).json()
+    assert ended(hasty, asked["id"])["status"] == "succeeded"
 
-        def workers() -> list[tuple[str, str, int]]:
-            found = served.client.get("/readyz").json()["workers"]
-            return [(one["model"], one["batching"], one["slots"]) for one in found]
+    def workers() -> list[tuple[str, str, int]]:
+        found = hasty.client.get("/readyz").json()["workers"]
+        return [(one["model"], one["batching"], one["slots"]) for one in found]
 
-        until(lambda: workers() == [("demo-text", "alone", 1)], "the worker's report")
-        assert served.client.get("/v1/models/demo-text").json()["batching"] == "alone"
+    until(lambda: workers() == [("demo-text", "alone", 1)], "the worker's report")
+    assert hasty.client.get("/v1/models/demo-text").json()["batching"] == "alone"
 
 
 def test_late_answers_of_a_stopping_server_end_with_an_error(settings: Settings) -> None:

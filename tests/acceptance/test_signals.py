@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 #: Files of the data folder that stay: the record, the queue's file, logs, and files that only carry locks.
 STAYING = re.compile(
-    r"captionq\.db|broker/(appendonlydir/.*|(server|start|users)\.lock)|logs/.*|runs/maker(\.guard)?|"
+    r"captionq\.db|broker/(appendonlydir/.*|(owner|server|start|users)\.lock)|logs/.*|runs/maker(\.guard)?|"
     r"(migration|worker)\.lock|worker\.name|verdicts\.json"
 )
 
@@ -45,9 +45,10 @@ def assert_nothing_is_left(captionq: Captionq) -> None:
 def test_a_run_puts_its_jobs_back(captionq: Captionq, tmp_path: Path) -> None:
     """As after Ctrl-C: no job counts a death, no half-written text lies among the pictures, and the next worker goes on."""
     folder = tmp_path / "pictures"
-    captions = save_scenes(folder, 120)
+    captions = save_scenes(folder, 40)
+    captionq.environment["CAPTIONQ_SLOTS"] = "2"
     with in_terminal(captionq, "caption", folder) as terminal:
-        terminal.wait_for(lambda shown: re.search(r"[1-9]\d*/120", shown) is not None)
+        terminal.wait_for(lambda shown: re.search(r"[1-9]\d*/40", shown) is not None)
         terminal.close()
         assert terminal.exit_status() == INTERRUPTED
         assert_nothing_is_left(captionq)

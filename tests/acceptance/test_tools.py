@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import OpenAI
 
 from jobs.configuration.settings import Settings
 from tests.support.processes import DATA_FOLDER
 from tests.support.scenes import draw_many
 from tests.support.serving import Served, data_uri, serving
 from tests.support.tools import WEATHER
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,13 +37,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[OpenAI]:
+def client(served: Served) -> Iterator[openai.OpenAI]:
     """OpenAI's own client."""
-    with OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+    import openai
+
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
         yield client
 
 
-def test_a_required_call_is_the_same_whole_and_streamed(client: OpenAI, served: Served) -> None:
+def test_a_required_call_is_the_same_whole_and_streamed(client: openai.OpenAI, served: Served) -> None:
     """Streamed, whole and from the job's row: the same call; its text never appears as content."""
     named: Any = {"type": "function", "function": {"name": "get_weather"}}
     asked: dict[str, Any] = {"model": "demo-text", "messages": [USER], "tools": TOOLS, "tool_choice": named}
@@ -72,7 +76,7 @@ def test_a_required_call_is_the_same_whole_and_streamed(client: OpenAI, served: 
     assert client.chat.completions.create(**asked).choices[0].message.tool_calls[0].function == call.function
 
 
-def test_results_of_calls_are_read_and_text_may_answer(client: OpenAI) -> None:
+def test_results_of_calls_are_read_and_text_may_answer(client: openai.OpenAI) -> None:
     """The conversation goes on with the call and its result, an image among it; `auto` and `none` may answer with text."""
     call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
     conversation: Any = [
@@ -115,7 +119,7 @@ def test_results_may_be_images(served: Served) -> None:
     assert counts[0] == 2 * counts[1] > 0
 
 
-def test_a_call_that_is_cut_off_says_so(client: OpenAI, served: Served) -> None:
+def test_a_call_that_is_cut_off_says_so(client: openai.OpenAI, served: Served) -> None:
     """The finish reason is `length`, as in OpenAI's API; the job has failed."""
     answer = client.chat.completions.create(
         model="demo-text", messages=[USER], tools=TOOLS[:1], tool_choice="required", max_tokens=40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,34 @@ HEAVY = (
     "llguidance",
 )
 
+#: Packages and modules that a run of captions has no use for: together they would take as long as the rest of its imports.
+UNUSED = (
+    *(
+        "mlx",
+        "transformers",
+        "huggingface_hub",
+        "numpy",
+        "PIL",
+        "fastapi",
+        "alembic",
+        "valkey",
+        "pathspec",
+        "llguidance",
+    ),
+    *("rich.console", "rich.progress", "redis.asyncio.client", "sqlalchemy.dialects.postgresql"),
+)
+#: A run as `captionq` begins it, which only looks at its images, and the path of the broker's server.
+_RUN = f"""
+import sys
+import captionq
+captionq._leave = lambda end: None
+captionq.main()
+from jobs.queue.broker_server import server_binary
+server_binary()
+from jobs.store.tables import Job
+print([name for name in {UNUSED!r} if name in sys.modules], Job.__pydantic_complete__)
+"""
+
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield every command, as it is typed."""
@@ -48,6 +77,15 @@ def test_help_imports_nothing_heavy() -> None:
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_imports_only_what_it_uses(tmp_path: Path) -> None:
+    """The command starts in a moment, without a terminal, patterns or metadata; validators of rows are not made."""
+    (tmp_path / "photo.jpg").touch()
+    environment = os.environ | {"CAPTIONQ_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-c", _RUN, "caption", str(tmp_path), "--model", "demo", "--dry-run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] False"
 
 
 @pytest.mark.parametrize("command", list(commands(captionq)), ids=" ".join)

@@ -79,6 +79,8 @@ def test_a_read_only_data_folder_is_named_with_the_way_out() -> None:
         "import cli.output.tables.job_table\n"
         "import jobs.store.store, jobs.configuration.read_settings, cli.open_store\n"
         "import worker.models.device, jobs.models.model_info\n"
+        # The library of Python reads a distribution's version with modules that it imports then.
+        "worker.models.device.device_name()\n"
         "from cli.main import captionq"
     )
     code = (

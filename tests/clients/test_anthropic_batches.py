@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
-from anthropic.types.messages import MessageBatch
 
 from tests.clients.test_anthropic import HELLO, about, image
 from tests.support.processes import PATIENCE
 from tests.support.scenes import Drawn
 from tests.support.serving import Served
+
+if TYPE_CHECKING:
+    import anthropic
+    from anthropic.types.messages import MessageBatch
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture
 def client(served: Served) -> Iterator[anthropic.Anthropic]:
     """Anthropic's client."""
+    import anthropic
+
     with anthropic.Anthropic(base_url=served.url, api_key="any", max_retries=0) as client:
         yield client
 
@@ -47,6 +51,8 @@ def counts(batch: MessageBatch) -> dict[str, int]:
 
 def test_a_batch_from_its_creation_to_its_end(client: anthropic.Anthropic, served: Served, drawn: Drawn) -> None:
     """Requests to two models, two that cannot be served, results in Anthropic's shapes, the list and the deletion."""
+    import anthropic
+
     batches = client.messages.batches
     odd_id = "é\u2028 photo 1.jpg"
     made = batches.create(
@@ -94,6 +100,8 @@ def test_a_batch_from_its_creation_to_its_end(client: anthropic.Anthropic, serve
 
 def test_a_cancelled_batch_keeps_its_answers(client: anthropic.Anthropic, served: Served) -> None:
     """Until its end it has no results and cannot be deleted; then each request has one."""
+    import anthropic
+
     batches = client.messages.batches
     # Random answers: none of these is answered by another one's.
     many = [asked(str(number), max_tokens=2000, temperature=1.5) for number in range(300)]
@@ -115,6 +123,8 @@ def test_a_cancelled_batch_keeps_its_answers(client: anthropic.Anthropic, served
 
 def test_flaws_of_the_requests_are_refused_at_once(client: anthropic.Anthropic) -> None:
     """The message names the request and the field."""
+    import anthropic
+
     flaws: tuple[tuple[list[Any], str], ...] = (
         ([], "requests: List should have at least 1 item"),
         ([asked("a"), asked("a")], r"requests\.1\.custom_id: an earlier request has this custom_id"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.acceptance.test_chat import png
 from tests.support.processes import until
 from tests.support.scenes import Drawn
 from tests.support.serving import Served, data_uri
+
+if TYPE_CHECKING:
+    import openai
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -20,9 +22,11 @@ NO_CACHE = {"cache": False}
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[OpenAI]:
+def client(served: Served) -> Iterator[openai.OpenAI]:
     """OpenAI's client."""
-    with OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
+    import openai
+
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key="any", max_retries=0) as client:
         yield client
 
 
@@ -32,7 +36,7 @@ def picture(drawn: Drawn) -> Any:
     return [{"role": "user", "content": [image, {"type": "input_text", "text": "Describe this image."}]}]
 
 
-def test_a_picture_is_captioned_whole_and_in_pieces(client: OpenAI, drawn: Drawn) -> None:
+def test_a_picture_is_captioned_whole_and_in_pieces(client: openai.OpenAI, drawn: Drawn) -> None:
     """The events are OpenAI's, in its order, and numbered."""
     response = client.responses.create(model="demo", input=picture(drawn), metadata={"album": "one"})
     assert response.output_text == drawn.caption
@@ -51,13 +55,15 @@ def test_a_picture_is_captioned_whole_and_in_pieces(client: OpenAI, drawn: Drawn
         assert stream.get_final_response().output_text == drawn.caption
 
 
-def test_a_stored_response_is_found_continued_and_deleted(client: OpenAI, drawn: Drawn) -> None:
+def test_a_stored_response_is_found_continued_and_deleted(client: openai.OpenAI, drawn: Drawn) -> None:
     """The conversation goes on with its picture, without the instructions of the response before."""
+    import openai
+
     first = client.responses.create(model="demo", input=picture(drawn), instructions="Look.")
     assert client.responses.retrieve(first.id).output_text == first.output_text
     sent = client.responses.input_items.list(first.id, order="asc").data
     assert [item.type for item in sent] == ["message"]
-    assert [part.type for part in sent[0].content] == ["input_image", "input_text"]  # type: ignore[union-attr]
+    assert [part.type for part in sent[0].content] == ["input_image", "input_text"]
     second = client.responses.create(
         model="demo", input="Describe this image.", previous_response_id=first.id, max_output_tokens=5
     )
@@ -72,24 +78,26 @@ def test_a_stored_response_is_found_continued_and_deleted(client: OpenAI, drawn:
     newest = client.responses.input_items.list(second.id).data
     assert [item.to_dict()["content"] for item in newest] == [[{"type": "input_text", "text": "Describe this image."}]]
     client.responses.delete(first.id)
-    with pytest.raises(NotFoundError, match="has been deleted"):
+    with pytest.raises(openai.NotFoundError, match="has been deleted"):
         client.responses.retrieve(first.id)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(openai.NotFoundError):
         client.responses.create(model="demo", input="And?", previous_response_id=first.id)
 
 
-def test_a_response_that_is_not_stored_is_not_found(client: OpenAI) -> None:
+def test_a_response_that_is_not_stored_is_not_found(client: openai.OpenAI) -> None:
     """It was answered all the same."""
+    import openai
+
     response = client.responses.create(model="demo-text", input="Hello", store=False)
     assert response.output_text
-    assert response.store is False  # type: ignore[attr-defined]
-    with pytest.raises(NotFoundError, match="was not stored"):
+    assert response.store is False
+    with pytest.raises(openai.NotFoundError, match="was not stored"):
         client.responses.retrieve(response.id)
-    with pytest.raises(BadRequestError, match="has to be stored"):
+    with pytest.raises(openai.BadRequestError, match="has to be stored"):
         client.responses.create(model="demo-text", input="Hello", store=False, background=True)
 
 
-def test_a_cut_off_answer_is_incomplete(client: OpenAI) -> None:
+def test_a_cut_off_answer_is_incomplete(client: openai.OpenAI) -> None:
     """The reason is told; streamed, the last event says so too."""
     short: Any = {"model": "demo-text", "input": "Hello", "max_output_tokens": 2}
     response = client.responses.create(**short)
@@ -99,7 +107,7 @@ def test_a_cut_off_answer_is_incomplete(client: OpenAI) -> None:
     assert list(client.responses.create(**short, stream=True))[-1].type == "response.incomplete"
 
 
-def test_text_formats(client: OpenAI) -> None:
+def test_text_formats(client: openai.OpenAI) -> None:
     """JSON by a schema, and any JSON object."""
     schema = {"type": "object", "properties": {"colour": {"enum": ["red"]}}, "required": ["colour"]}
     wanted: Any = {"type": "json_schema", "name": "answer", "schema": schema, "strict": True}
@@ -114,7 +122,7 @@ def test_text_formats(client: OpenAI) -> None:
     assert anything.output_text.startswith("{")
 
 
-def test_a_background_response_is_a_job(client: OpenAI, served: Served) -> None:
+def test_a_background_response_is_a_job(client: openai.OpenAI, served: Served) -> None:
     """It is queued at once, polled to its end, and followed from any event."""
     queued = client.responses.create(model="demo-text", input="Hello", background=True, extra_body=NO_CACHE)
     assert (queued.status, queued.background) == ("queued", True)
@@ -132,7 +140,7 @@ def test_a_background_response_is_a_job(client: OpenAI, served: Served) -> None:
     assert "".join(one.delta for one in rest if one.type == "response.output_text.delta") == whole[1:]
 
 
-def test_a_background_response_can_be_cancelled(client: OpenAI, served: Served) -> None:
+def test_a_background_response_can_be_cancelled(client: openai.OpenAI, served: Served) -> None:
     """A stream of it may be left, and it goes on; cancelling it twice changes nothing."""
     body: Any = {"model": "demo-text", "input": "Hello", "background": True}
     with client.responses.create(**body, stream=True, extra_body=NO_CACHE) as stream:
@@ -147,18 +155,20 @@ def test_a_background_response_can_be_cancelled(client: OpenAI, served: Served) 
             client.responses.create(model="demo-text", input="And?", previous_response_id=waiting.id)
 
 
-def test_what_cannot_be_done_is_refused_by_name(client: OpenAI) -> None:
+def test_what_cannot_be_done_is_refused_by_name(client: openai.OpenAI) -> None:
     """Documents, stored prompts and other servers' tools."""
+    import openai
+
     document: Any = [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]
-    with pytest.raises(BadRequestError, match="type 'input_file' is not supported"):
+    with pytest.raises(openai.BadRequestError, match="type 'input_file' is not supported"):
         client.responses.create(model="demo", input=document)
-    with pytest.raises(BadRequestError, match="Continue a response with previous_response_id"):
+    with pytest.raises(openai.BadRequestError, match="Continue a response with previous_response_id"):
         client.responses.create(model="demo", input="Hello", conversation="conv_1")
-    with pytest.raises(BadRequestError, match="tools"):
+    with pytest.raises(openai.BadRequestError, match="tools"):
         client.responses.create(model="demo", input="Hello", tools=[{"type": "web_search"}])
 
 
-def test_a_tool_is_called_and_its_result_is_read(client: OpenAI) -> None:
+def test_a_tool_is_called_and_its_result_is_read(client: openai.OpenAI) -> None:
     """The conversation goes on from the stored response, whose calls are part of it."""
     city = {"type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"]}
     tool: Any = {"type": "function", "name": "weather", "description": "Tells it.", "parameters": city, "strict": True}

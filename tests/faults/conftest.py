@@ -4,4 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.life_checks", "tests.faults.job_model", "tests.faults.history")
+pytest.register_assert_rewrite(
+    "tests.faults.life_checks",
+    "tests.faults.history",
+    "tests.faults.chaos.run",
+    "tests.faults.simulation.events",
+    "tests.faults.simulation.job_model",
+    "tests.faults.simulation.simulation",
+)

@@ -81,12 +81,12 @@ static uint64_t inode_of(int descriptor) {
   return fstat(descriptor, &state) ? 0 : state.st_ino;
 }
 
-/* Whether a fault that lasts goes on: for a second, so that a process that waits for its end sees it. */
+/* Whether a fault that lasts goes on: for a third of a second, so that a process that waits for its end sees it. */
 static int lasts(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   if (count == at) since = now;
-  return now.tv_sec - since.tv_sec + 1e-9 * (now.tv_nsec - since.tv_nsec) < 1;
+  return now.tv_sec - since.tv_sec + 1e-9 * (now.tv_nsec - since.tv_nsec) < 0.3;
 }
 
 /* Count a change. Returns an errno that it fails with, -1 for a torn write after which the process dies, or 0. */

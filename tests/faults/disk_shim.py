@@ -32,9 +32,9 @@ class Mode(IntEnum):
     KILL = 1  #: the process dies before it
     TEAR = 2  #: the process dies in the middle of a write, or after another change
     FULL_ONCE = 3  #: there is no room (ENOSPC)
-    FULL = 4  #: there is no room for a second
+    FULL = 4  #: there is no room for a third of a second
     BROKEN_ONCE = 5  #: the device fails (EIO)
-    BROKEN = 6  #: the device fails for a second
+    BROKEN = 6  #: the device fails for a third of a second
 
 
 def compile_shim(folder: Path) -> Path:

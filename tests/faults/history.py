@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, select
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
@@ -61,21 +61,30 @@ class Found:
     repeated_webhooks: int
 
 
+def what_is_open(settings: Settings) -> list[str]:
+    """Name the open jobs, the batches of lines that are at work, and the webhooks that are due some time."""
+    batch = _TABLES["batch"]
+    with closing(Store(settings)) as store, reading(store.engine) as connection:
+        jobs = select(_job.c.id, _job.c.status, _job.c.lane, _job.c.worker, _job.c.created_at).where(
+            _job.c.status.in_(OPEN)
+        )
+        batches = select(batch.c.id, batch.c.created_at).where(batch.c.complete.is_(False))
+        hooks = select(_webhook.c.id, _webhook.c.next_attempt_at, _webhook.c.attempts, _webhook.c.last_error).where(
+            _webhook.c.next_attempt_at.is_not(None)
+        )
+        return [str(row) for query in (jobs, batches, hooks) for row in connection.execute(query)]
+
+
 def has_come_to_rest(settings: Settings) -> bool:
     """Tell whether no job is open, no batch of lines is at work, and no webhook is due."""
-    with closing(Store(settings)) as store:
-        counts = store.counts()
-        with reading(store.engine) as connection:
-            undelivered = select(func.count()).where(_webhook.c.next_attempt_at.is_not(None))
-            incomplete = select(func.count()).where(_TABLES["batch"].c.complete.is_(False))
-            rest = connection.execute(undelivered).scalar_one() + connection.execute(incomplete).scalar_one()
-    return not any(counts[status] for status in OPEN) and rest == 0
+    return not what_is_open(settings)
 
 
 def check_history(history: History, settings: Settings, client: httpx2.Client, arrived: list[str]) -> Found:
     """Assert that every acknowledged request has ended, once, with its own answer. Returns the figures."""
     assert history.wrong == []
-    check_database(settings)
+    if settings.database_url is None:
+        check_database(settings)
     with closing(Store(settings)) as store:
         rows = {job.id: job for job in store.jobs()}
         with reading(store.engine) as connection:

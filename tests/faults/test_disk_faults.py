@@ -7,6 +7,7 @@ only some N are tried; `make sweep` tries each.
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import cycle, product
@@ -23,7 +24,8 @@ from jobs.store.store import Store
 from tests.faults.disk_shim import Mode, ShimmedLives, compile_shim, shimmed_lives
 from tests.faults.life_checks import assert_all_is_done, check_database, forget_waits, is_done, receiver
 from tests.faults.scenario import FAILED, Life
-from tests.faults.seeds import EVERY, LONG
+from tests.faults.seeds import EVERY, LONG, of_this_part
+from tests.support.disks import memory
 from tests.support.processes import until
 
 pytestmark = pytest.mark.timeout(36_000 if LONG else 300)
@@ -74,14 +76,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Iterator[Place]:
-    """A data folder with a broker, a folder of pictures, and a receiver of webhooks."""
-    folder = tmp_path_factory.mktemp("disk")
-    settings = Settings(data_dir=folder / "data", model="stub")
-    running = broker.find_or_start(settings)
-    with receiver() as (hook, arrived):
+def place(migrated_file: Path) -> Iterator[Place]:
+    """A data folder with a broker, a folder of pictures, and a receiver of webhooks.
+
+    They are in memory, if there is any: the shim counts each sync, and none has to wait for a disk.
+    """
+    with tempfile.TemporaryDirectory(prefix="captionq-disk-", dir=memory()) as name, receiver() as (hook, arrived):
+        folder = Path(name)
+        settings = Settings(data_dir=folder / "data", model="stub")
+        running = broker.find_or_start(settings)
         yield Place(Life(settings, folder / "pictures", hook), running.connection, arrived, migrated_file)
-    running.stop()
+        running.stop()
 
 
 def faults(lives: ShimmedLives, place: Place, modes: Sequence[Mode], some: int) -> Iterator[tuple[int, Mode]]:
@@ -91,7 +96,7 @@ def faults(lives: ShimmedLives, place: Place, modes: Sequence[Mode], some: int) 
     assert turn.status == 0
     assert turn.changes > 100
     if LONG:
-        yield from product(range(1, turn.changes + 1, EVERY), modes)
+        yield from of_this_part(product(range(1, turn.changes + 1, EVERY), modes))
     else:
         yield from zip(range(turn.changes // some, turn.changes, turn.changes // some), cycle(modes), strict=False)
 
@@ -120,10 +125,10 @@ def test_a_disk_error_at_any_change_loses_nothing(lives: ShimmedLives, place: Pl
 
 
 #: Changes of the broker's file: its beginning, and its growth while a life goes on.
-OF_THE_BROKER = list(product(range(1, 60, EVERY), (Mode.KILL, Mode.TEAR, Mode.FULL_ONCE, Mode.BROKEN_ONCE)))
+OF_THE_BROKER = product(range(1, 60, EVERY), (Mode.KILL, Mode.TEAR, Mode.FULL_ONCE, Mode.BROKEN_ONCE))
 
 
-@pytest.mark.parametrize(("point", "mode"), OF_THE_BROKER if LONG else [(9, Mode.TEAR)])
+@pytest.mark.parametrize(("point", "mode"), of_this_part(OF_THE_BROKER) if LONG else [(9, Mode.TEAR)])
 def test_a_fault_of_the_brokers_file_loses_nothing(
     lives: ShimmedLives, library: Path, settings: Settings, tmp_path: Path, point: int, mode: Mode
 ) -> None:

@@ -14,7 +14,7 @@ from jobs.configuration.settings import Settings
 from jobs.faults import VARIABLE, Fault, FaultPoint, Plan
 from tests.faults.life_checks import assert_all_is_done, check_database, forget_waits, is_done, receiver
 from tests.faults.scenario import FAILED, Life
-from tests.faults.seeds import LONG
+from tests.faults.seeds import LONG, of_this_part
 
 pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 
@@ -57,7 +57,7 @@ def test_without_the_variable_nothing_happens(settings: Settings, connection: Re
         assert_all_is_done(life, connection, arrived)
 
 
-@pytest.mark.parametrize(("point", "kind", "at"), ALL if LONG else CHOSEN)
+@pytest.mark.parametrize(("point", "kind", "at"), of_this_part(ALL) if LONG else CHOSEN)
 def test_a_fault_at_a_point_loses_and_doubles_nothing(
     settings: Settings, connection: Redis, tmp_path: Path, point: FaultPoint, kind: str, at: int
 ) -> None:

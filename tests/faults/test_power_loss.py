@@ -17,7 +17,7 @@ from jobs.store.tables import JobStatus
 from tests.faults.disk_shim import ShimmedLives
 from tests.faults.life_checks import check_database
 from tests.faults.power_loss import Disk, read_journal
-from tests.faults.seeds import EVERY, LONG
+from tests.faults.seeds import EVERY, LONG, PART, PARTS
 from tests.faults.test_disk_faults import Place, library, lives, place
 
 __all__ = ["library", "lives", "place"]
@@ -66,7 +66,7 @@ def losses(disk: Disk, journal: Path) -> Iterator[tuple[int, random.Random | Non
     every = EVERY if LONG else len(changes) // 6
     for number, change in enumerate(changes, start=1):
         disk.change(change)
-        if number % every == 0:
+        if number % every == 0 and (not LONG or number // every % PARTS == PART - 1):
             yield number // every, None
             yield number // every, random.Random(number)
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+#: A folder in memory, and the bytes that the files of the tests' databases may need there.
+_MEMORY, _NEEDED = Path("/dev/shm"), 1_000_000_000
+
+
+def memory() -> Path | None:
+    """Return a folder in memory; None: there is none, or little room. Programs need not be allowed to run there."""
+    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _NEEDED else None
+
+
+def can_mount(folder: Path) -> bool:
+    """Try whether a disk can be mounted here, at a folder that is made if it is missing."""
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        return False
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True, check=False)
+    if done.returncode == 0:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    return done.returncode == 0
 
 
 @contextmanager

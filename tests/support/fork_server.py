@@ -1,4 +1,4 @@
-"""The fork server of processes that tests kill: it imports once for all of them."""
+"""The fork server of processes that tests kill, and of commands: it imports once for all of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ _PRELOADED = [
     "jobs.store.file_batches.batch_tables",
     "jobs.store.pictures.follow_ups",
     "jobs.store.response_rows",
+    # The imports of commands and servers. mlx is none of them: its threads would not survive a fork.
+    "tests.support.forked_commands",
+    "cli.commands.ask",
+    "cli.commands.caption",
+    "cli.commands.results.jobs",
+    "cli.commands.serve",
+    "cli.runs.caption_run",
+    "cli.runs.dry_run",
+    "cli.runs.model_check",
+    "cli.runs.processes.serve_process",
+    "cli.runs.run_table",
+    "cli.runs.sample",
+    "cli.runs.watched_folders",
 ]
 
 

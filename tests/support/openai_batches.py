@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
-
-import openai
-from openai.types import Batch
+from typing import TYPE_CHECKING, Any
 
 from tests.support.processes import PATIENCE
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types import Batch
 
 CHAT = "/v1/chat/completions"
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -23,7 +24,8 @@ def line(custom_id: str, body: dict[str, Any], url: str = CHAT) -> str:
 def upload(client: openai.OpenAI, *lines: str) -> str:
     """Upload the lines, and return the file's id."""
     content = "".join(f"{one}\n" for one in lines).encode()
-    return client.files.create(file=("requests.jsonl", content), purpose="batch").id
+    file_id: str = client.files.create(file=("requests.jsonl", content), purpose="batch").id
+    return file_id
 
 
 def submit(client: openai.OpenAI, *lines: str, **more: Any) -> Batch:

@@ -16,6 +16,7 @@ import psutil
 
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
+from tests.support.forked_commands import run_forked
 
 SCRIPT = Path(sys.executable).with_name("captionq")
 #: A name of data folders that breaks careless code: it has a space (as macOS' "Application Support"), an apostrophe and
@@ -52,8 +53,8 @@ class Captionq:
         )
 
     def run(self, *arguments: str | Path, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return ended(self.start(*arguments), patience)
+        """Run a command to its end, in a fork of a process that has imported captionq (`start` imports it as users do)."""
+        return run_forked(list(map(str, arguments)), self.environment, patience)
 
     def worker_pid(self) -> int:
         """Return the process id of the worker that holds the lock."""

@@ -21,8 +21,10 @@ from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.queue.events import Event, read
 from jobs.queue.worker_state import live_workers
+from tests.support.forked_commands import ForkedCommand
 from tests.support.known_models import know_built_in_models
-from tests.support.processes import PATIENCE, SCRIPT, Captionq, until
+from tests.support.migrated import copy_tables
+from tests.support.processes import PATIENCE, Captionq, until
 
 _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
 
@@ -32,7 +34,7 @@ class Served:
     """A running server."""
 
     captionq: Captionq
-    process: subprocess.Popen[bytes]
+    process: ForkedCommand | subprocess.Popen[bytes]
     url: str
     log: Path
     client: httpx2.Client
@@ -83,22 +85,15 @@ class Served:
 
 @contextmanager
 def serving(
-    settings: Settings, *options: str | Path, ready: bool = True, script: str = str(SCRIPT), **environment: str
+    settings: Settings, *options: str | Path, ready: bool = True, script: str | None = None, **environment: str
 ) -> Iterator[Served]:
-    """Run `captionq serve` at a free port. `ready`: wait also for its worker. `script`: the command to start."""
+    """Run `captionq serve` at a free port. `ready`: wait also for its worker. `script`: start this one, not a fork."""
     captionq = Captionq(settings)
-    captionq.script = script
+    copy_tables(settings)
     if "--no-worker" not in options:
         know_built_in_models(settings)
     log = settings.log_dir / "serve.out"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [captionq.script, "serve", "--port", "0", *map(str, options)],
-            env={**captionq.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    process = _started(script, ["serve", "--port", "0", *map(str, options)], captionq.environment | environment, log)
     try:
         until(lambda: bool(_ADDRESS.search(log.read_text())) or process.poll() is not None, "the server's address")
         found = _ADDRESS.search(log.read_text())
@@ -113,8 +108,21 @@ def serving(
                 process.terminate()
                 process.wait(PATIENCE)
         finally:
+            process.kill()
             captionq.kill_all()
             process.wait(PATIENCE)
+
+
+def _started(
+    script: str | None, arguments: list[str], environment: dict[str, str], log: Path
+) -> ForkedCommand | subprocess.Popen[bytes]:
+    log.write_bytes(b"")
+    if script is None:
+        return ForkedCommand(arguments, environment, log, log)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [script, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
 
 
 def _text(events: Iterable[Event]) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
+from huggingface_hub import snapshot_download
+from huggingface_hub.file_download import _hf_hub_download_to_cache_dir, http_get
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # not exported by its types
 from mlx_lm.models import cache as lm_cache
 from mlx_vlm.generate import ar
 from mlx_vlm.generate.common import _chunked_prefill_enabled
@@ -21,7 +24,6 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import StartedJobRegistry
-from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 from rq.worker import BaseWorker
@@ -70,9 +72,8 @@ def test_the_pinned_versions_are_installed(package: str, expected: str) -> None:
         (Execution.delete, ["job", "pipeline"]),
         (Job.prepare_for_execution, ["worker_name", "pipeline"]),
         (StartedJobRegistry.get_job_and_execution_ids, ["start", "end", "desc", "cleanup"]),
-        (RQScheduler.acquire_locks, ["auto_start"]),
-        (RQScheduler.enqueue_scheduled_jobs, []),
-        (RQScheduler.heartbeat, []),
+        (BaseWorker.dequeue_job_and_maintain_ttl, ["timeout", "max_idle_time"]),
+        (BaseWorker.teardown, []),
     ],
 )
 def test_rq_still_takes_the_same_arguments(function: Callable[..., Any], parameters: list[str]) -> None:
@@ -201,6 +202,18 @@ def test_the_caches_of_both_libraries_still_work_alike(module: Any) -> None:
     assert padded.offset.tolist() == [2, 5]
     assert padded.left_padding.tolist() == [3, 0]
     assert hasattr(module.RotatingKVCache(8), "keep")
+
+
+def test_the_hub_s_client_still_goes_on_within_a_file() -> None:
+    """Its function for one file takes the bytes that are there, and a bar; its lock for a file takes the lock's path."""
+    for function, parameters in (
+        (http_get, {"temp_file", "resume_size", "headers", "expected_size", "displayed_filename", "tqdm_class"}),
+        (WeakFileLock, {"lock_file"}),
+        (snapshot_download, {"dry_run", "tqdm_class"}),
+    ):
+        assert parameters <= set(inspect.signature(function).parameters)
+    assert 'name="huggingface_hub.http_get"' in inspect.getsource(http_get)
+    assert ".locks" in inspect.getsource(_hf_hub_download_to_cache_dir)
 
 
 def test_transformers_still_encodes_without_added_tokens() -> None:

@@ -28,13 +28,15 @@ def versions() -> list[str]:
     return sorted(script.revision for script in ScriptDirectory(_SCRIPTS).walk_revisions())
 
 
-def make_database(url: str, version: str) -> None:
-    """Make the tables of a version in an empty database, and write the rows."""
+def make_database(url: str, version: str, *, with_rows: bool = True) -> None:
+    """Make the tables of a version in an empty database by the migrations, and write the rows if they are wanted."""
     with _connected(url) as connection:
         config = Config()
         config.set_main_option("script_location", _SCRIPTS)
         config.attributes["connection"] = connection
         command.upgrade(config, version)
+        if not with_rows:
+            return
         tables = MetaData()
         tables.reflect(connection)
         for name, rows in rows_at(version).items():

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, ViewportSize
 
 from jobs.configuration.settings import Settings
 from tests.support.browser import chromium
+from tests.support.processes import SCRIPT
 from tests.support.serving import serving
 from tools.demo_model.scenes import SIZES, make_scene, render
 
@@ -59,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder) / "data")
         settings.make_folders()
-        with serving(settings, "--allow-root", folder) as served, chromium() as browser:
+        with serving(settings, "--allow-root", folder, script=str(SCRIPT)) as served, chromium() as browser:
             run = _caption(served.client, Path(folder) / "Pictures")
             jobs = served.client.get("/v1/jobs", params={"batch": run, "status": "succeeded"}).json()["data"]
             for name, address in PAGES.items():

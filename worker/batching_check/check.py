@@ -16,7 +16,7 @@ import numpy as np
 
 from jobs.configuration.settings import Settings
 from jobs.errors import ModelError, in_words
-from jobs.models.batching_verdicts import Batching, BatchingVerdict, key_of, read_verdicts, remember
+from jobs.models.batching_verdicts import Batching, BatchingVerdict, model_key, read_verdicts, remember
 from jobs.models.model_info import public_name
 from worker.batching_check.prompts import CheckPrompts, prepare_prompts
 from worker.batching_check.ways import TOKENS, Step, Way, as_numpy, prefilled, ways_to_batch
@@ -51,7 +51,7 @@ def verdict_on(
         ModelError: The model's answers would be wrong even one at a time.
         OSError: The verdict cannot be read or written.
     """
-    key = key_of(*loaded.info.folders)
+    key = model_key(settings, *loaded.info.folders)
     verdict = read_verdicts(settings).get(key)
     if verdict is None or verdict.slots < settings.slots:
         if on_check is not None:

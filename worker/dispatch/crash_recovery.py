@@ -17,7 +17,7 @@ from jobs.queue.lanes import Entry, lanes
 from jobs.queue.reconcile import reconcile
 from jobs.queue.workers.worker_remains import forget_worker
 from jobs.requests import path_of
-from jobs.store.recovery import Recovered
+from jobs.store.recovery import Recovered, running_outputs
 from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.worker")
@@ -32,6 +32,8 @@ def recover(worker: str, store: Store, connection: Redis, *, died: bool = True) 
     Args:
         died: whether the jobs may have been the cause of the worker's death.
     """
+    # Before the rows: after a second death here nobody would know where the files are.
+    _sweep(running_outputs(store.engine, worker), worker)
     recovered = store.recover(worker, died=died)
     if recovered.requeued or recovered.poisoned:
         logger.warning(
@@ -39,7 +41,6 @@ def recover(worker: str, store: Store, connection: Redis, *, died: bool = True) 
             len(recovered.requeued),
             len(recovered.poisoned),
         )
-        sweep_files(recovered, store)
     point(FaultPoint.RECOVER)
     taken = forget_worker(connection, worker)
     for queue in lanes(connection):
@@ -51,8 +52,10 @@ def recover(worker: str, store: Store, connection: Redis, *, died: bool = True) 
 
 
 def sweep_files(recovered: Recovered, store: Store) -> None:
-    """Remove the temporary files that a dead worker left where its jobs write."""
-    outputs: Sequence[str] = [
-        job.output for job in store.those([*recovered.requeued, *recovered.poisoned]) if job.output
-    ]
-    sweep_own({path_of(output).parent for output in outputs if not is_object_address(output)}, recovered.worker)
+    """Remove the temporary files that a lost worker left where its jobs, which were taken back, write."""
+    rows = store.those([*recovered.requeued, *recovered.poisoned])
+    _sweep([job.output for job in rows if job.output], recovered.worker)
+
+
+def _sweep(outputs: Sequence[str], worker: str) -> None:
+    sweep_own({path_of(output).parent for output in outputs if not is_object_address(output)}, worker)

@@ -11,11 +11,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from jobs.queue.events import Event, publish
 from jobs.queue.live_texts import is_watched, publish_texts
-from jobs.queue.worker_state import SILENT_AFTER, Fault, WorkerState, publish_state
+from jobs.queue.worker_state import SILENT_AFTER, Fault, WorkerState, add_state, publish_state
+from jobs.queue.workers.bulk_waits import BulkWait, words_of
 from jobs.store.result import Result
 from jobs.store.tables import Job
 from worker.dispatch.job_rate import JobRate
@@ -27,8 +29,11 @@ from worker.pipeline.request_pipeline import RequestPipeline
 
 logger = logging.getLogger("captionq.worker")
 
-#: Seconds between two publications of tokens: each token of a real model by itself, several of a tiny one together.
-TOKENS_EVERY = 0.005
+#: Seconds between two publications of tokens, for each stream that grows, and at most. A piece of text costs worker, broker and
+#: API a millisecond or two of CPU, whatever its length (docs/engine.md); a reader sees no difference between 30 and 50 pieces a
+#: second. The first tokens of an answer are not held back by it if no other stream grows.
+TOKENS_EVERY_A_STREAM = 0.03
+TOKENS_EVERY = 0.1
 #: Maximum number of events kept while the broker is away; the oldest go first.
 MOST_UNSENT = 10_000
 #: Seconds between two lines of the log about events that wait for the broker.
@@ -68,10 +73,14 @@ class JobEvents:
         self._rates: dict[str, JobRate] = {}
         #: Whether the worker was asked to drain.
         self.draining = False
+        #: Why the worker takes no bulk jobs; empty: it takes them.
+        self.bulk_waits: Sequence[BulkWait] = ()
+        #: When the models leave memory unless a job comes, in seconds since the epoch; None: not while it is as it is.
+        self.unloads_at: float | None = None
         #: Events that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
         self._tasks = PeriodicTasks()
-        self._tokens_published = 0.0
+        self._tokens_due = 0.0
         self._state_published = 0.0
         self._texts_published = 0.0
 
@@ -87,11 +96,11 @@ class JobEvents:
     def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
         """Publish the new text of the running jobs, each in its running `attempt`, unless the last time was just now."""
         now = time.monotonic()
-        if now - self._tokens_published < TOKENS_EVERY:
+        if now < self._tokens_due:
             return
         news = [event for one in said() for event in _text_events(one, attempt(one.key))]
         if news:
-            self._tokens_published = now
+            self._tokens_due = now + min(TOKENS_EVERY, TOKENS_EVERY_A_STREAM * len(news))
             self._publish(news)
 
     def answered(self, job: Job, result: Result) -> None:
@@ -117,10 +126,10 @@ class JobEvents:
         if job.streamed:
             self.publish(job, "ended")
 
-    def state(self) -> None:
+    def state(self, pipeline: Pipeline | None = None) -> None:
         """Publish the worker's state, and the texts so far for a watched page, unless the last time was just now.
 
-        Raises RedisError.
+        `pipeline`: publish the state as a part of it. Raises RedisError.
         """
         if time.monotonic() - self._texts_published >= TEXTS_EVERY:
             self._texts_published = time.monotonic()
@@ -130,7 +139,7 @@ class JobEvents:
             return
         self._state_published = time.monotonic()
         self._last_state = self._state()
-        self._publish_state(self._last_state)
+        self._publish_state(self._last_state, pipeline)
 
     def pulse(self, step_seconds: float) -> None:
         """Publish the last state again if the worker's thread is busy, as in a long step. To be called from another thread.
@@ -141,8 +150,12 @@ class JobEvents:
             with suppress(RedisError):
                 self._publish_state(replace(self._last_state, at=time.time(), step_seconds=step_seconds))
 
-    def _publish_state(self, state: WorkerState) -> None:
-        publish_state(self._connection, state, min(SILENT_AFTER, self._lease), lease=self._lease)
+    def _publish_state(self, state: WorkerState, pipeline: Pipeline | None = None) -> None:
+        seconds = min(SILENT_AFTER, self._lease)
+        if pipeline is None:
+            publish_state(self._connection, state, seconds, lease=self._lease)
+        else:
+            add_state(pipeline, state, seconds, lease=self._lease)
 
     def _state(self) -> WorkerState:
         rows, slots = self._pipeline.rows, self._pipeline.slots
@@ -158,12 +171,17 @@ class JobEvents:
             rates={lane: rate for lane, rate in rates.items() if rate is not None},
             fault_code="" if fault is None else fault.code,
             fault="" if fault is None else fault.sentence,
-            metrics=self.metrics.text(rows=rows, slots=slots, encoded=self._pipeline.images_encoded),
+            metrics=self.metrics.text(rows=rows, slots=slots, figures=self._pipeline.figures),
             host=socket.gethostname(),
             models=list(self._pipeline.models),
             jobs=self._pipeline.in_flight,
             memory=self.metrics.memory(),
             draining=self.draining,
+            unloads_at=self.unloads_at,
+            bulk_wait_codes=[wait.code for wait in self.bulk_waits],
+            bulk_wait=words_of(self.bulk_waits),
+            # With several reasons nobody knows when the last one ends.
+            bulk_wait_until=self.bulk_waits[0].until if len(self.bulk_waits) == 1 else None,
         )
 
     def _publish(self, news: Sequence[Event]) -> None:

@@ -25,8 +25,8 @@ from sqlalchemy.exc import DBAPIError
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError, first_line
 from jobs.queue.lanes import Entry, LaneQueue
-from jobs.queue.worker_state import withdraw_state
-from jobs.queue.workers.draining import is_draining
+from jobs.queue.workers.draining import LOOK, is_draining
+from jobs.queue.workers.orderly_end import note_orderly_end
 from jobs.store.claims import Claim
 from jobs.store.store import Store
 from worker.dispatch.admission.job_admission import JobAdmission
@@ -41,9 +41,9 @@ from worker.dispatch.job_starts import JobStarts
 from worker.dispatch.maintenance import Maintenance
 from worker.dispatch.outcomes.job_outcomes import JobOutcomes
 from worker.dispatch.periodic import PeriodicTasks
-from worker.dispatch.queue_worker import QueueWorker
 from worker.dispatch.rq_leases import AWAY, Lease, Leases
 from worker.dispatch.sleep_guard import SleepGuard
+from worker.dispatch.waiting_worker import WaitingWorker
 from worker.engine.sequences import Outcome
 from worker.pipeline.request_pipeline import RequestPipeline
 
@@ -53,11 +53,13 @@ logger = logging.getLogger("captionq.worker")
 AWAY_PAUSE = 1.0
 #: Seconds to sleep while the broker is away and there is nothing left to generate.
 IDLE_PAUSE = 0.05
+#: Seconds from the beginning of a batch until the worker publishes its state and does other tasks.
+FIRST_STEPS = 0.05
 #: Seconds between two reports to rq of ended jobs, while others run: reports cost the model's time.
 REPORT_EVERY = 0.1
 
 
-class MetalWorker(QueueWorker):
+class MetalWorker(WaitingWorker):
     """Keeps the pipeline full from the lanes, and the store true to the pipeline's outcomes."""
 
     def __init__(
@@ -83,7 +85,7 @@ class MetalWorker(QueueWorker):
         self._watch = ClaimWatch(store, pipeline, self._leases, settings.lease, self._patience)
         self._tasks = PeriodicTasks()
         self._sleep_guard = SleepGuard()
-        self._maintenance = Maintenance(self, store, self._admission, settings.lease, self._patience)
+        self._maintenance = Maintenance(self, store, self._admission, pipeline, self._events, settings, self._patience)
         self._watchdog = Watchdog(settings, self._events.pulse)
         #: Whether a batch runs, which may be an empty one.
         self._is_running = False
@@ -92,7 +94,7 @@ class MetalWorker(QueueWorker):
 
     @property
     def drained(self) -> bool:
-        """Whether the worker takes no more jobs, because it was asked to drain."""
+        """Whether the worker was asked to drain: it takes no more jobs."""
         return self._events.draining
 
     # -- the batch ------------------------------------------------------------------------------------
@@ -107,6 +109,8 @@ class MetalWorker(QueueWorker):
 
     def _run_batches(self, job: Entry, queue: Queue) -> None:
         deadline: float | None = None
+        # The first job begins, and makes its first step, before anything else is done.
+        self._tasks.put_off("tell", FIRST_STEPS)
         try:
             with self._patience.trying():
                 self._admission.hold([(job, queue)])
@@ -157,20 +161,27 @@ class MetalWorker(QueueWorker):
                 self._leases.report()
             if self._tasks.is_due("beat", self._settings.lease / 4):
                 self._leases.beat()
-            self._events.state()
-            if self.should_run_maintenance_tasks:
-                self.run_maintenance_tasks()
-            if self._events.draining:
-                self._admission.give_back()
-            elif not (self._stop_requested or self._held.waits_for_database or self._patience.waits):
-                self._admission.urgent_only = bool(self._held.lack_of_room)
-                with self._patience.trying():
-                    self._begin(self._admission.next_held())
-                    self._begin(self._admission.next_queued())
+            self._admit()
+            if self._tasks.is_due("tell", 0.0):
+                self._events.state()
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()
+            self.failures = 0
         except AWAY as error:
+            if self.has_lost_server(error) and not self._pipeline.in_flight:
+                raise
             if self._tasks.is_due("say", AWAY_SAID_EVERY):
                 logger.warning("The broker is away (%s); %d jobs go on.", error, len(self._leases.running))
             self._tasks.put_off("broker", AWAY_PAUSE)
+
+    def _admit(self) -> None:
+        if self._events.draining:
+            self._admission.give_back()
+        elif not (self._stop_requested or self._held.waits_for_database or self._patience.waits):
+            self._admission.urgent_only = bool(self._held.lack_of_room)
+            with self._patience.trying():
+                self._begin(self._admission.next_held())
+                self._begin(self._admission.next_queued())
 
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
@@ -196,9 +207,7 @@ class MetalWorker(QueueWorker):
             self._leases.give_back_all(released)
             self._admission.give_back()
         except AWAY as error:
-            logger.warning(
-                "The broker is away (%s); the next worker puts %d jobs back.", error, len(self._leases.running)
-            )
+            logger.warning("The broker is away (%s); the next worker has %d jobs.", error, len(self._leases.running))
         self._leases.running.clear()
         self._held.clear()
 
@@ -213,6 +222,7 @@ class MetalWorker(QueueWorker):
                     released.append(job_id)
         except (DBAPIError, DatabaseError) as error:
             logger.warning("The database is at fault (%s); the next worker queues these jobs again.", first_line(error))
+            note_orderly_end(self.connection, self.name)
         return released
 
     # -- rq's hooks -----------------------------------------------------------------------------------
@@ -222,17 +232,14 @@ class MetalWorker(QueueWorker):
         payload = parse_payload(message)
         if payload.get("command") in ("stop-job", "stop-execution"):
             self._watch.stops.append(payload["job_id"])
+        elif payload.get("command") == LOOK:
+            self.wake()
         else:
             handle_command(self, payload)
 
     def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
         """Seconds for which a heartbeat keeps the claim."""
         return self._settings.lease
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Renew the worker's own key and state, also while the worker is idle."""
-        super().heartbeat(timeout, pipeline)
-        self._events.state()
 
     def run_maintenance_tasks(self) -> None:
         """Run rq's tasks and captionq's own. A worker that was asked to drain and has nothing left to do ends (StopRequested)."""
@@ -241,8 +248,3 @@ class MetalWorker(QueueWorker):
         self._events.draining = is_draining(self.connection, self.name)
         if self.drained and not self._is_running:
             raise StopRequested
-
-    def register_death(self) -> None:
-        """Withdraw the worker's state at the end of `work()`."""
-        super().register_death()  # type: ignore[no-untyped-call]
-        withdraw_state(self.connection, self.name)

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from jobs.store.result import Result
+from worker.engine.figures import Figures
 
 #: Seconds.
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -37,6 +38,15 @@ class Metrics:
             "Images that the vision tower has encoded since the model was loaded.",
             labels,
             **of_worker,
+        )
+        stage = [*labels, "stage"]
+        self._stage_seconds = Gauge(
+            "stage_seconds", "Device time by stage since the model was loaded.", stage, **of_worker
+        )
+        self._stage_amount = Gauge("stage_amount", "Images, prompt tokens or tokens of each stage.", stage, **of_worker)
+        self._stage_units = Gauge("stage_units", "Passes, chunks or steps of each stage.", stage, **of_worker)
+        self._features = Gauge(
+            "feature_cache", "Reads and writes of the feature cache, by their ends.", [*labels, "outcome"], **of_worker
         )
         self._memory = Gauge("memory_bytes", "Memory that mlx holds.", [*labels, "kind"], **of_worker)
         self._jobs = Counter("jobs_ended", "Jobs that ended.", [*labels, "lane", "outcome"], **of_worker)
@@ -85,11 +95,17 @@ class Metrics:
         mx = sys.modules.get("mlx.core")
         return None if mx is None else int(mx.get_active_memory() + mx.get_cache_memory())
 
-    def text(self, *, rows: int, slots: int, encoded: int) -> str:
+    def text(self, *, rows: int, slots: int, figures: Figures) -> str:
         """All of it in Prometheus' text format."""
+        for stage, totals in figures.stages.items():
+            self._stage_seconds.labels(self._worker, stage).set(totals.seconds)
+            self._stage_amount.labels(self._worker, stage).set(totals.amount)
+            self._stage_units.labels(self._worker, stage).set(totals.units)
+        for outcome, count in figures.features.items():
+            self._features.labels(self._worker, outcome).set(count)
         self._rows.labels(self._worker).set(rows)
         self._slots.labels(self._worker).set(slots)
-        self._encoded.labels(self._worker).set(encoded)
+        self._encoded.labels(self._worker).set(figures.images_encoded)
         # The stub's worker never imports mlx.
         if (mx := sys.modules.get("mlx.core")) is not None:
             self._memory.labels(self._worker, "active").set(mx.get_active_memory())

@@ -14,6 +14,10 @@ from rq.worker_registration import register
 from jobs.hang_up import on_hang_up
 from jobs.queue.lanes import Entry, LaneQueue, lanes, take
 
+#: Seconds between two times that rq cleans its registries. Nothing waits for it: jobs of lost workers and rows without an entry
+#: are found by captionq's own tasks.
+CLEAN_EVERY = 60.0
+
 
 class QueueWorker(BaseWorker):
     """A worker that can be registered with rq."""
@@ -22,8 +26,8 @@ class QueueWorker(BaseWorker):
     job_class = Entry
     log_result_lifespan = False
     max_connection_wait_time = 5.0  # rq's own 60 s would leave a broker that is back unnoticed for a minute
-    dequeue_timeout = 1  # a short wait: signals and maintenance get their turn
     _maintained_at = float("-inf")
+    _cleaned_at = float("-inf")
     #: rq leaves the connection's own time-out then. No command waits at the server for entries, and a model would stand still
     #: while a frozen server is waited for.
     connection_timeout = 0
@@ -44,9 +48,11 @@ class QueueWorker(BaseWorker):
         return time.monotonic() - self._maintained_at > self.maintenance_interval
 
     def run_maintenance_tasks(self) -> None:
-        """Run rq's tasks."""
+        """Run rq's tasks, some forty commands, if it is time for them."""
         self._maintained_at = time.monotonic()
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
+        if self._maintained_at - self._cleaned_at > CLEAN_EVERY:
+            self._cleaned_at = self._maintained_at
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # rq's own signature
 
     @property
     def stopping(self) -> bool:

@@ -11,11 +11,13 @@ import mlx.core as mx
 from jobs.faults import FaultPoint, point
 from worker.engine.answers import Answers, failed
 from worker.engine.decode_batch import DecodeBatch
+from worker.engine.figures import Figures
 from worker.engine.live_sequences import LiveSequences
 from worker.engine.prefill.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.scheduler import Scheduler
 from worker.engine.sequences import LiveSequence, Outcome, SequenceState, TextDelta
+from worker.engine.stage_clock import Stage
 from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Prepared
@@ -28,23 +30,27 @@ logger = logging.getLogger("captionq.engine")
 PROBATION = 3
 #: Tokens that a sequence of a broken prefill group decodes by itself: the first shows that its prompt is sound.
 PREFILL_PROBATION = 1
-#: Sequences of a prefill group at most, if the model allows groups. More gain little: passes are as wide as the device by then.
-GROUP = 8
 
 
 class Engine:
     """A batch of up to `slots` sequences on one backend."""
 
-    def __init__(self, backend: Backend, slots: int = 32, group: int = GROUP) -> None:
+    def __init__(self, backend: Backend, slots: int = 32, group: int = 8) -> None:
         self.backend = backend
         self.slots = slots
-        self._group = min(group, backend.group, max(1, slots // 2))
+        self.group = min(group, backend.group, max(1, slots // 2))
         self._context = PrefillContext(backend)
+        self.clock = self._context.clock
         self._quarantine = Quarantine()
-        self._scheduler = Scheduler(self._context, slots, self._group, self._quarantine)
+        self._scheduler = Scheduler(self._context, slots, self.group, self._quarantine)
         self._batch = DecodeBatch(backend.language_model)
         self._answers = Answers(backend)
         self._sequences = LiveSequences(self._quarantine)
+
+    @property
+    def figures(self) -> Figures:
+        """Counts and seconds since the engine was made."""
+        return Figures(self.backend.images_encoded, self.clock.totals, self.backend.feature_counts)
 
     @property
     def busy(self) -> bool:
@@ -64,7 +70,7 @@ class Engine:
     @property
     def free(self) -> int:
         """Number of sequences that may be admitted: a full batch, and the next group, ready for when it has room."""
-        return self.slots + self._group - len(self._sequences)
+        return self.slots + self.group - len(self._sequences)
 
     @property
     def decoding(self) -> int:
@@ -83,25 +89,28 @@ class Engine:
         self._sequences.add(sequence)
         self._scheduler.waiting.add(sequence)
 
-    def step(self, *, coming: bool = False) -> list[Outcome]:
+    def step(self, *, coming: bool = False, urgent_coming: bool = False) -> list[Outcome]:
         """Prefill a little, or decode every sequence by one token; return the outcomes of sequences that have ended.
 
         Bulk sequences decode when the batch is as full as it gets: a step takes hardly longer for many sequences than for
-        few. While an urgent sequence decodes, each step does both.
+        few. While an urgent sequence decodes, each step does both; beside the prefill of other urgent ones, steps at times.
 
         Args:
             coming: More sequences will be admitted soon, and a group may wait until it is full.
+            urgent_coming: More urgent sequences will be admitted soon.
         """
         point(FaultPoint.STEP)
-        group = self._scheduler.next_group(self._sequences.decoding, coming=coming)
+        if not self.working:
+            self.clock.restart()
+        group = self._scheduler.next_group(self._sequences.decoding, coming=coming, urgent_coming=urgent_coming)
         if group is not None:
             self._prefill(group)
         urgent = self._sequences.decodes_urgent
-        if group is None or urgent:
+        if group is None or (urgent and self._scheduler.decodes_beside(group)):
             self._decode()
         if self._sequences.ended and not urgent:
             # The device is at work while the worker records the outcomes.
-            group = self._scheduler.next_group(self._sequences.decoding, coming=coming)
+            group = self._scheduler.next_group(self._sequences.decoding, coming=coming, urgent_coming=urgent_coming)
             if group is not None:
                 self._prefill(group)
         return self._sequences.collect()
@@ -148,14 +157,15 @@ class Engine:
         try:
             if group.step():
                 self._join(group)
+                self.clock.ended(Stage.PREFILL, units=0)
         except Exception as error:
             # Some of its sequences may have joined already: nothing would read the tokens that they go on to decode.
             self._fail_refused(group)
             self._drop({sequence.key for sequence in group.sequences})
             self._break_up_group(group, error)
             return
-        if not group.urgent and self._sequences.decodes_urgent:
-            self._scheduler.owe(time.perf_counter() - begun)
+        if self._sequences.decodes_urgent:
+            self._scheduler.prefilled(group, time.perf_counter() - begun)
         self._fail_refused(group)
 
     def _join(self, group: PrefillGroup) -> None:
@@ -197,7 +207,8 @@ class Engine:
                 self._break_up_batch(error)
             else:
                 self._advance(tokens)
-        self._scheduler.pay(time.perf_counter() - begun)
+                self.clock.ended(Stage.DECODE, len(tokens))
+        self._scheduler.decoded(time.perf_counter() - begun)
 
     def _advance(self, tokens: Mapping[str, Token]) -> None:
         """Add each sequence's next token to its answer."""
@@ -223,8 +234,7 @@ class Engine:
     def _break_up_batch(self, error: Exception) -> None:
         """Begin a new batch after a broken step.
 
-        The caches are ahead of the tokens, which are lost. Each sequence is prefilled again with the tokens that had come out,
-        first by itself: the culprit fails, and the others show that they are sound.
+        The caches are ahead of the lost tokens. Each sequence is prefilled again with those that had come out, first by itself.
         """
         sequences = self._sequences.decoding
         logger.exception("A step of %d sequences failed; they are taken up one at a time.", len(sequences))

@@ -11,6 +11,9 @@ from worker.engine.waiting_queue import WaitingQueue
 
 #: One slot beyond the batch is reserved for urgent sequences for each `SLOTS_A_RESERVE` slots.
 SLOTS_A_RESERVE = 16
+#: Seconds of prefill of urgent sequences after which those that decode get a step: a token of 32 costs hardly more than one of 8,
+#: and all of them are answered sooner if they decode together (docs/engine.md).
+DECODE_EVERY = 0.25
 
 
 class Scheduler:
@@ -26,13 +29,17 @@ class Scheduler:
         self._quarantine = quarantine
         #: Decode time (s) owed before the next bulk prefill.
         self._owed = 0.0
+        #: Seconds of urgent prefill since the last decode step.
+        self._urgent_prefill = 0.0
 
     @property
     def has_bulk(self) -> bool:
         """Whether sequences that are not urgent wait or are prefilled."""
         return self.waiting.has_bulk or any(not group.urgent for group in self.groups)
 
-    def next_group(self, decoding: Sequence[LiveSequence], *, coming: bool) -> PrefillGroup | None:
+    def next_group(
+        self, decoding: Sequence[LiveSequence], *, coming: bool, urgent_coming: bool = False
+    ) -> PrefillGroup | None:
         """Return the group to prefill now; None: decode first, or nothing waits that has room.
 
         Urgent sequences go first, also ahead of a bulk group that is half prefilled. No sequence joins a quarantined one, and
@@ -41,6 +48,7 @@ class Scheduler:
         Args:
             decoding: Sequences of the batch.
             coming: More sequences will arrive soon; see `WaitingQueue.take_group`.
+            urgent_coming: More urgent ones will; see `WaitingQueue.take_urgent`.
         """
         taken = [*decoding, *(sequence for group in self.groups for sequence in group.sequences)]
         if taken and (self.waiting.next_is_quarantined or any(self._quarantine.holds(one) for one in taken)):
@@ -49,9 +57,11 @@ class Scheduler:
             return self._begin(isolated)
         room = self._slots - len(taken)
         group = next((group for group in self.groups if group.urgent), None)
-        group = group or self._begin(self.waiting.take_urgent(room + self._reserve, taken))
+        group = group or self._begin(self.waiting.take_urgent(room + self._reserve, taken, coming=urgent_coming))
         if group is not None:
             return group
+        if self.waiting.gathers and (decoding or not self.groups):
+            return None
         if self._owed and any(sequence.urgent for sequence in decoding):
             return None
         if self.groups:
@@ -76,13 +86,24 @@ class Scheduler:
         self.waiting.clear()
         self.groups.clear()
 
-    def owe(self, seconds: float) -> None:
-        """Owe the decode steps of urgent sequences as much time as a bulk prefill took: each gets half."""
-        self._owed = seconds
+    def decodes_beside(self, group: PrefillGroup) -> bool:
+        """Whether urgent sequences decode after a unit of this group's prefill."""
+        return not group.urgent or self._urgent_prefill >= DECODE_EVERY
 
-    def pay(self, seconds: float) -> None:
-        """Subtract the time of a decode step from the time owed."""
+    def prefilled(self, group: PrefillGroup, seconds: float) -> None:
+        """Count the time of a unit of prefill, while urgent sequences decode.
+
+        They are owed as much time as bulk prefill took: each gets half.
+        """
+        if group.urgent:
+            self._urgent_prefill += seconds
+        else:
+            self._owed = seconds
+
+    def decoded(self, seconds: float) -> None:
+        """Count the time of a decode step."""
         self._owed = max(0.0, self._owed - seconds)
+        self._urgent_prefill = 0.0
 
     def _begin(self, sequences: list[LiveSequence]) -> PrefillGroup | None:
         if not sequences:

@@ -14,6 +14,11 @@ from worker.engine.sequences import LiveSequence, SequenceState
 MOST_PADDING = 1.5
 #: Seconds for which the first sequence of a group waits for others while no sequence runs.
 GROUP_WAIT = 0.1
+#: Seconds for which the first sequence of a group waits at most for others, and for room for all of them. Urgent sequences that
+#: come without end are always running and always coming, and would hold up a group that does not fill for ever.
+LONGEST_WAIT = 5.0
+#: Seconds for which urgent sequences that could be prefilled wait for others, to be prefilled together (docs/engine.md).
+URGENT_WAIT = 0.25
 
 
 class WaitingQueue:
@@ -27,6 +32,8 @@ class WaitingQueue:
         self._memory = memory
         self._quarantine = quarantine
         self._sequences: deque[LiveSequence] = deque()
+        #: Time since which urgent sequences wait for others; None: they do not.
+        self._gathering_since: float | None = None
 
     def __len__(self) -> int:
         return len(self._sequences)
@@ -49,6 +56,7 @@ class WaitingQueue:
     def clear(self) -> None:
         """Remove all sequences."""
         self._sequences.clear()
+        self._gathering_since = None
 
     @property
     def has_bulk(self) -> bool:
@@ -64,13 +72,28 @@ class WaitingQueue:
         """Take the first sequence, if it must run by itself."""
         return self._take([self._sequences[0]]) if self.next_is_quarantined else []
 
-    def take_urgent(self, room: int, taken: Sequence[LiveSequence]) -> list[LiveSequence]:
-        """Take urgent sequences for `room` free slots, beside the sequences that are `taken` already."""
+    @property
+    def gathers(self) -> bool:
+        """Whether urgent sequences that have room wait for others."""
+        return self._gathering_since is not None
+
+    def take_urgent(self, room: int, taken: Sequence[LiveSequence], *, coming: bool) -> list[LiveSequence]:
+        """Take urgent sequences for `room` free slots, beside the sequences that are `taken` already.
+
+        Args:
+            coming: More urgent sequences will arrive soon. A group that is not full waits for them, or for room for those that
+                are here, for `URGENT_WAIT`.
+        """
         urgent = [one for one in self._sequences if one.urgent and not self._quarantine.holds(one)]
-        return self._take(self._fitting(urgent[: max(0, min(room, self._group))], taken))
+        group = urgent[: max(0, min(room, self._group))]
+        more = coming or len(urgent) > len(group)
+        if group and more and len(group) < self._group and self._may_gather():
+            return []
+        self._gathering_since = None
+        return self._take(self._fitting(group, taken))
 
     def take_group(self, room: int, taken: Sequence[LiveSequence], *, coming: bool) -> list[LiveSequence]:
-        """Take the next group, if the whole of it has room.
+        """Take the next group, if the whole of it has room. After `LONGEST_WAIT` it takes the room that is left.
 
         Args:
             room: Free slots.
@@ -82,7 +105,9 @@ class WaitingQueue:
             return []
         group = self._alike()
         waited = time.perf_counter() - group[0].admitted
-        if room < len(group) or (coming and len(group) < self._group and (taken or waited < GROUP_WAIT)):
+        if waited >= LONGEST_WAIT:
+            group = group[: max(0, room)]
+        elif room < len(group) or (coming and len(group) < self._group and (taken or waited < GROUP_WAIT)):
             return []
         return self._take(self._fitting(group, taken))
 
@@ -104,6 +129,12 @@ class WaitingQueue:
                 break
             group.append(sequence)
         return group
+
+    def _may_gather(self) -> bool:
+        now = time.perf_counter()
+        if self._gathering_since is None:
+            self._gathering_since = now
+        return now - self._gathering_since < URGENT_WAIT
 
     def _take(self, sequences: list[LiveSequence]) -> list[LiveSequence]:
         for sequence in sequences:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from PIL import Image
 from jobs.errors import ModelError, TooManyImagesError
 from jobs.models.model_info import check_sees, public_name
 from jobs.requests import Request
+from worker.features.feature_cache import FeatureCache
 from worker.models.common_backend import CommonBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel
@@ -21,8 +22,8 @@ from worker.models.reference import Reference
 from worker.models.text.prompt_limits import check_prompt_tokens, count_image_tokens
 from worker.models.text.thinking_model import ThinkingModel
 from worker.models.vision.embedding import Embedding
+from worker.models.vision.feature_memory import ImageFeatures
 from worker.models.vision.processor_inputs import ids_of_one_prompt, image_keys, image_token_of, process
-from worker.models.vision.vision_tower import ImageFeatures
 from worker.sampling.constraint import Constraint
 
 
@@ -50,6 +51,13 @@ class Backend(Protocol):
     @property
     def images_encoded(self) -> int:
         """Number of images that the vision tower has encoded since the model was loaded."""
+
+    @property
+    def feature_counts(self) -> Mapping[str, int]:
+        """See `FeatureCache.counts`; empty: there is no feature cache."""
+
+    def keep_features(self, cache: FeatureCache | None) -> None:
+        """Remember the features of images on the disk also, from now on; None: in memory only."""
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
         """Raise ContextLengthError if these texts have more than `limit` tokens. May run in any thread."""
@@ -141,6 +149,15 @@ class VisionBackend(CommonBackend):
     def images_encoded(self) -> int:
         """See `Backend`."""
         return self._embedding.vision.encoded
+
+    @property
+    def feature_counts(self) -> Mapping[str, int]:
+        """See `Backend`."""
+        return self._embedding.vision.memory.disk_counts
+
+    def keep_features(self, cache: FeatureCache | None) -> None:
+        """See `Backend`."""
+        self._embedding.vision.memory.disk = cache
 
     def patches(self, prepared: Prepared) -> int:
         """See `Backend`. 0 for families whose images are encoded as the sequence is embedded."""

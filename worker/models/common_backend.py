@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from jobs.errors import InvalidRequestError
 from jobs.requests import Request
 from jobs.sampling import Sampling
+from worker.features.feature_cache import FeatureCache
 from worker.models import kv_cache
 from worker.models.inputs import AnswerRules, Embedded, Prepared
 from worker.models.loader import LoadedModel, vocabulary_of
@@ -47,6 +48,14 @@ class CommonBackend:
         # Tokenizers and processors keep state while they work.
         self._lock = threading.Lock()
         self._control_tokens = ControlTokens(loaded, self._chat_template)
+
+    @property
+    def feature_counts(self) -> Mapping[str, int]:
+        """See `Backend`."""
+        return {}
+
+    def keep_features(self, cache: FeatureCache | None) -> None:
+        """See `Backend`."""
 
     def refuse_long(self, texts: Sequence[str], limit: int) -> None:
         """See `Backend`."""

@@ -44,11 +44,18 @@ ABOUT_IMAGES = frozenset(
 #: Families whose tower takes the patches of several images end to end, with a grid for each, and gives their merged features
 #: in the same order. Other families with grids merge elsewhere, or name their layers differently.
 GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
+#: The attributes under which models hold their vision tower.
+_TOWERS = ("vision_tower", "vision_model")
 #: Families that keep the positions of a prompt on the language model until the next prompt replaces them, and take positions as
 #: inputs as Qwen's do. mlx-vlm derives the positions of later chunks, and of all sequences but one, from the kept ones.
 KEEPS_POSITIONS = frozenset({"glm4v", "glm4v_moe", "glm_ocr", "paddleocr_vl"})
 #: The attributes that keep positions. Private, pinned: see tests/worker/test_contracts.py.
 _KEPT = ("_position_ids", "_rope_deltas")
+
+
+def tower_name(model: Any) -> str | None:
+    """Return the attribute that holds a model's vision tower; None: it has none, or under another name."""
+    return next((name for name in _TOWERS if getattr(model, name, None) is not None), None)
 
 
 def takes_chunks(model: Any, options: dict[str, Any]) -> bool:

@@ -29,6 +29,8 @@ Index = dict[frozenset[str], dict[str, set[str]]]
 
 _MODULE = "transformers.utils.import_utils"
 _FUNCTION = "define_import_structure"
+#: Indexes that are kept, the newest ones: captionq may be installed in several environments, which take turns.
+_KEPT = 4
 
 
 def keep_index() -> None:
@@ -104,7 +106,7 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _write(path: Path, index: Index) -> None:
-    """Keep an index, in place of older ones."""
+    """Keep an index, and remove the oldest ones."""
     entries = [
         [sorted(needs), {name: sorted(held) for name, held in modules.items()}] for needs, modules in index.items()
     ]
@@ -112,9 +114,10 @@ def _write(path: Path, index: Index) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             json.dump(entries, file)
-        for old in path.parent.glob("transformers-*.json"):
-            old.unlink(missing_ok=True)
         Path(file.name).replace(path)
+        indexes = sorted(path.parent.glob("transformers-*.json"), key=lambda one: one.stat().st_mtime_ns)
+        for old in indexes[:-_KEPT]:
+            old.unlink(missing_ok=True)
     except OSError as error:
         # The next start takes as long as this one.
         logger.debug("The index of transformers could not be kept: %s", error)

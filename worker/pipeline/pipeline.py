@@ -6,6 +6,7 @@ Everything except the preparation runs on the thread that made the pipeline. Kno
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import check_characters, prompt_limit, texts_of
 from jobs.requests import Request
 from jobs.store.result import Result
-from worker.engine.engine import GROUP, Engine
+from worker.engine.engine import Engine
+from worker.engine.figures import Figures
 from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress
 from worker.models.failures import as_captionq_error
@@ -70,7 +72,7 @@ class Pipeline:
 
     def room(self, *, urgent: bool = False) -> int:
         """Number of requests that may begin: a full batch, the next group and one for each thread; urgent ones have more room."""
-        bulk = self._settings.slots + GROUP + self._settings.preprocess_threads
+        bulk = self._settings.slots + self._settings.prefill_group + self._settings.preprocess_threads
         return bulk + (URGENT_ROOM if urgent else 0) - self.in_flight
 
     def accepts(self, model: str) -> bool:
@@ -88,9 +90,9 @@ class Pipeline:
         return self._engine.slots if self._engine is not None else self._settings.slots
 
     @property
-    def images_encoded(self) -> int:
-        """Number of images that the model's vision tower has encoded since the model was loaded."""
-        return self._engine.backend.images_encoded if self._engine is not None else 0
+    def figures(self) -> Figures:
+        """Counts and seconds of the engine since the model was loaded."""
+        return Figures() if self._engine is None else self._engine.figures
 
     @property
     def batching(self) -> Batching | None:
@@ -125,12 +127,13 @@ class Pipeline:
             self._preparations.wait_for_urgent()
         outcomes = self._admit_prepared()
         if engine is not None and engine.busy:
-            for one in engine.step(coming=bool(self._preparations)):
+            for one in engine.step(coming=bool(self._preparations), urgent_coming=self._preparations.urgent_coming):
                 if (outcome := self._choices.collect(one)) is not None:
                     self._end_choices(outcome.key)
                     outcomes += [self._timed(outcome), *self._answer_twins(outcome)]
         if self._preparations and not outcomes and not (engine is not None and engine.working):
-            self._preparations.wait()
+            with nullcontext() if engine is None else engine.clock.waiting():
+                self._preparations.wait()
         return outcomes
 
     def said(self) -> list[TextDelta]:
@@ -154,6 +157,12 @@ class Pipeline:
         for key in [*self._preparations.keys, *self._preprocess_seconds, *self._twins.keys]:
             self.cancel(key)
 
+    def unload(self) -> None:
+        """Unload the models that are not pinned. No request may be in flight."""
+        if self.model not in self._settings.pinned_models:
+            self._resident = None
+        self._residency.unload()
+
     def close(self) -> None:
         """Drop all requests and the model."""
         self.clear()
@@ -172,9 +181,8 @@ class Pipeline:
         check_prompt_tokens(len(prepared.ids), prepared.image_tokens, self._settings.max_prompt_tokens)
         fingerprint = self._resident.fingerprint
         look = look_for(request, images, fingerprint)
-        return replace(
-            prepared, cache_key=cache_key(fingerprint, request, prepared), look=look, choices=request.choices
-        )
+        key = cache_key(fingerprint, request, prepared)
+        return replace(prepared, cache_key=key, look=look, choices=request.choices)
 
     def _admit_prepared(self) -> list[Outcome]:
         """Admit requests in the order in which their preparation ends, so that a slow image delays no other request."""
@@ -208,10 +216,8 @@ class Pipeline:
 
     def _known_answer(self, asked: str, *, mended: bool) -> Result | None:
         """Look up the answer in the result cache: the question's own first, then the one that changed settings gave."""
-        if self._find_answer is None:
-            return None
-        known = self._find_answer(asked)
-        return known if known is not None or not mended else self._find_answer(mended_key(asked))
+        keys = (asked, mended_key(asked)) if mended else (asked,)
+        return next((known for key in keys if self._find_answer and (known := self._find_answer(key))), None)
 
     def _answer_twins(self, leader: Outcome) -> list[Outcome]:
         """Give the answer to the requests that waited for it. If there is none, the first of them is generated next."""
@@ -231,9 +237,7 @@ class Pipeline:
     def _timed(self, outcome: Outcome) -> Outcome:
         """Add the seconds of the preparation."""
         seconds = self._preprocess_seconds.pop(outcome.key)
-        if outcome.result is None:
-            return outcome
-        return replace(outcome, result=replace(outcome.result, preprocess_seconds=seconds))
+        return replace(outcome, result=outcome.result and replace(outcome.result, preprocess_seconds=seconds))
 
     def load(
         self, model: str, on_progress: OnProgress | None = None, on_check: Callable[[], None] | None = None

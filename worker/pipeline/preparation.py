@@ -98,6 +98,11 @@ class PreparationPool:
         """Whether a request that is not urgent is being prepared."""
         return any(not preparation.urgent for preparation in self._under_way)
 
+    @property
+    def urgent_coming(self) -> bool:
+        """Whether an urgent request will be prepared soon. Downloads take longer."""
+        return any(one.urgent and not one.fetched for one in self._under_way)
+
     def begin(
         self,
         key: str,

@@ -12,14 +12,18 @@ from mlx.utils import tree_flatten
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, ModelTooLargeError
-from jobs.models.batching_verdicts import Batching, key_of
+from jobs.models.batching_verdicts import Batching, model_key
 from jobs.models.model_info import describe, public_name, weights_size
 from worker.batching_check.check import verdict_on
-from worker.engine.engine import GROUP, Engine
+from worker.engine.engine import Engine
+from worker.features.feature_cache import FeatureCache
+from worker.features.model_fingerprint import feature_fingerprint
 from worker.models.backends import make_backend
-from worker.models.device import claim_device, device_limit, free_memory
+from worker.models.device import claim_device, device_limit, device_name, free_memory
 from worker.models.download import OnProgress, fetch
-from worker.models.loader import load, loading_failed
+from worker.models.library_quirks import tower_name
+from worker.models.loader import LoadedModel, load, loading_failed
+from worker.models.vision.half_precision import compute_in_half
 
 logger = logging.getLogger("captionq.models")
 
@@ -40,6 +44,8 @@ class ResidentModel:
     fingerprint: str
     #: Tokens of the context; None: the model's config does not say.
     context_length: int | None
+    #: Features of images on the disk; None: there is no room for any.
+    features: FeatureCache | None
 
 
 class ResidentModels:
@@ -77,6 +83,11 @@ class ResidentModels:
         self._residents[name].engine.look_at_memory()
         return self._residents[name]
 
+    def unload(self) -> None:
+        """Unload the models that are not pinned."""
+        for name in [name for name in self._residents if name not in self._settings.pinned_models]:
+            self._evict(name)
+
     def close(self) -> None:
         """Unload all models."""
         while self._residents:
@@ -102,8 +113,12 @@ class ResidentModels:
     def _load(self, name: str, on_check: Callable[[], None] | None) -> ResidentModel:
         begun = time.perf_counter()
         loaded = load(name)
+        if self._settings.half_precision_vision:
+            compute_in_half(loaded.model)
         backend = make_backend(loaded)
         verdict = verdict_on(loaded, backend, self._settings, on_check)
+        if self._settings.clear_after_load:
+            free_memory()
         batching = verdict.batching
         if verdict.whole_prompts:
             # A prompt that starts from a cached prefix is prefilled in parts, too.
@@ -113,12 +128,24 @@ class ResidentModels:
         engine = Engine(
             backend,
             slots=1 if batching is Batching.ALONE else self._settings.slots,
-            group=GROUP if batching is Batching.TOGETHER else 1,
+            group=self._settings.prefill_group if batching is Batching.TOGETHER else 1,
         )
         size = sum(array.nbytes for _, array in tree_flatten(loaded.model.parameters()))
         logger.info("Loaded %s: %.2f GB in %.1f s.", name, size / 1e9, time.perf_counter() - begun)
-        fingerprint = key_of(*loaded.info.folders)
-        return ResidentModel(name, engine, size, batching, fingerprint, loaded.info.context_length)
+        fingerprint = model_key(self._settings, *loaded.info.folders)
+        features = self._feature_cache(loaded)
+        if features is not None:
+            # Not before the check, which compares what the tower computes.
+            backend.keep_features(features)
+        return ResidentModel(name, engine, size, batching, fingerprint, loaded.info.context_length, features)
+
+    def _feature_cache(self, loaded: LoadedModel) -> FeatureCache | None:
+        budget, tower = self._settings.feature_cache_bytes, tower_name(loaded.model)
+        if not budget or tower is None:
+            return None
+        types = {str(array.dtype) for _, array in tree_flatten(getattr(loaded.model, tower).parameters())}
+        fingerprint = feature_fingerprint(loaded.info.folders, [device_name(), *types])
+        return FeatureCache(self._settings.feature_dir, budget, fingerprint)
 
     def _make_room(self, name: str, on_progress: OnProgress | None) -> None:
         """Download the model if necessary, then evict others: without a budget all that are not pinned."""
@@ -142,5 +169,7 @@ class ResidentModels:
         resident = self._residents.pop(name)
         logger.info("Dropping %s.", name)
         resident.engine.close()
+        if resident.features is not None:
+            resident.features.close()
         del resident
         free_memory()

@@ -11,6 +11,7 @@ from jobs.models.batching_verdicts import Batching
 from jobs.models.prompt_length import texts_of
 from jobs.requests import Request
 from jobs.store.result import Result
+from worker.engine.figures import Figures
 from worker.engine.sequences import Outcome, TextDelta
 from worker.models.download import OnProgress
 
@@ -18,7 +19,7 @@ from worker.models.download import OnProgress
 class StubPipeline:
     """Answers that depend on nothing but the request. See `RequestPipeline`."""
 
-    images_encoded = 0
+    figures = Figures()
     rows = 0
     batching: Batching | None = None
 
@@ -75,6 +76,9 @@ class StubPipeline:
 
     def clear(self) -> None:
         self._requests.clear()
+
+    def unload(self) -> None:
+        self.model = None
 
     def close(self) -> None:
         self._requests.clear()

@@ -7,14 +7,13 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooSlowError
 from jobs.images.opening import name_of, refuse_memory
-from jobs.own_process import python_command
+from jobs.own_process import start_helper
 from worker.pixels.decode import Picture
 from worker.pixels.decoder_process import READY, Order, Pixels
 
@@ -136,20 +135,9 @@ class _Process:
 
 
 def _start(settings: Settings) -> _Process:
-    ours, theirs = Pipe()
-    with theirs:
-        descriptor = theirs.fileno()
-        popen = subprocess.Popen(
-            python_command(f"from worker.pixels.decoder_process import main; main({descriptor})"),
-            pass_fds=[descriptor],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C in the terminal must reach only the worker, which then ends this process.
-            start_new_session=True,
-        )
-    ours.send(settings)
-    return _Process(popen, ours)
+    popen, connection = start_helper("worker.pixels.decoder_process")
+    connection.send(settings)
+    return _Process(popen, connection)
 
 
 def resident_bytes(pid: int) -> int:

@@ -16,7 +16,7 @@ from api.schemas.dialects.ollama_answers import (
 )
 from jobs.models.model_info import ModelInfo, revision_of, weights_size
 
-#: The end of a model's time in memory: it stays until another model needs the room.
+#: The end of a model's time in memory while it has jobs, or if it stays until another model needs the room.
 _STAYS = "9999-12-31T23:59:59Z"
 #: Names of number types in a config → Ollama's words for weights that are not quantized.
 _TYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -27,11 +27,11 @@ def listed(name: str, info: ModelInfo) -> OllamaModel:
     return OllamaModel.model_validate(_entry(name, info))
 
 
-def in_memory(name: str, info: ModelInfo) -> OllamaLoadedModel:
-    """Return the entry of a model that is loaded."""
-    entry = _entry(name, info)
+def in_memory(name: str, info: ModelInfo, unloads_at: float | None) -> OllamaLoadedModel:
+    """Return the entry of a model that is loaded. `unloads_at`: when it leaves memory; None: it has jobs, or stays."""
+    entry, expires = _entry(name, info), _STAYS if unloads_at is None else time_words(unloads_at)
     return OllamaLoadedModel.model_validate(
-        {**entry, "expires_at": _STAYS, "size_vram": entry["size"], "context_length": info.context_length or 0}
+        {**entry, "expires_at": expires, "size_vram": entry["size"], "context_length": info.context_length or 0}
     )
 
 

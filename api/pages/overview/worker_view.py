@@ -58,6 +58,7 @@ def _facts(worker: WorkerState) -> list[str]:
         "takes no more jobs" if worker.draining else None,
         f"{worker.rate:.1f} / s" if worker.rate else None,
         safe_text(worker.fault) if worker.fault else None,
+        f"bulk work waits {safe_text(worker.bulk_wait)}" if worker.bulk_wait and not worker.draining else None,
         # In steps of thirty seconds: each change is sent to all who watch.
         f"no step for {worker.step_seconds // 30 * 30:.0f} s" if worker.stands_still else None,
         None if worker.batching is None else _BATCHING.get(worker.batching, safe_text(worker.batching)),

@@ -19,11 +19,14 @@ function take(html, ids) {
   }
 }
 
+const openPairs = () => [...document.querySelectorAll(".pair[data-open]")];
+
 async function refresh() {
   refresh.timer = null;
   try {
-    const answer = await fetch(location.href);
-    if (answer.ok) take(await answer.text(), [...document.querySelectorAll(".pair[data-open]")].map((pair) => pair.id));
+    const answer = await fetch(location.href, { signal: AbortSignal.timeout(20000) });
+    if (!answer.ok) throw new Error();
+    take(await answer.text(), openPairs().map((pair) => pair.id));
   } catch {
     tell("The answers could not be loaded. This page tries again by itself.");
     refresh.timer = setTimeout(refresh, 3000);
@@ -63,4 +66,8 @@ function follow() {
   });
 }
 
-if (place.dataset.live) follow();
+if (place.dataset.live) {
+  follow();
+  // An event may be lost. The page looks by itself, too, until it has all answers.
+  setInterval(() => openPairs().length && refresh(), 5000);
+}

@@ -105,6 +105,7 @@ def _worker_ready(state: WorkerState) -> WorkerReady:
         rows=state.rows,
         slots=state.slots,
         stands_still=state.stands_still,
+        bulk_wait=state.bulk_wait or None,
     )
 
 

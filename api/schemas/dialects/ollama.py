@@ -68,7 +68,7 @@ class OllamaBody(Tolerant):
     think: bool | Literal["true", "false", "low", "medium", "high"] | None = Field(
         default=None, description="Whether a model with a switch for it thinks before it answers"
     )
-    keep_alive: str | float | None = Field(default=None, description="Accepted: models stay loaded while there is room")
+    keep_alive: str | float | None = Field(default=None, description="Ignored: CAPTIONQ_KEEP_ALIVE decides")
     images: Images | None = None
 
 

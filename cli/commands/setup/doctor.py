@@ -154,7 +154,7 @@ def _broker(settings: Settings) -> str:
     running = broker.find_or_start(settings)
     try:
         QueueWorker(f"doctor-{secrets.token_hex(4)}", running.connection).register_and_leave()
-        # rq keeps its locks with scripts, which a rule (ACL) of the server may forbid.
+        # rq's tasks run scripts, which a rule (ACL) of the server may forbid.
         running.connection.register_script("return 1")()
         version = _version(running.connection)
     except (RedisError, ValueError) as error:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.output.job_fields import name_of, previous_text, reason_of
+from cli.output.job_fields import previous_text, reason_of
 from jobs.captions.outputs.job_record import prompt_of, settings_of, shown_path
 from jobs.safe_text import safe_text
 from jobs.store.queries.batch_list import CountedBatch
@@ -131,7 +131,7 @@ def print_job(job: Job) -> None:
             "batch": job.batch_id,
             "status": job.status,
             "lane": job.lane,
-            "image": name_of(job) if job.source else None,
+            "image": shown_path(job.source) if job.source else None,
             "output": shown_path(job.output) if job.output else None,
             "model": job.model,
             "prompt": prompt_of(job),

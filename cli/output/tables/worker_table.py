@@ -24,7 +24,7 @@ def print_workers(workers: Sequence[WorkerState]) -> None:
             safe_text(one.short_name),
             safe_text(one.host),
             "" if one.model is None else safe_text(public_name(one.model)),
-            one.status,
+            safe_text(one.status_words),
             str(one.jobs),
             "" if one.rate is None else f"{one.rate:.1f}/s",
             "" if one.memory is None else decimal(one.memory),
@@ -33,4 +33,4 @@ def print_workers(workers: Sequence[WorkerState]) -> None:
         for one in workers
     ]
     styles = [_STYLES.get(one.status) for one in workers]
-    print_table(_HEADINGS, rows, styles, ratios=(3, 2, 3, None, None, None, None, None))
+    print_table(_HEADINGS, rows, styles, ratios=(3, 2, 3, 3, None, None, None, None))

@@ -15,6 +15,7 @@ import click
 from api.batches.endpoints import ENDPOINTS, rendered
 from api.batches.line_intake import job_of_line
 from api.middleware.request_metrics import RequestMetrics
+from api.runtime.activity import Activity
 from api.runtime.resources import Resources, open_resources
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.plurals import counted
@@ -68,7 +69,7 @@ class BatchRun:
 
     def run(self) -> int:
         """Answer the requests. Returns the exit status. Raises InvalidRequestError for a file with flaws."""
-        with self._source.open("rb") as file, open_resources(self._settings, RequestMetrics()) as resources:
+        with self._source.open("rb") as file, open_resources(self._settings, RequestMetrics(), Activity()) as resources:
             endpoint = self._endpoint(file)
             checked = self._check(file, endpoint, resources)
             with open_output(self._output) as output:

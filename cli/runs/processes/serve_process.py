@@ -1,4 +1,4 @@
-"""The serving process: uvicorn in the main thread, and a thread that keeps broker and worker running."""
+"""The serving process: uvicorn in the main thread. Another thread keeps broker and worker running: `service_watch.py`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import math
 import resource
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from redis.exceptions import RedisError
 
 from api.app import create_app
 from cli.runs.processes.header_timeout import HeaderTimeoutProtocol
 from cli.runs.processes.missing_model import announce_missing_model
+from cli.runs.processes.quiet_server import QuietServer
+from cli.runs.processes.service_watch import kept_running
 from cli.runs.processes.services import Services
 from jobs.configuration.settings import Settings
-from jobs.errors import CaptionqError, SettingsError, WorkerError
+from jobs.errors import SettingsError
 from jobs.hang_up import on_hang_up
 from jobs.logging_setup import set_up_logging
 from jobs.models.model_info import is_here
@@ -30,10 +30,6 @@ from jobs.store.store import Store
 
 logger = logging.getLogger("captionq.serve")
 
-#: Seconds between two checks of broker and worker.
-SERVICE_CHECK_EVERY = 1.0
-#: Seconds until a worker that died again and again is started once more.
-WORKER_PAUSE = 30.0
 #: File descriptors that the process asks for.
 MANY_FILES = 8192
 #: Seconds after the grace for sending errors to clients whose answers are not ready.
@@ -42,7 +38,7 @@ FAREWELL_SECONDS = 2.0
 BACKLOG = 2048
 
 
-class Server(uvicorn.Server):
+class Server(QuietServer):
     """uvicorn's server, extended to tell the application that it is shutting down."""
 
     def __init__(self, config: uvicorn.Config, grace: float) -> None:
@@ -99,10 +95,10 @@ def run(
     set_up_logging(settings, "serve.log", as_json=log_json, to_terminal=not quiet)
     # A fault of the database is reported here, in one line.
     Store(settings).close()
-    listeners = [_listen(host, port, "Choose another --port.")]
+    listeners = [listen(host, port, "Choose another --port.")]
     if ollama_port is not None:
-        listeners.append(_listen(host, ollama_port, "Stop Ollama if it is running, or choose another --ollama-port."))
-    with _services(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
+        listeners.append(listen(host, ollama_port, "Stop Ollama if it is running, or choose another --ollama-port."))
+    with kept_running(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
         config = uvicorn.Config(
             create_app(settings, ollama_port=None if ollama_port is None else listeners[1].getsockname()[1]),
             log_config=None,
@@ -144,10 +140,12 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _listen(host: str, port: int, way_out: str) -> socket.socket:
+def listen(host: str, port: int, way_out: str) -> socket.socket:
     """Listen on a port. Raises SettingsError; `way_out`: the sentence that ends its message."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small pieces at once (TCP_NODELAY) only if the protocol is named. Otherwise the rest of each answer waits
+    # 40 ms for the client's acknowledgement of its beginning.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -161,33 +159,3 @@ def _listen(host: str, port: int, way_out: str) -> socket.socket:
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextmanager
-def _services(running: Services) -> Iterator[None]:
-    """Keep broker and worker running, from a thread, for the length of the block."""
-    done = threading.Event()
-    watch = threading.Thread(target=_watch, args=(running, done), name="services", daemon=True)
-    watch.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watch.join()
-        running.stop()
-
-
-def _watch(running: Services, done: threading.Event) -> None:
-    pause = 0.0
-    while not done.wait(pause):
-        pause = SERVICE_CHECK_EVERY
-        try:
-            running.ensure()
-        except WorkerError as error:
-            logger.error("%s Next try in %.0f s.", error.message, WORKER_PAUSE)  # noqa: TRY400  # the sentence says it all
-            running.rest(WORKER_PAUSE)
-        except (CaptionqError, RedisError) as error:
-            logger.error("%s", error)  # noqa: TRY400
-        except Exception:
-            # A lack of file descriptors or memory may pass, and nothing else would start broker and worker again.
-            logger.exception("The broker or the worker could not be checked.")

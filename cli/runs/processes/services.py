@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from redis import Redis
@@ -59,6 +60,7 @@ class Services:
         #: The code of the fault for whose end the run waits.
         self._waits_for: str | None = None
         self._rests_until = 0.0
+        self._broker_watch: threading.Thread | None = None
         #: Whether the worker is this run's own, and ends with it.
         self.own_worker = self._worker.is_running or not is_running(settings)
 
@@ -99,6 +101,18 @@ class Services:
                 withdraw_state(self.connection, worker_name(self._settings))
             self._worker.start()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether broker and worker run, so that `on_change` tells of the end of both."""
+        return self._waits_for is None and (not self._with_worker or self._worker.is_running or self._worker.is_drained)
+
+    def on_change(self, look: Callable[[], object]) -> None:
+        """Let `look` be called, from other threads, when the broker or the worker has ended. To be called before each wait."""
+        self._worker.on_end = look
+        if self._broker_watch is None or not self._broker_watch.is_alive():
+            self._broker_watch = threading.Thread(target=_announce, args=(self._broker, look), name="end", daemon=True)
+            self._broker_watch.start()
+
     def find_fault(self) -> str:
         """Return a sentence about the fault that the jobs wait for; empty: none is known."""
         try:
@@ -112,6 +126,13 @@ class Services:
             return "The worker stands still in one step of the model. It restarts itself after CAPTIONQ_STALL seconds."
         fault = next((state.fault for state in states if state.fault), "")
         return fault and f"{fault} The jobs wait, and go on by themselves."
+
+    def find_wait(self) -> str:
+        """Return for what the bulk jobs wait, as the rest of "Bulk work waits …"; empty: a worker takes them, or none lives."""
+        with suppress(RedisError):
+            waits = [state.bulk_wait for state in live_workers(self.connection) if not state.draining]
+            return "" if "" in waits else next(iter(waits), "")
+        return ""
 
     def _check_broker(self) -> None:
         fault = broker.fault_of(self.connection, self._settings)
@@ -151,6 +172,11 @@ class Services:
     def stop_worker(self) -> None:
         """End the worker that this run started. Its last results are in the store then."""
         self._worker.stop()
+
+
+def _announce(running: broker.Broker, look: Callable[[], object]) -> None:
+    running.await_end()
+    look()
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def worker_health(settings: Settings) -> str:
         )
     if state.fault:
         raise WorkerError(f"{state.fault} The worker waits, and goes on by itself.")
-    return "running"
+    return f"running; bulk work waits {state.bulk_wait}" if state.bulk_wait else "running"
 
 
 def _state(settings: Settings) -> WorkerState | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class WorkerProcess:
     def __init__(self, settings: Settings, options: Sequence[str], *, lingers: bool = False) -> None:
         """`lingers`: the process outlives the run, and ends when it has been idle for the setting `ask_linger`."""
         self._lingers = lingers
+        #: Called from another thread when a process that was started has ended.
+        self.on_end: Callable[[], object] | None = None
         self._settings = settings
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,6 +69,8 @@ class WorkerProcess:
         stdin = subprocess.DEVNULL if self._lingers else subprocess.PIPE
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=output, start_new_session=True)
+        if self.on_end is not None:
+            threading.Thread(target=_announce, args=(self._process, self.on_end), name="end", daemon=True).start()
 
     def stop(self) -> None:
         """End the process unless it lingers; kill it after STOP_SECONDS. Its unfinished jobs stay queued. May be called again."""
@@ -106,3 +111,8 @@ class WorkerProcess:
     def _last_output(self) -> str:
         words = self._output.read_text(errors="replace").strip().splitlines()
         return words[-1] if words else f"{self._settings.log_dir} may say why."
+
+
+def _announce(process: subprocess.Popen[bytes], on_end: Callable[[], object]) -> None:
+    process.wait()
+    on_end()

@@ -109,18 +109,19 @@ def metadata_of(
         own: texts that captionq wrote about this image.
     """
     if delivery.keywords:
-        return None, _keywords_of(text)
+        return None, keywords_of(text)
     is_foreign = bool(there.strip()) and there.strip() not in {one.strip() for one in own}
     return (None if is_foreign else text.strip() or None), []
 
 
 def removed_keywords(replaced: str | None, keywords: Collection[str], delivery: DeliveryOptions) -> list[str]:
     """Return the keywords of a caption that a person replaced by one with these keywords; None: no caption is replaced."""
-    old = _keywords_of(replaced) if replaced is not None and delivery.keywords else []
+    old = keywords_of(replaced) if replaced is not None and delivery.keywords else []
     return [one for one in old if one not in keywords]
 
 
-def _keywords_of(text: str) -> list[str]:
+def keywords_of(text: str) -> list[str]:
+    """Split a caption into its keywords, each once."""
     parts = (part.strip(_AROUND) for part in re.split(r"[,;\n]", text))
     return list(dict.fromkeys(part for part in parts if part))
 

@@ -16,8 +16,11 @@ def json_path(text: Path) -> Path:
 def xmp_path(image: Path, text: Path) -> Path:
     """Return the XMP sidecar of an image: the existing one, or a new one with the text's name.
 
-    `photo.xmp` belongs to an image only if its text could have the plain name too; otherwise it may be its twin's.
+    `photo.xmp` belongs to an image only if its text could have the plain name too; otherwise it may be its twin's. If the text
+    lies elsewhere than the image, nothing may be written beside the image.
     """
+    if text.parent != image.parent:
+        return text.with_name(text.name[: -len(SUFFIX)] + ".xmp")
     whole, plain = (image.with_name(name) for name in sidecar_names(image.name))
     if whole.is_file():
         return whole

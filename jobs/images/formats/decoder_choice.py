@@ -19,7 +19,8 @@ from PIL import (  # noqa: F401 (a plugin is known once it is imported)
 from PIL.ImageFile import ImageFile
 
 from jobs.images.formats import bmp
-from jobs.images.formats.containers import KINDS, container_kind, open_container
+from jobs.images.formats.container_kinds import KINDS
+from jobs.images.formats.containers import container_kind, open_container
 from jobs.images.formats.jpeg_file import JpegFile
 from jobs.images.formats.png_file import open_png
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from jobs.images.allowed_roots import is_below
 from jobs.images.cloud_files import placeholder_of
-from jobs.images.formats.containers import KINDS
+from jobs.images.formats.container_kinds import KINDS
+from jobs.images.walking.file_endings import split_name
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.left_out import LeftOut
 from jobs.images.walking.packages import package_kind
@@ -32,7 +33,7 @@ def image_extensions() -> frozenset[str]:
 
 def has_image_extension(name: str) -> bool:
     """Check whether the name has an image's extension."""
-    return os.path.splitext(name)[1].lower() in image_extensions()  # noqa: PTH122
+    return split_name(name)[1].lower() in image_extensions()
 
 
 def is_image_name(name: str) -> bool:
@@ -63,7 +64,8 @@ def find_images(
     """
     only, left_out = only or FileFilter(), left_out or LeftOut()
     walk = _Walk(roots, only, left_out, recursive=recursive)
-    seen: set[tuple[object, str]] = set()
+    # One walk enters no folder twice, and would remember a million names for nothing.
+    seen: set[tuple[object, str]] | None = set() if len(paths) > 1 else None
     folder, place = None, None
     for path in paths:
         if is_object(path):
@@ -74,6 +76,9 @@ def find_images(
             continue
         # Not resolved: the text goes beside the name that was given.
         for image in walk.named(Path(os.path.abspath(path))):  # noqa: PTH100
+            if seen is None:
+                yield image
+                continue
             # Compared as text, which is quicker: a folder may have very many images.
             if (here := os.path.dirname(image)) != folder:  # noqa: PTH120
                 folder = here

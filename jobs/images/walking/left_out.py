@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from jobs.images.walking.file_endings import split_name
+
+
+@dataclass
+class LeftOutPhotos:
+    """Photos of a Photos library that a run left out."""
+
+    movies: int = 0
+    #: Number of photos in the album Hidden.
+    hidden: int = 0
+    #: Number of photos of shared albums, and of photos that were received and not saved.
+    of_others: int = 0
+    #: Names of photos whose files are in iCloud only.
+    in_cloud: list[str] = field(default_factory=list)
+    #: Names of photos whose files are neither on this machine nor in iCloud.
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -24,7 +40,9 @@ class LeftOut:
     of_shots: int = 0
     #: Files that are not images, by extension.
     others: Counter[str] = field(default_factory=Counter)
+    #: Of a Photos library.
+    photos: LeftOutPhotos = field(default_factory=LeftOutPhotos)
 
     def add_other(self, name: str) -> None:
         """Count a file that is not an image."""
-        self.others[os.path.splitext(name)[1]] += 1  # noqa: PTH122
+        self.others[split_name(name)[1]] += 1

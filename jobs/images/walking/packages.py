@@ -5,9 +5,13 @@ Programs show a package as one file. Its files belong to its program: originals,
 
 from __future__ import annotations
 
+import os
+from pathlib import Path, PurePath
+
+PHOTOS_LIBRARY = ".photoslibrary"
 #: Endings of packages' names, and the words for these packages.
 _PACKAGES = {
-    ".photoslibrary": "Photos library",
+    PHOTOS_LIBRARY: "Photos library",
     ".photolibrary": "iPhoto library",
     ".migratedphotolibrary": "iPhoto library",
     ".aplibrary": "Aperture library",
@@ -33,3 +37,14 @@ def package_kind(name: str) -> str | None:
         return SYSTEM_FOLDER
     stem, dot, ending = folded.rpartition(".")
     return _PACKAGES.get(dot + ending) if stem else None
+
+
+def library_around(folder: Path) -> Path | None:
+    """Return the Photos library that a folder, or the place to which it is a link, is or lies in; None: it lies in none."""
+    real = Path(os.path.realpath(folder))
+    return next((one for one in (real, *real.parents) if is_photos_library(one)), None)
+
+
+def is_photos_library(folder: PurePath) -> bool:
+    """Check by its name whether a folder is a library of the Photos app."""
+    return folder.suffix.casefold() == PHOTOS_LIBRARY

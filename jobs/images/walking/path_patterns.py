@@ -7,10 +7,12 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from jobs.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 #: Maximum asterisks between two slashes of a pattern: with more, comparing a long name takes minutes.
 MAX_STARS = 3
@@ -26,17 +28,26 @@ class PathPatterns:
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         """Compile the patterns. Raises InvalidRequestError, which names the pattern."""
-        self._spec = GitIgnoreSpec([one for pattern in patterns for one in _compiled(pattern).patterns])
+        self._spec = _joined(patterns) if patterns else None
 
     def match(self, path: Path, base: Path, *, is_folder: bool = False) -> bool:
         """Check whether a path below the folder `base`, or a folder above it, matches."""
-        if not self._spec.patterns:
+        if self._spec is None:
             return False
         relative = _folded(path.relative_to(base).as_posix())
         return self._spec.match_file(f"{relative}/" if is_folder else relative)
 
 
+def _joined(patterns: Sequence[str]) -> GitIgnoreSpec:
+    # Imported here: few runs have patterns.
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec([one for pattern in patterns for one in _compiled(pattern).patterns])
+
+
 def _compiled(pattern: str) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
     folded = _folded(pattern)
     if max(len(_STARS.findall(part)) for part in folded.split("/")) > MAX_STARS or folded.count("**") > MAX_STARS:
         raise InvalidRequestError(f"The pattern '{pattern}' has more than {MAX_STARS} asterisks in a part.")

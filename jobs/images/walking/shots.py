@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
+
+from jobs.images.walking.file_endings import split_name
 
 #: A Live Photo is a photo and a video with the same stem.
 _PHOTOS = frozenset([".heic", ".heif", ".jpg", ".jpeg"])
@@ -20,7 +21,7 @@ def left_out_of_shots(names: Collection[str]) -> frozenset[str]:
     # Most folders have neither, and may be large.
     if not any(_MAY_BELONG.search(name) for name in names):
         return frozenset()
-    parts = [(name, *os.path.splitext(name)) for name in names if not name.startswith(".")]  # noqa: PTH122
+    parts = [(name, *split_name(name)) for name in names if not name.startswith(".")]
     photos = {stem.casefold() for _, stem, extension in parts if extension.lower() in _PHOTOS}
     left_out = {
         name for name, stem, extension in parts if extension.lower() in _LIVE_VIDEOS and stem.casefold() in photos

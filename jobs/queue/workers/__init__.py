@@ -1,4 +1,4 @@
-"""Workers as the other processes treat them: lost ones, whose jobs are taken back, and those that are drained.
+"""Workers as the other processes treat them: lost ones, drained ones, and those that take no bulk jobs for now.
 
 Their published states: `jobs/queue/worker_state.py`.
 """

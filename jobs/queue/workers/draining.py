@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from redis import Redis
+from rq.command import send_command
 
 from jobs.errors import InvalidRequestError, NotFoundError
 from jobs.queue.worker_state import WorkerState, live_workers
 from jobs.safe_text import safe_text
 
 _KEY = "captionq:drain:"
+#: The command that lets a worker without work look at its tasks now.
+LOOK = "look"
 
 
 def find_worker(connection: Redis, name: str) -> WorkerState:
@@ -28,8 +31,9 @@ def find_worker(connection: Redis, name: str) -> WorkerState:
 
 
 def drain(connection: Redis, worker: str) -> None:
-    """Ask a worker to drain. It looks every second. Raises RedisError."""
+    """Ask a worker to drain. It looks now, or after a second if it is busy. Raises RedisError."""
     connection.set(_KEY + worker, "1")
+    send_command(connection, worker, LOOK)
 
 
 def undo_drain(connection: Redis, worker: str) -> None:

@@ -1,4 +1,4 @@
-"""Ids that a worker has taken from a lane and does not run: dropped, put back, put off, or hastened."""
+"""Ids that a worker has taken from a lane and does not run: dropped, put back, or put off for a while."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from rq import Queue
 from rq.job import JobStatus as EntryStatus
 
 from jobs.queue.lanes import Entry, LaneQueue
-from jobs.queue.scripts import PUT_BACK
+from jobs.queue.scripts import DUE, PUT_BACK
 
 
 def drop(connection: Redis, queue: LaneQueue, job_id: str, *, keep: bool) -> None:
@@ -42,10 +41,13 @@ def put_off(entry: Entry, queue: LaneQueue, seconds: int, pipeline: Pipeline) ->
     queue.schedule_job(entry, datetime.now(UTC) + timedelta(seconds=seconds), pipeline=pipeline)
 
 
-def hasten(connection: Redis, queue: Queue, longest: int) -> None:
-    """Let entries that are put off for more than `longest` seconds begin now: the clock was set back since. Raises RedisError."""
-    key, now = queue.scheduled_job_registry.key, time.time()
+def bring_due(connection: Redis, queues: Sequence[LaneQueue], longest: int) -> float:
+    """Move entries whose time has come into their lanes. Returns the seconds until the next one; infinity: there is none.
+
+    Entries that are put off for more than `longest` seconds begin now: the clock was set back since. Raises RedisError.
+    """
+    keys = [key for queue in queues for key in (queue.scheduled_job_registry.key, queue.key)]
+    now = time.time()
     # A second for clocks of machines that differ.
-    late: Any = connection.zrange(key, int(now) + longest + 1, "+inf", byscore=True)
-    if late:
-        connection.zadd(key, dict.fromkeys(late, int(now)), xx=True)
+    following: Any = connection.eval(DUE, len(keys), *keys, Entry.key_for(""), now, int(now) + longest + 1)
+    return float("inf") if following is None else max(0.0, float(following) - now)

@@ -8,14 +8,16 @@ from redis import Redis
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.worker import BaseWorker
 
+from jobs.queue.feeding import end_feeding
 from jobs.queue.lanes import Entry, LaneQueue, lanes
 from jobs.queue.workers.draining import undo_drain
+from jobs.queue.workers.orderly_end import forget_end
 
 
 def forget_worker(connection: Redis, worker: str) -> set[str]:
     """Remove all that a dead worker left, and return the ids of the jobs that it had taken and not begun.
 
-    Nothing of another worker is touched. The rows decide what becomes of the jobs.
+    Nothing of another worker is touched, except that a feeder begins again. The rows decide what becomes of the jobs.
     """
     key = BaseWorker.redis_worker_namespace_prefix + worker
     executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker)
@@ -26,12 +28,15 @@ def forget_worker(connection: Redis, worker: str) -> set[str]:
         _forget(execution, connection)
     connection.delete(key, executions_key)
     undo_drain(connection, worker)
+    forget_end(connection, worker)
     connection.srem(BaseWorker.redis_workers_keys, key)
     taken: set[str] = set()
     for queue in lanes(connection, worker):
         _forget_leases(queue, connection, worker)
         taken.update(queue.taken_ids())
         connection.delete(queue.intermediate_queue_key)
+    # It may have died while it fed.
+    end_feeding(connection)
     return taken
 
 

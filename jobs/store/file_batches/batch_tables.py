@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from jobs.store.rows.table_row import TableRow
 
 
 class FileBatchStatus(StrEnum):
@@ -44,7 +46,7 @@ class ResultPart(StrEnum):
     ERRORS = "errors"  #: the lines that failed, expired or were cancelled
 
 
-class FileBatch(SQLModel, table=True):
+class FileBatch(TableRow, table=True):
     """Batch of requests from a file. The row of `batch` with the same id has its jobs."""
 
     __tablename__ = "file_batch"
@@ -100,7 +102,7 @@ class FileBatch(SQLModel, table=True):
         return [] if self.errors is None else json.loads(self.errors)
 
 
-class FileLine(SQLModel, table=True):
+class FileLine(TableRow, table=True):
     """Line of a batch's file that has had its turn: answered by a job, refused, or closed with its batch."""
 
     __tablename__ = "file_line"

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from jobs.store.connection import reading, writing
 from jobs.store.queries.job_queries import as_job
+from jobs.store.rows.table_row import TableRow
 from jobs.store.tables import Job
 
 #: Questions that a picture's page shows.
@@ -25,7 +26,7 @@ class Side(StrEnum):
     BOTH = "both"  #: as good as each other
 
 
-class Comparison(SQLModel, table=True):
+class Comparison(TableRow, table=True):
     """Comparison: a batch that asks about pictures of another one again, with another prompt or model."""
 
     __tablename__ = "comparison"
@@ -35,7 +36,7 @@ class Comparison(SQLModel, table=True):
     base_id: str = Field(sa_column=Column(String, ForeignKey("batch.id", ondelete="CASCADE"), nullable=False))
 
 
-class FollowUp(SQLModel, table=True):
+class FollowUp(TableRow, table=True):
     """Follow-up: a job about the picture of another job. One with a batch belongs to a comparison, one without is a question."""
 
     __tablename__ = "follow_up"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Engine, Table, case, exists, func, select
 from sqlmodel import SQLModel
@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.store.connection import reading
 from jobs.store.queries.job_queries import as_job
-from jobs.store.statements import ROWS_A_STATEMENT
+from jobs.store.statements import ROWS_A_STATEMENT, has_output, outputs_parameter
 from jobs.store.tables import Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
@@ -45,10 +45,10 @@ def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
         yield from (found[job_id] for job_id in chunk if job_id in found)
 
 
-def best_jobs_of(engine: Engine, outputs: Iterable[str]) -> dict[str, Job]:
+def best_jobs_of(engine: Engine, outputs: Sequence[str]) -> dict[str, Job]:
     """Return the best jobs of these images, by the addresses of the texts: at most some hundreds."""
-    ids = select(_BEST).where(_job.c.output.in_(list(outputs))).group_by(_job.c.output)
     with reading(engine) as connection:
-        chosen = [marked[1:] for marked in connection.execute(ids).scalars()]
+        ids = select(_BEST).where(has_output(connection)).group_by(_job.c.output)
+        chosen = [marked[1:] for marked in connection.execute(ids, outputs_parameter(connection, outputs)).scalars()]
         rows = connection.execute(select(_job).where(_job.c.id.in_(chosen))).mappings()
         return {row["output"]: as_job(row, connection) for row in rows}

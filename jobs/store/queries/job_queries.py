@@ -16,7 +16,7 @@ from jobs.store.connection import open_database, reading
 from jobs.store.queries.job_pages import page_of_jobs
 from jobs.store.rows.job_counts import batches_with, counts_of, open_in
 from jobs.store.rows.vocabularies import with_words
-from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY
+from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY, has_output, outputs_parameter
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
@@ -171,10 +171,12 @@ class JobQueries:
         names = ("digest", "status", "text", "output_after", "output_text", "previous_text", "delivery")
         columns = [_job.c[name] for name in names]
         is_written = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None))
-        query = select(_job.c.output, *columns).where(_job.c.output.in_(outputs), is_written, _job.c.text.is_not(None))
+        query = select(_job.c.output, *columns).where(is_written, _job.c.text.is_not(None))
+        query = query.order_by(_job.c.created_at, _job.c.id)
         found: dict[str, list[WrittenText]] = {}
         with reading(self._engine) as connection:
-            for output, *values in connection.execute(query.order_by(_job.c.created_at, _job.c.id)):
+            rows = connection.execute(query.where(has_output(connection)), outputs_parameter(connection, outputs))
+            for output, *values in rows:
                 found.setdefault(output, []).append(WrittenText(*values))
         return found
 

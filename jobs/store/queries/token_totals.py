@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Table, func, select
+from sqlalchemy import Engine, Table, bindparam, func, select
 from sqlmodel import SQLModel
 
 from jobs.store.connection import reading
 
 _job: Table = SQLModel.metadata.tables["job"]
+_SUMS = select(
+    func.max(_job.c.finished_order),
+    *(func.coalesce(func.sum(_job.c[name]), 0) for name in ("prompt_tokens", "completion_tokens")),
+).where(_job.c.batch_id == bindparam("batch_id"), _job.c.finished_order > bindparam("last_order"))
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,8 @@ class TokenTotals:
 
 def add_tokens(engine: Engine, batch_id: str, known: TokenTotals) -> TokenTotals:
     """Return the totals with the jobs that ended since `known`: only their rows are read."""
-    sums = (func.coalesce(func.sum(_job.c[name]), 0) for name in ("prompt_tokens", "completion_tokens"))
-    last = func.coalesce(func.max(_job.c.finished_order), known.last_order)
-    query = select(last, *sums).where(_job.c.batch_id == batch_id, _job.c.finished_order > known.last_order)
     with reading(engine) as connection:
-        order, prompt, completion = connection.execute(query).one()
-    return TokenTotals(int(order), known.prompt + int(prompt), known.completion + int(completion))
+        order, prompt, completion = connection.execute(
+            _SUMS, {"batch_id": batch_id, "last_order": known.last_order}
+        ).one()
+    return TokenTotals(int(order or known.last_order), known.prompt + int(prompt), known.completion + int(completion))

@@ -9,6 +9,7 @@ import time
 from sqlalchemy import Engine
 
 from jobs.store.connection import reading
+from jobs.store.databases.passing_faults import log_failure
 from jobs.store.retention.free_space import give_back
 from jobs.store.retention.pruning import prune
 from jobs.store.rows.job_counts import count_running
@@ -53,7 +54,7 @@ class Retention:
             try:
                 finished = self._may_go_on() and self.remove_old(time.time())
             except Exception:
-                logger.exception("Old jobs could not be removed. The next try is in an hour.")
+                log_failure(logger, "Old jobs could not be removed. The next try is in an hour.")
                 finished = True
             if finished:
                 self._due = time.monotonic() + EVERY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 
@@ -18,8 +18,9 @@ class _Ids:
         self._lock = threading.Lock()
 
     def next(self) -> int:
-        # One call for all random bits: it is a call of the system.
-        step, random = divmod(secrets.randbits(self._STEP_BITS + self._RANDOM_BITS), 1 << self._RANDOM_BITS)
+        # One call for all random bits: it is a call of the system. `secrets` takes three times as long for it.
+        bits = int.from_bytes(os.urandom(8), "little")
+        step, random = bits >> (64 - self._STEP_BITS), bits & ((1 << self._RANDOM_BITS) - 1)
         now = (time.time_ns() // 1_000_000 << self._RANDOM_BITS) + random
         with self._lock:
             self._last = max(now, self._last + 1 + step)

@@ -6,16 +6,16 @@ makes it (migration 0019): an UPDATE that another part of the store adds cannot 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Index, Select, Table, func, select, text
 from sqlmodel import Field, SQLModel
 
-from jobs.store.tables import OPEN, Job, JobStatus
+from jobs.store.rows.table_row import TableRow
+from jobs.store.tables import OPEN, JobStatus
 
 
-class JobCount(SQLModel, table=True):
+class JobCount(TableRow, table=True):
     """Number of jobs of one batch in one state and lane."""
 
     __tablename__ = "job_count"
@@ -36,11 +36,10 @@ _ADD = text(
 )
 
 
-def count_new(connection: Connection, jobs: Sequence[Job]) -> None:
-    """Count rows that this transaction inserts."""
-    numbers = Counter((job.batch_id or "", job.status, job.lane) for job in jobs)
+def count_new(connection: Connection, numbers: Mapping[tuple[str | None, str, str], int]) -> None:
+    """Count rows that this transaction inserts: how many of each batch, status and lane."""
     rows = [
-        {"batch_id": batch_id, "status": str(status), "lane": str(lane), "number": number}
+        {"batch_id": batch_id or "", "status": str(status), "lane": str(lane), "number": number}
         for (batch_id, status, lane), number in numbers.items()
     ]
     connection.execute(_ADD, rows)

@@ -12,8 +12,10 @@ import re
 from sqlalchemy import Column, Connection, Table, Text, insert, select
 from sqlmodel import Field, SQLModel
 
+from jobs.store.rows.table_row import TableRow
 
-class StoredVocabulary(SQLModel, table=True):
+
+class StoredVocabulary(TableRow, table=True):
     """Vocabulary of the requests of any number of jobs."""
 
     __tablename__ = "vocabulary"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, exists, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Float, Table, bindparam, case, exists, insert, or_, select, update
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -23,6 +23,26 @@ DUE_LIMIT = 10_000
 
 _webhook: Table = WEBHOOK
 _job: Table = SQLModel.metadata.tables["job"]
+
+_now = bindparam("now", type_=Float)
+_waits = dict(enumerate((0, *SCHEDULE)))
+_longest = case(_waits, value=_webhook.c.attempts, else_=max(SCHEDULE)) + CLAIM_SECONDS
+# A time that is further away than the wait of its attempt was set before the clock was set back.
+_is_due = or_(_webhook.c.next_attempt_at <= _now, _webhook.c.next_attempt_at > _now + _longest)
+_of_job = select(_job.c.id).where(_job.c.id == _webhook.c.job_id, _job.c.status.in_(OPEN))
+_of_batch = select(_job.c.id).where(_job.c.batch_id == _webhook.c.batch_id, _job.c.status.in_(OPEN))
+_DUE = (
+    select(_webhook.c.id, _webhook.c.url)
+    .where(_is_due, ~or_(exists(_of_job), exists(_of_batch)))
+    .order_by(_webhook.c.next_attempt_at, _webhook.c.id)
+    .limit(DUE_LIMIT)
+)
+_CLAIM = (
+    update(_webhook)
+    .where(_webhook.c.id == bindparam("webhook_id"), _is_due)
+    .values(next_attempt_at=_now + CLAIM_SECONDS, attempts=_webhook.c.attempts + 1)
+    .returning(_webhook)
+)
 
 
 def add_webhooks(connection: Connection, webhooks: Sequence[Webhook]) -> None:
@@ -47,27 +67,19 @@ class WebhookStore:
 
     def due(self, now: float) -> list[tuple[str, str]]:
         """Return (id, URL) of the webhooks whose job or whole batch has ended and whose time has come, the longest due first."""
-        of_job = select(_job.c.id).where(_job.c.id == _webhook.c.job_id, _job.c.status.in_(OPEN))
-        of_batch = select(_job.c.id).where(_job.c.batch_id == _webhook.c.batch_id, _job.c.status.in_(OPEN))
-        query = (
-            select(_webhook.c.id, _webhook.c.url)
-            .where(_is_due(now), ~or_(exists(of_job), exists(of_batch)))
-            .order_by(_webhook.c.next_attempt_at, _webhook.c.id)
-            .limit(DUE_LIMIT)
-        )
         with reading(self._engine) as connection:
-            return [(row.id, row.url) for row in connection.execute(query)]
+            return [(row.id, row.url) for row in connection.execute(_DUE, {"now": now})]
+
+    def wait(self) -> bool:
+        """Return whether a webhook is left that was not delivered, whether its job has ended or not."""
+        with reading(self._engine) as connection:
+            query = select(_webhook.c.id).where(_webhook.c.next_attempt_at.is_not(None)).limit(1)
+            return connection.execute(query).first() is not None
 
     def claim(self, webhook_id: str, now: float) -> Webhook | None:
         """Claim a due webhook for CLAIM_SECONDS, and count the attempt. Returns None if another process has claimed it."""
-        claim = (
-            update(_webhook)
-            .where(_webhook.c.id == webhook_id, _is_due(now))
-            .values(next_attempt_at=now + CLAIM_SECONDS, attempts=_webhook.c.attempts + 1)
-            .returning(_webhook)
-        )
         with writing(self._engine) as connection:
-            row = connection.execute(claim).mappings().one_or_none()
+            row = connection.execute(_CLAIM, {"webhook_id": webhook_id, "now": now}).mappings().one_or_none()
         return None if row is None else Webhook(**row)
 
     def delivered(self, webhook: Webhook) -> None:
@@ -92,8 +104,3 @@ class WebhookStore:
                 .values(next_attempt_at=again, last_error=error.message)
             ).rowcount
         return again if changed else None
-
-
-def _is_due(now: float) -> ColumnElement[bool]:
-    """Whether the time of a webhook's attempt has come. A time later than any wait was set before the clock was set back."""
-    return or_(_webhook.c.next_attempt_at <= now, _webhook.c.next_attempt_at > now + max(SCHEDULE) + CLAIM_SECONDS)

@@ -8,9 +8,10 @@ from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
 from sqlmodel import Field, SQLModel
 
 from jobs.store.rows.ids import new_id
+from jobs.store.rows.table_row import TableRow
 
 
-class Webhook(SQLModel, table=True):
+class Webhook(TableRow, table=True):
     """Webhook: a message to be sent to a receiver when a job, or all of a batch, has ended."""
 
     __tablename__ = "webhook"

@@ -6,7 +6,7 @@ The functions here take the connection of a write transaction, so that the rows 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Table, select
@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from jobs.chunks import chunked
 from jobs.errors import ConflictError
 from jobs.store.rows.insertion import insert_rows
-from jobs.store.statements import ROWS_A_STATEMENT
+from jobs.store.statements import ROWS_A_STATEMENT, has_output, outputs_parameter
 from jobs.store.tables import OPEN, BatchKind, Job
 
 _job: Table = SQLModel.metadata.tables["job"]
@@ -82,10 +82,10 @@ class TakenUp:
 def writers_of(connection: Connection, outputs: Iterable[str]) -> dict[str, Writer]:
     """Find the open jobs that write these files, by the files' addresses."""
     columns = (_job.c.id, _job.c.output, _job.c.digest, _job.c.batch_id, _batch.c.kind)
-    query = select(*columns).join_from(_job, _batch, isouter=True)
+    query = select(*columns).join_from(_job, _batch, isouter=True).where(has_output(connection), _IS_OPEN)
     found: dict[str, Writer] = {}
     for chunk in chunked(outputs, ROWS_A_STATEMENT):
-        rows = connection.execute(query.where(_job.c.output.in_(chunk), _IS_OPEN))
+        rows = connection.execute(query, outputs_parameter(connection, chunk))
         found.update((row.output, Writer(*row)) for row in rows)
     return found
 
@@ -100,14 +100,18 @@ def insert_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
     insert_rows(connection, jobs)
 
 
-def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[str]) -> TakenUp:
+def sort_out(jobs: Sequence[Job], writers: Mapping[str, Writer], dead: Collection[str]) -> TakenUp:
     """Decide for each job of a run: queue it, or resume, replace, follow or refuse the open job that writes its file.
 
     Args:
-        writers: the open jobs that write the jobs' files, by address. The decisions made here are added.
+        writers: the open jobs that write the jobs' files, by address.
         dead: ids of batches whose command has ended.
     """
-    taken = TakenUp()
+    outputs = [job.output for job in jobs]
+    if not writers and None not in outputs and len(set(outputs)) == len(outputs):
+        # A run over new images: nothing to decide.
+        return TakenUp(new=list(jobs))
+    taken, writers = TakenUp(), dict(writers)
     for job in jobs:
         writer = writers.get(job.output or "")
         job_id = job.id
@@ -128,6 +132,7 @@ def sort_out(jobs: Iterable[Job], writers: dict[str, Writer], dead: Collection[s
             taken.superseded.append(writer.job_id)
             taken.new.append(job)
         if job.output is not None:
+            # Of two images of this run with one file, the second finds the first one's job.
             writers[job.output] = Writer(job_id, job.output, job.digest, job.batch_id, BatchKind.RUN)
     return taken
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -230,8 +231,9 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
         expect(page.get_by_role("alert")).to_have_text("Wait for the answer, or stop it.")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".facts")).to_contain_text("Stopped")
-        job = served.client.get("/v1/jobs", params={"limit": 1}).json()["data"][0]
-        assert job["status"] == "cancelled"
+        # The page says so at once, and the job is cancelled a moment later.
+        newest = partial(served.client.get, "/v1/jobs", params={"limit": 1})
+        until(lambda: newest().json()["data"][0]["status"] == "cancelled", "the end of the job")
     expect(question_of(page)).to_have_value("One line\nand another")
     page.get_by_role("button", name="Edit").click()
     expect(question_of(page)).to_have_value("Describe it.")

@@ -43,7 +43,13 @@ def window(browser: Browser, served: Served, session: Any) -> Iterator[Page]:
         yield page
 
 
-@pytest.mark.parametrize("name", PAGES)
+#: Pages whose templates another page here has too.
+RELATIVES = ("failures", "reference")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] if name in RELATIVES else []) for name in PAGES]
+)
 def test_a_page_is_small_accessible_and_reached_by_the_keyboard(
     served: Served, window: Page, example: Example, name: str
 ) -> None:

@@ -63,7 +63,7 @@ def test_runs_are_links_in_plain_html_and_new_ones_appear_live(served: Served, p
     expect(page.get_by_role("complementary")).to_contain_text("slots")
     run_id = make_run(served, HOSTILE)
     run = page.locator(f'a[href="/runs/{run_id}"]')
-    expect(run).to_contain_text("ended", timeout=60_000)
+    expect(run).to_contain_text("ended", timeout=120_000)
     expect(run).to_contain_text("3 of 3")
     expect(run).to_contain_text(HOSTILE)
     assert page.title() == "Runs · captionq"
@@ -101,7 +101,7 @@ def test_the_first_pictures_of_a_run_are_in_the_html_and_failures_say_why(served
     page.goto(f"/runs/{run_id}")
     page.get_by_role("button", name="Retry 1").click()
     expect(page.locator(".card")).to_contain_text(HOSTILE)
-    expect(page.locator("#state")).to_contain_text("1 of 1", timeout=60_000)
+    expect(page.locator("#state")).to_contain_text("1 of 1", timeout=120_000)
     assert not page.url.endswith(run_id)
 
 
@@ -160,7 +160,7 @@ def test_a_caption_is_edited_in_its_file_taken_back_and_asked_for_again(served: 
     page.get_by_label("Prompt").fill("What shapes are there?")
     page.keyboard.press("Control+Enter")
     page.wait_for_url(lambda address: run_id not in address)
-    expect(page.get_by_label("Caption", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_label("Caption", exact=True)).to_be_visible(timeout=120_000)
     assert served.client.get(f"/v1/jobs/{page.url.rpartition('/')[2].split('?')[0]}").json()["status"] == "succeeded"
 
 
@@ -205,10 +205,10 @@ def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page
     made = served.client.post("/v1/jobs", json=[endless() for _ in range(6)]).json()["data"]
     page.goto(f"/runs/{made[0]['batch']}")
     caption = page.locator(f'[data-id="{made[0]["id"]}"] .caption')
-    expect(caption).not_to_have_text(re.compile("Waiting|Being captioned"), timeout=60_000)
+    expect(caption).not_to_have_text(re.compile("Waiting|Being captioned"), timeout=120_000)
     grown = caption.inner_text()
     assert served.client.get(f"/v1/jobs/{made[0]['id']}").json()["status"] == "running"
-    expect(caption).not_to_have_text(grown, timeout=60_000)
+    expect(caption).not_to_have_text(grown, timeout=120_000)
     for job in made:
         # They may have ended by now.
         served.client.delete(f"/v1/jobs/{job['id']}")

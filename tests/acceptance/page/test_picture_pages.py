@@ -153,7 +153,7 @@ def test_questions_are_answered_beneath_the_picture_and_change_nothing(served: S
         page.keyboard.press("Control+Enter")
         asked = page.locator(".question").nth(number)
         expect(asked.locator(".asked")).to_have_text(question)
-        expect(asked.locator(".waiting")).to_have_count(0, timeout=60_000)
+        expect(asked.locator(".waiting")).to_have_count(0, timeout=120_000)
         expect(asked.locator(".growing")).not_to_be_empty()
         answer = asked.locator(".growing").inner_text()
         page.reload()
@@ -179,7 +179,7 @@ def test_two_prompts_are_compared_and_the_better_answer_is_written(served: Serve
     page.get_by_role("button", name="Compare").click()
     pair = page.locator(".pair").first
     expect(page.locator(".pair")).to_have_count(2)
-    expect(page.locator(".pair[data-open]")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".pair[data-open]")).to_have_count(0, timeout=120_000)
     expect(pair.locator(".answer").nth(1)).to_contain_text("token")
     expect(pair.locator("mark").first).to_be_visible()
     assert {path: path.read_text() for path in texts} == texts

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from redis import Redis
+from redis import ConnectionPool, Redis
 
 from api.runtime import event_hub
 from api.runtime.event_hub import ROW_CHECK_EVERY, EventHub
@@ -72,7 +72,11 @@ def test_a_subscription_is_served_at_once_after_the_clock_was_set_back(
     monkeypatch.setattr(event_hub, "ROW_CHECK_EVERY", 25.0)
     job = make_job()
     store.add([job])
-    hub = EventHub(store, connection, max_streams=100)
+    # Nothing but a wake ends the hub's wait: not the time limit for an answer either, which is shorter than it.
+    pool = connection.connection_pool
+    options = pool.connection_kwargs | {"socket_timeout": None}
+    patient = Redis.from_pool(ConnectionPool(pool.connection_class, **options))
+    hub = EventHub(store, patient, max_streams=100)
     stream = f"{events._PREFIX}{hub._wake_key}"
     fields: dict[Any, Any] = {"event": "wake", "data": "{}"}
     future = f"{int(time.time() + 172_800) * 1000}-0"
@@ -82,11 +86,20 @@ def test_a_subscription_is_served_at_once_after_the_clock_was_set_back(
             while not isinstance(await subscription.updates.get(), StatusChange):
                 pass
 
-    hub.start()
-    try:
+    def wake_from_the_future() -> None:
         connection.xadd(stream, fields, id=future)
         until(lambda: not connection.exists(stream) or bool(connection.info("clients")["blocked_clients"]), "the hub")
         connection.delete(stream)
-        asyncio.run(asyncio.wait_for(first_status(), 20))
+
+    async def follow_twice() -> None:
+        # Without a client the hub reads nothing, also not what wakes it.
+        with hub.follow(job.id):
+            await asyncio.to_thread(wake_from_the_future)
+            await asyncio.wait_for(first_status(), 20)
+
+    hub.start()
+    try:
+        asyncio.run(follow_twice())
     finally:
         hub.close()
+        patient.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -44,6 +45,23 @@ def test_a_worker_is_a_line_in_a_pipe(run: CliRunner, worker: WorkerState) -> No
     (found,) = [json.loads(one) for one in output(run.invoke(captionq, ["workers", "--format", "json"])).splitlines()]
     assert (found["name"], found["model"], found["models"]) == (worker.name, "gemma", ["gemma", "demo"])
     assert (found["status"], found["rate"], found["memory_bytes"]) == ("busy", 2.5, 4_200_000_000)
+
+
+def test_the_status_says_what_bulk_work_waits_for(run: CliRunner, connection: Redis) -> None:
+    """Also beside jobs that run; a program gets the reason and its end by themselves."""
+    connection.sadd("rq:workers", f"rq:worker:{STATE.name}")
+    wait = replace(
+        STATE, bulk_wait="until 22:00 (CAPTIONQ_HOURS)", bulk_wait_codes=["outside_hours"], bulk_wait_until=7.0
+    )
+    for jobs, status in (
+        (0, "waits until 22:00 (CAPTIONQ_HOURS)"),
+        (7, "busy; bulk waits until 22:00 (CAPTIONQ_HOURS)"),
+    ):
+        publish_state(connection, replace(wait, jobs=jobs), 3600)
+        assert output(run.invoke(captionq, ["workers"])).splitlines()[1].split("\t")[3] == status
+    found = json.loads(output(run.invoke(captionq, ["workers", "--format", "json"])))
+    assert (found["status"], found["bulk_wait"]) == ("busy", "until 22:00 (CAPTIONQ_HOURS)")
+    assert (found["bulk_wait_codes"], found["bulk_wait_until"]) == (["outside_hours"], 7.0)
 
 
 @pytest.mark.usefixtures("worker")

@@ -5,24 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from click.testing import CliRunner
-from mcp.client.client import Client
-from mcp.types import CallToolResult
 from PIL import Image
 
 from cli.main import captionq
 from cli.mcp.served_files import ServedFiles
-from cli.mcp.server import make_server
 from cli.mcp.tools import CaptionTools
 from jobs.configuration.settings import Settings
 from jobs.errors import ImageForbiddenError, ImageNotFoundError, InvalidRequestError
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.rows import RESULT, add_batch
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
 
 
 @pytest.fixture
@@ -44,6 +44,10 @@ def tools(settings: Settings, store: Store, folder: Path) -> Iterator[CaptionToo
 
 def call(tools: CaptionTools, name: str, **arguments: Any) -> CallToolResult:
     """Call a tool through the SDK's client, in this process."""
+    # Most test processes have no use for the SDK.
+    from mcp.client.client import Client
+
+    from cli.mcp.server import make_server
 
     async def talk() -> CallToolResult:
         async with Client(make_server(tools)) as client:

@@ -46,12 +46,37 @@ def test_the_summary_names_folders_that_were_left_out(capsys: pytest.CaptureFixt
     packages.append(Path("/pictures/B.PhotosLibrary"))
     report.sum_up()
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "2 Photos libraries left out (/pictures/A.photoslibrary, …): name one to enter",
+        "2 Photos libraries left out (/pictures/A.photoslibrary, …): caption one with --photos-library",
         "2 system folders left out (/nas/a/@eaDir, …): name one to enter",
     ]
     del packages[1:]
     report.sum_up()
-    assert "\n1 Photos library left out (/pictures/A.photoslibrary): name it to enter" in capsys.readouterr().out
+    assert (
+        "\n1 Photos library left out (/pictures/A.photoslibrary): caption it with --photos-library"
+        in capsys.readouterr().out
+    )
+
+
+def test_the_summary_counts_what_a_photos_library_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the way to have it captioned. A failed photo has its own name, not that of the library's file."""
+    report = make_report(as_json=False)
+    photos = report.left_out.photos
+    photos.movies, photos.hidden, photos.of_others = 2, 1, 1
+    photos.in_cloud += ["IMG_1.HEIC", "IMG_2.HEIC"]
+    photos.missing.append("IMG_3.HEIC")
+    job = Job(model="demo", request="{}", digest="", source="file:///L.photoslibrary/originals/A/A.heic")
+    job.output, job.status, job.error_message = "file:///captions/IMG_4.HEIC.A.txt", JobStatus.FAILED, "It is empty."
+    report.finished(job)
+    report.sum_up()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 photos are in iCloud, not on this Mac (IMG_1.HEIC, …): in the settings of Photos, under iCloud, choose Download "
+        "Originals to this Mac, then run this again",
+        "1 photo has no file on this machine (IMG_3.HEIC): connect the disk that it is on, then run this again",
+        "2 movies left out",
+        "1 hidden photo left out",
+        "1 photo that others shared left out: save it in Photos to caption it too",
+        "  IMG_4.HEIC: It is empty.",
+    ]
 
 
 def test_the_summary_names_answers_that_look_wrong(capsys: pytest.CaptureFixture[str]) -> None:

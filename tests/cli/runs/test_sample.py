@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from PIL import Image
 from cli.main import captionq
 from cli.output import inline_images
 from cli.output.report import make_report
-from cli.runs.sample import SampleOptions, parts
+from cli.runs.sample import SampleOptions, stages
 from jobs.creation.chosen_images import evenly_spaced
 from jobs.store.tables import Job, JobStatus
 from tests.support.rows import RESULT, make_job
@@ -41,7 +41,7 @@ def answered(name: str) -> Job:
 def captioned(wanted: Sequence[int], options: SampleOptions, *, as_json: bool = False) -> list[list[int]]:
     """Return the parts of a run over these images, each of which takes two seconds."""
     report, taken, jobs = make_report(as_json=as_json), list[list[int]](), list[Job]()
-    for part in parts(list(wanted), options, lambda: jobs, report):
+    for part in map(list, chain.from_iterable(stages([list(wanted)], options, lambda: jobs, report))):
         taken.append(part)
         for number in part:
             jobs.append(answered(str(number)))
@@ -68,7 +68,9 @@ def test_the_others_wait_for_a_yes(
 ) -> None:
     """The sample is shown with the texts of its files, tokens and seconds, and the time of the others is estimated from it."""
     monkeypatch.setattr("sys.stdin", Terminal(typed))
-    assert captioned(range(5), SampleOptions(2)) == [[0, 2], *rest]
+    options = SampleOptions(2, consequence=", and more")
+    assert captioned(range(5), options) == [[0, 2], *rest]
+    assert options.acceptance.given is bool(rest)
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "image\tanswer or reason\ttokens\tseconds",
@@ -76,7 +78,7 @@ def test_the_others_wait_for_a_yes(
         f"2.jpg\tohwx, {RESULT.text}\t40 + 9\t2.0",
     ]
     assert "The other 3 images will take about 0:00:03, until " in said.err
-    assert "Go on with the other 3 images? [y/N]" in said.err
+    assert "Go on with the other 3 images, and more? [y/N]" in said.err
     assert ("The texts of the sample are kept." in said.err) == (not rest)
 
 
@@ -88,7 +90,9 @@ def test_without_a_terminal_only_yes_goes_on(
     assert captioned(range(5), SampleOptions(2)) == [[0, 2]]
     assert "To go on with the other 3 images, add --yes." in capsys.readouterr().err
     assert captioned(range(5), SampleOptions(2, assume_yes=True)) == [[0, 2], [1, 3, 4]]
-    assert captioned(range(5), SampleOptions(9)) == [[0, 1, 2, 3, 4]]
+    unasked = SampleOptions(9)
+    assert captioned(range(5), unasked) == [[0, 1, 2, 3, 4]]
+    assert unasked.acceptance.given is None
     assert captioned(range(5), SampleOptions()) == [[0, 1, 2, 3, 4]]
     capsys.readouterr()
     captioned(range(5), SampleOptions(2), as_json=True)

@@ -64,14 +64,14 @@ def test_names_are_data_for_the_script(tmp_path: Path, shell: str) -> None:
     for name, text in (
         (
             "fake captionq",
-            '#!/bin/sh\nprintf "%s\\n" "$NAME" "$@" > called\nprintf "%s\\n" "12 images: $3" "Tokens: 5"\n',
+            '#!/bin/sh\nprintf "%s\\n" "$NAME" "$@" > called\nprintf "%s\\n" "12 images: $4" "Tokens: 5"\n',
         ),
         ("osascript", '#!/bin/sh\nfor last; do :; done\nprintf "%s" "$last" > told\n'),
     ):
         make_program(tmp_path / name, text)
     text = script([str(tmp_path / "fake captionq")], {"NAME": HOSTILE})
     run_script(text, tmp_path, HOSTILE, "-rf", shell=shell)
-    assert (tmp_path / "called").read_text() == f"{HOSTILE}\ncaption\n--\n{HOSTILE}\n-rf\n"
+    assert (tmp_path / "called").read_text() == f"{HOSTILE}\ncaption\n--no-notify\n--\n{HOSTILE}\n-rf\n"
     assert (tmp_path / "told").read_text() == f"12 images: {HOSTILE}"
     assert not (tmp_path / "hacked").exists()
 
@@ -94,7 +94,7 @@ def test_the_command_prints_the_script_and_refuses_other_machines(
     """`--print` is for Shortcuts. Where there is no Finder, nothing is written."""
     monkeypatch.setenv("HOME", str(tmp_path))
     printed = output(run.invoke(captionq, ["service", "install", "--quick-action", "--print"]))
-    assert 'caption -- "$@"' in printed
+    assert 'caption --no-notify -- "$@"' in printed
     assert f"CAPTIONQ_DATA_DIR={tmp_path}" in printed.replace("'", "")
     refused = run.invoke(captionq, ["service", "install", "--quick-action"])
     assert refused.exit_code == 2

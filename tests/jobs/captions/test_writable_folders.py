@@ -89,3 +89,17 @@ def test_a_probe_that_was_killed_is_swept(tmp_path: Path, monkeypatch: pytest.Mo
     [left] = tmp_path.iterdir()
     os.utime(left, (0, 0))
     assert sweep_stale(tmp_path, [left.name]) == 1
+
+
+def test_a_photos_library_is_refused_and_a_folder_that_will_be_made_is_not(tmp_path: Path) -> None:
+    """Also through a link into the library. A look at a folder that is not there yet asks the one in which it will be made."""
+    originals = tmp_path / "My.PhotosLibrary" / "originals" / "A"
+    originals.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(originals.parent)
+    for folder in (originals, tmp_path / "link" / "A"):
+        for look_only in (True, False):
+            refusal = WritableFolders(look_only=look_only).refusal(folder)
+            assert refusal is not None
+            assert "belongs to a Photos library" in refusal.message
+    assert list(originals.iterdir()) == []
+    assert WritableFolders(look_only=True).refusal(tmp_path / "new" / "texts") is None

@@ -28,6 +28,18 @@ def test_a_key_of_eight_characters_is_taken(monkeypatch: pytest.MonkeyPatch) -> 
     assert read_settings().api_keys["laptop"].get_secret_value() == "8-chars!"
 
 
+def test_an_admin_has_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is no key's would be a right for nobody, or, without keys, a protection that there is not."""
+    monkeypatch.setenv("CAPTIONQ_ADMIN_KEYS", '["laptop", "phone"]')
+    with pytest.raises(SettingsError, match="'laptop', which is no name of CAPTIONQ_API_KEYS"):
+        read_settings()
+    monkeypatch.setenv("CAPTIONQ_API_KEYS", '{"laptop": "8-chars!"}')
+    with pytest.raises(SettingsError, match="'phone', which is no name of CAPTIONQ_API_KEYS"):
+        read_settings()
+    monkeypatch.setenv("CAPTIONQ_ADMIN_KEYS", '["laptop"]')
+    assert read_settings().admin_keys == ("laptop",)
+
+
 def test_a_value_that_cannot_be_read_is_shown_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a list, too, the error names the variable, not the item."""
     monkeypatch.setenv("CAPTIONQ_SLOTS", "many")

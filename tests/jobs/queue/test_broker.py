@@ -44,6 +44,18 @@ NAMES = [
 ]
 
 
+def close_as_the_kernel_does(user: broker.Broker) -> None:
+    """Close what the kernel closes when the process that started the server is killed: the server is not told."""
+    assert user.process is not None
+    assert user.process.stdin is not None
+    assert user.users is not None
+    assert user.owner is not None
+    user.process.stdin.close()
+    user.connection.close()
+    user.owner.close()
+    user.users.close()
+
+
 def test_a_running_broker_is_used_by_a_second_caller(settings: Settings) -> None:
     """Only the first caller, which started the server, holds its process."""
     first = broker.find_or_start(settings)
@@ -55,6 +67,17 @@ def test_a_running_broker_is_used_by_a_second_caller(settings: Settings) -> None
     assert first.connection.ping()
     first.stop()
     until(lambda: broker.find(settings) is None, "its end")
+
+
+def test_a_server_that_was_not_started_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a socket a connection is not tried again and again. A killed server leaves its socket, and may come back."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert broker.find(settings) is None
+    assert pauses == []
+    socket_path(settings).touch()
+    assert broker.find(settings) is None
+    assert pauses != []
 
 
 def test_a_killed_server_comes_back_with_its_values(settings: Settings) -> None:
@@ -81,19 +104,33 @@ def test_a_server_ends_when_its_owner_is_killed(settings: Settings) -> None:
     until(lambda: broker.find(settings) is None, "its end")
 
 
-def test_a_server_whose_keeper_was_killed_ends_with_its_last_user(settings: Settings) -> None:
-    """After kill −9 of everything but the server, later runs use the server, and the last run to leave ends it."""
+def test_a_server_whose_owner_was_killed_is_not_used(settings: Settings) -> None:
+    """It answers for a while: who comes in this time gets a server that stays, with the same entries."""
     owner = broker.find_or_start(settings)
+    assert owner.process is not None
+    owner.connection.set("kept", "yes")
+    dying = owner.connection.info("server")["process_id"]
+    with suspended(owner.process.pid):
+        close_as_the_kernel_does(owner)
+        second = broker.find_or_start(settings)
+    owner.process.wait()
+    assert second.process is not None
+    assert second.connection.get("kept") == b"yes"
+    assert second.connection.info("server")["process_id"] != dying
+    second.stop()
+
+
+def test_a_server_whose_owner_and_keeper_were_killed_ends_with_its_last_user(settings: Settings) -> None:
+    """After kill −9 of everything but the server it serves those that use it already."""
+    owner, user = broker.find_or_start(settings), broker.find_or_start(settings)
     assert owner.process is not None
     server = psutil.Process(owner.connection.info("server")["process_id"])
     keeper = psutil.Process(owner.process.pid)
     kill([keeper, *(child for child in keeper.children() if child != server)])
-    owner.stop()
-    first, last = broker.find_or_start(settings), broker.find_or_start(settings)
-    assert first.process is None
-    first.stop()
-    assert last.connection.ping()
-    last.stop()
+    close_as_the_kernel_does(owner)
+    owner.process.wait()
+    assert user.connection.ping()
+    user.stop()
     until(lambda: not server.is_running(), "its end")
 
 

@@ -12,7 +12,7 @@ from redis import Redis
 from sqlalchemy import text
 
 from jobs.queue import feeding
-from jobs.queue.feeding import Feeder, enqueue, feed
+from jobs.queue.feeding import Feeder, end_feeding, enqueue, feed
 from jobs.queue.lanes import Entry, lane_queue, lanes, push, take
 from jobs.queue.workers.taken_ids import put_off
 from jobs.store.connection import reading
@@ -214,10 +214,10 @@ def test_rows_that_come_while_another_process_feeds_are_fed(
     """The process that has the lock looks again before it leaves."""
     first = add_run(store, 1)
     later: list[str] = []
-    arrange: Callable[[Feeder, str, int], bool] = Feeder._arrange
+    arrange: Callable[[Feeder, str, int, str | None], bool] = Feeder._arrange
 
-    def slowly(feeder: Feeder, token: str, left: int) -> bool:
-        is_all = arrange(feeder, token, left)
+    def slowly(feeder: Feeder, token: str, left: int, last_turn: str | None) -> bool:
+        is_all = arrange(feeder, token, left, last_turn)
         if not later:
             later.extend(add_run(store, 1))
             enqueue(store, connection, Lane.BULK, later)
@@ -227,6 +227,27 @@ def test_rows_that_come_while_another_process_feeds_are_fed(
     monkeypatch.setattr(Feeder, "_arrange", slowly)
     feed(store, connection)
     assert waiting(connection) == by_turns(first, later)
+    assert connection.exists("captionq:feeding") == 0
+
+
+def test_a_feeder_that_loses_its_lock_to_a_recovery_begins_again(
+    store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the only one that knows of a change: a recovery without waiting rows does not feed."""
+    ids = add_run(store, 1)
+    arrange: Callable[[Feeder, str, int, str | None], bool] = Feeder._arrange
+    rounds: list[bool] = []
+
+    def slowly(feeder: Feeder, token: str, left: int, last_turn: str | None) -> bool:
+        if not rounds:
+            end_feeding(connection)
+        rounds.append(arrange(feeder, token, left, last_turn))
+        return rounds[-1]
+
+    monkeypatch.setattr(Feeder, "_arrange", slowly)
+    feed(store, connection)
+    assert rounds == [False, True]
+    assert waiting(connection) == ids
     assert connection.exists("captionq:feeding") == 0
 
 

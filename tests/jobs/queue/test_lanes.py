@@ -65,7 +65,7 @@ def test_a_taken_id_stays_in_the_intermediate_list(store: Store, connection: Red
     """A kill right after the dequeue loses nothing, unlike with BLPOP on several queues."""
     _, jobs = add_batch(store, 1)
     push(connection, Lane.BULK, [jobs[0].id])
-    LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
+    take(connection, lanes(connection), 1)
     assert [queue.intermediate_queue.get_job_ids() for queue in lanes(connection)] == [[], [jobs[0].id]]
 
 
@@ -74,9 +74,8 @@ def test_the_interactive_lane_comes_first(store: Store, connection: Redis) -> No
     _, jobs = add_batch(store, 3)
     push(connection, Lane.BULK, [jobs[0].id, jobs[1].id])
     push(connection, Lane.INTERACTIVE, [jobs[2].id])
-    taken = LaneQueue.dequeue_any(lanes(connection), None, connection=connection, serializer=JSONSerializer)
-    assert taken is not None
-    assert taken[0].id == jobs[2].id
+    [(entry, _)] = take(connection, lanes(connection), 1)
+    assert entry.id == jobs[2].id
 
 
 def test_several_are_taken_at_once_in_the_order_of_their_lanes(store: Store, connection: Redis) -> None:

@@ -52,3 +52,15 @@ def test_others_write_while_a_large_batch_is_cancelled(store: Store) -> None:
         written += 1
     thread.join()
     assert written > 10
+
+
+def test_no_job_of_a_batch_begins_while_it_is_cancelled(store: Store) -> None:
+    """Its workers go to other batches at the first transaction. Afterwards the batch is not paused, unless it was before."""
+    (batch, jobs), (other, _) = add_batch(store, 11), add_batch(store, 9)
+    claimed: list[int] = []
+    store.cancel_batch(batch.id, lambda _: claimed.append(len(store.claim([job.id for job in jobs], "worker"))))
+    assert claimed == [0, 0, 0]
+    store.pause(other.id, 1.0)
+    assert store.cancel_batch(other.id) == 9
+    paused = {one.id: one.paused_at for one in (store.batch(batch.id), store.batch(other.id)) if one is not None}
+    assert paused == {batch.id: None, other.id: 1.0}

@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
-from jobs.store.connection import is_away, open_database, reading, writing
+from jobs.store.connection import open_database, reading, writing
+from jobs.store.databases.passing_faults import is_away
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 from jobs.store.store import Store
 from tests.support.postgres import fall_silent, only_postgres, only_sqlite

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis.utils import str_if_bytes
+from rq import Queue, RateLimit
 
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import cancel
 from jobs.queue import broker
+from jobs.queue.downloads.records import list_downloads
+from jobs.queue.downloads.reports import report, take
+from jobs.queue.downloads.wishes import cancel as cancel_download
+from jobs.queue.downloads.wishes import wish
 from jobs.queue.events import read
 from jobs.queue.lanes import stop
 from jobs.queue.live_texts import live_texts, watch
@@ -20,6 +26,7 @@ from jobs.queue.reconcile import reconcile
 from jobs.queue.worker_state import live_workers
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, JobStatus, Lane
+from tests.jobs.queue.downloads.test_wishes import register
 from tests.support.brokers import Valkey, valkey
 from tests.support.rows import make_job
 from worker import service
@@ -41,6 +48,9 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
     """A server with the user of the documentation, whose log and statistics are empty."""
     with valkey(tmp_path) as server:
         server.connection.execute_command("ACL", "SETUSER", "captionq", *rule())
+        # Another program on the server limits the rate of its jobs. rq's workers tidy up all such limits, with scripts.
+        other = Queue("other", connection=server.connection)
+        other.enqueue(print, rate_limit=RateLimit("other", concurrency=1))
         server.connection.config_resetstat()
         yield server
 
@@ -72,6 +82,10 @@ def use(settings: Settings, store: Store) -> None:
     service.run(settings, burst=True)
     read(connection, jobs[1].id, wait=0.01)
     live_texts(connection, [state.name for state in live_workers(connection)])
+    register(connection, "mac")
+    report(connection, replace(wish(connection, "owner/model", "mac"), worker="mac"))
+    assert take(connection, "mac") is not None
+    assert cancel_download(connection, list_downloads(connection)[0].id)
     running.stop()
     assert [store.job(job.id).status for job in jobs[1:]] == [JobStatus.SUCCEEDED] * 5
 

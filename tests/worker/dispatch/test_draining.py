@@ -33,16 +33,16 @@ def test_a_drained_worker_ends_with_the_jobs_that_it_has(
     run = add_run(store, 30)
     feed(store, connection)
     step = StubPipeline.step
-    states: list[bool] = []
+    asked: list[str] = []
 
     def step_and_drain(pipeline: StubPipeline) -> list[Outcome]:
         if not pipeline.in_flight:
             return []
-        if not states:
-            drain(connection, worker_name(stub))
-        # The jobs are held until the worker has seen the drain, a second later.
-        states.extend(state.draining for state in live_workers(connection))
-        return step(pipeline) if states[-1] else []
+        if not asked:
+            asked.append(worker_name(stub))
+            drain(connection, *asked)
+        # The jobs are held until the worker has seen the drain, a second later. At its first step it has published no state yet.
+        return step(pipeline) if any(state.draining for state in live_workers(connection)) else []
 
     monkeypatch.setattr(StubPipeline, "step", step_and_drain)
     assert service.run(stub)

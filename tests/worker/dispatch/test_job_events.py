@@ -21,12 +21,13 @@ from tests.support.faults import Poisoned
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker import service
+from worker.dispatch.job_events import JobEvents
 from worker.engine.engine import Engine
-from worker.engine.sequences import Outcome
+from worker.engine.sequences import Outcome, TextDelta
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Embedded, Prepared
 from worker.models.loader import LoadedModel, load
-from worker.models.vision.vision_tower import ImageFeatures
+from worker.models.vision.feature_memory import ImageFeatures
 from worker.worker_name import worker_name
 
 pytestmark = pytest.mark.usefixtures("known_models")
@@ -75,6 +76,39 @@ def test_log_probabilities_are_said_with_their_tokens(vision: LoadedModel) -> No
             said += one.logprobs or []
     assert len(said) > 3
     assert said == whole[: len(said)]
+
+
+def test_readers_get_pieces_of_several_tokens_when_many_read(
+    connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One stream gets a piece each 30 ms, eight streams one each 100 ms, and no text is lost in between."""
+    now = [100.0]
+    monkeypatch.setattr("worker.dispatch.job_events.time.monotonic", lambda: now[0])
+    # Publishing tokens asks the pipeline for nothing.
+    events = JobEvents("worker", connection, None, 45, lambda: None)  # type: ignore[arg-type]
+    texts = {str(number): "" for number in range(8)}
+    pending: dict[str, str] = {}
+
+    def said() -> list[TextDelta]:
+        deltas = [TextDelta(key, text, at=len(texts[key])) for key, text in pending.items()]
+        texts.update({key: texts[key] + text for key, text in pending.items()})
+        pending.clear()
+        return deltas
+
+    def decode_for(milliseconds: int, keys: str) -> int:
+        """Decode a token each 10 ms; return how many pieces the first stream gets."""
+        before = len(read(connection, "0"))
+        for _ in range(milliseconds // 10):
+            now[0] += 0.01
+            pending.update({key: pending.get(key, "") + "x" for key in keys})
+            events.tokens(said, lambda _: 1)
+        return len(read(connection, "0")) - before
+
+    assert decode_for(310, "0") == 11
+    now[0] += 1.0
+    assert decode_for(1010, "01234567") == 11
+    pieces = [event.data for event in read(connection, "0")]
+    assert "".join(piece["text"] for piece in pieces) == texts["0"] == "x" * (31 + 101)
 
 
 class Narrow:

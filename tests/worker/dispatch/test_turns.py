@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 
 import pytest
 from redis import Redis
@@ -30,14 +31,14 @@ def stub(settings: Settings) -> Settings:
     return settings.model_copy(update={"model": "stub"})
 
 
-def add_run(store: Store, size: int, priority: int = 0) -> Batch:
-    """Store a run for the stub."""
+def add_run(store: Store, size: int, priority: int = 0, models: Sequence[str] = ("stub",)) -> Batch:
+    """Store a run for the stub. `models`: names under which it is asked for, by turns."""
     batch = Batch(description="pictures", model="stub", priority=priority)
     store.add_batch(batch)
     jobs = [make_job(str(number), batch) for number in range(size)]
-    for job in jobs:
-        job.output, job.model = None, "stub"
-        job.request = job.parsed_request().model_copy(update={"model": "stub"}).model_dump_json()
+    for job, model in zip(jobs, cycle(models), strict=False):
+        job.output, job.model = None, model
+        job.request = job.parsed_request().model_copy(update={"model": model}).model_dump_json()
     store.add(jobs)
     return batch
 

@@ -22,8 +22,8 @@ from worker.models.backends import Backend, VisionBackend, make_backend
 from worker.models.inputs import Prepared
 from worker.models.loader import LoadedModel, load
 from worker.models.text.chat_template import ChatTemplate
+from worker.models.vision.feature_memory import ImageFeatures
 from worker.models.vision.processor_inputs import image_keys
-from worker.models.vision.vision_tower import ImageFeatures
 
 PLACEHOLDER = ImagePart(image_url=ImageURL(url="data:image/png;base64,"))
 
@@ -97,14 +97,15 @@ def mixed_requests(pictures: list[Drawn]) -> dict[str, tuple[Request, list[Image
     return mixed
 
 
-def test_sixty_four_pictures_at_once_get_the_tokens_each_gets_by_itself(
-    vision: LoadedModel, backend: VisionBackend
+@pytest.mark.parametrize("count", [24, pytest.param(64, marks=pytest.mark.thorough)])
+def test_many_pictures_at_once_get_the_tokens_each_gets_by_itself(
+    vision: LoadedModel, backend: VisionBackend, count: int
 ) -> None:
     """Ten sizes, different prompts, one run: every sequence is compared id by id with mlx-vlm, which decodes one at a time."""
-    requests = mixed_requests(draw_many(64))
+    requests = mixed_requests(draw_many(count))
     assert len({image.size for _, images, _ in requests.values() for image in images}) == len(SIZES)
     expected = {key: alone(vision, backend, request, images) for key, (request, images, _) in requests.items()}
-    assert len({tuple(ids) for ids in expected.values()}) > 50
+    assert len({tuple(ids) for ids in expected.values()}) > 0.8 * count
     prepared = {key: backend.prepare(request, images) for key, (request, images, _) in requests.items()}
     finished = run(Engine(backend, slots=16), prepared)
     wrong = [key for key, row in finished.items() if list(row.token_ids) != expected[key]]
@@ -115,7 +116,7 @@ def test_sixty_four_pictures_at_once_get_the_tokens_each_gets_by_itself(
 
 def test_pictures_text_and_pairs_may_mix_and_join_late(vision: LoadedModel, backend: VisionBackend) -> None:
     """Sequences with no image, one and two join a running batch one after the other."""
-    pictures = draw_many(12)
+    pictures = draw_many(8)
     rows: dict[str, tuple[Request, list[Image.Image]]] = {}
     for number, drawn in enumerate(pictures):
         other = pictures[(number + 1) % len(pictures)]
@@ -241,7 +242,7 @@ def test_what_was_owed_to_an_urgent_sequence_ends_with_it(backend: VisionBackend
     engine.admit("urgent", rows[0], urgent=True)
     while engine.busy:
         engine.step()
-    engine._scheduler.owe(1000.0)
+    engine._scheduler._owed = 1000.0
     for number in (1, 2):
         engine.admit(str(number), rows[number])
     finished = [row for _ in range(200) for row in engine.step()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import mlx.core as mx
 
 from jobs.configuration.settings import Settings
@@ -37,6 +39,8 @@ def test_the_longest_sequences_tell_how_much_a_token_takes() -> None:
 
 def test_what_was_loaded_since_is_seen_when_it_looks_again() -> None:
     """Dropped models are seen too."""
+    # What other tests have left must not be freed in between.
+    gc.collect()
     memory = KVMemory(mx.get_active_memory() + ROOM)
     memory.measured(bytes_=1000, sequences=1, columns=1)
     weights = mx.zeros((ROOM // 8,), mx.float32)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from tests.support.adapters import save_adapter
-from tests.support.hub import GATED, local_hub
+from tests.support.hub import GATED, Traffic, local_hub
 from tests.support.processes import Captionq
 
 
@@ -70,6 +73,40 @@ def test_a_model_that_cannot_be_downloaded_fails_its_jobs_with_the_reason(
     assert why in (failed.error_message or "")
     assert model in (failed.error_message or "")
     assert store.job(other.id).status == JobStatus.SUCCEEDED
+
+
+def test_a_part_of_a_large_file_is_believed_only_with_its_hash(captionq: Captionq, tmp_path: Path) -> None:
+    """A part counts as there. One that is damaged or too long costs a try, and a hub without ranges is asked for all."""
+    source, name, piece = tmp_path / "source", "more.safetensors", 10_485_760
+    shutil.copytree(built_in_models()["demo-text"], source)
+    body = bytes(range(256)) * 90_000
+    (source / name).write_bytes(body)
+    etag, cache = hashlib.sha256(body).hexdigest(), tmp_path / "huggingface/hub/models--somebody--small"
+    part, blob = (cache / "blobs" / f"{etag}{end}" for end in (".captionq.incomplete", ""))
+    part.parent.mkdir(parents=True)
+    traffic = Traffic()
+    with local_hub({"somebody/small": source}, traffic=traffic) as hub:
+        captionq.environment |= hub
+        part.write_bytes(bytes(piece))
+        damaged = captionq.run("models", "pull", "somebody/small")
+        assert damaged.stderr.endswith(
+            f"Error: 'somebody/small' could not be downloaded: {name} arrived damaged. Try again.\n"
+        )
+        assert re.search(r"^somebody/small: 12\.\d MB to download of 23\.\d MB$", damaged.stderr, re.MULTILINE)
+        assert traffic.sent[name] == len(body) - piece
+        assert not part.exists()
+        for left in (body[:piece], body + b"more", body[:piece]):
+            shutil.rmtree(cache)
+            part.parent.mkdir(parents=True)
+            part.write_bytes(left)
+            pulled = captionq.run("models", "pull", "somebody/small")
+            assert pulled.returncode == 0, pulled.stderr
+            assert (blob.read_bytes(), part.exists()) == (body, False)
+            assert next(cache.rglob(name)).samefile(blob)
+            traffic.ignores_ranges = len(left) > len(body)
+    asked = [(name, f"bytes={piece}-")] * 2
+    assert traffic.ranges == asked
+    assert traffic.sent[name] == 2 * (len(body) - piece) + 2 * len(body)
 
 
 def test_an_adapter_is_downloaded_with_its_model(captionq: Captionq, tmp_path: Path) -> None:

@@ -35,13 +35,23 @@ ONE_IMAGE = ("llava_next", "fastvlm")
 pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
 
 
+class References(dict[str, dict[str, list[int]]]):
+    """The ids that mlx-vlm gives each sequence by itself, by family and key; computed at the family's first use."""
+
+    def __init__(self, models: dict[str, LoadedModel]) -> None:
+        super().__init__()
+        self._models = models
+
+    def __missing__(self, family: str) -> dict[str, list[int]]:
+        model = self._models[family]
+        self[family] = {key: alone(model, sequence) for key, sequence in sequences_for(family).items()}
+        return self[family]
+
+
 @pytest.fixture(scope="module")
 def references(models: dict[str, LoadedModel]) -> dict[str, dict[str, list[int]]]:
-    """The ids that mlx-vlm gives each sequence by itself, by family and key."""
-    return {
-        family: {key: alone(models[family], sequence) for key, sequence in sequences_for(family).items()}
-        for family in FAMILIES
-    }
+    """The answers of mlx-vlm that the tests of this file share."""
+    return References(models)
 
 
 def sequences_for(family: str) -> dict[str, AskedSequence]:
@@ -55,8 +65,21 @@ def prepared_elsewhere(backend: VisionBackend, asked: dict[str, AskedSequence]) 
         return dict(zip(asked, thread.map(lambda sequence: backend.prepare(*sequence), asked.values()), strict=True))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("chunk", [MOST_TOKENS, 8])
+#: Families that are prefilled and decoded as another one here: `qwen2_vl`, `llava_next`.
+RELATIVES = ("qwen2_5_vl", "llava")
+#: Families that the library treats unlike the others: by deepstack features, by inputs for each token, by caches without padding.
+DISTINCT = ("qwen3_vl", "gemma4", "lfm2_vl", "llava_next", "glm4v")
+#: Chunks ask more of a family than whole prompts, which `test_batching_check.py` has too.
+CHUNKED = [
+    *(pytest.param(family, 8, marks=[pytest.mark.thorough] if family in RELATIVES else []) for family in FAMILIES),
+    *(
+        pytest.param(family, MOST_TOKENS, marks=[] if family in DISTINCT else [pytest.mark.thorough])
+        for family in FAMILIES
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "chunk"), CHUNKED)
 def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
     models: dict[str, LoadedModel],
     references: dict[str, dict[str, list[int]]],
@@ -74,7 +97,14 @@ def test_a_batch_gives_what_mlx_vlm_gives_one_at_a_time(
 
 
 # The random weights of LLaVA name its image marker in most of their answers.
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "llava"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=[] if family in DISTINCT else [pytest.mark.thorough])
+        for family in FAMILIES
+        if family != "llava"
+    ],
+)
 def test_sequences_of_a_broken_batch_go_on_after_their_last_token(
     models: dict[str, LoadedModel], references: dict[str, dict[str, list[int]]], family: str
 ) -> None:

@@ -177,6 +177,15 @@ def test_a_full_disk_is_not_blamed_on_the_network() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_cache_that_cannot_be_written_to_is_not_blamed_on_the_network() -> None:
+    """The message names the variable that chooses another folder, and no path."""
+    with (
+        pytest.raises(ModelUnavailableError, match=r"cannot be written to\. Set HF_HUB_CACHE"),
+        hub_errors("owner/any"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", "/models/models--owner--any")
+
+
 def test_an_interrupted_download_is_not_taken_for_a_model(cache: Path) -> None:
     """The index names a file that is missing."""
     snapshot = put_into_cache(cache, "owner/half", built_in_models()["demo-text"])

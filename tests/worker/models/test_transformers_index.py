@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ _IMPORTS = """
 import sys
 read = set()
 sys.addaudithook(lambda event, given: read.add(str(given[0])) if event == "open" else None)
+from jobs.configuration.settings import Settings
 from worker.models.library_imports import LibraryImports
-LibraryImports().wait()
+LibraryImports(Settings()).wait()
 print(len([path for path in read if "/transformers/models/" in path and path.endswith(".py")]) > 500)
 import transformers.models
 from transformers.utils import import_utils
@@ -47,7 +49,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_changed_module_makes_a_new_index(models: Path) -> None:
-    """The index is kept until a module changes; a file that cannot be read counts as none, and older ones are removed."""
+    """The index is kept until a module changes; a file that cannot be read counts as none."""
     index: Index = {frozenset({"torch", "vision"}): {"one.configuration_one": {"OneConfig", "OneVisionConfig"}}}
     calls = []
 
@@ -63,12 +65,28 @@ def test_a_changed_module_makes_a_new_index(models: Path) -> None:
     }
     (models / "one" / "configuration_one.py").write_text('__all__ = ["OneConfig", "Two"]')
     kept(make, models)(models)
-    (file,) = (models.parent / "cache").iterdir()
-    file.write_text("[[")
+    newest = max((models.parent / "cache").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    newest.write_text("[[")
     kept(make, models)(models)
     assert len(calls) == 3
     kept(make, models)(models / "one" / "__init__.py", "one")
     assert calls[3:] == [(str(models / "one" / "__init__.py"), "one")]
+
+
+def test_several_installations_keep_their_indexes(models: Path) -> None:
+    """captionq in one environment does not make the index of another one again; the oldest of many are removed."""
+    index: Index = {frozenset(): {"one.configuration_one": {"OneConfig"}}}
+    installations = [models.rename(models.with_name("0"))]
+    installations += [Path(shutil.copytree(installations[0], models.with_name(str(number)))) for number in range(1, 6)]
+    made: list[str] = []
+
+    def make(path: str | Path, prefix: str | None = None) -> Index:
+        made.append(Path(path).name)
+        return index
+
+    for at in (0, 1, 0, 1, 2, 3, 4, 5, 2, 5, 0):
+        assert kept(make, installations[at])(installations[at]) == index
+    assert made == ["0", "1", "2", "3", "4", "5", "0"]
 
 
 def test_a_cache_folder_that_cannot_be_written_costs_time_only(models: Path) -> None:

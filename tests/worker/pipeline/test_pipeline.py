@@ -21,7 +21,6 @@ from jobs.sampling import Sampling
 from tests.support.odd_pictures import scanned_jpeg
 from tests.support.processes import PATIENCE
 from tests.support.servers import reply, serving
-from worker.engine.engine import GROUP
 from worker.engine.sequences import Outcome
 from worker.pipeline.pipeline import Pipeline
 from worker.pipeline.preparation import NET_THREADS
@@ -98,7 +97,7 @@ def test_bulk_work_is_not_begun_while_an_urgent_request_is_prepared(
     pipeline = Pipeline(Settings(data_dir=tmp_path))
     pipeline.load("demo")
     asked = Request(model="demo", messages=[Message(role="user", content="Hello")], sampling=Sampling(max_tokens=4))
-    for number in range(GROUP):
+    for number in range(pipeline._settings.prefill_group):
         pipeline.begin(f"bulk-{number}", asked)
     wait([preparation.future for preparation in pipeline._preparations._under_way])
     pipeline.begin("urgent", asked, urgent=True)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jobs.configuration.settings import Settings
 from jobs.errors import ImageError, ImageTooLargeError, UnsupportedImageError
-from jobs.images.formats import containers
+from jobs.images.formats import container_kinds
 from jobs.images.opening import check_image
 from jobs.requests import Request
 from jobs.sampling import Sampling
@@ -82,7 +82,7 @@ def test_a_missing_extra_is_named(
     """The header is enough to know it; with the extra the file is decoded in the decoder's process only."""
     check_image(content, settings, name=name)
     assert decode_if_quick(content, settings) is None
-    monkeypatch.setattr(containers, "_is_installed", lambda module: False)
+    monkeypatch.setattr(container_kinds, "_is_installed", lambda module: False)
     with pytest.raises(UnsupportedImageError, match=rf"^{name} is a {kind}.*\. To read it, install captionq\[\w+\]\.$"):
         check_image(content, settings, name=name)
 

@@ -17,14 +17,15 @@ from jobs.faults import FaultPoint, point
 from jobs.queue.feeding import Feeder
 from jobs.queue.lanes import Entry, LaneQueue, take
 from jobs.queue.workers.taken_ids import drop, put_back
+from jobs.store.databases.passing_faults import passes
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus, Lane
+from worker.dispatch.admission.closed_lane import close_bulk
 from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
 from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
-from worker.dispatch.faults.database_patience import passes
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.pipeline.request_pipeline import RequestPipeline
 
@@ -59,7 +60,7 @@ class JobAdmission:
         self._affinity = affinity
         self._feeder = Feeder(store, connection)
         self._turns = ModelTurns()
-        #: Whether bulk jobs wait: the disk of their texts is full.
+        #: Whether bulk jobs are held back: the disk of their texts is full.
         self.urgent_only = False
         #: Dequeued entries whose rows could not be read yet.
         self._unread: list[tuple[Entry, Queue]] = []
@@ -67,6 +68,16 @@ class JobAdmission:
     def __len__(self) -> int:
         """How many jobs are held."""
         return len(self._turns) + len(self._unread)
+
+    @property
+    def open_lanes(self) -> Sequence[LaneQueue]:
+        """The lanes from which entries may be taken now. Conditions under which the worker leaves jobs in their lanes go here."""
+        return [queue for queue in self._lanes if not queue.closed]
+
+    @property
+    def leaves(self) -> bool:
+        """Whether jobs are left in their lanes for other workers."""
+        return self._affinity.left > 0
 
     def hold(self, dequeued: Sequence[tuple[Entry, Queue]]) -> None:
         """Hold dequeued entries until their turn, which may be at once. Jobs that this worker cannot do are passed on.
@@ -122,6 +133,10 @@ class JobAdmission:
         self._feeder.top_up(ran_dry=ran_dry, left=self._affinity.left)
         return self.next_held() if dequeued else []
 
+    def close_bulk(self, closed: bool) -> None:
+        """Take no bulk jobs, or take them again: see `worker/dispatch/admission/closed_lane.py`. Raises RedisError."""
+        close_bulk(self._connection, self._lanes, self._turns, closed=closed)
+
     def review(self) -> None:
         """Leave held jobs of other models to workers that have them. To be called about every second. Raises RedisError."""
         self._affinity.review()
@@ -176,7 +191,8 @@ class JobAdmission:
 
     def _lanes_with_room(self) -> tuple[list[LaneQueue], int]:
         """The lanes to dequeue from, and for how many jobs. A batch full of bulk jobs has room for interactive ones."""
-        if (room := self._pipeline.room()) >= MIN_BULK_ROOM and not self.urgent_only:
+        takes_bulk = len(self.open_lanes) == len(self._lanes) and not self.urgent_only
+        if (room := self._pipeline.room()) >= MIN_BULK_ROOM and takes_bulk:
             return list(self._lanes), room
         interactive = [queue for queue in self._lanes if queue.name == Lane.INTERACTIVE]
         return interactive, self._pipeline.room(urgent=True)

@@ -73,8 +73,11 @@ class ModelAffinity:
 
     def kept(self, taken: Iterable[HeldJob]) -> list[HeldJob]:
         """Return the jobs that this worker keeps. The others go back to the front of their lanes. Raises RedisError."""
+        taken = list(taken)
+        if any(one.model not in (None, self._pipeline.model) for one in taken):
+            self._others.look_again()
         if self._others.alone:
-            return list(taken)
+            return taken
         kept: list[HeldJob] = []
         left: list[HeldJob] = []
         for one in taken:
@@ -118,7 +121,7 @@ class ModelAffinity:
     def _patience(self, model: str, lane: Lane) -> float:
         """Return the seconds for which this worker leaves a job of another model alone."""
         is_busy = self._pipeline.in_flight > 0
-        if self._others.serve(model):
+        if self._others.serve(model, lane):
             return float("inf") if is_busy else AFFINITY[lane]
         is_nearer = model not in self._pipeline.models and self._others.have_in_memory(model)
         return (MAX_WAIT[lane] if is_busy else 0.0) + (AFFINITY[lane] if is_nearer else 0.0)
@@ -150,9 +153,9 @@ class ModelAffinity:
             self._turn = None
 
     def _forget_taken(self) -> None:
-        """Forget left jobs that have gone from their lanes: other workers have taken them, or they were cancelled."""
+        """Forget left jobs that have gone from their lanes, to other workers or cancelled, and those of a closed lane."""
         if self._left:
-            waiting = {job_id for queue in self._queues for job_id in queue.get_job_ids()}
+            waiting = {job_id for queue in self._queues if not queue.closed for job_id in queue.get_job_ids()}
             self._left = {job_id: one for job_id, one in self._left.items() if job_id in waiting}
 
     def _skip(self) -> None:

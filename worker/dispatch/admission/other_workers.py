@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from redis import Redis
 
 from jobs.queue.scripts import TAKE_TURN
 from jobs.queue.worker_state import WorkerState, live_workers
+from jobs.store.tables import Lane
 
 #: For each model that a worker is about to take up, the worker's name.
 _TURNS = "captionq:turns"
+#: Seconds for which a look is good enough for a decision about a job.
+FRESH = 1.0
 
 
 class OtherWorkers:
@@ -22,6 +26,7 @@ class OtherWorkers:
         self._own = own
         self._states: list[WorkerState] = []
         self._turns: dict[str, str] = {}
+        self._looked_at = float("-inf")
 
     @property
     def alone(self) -> bool:
@@ -33,6 +38,7 @@ class OtherWorkers:
 
         Raises RedisError.
         """
+        self._looked_at = time.monotonic()
         states = live_workers(self._connection)
         self._states = [state for state in states if state.name != self._own and not state.draining]
         told: Any = self._connection.hgetall(_TURNS)
@@ -44,10 +50,16 @@ class OtherWorkers:
         for model in over:
             self._end(model, turns[model])
 
-    def serve(self, model: str) -> bool:
-        """Return whether another worker takes jobs of the model, or is about to."""
+    def look_again(self) -> None:
+        """Look, unless the last look was just now. Raises RedisError."""
+        if time.monotonic() - self._looked_at > FRESH:
+            self.look()
+
+    def serve(self, model: str, lane: Lane = Lane.INTERACTIVE) -> bool:
+        """Return whether another worker takes jobs of the model from the lane, or is about to."""
         is_coming = self._turns.get(model, self._own) != self._own
-        return is_coming or any(state.model == model for state in self._states)
+        takers = [state for state in self._states if lane == Lane.INTERACTIVE or not state.bulk_wait]
+        return is_coming or any(state.model == model for state in takers)
 
     def have_in_memory(self, model: str) -> bool:
         """Return whether another worker has the model in memory."""

@@ -12,9 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseError
-from jobs.errors.database_faults import cause_of, database_error, file_fault_passes
+from jobs.errors.database_faults import cause_of, database_error
 from jobs.queue.worker_state import Fault
-from jobs.store.connection import is_away, place_of
+from jobs.store.connection import place_of
+from jobs.store.databases.passing_faults import passes
 from jobs.store.result import Result
 
 logger = logging.getLogger("captionq.worker")
@@ -83,11 +84,6 @@ class DatabasePatience:
         if not self._is_said and (cause != last or now - logged_at > LOGGED_EVERY):
             self._logged, self._is_said = (cause, now), True
             logger.warning("%s The worker keeps its results, and goes on by itself when the fault is over.", cause)
-
-
-def passes(error: Exception) -> bool:
-    """Return whether an error means a fault of the database that may pass by itself. No job is to blame for it."""
-    return is_away(error) or file_fault_passes(error)
 
 
 def is_of_database(error: Exception) -> bool:

@@ -16,15 +16,16 @@ from worker.engine.prefill import prefill_chunk_size
 from worker.engine.prefill.chunked_prefill import Prefill, grouped
 from worker.engine.prefill.prefix_cache import CachedPrefix, PrefixCache
 from worker.engine.sequences import LiveSequence
+from worker.engine.stage_clock import Stage, StageClock
 from worker.engine.time_budget import PAUSE, TimeBudget
 from worker.models import kv_cache
 from worker.models.backends import Backend
 from worker.models.inputs import Embedded
-from worker.models.vision.vision_tower import ImageFeatures
+from worker.models.vision.feature_memory import ImageFeatures
 
 
 class PrefillContext:
-    """State that all prefill groups of one model share: its speed, its prefix cache and its memory."""
+    """State that all prefill groups of one model share: its speed, its prefix cache, its memory and its clock."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -32,6 +33,7 @@ class PrefillContext:
         self.prefilling = TimeBudget(first=prefill_chunk_size.FIRST_TOKENS, largest=prefill_chunk_size.MOST_TOKENS)
         self.prefixes = PrefixCache()
         self.memory = KVMemory()
+        self.clock = StageClock()
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class _Unit:
     """A unit of work that the device has been given."""
 
     work: Any
+    stage: Stage
+    #: The number that the stage clock counts.
+    counted: int
     #: The budget that learns from the time of this unit, and the unit's amount in the budget's measure.
     budget: TimeBudget | None
     amount: int
     #: Image features that this unit computes.
     seen: ImageFeatures = field(default_factory=dict)
-    since: float = field(default_factory=time.perf_counter)
 
 
 class PrefillGroup:
@@ -66,8 +70,8 @@ class PrefillGroup:
         self._to_encode = deque(one.prepared for one in leaders if context.backend.patches(one.prepared))
         #: Image features, kept until the sequences are embedded: the cache of features may be too small for all of them.
         self._seen: ImageFeatures = {}
-        #: Time at which the last unit had ended.
-        self._last_end = 0.0
+        #: The amount of the units that have ended since the device had none, and since when it has had some.
+        self._amount, self._since = 0, 0.0
         self._to_embed = deque(leaders)
         self._embedded: list[tuple[LiveSequence, Embedded]] = []
 
@@ -111,9 +115,12 @@ class PrefillGroup:
                 return True
         return bool(self._to_embed)
 
-    def _begin(self, work: Any, budget: TimeBudget | None, amount: int, seen: ImageFeatures | None = None) -> None:
-        self._units.append(_Unit(work, budget, amount, seen or {}))
-        mx.async_eval(work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
+    def _begin(self, unit: _Unit) -> None:
+        """Give the device a unit. On a CPU that may take as long as to compute the unit before."""
+        if not self._units:
+            self._amount, self._since = 0, time.perf_counter()
+        self._units.append(unit)
+        mx.async_eval(unit.work)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
 
     def _wait(self, leave: int = 0) -> None:
         """Wait for all units but the last `leave`."""
@@ -124,15 +131,13 @@ class PrefillGroup:
             self._context.backend.remember(unit.seen)
             self._seen |= unit.seen
             self._measure(unit)
+            self._context.clock.ended(unit.stage, unit.counted)
 
     def _measure(self, unit: _Unit) -> None:
-        began, now = max(unit.since, self._last_end), time.perf_counter()
-        # If another unit was begun behind this one, the beginning is known only if this unit waited for an earlier one: to begin
-        # a unit may take as long as to compute it.
-        known = not self._units or unit.since < self._last_end
-        if unit.budget is not None and known:
-            unit.budget.measured(unit.amount, now - began)
-        self._last_end = now
+        """Learn from all units since the device had none. The end of each by itself may be noticed late: see `_begin`."""
+        self._amount += unit.amount
+        if not self._units and unit.budget is not None and self._amount:
+            unit.budget.measured(self._amount, time.perf_counter() - self._since)
 
     def _encode(self) -> None:
         """Begin to encode the images of as many sequences as the budget allows, but of one sequence at least."""
@@ -147,13 +152,14 @@ class PrefillGroup:
             self._wait()
         seen = backend.encode(unit)
         # Empty if earlier sequences had the same images.
-        self._begin(list(seen.values()), budget if seen else None, patches, seen)
+        self._begin(_Unit(list(seen.values()), Stage.VISION, len(seen), budget, patches if seen else 0, seen))
 
     def _embed(self) -> None:
         """Embed as many sequences as a pause has time for: some families run their vision tower here."""
         until = time.perf_counter() + PAUSE
         while self._to_embed:
             sequence = self._to_embed.popleft()
+            encoded = self._context.backend.images_encoded
             try:
                 embedded = self._context.backend.embed(sequence.prepared, sequence.ids, self._seen)
                 for one in (sequence, *self._copies[sequence.key]):
@@ -163,6 +169,8 @@ class PrefillGroup:
                 for one in (sequence, *self._copies[sequence.key]):
                     self.sequences.remove(one)
                     self.refused.append((one, error))
+            encoded = self._context.backend.images_encoded - encoded
+            self._context.clock.ended(Stage.VISION if encoded else Stage.PREFILL, encoded, units=bool(encoded))
             if time.perf_counter() >= until:
                 break
 
@@ -182,7 +190,7 @@ class PrefillGroup:
         whole = self._context.backend.whole_prompts
         tokens = prefill.step(prefill.columns if whole else budget.amount // prompts)
         # The last column by itself says little about the speed of many.
-        self._begin(prefill.pending, budget if tokens > prompts else None, tokens)
+        self._begin(_Unit(prefill.pending, Stage.PREFILL, tokens, budget if tokens > prompts else None, tokens))
 
     def _learn(self, prefill: Prefill) -> None:
         self._context.memory.measured(kv_cache.size(prefill.caches), len(prefill.prompts), prefill.columns)

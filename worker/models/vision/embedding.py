@@ -19,8 +19,9 @@ from worker.models.library_quirks import (
     takes_chunks,
     told_positions,
 )
+from worker.models.vision.feature_memory import ImageFeatures
 from worker.models.vision.image_columns import columns_of, fill
-from worker.models.vision.vision_tower import ImageFeatures, VisionTower
+from worker.models.vision.vision_tower import VisionTower
 
 
 class Embedding:

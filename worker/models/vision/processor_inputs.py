@@ -10,7 +10,9 @@ from PIL import Image
 
 from jobs.errors import ModelError, in_words
 from jobs.models.model_info import public_name
+from worker.models.library_quirks import PER_TOKEN
 from worker.models.loader import LoadedModel
+from worker.models.vision.scaled_ahead import scaled_ahead
 
 
 def image_token_of(config: Any) -> int | None:
@@ -37,7 +39,7 @@ def process(
     try:
         raw = prepare_inputs(
             loaded.processor,
-            images=images or None,
+            images=scaled_ahead(loaded.processor, images) or None,
             prompts=prompt,
             image_token_index=image_token,
             add_special_tokens=add_bos,
@@ -80,13 +82,17 @@ def as_numpy(value: Any) -> Any:
 
 
 def image_keys(inputs: dict[str, Any]) -> tuple[bytes, ...]:
-    """Return a digest for each image's pixels if a grid says which pixels are whose, else one digest of all arrays."""
+    """Return a digest for each image's pixels if a grid says which pixels are whose, else one digest of all arrays.
+
+    Arrays with an entry for each token are left out: another question about the image must find its features.
+    """
     pixels, grids = inputs.get("pixel_values"), inputs.get("image_grid_thw")
     if not isinstance(pixels, np.ndarray):
         # None, or a list of arrays of several shapes, whose features are not remembered.
         return ()
     if grids is None:
-        return (_digest(*(value for value in inputs.values() if isinstance(value, np.ndarray))),)
+        about = [value for name, value in inputs.items() if isinstance(value, np.ndarray) and name not in PER_TOKEN]
+        return (_digest(*about),)
     ends = np.cumsum(grids.prod(axis=1)).tolist()
     starts = [0, *ends[:-1]]
     return tuple(_digest(pixels[start:end], grid) for start, end, grid in zip(starts, ends, grids, strict=True))

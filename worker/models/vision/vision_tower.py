@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,37 +10,27 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_flatten
 
 from worker.models.inputs import Prepared
-from worker.models.library_quirks import GRID_TOWERS
-
-#: Bytes of image features that are remembered. With a thousand tokens an image, a model of width 2,560 has about 5 MB of
-#: features, and as much again for each deepstack layer.
-REMEMBERED_BYTES = 256_000_000
-#: The largest share of these bytes that the features of one image may take. Larger ones would displace all others.
-LARGEST_SHARE = 0.25
-
-#: The features of some images: arrays, nested in tuples and lists in the way of the family.
-Features = Any
-#: The features of images by image key.
-ImageFeatures = dict[bytes, Features]
+from worker.models.library_quirks import GRID_TOWERS, tower_name
+from worker.models.vision.feature_memory import REMEMBERED_BYTES, FeatureMemory, Features, ImageFeatures
 
 
 class VisionTower:
     """The vision tower of one model, with the features that it remembers."""
 
     def __init__(self, model: Any) -> None:
-        tower = getattr(model, "vision_tower", None)
+        name = tower_name(model)
+        tower = None if name is None else getattr(model, name)
         self._tower = tower if tower is None or isinstance(tower, _Tower) else _Tower(tower)
-        if self._tower is not None:
-            model.vision_tower = self._tower
+        if name is not None:
+            setattr(model, name, self._tower)
         self._model = model
         #: Patches a side that become one token, in the families with a grid of patches for each image; None: another family.
         self._merge = None
         if getattr(model.config, "model_type", None) in GRID_TOWERS:
             self._merge = getattr(getattr(model.config, "vision_config", None), "spatial_merge_size", None)
-        self._memory = _Memory(REMEMBERED_BYTES)
+        self.memory = FeatureMemory(REMEMBERED_BYTES)
         #: Images that the tower has encoded since the model was loaded.
         self.encoded = 0
 
@@ -57,7 +47,7 @@ class VisionTower:
 
     def missing_patches(self, prepared: Prepared) -> int:
         """Count the patches of the sequence's images that are not remembered."""
-        return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self._memory)
+        return sum(len(patches) for key, (patches, _) in _images(prepared) if key not in self.memory)
 
     def encode(self, sequences: Iterable[Prepared], /) -> ImageFeatures:
         """Run the tower once over all images of these sequences that are not remembered. Each sequence must pass `groups`.
@@ -66,7 +56,7 @@ class VisionTower:
         """
         new: dict[bytes, tuple[Any, Any]] = {}
         for prepared in sequences:
-            new.update((key, part) for key, part in _images(prepared) if key not in self._memory)
+            new.update((key, part) for key, part in _images(prepared) if key not in self.memory)
         if not new:
             return {}
         assert self._tower is not None
@@ -83,11 +73,11 @@ class VisionTower:
     def remember(self, seen: ImageFeatures) -> None:
         """Keep evaluated features."""
         for key, features in seen.items():
-            self._memory.add(key, features)
+            self.memory.add(key, features)
 
     def forget(self) -> None:
-        """Forget all images."""
-        self._memory = _Memory(REMEMBERED_BYTES)
+        """Forget all images; what is on the disk stays there."""
+        self.memory.forget()
 
     def embed(self, tokens: Any, prepared: Prepared, inputs: dict[str, Any], seen: ImageFeatures) -> Any:
         """Call the model's `get_input_embeddings` for ids (1, L), with features that are `seen` or remembered."""
@@ -98,18 +88,18 @@ class VisionTower:
             known = [_joined(self._features(prepared, seen))]
         else:
             # The other families call their tower in their own ways, but the same pixels give the same features.
-            known = list(self._memory.get(b"".join(prepared.image_keys)) or [])
+            known = list(self.memory.get(b"".join(prepared.image_keys)) or [])
         with self._tower.serving(known) as fresh:
             embedded = self._model.get_input_embeddings(tokens, inputs.pop("pixel_values"), mask=mask, **inputs)
         self.encoded += 0 if known else len(prepared.image_keys)
         if fresh and not known:
             mx.eval(fresh)
-            self._memory.add(b"".join(prepared.image_keys), fresh)
+            self.memory.add(b"".join(prepared.image_keys), fresh)
         return embedded
 
     def _features(self, prepared: Prepared, seen: ImageFeatures) -> list[Features]:
         """Return the features of each image of the sequence. All are held here, as the memory may have no room for all."""
-        found = {key: seen.get(key, self._memory.get(key)) for key in prepared.image_keys}
+        found = {key: seen[key] if key in seen else self.memory.get(key) for key in prepared.image_keys}
         if any(features is None for features in found.values()):
             fresh = self.encode([prepared])
             mx.eval(fresh)
@@ -159,34 +149,6 @@ class _Serving:
         self.fresh: list[Features] = []
 
 
-class _Memory:
-    """Features by image key, of which the least recently used are forgotten first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._features: OrderedDict[bytes, Features] = OrderedDict()
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._features
-
-    def get(self, key: bytes) -> Features | None:
-        if key in self._features:
-            self._features.move_to_end(key)
-        return self._features.get(key)
-
-    def add(self, key: bytes, features: Features) -> None:
-        size = _bytes(features)
-        # Some towers (Gemma 3's) return the output of each layer: a quarter of a gigabyte for an image.
-        if key in self._features or size > self._limit * LARGEST_SHARE:
-            return
-        self._features[key] = features
-        self._held += size
-        while self._held > self._limit:
-            _, forgotten = self._features.popitem(last=False)
-            self._held -= _bytes(forgotten)
-
-
 def _images(prepared: Prepared) -> Iterator[tuple[bytes, tuple[Any, Any]]]:
     """Yield each image's key, patches and grid."""
     start = 0
@@ -213,8 +175,3 @@ def _joined(features: Sequence[Features]) -> Features:
     if first is None:
         return None
     return mx.concatenate(list(features)) if len(features) > 1 else first
-
-
-def _bytes(features: Features) -> int:
-    # Some towers return None beside their features.
-    return sum(array.nbytes for _, array in tree_flatten([features]) if isinstance(array, mx.array))

@@ -6,13 +6,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from api.pages.overview.batch_history import LOOKS_KEPT, BatchHistory
 from api.pages.overview.batch_plot import HEIGHT, WIDTH, batch_plot
+from api.runtime.activity import Activity
 from jobs.queue.worker_state import WorkerState
 
 
 def test_looks_are_kept_for_minutes_also_over_gaps() -> None:
     """A worker that is away leaves a gap, and is forgotten after the kept looks; a broker that is away is no fault."""
     answers: list[list[WorkerState]] = [[_state(3)], [], [_state(5)]]
-    history = BatchHistory(lambda: answers.pop(0))
+    history = BatchHistory(lambda: answers.pop(0), Activity())
     for _ in range(3):
         history.look()
     assert history.of("one") == [(2, 3, 8), (0, 5, 8)]

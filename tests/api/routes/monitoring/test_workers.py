@@ -31,6 +31,14 @@ def test_workers_are_listed_and_a_draining_one_is_not_ready(settings: Settings, 
         text = client.get("/metrics").text
         assert 'captionq_worker_info{host="studio",model="demo",worker="one"} 1.0' in text
         assert 'captionq_worker_last_seen_seconds{worker="one"} 2.0' in text
+    wait = replace(STATE, bulk_wait="until 22:00 (CAPTIONQ_HOURS)", bulk_wait_codes=["outside_hours"])
+    publish_state(connection, wait, 3600)
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        assert client.get("/v1/workers").json()["data"][0]["bulk_wait_codes"] == ["outside_hours"]
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["workers"][0]["bulk_wait"] == wait.bulk_wait
+        assert f"bulk work waits {wait.bulk_wait}" in client.get("/", headers={"accept": "text/html"}).text
     publish_state(connection, replace(STATE, draining=True), 3600)
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         assert client.get("/v1/workers").json()["data"][0]["status"] == "draining"

@@ -61,10 +61,9 @@ def test_a_model_is_pulled_once_with_its_size_before(settings: Settings, tmp_pat
 
 def test_a_model_larger_than_the_disk_is_not_begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The message names both sizes and the folder."""
-    from cli.runs import model_pull
     from jobs.errors import ModelUnavailableError
-    from worker.models.download import DownloadSize
+    from worker.models.download import DownloadSize, check_room
 
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "not" / "made" / "yet"))
     with pytest.raises(ModelUnavailableError, match=rf"'somebody/large' needs 1\.0 EB.*{tmp_path}"):
-        model_pull._check_room("somebody/large", DownloadSize(total=10**18, missing=10**18))
+        check_room("somebody/large", DownloadSize(total=10**18, missing=10**18), names_folder=True)

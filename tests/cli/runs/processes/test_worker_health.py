@@ -31,6 +31,8 @@ def test_each_state_of_a_worker_has_its_sentence(settings: Settings, connection:
         state = WorkerState(name, time.time())
         publish_state(connection, state)
         assert worker_health(settings) == "running"
+        publish_state(connection, replace(state, bulk_wait="until 22:00 (CAPTIONQ_HOURS)"))
+        assert worker_health(settings) == "running; bulk work waits until 22:00 (CAPTIONQ_HOURS)"
         publish_state(connection, replace(state, step_seconds=75.0))
         with pytest.raises(WorkerError, match=r"no step for 75 s.*CAPTIONQ_STALL \(300 s\)"):
             worker_health(settings)

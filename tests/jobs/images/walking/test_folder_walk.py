@@ -15,7 +15,7 @@ from cli.output.left_out_lines import left_out_lines
 from jobs.captions.sidecars import Sidecars
 from jobs.errors import InvalidRequestError
 from jobs.images.allowed_roots import is_below
-from jobs.images.formats import containers
+from jobs.images.formats import container_kinds
 from jobs.images.walking.file_filter import FileFilter
 from jobs.images.walking.folder_walk import find_images, image_extensions
 from jobs.images.walking.left_out import LeftOut
@@ -282,7 +282,7 @@ def test_files_that_need_an_extra_are_taken_if_it_is_installed(tmp_path: Path, m
     """Else the extra that reads them is named."""
     touch(tmp_path, "a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef", "f.txt")
     assert names(tmp_path) == ["a.CR3", "b.pdf", "c.mp4", "d.jpg", "e.nef"]
-    monkeypatch.setattr(containers, "_is_installed", lambda module: module == "av")
+    monkeypatch.setattr(container_kinds, "_is_installed", lambda module: module == "av")
     image_extensions.cache_clear()
     left_out = LeftOut()
     assert len(list(find_images([tmp_path], recursive=True, left_out=left_out))) == 2

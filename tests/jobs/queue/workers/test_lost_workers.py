@@ -12,6 +12,7 @@ from jobs.queue.lanes import lanes, push, take
 from jobs.queue.worker_state import WorkerState, live_workers, publish_state, withdraw_state
 from jobs.queue.workers import lost_workers
 from jobs.queue.workers.lost_workers import LostWorkers
+from jobs.queue.workers.orderly_end import note_orderly_end
 from jobs.store.poison_limits import MAX_DEATHS
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
@@ -40,10 +41,11 @@ def live(connection: Redis, *names: str) -> None:
 
 
 def look_for_a_lease(lost: LostWorkers) -> None:
-    """Look again and again for twice the time after which a missing worker is lost."""
-    end = time.monotonic() + 3 * LEASE
-    while time.monotonic() < end:
+    """Look again and again for twice the time after which a missing worker is lost, and often enough on a slow machine too."""
+    end, looks = time.monotonic() + 3 * LEASE, 0
+    while time.monotonic() < end or looks < 10:
         lost.look()
+        looks += 1
         time.sleep(LEASE / 20)
 
 
@@ -108,11 +110,12 @@ def test_a_process_that_was_just_started_trusts_every_worker_for_a_lease(store: 
     """The broker may have been started with it, and the workers have yet to come back."""
     _, jobs = add_batch(store, 1)
     begin(store, connection, jobs, "elsewhere")
-    lost = LostWorkers(store, connection, LEASE, own=nobody)
-    lost.look()
-    time.sleep(LEASE / 2)
+    lost = LostWorkers(store, connection, 60, own=nobody)
+    lost._missing = {"elsewhere": float("-inf")}
     assert lost.look() == []
     assert store.job(jobs[0].id).status == JobStatus.RUNNING
+    lost._trusted_from = float("-inf")
+    assert [recovered.worker for recovered in lost.look()] == ["elsewhere"]
 
 
 def test_a_job_whose_workers_are_lost_again_and_again_is_given_up(store: Store, connection: Redis) -> None:
@@ -123,3 +126,41 @@ def test_a_job_whose_workers_are_lost_again_and_again_is_given_up(store: Store, 
         look_for_a_lease(LostWorkers(store, connection, LEASE, own=nobody))
     row = store.job(jobs[0].id)
     assert (row.status, row.error_code, row.deaths) == (JobStatus.FAILED, "poison", MAX_DEATHS)
+
+
+def test_looks_are_rare_while_all_workers_live(
+    store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look is due when the first sign of life ends, and soon once a worker is missing."""
+    monkeypatch.setattr(lost_workers, "LOOK_EVERY", 1.0)
+    live(connection, "one", "looking")
+    lost = LostWorkers(store, connection, 1000.0, own=lambda: "looking")
+    lost.look()
+    assert not lost.looks_soon
+    asked = connection.info("commandstats")["cmdstat_smembers"]["calls"]
+    for _ in range(10):
+        lost.look()
+    assert connection.info("commandstats")["cmdstat_smembers"]["calls"] == asked
+    # A sign of life that ends before a rare look would be due.
+    publish_state(connection, WorkerState("one", at=0.0), 4)
+    lost._look_at = 0.0
+    lost.look()
+    assert 1 < lost._look_at - time.monotonic() <= 4
+    withdraw_state(connection, "one")
+    lost._look_at = 0.0
+    lost.look()
+    assert lost.looks_soon
+
+
+def test_a_worker_that_ended_in_order_charges_no_job(store: Store, connection: Redis) -> None:
+    """It could not release its jobs. A later end of the same worker without a note is a death again."""
+    _, jobs = add_batch(store, 1)
+    lost = LostWorkers(store, connection, LEASE, own=nobody)
+    look_for_a_lease(lost)
+    for deaths in (0, 1):
+        begin(store, connection, jobs, "lost")
+        if deaths == 0:
+            note_orderly_end(connection, "lost")
+        look_for_a_lease(lost)
+        row = store.job(jobs[0].id)
+        assert (row.status, row.deaths) == (JobStatus.QUEUED, deaths)

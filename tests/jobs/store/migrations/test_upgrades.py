@@ -11,12 +11,15 @@ import pytest
 
 from jobs.configuration.settings import Settings
 from jobs.store.connection import reading
+from jobs.store.databases.new_tables import SCRIPT
 from jobs.store.databases.schema_version import SCHEMA_VERSION, is_older
 from jobs.store.pictures.search import found_ids
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
 from tests.support.old_databases import FOLDER, bring_old_database, content_of, version_of
 from tests.support.postgres import only_postgres, only_sqlite
+from tools.old_databases.__main__ import dump_of
+from tools.old_databases.dump import dump
 from tools.old_databases.making import make_database, versions
 from tools.old_databases.rows import rows_at
 
@@ -29,6 +32,15 @@ _CHANGED = ("alembic_version", "sqlite_stat1")
 def test_each_version_has_a_database() -> None:
     """`python -m tools.old_databases` writes the missing one."""
     assert sorted(path.stem for path in FOLDER.iterdir()) == versions()
+
+
+@only_sqlite
+@pytest.mark.no_tables
+def test_a_new_database_has_what_all_migrations_make(settings: Settings) -> None:
+    """Its tables are made by one script. `python -m tools.old_databases` writes the script when a migration is added."""
+    with closing(Store(settings)):
+        made = dump(settings.data_dir / "captionq.db")
+    assert made == SCRIPT.read_text() == dump_of(SCHEMA_VERSION, with_rows=False)
 
 
 @only_sqlite

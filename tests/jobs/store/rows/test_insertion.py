@@ -54,3 +54,11 @@ def test_a_row_has_no_field_that_the_table_has_not() -> None:
     for name, field in Job.model_fields.items():
         if name not in ("id", "created_at", "model", "request", "digest"):
             assert getattr(job, name) == field.get_default(call_default_factory=True)
+
+
+def test_a_misspelt_attribute_is_an_error_also_later() -> None:
+    """Rows have no state of a session, which would notice."""
+    job = Job(model="demo", request="{}", digest="")
+    with pytest.raises(AttributeError, match="statu"):
+        job.statu = "queued"
+    assert "_sa_instance_state" not in Job(model="demo", request="{}", digest="").__dict__

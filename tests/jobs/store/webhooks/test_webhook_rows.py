@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
+from sqlalchemy import update
+
 from jobs.configuration.settings import Settings
 from jobs.errors import WebhookError
 from jobs.store.connection import open_database, writing
 from jobs.store.store import Store
 from jobs.store.webhooks.webhook_retries import SCHEDULE
 from jobs.store.webhooks.webhook_rows import CLAIM_SECONDS, WebhookStore, add_webhooks
-from jobs.store.webhooks.webhook_table import Webhook
+from jobs.store.webhooks.webhook_table import WEBHOOK, Webhook
 from jobs.webhooks import message
 from tests.support.rows import RESULT, add_batch, make_job
 from tests.support.webhooks import add_hook, ended_job, find_hook, found
@@ -130,3 +132,17 @@ def test_an_attempt_that_outlived_its_claim_changes_nothing(store: Store, hooks:
     row = found(store, webhook)
     assert (row.next_attempt_at, row.last_error) == (None, None)
     assert row.delivered_at is not None
+
+
+def test_a_clock_that_is_set_back_holds_no_webhook_up(store: Store, hooks: WebhookStore) -> None:
+    """A time further away than the wait of its attempt counts as now; a wait that is right is kept."""
+    webhook, ahead = add_hook(store, hooks), time.time() + 7200
+    with writing(store.engine) as connection:
+        connection.execute(update(WEBHOOK).values(next_attempt_at=ahead))
+    assert hooks.due(time.time()) == [(webhook.id, webhook.url)]
+    claimed = hooks.claim(webhook.id, ahead)
+    assert claimed is not None
+    assert hooks.due(ahead) == []
+    assert hooks.failed(claimed, WebhookError("no"), ahead) is not None
+    assert hooks.due(ahead) == []
+    assert hooks.due(time.time()) == [(webhook.id, webhook.url)]

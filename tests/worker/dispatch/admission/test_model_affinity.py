@@ -32,8 +32,9 @@ class Host:
     affinity: ModelAffinity
     connection: Redis
 
-    def publish(self) -> None:
-        state = WorkerState(self.name, at=0.0, model=self.pipeline.model, models=list(self.pipeline.models))
+    def publish(self, bulk_wait: str = "") -> None:
+        models = list(self.pipeline.models)
+        state = WorkerState(self.name, at=0.0, model=self.pipeline.model, models=models, bulk_wait=bulk_wait)
         publish_state(self.connection, state, 60)
 
     def run(self, model: str) -> None:
@@ -128,6 +129,29 @@ def test_a_model_that_another_worker_serves_is_left_to_it_while_there_is_own_wor
     assert one.take() == []
     set_patience(monkeypatch, busy=0.0, idle=0.0)
     one.affinity.review()
+    assert one.take() == ids("b")
+
+
+def test_bulk_jobs_are_not_left_to_a_worker_that_takes_none(
+    hosts: tuple[Host, Host], connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one outside of its hours. It takes no turn for bulk jobs that it left before, and so keeps none from others."""
+    one, two = hosts
+    set_patience(monkeypatch, busy=0.0, idle=0.0)
+    push(connection, Lane.BULK, ids("b"))
+    one.run("a")
+    two.run("b")
+    two.publish(bulk_wait="until 22:00 (CAPTIONQ_HOURS)")
+    one.affinity.review()
+    assert one.take() == []
+    one.queues[1].closed = True
+    one.affinity.review()
+    assert not one.affinity.drains
+    one.queues[1].closed = False
+    assert one.take() == []
+    one.affinity.review()
+    assert one.affinity.drains
+    one.pipeline.clear()
     assert one.take() == ids("b")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from sqlalchemy.engine.default import DefaultDialect
 from jobs.configuration.settings import Settings
 from jobs.errors import DatabaseReplacedError
 from jobs.queue.feeding import feed
+from jobs.queue.workers.orderly_end import ended_in_order
 from jobs.requests import path_of
+from jobs.store.recovery import busy_workers
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus
 from tests.worker.dispatch.faults.conftest import QueueTexts
@@ -156,6 +159,36 @@ def test_a_worker_that_ends_during_a_fault_charges_nobody(
     connection.flushall()
     service.run(stub, burst=True)
     assert_done(store, jobs, connection)
+
+
+def test_a_worker_that_cannot_release_its_jobs_says_that_it_ended_in_order(
+    stub: Settings,
+    store: Store,
+    connection: Redis,
+    queue_texts: QueueTexts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers on other machines, which see no lock file, take its jobs back and charge nobody. Its own next start forgets it."""
+    queue_texts(tmp_path / "pictures", 4)
+    step, away = StubPipeline.step, threading.Event()
+
+    def step_and_stop(pipeline: StubPipeline) -> Any:
+        outcomes = step(pipeline)
+        if not away.is_set():
+            away.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return outcomes
+
+    name = worker_name(stub)
+    with monkeypatch.context() as patch, failing(lambda _: away.is_set(), sqlite3.SQLITE_BUSY):
+        patch.setattr(StubPipeline, "step", step_and_stop)
+        service.run(stub.model_copy(update={"grace": 0.1}))
+    assert busy_workers(store.engine) == {name}
+    assert ended_in_order(connection, name)
+    service.run(stub, burst=True)
+    assert not ended_in_order(connection, name)
+    assert {(row.status, row.deaths) for row in store.jobs()} == {(JobStatus.SUCCEEDED, 0)}
 
 
 def test_a_worker_that_was_killed_charges_its_jobs_also_after_a_start_that_failed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -19,11 +20,12 @@ from worker.engine.prefill import prefill_group
 from worker.engine.prefill.prefill_group import PrefillContext, PrefillGroup
 from worker.engine.quarantine import Quarantine
 from worker.engine.sequences import LiveSequence
-from worker.engine.waiting_queue import WaitingQueue
+from worker.engine.time_budget import PAUSE
+from worker.engine.waiting_queue import LONGEST_WAIT, WaitingQueue
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision.vision_tower import ImageFeatures, _Memory
+from worker.models.vision.feature_memory import FeatureMemory, ImageFeatures
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,22 @@ def test_a_group_is_the_longest_waiting_sequence_and_those_of_its_length(backend
     assert "short" in {row.key for row in room.take_group(32, [], coming=False)}
 
 
+def test_urgent_sequences_without_end_do_not_hold_up_a_group_for_ever(backend: VisionBackend) -> None:
+    """A group that does not fill, or has not room for all, waits for some seconds and takes the room that there is."""
+    room, base = WaitingQueue(3, KVMemory(), Quarantine()), prepared(backend, prompt="Hello")
+    bulk = [LiveSequence(key, base) for key in ("one", "two")]
+    running = [LiveSequence("urgent", base, urgent=True)]
+    for sequence in bulk:
+        room.add(sequence)
+    assert room.take_group(32, running, coming=True) == []
+    assert room.take_group(1, running, coming=False) == []
+    bulk[0].admitted -= LONGEST_WAIT
+    assert room.take_group(0, running, coming=True) == []
+    assert room.take_group(1, running, coming=True) == bulk[:1]
+    bulk[1].admitted -= LONGEST_WAIT
+    assert room.take_group(32, running, coming=True) == bulk[1:]
+
+
 def test_neighbours_that_ask_about_one_image_encode_it_once(
     backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +105,35 @@ def test_neighbours_that_ask_about_one_image_encode_it_once(
         key: row.token_ids for key, row in expected.items()
     }
     assert counting.encoded == 2
+
+
+def test_the_speed_of_the_tower_is_learnt_though_ends_are_noticed_late(
+    backend: VisionBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, mlx returns from handing over a pass when the pass is nearly computed: the next end would come at once."""
+    now, ends = 0.0, dict[int, float]()
+
+    def hand_over(work: Any) -> None:
+        nonlocal now
+        mx.eval(work)
+        seconds = group._units[-1].amount / 1000
+        ends[id(work)] = max(now, *ends.values(), 0.0) + seconds
+        now = ends[id(work)] - seconds / 10
+
+    def wait_for(work: Any) -> None:
+        nonlocal now
+        now = max(now, ends.get(id(work), now))
+
+    backend.forget()
+    context = PrefillContext(backend)
+    rows = [LiveSequence(str(number), prepared(backend, drawn.image)) for number, drawn in enumerate(draw_many(3))]
+    group = PrefillGroup(rows, context)
+    monkeypatch.setattr(prefill_group, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(prefill_group, "mx", SimpleNamespace(async_eval=hand_over, eval=wait_for))
+    while not group._embedded:
+        group.step()
+    assert len(ends) >= 3
+    assert context.encoding.amount == pytest.approx(PAUSE * 1000, abs=1)
 
 
 def test_sequences_whose_embedding_takes_long_are_embedded_one_a_step(
@@ -137,7 +184,7 @@ def test_pending_work_does_not_grow_with_a_long_answer(backend: VisionBackend, m
 
 def test_features_are_remembered_while_they_are_small_and_lately_used() -> None:
     """Features of an image that would push out all others' are not kept."""
-    memory = _Memory(limit=1000)
+    memory = FeatureMemory(limit=1000)
     for number in range(5):
         memory.add(bytes([number]), mx.zeros(50, mx.float32))
     memory.add(b"huge", [mx.zeros(30, mx.float32), (mx.zeros(40, mx.float32), None)])

@@ -47,7 +47,7 @@ def metaspace(*, unigram: bool) -> LoadedModel:
     inner.add_special_tokens([AddedToken(name, normalized=False) for name in names[:3]])
     # DeepSeek's tokenizers do not mark their control tokens as special.
     inner.add_tokens([AddedToken("<|User|>", normalized=False, special=False)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     tokenizer.chat_template = "<s>{% for one in messages %}<|User|>{{ one['content'] }}</s>{% endfor %}"
     return LoadedModel(ModelInfo("any", "text", None), None, tokenizer, {}, frozenset({2}))
 

@@ -52,7 +52,7 @@ def _as_byte_letter(byte: int) -> str:
 
 def _wrapped(inner: Tokenizer) -> PreTrainedTokenizerFast:
     inner.add_special_tokens([AddedToken(SPECIAL, normalized=False)])
-    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=SPECIAL)  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=SPECIAL)
 
 
 TOKENIZERS: dict[str, Any] = {"byte-level": byte_level(), "metaspace": metaspace()}

@@ -17,7 +17,7 @@ def tokenizer(*special: str) -> Any:
     """Return a tokenizer of words with these special tokens."""
     words = ["a", "red", "circle", *special]
     backend = Tokenizer(WordLevel({word: at for at, word in enumerate(words)}, unk_token="a"))
-    made: Any = PreTrainedTokenizerFast(tokenizer_object=backend)  # type: ignore[no-untyped-call]
+    made: Any = PreTrainedTokenizerFast(tokenizer_object=backend)
     made.add_special_tokens({"additional_special_tokens": list(special)})
     return made
 

@@ -12,7 +12,8 @@ from worker.engine.engine import Engine
 from worker.models.backends import VisionBackend
 from worker.models.inputs import Prepared
 from worker.models.loader import load
-from worker.models.vision.vision_tower import ImageFeatures, VisionTower
+from worker.models.vision.feature_memory import ImageFeatures
+from worker.models.vision.vision_tower import VisionTower
 
 
 def test_many_questions_about_one_image_encode_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Real processes under random faults, while clients go on."""

@@ -1,0 +1,1 @@
+"""Mutated images and requests against a running server: a typed error each, or an answer."""

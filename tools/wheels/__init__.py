@@ -1,0 +1,1 @@
+"""Which packages of the locks have no wheel for a Mac."""
