@@ -73,6 +73,14 @@ class QueueWorker(BaseWorker):
         finally:
             self.register_death()  # type: ignore[no-untyped-call]  # rq's own signature
 
+    def teardown(self) -> None:
+        """Leave rq's lists, and end the thread that listens for commands: rq keeps it for good if the server is away then."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]  # rq's own signature
+        finally:
+            if self.pubsub_thread is not None:
+                self.pubsub_thread.stop()
+
     def _install_signal_handlers(self) -> None:
         """Stop in order at SIGINT and SIGTERM, as rq does, and also when the terminal closes."""
         super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # rq's own signature

@@ -215,10 +215,18 @@ function problem(sentence) {
   place("composer-problem").hidden = !sentence;
 }
 
-async function add(files) {
-  if (!files.length) return;
+// Pictures that are given while others are still read wait for them: none is lost, and they stay in their order.
+let reading = Promise.resolve();
+
+function add(files) {
+  if (files.length) reading = reading.then(() => addOnce(files));
+  return reading;
+}
+
+async function addOnce(files) {
   try {
-    state.pictures = [...state.pictures, ...(await readPictures(files))];
+    const read = await readPictures(files);
+    state.pictures = [...state.pictures, ...read];
     problem("");
     speak(`${files.length === 1 ? files[0].name : `${files.length} pictures`} added.`);
   } catch (error) {

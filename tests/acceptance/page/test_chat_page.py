@@ -113,20 +113,22 @@ def choose(page: Page, *files: Path) -> None:
     expect(page.locator(".composer .preview")).to_have_count(before + len(files))
 
 
-def give(page: Page, kind: str, file: Path, name: str) -> None:
-    """Drop or paste a picture under this name, as a browser does it: `kind` is the name of the event."""
+def give(page: Page, *given: tuple[str, Path, str]) -> None:
+    """Drop or paste pictures at the same moment, as a browser does it: the name of the event, the file, and its name there."""
     page.evaluate(
-        """([kind, data, name]) => {
-          const files = new DataTransfer();
-          const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-          files.items.add(new File([bytes], name, { type: "image/png" }));
-          const init = { bubbles: true, cancelable: true };
-          const event = kind === "paste"
-            ? new ClipboardEvent(kind, { ...init, clipboardData: files })
-            : new DragEvent(kind, { ...init, dataTransfer: files });
-          document.getElementById("question").dispatchEvent(event);
+        """(given) => {
+          for (const [kind, data, name] of given) {
+            const files = new DataTransfer();
+            const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+            files.items.add(new File([bytes], name, { type: "image/png" }));
+            const init = { bubbles: true, cancelable: true };
+            const event = kind === "paste"
+              ? new ClipboardEvent(kind, { ...init, clipboardData: files })
+              : new DragEvent(kind, { ...init, dataTransfer: files });
+            document.getElementById("question").dispatchEvent(event);
+          }
         }""",
-        [kind, base64.b64encode(file.read_bytes()).decode(), name],
+        [[kind, base64.b64encode(file.read_bytes()).decode(), name] for kind, file, name in given],
     )
 
 
@@ -175,8 +177,7 @@ def test_a_conversation_about_pictures_and_the_same_request_as_code(page: Page, 
     expect(page.locator(".turn [aria-live], .turn [role=status]")).to_have_count(0)
     name = "it's $(hostile) \N{SNOWMAN}.png"
     shutil.copy(second, tmp_path / name)
-    give(page, "drop", second, name)
-    give(page, "paste", first, "image.png")
+    give(page, ("drop", second, name), ("paste", first, "image.png"))
     shutil.copy(first, tmp_path / "image.png")
     expect(page.locator(".composer .preview")).to_have_count(2)
     ask(page, "Are they the same?\nSay 'yes' or \"no\", $HOME \\n.")

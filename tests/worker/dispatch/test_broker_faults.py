@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.client import PubSubWorkerThread
 
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
@@ -19,6 +20,7 @@ from jobs.store.store import Store
 from jobs.store.tables import Batch, JobStatus
 from tests.support.brokers import WRITE_FAULTS, Valkey, valkey
 from tests.support.own_signals import own_signals
+from tests.support.processes import until
 from tests.support.rows import make_job
 from worker import service
 from worker.dispatch import metal_worker, waiting_worker
@@ -91,6 +93,8 @@ def test_a_worker_starts_its_data_folders_server_again(
     assert calls[0] > 2
     assert_each_succeeded(store, batch)
     running.stop()
+    # Each worker that lost its server has ended the thread on which rq listens for commands.
+    until(lambda: not any(isinstance(one, PubSubWorkerThread) for one in threading.enumerate()), "the threads' end")
 
 
 def add_stub_jobs(store: Store) -> Batch:
