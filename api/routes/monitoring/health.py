@@ -66,6 +66,8 @@ def readyz(response: Response, resources: ResourcesDep) -> Readiness:
     ready = broker and database and not storage and takes_jobs and not draining
     if not ready:
         response.status_code = 503
+        if broker and database and not draining:
+            logger.warning("Not ready: %s.", ", ".join([*storage, *sorted(problems)]) or "no worker")
     model = resources.settings.model
     return Readiness(
         ready=ready,

@@ -25,8 +25,9 @@ from tests.support.serving import events_of
 
 #: Seconds that a client waits for an answer. Nothing fails in this run, so only a hang takes as long.
 TIMEOUT = 120.0
-#: Seconds between two requests of a client at most: the machine has work all the time, and is not overloaded.
-PAUSE = 1.5
+#: Seconds from the beginning of a client's action to that of its next one, on average, unless it takes longer. So the load stays
+#: the same when other programs slow the machine for a while: what captionq keeps for minutes would follow it otherwise.
+PERIOD = 2.0
 ENDED = {"succeeded", "failed", "cancelled", "completed", "ended", "expired"}
 _HTML = {"Accept": "text/html"}
 
@@ -44,7 +45,6 @@ class MixedLoad(Clients):
     """Threads for chats in all dialects, streams, jobs, batches, folders, and a visitor of the pages."""
 
     timeout = TIMEOUT
-    pause = PAUSE
 
     def __init__(self, url: str, hook: str, history: History, seed: int) -> None:
         """Begin. The server runs the demo model."""
@@ -52,6 +52,9 @@ class MixedLoad(Clients):
         #: Number of finished actions of each kind.
         self.done: Counter[str] = Counter()
         super().__init__(url, hook, "demo", history, seed)
+
+    def rest(self, dice: random.Random, took: float) -> float:
+        return max(0.0, PERIOD * dice.uniform(0.5, 1.5) - took)
 
     def kinds(self) -> list[Ask]:
         return [
@@ -117,7 +120,7 @@ class MixedLoad(Clients):
         for path in paths:
             answer = self._request(client, "GET", path, headers=_HTML if "/v1/" not in path else {})
             if answer.status_code != 200:
-                self._history.refusals[f"{_kind(path)} {answer.status_code}"] += 1
+                self._history.refusals[f"{_kind(path)} {answer.status_code} {answer.text[:300]}"] += 1
 
     def _wait_for(self, client: httpx2.Client, path: str) -> None:
         while not self._stopping.is_set():
