@@ -93,11 +93,11 @@ def create_app(settings: Settings, *, ollama_port: int | None = None) -> FastAPI
     )
     app.state.ollama_port = ollama_port
     install_error_handlers(app)
-    # The page comes first: its route of `/` leaves programs to the routes after it.
+    # Routes are tried in this order: first those that are asked most. The page's route of `/` leaves programs to a later one.
     dialects = (chat, responses, messages, ollama, ollama_models)
     for module in (
-        pages,
         *dialects,
+        pages,
         jobs,
         folders,
         runs,
