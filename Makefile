@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: site wheel release wheel-test wheels fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills sweep schedules soak chaos fuzz streams families clients guides setup demo worker-for-compose test lint types layers unit format lock clean
+.PHONY: site wheel release wheel-test wheels fault-sweep many-workers thorough test-page openapi screenshots image-test batch-kills sweep schedules soak chaos fuzz streams families clients photos guides setup demo worker-for-compose test lint types layers unit format lock clean
 
 demo: $(VENV)/.use
 	@rm -f $$(find examples -name '*.txt')
@@ -104,6 +104,16 @@ families: $(VENV)/.develop
 # Run unmodified clients for Python and Node against a server, and write docs/clients.md: some five minutes.
 clients: $(VENV)/.develop
 	$(BIN)/python -m tools.clients
+
+# Test how Photos libraries are read with the newest osxphotos, in an environment of its own: half a minute.
+# CAPTIONQ_TEST_PHOTOS_LIBRARY=~/Pictures/NAME.photoslibrary reads a real library, too.
+PHOTOS := build/photos/bin/python
+photos: $(VENV)/.develop
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python build/photos
+	$(UV) pip sync --quiet --python $(PHOTOS) --require-hashes requirements/develop.txt
+	$(UV) pip install --quiet --python $(PHOTOS) --no-build-isolation --upgrade-package osxphotos \
+	--constraints requirements/develop.txt --excludes requirements/unused.in --editable '.[photos]'
+	$(PHOTOS) -m pytest -n 0 tests/jobs/images/photos_library tests/cli/runs/photos
 
 # Build the site of the documentation into build/site. Broken links and pages without a place in it are errors.
 site: $(VENV)/.develop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cli.output.left_out_photos import left_out_photos_lines
 from cli.output.plurals import counted
@@ -65,7 +65,9 @@ def _unread_lines(left_out: LeftOut) -> Iterator[str]:
 
 def nothing_line(paths: str, left_out: LeftOut) -> str:
     """Say that the paths hold no images, which files were looked for, and which others lie there."""
-    notes = [f"looked for {' '.join(sorted(image_extensions()))}"]
+    # Of a library the lines about photos that were left out say more than extensions of files.
+    of_library = is_photos_library(PurePath(paths))
+    notes = [] if of_library else [f"looked for {' '.join(sorted(image_extensions()))}"]
     if others := left_out.others:
         extensions = [extension for extension, _ in others.most_common(SHOWN_EXTENSIONS) if extension]
         more = " …" if len(others) > SHOWN_EXTENSIONS else ""
@@ -74,7 +76,8 @@ def nothing_line(paths: str, left_out: LeftOut) -> str:
         notes.append(f"{left_out.excluded} excluded")
     if left_out.older:
         notes.append(f"{left_out.older} older")
-    return f"No images in {paths} ({'; '.join(notes)})"
+    what, why = "photos to caption" if of_library else "images", f" ({'; '.join(notes)})" if notes else ""
+    return f"No {what} in {paths}{why}"
 
 
 def _first(paths: Sequence[Path]) -> str:

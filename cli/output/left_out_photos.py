@@ -15,11 +15,17 @@ def left_out_photos_lines(photos: LeftOutPhotos) -> Iterator[str]:
             f"{counted_are(len(names), 'photo')} in iCloud, not on this Mac ({_first(names)}): in the settings of Photos, "
             "under iCloud, choose Download Originals to this Mac, then run this again"
         )
-    if names := photos.missing:
+    if names := photos.elsewhere:
         has, it = ("has", "it is") if len(names) == 1 else ("have", "they are")
         yield (
             f"{counted(len(names), 'photo')} {has} no file on this machine ({_first(names)}): connect the disk that {it} on, "
             "then run this again"
+        )
+    if names := photos.lost:
+        lost = "has lost its file" if len(names) == 1 else "have lost their files"
+        yield (
+            f"{counted(len(names), 'photo')} {lost} ({_first(names)}): open Photos with Command and Option held down to repair "
+            "the library, then run this again"
         )
     if photos.movies:
         yield f"{counted(photos.movies, 'movie')} left out"

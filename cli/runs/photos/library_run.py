@@ -74,7 +74,7 @@ def make_library_run(
     texts = photos.texts or default_folder(library)
 
     def open_source() -> PhotoSource:
-        click.echo(f"Reading {library} … The texts of its photos are in {texts}.", err=True)
+        click.echo(f"Reading {library} … The texts of its photos go to {texts}.", err=True)
         return OsxphotosSource(library)
 
     images = LibraryImages(open_source, options, albums=photos.albums, texts=texts)

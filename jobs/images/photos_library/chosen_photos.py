@@ -75,7 +75,8 @@ class ChosenPhotos:
         elif self._only.is_older_than(photo.changed):
             left_out.older += 1
         elif photo.file is None:
-            (photos.in_cloud if photo.is_in_cloud else photos.missing).append(photo.name)
+            nowhere = photos.elsewhere if photo.is_referenced else photos.lost
+            (photos.in_cloud if photo.is_in_cloud else nowhere).append(photo.name)
         elif not has_image_extension(photo.file.name):
             left_out.add_other(photo.file.name)
         else:

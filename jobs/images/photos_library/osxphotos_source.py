@@ -61,8 +61,8 @@ class OsxphotosSource:
         return map(_photo, self._database.photos())
 
     def albums(self) -> Collection[str]:
-        """Return the names of the albums."""
-        return [name for name in self._database.albums if name]
+        """Return the names of the albums, also of shared ones: these can be named, and their photos are counted as left out."""
+        return [name for name in (*self._database.albums, *self._database.albums_shared) if name]
 
     def metadata(self, uuid: str, wanted: Collection[str]) -> dict[str, str]:
         """Return those values of a photo's `ImageMetadata` that are wanted and that Photos knows, by their names."""
@@ -106,6 +106,7 @@ def _photo(info: PhotoInfo) -> Photo:
         is_hidden=info.hidden or not info.visible,
         is_of_others=bool(info.shared or info.shared_moment or (info.syndicated and not info.saved_to_library)),
         is_in_cloud=info.iscloudasset,
+        is_referenced=bool(info.isreference),
     )
 
 
@@ -122,7 +123,8 @@ def _people(info: PhotoInfo) -> str:
 
 
 def _date(info: PhotoInfo) -> str:
-    return f"{info.date:%Y-%m-%d %H:%M:%S}"
+    # osxphotos gives this moment to a photo whose date is missing, or is none that Python can hold.
+    return "" if info.date.timestamp() == 0 else f"{info.date:%Y-%m-%d %H:%M:%S}"
 
 
 def _place(info: PhotoInfo) -> str:

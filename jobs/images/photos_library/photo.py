@@ -33,6 +33,8 @@ class Photo:
     is_of_others: bool = False
     #: Whether iCloud has its file.
     is_in_cloud: bool = False
+    #: Whether its file lies outside of the library, where it was when Photos was told of it.
+    is_referenced: bool = False
 
 
 class PhotoSource(Protocol):

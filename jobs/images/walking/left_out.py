@@ -20,8 +20,10 @@ class LeftOutPhotos:
     of_others: int = 0
     #: Names of photos whose files are in iCloud only.
     in_cloud: list[str] = field(default_factory=list)
-    #: Names of photos whose files are neither on this machine nor in iCloud.
-    missing: list[str] = field(default_factory=list)
+    #: Names of photos whose files are outside of the library, on a disk that is not connected.
+    elsewhere: list[str] = field(default_factory=list)
+    #: Names of photos whose files should be in the library, and are not.
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass

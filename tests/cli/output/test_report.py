@@ -63,7 +63,8 @@ def test_the_summary_counts_what_a_photos_library_kept(capsys: pytest.CaptureFix
     photos = report.left_out.photos
     photos.movies, photos.hidden, photos.of_others = 2, 1, 1
     photos.in_cloud += ["IMG_1.HEIC", "IMG_2.HEIC"]
-    photos.missing.append("IMG_3.HEIC")
+    photos.elsewhere.append("IMG_3.HEIC")
+    photos.lost += ["IMG_4.HEIC", "IMG_5.HEIC"]
     job = Job(model="demo", request="{}", digest="", source="file:///L.photoslibrary/originals/A/A.heic")
     job.output, job.status, job.error_message = "file:///captions/IMG_4.HEIC.A.txt", JobStatus.FAILED, "It is empty."
     report.finished(job)
@@ -72,6 +73,8 @@ def test_the_summary_counts_what_a_photos_library_kept(capsys: pytest.CaptureFix
         "2 photos are in iCloud, not on this Mac (IMG_1.HEIC, …): in the settings of Photos, under iCloud, choose Download "
         "Originals to this Mac, then run this again",
         "1 photo has no file on this machine (IMG_3.HEIC): connect the disk that it is on, then run this again",
+        "2 photos have lost their files (IMG_4.HEIC, …): open Photos with Command and Option held down to repair the library, "
+        "then run this again",
         "2 movies left out",
         "1 hidden photo left out",
         "1 photo that others shared left out: save it in Photos to caption it too",
@@ -158,6 +161,18 @@ def test_a_run_that_finds_nothing_says_what_is_there(capsys: pytest.CaptureFixtu
     report.left_out.excluded = 2
     report.found_nothing("/a")
     assert capsys.readouterr().out.endswith("; 4 other files: .CR2 .txt; 2 excluded)\n")
+
+
+def test_a_library_without_photos_has_no_list_of_extensions(capsys: pytest.CaptureFixture[str]) -> None:
+    """Photos knows nothing of files; the photos that were left out are counted below."""
+    report = make_report(as_json=False)
+    report.found_nothing("/Old.photoslibrary")
+    assert capsys.readouterr().out == "No photos to caption in /Old.photoslibrary\n"
+    report.left_out.older, report.left_out.photos.hidden = 2, 3
+    report.found_nothing("/Old.photoslibrary")
+    assert capsys.readouterr().out == (
+        "No photos to caption in /Old.photoslibrary (2 older)\n3 hidden photos left out\n"
+    )
 
 
 def test_names_and_reasons_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

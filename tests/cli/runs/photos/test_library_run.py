@@ -92,7 +92,7 @@ def test_photos_with_texts_are_skipped_and_the_library_is_only_read(
         "Model: demo (on this machine)",
         "Dry run: nothing was written, queued or started.",
     ]
-    assert said.err == f"Reading {library} … The texts of its photos are in {library.with_name('My captions')}.\n"
+    assert said.err == f"Reading {library} … The texts of its photos go to {library.with_name('My captions')}.\n"
     assert sorted(library.rglob("*")) == before
 
 

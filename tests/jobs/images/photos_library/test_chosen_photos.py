@@ -31,14 +31,15 @@ def test_only_pictures_that_photos_shows_and_that_are_here_are_taken() -> None:
         replace(LATE, uuid="4", is_hidden=True),
         replace(LATE, uuid="5", is_hidden=True, is_of_others=True),
         replace(LATE, uuid="6", name="cloud.heic", file=None, is_in_cloud=True),
-        replace(LATE, uuid="7", name="stick.jpg", file=None),
+        replace(LATE, uuid="7", name="stick.jpg", file=None, is_referenced=True),
+        replace(LATE, uuid="7b", name="lost.jpg", file=None),
         replace(LATE, uuid="8", name="notes.psd", file=Path("/lib/originals/8.psd")),
         replace(LATE, uuid="9"),
     ]
     left_out = LeftOut()
     assert chosen([LATE, *others, EARLY], left_out) == [EARLY.file, LATE.file]
     assert left_out.photos == LeftOutPhotos(
-        movies=1, hidden=1, of_others=1, in_cloud=["cloud.heic"], missing=["stick.jpg"]
+        movies=1, hidden=1, of_others=1, in_cloud=["cloud.heic"], elsewhere=["stick.jpg"], lost=["lost.jpg"]
     )
     assert left_out.others == {".psd": 1}
 

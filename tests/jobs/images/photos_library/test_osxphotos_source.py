@@ -45,6 +45,7 @@ def test_without_the_extra_a_sentence_names_it(tmp_path: Path) -> None:
 def test_osxphotos_has_the_names_that_are_used() -> None:
     """Of its public interface. A change of these is a new version of the contract."""
     from osxphotos import PhotoInfo, PhotosDB
+    from osxphotos.photos_datetime import photos_datetime
     from osxphotos.utils import get_last_library_path
 
     check_osxphotos()
@@ -52,9 +53,11 @@ def test_osxphotos_has_the_names_that_are_used() -> None:
     assert inspect.signature(PhotosDB.photos).parameters["intrash"].default is False
     assert inspect.signature(PhotosDB.photos).parameters["movies"].default is True
     assert not inspect.signature(get_last_library_path).parameters
+    assert photos_datetime(None, default=True).timestamp() == 0
+    assert [name for name in ("albums", "albums_shared", "get_photo") if not hasattr(PhotosDB, name)] == []
     names = (
         "uuid original_filename path path_edited date date_added date_modified title description keywords persons albums place "
-        "location ismovie hidden visible shared shared_moment syndicated saved_to_library iscloudasset"
+        "location ismovie hidden visible shared shared_moment syndicated saved_to_library iscloudasset isreference"
     )
     assert [name for name in names.split() if not hasattr(PhotoInfo, name)] == []
 
@@ -84,6 +87,6 @@ def test_a_real_library_is_read_and_stays_as_it_is() -> None:
     assert all(photo.uuid and photo.name for photo in photos)
     assert all(photo.file is None or photo.file.is_file() for photo in photos)
     wanted = {"date", "place", "title", "keywords", "people"}
-    assert all(source.metadata(photo.uuid, wanted)["date"] for photo in photos)
+    assert all(("date" in source.metadata(photo.uuid, wanted)) == (photo.taken != 0) for photo in photos)
     assert {album for photo in photos for album in photo.albums} <= set(source.albums())
     assert {path: path.stat().st_mtime_ns for path in library.rglob("*")} == before
