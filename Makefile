@@ -129,7 +129,7 @@ screenshots: $(VENV)/.develop
 	$(BIN)/python -m tools.screenshots
 
 # Build the package into dist/.
-wheel: $(VENV)/.develop
+wheel: $(VENV)/.use
 	$(BIN)/python -m hatchling build --target wheel --directory dist
 
 # Make a release and publish nothing: make release VERSION=1.2.0. DRY_RUN=1 makes its files only, GATE=no leaves the tests out.

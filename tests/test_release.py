@@ -21,6 +21,7 @@ FILES = {
     f"captionq-{VERSION}-py3-none-any.whl",
     f"captionq-{VERSION}.tar.gz",
     "requirements.txt",
+    "unused.txt",
     "sbom.cdx.json",
     "captionq.rb",
     "SHA256SUMS",

@@ -36,8 +36,12 @@ class Broker:
     owner: IO[bytes] | None = None
 
     def await_end(self) -> None:
-        """Wait until the server closes a connection on which nothing is sent: it has ended, or cannot be reached."""
-        with contextlib.suppress(RedisError):
+        """Wait until the server closes a connection on which nothing is sent: it has ended, or cannot be reached.
+
+        Returns also when `stop` closes the connection, in another thread.
+        """
+        # redis-py goes on with the buffer of a connection that was closed meanwhile, or finds none.
+        with contextlib.suppress(RedisError, ValueError, AttributeError):
             one = self.connection.connection_pool.get_connection()
             try:
                 one.read_response(timeout=None)

@@ -13,12 +13,14 @@ from pathlib import Path
 def make_files(root: Path, target: Path, version: str, *, validates: bool) -> Path:
     """Make the files from a clean checkout in a new folder, and return the folder.
 
-    They are the wheel, the sdist, the lock as `requirements.txt`, the list of its packages (CycloneDX), the formula, and the
-    checksums of all these. `validates`: the list is compared with CycloneDX' own schema, which takes seconds.
+    They are the wheel, the sdist, the lock as `requirements.txt`, the packages that it leaves out as `unused.txt`, the list of
+    its packages (CycloneDX), the formula, and the checksums of all these. `validates`: the list is compared with CycloneDX' own
+    schema, which takes seconds.
     """
     target.mkdir()
     _run(root, "hatchling", "build", "--directory", str(target))
     shutil.copy(root / "requirements" / "use.txt", target / "requirements.txt")
+    shutil.copy(root / "requirements" / "unused.in", target / "unused.txt")
     packages = ["requirements", "requirements/use.txt", "--pyproject", "pyproject.toml", "--mc-type", "application"]
     form = ["--of", "JSON", "--output-reproducible", "--validate" if validates else "--no-validate"]
     _run(root, "cyclonedx_py", *packages, *form, "--output-file", str(target / "sbom.cdx.json"))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -67,6 +68,22 @@ def test_a_running_broker_is_used_by_a_second_caller(settings: Settings) -> None
     assert first.connection.ping()
     first.stop()
     until(lambda: broker.find(settings) is None, "its end")
+
+
+def test_the_wait_for_the_end_of_a_server_ends_when_its_connection_is_closed(settings: Settings) -> None:
+    """Another thread closes it when a run ends, while nothing is read or sent. No error comes out of the wait."""
+    user = broker.find_or_start(settings)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(user.await_end)
+
+        def ends() -> bool:
+            # Again, if the wait had not begun yet.
+            user.connection.close()
+            return waiting.done()
+
+        until(ends, "the end of the wait")
+        user.stop()
+        waiting.result()
 
 
 def test_a_server_that_was_not_started_is_not_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
