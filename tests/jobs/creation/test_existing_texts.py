@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
+from jobs.captions.text_places import TextPlace
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
@@ -102,9 +103,9 @@ def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -
     found = judged(images, SKIP, store)
     texts = [image.with_suffix(".txt") for image in images]
     assert found == [
-        SkippedImage(images[0], texts[0]),
+        SkippedImage(TextPlace.at(images[0], texts[0])),
         PendingImage(images[1], texts[1]),
-        SkippedImage(images[2], texts[2]),
+        SkippedImage(TextPlace.at(images[2], texts[2])),
         PendingImage(images[3], texts[3]),
     ]
 
@@ -121,8 +122,8 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     found = judged(images, REPLACE, store)
     assert found == [
         PendingImage(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
-        WrittenByHand(images[1], texts[1]),
-        WrittenByHand(images[2], texts[2]),
+        WrittenByHand(TextPlace.at(images[1], texts[1])),
+        WrittenByHand(TextPlace.at(images[2], texts[2])),
         PendingImage(images[3], texts[3]),
     ]
     forced = judged(images, FORCE, store)
@@ -161,7 +162,7 @@ def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Stor
     (tmp_path / "texts" / "0.txt").write_text("by hand")
     texts[0].symlink_to(tmp_path / "texts" / "0.txt")
     texts[1].symlink_to(tmp_path / "nowhere")
-    assert judged(images[:1], SKIP, store) == [SkippedImage(images[0], texts[0])]
+    assert judged(images[:1], SKIP, store) == [SkippedImage(TextPlace.at(images[0], texts[0]))]
     assert refused(store, images[0], FORCE).startswith("0.txt is a link")
     assert refused(store, images[1], SKIP).startswith("1.txt is a link")
 
