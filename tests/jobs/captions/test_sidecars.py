@@ -158,6 +158,11 @@ TEXTS = st.builds(str.__add__, STEMS, st.sampled_from([".txt", ".TXT", ".jpg.txt
 
 @given(st.lists(NAMES | TEXTS | st.sampled_from(["b.jpg", "b.txt", "c\nd.png", "c\nd.txt"]), unique=True, max_size=8))
 @example(["a.jpg", "a.txt", "b.png", "b.txt"])
+@example(["a.jpg", "a.png", "a.txt"])
+@example(["a.jpg", "a.jpg.txt", "a.txt"])
+@example(["a", "a.jpg", "a.txt"])
+@example(["a.jpg", "A.txt", "a.txt"])
+@example(["a.jpg", digest_names("a.jpg")[0]])
 def test_a_plain_folder_has_the_owners_that_the_rules_give(names: list[str]) -> None:
     """The quick way of large folders is taken only if it comes to the same."""
     images, texts = [name for name in names if has_image_extension(name)], texts_among(names)
