@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from jobs.captions.kept_texts import BLANK_BYTES, are_kept
 from jobs.captions.output_names import is_text_name
@@ -29,21 +30,9 @@ from jobs.store.written.written_texts import WrittenText
 IMAGES_A_LOOKUP = 500
 
 
-@dataclass(frozen=True)
-class PendingImage:
-    """An image that needs a text, and the file that is to hold the text."""
-
-    image: Path
-    output: Path
-    #: The fingerprint of the text that is to be replaced or added to; None: there is none.
-    before: str | None = None
-    #: The reason why no text can be written: the image's job fails at once.
-    refusal: CaptionqError | None = None
-
-
 @dataclass(frozen=True, slots=True)
-class SkippedImage:
-    """An image that has its text, and keeps it."""
+class PlannedImage:
+    """An image, and the file of its text."""
 
     place: TextPlace
 
@@ -56,6 +45,26 @@ class SkippedImage:
     def output(self) -> Path:
         """The text file."""
         return self.place.output
+
+
+@dataclass(frozen=True, slots=True)
+class PendingImage(PlannedImage):
+    """An image that needs a text, and the file that is to hold the text."""
+
+    #: The fingerprint of the text that is to be replaced or added to; None: there is none.
+    before: str | None = None
+    #: The reason why no text can be written: the image's job fails at once.
+    refusal: CaptionqError | None = None
+
+    @classmethod
+    def at(cls, image: Path, output: Path, before: str | None = None) -> Self:
+        """Return an image that needs a text, by its paths."""
+        return cls(TextPlace.at(image, output), before)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage(PlannedImage):
+    """An image that has its text, and keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +134,23 @@ def plan_by_folder(
             if is_kept:
                 yield SkippedImage(place)
                 continue
+            if writes_text and size is None:
+                yield _refused(PendingImage(place), others, folders)
+                continue
             output = place.output
             if not writes_text:
                 yield _planned(place, options, others, folders)
                 continue
-            if skips and is_object(output) and (size or 0) > BLANK_BYTES:
+            if skips and is_object(output) and size is not None and size > BLANK_BYTES:
                 # Reading it would cost a request.
                 yield SkippedImage(place)
                 continue
             try:
                 if output not in contents:
-                    contents[output] = None if size is None else _content(output, options, sources)
+                    contents[output] = _content(output, options, sources)
                 one = _judge(place, contents[output], written.get(there.get(output, ""), []), options, digest_of)
             except OutputError as error:
-                yield PendingImage(place.image, output, refusal=error)
+                yield PendingImage(place, refusal=error)
                 continue
             yield _refused(one, others, folders) if isinstance(one, PendingImage) else one
 
@@ -149,12 +161,12 @@ def _planned(
     """Decide about an image that gets no text file: it is skipped if it has all files of the run from captionq."""
     if options.existing == "skip" and others.are_there(place.image, place.output):
         return SkippedImage(place)
-    return _refused(PendingImage(place.image, place.output), others, folders)
+    return _refused(PendingImage(place), others, folders)
 
 
 def _refused(one: PendingImage, others: OtherOutputs, folders: WritableFolders) -> PendingImage:
     """Add the reason why one of the image's files cannot be written, if there is one."""
-    refusal = folders.refusal(one.output.parent) or others.refusal(one.output)
+    refusal = folders.refusal(one.place.text_folder) or others.refusal(one.place)
     return one if refusal is None else replace(one, refusal=refusal)
 
 
@@ -187,15 +199,14 @@ def _judge(
     options: CompositionOptions,
     digest_of: Callable[[Path], str],
 ) -> PendingImage | SkippedImage:
-    image, output = place.image, place.output
-    pending = PendingImage(image, output, before=fingerprint(content))
+    pending = PendingImage(place, before=fingerprint(content))
     if content is None or is_blank(content) or options.force:
         return pending
     if options.joins:
         # Decoded for its error: nothing is to be generated for a text that nothing can be added to.
-        decode_text(content, output)
-        digest = digest_of(image) if own else ""
-        if own and has_addition(content, output, digest, own):
+        decode_text(content, place.output)
+        digest = digest_of(place.image) if own else ""
+        if own and has_addition(content, place.output, digest, own):
             return AlreadyAdded(place)
         return replace(pending, before=fingerprint(without_open_addition(content, digest, own)))
     if options.existing == "skip":

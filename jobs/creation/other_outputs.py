@@ -35,11 +35,11 @@ class OtherOutputs:
         paths = self._paths(image, text)
         return all(address_of(path) in self._written and path.is_file() for path in paths)
 
-    def refusal(self, text: Path) -> OutputError | None:
+    def refusal(self, place: TextPlace) -> OutputError | None:
         """Return the reason why an image's JSON file cannot be written; None: it can. XMP sidecars are added to."""
         if "json" not in self.delivery.output:
             return None
-        path = json_path(text)
+        path = json_path(place.output)
         try:
             there = read_output(path)
         except OutputError as error:

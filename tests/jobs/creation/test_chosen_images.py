@@ -25,7 +25,7 @@ def planned(folder: Path, count: int) -> list[Planned]:
         image.touch()
         os.utime(image, (1000 * max(number, 2),) * 2)
         text = image.with_suffix(".txt")
-        found.append(PendingImage(image, text) if number % 3 else SkippedImage(TextPlace.at(image, text)))
+        found.append(PendingImage.at(image, text) if number % 3 else SkippedImage(TextPlace.at(image, text)))
     return found
 
 

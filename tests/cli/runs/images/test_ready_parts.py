@@ -17,7 +17,7 @@ from jobs.creation.existing_texts import PendingImage, SkippedImage
 
 def wanted(number: int) -> PendingImage:
     """Return an image that needs a text."""
-    return PendingImage(Path(f"{number}.jpg"), Path(f"{number}.txt"))
+    return PendingImage.at(Path(f"{number}.jpg"), Path(f"{number}.txt"))
 
 
 SKIPPED = SkippedImage(TextPlace.at(Path("old.jpg"), Path("old.txt")))
