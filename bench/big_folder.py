@@ -97,7 +97,7 @@ def record_texts(images: list[Path], settings: Settings) -> None:
     change = FileChange(None, fingerprint(text_bytes(_TEXT)), None, None)
     ended = {"status": JobStatus.SUCCEEDED, "finished_at": time.time(), **asdict(change), **asdict(_RESULT)}
     for chunk in chunked(images, JOBS_A_TRANSACTION):
-        jobs = [job_about(PendingImage(image, image.with_suffix(".txt")), question, batch) for image in chunk]
+        jobs = [job_about(PendingImage.at(image, image.with_suffix(".txt")), question, batch) for image in chunk]
         for job in jobs:
             for name, value in ended.items():
                 setattr(job, name, value)

@@ -24,6 +24,7 @@ from sqlalchemy import text
 
 from bench.scale_plot import draw
 from bench.scale_processes import Site, loop_seconds, opened
+from jobs.captions.text_places import TextPlace
 from jobs.creation.cancel import cancel_run
 from jobs.creation.create import Creation, create
 from jobs.creation.existing_texts import PendingImage
@@ -76,7 +77,9 @@ def measure(site: Site, rows: int, workers: int, seconds: float) -> dict[str, An
     folder = site.folder / f"pictures-{rows}-{workers}"
     folder.mkdir()
     # One at a time, as a walk finds them: the memory of this process is that of queueing.
-    pending = (PendingImage(folder / f"IMG_{one:07d}.jpg", folder / f"IMG_{one:07d}.txt") for one in range(rows))
+    pending = (
+        PendingImage(TextPlace(folder, f"IMG_{one:07d}.jpg", folder, f"IMG_{one:07d}.txt")) for one in range(rows)
+    )
     batch = Batch(description="pictures", model=STUB)
     question = Question.of(CaptionOptions(), STUB, None)
     before = compacted_size(site)

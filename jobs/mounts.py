@@ -7,12 +7,16 @@ such as in `/mnt/photos`, translates on reading and on writing.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from jobs.errors import InvalidRequestError
+
+#: A name that is the same in an address.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 class Mounts:
@@ -113,7 +117,18 @@ def _is_same(one: str, other: str) -> bool:
 def file_address(path: Path) -> str:
     """Return the address of an absolute path, as `Path.as_uri` does, and faster for many files of one folder."""
     folder, _, name = os.fspath(path).rpartition("/")
-    return f"{_folder_address(folder)}/{quote_from_bytes(os.fsencode(name))}"
+    return f"{_folder_address(folder)}/{_quoted(name)}"
+
+
+def file_addresses(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the addresses of files of one absolute folder, as `file_address` does for each path."""
+    address = _folder_address(os.fspath(folder).removesuffix("/"))
+    return [f"{address}/{_quoted(name)}" for name in names]
+
+
+def _quoted(name: str) -> str:
+    # Most names are plain.
+    return name if _PLAIN.fullmatch(name) else quote_from_bytes(os.fsencode(name))
 
 
 @lru_cache(maxsize=256)

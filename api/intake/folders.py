@@ -21,7 +21,7 @@ from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
-from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
+from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_by_folder
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, answer_job, job_about
@@ -31,7 +31,7 @@ from jobs.images.stored.safe_names import clean_label
 from jobs.images.stored.zip_directory import ZIP_SIGNATURES
 from jobs.images.stored.zip_upload import UnpackedImage, too_many_files, unpack_images
 from jobs.images.walking.file_filter import FileFilter
-from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.folder_walk import find_by_folder
 from jobs.models.model_info import check_sees
 from jobs.requests import address_of
 from jobs.store.tables import Batch, BatchKind, Job, Lane
@@ -73,12 +73,13 @@ class FolderIntake:
             return earlier
         hooks = self._hooks(batch)
         roots = self._resources.settings.served_roots
-        images = find_images([real], recursive=body.recursive, roots=roots, only=only)
+        images = find_by_folder([real], recursive=body.recursive, roots=roots, only=only)
         allowed = served_roots(self._resources)
         if body.questions:
-            return self._queue_table(batch, list(choose_rows(images, body)), allowed, hooks)
+            rows = choose_rows((image for found in images for image in found.paths), body)
+            return self._queue_table(batch, list(rows), allowed, hooks)
         digest_of = self._questions[0].digest_of
-        planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
+        planned = plan_by_folder(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
         found = list(choose(planned, body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [address_of(one.output) for one in found if isinstance(one, SkippedImage)]

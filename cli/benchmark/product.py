@@ -66,7 +66,7 @@ class Product:
         """Load the model and answer about the pictures to warm up with. Raises BenchmarkError."""
         task = self._task
         question = Question(task.model, task.prompt, Sampling(max_tokens=task.max_tokens))
-        wanted = [PendingImage(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
+        wanted = [PendingImage.at(path, self._folder / f"{path.stem}.txt") for path in task.warm_up]
         connection = broker.find(self.settings)
         if connection is None:
             raise BenchmarkError("The broker has gone.")

@@ -26,11 +26,12 @@ from cli.runs.sample import SampleOptions, stages
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
-from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_by_folder
 from jobs.creation.folder_run import FolderRun, Submission
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError
+from jobs.images.walking.folder_images import FoundImages, by_folder
 from jobs.options.caption_options import CaptionOptions
 from jobs.queue import broker
 from jobs.requests import address_of
@@ -120,7 +121,7 @@ class CaptionRun:
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
                 for arrived in arriving_images(paths, self._options, self._report.left_out):
-                    planned = self._without_abandoned(self._plan(arrived, paths, store), store, runs)
+                    planned = self._without_abandoned(self._plan(by_folder(arrived), paths, store), store, runs)
                     wanted = [one for one in planned if isinstance(one, PendingImage)]
                     if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):
                         return INTERRUPTED
@@ -147,10 +148,10 @@ class CaptionRun:
         return self._plan(self._images.find(paths, self._report.left_out), paths, store)
 
     def _plan(
-        self, images: Iterable[Path], named: Sequence[Path], store: Store
+        self, images: Iterable[FoundImages], named: Sequence[Path], store: Store
     ) -> Iterator[PendingImage | SkippedImage]:
         """Yield the images of the run as they are found. Those that are skipped are counted."""
-        planned = plan_images(
+        planned = plan_by_folder(
             images,
             self._options,
             store=store,

@@ -21,7 +21,7 @@ NAME_BYTES = 255
 #: Hex digits of the digest in a name; the longer digest if another image claims the name with the shorter one.
 DIGEST_DIGITS = (8, 32)
 
-_HAS_DIGEST = re.compile(rf"\.[0-9a-f]{{{DIGEST_DIGITS[0]},}}{re.escape(SUFFIX)}$")
+_HAS_DIGEST = re.compile(rf"\.[0-9a-f]{{{DIGEST_DIGITS[0]},}}{re.escape(SUFFIX)}$", re.MULTILINE)
 
 
 def fold(name: str) -> str:
@@ -31,9 +31,22 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def fold_all(names: Sequence[str]) -> list[str]:
+    """Fold very many names, usually as one text."""
+    text = "\n".join(names)
+    folded = text.casefold().split("\n") if text.isascii() else []
+    # A name may hold the sign between them.
+    return folded if len(folded) == len(names) else [fold(name) for name in names]
+
+
 def is_text_name(name: str) -> bool:
     """Check whether a file of this name may be an image's text."""
     return name[-len(SUFFIX) :].lower() == SUFFIX
+
+
+def texts_among(names: Sequence[str]) -> list[str]:
+    """Return the names that may be those of texts. For very many names."""
+    return [name for name in names if name[-len(SUFFIX) :].lower() == SUFFIX]
 
 
 def plain_name(image: str) -> str:
@@ -53,6 +66,11 @@ def digest_names(image: str) -> list[str]:
     return [cut_name(image, NAME_BYTES - len(ending)) + ending for ending in endings]
 
 
+def any_digests(texts: Sequence[str]) -> bool:
+    """Check whether a name may end in a digest. All names are searched as one text: a folder may have very many."""
+    return _HAS_DIGEST.search("\n".join(texts)) is not None
+
+
 class NameClaims:
     """The names that the images of one folder claim. Names are compared folded."""
 
@@ -65,7 +83,7 @@ class NameClaims:
                 self._whole[fold(whole)].append(image)
         #: The images by their names with digests: computed only if the folder has such a text.
         self._by_digest: dict[str, str] = {}
-        if any(_HAS_DIGEST.search(text) for text in texts):
+        if any_digests(texts):
             self._by_digest = {name: image for image in images for name in digest_names(image)}
 
     def is_claimed(self, name: str, *, by_others_than: str | None = None) -> bool:

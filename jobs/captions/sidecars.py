@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from jobs.captions.output_names import NameClaims, digest_names, fold, is_text_name, whole_name
-from jobs.captions.text_owners import find_owners
+from jobs.captions.output_names import NameClaims, digest_names, fold, texts_among, whole_name
+from jobs.captions.text_owners import find_owners, plain_owners
 from jobs.errors import MissingToolError, ObjectStoreError
-from jobs.images.walking.folder_walk import has_image_extension
+from jobs.images.walking.folder_walk import has_image_extension, images_among
 from jobs.images.walking.shots import left_out_of_shots
 from jobs.objects.paths import is_object
 from jobs.objects.store import ObjectNotFoundError, list_folder
@@ -28,17 +28,16 @@ class Sidecars:
 
     def __init__(self) -> None:
         self._folder = FolderTexts(Path(), [])
-        self._path: str | None = None
+        self._path: Path | None = None
 
     def path_for(self, image: Path) -> Path:
         """Return the text file of this image."""
-        return image.with_name(self.folder_of(image).text_of(image.name))
+        return image.with_name(self.in_folder(image.parent).text_of(image.name))
 
-    def folder_of(self, image: Path) -> FolderTexts:
-        """Return the folder of this image as it was when its first image was asked about."""
-        # Compared as text, which is quicker: a folder may have very many images.
-        if (path := os.path.dirname(image)) != self._path:  # noqa: PTH120
-            self._path, self._folder = path, read_folder(image.parent)
+    def in_folder(self, folder: Path) -> FolderTexts:
+        """Return the texts of a folder as the folder was when it was asked about first."""
+        if folder != self._path:
+            self._path, self._folder = folder, read_folder(folder)
         return self._folder
 
 
@@ -51,12 +50,20 @@ class FolderTexts:
         self.sizes = sizes or {}
         self.names = frozenset(names)
         of_shots = left_out_of_shots(names)
-        images = sorted(name for name in names if has_image_extension(name) and name not in of_shots)
-        # Of two texts that only one image can have, the longer name is the surer sign of its owner.
-        texts = sorted((name for name in names if is_text_name(name)), key=lambda name: (-len(name), name))
-        self._claims = NameClaims(images, texts)
-        self._owned = find_owners(path, self._claims, texts, self.names)
-        self._texts = {fold(text) for text in texts}
+        self._images = [name for name in images_among(names) if name not in of_shots]
+        texts = texts_among(names)
+        owned = plain_owners(self._images, texts, names)
+        if owned is None:
+            # Of two texts that only one image can have, the longer name is the surer sign of its owner.
+            texts.sort(key=lambda name: (-len(name), name))
+        self._texts = texts
+        self._owned = find_owners(path, self._claims, texts, self.names) if owned is None else owned
+
+    def texts_of(self, images: Iterable[str]) -> list[str]:
+        """Return the names of the text files of these images."""
+        # An owner of a text is in the folder by this name.
+        owned = self._owned.get
+        return [owned(image) or self.text_of(image) for image in images]
 
     def text_of(self, image: str) -> str:
         """Return the name of the text file of this image."""
@@ -68,7 +75,7 @@ class FolderTexts:
         if not has_image_extension(image):
             return self._text_of_odd(image)
         names = list(self._claims.fresh_names(image))
-        return next((name for name in names if fold(name) not in self._texts), names[-1])
+        return next((name for name in names if fold(name) not in self._folded_texts), names[-1])
 
     def _text_of_odd(self, image: str) -> str:
         """Name the text of a file without an image's extension: its whole name, unless an image could have that name."""
@@ -76,6 +83,15 @@ class FolderTexts:
         if whole is None or self._claims.is_claimed(whole) or self._odd[fold(image)] > 1:
             return digest_names(image)[0]
         return whole
+
+    # Needed for images without a text of their own only.
+    @cached_property
+    def _claims(self) -> NameClaims:
+        return NameClaims(sorted(self._images), self._texts)
+
+    @cached_property
+    def _folded_texts(self) -> set[str]:
+        return {fold(text) for text in self._texts}
 
     @cached_property
     def _by_fold(self) -> dict[str, str]:
@@ -99,7 +115,6 @@ def read_folder(path: Path) -> FolderTexts:
         sizes = {one.name: one.size for one in objects}
         return FolderTexts(path, list(sizes), sizes)
     try:
-        with os.scandir(path) as entries:
-            return FolderTexts(path, [entry.name for entry in entries])
+        return FolderTexts(path, os.listdir(path))  # noqa: PTH208  # without a path for each name
     except OSError:
         return FolderTexts(path, [])

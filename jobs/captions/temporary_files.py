@@ -28,7 +28,11 @@ def temporary_name(writer: str) -> str:
 
 def sweep_stale(folder: Path, names: Iterable[str]) -> int:
     """Remove the temporary files among the names of a folder that no worker can still be writing. Returns how many."""
-    return sum(_remove(folder / name) for name in names if _is_temporary(name) and _is_stale(folder / name))
+    return sum(
+        _remove(folder / name)
+        for name in names
+        if name.startswith(".") and _is_temporary(name) and _is_stale(folder / name)
+    )
 
 
 def sweep_own(folders: Iterable[Path], writer: str) -> int:

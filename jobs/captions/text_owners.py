@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.captions.output_names import SUFFIX, NameClaims, fold
+from jobs.captions.output_names import SUFFIX, NameClaims, any_digests, fold, fold_all, plain_name
 from jobs.images.walking.folder_walk import has_image_extension
 
 
@@ -31,6 +31,24 @@ def find_owners(folder: Path, claims: NameClaims, texts: Sequence[str], names: f
         for text in doubtful:
             owners.decide_as_fresh(text)
     return owners.found
+
+
+def plain_owners(images: Sequence[str], texts: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
+    """Find the text of each image by the image's name, if all names of the folder are plain: no rule is needed to tell whose.
+
+    Returns None if two images or two texts could be meant by one name. Nearly all folders are plain, and may be very large.
+    """
+    by_plain = dict(zip(fold_all([plain_name(image) for image in images]), images, strict=True))
+    by_fold = dict(zip(fold_all(texts), texts, strict=True))
+    bare = {text[: -len(SUFFIX)] for text in by_fold}
+    is_plain = (
+        len(by_plain) == len(images)
+        and len(by_fold) == len(texts)
+        # A whole name (`a.jpg.txt`), or the text of a file without an image's extension (`a.txt` of `a`).
+        and bare.isdisjoint(fold_all(names))
+        and not any_digests(texts)
+    )
+    return {by_plain[text]: by_fold[text] for text in by_plain.keys() & by_fold.keys()} if is_plain else None
 
 
 class _OwnerSearch:

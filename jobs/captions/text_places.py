@@ -4,26 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from jobs.captions.sidecars import Sidecars
 from jobs.captions.temporary_files import sweep_stale
+from jobs.images.walking.folder_images import FoundImages
 from jobs.objects.paths import is_object
 
 
 class TextPlace(NamedTuple):
-    """An image, the file of its text, and the text's size in bytes."""
+    """An image and the file of its text, as names in folders: most images of a large folder never need the paths."""
 
-    image: Path
-    output: Path
-    #: None: there is no text; 0: there is one, and no listing has told its size.
-    size: int | None
+    folder: Path
+    name: str
+    text_folder: Path
+    text_name: str
+
+    @classmethod
+    def at(cls, image: Path, output: Path) -> Self:
+        """Return the place of an image and its text."""
+        return cls(image.parent, image.name, output.parent, output.name)
+
+    @property
+    def image(self) -> Path:
+        """The image."""
+        return self.folder / self.name
+
+    @property
+    def output(self) -> Path:
+        """The text file."""
+        return self.text_folder / self.text_name
+
+
+#: An image with its text, and the text's size in bytes. None: there is no text; 0: there is one, and no listing told its size.
+SizedPlace = tuple[TextPlace, int | None]
 
 
 class TextPlaces(Protocol):
     """A rule that gives each image a file for its text."""
 
-    def of(self, images: Iterable[Path], *, is_one_walk: bool, look_only: bool) -> Iterator[TextPlace]:
+    def of(self, images: Iterable[FoundImages], *, is_one_walk: bool, look_only: bool) -> Iterator[SizedPlace]:
         """Yield each image once.
 
         Args:
@@ -37,21 +57,21 @@ class TextPlaces(Protocol):
 class BesideImages:
     """Each text lies beside its image."""
 
-    def of(self, images: Iterable[Path], *, is_one_walk: bool, look_only: bool) -> Iterator[TextPlace]:
+    def of(self, images: Iterable[FoundImages], *, is_one_walk: bool, look_only: bool) -> Iterator[SizedPlace]:
         """Yield each image once, with its text file."""
         # By folder and name: a path would be hashed by its folded parts.
         sidecars, given = Sidecars(), set[tuple[str, str]]()
-        folder, where = None, ""
-        for image in images:
-            if (here := sidecars.folder_of(image)) is not folder:
-                folder, where = here, str(here.path)
+        texts = None
+        for folder, names in images:
+            if (here := sidecars.in_folder(folder)) is not texts:
+                texts, where = here, str(folder)
                 if is_one_walk:
                     # The folder may be one of very many.
                     given.clear()
-                if not look_only and not is_object(folder.path):
-                    sweep_stale(folder.path, folder.names)
-            name = folder.text_of(image.name)
-            if (where, name) not in given:
-                given.add((where, name))
-                size = folder.sizes.get(name, 0) if name in folder.names else None
-                yield TextPlace(image, image.with_name(name), size)
+                if not look_only and not is_object(folder):
+                    sweep_stale(folder, texts.names)
+            there, sizes = texts.names, texts.sizes
+            for name, text in zip(names, texts.texts_of(names), strict=True):
+                if (where, text) not in given:
+                    given.add((where, text))
+                    yield TextPlace(folder, name, folder, text), sizes.get(text, 0) if text in there else None

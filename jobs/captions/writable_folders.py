@@ -41,6 +41,9 @@ class WritableFolders:
 
     def refusal(self, folder: Path) -> OutputForbiddenError | None:
         """Return the reason why no text can be written into the folder; None: it can, or the fault may pass."""
+        if folder is self._folder:
+            # Compared as objects, which is quicker: a folder may have very many images.
+            return self._refusal
         if is_object(folder):
             # Writing needs other rights than probing may have; the store's answer to the first text tells.
             return None

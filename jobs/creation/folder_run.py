@@ -89,9 +89,10 @@ class FolderRun:
     def add(self, images: Iterable[PendingImage]) -> None:
         """Queue images, a thousand a transaction."""
         for chunk in chunked(images, JOBS_A_TRANSACTION):
-            jobs = [job_about(one, self._question, self.batch, settings=self._settings) for one in chunk]
-            for position, job in enumerate(jobs, start=self._positions):
-                job.position = position
+            jobs = [
+                job_about(one, self._question, self.batch, position=position, settings=self._settings)
+                for position, one in enumerate(chunk, start=self._positions)
+            ]
             taken = self._store.take_up(jobs, self.batch.id, self._dead)
             queued = [*taken.queued, *taken.resumed]
             enqueue(self._store, self._connection, Lane.BULK, queued, more=self._positions > 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.captions.outputs.side_files import foreign_json
 from jobs.captions.outputs.side_names import json_path, xmp_path
 from jobs.captions.text_files import fingerprint, read_output
+from jobs.captions.text_places import TextPlace
 from jobs.errors import OutputError
 from jobs.options.delivery import DeliveryOptions
 from jobs.requests import address_of
@@ -23,10 +24,10 @@ class OtherOutputs:
         self._files = WrittenFiles(store.engine)
         self._written: set[str] = set()
 
-    def look_up(self, images: Sequence[tuple[Path, Path]]) -> None:
-        """Look up the images (with their texts) that `are_there` is asked about next."""
+    def look_up(self, places: Sequence[TextPlace]) -> None:
+        """Look up the images that `are_there` is asked about next."""
         if not self.delivery.writes_text:
-            paths = (address_of(path) for image, text in images for path in self._paths(image, text))
+            paths = (address_of(path) for one in places for path in self._paths(one.image, one.output))
             self._written = self._files.finished(paths)
 
     def are_there(self, image: Path, text: Path) -> bool:
@@ -34,11 +35,11 @@ class OtherOutputs:
         paths = self._paths(image, text)
         return all(address_of(path) in self._written and path.is_file() for path in paths)
 
-    def refusal(self, text: Path) -> OutputError | None:
+    def refusal(self, place: TextPlace) -> OutputError | None:
         """Return the reason why an image's JSON file cannot be written; None: it can. XMP sidecars are added to."""
         if "json" not in self.delivery.output:
             return None
-        path = json_path(text)
+        path = json_path(place.output)
         try:
             there = read_output(path)
         except OutputError as error:

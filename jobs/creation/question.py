@@ -11,12 +11,15 @@ from typing import Any, Self
 
 from jobs.answer_format.response_format import AnswerFormat
 from jobs.captions.field_values import existing_caption, field_values
+from jobs.captions.text_places import TextPlace
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
 from jobs.errors import (
     InvalidRequestError,
 )
 from jobs.models.model_info import is_built_in
+from jobs.mounts import file_addresses, mounts
+from jobs.objects.paths import is_object
 from jobs.options.answers.length import LengthOptions
 from jobs.options.caption_options import QuestionOptions
 from jobs.options.delivery import DeliveryOptions
@@ -87,9 +90,9 @@ class Question:
         address = image if isinstance(image, str) else address_of(image)
         return choose_prompt(self.prompt, address, self.sampling.seed or 0)
 
-    def stored_request(self, image: Path, address: str) -> str:
-        """Return the JSON of the request about an image file (`Request.stored`), whose address the caller has made already."""
-        prompt = self.prompt_for(image)
+    def stored_request(self, address: str) -> str:
+        """Return the JSON of the request about the image at an address (`Request.stored`)."""
+        prompt = self.prompt_for(address)
         if (template := self._templates.get(prompt)) is None:
             template = self._templates[prompt] = RequestTemplate.of(self.about(placeholder(), prompt))
         return template.stored(address)
@@ -115,7 +118,7 @@ class Question:
 
         So a run that adds to texts, and has the text in its prompt, is recognized when it is repeated.
         """
-        return self.digest_of_stored(self.stored_request(image, address_of(image)))
+        return self.digest_of_stored(self.stored_request(address_of(image)))
 
     def digest_of_stored(self, request: str) -> str:
         """Return the digest of a job with this request (`Request.stored`)."""
@@ -162,25 +165,28 @@ def job_about(
     batch: Batch,
     roots: str | None = None,
     *,
+    position: int = 0,
     settings: Settings | None = None,
 ) -> Job:
     """Make the row of one image of a batch.
 
     Args:
+        position: see `Job.position`.
         roots: see `Job.roots`.
         settings: limits of images; needed if the prompt or the template has fields of metadata.
     """
-    address = address_of(pending.image)
-    request = question.stored_request(pending.image, address)
+    address, output = _addresses(pending.place)
+    request = question.stored_request(address)
     job = Job(
         batch_id=batch.id,
         lane=Lane.BULK,
+        position=position,
         model=question.model,
         request=request,
         digest=question.digest_of_stored(request),
         delivery=question.stored_delivery,
         source=address,
-        output=address_of(pending.output),
+        output=output,
         output_before=pending.before,
         roots=roots,
         error_code=None if pending.refusal is None else pending.refusal.code,
@@ -190,6 +196,14 @@ def job_about(
         filled = question.filled(_values(pending, question, job, settings))
         job.request, job.delivery = filled.about(pending.image).stored, filled.stored_delivery
     return job
+
+
+def _addresses(place: TextPlace) -> tuple[str, str]:
+    """Return the addresses of an image and of its text. Making both paths would take as long as the rest of the row."""
+    if place.folder is place.text_folder and not mounts().pairs and not is_object(place.folder):
+        image, text = file_addresses(place.folder, (place.name, place.text_name))
+        return image, text
+    return address_of(place.image), address_of(place.output)
 
 
 def _values(pending: PendingImage, question: Question, job: Job, settings: Settings | None) -> dict[str, str]:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, exists, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    and_,
+    exists,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.claims import Claim, fence, job_id_of
 from jobs.store.connection import bulk_pause, writing
 from jobs.store.pictures.search_words import index_words
-from jobs.store.queries.waiting_rows import next_rows
+from jobs.store.queries.waiting_rows import first_rows
 from jobs.store.statements import ROWS_A_STATEMENT, SEARCHED, ending
 from jobs.store.tables import OPEN, JobStatus, Lane
 
@@ -25,15 +36,19 @@ CANCELLED_A_TRANSACTION = 4000
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 
-# The ids come in their order with their numbers: a window function takes as long for them as the change of the rows.
+# The rows come in their order with their numbers: a window function takes as long for them as their change. On SQLite they are
+# named by their places in the table: finding each by its id takes a tenth of the time of its change.
 _CANCEL = (
-    "UPDATE job SET status = 'cancelled', finished_at = :finished_at, finished_order = :last + {number} FROM {ids}"
-    " WHERE job.id = each.{id} AND job.status IN ('queued', 'running')"
+    "UPDATE job SET status = 'cancelled', finished_at = :finished_at, finished_order = :last + each.{number} FROM {rows}"
+    " WHERE job.{name} = each.{value} AND job.status IN ('queued', 'running')"
 )
-_CANCEL_SQLITE = text(_CANCEL.format(number="each.key + 1", ids="json_each(:ids) AS each", id="value"))
+_CANCEL_SQLITE = text(_CANCEL.format(number="key + 1", rows="json_each(:rows) AS each", name="rowid", value="value"))
 _CANCEL_POSTGRES = text(
     _CANCEL.format(
-        number="each.number", ids="unnest(CAST(:ids AS text[])) WITH ORDINALITY AS each(id, number)", id="id"
+        number="number",
+        rows="unnest(CAST(:rows AS text[])) WITH ORDINALITY AS each(id, number)",
+        name="id",
+        value="id",
     )
 )
 
@@ -98,25 +113,26 @@ def cancel_all(engine: Engine, batch_id: str, on_progress: Callable[[int], None]
 
 def cancel_some(connection: Connection, batch_id: str, most: int) -> int:
     """Cancel up to `most` open jobs of a batch by one statement, numbered as by `end_jobs`. Returns how many it cancelled."""
-    ids = _some_open(connection, batch_id, most)
-    if not ids:
+    is_sqlite = connection.dialect.name == "sqlite"
+    rows = _some_open(connection, batch_id, most, "rowid" if is_sqlite else "id")
+    if not rows:
         return 0
     has_ended = (_job.c.batch_id == batch_id, _job.c.finished_order.is_not(None))
     last = select(func.coalesce(func.max(_job.c.finished_order), 0)).where(*has_ended)
-    is_sqlite = connection.dialect.name == "sqlite"
-    values = {"ids": json.dumps(ids) if is_sqlite else ids, "last": int(connection.execute(last).scalar_one())}
+    values = {"rows": json.dumps(rows) if is_sqlite else rows, "last": int(connection.execute(last).scalar_one())}
     change = _CANCEL_SQLITE if is_sqlite else _CANCEL_POSTGRES
     return connection.execute(change, values | {"finished_at": time.time()}).rowcount
 
 
-def _some_open(connection: Connection, batch_id: str, most: int) -> list[str]:
-    """Return the ids of up to `most` open jobs of a batch: those that run, and then those that wait, in their order."""
-    runs = select(_job.c.id).where(_job.c.batch_id == batch_id, _job.c.status == JobStatus.RUNNING).limit(most)
-    ids = list(connection.execute(runs).scalars())
+def _some_open(connection: Connection, batch_id: str, most: int, name: str) -> list[object]:
+    """Return a column of up to `most` open jobs of a batch: those that run, and then those that wait, in their order."""
+    column: ColumnElement[object] = literal_column(f"job.{name}")
+    runs = select(column).where(_job.c.batch_id == batch_id, _job.c.status == JobStatus.RUNNING).limit(most)
+    rows = list(connection.execute(runs).scalars())
     for lane in Lane:
-        # By the index of the waiting rows, which has them in this order.
-        ids += islice(next_rows(connection, lane, batch_id, most), most - len(ids))
-    return ids
+        if len(rows) < most:
+            rows += first_rows(connection, column, lane, batch_id, most - len(rows))
+    return rows
 
 
 def pause_batch(connection: Connection, batch_id: str, now: float) -> bool:

@@ -40,9 +40,10 @@ _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
 _ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
 
-_each_output = func.json_each(bindparam("outputs", type_=Text)).table_valued("value")
+#: On SQLite: the files of `outputs_parameter`, a row each.
+EACH_OUTPUT = func.json_each(bindparam("outputs", type_=Text)).table_valued("value")
 _HAS_OUTPUT: dict[str, ColumnElement[bool]] = {
-    "sqlite": _job.c.output.in_(select(_each_output.c.value)),
+    "sqlite": _job.c.output.in_(select(EACH_OUTPUT.c.value)),
     "postgresql": _job.c.output == any_(bindparam("outputs", type_=ARRAY(Text))),
 }
 

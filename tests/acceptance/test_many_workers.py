@@ -139,7 +139,7 @@ def test_each_picture_is_captioned_once_whatever_happens_to_workers(
         until(lambda: len(live_workers(connection)) == len(names), "the workers")
         batch = Batch(description="holiday", model="demo")
         question = Question(model="demo", prompt="Describe this image.", sampling=Sampling(max_tokens=24))
-        images = [PendingImage(image, image.with_suffix(".txt")) for image in captions]
+        images = [PendingImage.at(image, image.with_suffix(".txt")) for image in captions]
         submit(images, question, batch, store=store, connection=connection)
         lost: dict[str, list[str]] = {}
         for name in names[1:]:

@@ -56,7 +56,7 @@ def queue(images: list[Path], store: Store, connection: Redis) -> Batch:
     """Queue a run about these pictures."""
     batch = Batch(description="holiday", model="demo")
     submit(
-        [PendingImage(image, image.with_suffix(".txt")) for image in images],
+        [PendingImage.at(image, image.with_suffix(".txt")) for image in images],
         _QUESTION,
         batch,
         store=store,

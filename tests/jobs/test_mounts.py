@@ -11,7 +11,7 @@ from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.settings import Settings
 from jobs.errors import ImageForbiddenError, ImageNotFoundError, ImageNotReachedError, InvalidRequestError
 from jobs.images.sources import image_source
-from jobs.mounts import Mounts, use_mounts
+from jobs.mounts import Mounts, file_addresses, use_mounts
 from jobs.requests import address_of, path_of
 
 
@@ -90,6 +90,15 @@ def test_a_missing_mount_is_told_from_a_missing_file(mount: Path, settings: Sett
     with pytest.raises(ImageNotFoundError) as gone:
         image_source(address, settings)
     assert not isinstance(gone.value, ImageNotReachedError)
+
+
+@pytest.mark.parametrize("folder", ["/", "/My Photos", "/a/Z\u00fcrich"])
+def test_many_files_of_a_folder_have_the_addresses_of_their_paths(folder: str) -> None:
+    """Also with names that an address cannot hold as they are."""
+    names = ["a.jpg", "a b.jpg", "100%.png", "é#?.jpg", "\udcff.jpg", "~x-1_2.txt"]
+    addresses = file_addresses(Path(folder), names)
+    assert addresses == [Path(folder, name).as_uri() for name in names]
+    assert [path_of(address) for address in addresses] == [Path(folder, name) for name in names]
 
 
 def test_the_map_is_read_from_text_and_json() -> None:

@@ -61,6 +61,11 @@ class TimedFilter(FileFilter):
     #: By the monotonic clock.
     until = float("inf")
 
+    @property
+    def takes_all(self) -> bool:
+        # The clock is asked at each file.
+        return False
+
     def takes_folder(self, path: Path, base: Path) -> bool:
         self._check()
         return super().takes_folder(path, base)

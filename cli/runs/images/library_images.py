@@ -11,6 +11,7 @@ from jobs.images.metadata import clean_value
 from jobs.images.photos_library.chosen_photos import ChosenPhotos
 from jobs.images.photos_library.photo import Photo, PhotoSource
 from jobs.images.walking.file_filter import FileFilter
+from jobs.images.walking.folder_images import FoundImages, by_folder
 from jobs.images.walking.left_out import LeftOut
 from jobs.options.selection import SelectionOptions
 
@@ -36,9 +37,9 @@ class LibraryImages:
         self._albums = albums
         self.places = LibraryTexts(texts, self.photo_of)
 
-    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
+    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[FoundImages]:
         """Yield the files of the photos in the order in which they were taken. No path is needed."""
-        return self._chosen.files(left_out)
+        return by_folder(self._chosen.files(left_out))
 
     def photo_of(self, image: Path) -> Photo:
         """Return the photo of an image file that `find` yielded."""

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from jobs.captions.text_places import BesideImages, TextPlaces
 from jobs.images.walking.file_filter import FileFilter
-from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.folder_images import FoundImages
+from jobs.images.walking.folder_walk import find_by_folder
 from jobs.images.walking.left_out import LeftOut
 from jobs.options.selection import SelectionOptions
 
@@ -21,8 +22,8 @@ class RunImages(Protocol):
         """The places of their texts. Asked for when images have been found."""
         ...
 
-    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
-        """Yield the image files. `paths`: those that the user named; `left_out` gets what is left out."""
+    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[FoundImages]:
+        """Yield the images. `paths`: those that the user named; `left_out` gets what is left out."""
         ...
 
 
@@ -35,6 +36,6 @@ class FolderImages:
         self._only = FileFilter.of(options)
         self.places: TextPlaces = BesideImages()
 
-    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[Path]:
+    def find(self, paths: Sequence[Path], left_out: LeftOut) -> Iterator[FoundImages]:
         """Walk the folders."""
-        return find_images(paths, recursive=self._recursive, only=self._only, left_out=left_out)
+        return find_by_folder(paths, recursive=self._recursive, only=self._only, left_out=left_out)

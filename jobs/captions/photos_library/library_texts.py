@@ -9,10 +9,11 @@ from pathlib import Path
 
 from jobs.captions.output_names import NAME_BYTES, SUFFIX, cut_name, fold
 from jobs.captions.temporary_files import sweep_stale
-from jobs.captions.text_places import TextPlace
+from jobs.captions.text_places import SizedPlace, TextPlace
 from jobs.captions.writable_folders import write_error
 from jobs.errors import OutputForbiddenError
 from jobs.images.photos_library.photo import Photo
+from jobs.images.walking.folder_images import FoundImages
 from jobs.images.walking.packages import library_around
 
 #: Characters that a file's name cannot have, and a dot ahead, which would hide the text.
@@ -41,14 +42,14 @@ class LibraryTexts:
         #: The text files of the images that came.
         self.outputs: dict[Path, Path] = {}
 
-    def of(self, images: Iterable[Path], *, is_one_walk: bool = True, look_only: bool) -> Iterator[TextPlace]:
+    def of(self, images: Iterable[FoundImages], *, is_one_walk: bool = True, look_only: bool) -> Iterator[SizedPlace]:
         """Yield each image with its text file. Unless `look_only`, the folder is made. Raises OutputError if it cannot be."""
         names = self._names(look_only=look_only)
-        for image in images:
+        for image in (image for part in images for image in part.paths):
             photo = self._photo_of(image)
             output = self._folder / text_name(photo)
             self.outputs[image] = output
-            yield TextPlace(image, output, 0 if fold(output.name) in names else None)
+            yield TextPlace.at(image, output), (0 if fold(output.name) in names else None)
 
     def _names(self, *, look_only: bool) -> frozenset[str]:
         """Return the folded names of the files that are there."""

@@ -38,6 +38,11 @@ class FileFilter:
         since = None if options.newer_than is None else point_in_time(options.newer_than, time.time())
         return cls(include, PathPatterns(options.exclude), since)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether nothing is left out, so that the filter need not be asked about files."""
+        return not self._exclude and self._include is None and self._since is None
+
     def takes_folder(self, path: Path, base: Path) -> bool:
         """Check whether a folder below the folder `base` is entered."""
         return not self._exclude.match(path, base, is_folder=True)

@@ -30,6 +30,10 @@ class PathPatterns:
         """Compile the patterns. Raises InvalidRequestError, which names the pattern."""
         self._spec = _joined(patterns) if patterns else None
 
+    def __bool__(self) -> bool:
+        """Return whether there are patterns."""
+        return self._spec is not None
+
     def match(self, path: Path, base: Path, *, is_folder: bool = False) -> bool:
         """Check whether a path below the folder `base`, or a folder above it, matches."""
         if self._spec is None:

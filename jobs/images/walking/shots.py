@@ -12,14 +12,16 @@ _PHOTOS = frozenset([".heic", ".heif", ".jpg", ".jpeg"])
 _LIVE_VIDEOS = frozenset([".mov", ".mp4"])
 #: Android names the frames of a burst by its time: `00001IMG_00001_BURST20260101120000123_COVER.jpg`.
 _BURST = re.compile(r"burst(\d{8,})", re.IGNORECASE)
-_MAY_BELONG = re.compile(r"\.(mov|mp4)$|burst\d", re.IGNORECASE)
+#: A folder without these has no files that belong to another's shot.
+_SIGNS = ("burst", *_LIVE_VIDEOS)
 _COVER = re.compile(r"cover", re.IGNORECASE)
 
 
 def left_out_of_shots(names: Collection[str]) -> frozenset[str]:
     """Return the names of a folder that belong to the shot of another name. Of a burst the cover stays, or the first frame."""
-    # Most folders have neither, and may be large.
-    if not any(_MAY_BELONG.search(name) for name in names):
+    # Most folders have neither, and may be large: all names are searched as one text, whatever the words belong to.
+    text = "\n".join(names).casefold()
+    if not any(word in text for word in _SIGNS):
         return frozenset()
     parts = [(name, *split_name(name)) for name in names if not name.startswith(".")]
     photos = {stem.casefold() for _, stem, extension in parts if extension.lower() in _PHOTOS}

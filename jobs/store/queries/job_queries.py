@@ -16,7 +16,7 @@ from jobs.store.connection import open_database, reading
 from jobs.store.queries.job_pages import page_of_jobs
 from jobs.store.rows.job_counts import batches_with, counts_of, open_in
 from jobs.store.rows.vocabularies import with_words
-from jobs.store.statements import ROWS_A_STATEMENT, SUMMARY, has_output, outputs_parameter
+from jobs.store.statements import EACH_OUTPUT, ROWS_A_STATEMENT, SUMMARY, has_output, outputs_parameter
 from jobs.store.tables import OPEN, Batch, BatchKind, Job, JobStatus
 from jobs.store.written.output_writers import Writer, writers_of
 from jobs.store.written.written_texts import WrittenText
@@ -26,6 +26,12 @@ _CLOCKS_DIFFER = 60.0
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
+#: The conditions that a job has written a text, or was about to.
+_IS_WRITTEN = (or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None)), _job.c.text.is_not(None))
+#: Few files of a large folder are of other programs: those that are not are not sent.
+_UNWRITTEN = select(EACH_OUTPUT.c.value).where(
+    ~exists(select(_job.c.id).where(_job.c.output == EACH_OUTPUT.c.value, *_IS_WRITTEN))
+)
 
 
 @dataclass(frozen=True)
@@ -170,8 +176,7 @@ class JobQueries:
         """Return the texts that captionq wrote to these files (at most some hundreds), by address, the oldest first."""
         names = ("digest", "status", "text", "output_after", "output_text", "previous_text", "delivery")
         columns = [_job.c[name] for name in names]
-        is_written = or_(_job.c.status == JobStatus.SUCCEEDED, _job.c.output_after.is_not(None))
-        query = select(_job.c.output, *columns).where(is_written, _job.c.text.is_not(None))
+        query = select(_job.c.output, *columns).where(*_IS_WRITTEN)
         query = query.order_by(_job.c.created_at, _job.c.id)
         found: dict[str, list[WrittenText]] = {}
         with reading(self._engine) as connection:
@@ -179,6 +184,18 @@ class JobQueries:
             for output, *values in rows:
                 found.setdefault(output, []).append(WrittenText(*values))
         return found
+
+    def unwritten(self, outputs: Sequence[str]) -> set[str]:
+        """Return those of these files (at most some hundreds, by address) of which `written` would return no text."""
+        if not outputs:
+            return set()
+        with reading(self._engine) as connection:
+            parameter = outputs_parameter(connection, outputs)
+            if connection.dialect.name == "sqlite":
+                return set(connection.execute(_UNWRITTEN, parameter).scalars())
+            # An index finds them, whatever the planner thinks of the opposite.
+            query = select(_job.c.output).where(*_IS_WRITTEN, has_output(connection))
+            return set(outputs).difference(connection.execute(query, parameter).scalars())
 
     def counts(self, batch_id: str | None = None) -> dict[JobStatus, int]:
         """Count the jobs in each status, of one batch or of all."""

@@ -90,6 +90,14 @@ def next_rows(connection: Connection, lane: Lane, batch_id: str | None, page: in
         rows = connection.execute(query.where(_after), values | last).all()
 
 
+def first_rows(
+    connection: Connection, column: ColumnElement[object], lane: Lane, batch_id: str, most: int
+) -> Sequence[object]:
+    """Return a column of up to `most` rows of a batch that wait in a lane, in their order."""
+    query = select(column).select_from(_job).where(*_of_lane, _job.c.batch_id == batch_id).order_by(*_order).limit(most)
+    return connection.execute(query, {"lane": lane}).scalars().all()
+
+
 def runs_of(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
     """Return the batches of these jobs, at most some hundreds, by the jobs' ids. Jobs that do not wait are left out."""
     return {row.id: row.batch_id for row in connection.execute(_RUNS_OF, {"ids": ids})}

@@ -9,12 +9,13 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs.captions.output_names import NAME_BYTES, digest_names, fold, is_text_name
+from jobs.captions.output_names import NAME_BYTES, NameClaims, digest_names, fold, fold_all, is_text_name, texts_among
 from jobs.captions.sidecars import FolderTexts, Sidecars
-from jobs.images.walking.folder_walk import has_image_extension
+from jobs.captions.text_owners import find_owners, plain_owners
+from jobs.images.walking.folder_walk import has_image_extension, images_among
 
 #: Seconds since the epoch: before the texts are written, at that time, and after it.
 OLD, WRITTEN = 1_000, 2_000
@@ -150,6 +151,35 @@ def test_no_two_images_share_a_text(names: list[str]) -> None:
     found = {name: FolderTexts(Path("/nowhere"), names).text_of(name) for name in names}
     assert len({fold(text) for text in found.values()}) == len(names)
     assert found == {name: FolderTexts(Path("/nowhere"), names[::-1]).text_of(name) for name in names}
+
+
+TEXTS = st.builds(str.__add__, STEMS, st.sampled_from([".txt", ".TXT", ".jpg.txt", ".1a2b3c4d.txt"]))
+
+
+@given(st.lists(NAMES | TEXTS | st.sampled_from(["b.jpg", "b.txt", "c\nd.png", "c\nd.txt"]), unique=True, max_size=8))
+@example(["a.jpg", "a.txt", "b.png", "b.txt"])
+@example(["a.jpg", "a.png", "a.txt"])
+@example(["a.jpg", "a.jpg.txt", "a.txt"])
+@example(["a", "a.jpg", "a.txt"])
+@example(["a.jpg", "A.txt", "a.txt"])
+@example(["a.jpg", digest_names("a.jpg")[0]])
+def test_a_plain_folder_has_the_owners_that_the_rules_give(names: list[str]) -> None:
+    """The quick way of large folders is taken only if it comes to the same."""
+    images, texts = [name for name in names if has_image_extension(name)], texts_among(names)
+    found = plain_owners(images, texts, names)
+    texts.sort(key=lambda text: (-len(text), text))
+    by_rules = find_owners(Path("/nowhere"), NameClaims(sorted(images), texts), texts, frozenset(names))
+    assert found in (None, by_rules)
+    if names == ["a.jpg", "a.txt", "b.png", "b.txt"]:
+        assert found == {"a.jpg": "a.txt", "b.png": "b.txt"}
+
+
+@given(st.lists(NAMES | TEXTS | st.text(min_size=1, max_size=5)))
+def test_very_many_names_are_read_as_each_is(names: list[str]) -> None:
+    """Folded, and told from other files."""
+    assert fold_all(names) == [fold(name) for name in names]
+    assert texts_among(names) == [name for name in names if is_text_name(name)]
+    assert images_among(names) == [name for name in names if has_image_extension(name)]
 
 
 @given(st.lists(NAMES, unique=True, max_size=7), NAMES.filter(lambda name: not is_text_name(name)), st.data())

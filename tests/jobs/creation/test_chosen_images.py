@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.captions.text_places import TextPlace
 from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.options.selection import SelectionOptions
@@ -23,8 +24,8 @@ def planned(folder: Path, count: int) -> list[Planned]:
         image = folder / f"{number}.png"
         image.touch()
         os.utime(image, (1000 * max(number, 2),) * 2)
-        kind = SkippedImage if number % 3 == 0 else PendingImage
-        found.append(kind(image, image.with_suffix(".txt")))
+        text = image.with_suffix(".txt")
+        found.append(PendingImage.at(image, text) if number % 3 else SkippedImage(TextPlace.at(image, text)))
     return found
 
 

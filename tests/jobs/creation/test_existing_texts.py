@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from jobs.captions.text_files import fingerprint
+from jobs.captions.text_places import TextPlace
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import submit
@@ -51,7 +52,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
 def caption(store: Store, image: Path, text: str) -> Job:
     """Caption a picture as captionq does."""
     batch = Batch(description="test", model="demo")
-    job = job_about(PendingImage(image, image.with_suffix(".txt")), QUESTION, batch)
+    job = job_about(PendingImage.at(image, image.with_suffix(".txt")), QUESTION, batch)
     store.add_batch(batch)
     store.add([job])
     store.claim([job.id], "worker")
@@ -102,10 +103,10 @@ def test_images_that_have_their_text_are_skipped(store: Store, tmp_path: Path) -
     found = judged(images, SKIP, store)
     texts = [image.with_suffix(".txt") for image in images]
     assert found == [
-        SkippedImage(images[0], texts[0]),
-        PendingImage(images[1], texts[1]),
-        SkippedImage(images[2], texts[2]),
-        PendingImage(images[3], texts[3]),
+        SkippedImage(TextPlace.at(images[0], texts[0])),
+        PendingImage.at(images[1], texts[1]),
+        SkippedImage(TextPlace.at(images[2], texts[2])),
+        PendingImage.at(images[3], texts[3]),
     ]
 
 
@@ -120,10 +121,10 @@ def test_only_what_captionq_wrote_is_replaced(store: Store, tmp_path: Path) -> N
     texts[2].write_text("an answer\n")
     found = judged(images, REPLACE, store)
     assert found == [
-        PendingImage(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
-        WrittenByHand(images[1], texts[1]),
-        WrittenByHand(images[2], texts[2]),
-        PendingImage(images[3], texts[3]),
+        PendingImage.at(images[0], texts[0], before=fingerprint(b"a newer answer\n")),
+        WrittenByHand(TextPlace.at(images[1], texts[1])),
+        WrittenByHand(TextPlace.at(images[2], texts[2])),
+        PendingImage.at(images[3], texts[3]),
     ]
     forced = judged(images, FORCE, store)
     assert [one.before for one in forced if isinstance(one, PendingImage)] == [
@@ -161,7 +162,7 @@ def test_a_link_to_a_text_is_a_text_until_something_is_to_be_written(store: Stor
     (tmp_path / "texts" / "0.txt").write_text("by hand")
     texts[0].symlink_to(tmp_path / "texts" / "0.txt")
     texts[1].symlink_to(tmp_path / "nowhere")
-    assert judged(images[:1], SKIP, store) == [SkippedImage(images[0], texts[0])]
+    assert judged(images[:1], SKIP, store) == [SkippedImage(TextPlace.at(images[0], texts[0]))]
     assert refused(store, images[0], FORCE).startswith("0.txt is a link")
     assert refused(store, images[1], SKIP).startswith("1.txt is a link")
 
@@ -177,7 +178,7 @@ def test_an_image_that_was_named_is_never_taken_for_a_text(
     (tmp_path / "folder").mkdir()
     named = [image, tmp_path / "folder" / ".." / "0.txt"]
     assert refused(store, image, options, named=named) == "0.txt is one of the images, so no text can be written there."
-    assert judged([source], options, store, named=named) == [PendingImage(source, tmp_path / "0.txt.txt")]
+    assert judged([source], options, store, named=named) == [PendingImage.at(source, tmp_path / "0.txt.txt")]
 
 
 BLANKS = (b"", b"\n", b" \r\n\t\xc2\xa0", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n", b"\xff\xfe", b"\xfe\xff\x00\n")
@@ -194,7 +195,7 @@ def test_a_blank_text_is_no_caption(store: Store, tmp_path: Path, options: Compo
         text.write_bytes(blank)
     found = judged(images, options, store)
     assert found == [
-        PendingImage(image, text, before=fingerprint(blank)) for image, text in zip(images, texts, strict=True)
+        PendingImage.at(image, text, before=fingerprint(blank)) for image, text in zip(images, texts, strict=True)
     ]
 
 
@@ -281,7 +282,7 @@ def test_a_retry_replaces_a_text_that_a_person_wrote_by_force_only(store: Store,
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
     store.add_batch(batch)
     jobs = [
-        job_about(PendingImage(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
+        job_about(PendingImage.at(image, image.with_suffix(".txt"), before=fingerprint(b"old")), QUESTION, batch)
         for image in images
     ]
     store.add(jobs)
@@ -304,7 +305,7 @@ def test_a_retry_of_an_answer_that_was_not_written_has_the_answer(
     images = pictures(tmp_path, 2)
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
     store.add_batch(batch)
-    jobs = [job_about(PendingImage(image, image.with_suffix(".txt")), QUESTION, batch) for image in images]
+    jobs = [job_about(PendingImage.at(image, image.with_suffix(".txt")), QUESTION, batch) for image in images]
     store.add(jobs)
     result = replace(RESULT, quality="repetition", logprobs=[{"token": "red"}])
     store.fail(jobs[0].id, error("It could not be written."), result)
@@ -377,7 +378,7 @@ def test_a_run_that_looks_while_a_job_ends_adds_nothing_twice(
     text = image.with_suffix(".txt")
     text.write_text("by hand\n")
     first = job_about(
-        PendingImage(image, text, before=fingerprint(text.read_bytes())), APPEND, Batch(description="", model="demo")
+        PendingImage.at(image, text, before=fingerprint(text.read_bytes())), APPEND, Batch(description="", model="demo")
     )
     first.batch_id = None
     store.add([first])
@@ -445,7 +446,7 @@ def test_a_retry_adds_to_a_text_that_was_changed_since(store: Store, tmp_path: P
     text.write_text("by hand\n")
     batch, again = Batch(description="test", model="demo"), Batch(description="again", model="demo")
     store.add_batch(batch)
-    job = job_about(PendingImage(image, text, before=fingerprint(text.read_bytes())), APPEND, batch)
+    job = job_about(PendingImage.at(image, text, before=fingerprint(text.read_bytes())), APPEND, batch)
     store.add([job])
     store.cancel([job.id])
     text.write_text("by hand, and more\n")

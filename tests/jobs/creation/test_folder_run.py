@@ -33,7 +33,7 @@ def pictures(folder: Path, count: int) -> list[PendingImage]:
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
         path.touch()
-    return [PendingImage(path, path.with_suffix(".txt")) for path in paths]
+    return [PendingImage.at(path, path.with_suffix(".txt")) for path in paths]
 
 
 def queue_up(

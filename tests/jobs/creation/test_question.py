@@ -26,7 +26,7 @@ def asked(image: Path, question: Question, settings: Settings | None, roots: str
     """Make the row of an image that may have a text."""
     output = image.with_suffix(".txt")
     before = "a fingerprint" if output.exists() else None
-    return job_about(PendingImage(image, output, before=before), question, BATCH, roots, settings=settings)
+    return job_about(PendingImage.at(image, output, before=before), question, BATCH, roots, settings=settings)
 
 
 def picture(path: Path) -> Path:
@@ -107,7 +107,7 @@ def test_a_run_without_texts_asks_about_the_text_that_is_there(tmp_path: Path, s
     """No fingerprint of the text was taken, as the run does not change it."""
     image = picture(tmp_path / "lake.jpg")
     question = replace(QUESTION, prompt="Mend: {caption}", delivery=DeliveryOptions(output=("json",)))
-    pending = PendingImage(image, image.with_suffix(".txt"))
+    pending = PendingImage.at(image, image.with_suffix(".txt"))
     for text in ("", "A lake."):
         pending.output.write_text(f"{text}\n")
         job = job_about(pending, question, BATCH, settings=settings)

@@ -27,7 +27,7 @@ def test_a_template_gives_the_request_that_is_built_for_the_image(names: list[by
     batch = Batch(description="test", model="demo")
     for name in names:
         image = Path("/pictures") / os.fsdecode(name)
-        job = job_about(PendingImage(image, image.with_name("text.txt")), question, batch)
+        job = job_about(PendingImage.at(image, image.with_name("text.txt")), question, batch)
         alone = question.about(image)
         assert address_of(image) == image.as_uri()
         assert (job.request, job.digest, job.source) == (alone.stored, alone.digest, image.as_uri())
@@ -49,7 +49,7 @@ def test_a_stored_request_leaves_out_only_what_is_at_its_default() -> None:
 
 def test_a_delivery_is_part_of_the_digest() -> None:
     """Jobs that ask the same and deliver otherwise are different jobs."""
-    image = PendingImage(Path("/pictures/photo.jpg"), Path("/pictures/photo.txt"))
+    image = PendingImage.at(Path("/pictures/photo.jpg"), Path("/pictures/photo.txt"))
     question = Question.of(CaptionOptions(prompt="What?", existing="append"), "demo", None)
     job = job_about(image, question, Batch(description="test", model="demo"))
     assert job.delivery is not None

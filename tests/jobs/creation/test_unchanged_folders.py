@@ -57,7 +57,7 @@ def captioned_tree(root: Path, store: Store, folders: int, images: int) -> None:
             image, text = folder / f"{name}.png", folder / f"{name}.txt"
             image.write_bytes(b"unchanged")
             text.write_text("The caption of this image.\n")
-            jobs.append(job_about(PendingImage(image, text), QUESTION, batch))
+            jobs.append(job_about(PendingImage.at(image, text), QUESTION, batch))
     store.add(jobs)
     ids = [job.id for job in jobs]
     store.claim(ids, "worker")

@@ -243,7 +243,10 @@ def test_texts_of_files_are_found_by_address(store: Store) -> None:
     assert store.keep_answer(first.id, "A cat.", change)
     store.succeed(second.id, RESULT)
     store.fail(third.id, ImageError())
-    found = store.written([job.output or "" for job in jobs])
+    outputs = [job.output or "" for job in jobs]
+    found = store.written(outputs)
+    assert store.unwritten(outputs) == set(outputs) - found.keys() != set(outputs)
+    assert store.unwritten([]) == set()
     assert set(found) == {first.output, second.output}
     [dying], [done] = found[first.output or ""], found[second.output or ""]
     assert (dying.open, dying.succeeded, dying.addition, dying.output_after) == (True, False, "ohwx, A cat.", "b")

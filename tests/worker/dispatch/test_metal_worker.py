@@ -61,7 +61,7 @@ def queue_scenes(
     """Queue questions about pictures. Returns the right caption by the picture's address."""
     captions = save_scenes(folder, count)
     question = Question("demo", prompt, Sampling(max_tokens=64))
-    wanted = [PendingImage(path, path.with_suffix(".txt")) for path in captions]
+    wanted = [PendingImage.at(path, path.with_suffix(".txt")) for path in captions]
     batch = Batch(description="test", model="demo")
     submit(wanted, question, batch, store=store, connection=connection)
     return batch, {path.as_uri(): caption for path, caption in captions.items()}

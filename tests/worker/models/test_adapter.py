@@ -122,7 +122,7 @@ def answered(
             batches[model, path] = batch.id
             question = Question(model, "Describe this image.", Sampling(), COLOURS, others={"cache": cache})
             output = path.with_suffix(f".{len(batches)}.txt")
-            submit([PendingImage(path, output)], question, batch, store=store, connection=connection)
+            submit([PendingImage.at(path, output)], question, batch, store=store, connection=connection)
     service.run(settings, burst=True)
     jobs = {asked: store.jobs(batch_id=batch)[0] for asked, batch in batches.items()}
     assert {(job.status, job.cached) for job in jobs.values()} == {(JobStatus.SUCCEEDED, cached)}

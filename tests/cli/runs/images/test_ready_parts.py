@@ -10,16 +10,17 @@ import pytest
 
 from cli.runs.images import ready_parts as module
 from cli.runs.images.ready_parts import ready_parts
+from jobs.captions.text_places import TextPlace
 from jobs.creation.create import JOBS_A_TRANSACTION
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 
 
 def wanted(number: int) -> PendingImage:
     """Return an image that needs a text."""
-    return PendingImage(Path(f"{number}.jpg"), Path(f"{number}.txt"))
+    return PendingImage.at(Path(f"{number}.jpg"), Path(f"{number}.txt"))
 
 
-SKIPPED = SkippedImage(Path("old.jpg"), Path("old.txt"))
+SKIPPED = SkippedImage(TextPlace.at(Path("old.jpg"), Path("old.txt")))
 
 
 def test_the_first_part_is_ready_before_the_walk_goes_on() -> None:

@@ -40,7 +40,7 @@ def caption(store: Store, folder: Path, photo: Photo, text: str, question: Quest
     """Caption a photo as a run does."""
     output = folder / f"{photo.uuid}.txt"
     batch = Batch(description="test", model="demo")
-    job = job_about(PendingImage(folder / photo.uuid, output), question, batch)
+    job = job_about(PendingImage.at(folder / photo.uuid, output), question, batch)
     store.add_batch(batch)
     store.add([job])
     store.claim([job.id], "worker")

@@ -11,6 +11,7 @@ from jobs.captions.photos_library.library_texts import LibraryTexts, default_fol
 from jobs.captions.text_places import TextPlace
 from jobs.errors import OutputError, OutputForbiddenError
 from jobs.images.photos_library.photo import Photo
+from jobs.images.walking.folder_images import by_folder
 
 UUID = "3F2504E0-4F89-11D3-9A0C-0305E82C3301"
 
@@ -29,13 +30,16 @@ def test_a_text_is_found_again_in_any_form_of_its_name(tmp_path: Path) -> None:
     photos = {Path("/lib/1.heic"): Photo("A", "Café.heic", None), Path("/lib/2.heic"): Photo("B", "Café.heic", None)}
     folder = tmp_path / "new" / "texts"
     texts = LibraryTexts(folder, photos.__getitem__)
-    assert [place.size for place in texts.of(photos, look_only=True)] == [None, None]
+    assert [size for _, size in texts.of(by_folder(photos), look_only=True)] == [None, None]
     assert not folder.parent.exists()
-    assert [place.output.name for place in texts.of(photos, look_only=False)] == ["Café.heic.A.txt", "Café.heic.B.txt"]
+    assert [place.output.name for place, _ in texts.of(by_folder(photos), look_only=False)] == [
+        "Café.heic.A.txt",
+        "Café.heic.B.txt",
+    ]
     (folder / "Cafe\u0301.heic.A.txt").touch()
-    first, second = texts.of(photos, look_only=False)
-    assert (first.size, second.size) == (0, None)
-    assert first == TextPlace(Path("/lib/1.heic"), folder / "Café.heic.A.txt", 0)
+    first, second = texts.of(by_folder(photos), look_only=False)
+    assert (first[1], second[1]) == (0, None)
+    assert first[0] == TextPlace.at(Path("/lib/1.heic"), folder / "Café.heic.A.txt")
 
 
 def test_nothing_lies_inside_of_a_library(tmp_path: Path) -> None:

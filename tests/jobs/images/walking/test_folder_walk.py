@@ -17,7 +17,8 @@ from jobs.errors import InvalidRequestError
 from jobs.images.allowed_roots import is_below
 from jobs.images.formats import container_kinds
 from jobs.images.walking.file_filter import FileFilter
-from jobs.images.walking.folder_walk import find_images, image_extensions
+from jobs.images.walking.folder_images import NAMES_A_PART, by_folder
+from jobs.images.walking.folder_walk import find_by_folder, find_images, image_extensions
 from jobs.images.walking.left_out import LeftOut
 from jobs.images.walking.path_patterns import PathPatterns
 from jobs.options.selection import SelectionOptions
@@ -39,6 +40,23 @@ def test_images_are_found_by_their_endings_in_the_order_of_their_names(tmp_path:
     """The case of the ending does not matter; hidden files and other files are left out."""
     touch(tmp_path, "b.JPG", "a.heic", "c.txt", ".hidden.png", "._a.jpg", "sub/d.webp", ".thumbs/e.png")
     assert names(tmp_path) == ["a.heic", "b.JPG", "sub/d.webp"]
+
+
+def test_a_large_folder_comes_in_parts(tmp_path: Path) -> None:
+    """No part waits for the whole of it, and each has images of one folder."""
+    count = NAMES_A_PART + 1
+    touch(tmp_path, *(f"{number:04}.png" for number in range(count)), "sub/a.png")
+    parts = list(find_by_folder([tmp_path], recursive=True))
+    assert [(part.folder, len(part.names)) for part in parts] == [
+        (tmp_path, NAMES_A_PART),
+        (tmp_path, 1),
+        (tmp_path / "sub", 1),
+    ]
+    images = [image for part in parts for image in part.paths]
+    assert list(by_folder(images)) == parts
+    assert images == list(find_images([tmp_path], recursive=True))
+    filtered = find_by_folder([tmp_path], recursive=True, only=FileFilter(exclude=PathPatterns(["0000.png"])))
+    assert [image for part in filtered for image in part.paths] == images[1:]
 
 
 def test_folders_below_can_be_left_out(tmp_path: Path) -> None:

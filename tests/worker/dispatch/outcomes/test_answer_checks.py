@@ -96,7 +96,7 @@ def test_json_that_is_cut_off_writes_no_file(
     for path, response_format in zip(paths, (OPEN, None), strict=True):
         batch = Batch(description="test", model="demo")
         question = Question("demo", "Describe this image.", Sampling(max_tokens=3), response_format, ASKED_ONCE)
-        wanted = [PendingImage(path, path.with_suffix(".txt"))]
+        wanted = [PendingImage.at(path, path.with_suffix(".txt"))]
         submit(wanted, question, batch, store=store, connection=connection)
     service.run(settings, burst=True)
     json_job, text_job = (next(job for job in store.jobs() if job.source == path.as_uri()) for path in paths)

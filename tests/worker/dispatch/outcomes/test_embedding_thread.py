@@ -48,7 +48,7 @@ def test_a_worker_embeds_beside_its_steps(
     monkeypatch.setattr("worker.dispatch.outcomes.job_outcomes.deliver", watched)
     question = Question("demo", "Describe this image.", Sampling(max_tokens=64), None, DeliveryOptions(embed=True))
     batch = Batch(description="test", model="demo")
-    wanted = [PendingImage(path, path.with_suffix(".txt")) for path in (*captions, bad)]
+    wanted = [PendingImage.at(path, path.with_suffix(".txt")) for path in (*captions, bad)]
     submit(wanted, question, batch, store=store, connection=connection)
     service.run(settings, burst=True)
     rows = {row.source: row for row in store.jobs(batch_id=batch.id)}

@@ -41,7 +41,7 @@ def asked(
         delivery=DeliveryOptions(quality_retries=retries),
     )
     batch = Batch(description="test", model="demo")
-    submit([PendingImage(path, path.with_suffix(".txt"))], question, batch, store=store, connection=connection)
+    submit([PendingImage.at(path, path.with_suffix(".txt"))], question, batch, store=store, connection=connection)
     service.run(settings, burst=True)
     (job,) = store.jobs(batch_id=batch.id)
     return job, caption
