@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,16 +56,9 @@ class Clients:
     def _run(self, number: int, ask: Ask) -> None:
         dice, count = random.Random(f"{self._seed} {number}"), 0
         with httpx2.Client(base_url=self._url, timeout=self.timeout, trust_env=False) as client:
-            took = 0.0
-            while not self._stopping.wait(self.rest(dice, took)):
+            while not self._stopping.wait(dice.uniform(0.0, self.pause)):
                 count += 1
-                began = time.monotonic()
                 ask(client, f"{self._seed}-{number}-{count}", dice)
-                took = time.monotonic() - began
-
-    def rest(self, dice: random.Random, took: float) -> float:
-        """Return the seconds until a client's next action; `took`: those of its last one."""
-        return dice.uniform(0.0, self.pause)
 
     def _chat(self, client: httpx2.Client, key: str, dice: random.Random) -> None:
         """Wait for an answer; a client that gets none does not send again."""

@@ -25,9 +25,11 @@ from tests.support.serving import events_of
 
 #: Seconds that a client waits for an answer. Nothing fails in this run, so only a hang takes as long.
 TIMEOUT = 120.0
-#: Seconds from the beginning of a client's action to that of its next one, on average, unless it takes longer. So the load stays
-#: the same when other programs slow the machine for a while: what captionq keeps for minutes would follow it otherwise.
-PERIOD = 2.0
+#: Seconds from the beginning of a client's action to that of its next one, on average, and for those that wait for much work.
+#: An action takes less even while other programs slow the machine, so the load stays the same: what captionq keeps for minutes
+#: would follow it otherwise.
+PERIOD = 2.5
+LONG_PERIOD = 10.0
 ENDED = {"succeeded", "failed", "cancelled", "completed", "ended", "expired"}
 _HTML = {"Accept": "text/html"}
 
@@ -45,6 +47,7 @@ class MixedLoad(Clients):
     """Threads for chats in all dialects, streams, jobs, batches, folders, and a visitor of the pages."""
 
     timeout = TIMEOUT
+    pause = 0.0
 
     def __init__(self, url: str, hook: str, history: History, seed: int) -> None:
         """Begin. The server runs the demo model."""
@@ -53,9 +56,6 @@ class MixedLoad(Clients):
         self.done: Counter[str] = Counter()
         super().__init__(url, hook, "demo", history, seed)
 
-    def rest(self, dice: random.Random, took: float) -> float:
-        return max(0.0, PERIOD * dice.uniform(0.5, 1.5) - took)
-
     def kinds(self) -> list[Ask]:
         return [
             self._counted("chat", self._chat),
@@ -63,15 +63,17 @@ class MixedLoad(Clients):
             self._counted("stream", self._stream),
             self._counted("other dialect", self._dialect),
             self._counted("job", self._job),
-            self._counted("batch", self._batch),
-            self._counted("folder", self._folder),
+            self._counted("batch", self._batch, LONG_PERIOD),
+            self._counted("folder", self._folder, LONG_PERIOD),
             self._counted("page", self._visit),
         ]
 
-    def _counted(self, name: str, ask: Ask) -> Ask:
+    def _counted(self, name: str, ask: Ask, period: float = PERIOD) -> Ask:
         def count(client: httpx2.Client, key: str, dice: random.Random) -> None:
+            end = time.monotonic() + period * dice.uniform(0.5, 1.5)
             ask(client, key, dice)
             self.done[name] += 1
+            self._stopping.wait(max(0.0, end - time.monotonic()))
 
         return count
 
