@@ -20,5 +20,5 @@ pytest.register_assert_rewrite(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many faults a sweep made."""
     if LONG:
-        for line in summary(terminalreporter.getreports("")):
+        for line in summary([*terminalreporter.getreports(""), *terminalreporter.getreports("error")]):
             terminalreporter.write_line(line)

@@ -25,8 +25,7 @@
 
 enum { KILL = 1, TEAR, FULL_ONCE, FULL, BROKEN_ONCE, BROKEN };
 
-static char folder[PATH_MAX];
-static const char *made;
+static char folder[PATH_MAX], made[PATH_MAX];
 static long at, count;
 static struct timespec since;
 static int mode, journal = -1;
@@ -47,7 +46,8 @@ __attribute__((constructor)) static void arm_by_environment(void) {
   if (!wanted || readlink("/proc/self/exe", program, sizeof program - 1) < 0) return;
   size_t length = strlen(program), end = strlen(wanted);
   if (length >= end && !strcmp(program + length - end, wanted)) {
-    made = getenv("DISK_SHIM_MADE");
+    /* A copy: servers write their title over their environment. */
+    snprintf(made, sizeof made, "%s", getenv("DISK_SHIM_MADE"));
     disk_shim_arm(getenv("DISK_SHIM_FOLDER"), atol(getenv("DISK_SHIM_AT")), atoi(getenv("DISK_SHIM_MODE")), -1);
   }
 }
@@ -97,7 +97,7 @@ static int lasts(void) {
 static int change(void) {
   count++;
   if (count < at || at == 0 || (count > at && mode != FULL && mode != BROKEN) || !lasts()) return 0;
-  if (made && count == at) close(creat(made, 0600));
+  if (*made && count == at) close(creat(made, 0600));
   if (mode == KILL) die();
   if (mode == TEAR) return -1;
   return mode == FULL || mode == FULL_ONCE ? ENOSPC : EIO;

@@ -148,6 +148,7 @@ def test_a_fault_of_the_brokers_file_loses_nothing(
         with broker_with(library, life.settings, point, mode, made):
             assert lives.turn(life).status in (0, FAILED)
         tally.count(is_made=made.exists())
+        assert made.exists() or LONG
         # A broker that the life has started ends with it, a moment later.
         until(lambda: broker.find(life.settings) is None, "the end of the broker")
         running = broker.find_or_start(life.settings)
