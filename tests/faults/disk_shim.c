@@ -1,7 +1,8 @@
 /* Faults of the disk, preloaded into a process: its changes of files below one folder are counted, and the N-th fails.
 
    A test arms the shim by `disk_shim_arm`, or by the environment for a program that it does not call itself:
-   DISK_SHIM_PROGRAM (the end of the program's path), DISK_SHIM_FOLDER, DISK_SHIM_AT and DISK_SHIM_MODE.
+   DISK_SHIM_PROGRAM (the end of the program's path), DISK_SHIM_FOLDER, DISK_SHIM_AT, DISK_SHIM_MODE, and DISK_SHIM_MADE, a file
+   that is created when the fault happens.
 
    The journal, if there is one, has a record for each change: kind, inode, offset, the lengths of two texts (each at most 4 GB),
    then the texts: the written bytes and nothing, or the path and the second path. */
@@ -24,7 +25,7 @@
 
 enum { KILL = 1, TEAR, FULL_ONCE, FULL, BROKEN_ONCE, BROKEN };
 
-static char folder[PATH_MAX];
+static char folder[PATH_MAX], made[PATH_MAX];
 static long at, count;
 static struct timespec since;
 static int mode, journal = -1;
@@ -44,8 +45,11 @@ __attribute__((constructor)) static void arm_by_environment(void) {
   const char *wanted = getenv("DISK_SHIM_PROGRAM");
   if (!wanted || readlink("/proc/self/exe", program, sizeof program - 1) < 0) return;
   size_t length = strlen(program), end = strlen(wanted);
-  if (length >= end && !strcmp(program + length - end, wanted))
+  if (length >= end && !strcmp(program + length - end, wanted)) {
+    /* A copy: servers write their title over their environment. */
+    snprintf(made, sizeof made, "%s", getenv("DISK_SHIM_MADE"));
     disk_shim_arm(getenv("DISK_SHIM_FOLDER"), atol(getenv("DISK_SHIM_AT")), atoi(getenv("DISK_SHIM_MODE")), -1);
+  }
 }
 
 static int ends_with(const char *path, const char *end) {
@@ -93,6 +97,7 @@ static int lasts(void) {
 static int change(void) {
   count++;
   if (count < at || at == 0 || (count > at && mode != FULL && mode != BROKEN) || !lasts()) return 0;
+  if (*made && count == at) close(creat(made, 0600));
   if (mode == KILL) die();
   if (mode == TEAR) return -1;
   return mode == FULL || mode == FULL_ONCE ? ENOSPC : EIO;

@@ -25,8 +25,11 @@ from tests.faults.disk_shim import Mode, ShimmedLives, compile_shim, shimmed_liv
 from tests.faults.life_checks import assert_all_is_done, check_database, forget_waits, is_done, receiver
 from tests.faults.scenario import FAILED, Life
 from tests.faults.seeds import EVERY, LONG, of_this_part
+from tests.faults.tally import JOBS, Tally, tally
 from tests.support.disks import memory
 from tests.support.processes import until
+
+__all__ = ["tally"]
 
 pytestmark = pytest.mark.timeout(36_000 if LONG else 300)
 
@@ -101,27 +104,33 @@ def faults(lives: ShimmedLives, place: Place, modes: Sequence[Mode], some: int) 
         yield from zip(range(turn.changes // some, turn.changes, turn.changes // some), cycle(modes), strict=False)
 
 
-def test_a_crash_at_any_change_loses_nothing(lives: ShimmedLives, place: Place) -> None:
+def test_a_crash_at_any_change_loses_nothing(lives: ShimmedLives, place: Place, tally: Tally) -> None:
     """Also when the process that recovers is killed as well."""
     for point, mode in faults(lives, place, (Mode.KILL, Mode.TEAR), some=3):
-        place.begin_again()
-        turn = lives.turn(place.life, point, mode)
-        # Between two lives the number of changes differs by a few: a checkpoint, or a round of the worker.
-        assert turn.status in (-signal.SIGKILL, 0), (point, mode)
-        place.assert_sound()
-        lives.turn(place.life, 1 + point % 40, mode)
-        place.assert_sound()
-        place.end_well(lives)
+        with tally.going_on(place.life, f"{mode.name} {point}"):
+            place.begin_again()
+            turn = lives.turn(place.life, point, mode)
+            # Between two lives the number of changes differs by a few: a checkpoint, or a round of the worker.
+            assert turn.status in (-signal.SIGKILL, 0)
+            tally.count(is_made=turn.status != 0)
+            place.assert_sound()
+            again = lives.turn(place.life, 1 + point % 40, mode)
+            tally.count(is_made=again.status == -signal.SIGKILL)
+            place.assert_sound()
+            place.end_well(lives)
 
 
-def test_a_disk_error_at_any_change_loses_nothing(lives: ShimmedLives, place: Place) -> None:
+def test_a_disk_error_at_any_change_loses_nothing(lives: ShimmedLives, place: Place, tally: Tally) -> None:
     """No answer gets lost or is wrong, and no job is given up because of the disk, however often the worker is started."""
     for point, mode in faults(lives, place, (Mode.FULL, Mode.BROKEN_ONCE, Mode.FULL_ONCE, Mode.BROKEN), some=3):
-        place.begin_again()
-        for _ in range(4 if LONG else 2):
-            assert lives.turn(place.life, point, mode).status in (0, FAILED), (point, mode)
-            place.assert_sound()
-        place.end_well(lives)
+        with tally.going_on(place.life, f"{mode.name} {point}"):
+            place.begin_again()
+            for _ in range(4 if LONG else 2):
+                turn = lives.turn(place.life, point, mode)
+                assert turn.status in (0, FAILED)
+                tally.count(is_made=turn.changes >= point)
+                place.assert_sound()
+            place.end_well(lives)
 
 
 #: Changes of the broker's file: its beginning, and its growth while a life goes on.
@@ -130,29 +139,34 @@ OF_THE_BROKER = product(range(1, 60, EVERY), (Mode.KILL, Mode.TEAR, Mode.FULL_ON
 
 @pytest.mark.parametrize(("point", "mode"), of_this_part(OF_THE_BROKER) if LONG else [(9, Mode.TEAR)])
 def test_a_fault_of_the_brokers_file_loses_nothing(
-    lives: ShimmedLives, library: Path, settings: Settings, tmp_path: Path, point: int, mode: Mode
+    lives: ShimmedLives, library: Path, settings: Settings, tmp_path: Path, tally: Tally, point: int, mode: Mode
 ) -> None:
     """The broker dies at a change of its append-only file, or the disk does not take it."""
+    made = tmp_path / "made"
     with receiver() as (hook, arrived):
         life = Life(settings, tmp_path / "pictures", hook)
-        with broker_with(library, life.settings, point, mode):
+        with broker_with(library, life.settings, point, mode, made):
             assert lives.turn(life).status in (0, FAILED)
+        tally.count(is_made=made.exists())
+        assert made.exists() or LONG
         # A broker that the life has started ends with it, a moment later.
         until(lambda: broker.find(life.settings) is None, "the end of the broker")
         running = broker.find_or_start(life.settings)
         Place(life, running.connection, arrived, tmp_path).end_well(lives)
+        tally.ended(JOBS)
         running.stop()
 
 
 @contextmanager
-def broker_with(library: Path, settings: Settings, point: int, mode: Mode) -> Iterator[None]:
-    """Run a broker with the shim for the block. It may die before it answers."""
+def broker_with(library: Path, settings: Settings, point: int, mode: Mode, made: Path) -> Iterator[None]:
+    """Run a broker with the shim for the block. It may die before it answers. The fault creates the file `made`."""
     shim = {
         "LD_PRELOAD": str(library),
         "DISK_SHIM_PROGRAM": server_binary().name,
         "DISK_SHIM_FOLDER": str(settings.broker_dir.resolve()),
         "DISK_SHIM_AT": str(point),
         "DISK_SHIM_MODE": str(int(mode)),
+        "DISK_SHIM_MADE": str(made),
     }
     running = None
     with pytest.MonkeyPatch.context() as patch:

@@ -15,6 +15,9 @@ from jobs.faults import VARIABLE, Fault, FaultPoint, Plan
 from tests.faults.life_checks import assert_all_is_done, check_database, forget_waits, is_done, receiver
 from tests.faults.scenario import FAILED, Life
 from tests.faults.seeds import LONG, of_this_part
+from tests.faults.tally import JOBS, Tally, tally
+
+__all__ = ["tally"]
 
 pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 
@@ -59,14 +62,16 @@ def test_without_the_variable_nothing_happens(settings: Settings, connection: Re
 
 @pytest.mark.parametrize(("point", "kind", "at"), of_this_part(ALL) if LONG else CHOSEN)
 def test_a_fault_at_a_point_loses_and_doubles_nothing(
-    settings: Settings, connection: Redis, tmp_path: Path, point: FaultPoint, kind: str, at: int
+    settings: Settings, connection: Redis, tmp_path: Path, tally: Tally, point: FaultPoint, kind: str, at: int
 ) -> None:
     """The clients send again, the command and the worker are started again, and all is as without the fault."""
     plan = Plan({point: Fault(kind, at)}, notes=tmp_path)
     with receiver() as (hook, arrived):
         life = Life(settings, tmp_path / "pictures", hook)
         status = life.turn({VARIABLE: plan.as_json()})
-        if not (tmp_path / "faults").exists():
+        is_made = (tmp_path / "faults").exists()
+        tally.count(is_made=is_made)
+        if not is_made:
             pytest.skip(f"{point} is passed less than {at} times")
         assert (tmp_path / "faults").read_text() == f"{kind} {point}\n"
         assert status == -signal.SIGKILL if kind == "kill" else status in (0, FAILED)
@@ -76,3 +81,4 @@ def test_a_fault_at_a_point_loses_and_doubles_nothing(
             if life.turn() == 0 and is_done(life.settings):
                 break
         assert_all_is_done(life, connection, arrived)
+        tally.ended(JOBS)

@@ -18,9 +18,10 @@ from tests.faults.disk_shim import ShimmedLives
 from tests.faults.life_checks import check_database
 from tests.faults.power_loss import Disk, read_journal
 from tests.faults.seeds import EVERY, LONG, PART, PARTS
+from tests.faults.tally import Tally, tally
 from tests.faults.test_disk_faults import Place, library, lives, place
 
-__all__ = ["library", "lives", "place"]
+__all__ = ["library", "lives", "place", "tally"]
 
 pytestmark = pytest.mark.timeout(36_000 if LONG else 300)
 
@@ -71,15 +72,19 @@ def losses(disk: Disk, journal: Path) -> Iterator[tuple[int, random.Random | Non
             yield number // every, random.Random(number)
 
 
-def test_a_power_failure_loses_nothing_that_was_acknowledged(lives: ShimmedLives, place: Place, tmp_path: Path) -> None:
+def test_a_power_failure_loses_nothing_that_was_acknowledged(
+    lives: ShimmedLives, place: Place, tmp_path: Path, tally: Tally
+) -> None:
     """Everything that no sync has brought to the disk is lost, or a part of it. All ends well afterwards."""
     place.begin_again()
     disk, journal = Disk(place.life.settings.data_dir.parent), tmp_path / "journal"
     assert lives.turn(place.life, journal=journal).status == 0
     for count, dice in losses(disk, journal):
-        acknowledged = set(disk.now(place.life.acknowledged).decode().split())
-        put_back(place, disk, dice)
-        assert_kept(place, acknowledged)
-        place.life.acknowledged.write_text("".join(f"{job_id}\n" for job_id in sorted(acknowledged)))
-        if LONG or (count == 3 and dice is None):
-            place.end_well(lives)
+        with tally.going_on(place.life, f"{'all' if dice is None else 'some'} {count}"):
+            tally.count(is_made=True)
+            acknowledged = set(disk.now(place.life.acknowledged).decode().split())
+            put_back(place, disk, dice)
+            assert_kept(place, acknowledged)
+            place.life.acknowledged.write_text("".join(f"{job_id}\n" for job_id in sorted(acknowledged)))
+            if LONG or (count == 3 and dice is None):
+                place.end_well(lives)
