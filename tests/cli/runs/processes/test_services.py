@@ -77,6 +77,8 @@ def freeze(pid: int, settings: Settings) -> None:
 
     def is_frozen() -> bool:
         os.kill(pid, signal.SIGSTOP)
+        # The signal only asks: a system call in which the process takes the lock comes to its end first.
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "the signal")
         if is_being_opened(settings):
             os.kill(pid, signal.SIGCONT)
             return False
