@@ -14,8 +14,9 @@ from jobs.store.connection import place_of, writing
 
 #: Free bytes below which the disk counts as full: the database, the broker and the log would fail one after the other.
 LEAST_FREE = 1_000_000
-#: Seconds that the check of the lock waits for other writers. Their turns take some tens of milliseconds.
-TURN_SECONDS = 1.0
+#: Seconds that the check of the lock waits for other writers. Their turns take some tens of milliseconds, but writers do not
+#: queue up: on a disk that others keep busy, one in a hundred waited for more than a second.
+TURN_SECONDS = 3.0
 
 
 def check_room(settings: Settings) -> None:
