@@ -62,7 +62,7 @@ async def answer(
     assert isinstance(job, Job)
     request.scope["captionq.job"] = job.id
     outlives_client = outlives_client or created.repeated or idempotency_key is not None
-    reply = ChatAnswer(job, request, resources, form(job), outlives_client=outlives_client)
+    reply = ChatAnswer(job, request, resources, form(job), outlives_client=outlives_client, is_new=not created.repeated)
     try:
         return await (reply.stream() if stream else reply.whole())
     except Exception:

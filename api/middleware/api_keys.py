@@ -86,7 +86,7 @@ def _key(headers: Headers) -> str | None:
     return key if kind.lower() == "bearer" else headers.get("x-api-key")
 
 
-def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:
+async def get_caller(request: Request, credentials: Annotated[object, Security(_bearer)]) -> Caller:
     """Return the caller that `KeyCheck` found. The bearer scheme stands here only for the OpenAPI document."""
     return Caller(request.scope["captionq.caller"])
 

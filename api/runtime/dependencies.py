@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from api.runtime.resources import Resources
 
 
-def get_resources(request: Request) -> Resources:
+# Asynchronous, as the dependencies of all routes are: the others would each wait for a thread.
+async def get_resources(request: Request) -> Resources:
     """Return the resources that the lifespan opened."""
     resources: Resources = request.app.state.resources
     return resources

@@ -104,16 +104,26 @@ class EventHub:
             self._open_streams -= 1
 
     @contextmanager
-    def follow(self, job_id: str, after: str = "0", *, is_resumable: bool = False) -> Iterator[Subscription]:
-        """Subscribe to the events of a job after this id. Call it on the event loop. Raises TooManyStreamsError."""
+    def follow(
+        self, job_id: str, after: str = "0", *, is_resumable: bool = False, is_new: bool = False
+    ) -> Iterator[Subscription]:
+        """Subscribe to the events of a job after this id. Call it on the event loop.
+
+        `is_new`: the job was queued just now; of others the row is read at once.
+
+        Raises TooManyStreamsError.
+        """
         subscription = Subscription(job_id, after, asyncio.get_running_loop(), is_resumable=is_resumable)
+        if is_new:
+            subscription.status = JobStatus.QUEUED
         with self.stream_slot():
             with self._lock:
                 self._subscriptions.add(subscription)
                 self._is_followed.set()
             if self._has_stopped or (is_resumable and self._is_draining):
                 subscription.put(None)
-            self._row_check_due = 0.0
+            if not is_new:
+                self._row_check_due = 0.0
             subscription.loop.run_in_executor(None, self._wake)
             try:
                 yield subscription

@@ -45,15 +45,28 @@ class ChatAnswer:
     """The answer of one job to one client."""
 
     def __init__(
-        self, job: Job, request: Request, resources: Resources, form: AnswerForm, *, outlives_client: bool
+        self,
+        job: Job,
+        request: Request,
+        resources: Resources,
+        form: AnswerForm,
+        *,
+        outlives_client: bool,
+        is_new: bool = False,
     ) -> None:
-        """Prepare the answer; `outlives_client`: the job goes on if the client leaves, because the client may come back."""
+        """Prepare the answer.
+
+        Args:
+            outlives_client: the job goes on if the client leaves, because the client may come back.
+            is_new: the job was queued just now.
+        """
         self._job = job
         self._request = request
         self._resources = resources
         self._form = form
         self._answer = GrowingAnswer()
         self._outlives_client = outlives_client
+        self._is_new = is_new
         self._headers = {**_DO_NOT_REPEAT, "x-captionq-job": job.id}
         #: Whether the job must not be cancelled any more.
         self._is_settled = False
@@ -61,7 +74,7 @@ class ChatAnswer:
     async def whole(self) -> Response:
         """Wait for the job, up to the deadline, and return its answer or its error."""
         store, deadline = self._resources.store, self._resources.settings.sync_deadline
-        with self._resources.hub.follow(self._job.id) as subscription:
+        with self._resources.hub.follow(self._job.id, is_new=self._is_new) as subscription:
             ending = unless_client_leaves(self._request, wait_for_end(store, subscription))
             try:
                 job = await within_deadline(ending, deadline, self._job.id)
@@ -72,7 +85,7 @@ class ChatAnswer:
     async def stream(self) -> Response:
         """Return a stream as soon as there is text. A failure before that is a response with a status of its own."""
         with ExitStack() as stack:
-            subscription = stack.enter_context(self._resources.hub.follow(self._job.id))
+            subscription = stack.enter_context(self._resources.hub.follow(self._job.id, is_new=self._is_new))
             updates = follow_job(self._resources.store, subscription, heartbeat=IDLE_CHECK_EVERY)
             try:
                 seen = await unless_client_leaves(self._request, _until_text(updates))

@@ -77,21 +77,27 @@ class JobEvents:
         self.bulk_waits: Sequence[BulkWait] = ()
         #: When the models leave memory unless a job comes, in seconds since the epoch; None: not while it is as it is.
         self.unloads_at: float | None = None
-        #: Events that could not be published while the broker was away.
+        #: Events that are noted, and those that could not be published while the broker was away.
         self._unsent: deque[Event] = deque(maxlen=MOST_UNSENT)
+        self._has_news = False
         self._tasks = PeriodicTasks()
         self._tokens_due = 0.0
         self._state_published = 0.0
         self._texts_published = 0.0
 
     def publish(self, job: Job, event: str, **data: object) -> None:
-        """Publish an event of a claimed job, with the job's attempt: clients ignore events of attempts that are over."""
-        self._publish([Event(job.id, event, {**data, "attempt": job.attempts})])
+        """Publish an event of a claimed job now. Others wait for `flush`: readers are woken once for the events of all jobs."""
+        self._note(job, event, **data)
+        self.flush()
+
+    def _note(self, job: Job, event: str, **data: object) -> None:
+        # With the job's attempt: clients ignore events of attempts that are over.
+        self._add([Event(job.id, event, {**data, "attempt": job.attempts})])
 
     def began(self, job: Job) -> None:
-        """Publish that a job was claimed. The text of an earlier attempt is void."""
+        """Note that a job was claimed. The text of an earlier attempt is void."""
         if job.streamed:
-            self.publish(job, "restart" if job.attempts > 1 else "running")
+            self._note(job, "restart" if job.attempts > 1 else "running")
 
     def tokens(self, said: Callable[[], Iterable[TextDelta]], attempt: Callable[[str], int]) -> None:
         """Publish the new text of the running jobs, each in its running `attempt`, unless the last time was just now."""
@@ -101,22 +107,22 @@ class JobEvents:
         news = [event for one in said() for event in _text_events(one, attempt(one.key))]
         if news:
             self._tokens_due = now + min(TOKENS_EVERY, TOKENS_EVERY_A_STREAM * len(news))
-            self._publish(news)
+            self._add(news)
+            self.flush()
 
     def answered(self, job: Job, result: Result) -> None:
-        """Publish the whole text of an answer that was not generated: a client that shows growing text sees it at once."""
+        """Note the whole text of an answer that was not generated: a client that shows growing text sees it at once."""
         if job.streamed:
             whole = TextDelta(job.id, text=result.text, reasoning=result.reasoning or "")
-            if news := list(_text_events(whole, job.attempts)):
-                self._publish(news)
+            self._add(_text_events(whole, job.attempts))
 
     def succeeded(self, job: Job, result: Result) -> None:
-        """Count a job whose row holds its result, and publish its end."""
+        """Count a job whose row holds its result, and note its end."""
         self.metrics.succeeded(job.lane, result, job.queue_seconds)
         self._ended(job)
 
     def failed(self, job: Job, *, again: bool) -> None:
-        """Count a job whose row holds its error, and publish its end. `again`: the job will be tried again, and has not ended."""
+        """Count a job whose row holds its error, and note its end. `again`: the job will be tried again, and has not ended."""
         self.metrics.failed(job.lane, "retried" if again else "failed")
         if not again:
             self._ended(job)
@@ -124,7 +130,7 @@ class JobEvents:
     def _ended(self, job: Job) -> None:
         self._rates.setdefault(job.lane, JobRate()).count()
         if job.streamed:
-            self.publish(job, "ended")
+            self._note(job, "ended")
 
     def state(self, pipeline: Pipeline | None = None) -> None:
         """Publish the worker's state, and the texts so far for a watched page, unless the last time was just now.
@@ -184,13 +190,24 @@ class JobEvents:
             bulk_wait_until=self.bulk_waits[0].until if len(self.bulk_waits) == 1 else None,
         )
 
-    def _publish(self, news: Sequence[Event]) -> None:
-        self._unsent.extend(news)
+    def _add(self, news: Iterable[Event]) -> None:
+        for event in news:
+            self._unsent.append(event)
+            self._has_news = True
+
+    def flush(self) -> None:
+        """Publish the events that were noted."""
+        if not self._has_news:
+            return
+        # If the broker is away, the next news tries again.
+        self._has_news = False
         try:
             publish(self._connection, self._unsent)
         except AWAY as error:
             if self._tasks.is_due("say", AWAY_SAID_EVERY):
-                logger.warning("The broker is away (%s): events of %s are published later.", error, news[0].job_id)
+                logger.warning(
+                    "The broker is away (%s): events of %s are published later.", error, self._unsent[-1].job_id
+                )
         else:
             self._unsent.clear()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 
 from jobs.store.tables import Job, Lane
 from worker.dispatch.faults.output_folders import OutputFolders
@@ -28,9 +29,18 @@ class JobStarts:
         self._events = events
         self._folders = OutputFolders()
 
-    def start(self, job: Job) -> Outcome | None:
-        """Give the job's request to the pipeline. Returns the outcome of a job that has its answer, or cannot start."""
-        self._events.began(job)
+    def start(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Give the jobs' requests to the pipeline. Yields the outcomes of jobs that have their answers, or cannot start."""
+        for job in jobs:
+            self._events.began(job)
+        # Before a model is loaded for one of them.
+        self._events.flush()
+        for job in jobs:
+            if (outcome := self._start(job)) is not None:
+                yield outcome
+        self._events.flush()
+
+    def _start(self, job: Job) -> Outcome | None:
         if (kept := kept_result(job)) is not None:
             return Outcome(job.id, result=kept)
         if (refusal := self._folders.refusal(job)) is not None:

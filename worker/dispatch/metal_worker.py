@@ -142,6 +142,7 @@ class MetalWorker(WaitingWorker):
             self._conclude(outcome)
         self._watch.end(self._held.deliver(0.0 if self._pipeline.in_flight else IDLE_PAUSE))
         self._watch.end(self._held.retry())
+        self._events.flush()
         if self._held.fault and not self._pipeline.in_flight:
             time.sleep(IDLE_PAUSE)
 
@@ -186,9 +187,8 @@ class MetalWorker(WaitingWorker):
     def _begin(self, leases: Sequence[Lease]) -> None:
         # All leases are kept before the first job begins: heartbeats renew them while a model is loaded for it.
         kept = self._leases.keep(leases)
-        for lease in kept:
-            if (outcome := self._starts.start(lease.claimed)) is not None:
-                self._conclude(outcome)
+        for outcome in self._starts.start([lease.claimed for lease in kept]):
+            self._conclude(outcome)
         if kept:
             self._patience.answered()
 

@@ -15,6 +15,7 @@ from api.runtime.subscription import StatusChange
 from jobs.queue import events
 from jobs.queue.events import Event, publish
 from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.support.processes import until
 from tests.support.rows import make_job
 
@@ -39,6 +40,41 @@ def test_a_new_subscription_does_not_make_the_hub_read_the_workers(store: Store,
     finally:
         hub.close()
     assert calls <= 1 + (time.monotonic() - began) / ROW_CHECK_EVERY
+
+
+def test_the_row_of_a_new_job_is_not_read_at_once(
+    store: Store, connection: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events say what happens to it; the rows of others are read when a client comes."""
+    monkeypatch.setattr(event_hub, "ROW_CHECK_EVERY", 60.0)
+    read: list[list[str]] = []
+    statuses = store.statuses
+
+    def noted(ids: list[str]) -> dict[str, JobStatus]:
+        read.append(ids)
+        return statuses(ids)
+
+    monkeypatch.setattr(store, "statuses", noted)
+    jobs = [make_job(name) for name in "abc"]
+    store.add(jobs)
+    hub = EventHub(store, connection, max_streams=100)
+
+    async def follow() -> None:
+        with hub.follow(jobs[0].id) as first:
+            assert await first.updates.get() == StatusChange(JobStatus.QUEUED)
+            with hub.follow(jobs[1].id, is_new=True) as second:
+                await asyncio.to_thread(publish, connection, [Event(jobs[1].id, "running", {"attempt": 1})])
+                assert isinstance(await second.updates.get(), Event)
+            assert read == [[jobs[0].id]]
+            with hub.follow(jobs[2].id) as third:
+                await third.updates.get()
+            assert len(read) == 2
+
+    hub.start()
+    try:
+        asyncio.run(asyncio.wait_for(follow(), 20))
+    finally:
+        hub.close()
 
 
 def test_events_of_an_attempt_that_is_over_reach_no_client(store: Store, connection: Redis) -> None:

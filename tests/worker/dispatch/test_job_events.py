@@ -18,6 +18,7 @@ from jobs.sampling import Sampling
 from jobs.store.store import Store
 from jobs.store.tables import Job, Lane
 from tests.support.faults import Poisoned
+from tests.support.rows import RESULT, make_job
 from tests.support.scenes import draw_many
 from tests.worker.engine.test_engine import ask, run
 from worker import service
@@ -109,6 +110,24 @@ def test_readers_get_pieces_of_several_tokens_when_many_read(
     assert decode_for(1010, "01234567") == 11
     pieces = [event.data for event in read(connection, "0")]
     assert "".join(piece["text"] for piece in pieces) == texts["0"] == "x" * (31 + 101)
+
+
+def test_readers_are_woken_once_for_the_jobs_of_a_step(connection: Redis) -> None:
+    """What begins and ends in one step is published together, in its order."""
+    events = JobEvents("worker", connection, None, 45, lambda: None)  # type: ignore[arg-type]
+    jobs = [make_job(), make_job()]
+    for job in jobs:
+        job.streamed = True
+        events.began(job)
+    for job in jobs:
+        events.succeeded(job, RESULT)
+    assert [read(connection, job.id) for job in jobs] == [[], []]
+    before = connection.info("commandstats").get("cmdstat_eval", {"calls": 0})["calls"]
+    events.flush()
+    assert connection.info("commandstats")["cmdstat_eval"]["calls"] == before + 1
+    assert [[event.name for event in read(connection, job.id)] for job in jobs] == [["running", "ended"]] * 2
+    events.flush()
+    assert connection.info("commandstats")["cmdstat_eval"]["calls"] == before + 1
 
 
 class Narrow:

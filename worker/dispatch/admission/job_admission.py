@@ -17,7 +17,6 @@ from jobs.faults import FaultPoint, point
 from jobs.queue.feeding import Feeder
 from jobs.queue.lanes import Entry, LaneQueue, take
 from jobs.queue.workers.taken_ids import drop, put_back
-from jobs.store.databases.passing_faults import passes
 from jobs.store.poison_limits import ISOLATED_AFTER_DEATHS
 from jobs.store.queries.job_queries import JobSummary
 from jobs.store.store import Store
@@ -25,6 +24,7 @@ from jobs.store.tables import JobStatus, Lane
 from worker.dispatch.admission.closed_lane import close_bulk
 from worker.dispatch.admission.model_affinity import ModelAffinity
 from worker.dispatch.admission.model_turns import HeldJob, ModelTurns
+from worker.dispatch.admission.other_claims import run_elsewhere
 from worker.dispatch.admission.unreached import PASSED_ON_PAUSE, Unreached
 from worker.dispatch.rq_leases import Lease, Leases
 from worker.pipeline.request_pipeline import RequestPipeline
@@ -34,6 +34,9 @@ MAX_DEQUEUED = 8
 #: Minimum room for bulk jobs before any is dequeued: several cost little more than one. Smaller than the group that is prepared
 #: ahead, so that no slot stays free meanwhile.
 MIN_BULK_ROOM = 4
+#: Seconds between two looks into the lanes while sequences decode. A look costs worker and broker a third of a millisecond of
+#: CPU, and a new request is prepared for 10 ms and more in any case.
+LOOK_EVERY = 0.025
 
 
 class JobAdmission:
@@ -64,6 +67,8 @@ class JobAdmission:
         self.urgent_only = False
         #: Dequeued entries whose rows could not be read yet.
         self._unread: list[tuple[Entry, Queue]] = []
+        #: When to look into the lanes next.
+        self._look_due = 0.0
 
     def __len__(self) -> int:
         """How many jobs are held."""
@@ -122,10 +127,12 @@ class JobAdmission:
         if self._turns.full or self._turns.overdue or self._drains or self._unreached.pausing:
             return []
         queues, room = self._lanes_with_room()
-        if room <= 0:
+        if room <= 0 or (self._pipeline.rows and time.monotonic() < self._look_due):
             return []
         wanted = min(room, MAX_DEQUEUED)
         dequeued = take(self._connection, queues, wanted)
+        # Where some were, more may come at once.
+        self._look_due = 0.0 if dequeued else time.monotonic() + LOOK_EVERY
         if dequeued:
             # First of all, so that they are held whatever the database does.
             self.hold(dequeued)
@@ -215,23 +222,11 @@ class JobAdmission:
             self._leases.give_back(leases, requeue=True)
             raise
         point(FaultPoint.CLAIMED)
-        elsewhere = self._run_elsewhere([lease.entry.id for lease in leases if lease.entry.id not in claimed])
+        elsewhere = run_elsewhere(self._store, [lease.entry.id for lease in leases if lease.entry.id not in claimed])
         return [
             replace(lease, job=claimed.get(lease.entry.id), is_elsewhere=lease.entry.id in elsewhere)
             for lease in leases
         ]
-
-    def _run_elsewhere(self, ids: Sequence[str]) -> set[str]:
-        """Return the jobs, out of these, that other workers run; all if the database cannot say: no entry is deleted then."""
-        if not ids:
-            return set()
-        try:
-            statuses = self._store.statuses(ids)
-        except Exception as error:
-            if not passes(error):
-                raise
-            return set(ids)
-        return {job_id for job_id, status in statuses.items() if status == JobStatus.RUNNING}
 
     def _is_wanted(self, held: HeldJob, row: JobSummary | None) -> bool:
         """Whether to claim the row. An entry that captionq did not make, or whose row is not queued, is dropped."""
