@@ -20,7 +20,7 @@ from jobs import faults
 from jobs.configuration.settings import Settings
 from jobs.creation.create import Creation, create
 from jobs.creation.existing_texts import PendingImage, plan_images
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.images.stored.blobs import blob_address, put_blob
 from jobs.images.walking.folder_images import by_folder
@@ -146,9 +146,9 @@ def _caption(life: Life) -> None:
         planned = plan_images(images, CompositionOptions(), store=store, digest_of=lambda image: str(image))
         pending = [one for one in planned if isinstance(one, PendingImage)]
         if pending:
-            submit(
-                pending, question, Batch(description="run", model=STUB), store=store, connection=connection, dead=dead
-            )
+            FolderRun(
+                question, Batch(description="run", model=STUB), store=store, connection=connection, dead=dead
+            ).submit(pending)
 
 
 def _work(life: Life) -> None:

@@ -16,7 +16,7 @@ from jobs.captions.text_files import fingerprint
 from jobs.captions.text_places import TextPlace
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question, job_about
 from jobs.creation.retry import copy_of, expect_current_texts, resubmit
 from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
@@ -269,7 +269,7 @@ def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
     images[0].with_suffix(".txt").mkdir()
     wanted = [one for one in judged(images, SKIP, store) if isinstance(one, PendingImage)]
     batch = Batch(description="test", model="demo")
-    submit(wanted, QUESTION, batch, store=store, connection=connection)
+    FolderRun(QUESTION, batch, store=store, connection=connection).submit(wanted)
     rows = store.jobs(batch_id=batch.id)
     assert [row.status for row in rows] == [JobStatus.FAILED, JobStatus.QUEUED]
     assert (rows[0].error_code, rows[0].attempts) == ("output_occupied", 0)
