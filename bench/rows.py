@@ -19,7 +19,7 @@ from bench.scale_processes import Site, opened
 from jobs.captions.text_places import TextPlace
 from jobs.creation.cancel import cancel_run
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.models.model_info import STUB
 from jobs.options.caption_options import CaptionOptions
@@ -34,7 +34,7 @@ def measure(site: Site, rows: int, number: int) -> dict[str, float]:
     )
     batch, question = Batch(description="pictures", model=STUB), Question.of(CaptionOptions(), STUB, None)
     store, connection = site.store, site.connection
-    queued = _timed(rows, lambda: submit(pending, question, batch, store=store, connection=connection))
+    queued = _timed(rows, lambda: FolderRun(question, batch, store=store, connection=connection).submit(pending))
     cancelled = _timed(rows, lambda: cancel_run(batch.id, store=store, connection=connection))
     assert store.open_jobs(batch.id) == 0
     return {

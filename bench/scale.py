@@ -28,7 +28,7 @@ from jobs.captions.text_places import TextPlace
 from jobs.creation.cancel import cancel_run
 from jobs.creation.create import Creation, create
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.models.model_info import STUB
 from jobs.options.caption_options import CaptionOptions
@@ -86,7 +86,7 @@ def measure(site: Site, rows: int, workers: int, seconds: float) -> dict[str, An
     figures: dict[str, Any] = {"database": site.database, "rows": rows, "workers": workers, "loop": loop_seconds()}
     with site.processes(workers):
         urgent, begun, cpu = Urgent(site), time.time(), time.process_time()
-        submit(pending, question, batch, store=site.store, connection=site.connection)
+        FolderRun(question, batch, store=site.store, connection=site.connection).submit(pending)
         queued, cpu = time.time(), time.process_time() - cpu
         figures |= {"submit_seconds": queued - begun, "submit_cpu_ms_a_row": cpu / rows * 1000}
         answered = _answered(site, batch, seconds)

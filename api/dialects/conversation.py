@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from api.intake.jobs import make_job
+from api.intake.jobs import make_job, room_for
 from api.intake.validated_body import validated_body
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
@@ -91,17 +91,11 @@ def queue(
     if idempotency_key is None and waits:
         # Before the images are stored.
         resources.check_worker()
+    room = room_for(1, lane, resources, idempotency_key)
     job = make_job(body, resources, lane=lane, route=route, caller=caller, idempotency_key=idempotency_key)
     if idempotency_key is not None and waits:
         earlier = find_repeated(resources.store, job)
         if not isinstance(earlier, Job) or earlier.status in OPEN:
             resources.check_worker()
-    creation = Creation([job], responses=[] if stored is None else [stored(job)])
-    return create(
-        creation,
-        store=resources.store,
-        connection=resources.connection,
-        settings=resources.settings,
-        # Without a key `make_job` has checked it.
-        has_room=idempotency_key is None,
-    )
+    creation = Creation([job], responses=[] if stored is None else [stored(job)], room=room)
+    return create(creation, store=resources.store, connection=resources.connection, settings=resources.settings)

@@ -21,7 +21,7 @@ from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
 from jobs.creation.chosen_images import choose, choose_rows
 from jobs.creation.create import JOBS_A_TRANSACTION, Created
-from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_by_folder
+from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.idempotency import find_repeated_batch
 from jobs.creation.large_batch import make_batch
 from jobs.creation.question import Question, answer_job, job_about
@@ -79,7 +79,7 @@ class FolderIntake:
             rows = choose_rows((image for found in images for image in found.paths), body)
             return self._queue_table(batch, list(rows), allowed, hooks)
         digest_of = self._questions[0].digest_of
-        planned = plan_by_folder(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
+        planned = plan_images(images, body, store=self._resources.store, digest_of=digest_of, named=[real])
         found = list(choose(planned, body))
         wanted = [one for one in found if isinstance(one, PendingImage)]
         skipped = [address_of(one.output) for one in found if isinstance(one, SkippedImage)]

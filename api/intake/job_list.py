@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from api.intake.idempotency_key import scoped_key
-from api.intake.jobs import job_for, webhook_for
+from api.intake.jobs import job_for, room_for, webhook_for
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import JobBody
-from jobs.creation.backpressure import check_room
 from jobs.creation.create import Creation
 from jobs.errors import InvalidRequestError
 from jobs.store.tables import Batch, BatchKind, Job, Lane
@@ -28,8 +27,8 @@ def make_job_list(bodies: list[JobBody], resources: Resources, caller: Caller, i
     if len({body.priority for body in bodies}) > 1:
         raise InvalidRequestError("All requests of a list need the same priority.")
     lane = Lane(bodies[0].lane)
-    if idempotency_key is None:
-        check_room(resources.store, resources.connection, lane, len(bodies), resources.settings)
+    # `create` looks again: storing the images of a long list takes its time.
+    room_for(len(bodies), lane, resources, idempotency_key)
     jobs = [job_for(body, resources, lane=lane) for body in bodies]
     batch = Batch(
         description=f"a list of {len(jobs)} requests",

@@ -12,7 +12,7 @@ from api.intake.images import take_images
 from api.middleware.api_keys import Caller
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_request import CompletionBody
-from jobs.creation.backpressure import check_room
+from jobs.creation.backpressure import Room, check_room
 from jobs.errors import InvalidRequestError
 from jobs.models.model_info import check_sees
 from jobs.models.prompt_length import check_characters, prompt_limit
@@ -25,10 +25,20 @@ from jobs.store.webhooks.webhook_table import Webhook
 logger = logging.getLogger("captionq.api")
 
 
+def room_for(count: int, lane: Lane, resources: Resources, idempotency_key: str | None) -> Room | None:
+    """Check that the lane has room for new jobs, before their images are stored. Raises LaneFullError, InvalidRequestError.
+
+    None: with a key the request may be a repeated one, which is answered whether there is room or not.
+    """
+    if idempotency_key is not None:
+        return None
+    return check_room(resources.store, resources.connection, lane, count, resources.settings)
+
+
 def make_job(
     body: CompletionBody, resources: Resources, *, lane: Lane, route: str, caller: Caller, idempotency_key: str | None
 ) -> Job:
-    """Return the row of a request, not yet stored.
+    """Return the row of a request, not yet stored, for a lane that has room (`room_for`).
 
     Args:
         route: the name within which the key is unique.
@@ -37,9 +47,6 @@ def make_job(
     Raises:
         CaptionqError: the request cannot be served.
     """
-    if idempotency_key is None:
-        # Before the images are stored. A repeated request is answered whether there is room or not.
-        check_room(resources.store, resources.connection, lane, 1, resources.settings)
     key = scoped_key(idempotency_key, caller, f"{route} {lane}")
     return job_for(body, resources, lane=lane, stored_key=key)
 

@@ -12,7 +12,7 @@ from api.errors.body import ErrorBody
 from api.intake.idempotency_key import IdempotencyKey, scoped_key
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.job_list import make_job_list
-from api.intake.jobs import make_job, webhook_for
+from api.intake.jobs import make_job, room_for, webhook_for
 from api.intake.json_body import JSONRoute
 from api.intake.retry import retry_jobs
 from api.middleware.api_keys import CallerDep
@@ -68,8 +68,9 @@ def create_jobs(
         if body.priority:
             raise InvalidRequestError("priority is for lists of requests. Send the request as a list: [{…}].")
         lane = Lane(body.lane)
+        room = room_for(1, lane, resources, idempotency_key)
         job = make_job(body, resources, lane=lane, route="jobs", caller=caller, idempotency_key=idempotency_key)
-        creation = Creation([job], webhooks=webhook_for(body.webhook, resources, job_id=job.id))
+        creation = Creation([job], webhooks=webhook_for(body.webhook, resources, job_id=job.id), room=room)
     created = create(creation, store=resources.store, connection=resources.connection, settings=resources.settings)
     if created.repeated:
         response.status_code = 200

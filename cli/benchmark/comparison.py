@@ -15,6 +15,7 @@ from cli.benchmark.loop import run_loop
 from cli.benchmark.pictures import save_pictures
 from cli.benchmark.product import run_product
 from cli.benchmark.result import Result
+from cli.benchmark.round_lines import RoundLines
 from cli.benchmark.rounds import interleaved
 from cli.benchmark.stages.probe_task import run_probe
 from jobs.configuration.settings import Settings
@@ -67,7 +68,9 @@ class Comparison:
             def loop() -> Run:
                 return run_loop(task, Path(logs), same_pixels=True)
 
-            rounds = interleaved({"loop": loop, "captionq": lambda: run_product(task)}, self._rounds, self._begin)
+            contestants = {"loop": loop, "captionq": lambda: run_product(task)}
+            lines = RoundLines({name: name for name in contestants}, self._rounds)
+            rounds = interleaved(contestants, self._rounds, lines.begin)
         result = Result(task, self._settings, rounds)
         click.echo("The model by itself: pixels, groups, slots …", err=True)
         result.add_stages(run_probe(task, variations=True))
@@ -76,9 +79,6 @@ class Comparison:
     def task(self, images: list[Path], warm_up: list[Path]) -> Task:
         """Make the task of all contestants."""
         return Task(self._model, self._prompt, self._max_tokens, tuple(images), tuple(warm_up))
-
-    def _begin(self, number: int, name: str) -> None:
-        click.echo(f"Round {number + 1} of {self._rounds}: {name} …", err=True)
 
     def _usable(self, path: Path) -> bool:
         """Leave out broken files: they would end the loop."""

@@ -21,7 +21,7 @@ from cli.benchmark.processes import died, ended, start, stop
 from cli.benchmark.stage_totals import Stages, between, stages_in
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.errors import BenchmarkError
 from jobs.queue import broker
@@ -72,7 +72,7 @@ class Product:
             raise BenchmarkError("The broker has gone.")
         store = Store(self.settings)
         batch = Batch(description="warm-up", model=task.model)
-        submit(wanted, question, batch, store=store, connection=connection)
+        FolderRun(question, batch, store=store, connection=connection).submit(wanted)
         while store.open_jobs(batch.id):
             if self._worker.poll() is not None:
                 raise died(self._worker, self._log)

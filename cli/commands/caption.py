@@ -6,14 +6,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cli.file_values import TextFile
 from cli.model_options import SectionedCommand, SectionedOption, model_options, with_values
-from cli.named_paths import named_model, named_path
-from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
+from cli.named_paths import named_path
+from cli.options import METAVARS, format_option, json_schema_option, model_option
 from cli.path_list import read_path_list
 from cli.photos_options import PhotosOptions, photos_options
 from jobs.objects.paths import is_object
@@ -120,48 +119,31 @@ def caption(
     if worker is not None:
         # A run that fails or finds nothing to do has no use for it.
         ctx.call_on_close(worker.stop)
-    from cli.exit_status import INTERRUPTED
     from cli.output.run_notice import RunNotice
-    from cli.runs.caption_run import CaptionRun
-    from cli.runs.dry_run import DryRun
+    from cli.runs.requested_run import RequestedRun, make_question
     from cli.runs.run_table import RunTable
     from cli.runs.sample import SampleOptions
-    from jobs.captions.outputs.exiftool import find_exiftool
-    from jobs.creation.question import Question
-    from jobs.errors import CaptionqError
 
     if photos is not None:
-        # Imported here: few runs are over a library.
-        from cli.runs.photos.library_run import check_options, library_of, make_library_run
+        from cli.runs.photos.library_run import check_options
 
         check_options(photos, options, dry_run=dry_run, watch=watch)
     notice = RunNotice(False if dry_run else notify)
-    if options.embed:
-        find_exiftool()
-    question = Question.of(
-        options, named_model(model or settings.model, options.adapter), read_response_format(json_schema)
+    run = RequestedRun.of(
+        settings,
+        make_question(settings, options, model, json_schema),
+        options,
+        photos,
+        description=shown,
+        dry_run=dry_run,
+        as_json=output_format == "json",
+        strict=strict,
+        one_image=len(named) == 1 and named[0].is_file(),
+        sample=SampleOptions(sample, assume_yes=yes),
+        worker=worker,
+        table=None if table is None else RunTable(table),
     )
-    shared: dict[str, Any] = {
-        "as_json": output_format == "json",
-        "strict": strict,
-        "one_image": len(named) == 1 and named[0].is_file(),
-        "sample": SampleOptions(sample, assume_yes=yes),
-        "worker": worker,
-        "table": None if table is None else RunTable(table),
-    }
-    if photos is None:
-        run = (DryRun if dry_run else CaptionRun)(settings, question, options, **shared)
-    else:
-        shown = str(library := library_of(photos))
-        run = make_library_run(library, photos, settings, question, options, dry_run=dry_run, **shared)
-    try:
-        status = (run.watch if watch else run.caption)(named, description=shown)
-    except CaptionqError as error:
-        notice.send(error.message)
-        raise
-    if status != INTERRUPTED and not watch:
-        notice.send(f"{shown}: {run.headline}")
-    ctx.exit(status)
+    ctx.exit(run.carry_out(named, notice, watch=watch))
 
 
 def _with_prompt(options: CaptionOptions, prompt: str) -> CaptionOptions:

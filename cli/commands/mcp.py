@@ -32,6 +32,7 @@ def mcp(roots: tuple[Path, ...], model: str | None) -> None:
     """
     from jobs.configuration.read_settings import read_settings
     from jobs.errors import MissingToolError
+    from jobs.errors.install_commands import command_for_extra
     from jobs.logging_setup import set_up_logging
 
     settings = read_settings()
@@ -43,7 +44,7 @@ def mcp(roots: tuple[Path, ...], model: str | None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
-        raise MissingToolError("captionq mcp needs an extra: pip install 'captionq[mcp]'") from error
+        raise MissingToolError(f"captionq mcp needs an extra: {command_for_extra('mcp')}") from error
     from cli.mcp.served_files import ServedFiles
     from cli.mcp.tools import CaptionTools
     from cli.named_paths import named_model

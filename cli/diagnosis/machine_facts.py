@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.version import commit
+from jobs.errors.install_commands import tool_installer
 
 #: The packages on which captionq's behaviour depends most.
 _PACKAGES = (
@@ -23,8 +24,8 @@ _PACKAGES = (
     "fastapi", "starlette", "uvicorn", "pydantic", "click", "mcp",
     "pillow", "pillow-heif", "imagecodecs", "numpy", "rawpy", "pypdfium2", "av", "pyarrow",
 )  # fmt: skip
-#: Parts of `sys.prefix` by which an installer is known.
-_INSTALLERS = {"/uv/tools/": "uv tool", "/pipx/": "pipx", "/Cellar/": "homebrew", "/.venv": "venv"}
+#: Parts of `sys.prefix` by which other installers than uv and pipx are known.
+_INSTALLERS = {"/Cellar/": "homebrew", "/.venv": "venv"}
 #: Variables of which only the presence is told.
 _VARIABLES = (
     "PYTHONPATH",
@@ -66,7 +67,8 @@ def machine() -> dict[str, Any]:
         "chip": chip if _CHIP.fullmatch(chip := _chip()) else None,
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "installed_by": next((name for part, name in _INSTALLERS.items() if part in sys.prefix), "other"),
+        "installed_by": tool_installer()
+        or next((name for part, name in _INSTALLERS.items() if part in sys.prefix), "other"),
         "variables": [name for name in _VARIABLES if name in os.environ],
         "metal": _metal(),
     }

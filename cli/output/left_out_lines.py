@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from cli.output.left_out_photos import left_out_photos_lines
 from cli.output.plurals import counted
+from jobs.errors.install_commands import command_for_extra
 from jobs.images.formats.container_kinds import KINDS, kind_of_extension
 from jobs.images.walking.folder_walk import image_extensions
 from jobs.images.walking.left_out import LeftOut
@@ -60,7 +61,8 @@ def _unread_lines(left_out: LeftOut) -> Iterator[str]:
             unread[kind] += count
     for kind, count in unread.items():
         words = KINDS[kind].words[count > 1]
-        yield f"{count} {words} left out: install captionq[{KINDS[kind].extra}] to read {'it' if count == 1 else 'them'}"
+        them = "it" if count == 1 else "them"
+        yield f"{count} {words} left out. To read {them}: {command_for_extra(KINDS[kind].extra)}"
 
 
 def nothing_line(paths: str, left_out: LeftOut) -> str:

@@ -26,7 +26,7 @@ from cli.runs.sample import SampleOptions, stages
 from jobs.configuration.settings import Settings
 from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
-from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_by_folder
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import FolderRun, Submission
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
@@ -151,7 +151,7 @@ class CaptionRun:
         self, images: Iterable[FoundImages], named: Sequence[Path], store: Store
     ) -> Iterator[PendingImage | SkippedImage]:
         """Yield the images of the run as they are found. Those that are skipped are counted."""
-        planned = plan_by_folder(
+        planned = plan_images(
             images,
             self._options,
             store=store,

@@ -50,7 +50,7 @@ class DryRun(CaptionRun):
         return ALL_CAPTIONED if usable else SOME_FAILED
 
     def _taken(self, wanted: Sequence[PendingImage], store: Store, runs: RunLocks) -> TakenUp:
-        """Decide about the images as `submit` would, without writing the decision."""
+        """Decide about the images as `FolderRun.add` would, without writing the decision."""
         batch = Batch(description="", model=self._question.model)
         jobs = [job_about(one, self._question, batch, settings=self._settings) for one in wanted]
         writers = store.writers([address_of(one.output) for one in wanted])

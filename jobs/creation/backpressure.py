@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from redis import Redis
 
 from jobs.configuration.settings import Settings
@@ -20,7 +22,15 @@ LONGEST_WAIT = 600.0
 WORTHWHILE = 0.02
 
 
-def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings: Settings) -> None:
+@dataclass(frozen=True)
+class Room:
+    """Places that `check_room` has just found in a lane."""
+
+    lane: Lane
+    places: int
+
+
+def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings: Settings) -> Room:
     """Check that the broker accepts entries and that `count` more jobs fit into a lane. Its rows count, with or without entries.
 
     Raises RedisError; LaneFullError, with `retry_after` in seconds, while the lane is too full; InvalidRequestError when `count`
@@ -35,7 +45,7 @@ def check_room(store: Store, connection: Redis, lane: Lane, count: int, settings
     check_writing(connection)
     waiting = count_waiting(store.engine, lane)
     if waiting + count <= limit:
-        return
+        return Room(lane, count)
     places = max(waiting + count - limit, limit * WORTHWHILE)
     wait = retry_after(places, rate_of(live_workers(connection), lane))
     raise LaneFullError(

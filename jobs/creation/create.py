@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
-from jobs.creation.backpressure import check_room
+from jobs.creation.backpressure import Room, check_room
 from jobs.creation.idempotency import find_repeated
 from jobs.queue.feeding import enqueue
 from jobs.store.connection import writing
@@ -39,6 +39,8 @@ class Creation:
     batch: Batch | None = None
     webhooks: Sequence[Webhook] = ()
     responses: Sequence[StoredResponse] = ()
+    #: The room that was found for these jobs before their images were stored; None: `create` looks for it.
+    room: Room | None = None
 
     @property
     def keyed(self) -> Job | Batch:
@@ -55,18 +57,13 @@ class Created:
     repeated: bool
 
 
-def create(
-    creation: Creation, *, store: Store, connection: Redis, settings: Settings, has_room: bool = False
-) -> Created:
-    """Queue the jobs of a creation, unless its key was used before. Raises IdempotencyError, LaneFullError, RedisError.
-
-    `has_room`: the caller has just checked that the lane has room.
-    """
+def create(creation: Creation, *, store: Store, connection: Redis, settings: Settings) -> Created:
+    """Queue the jobs of a creation, unless its key was used before. Raises IdempotencyError, LaneFullError, RedisError."""
     keyed = creation.keyed
     if (earlier := find_repeated(store, keyed)) is not None:
         return Created(earlier, repeated=True)
     lane = Lane(creation.jobs[0].lane)
-    if not has_room:
+    if creation.room != Room(lane, len(creation.jobs)):
         check_room(store, connection, lane, len(creation.jobs), settings)
     try:
         _add(store, creation)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from jobs.captions.kept_texts import BLANK_BYTES, are_kept
 from jobs.captions.output_names import is_text_name
 from jobs.captions.own_texts import has_addition, is_own, without_open_addition
 from jobs.captions.text_files import decode_text, fingerprint, is_blank, read_output, shown
-from jobs.captions.text_places import BesideImages, TextPlace, TextPlaces
+from jobs.captions.text_places import BesideImages, SizedPlace, TextPlace, TextPlaces
 from jobs.captions.writable_folders import WritableFolders
 from jobs.chunks import chunked
 from jobs.creation.other_outputs import OtherOutputs
 from jobs.errors import CaptionqError, OutputError, OutputOccupiedError
-from jobs.images.walking.folder_images import FoundImages, by_folder
+from jobs.images.walking.folder_images import FoundImages
 from jobs.objects.paths import is_object
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
@@ -78,23 +78,6 @@ class AlreadyAdded(SkippedImage):
 
 
 def plan_images(
-    images: Iterable[Path],
-    options: CompositionOptions,
-    *,
-    store: Store,
-    digest_of: Callable[[Path], str],
-    named: Sequence[Path] = (),
-    places: TextPlaces | None = None,
-    look_only: bool = False,
-) -> Iterator[PendingImage | SkippedImage]:
-    """Decide about images as `plan_by_folder` does. An image that is named in two ways comes out once."""
-    found = by_folder(images)
-    return plan_by_folder(
-        found, options, store=store, digest_of=digest_of, named=named, places=places, look_only=look_only
-    )
-
-
-def plan_by_folder(
     images: Iterable[FoundImages],
     options: CompositionOptions,
     *,
@@ -109,7 +92,7 @@ def plan_by_folder(
     Images that need a text in a folder that cannot be written to are refused.
 
     Args:
-        images: in any order; an image that is named in two ways comes out once.
+        images: in any order (`by_folder` for paths); an image that is named in two ways comes out once.
         options: say which texts stay.
         store: knows the texts that captionq wrote.
         digest_of: returns the digest of the run's question about an image. A job with this digest adds its answer once.
@@ -117,79 +100,99 @@ def plan_by_folder(
         places: of the texts; None: beside the images.
         look_only: touch no file: left-over temporary files stay, and folders are not probed but only asked for their rights.
     """
-    sources = {_identity(path) for path in named if is_text_name(path.name)}
-    folders, others = WritableFolders(look_only=look_only), OtherOutputs(DeliveryOptions.of(options), store)
+    decisions = _Decisions(options, store, digest_of, named, look_only=look_only)
     placed = (places or BesideImages()).of(images, is_one_walk=len(named) == 1, look_only=look_only)
-    writes_text, skips = others.delivery.writes_text, options.existing == "skip"
     for chunk in chunked(placed, IMAGES_A_LOOKUP):
-        kept = are_kept(chunk, store) if writes_text and skips else [False] * len(chunk)
-        others.look_up([place for place, _ in chunk])
-        there: dict[Path, str] = {}
-        if writes_text and not skips:
-            there = {place.output: address_of(place.output) for place, size in chunk if size is not None}
-        # A text that is added to is read before the store is asked: a job that writes it in between is known by its row.
-        contents = dict(_readable(there, options, sources)) if options.joins else {}
-        written = store.written(list(there.values())) if there else {}
+        yield from decisions.about(chunk)
+
+
+class _KnownTexts(NamedTuple):
+    """Facts about the texts of some hundreds of images, looked up together."""
+
+    #: The texts that can be read, if the run adds to texts.
+    contents: Mapping[Path, bytes | None]
+    #: The texts that captionq wrote into each file.
+    own: Mapping[Path, Sequence[WrittenText]]
+
+
+class _Decisions:
+    """The decisions about the images of one run."""
+
+    def __init__(
+        self,
+        options: CompositionOptions,
+        store: Store,
+        digest_of: Callable[[Path], str],
+        named: Sequence[Path],
+        *,
+        look_only: bool,
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._digest_of = digest_of
+        self._sources = {_identity(path) for path in named if is_text_name(path.name)}
+        self._folders = WritableFolders(look_only=look_only)
+        self._others = OtherOutputs(DeliveryOptions.of(options), store)
+        self._writes_text = self._others.delivery.writes_text
+        self._skips = options.existing == "skip"
+
+    def about(self, chunk: Sequence[SizedPlace]) -> Iterator[PendingImage | SkippedImage]:
+        """Decide about some hundreds of images, with one look into the store for all of them."""
+        kept = are_kept(chunk, self._store) if self._writes_text and self._skips else [False] * len(chunk)
+        self._others.look_up([place for place, _ in chunk])
+        read = chunk if self._writes_text and not self._skips else []
+        known = self._known([place.output for place, size in read if size is not None])
         for (place, size), is_kept in zip(chunk, kept, strict=True):
-            if is_kept:
-                yield SkippedImage(place)
-                continue
-            if writes_text and size is None:
-                yield _refused(PendingImage(place), others, folders)
-                continue
-            output = place.output
-            if not writes_text:
-                yield _planned(place, options, others, folders)
-                continue
-            if skips and is_object(output) and size is not None and size > BLANK_BYTES:
-                # Reading it would cost a request.
-                yield SkippedImage(place)
-                continue
-            try:
-                if output not in contents:
-                    contents[output] = _content(output, options, sources)
-                one = _judge(place, contents[output], written.get(there.get(output, ""), []), options, digest_of)
-            except OutputError as error:
-                yield PendingImage(place, refusal=error)
-                continue
-            yield _refused(one, others, folders) if isinstance(one, PendingImage) else one
+            yield SkippedImage(place) if is_kept else self._about_one(place, size, known)
 
+    def _known(self, outputs: Sequence[Path]) -> _KnownTexts:
+        # A text that is added to is read before the store is asked: a job that writes it in between is known by its row.
+        contents = dict(self._readable(outputs)) if self._options.joins else {}
+        addresses = {output: address_of(output) for output in outputs}
+        written = self._store.written(list(addresses.values())) if addresses else {}
+        return _KnownTexts(contents, {output: written.get(address, []) for output, address in addresses.items()})
 
-def _planned(
-    place: TextPlace, options: CompositionOptions, others: OtherOutputs, folders: WritableFolders
-) -> PendingImage | SkippedImage:
-    """Decide about an image that gets no text file: it is skipped if it has all files of the run from captionq."""
-    if options.existing == "skip" and others.are_there(place.image, place.output):
-        return SkippedImage(place)
-    return _refused(PendingImage(place), others, folders)
+    def _about_one(self, place: TextPlace, size: int | None, known: _KnownTexts) -> PendingImage | SkippedImage:
+        """Decide about an image. `size`: of its text, see `SizedPlace`."""
+        if not self._writes_text:
+            if self._skips and self._others.are_there(place.image, place.output):
+                return SkippedImage(place)
+            return self._or_refused(PendingImage(place))
+        if size is None:
+            return self._or_refused(PendingImage(place))
+        output = place.output
+        if self._skips and size > BLANK_BYTES and is_object(output):
+            # Reading it would cost a request.
+            return SkippedImage(place)
+        try:
+            content = known.contents[output] if output in known.contents else self._content(output)
+            one = _judge(place, content, known.own.get(output, []), self._options, self._digest_of)
+        except OutputError as error:
+            return PendingImage(place, refusal=error)
+        return self._or_refused(one) if isinstance(one, PendingImage) else one
 
+    def _or_refused(self, one: PendingImage) -> PendingImage:
+        """Add the reason why one of the image's files cannot be written, if there is one."""
+        refusal = self._folders.refusal(one.place.text_folder) or self._others.refusal(one.place)
+        return one if refusal is None else replace(one, refusal=refusal)
 
-def _refused(one: PendingImage, others: OtherOutputs, folders: WritableFolders) -> PendingImage:
-    """Add the reason why one of the image's files cannot be written, if there is one."""
-    refusal = folders.refusal(one.place.text_folder) or others.refusal(one.place)
-    return one if refusal is None else replace(one, refusal=refusal)
+    def _content(self, output: Path) -> bytes | None:
+        """Read the text file. Raises OutputError if no text can be written in its place."""
+        if _identity(output) in self._sources:
+            raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
+        if self._skips and output.is_symlink() and output.exists():
+            # Nothing will be written there, so a link to a text counts as a text.
+            with suppress(OutputOccupiedError):
+                content = read_output(Path(os.path.realpath(output)))
+                if content is not None and not is_blank(content):
+                    return content
+        return read_output(output)
 
-
-def _content(output: Path, options: CompositionOptions, sources: Collection[tuple[int, int] | None]) -> bytes | None:
-    """Read the text file. Raises OutputError if no text can be written in its place."""
-    if _identity(output) in sources:
-        raise OutputOccupiedError(f"{shown(output)} is one of the images, so no text can be written there.")
-    if options.existing == "skip" and output.is_symlink() and output.exists():
-        # Nothing will be written there, so a link to a text counts as a text.
-        with suppress(OutputOccupiedError):
-            content = read_output(Path(os.path.realpath(output)))
-            if content is not None and not is_blank(content):
-                return content
-    return read_output(output)
-
-
-def _readable(
-    outputs: Iterable[Path], options: CompositionOptions, sources: Collection[tuple[int, int] | None]
-) -> Iterator[tuple[Path, bytes | None]]:
-    """Yield the files whose text can be read, with the text."""
-    for output in outputs:
-        with suppress(OutputError):
-            yield output, _content(output, options, sources)
+    def _readable(self, outputs: Iterable[Path]) -> Iterator[tuple[Path, bytes | None]]:
+        """Yield the files whose text can be read, with the text."""
+        for output in outputs:
+            with suppress(OutputError):
+                yield output, self._content(output)
 
 
 def _judge(

@@ -107,22 +107,8 @@ class FolderRun:
         submission, self._submission = self._submission, Submission()
         return submission
 
-
-def submit(
-    pending: Iterable[PendingImage],
-    question: Question,
-    batch: Batch,
-    *,
-    store: Store,
-    connection: Redis,
-    dead: Collection[str] = (),
-    at_front: bool = False,
-    settings: Settings | None = None,
-) -> Submission:
-    """Queue all images of a run. For the arguments see `FolderRun`."""
-    run = FolderRun(
-        question, batch, store=store, connection=connection, dead=dead, at_front=at_front, settings=settings
-    )
-    run.begin()
-    run.add(pending)
-    return run.take_submission()
+    def submit(self, images: Iterable[PendingImage]) -> Submission:
+        """Add the batch and queue all of its images at once."""
+        self.begin()
+        self.add(images)
+        return self.take_submission()

@@ -51,7 +51,7 @@ def resubmit(
         jobs: that have ended.
         store: gets the rows.
         connection: None: only the rows are written, and the next worker sees them.
-        dead: see `submit`.
+        dead: see `FolderRun`.
         force: see `expect_current_texts`.
     """
     store.add_batch(batch)

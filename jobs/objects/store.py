@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from jobs.errors import MissingToolError, ObjectStoreError
+from jobs.errors.install_commands import command_for_extra
 from jobs.objects.paths import object_address
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _store(path: Path) -> S3Store:
 @cache
 def _bucket(name: str) -> S3Store:
     if importlib.util.find_spec("obstore") is None:
-        raise MissingToolError("Objects of s3:// need an extra: pip install 'captionq[s3]'")
+        raise MissingToolError(f"Objects of s3:// need an extra: {command_for_extra('s3')}")
     from jobs.objects.access import open_bucket
 
     return open_bucket(name)

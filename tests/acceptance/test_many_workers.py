@@ -22,7 +22,7 @@ from sqlalchemy import make_url, select
 
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.queue.broker_socket import socket_path
 from jobs.queue.worker_state import live_workers
@@ -140,7 +140,7 @@ def test_each_picture_is_captioned_once_whatever_happens_to_workers(
         batch = Batch(description="holiday", model="demo")
         question = Question(model="demo", prompt="Describe this image.", sampling=Sampling(max_tokens=24))
         images = [PendingImage.at(image, image.with_suffix(".txt")) for image in captions]
-        submit(images, question, batch, store=store, connection=connection)
+        FolderRun(question, batch, store=store, connection=connection).submit(images)
         lost: dict[str, list[str]] = {}
         for name in names[1:]:
             host = machines[name]

@@ -13,7 +13,7 @@ from redis import Redis
 
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.mounts import use_mounts
 from jobs.queue.broker_socket import socket_path
@@ -55,13 +55,8 @@ def worker(settings: Settings, folder: Path, place: Path) -> tuple[Captionq, sub
 def queue(images: list[Path], store: Store, connection: Redis) -> Batch:
     """Queue a run about these pictures."""
     batch = Batch(description="holiday", model="demo")
-    submit(
-        [PendingImage.at(image, image.with_suffix(".txt")) for image in images],
-        _QUESTION,
-        batch,
-        store=store,
-        connection=connection,
-    )
+    wanted = [PendingImage.at(image, image.with_suffix(".txt")) for image in images]
+    FolderRun(_QUESTION, batch, store=store, connection=connection).submit(wanted)
     return batch
 
 

@@ -20,9 +20,10 @@ from jobs import faults
 from jobs.configuration.settings import Settings
 from jobs.creation.create import Creation, create
 from jobs.creation.existing_texts import PendingImage, plan_images
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.images.stored.blobs import blob_address, put_blob
+from jobs.images.walking.folder_images import by_folder
 from jobs.models.model_info import STUB
 from jobs.options.composition import CompositionOptions
 from jobs.queue import broker
@@ -141,13 +142,13 @@ def _caption(life: Life) -> None:
     question = Question(STUB, _PROMPT, Sampling())
     with closing(Store(life.settings)) as store, closing(broker.find_or_start(life.settings).connection) as connection:
         dead = [batch.id for batch in store.open_batches()]
-        images = sorted(life.pictures.glob("*.jpg"))
+        images = by_folder(sorted(life.pictures.glob("*.jpg")))
         planned = plan_images(images, CompositionOptions(), store=store, digest_of=lambda image: str(image))
         pending = [one for one in planned if isinstance(one, PendingImage)]
         if pending:
-            submit(
-                pending, question, Batch(description="run", model=STUB), store=store, connection=connection, dead=dead
-            )
+            FolderRun(
+                question, Batch(description="run", model=STUB), store=store, connection=connection, dead=dead
+            ).submit(pending)
 
 
 def _work(life: Life) -> None:

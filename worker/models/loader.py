@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import AdapterError, ModelError, ModelUnavailableError, first_line
+from jobs.errors.install_commands import command_for_package
 from jobs.models.hub import cache_dir
 from jobs.models.model_info import Modality, ModelInfo, config_parts, describe, ids_of, public_name
 from worker.models.adapter import put_on
@@ -63,7 +64,7 @@ def loading_failed(name: str, error: Exception) -> ModelError:
     if isinstance(error, ModuleNotFoundError) and error.name in _LEFT_OUT:
         package = _LEFT_OUT[error.name]
         return ModelError(
-            f"'{shown}' needs the Python package {package}. Install it beside captionq: pip install {package}"
+            f"'{shown}' needs the Python package {package}. Install it beside captionq: " + command_for_package(package)
         )
     said = (
         first_line(error).replace(str(Path(name).expanduser().absolute()), shown).replace(str(cache_dir()), "the cache")

@@ -31,13 +31,22 @@ def scale_transparent_colour(image: Image.Image) -> None:
 def on_white(image: Image.Image) -> Image.Image:
     """Convert an image to RGB, with white behind its transparent pixels."""
     if not has_alpha(image):
-        return image.convert("RGB")
+        return _without_file(image) if image.mode == "RGB" else image.convert("RGB")
     if image.mode == "La":
         image = image.convert("LA")
     layer = image.convert("RGBA")
     ground = Image.new("RGB", layer.size, _WHITE)
     ground.paste(layer, mask=layer.getchannel("A"))
     return ground
+
+
+def _without_file(image: Image.Image) -> Image.Image:
+    """Return an RGB image without its file, and with the same pixels in memory: a copy takes as long as decoding them.
+
+    So neither image may be drawn into. The pixels are in memory: Pillow maps no file of this mode.
+    """
+    image.load()
+    return image._new(image.im)  # noqa: SLF001  # the step of `copy` after the copy; see tests/worker/pixels/test_transparency.py
 
 
 def fill_empty_alpha(image: Image.Image) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from api.intake.folders import nothing_to_caption, uploaded_job
 from api.intake.jobs import served_roots
@@ -18,7 +17,8 @@ from jobs.creation.question import Question, job_about
 from jobs.errors import InvalidRequestError
 from jobs.images.stored.upload_tray import UploadTray
 from jobs.images.stored.zip_upload import UnpackedImage
-from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.folder_images import FoundImages
+from jobs.images.walking.folder_walk import find_by_folder
 from jobs.store.tables import Batch, Job
 
 #: Seconds for finding the pictures of a sample.
@@ -71,7 +71,7 @@ def sample_of_folder(body: FolderBody, question: Question, batch: Batch, resourc
     only = TimedFilter.of(body)
     only.until = time.monotonic() + LOOK_SECONDS
     roots = resources.settings.served_roots
-    walk = _Walk(find_images([real], recursive=body.recursive, roots=roots, only=only))
+    walk = _Walk(find_by_folder([real], recursive=body.recursive, roots=roots, only=only))
     planned = plan_images(walk, body, store=resources.store, digest_of=question.digest_of, named=[real], look_only=True)
     found = list(choose(planned, body))
     wanted = [one for one in found if isinstance(one, PendingImage)]
@@ -91,11 +91,11 @@ def sample_of_folder(body: FolderBody, question: Question, batch: Batch, resourc
 class _Walk:
     """The pictures of a walk up to the moment when its time is up."""
 
-    def __init__(self, images: Iterator[Path]) -> None:
+    def __init__(self, images: Iterator[FoundImages]) -> None:
         self._images = images
         self.is_whole = True
 
-    def __iter__(self) -> Iterator[Path]:
+    def __iter__(self) -> Iterator[FoundImages]:
         try:
             yield from self._images
         except TimeUpError:

@@ -16,6 +16,7 @@ from cli.benchmark.contest import Run, Task
 from cli.benchmark.models.quality import token_f1
 from cli.benchmark.product import run_product
 from cli.benchmark.result import environment, settings_of_note
+from cli.benchmark.round_lines import RoundLines
 from cli.benchmark.rounds import interleaved, median_of
 from jobs.configuration.settings import Settings
 from jobs.errors import BenchmarkError, ImagesNotSupportedError
@@ -55,10 +56,8 @@ class ModelComparison:
         def contestant(model: str) -> Callable[[], Run]:
             return lambda: run_product(replace(task, model=model))
 
-        def begin(number: int, name: str) -> None:
-            click.echo(f"Round {number + 1} of {rounds}: {self._titles[name]} …", err=True)
-
-        self._rounds = interleaved({model: contestant(model) for model in models}, rounds, begin)
+        lines = RoundLines(self._titles, rounds)
+        self._rounds = interleaved({model: contestant(model) for model in models}, rounds, lines.begin)
         self.rows = {model: self._summary(model) for model in models}
 
     def show(self, *, as_json: bool) -> None:

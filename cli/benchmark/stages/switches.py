@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli.benchmark.contest import Task
 from cli.benchmark.result import environment
+from cli.benchmark.round_lines import RoundLines
 from cli.benchmark.rounds import interleaved
 from cli.benchmark.stages.probe_task import Findings, run_probe
 
@@ -47,10 +48,8 @@ class SwitchComparison:
         def contestant(settings: Mapping[str, str]) -> Callable[[], Findings]:
             return lambda: run_probe(task, variations=False, environment=settings)
 
-        def begin(number: int, name: str) -> None:
-            click.echo(f"Round {number + 1} of {rounds}: {name} …", err=True)
-
-        self._rounds = interleaved({name: contestant(names[name]) for name in names}, rounds, begin)
+        lines = RoundLines({name: name for name in names}, rounds)
+        self._rounds = interleaved({name: contestant(names[name]) for name in names}, rounds, lines.begin)
         self.rows = {name: _summary(self._rounds, name) for name in names}
 
     def show(self, *, as_json: bool) -> None:

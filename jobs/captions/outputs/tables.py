@@ -16,6 +16,7 @@ from jobs.captions.temporary_files import temporary_name
 from jobs.captions.writable_folders import write_error
 from jobs.chunks import chunked
 from jobs.errors import InvalidRequestError, MissingToolError, OutputOccupiedError
+from jobs.errors.install_commands import command_for_extra
 from jobs.store.tables import Job, JobStatus
 
 #: Columns and their types in Parquet. `tokens` are those of the answer; `seconds` the work on it, without waiting.
@@ -76,8 +77,7 @@ def check_parquet() -> None:
     """Raise MissingToolError if Parquet cannot be written."""
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingToolError(
-            "Parquet needs the package pyarrow, which is not installed. Install captionq with its extra 'table', or write "
-            ".csv or .jsonl."
+            f"Parquet needs an extra. Write .csv or .jsonl, or install the extra: {command_for_extra('table')}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from jobs.errors import UnsupportedImageError
+from jobs.errors.install_commands import command_for_extra
 from jobs.images.formats.container_kinds import KINDS
 
 #: The first bytes of kinds that are not TIFFs: Canon (CR3, CRW, CR2), Fujifilm, Olympus, Panasonic, Minolta, Sigma.
@@ -54,7 +55,7 @@ def open_container(kind: str, file: BinaryIO, name: str) -> Container:
     """Open a container of this kind. Raises UnsupportedImageError if its extra is not installed."""
     if not KINDS[kind].is_installed:
         raise UnsupportedImageError(
-            f"{name} is a {KINDS[kind].words[0]}. To read it, install captionq[{KINDS[kind].extra}]."
+            f"{name} is a {KINDS[kind].words[0]}. To read it: {command_for_extra(KINDS[kind].extra)}"
         )
     return Container(kind, file)
 

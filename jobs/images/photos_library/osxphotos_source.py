@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import InvalidRequestError, MissingToolError, first_line
+from jobs.errors.install_commands import command_for_extra
 from jobs.images.metadata import clean_value
 from jobs.images.photos_library.database_copy import database_copy
 from jobs.images.photos_library.photo import Photo
@@ -25,7 +26,7 @@ _USUAL_PLACE = "~/Pictures/Photos Library.photoslibrary"
 def check_osxphotos() -> None:
     """Raise MissingToolError if osxphotos is not installed."""
     if importlib.util.find_spec("osxphotos") is None:
-        raise MissingToolError("Reading a Photos library needs an extra: pip install 'captionq[photos]'")
+        raise MissingToolError(f"Reading a Photos library needs an extra: {command_for_extra('photos')}")
 
 
 def find_library() -> Path:

@@ -15,6 +15,7 @@ from jobs.captions.temporary_files import STALE_AFTER, sweep_own, temporary_name
 from jobs.captions.text_files import text_bytes, write_output
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import plan_images
+from jobs.images.walking.folder_images import by_folder
 from jobs.options.composition import CompositionOptions
 from jobs.store.store import Store
 from jobs.store.tables import JobStatus
@@ -66,7 +67,7 @@ def test_a_run_removes_old_ones_from_the_folders_that_it_walks(store: Store, tmp
         os.utime(tmp_path / name, (0, time.time() - STALE_AFTER - 1))
     young = temporary_name("alive")
     (tmp_path / young).touch()
-    list(plan_images([tmp_path / "a.png"], CompositionOptions(), store=store, digest_of=str))
+    list(plan_images(by_folder([tmp_path / "a.png"]), CompositionOptions(), store=store, digest_of=str))
     assert sorted(left(tmp_path)) == sorted([*others, young])
 
 

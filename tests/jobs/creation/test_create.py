@@ -51,6 +51,22 @@ def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(
     assert known.value.retry_after == 2.0
 
 
+def test_only_room_that_was_found_for_the_same_jobs_spares_the_look_at_the_lane(
+    store: Store, connection: Redis, settings: Settings
+) -> None:
+    """Room for fewer jobs, or in another lane, does not let jobs into a full lane."""
+    small = settings.model_copy(update={"max_waiting_bulk": 2})
+    room = check_room(store, connection, Lane.BULK, 1, small)
+    elsewhere = check_room(store, connection, Lane.INTERACTIVE, 2, small)
+    queue_jobs([job()], store=store, connection=connection)
+    for wrong in (None, room, elsewhere):
+        with pytest.raises(LaneFullError):
+            create(Creation([job(), job()], room=wrong), store=store, connection=connection, settings=small)
+    queue_jobs([job()], store=store, connection=connection)
+    create(Creation([job()], room=room), store=store, connection=connection, settings=small)
+    assert lanes.waiting(connection, Lane.BULK) == 3
+
+
 def test_what_never_fits_is_not_told_to_come_back(store: Store, connection: Redis, settings: Settings) -> None:
     """The jobs do not even fit into an empty lane."""
     small = settings.model_copy(update={"max_waiting_bulk": 2})

@@ -16,10 +16,11 @@ from jobs.captions.text_files import fingerprint
 from jobs.captions.text_places import TextPlace
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question, job_about
 from jobs.creation.retry import copy_of, expect_current_texts, resubmit
 from jobs.errors import EngineError, OutputChangedError, OutputError, OutputForbiddenError, OutputOccupiedError
+from jobs.images.walking.folder_images import by_folder
 from jobs.options.caption_options import CaptionOptions
 from jobs.options.composition import CompositionOptions
 from jobs.options.delivery import DeliveryOptions
@@ -83,7 +84,7 @@ def judged(
     named: Sequence[Path] = (),
 ) -> list[PendingImage | SkippedImage]:
     """Decide about the images."""
-    return list(plan_images(images, options, store=store, digest_of=question.digest_of, named=named))
+    return list(plan_images(by_folder(images), options, store=store, digest_of=question.digest_of, named=named))
 
 
 def refused(store: Store, image: Path, options: CompositionOptions, *, named: Sequence[Path] = ()) -> str:
@@ -268,7 +269,7 @@ def test_an_image_without_a_place_for_its_text_fails_before_it_begins(
     images[0].with_suffix(".txt").mkdir()
     wanted = [one for one in judged(images, SKIP, store) if isinstance(one, PendingImage)]
     batch = Batch(description="test", model="demo")
-    submit(wanted, QUESTION, batch, store=store, connection=connection)
+    FolderRun(QUESTION, batch, store=store, connection=connection).submit(wanted)
     rows = store.jobs(batch_id=batch.id)
     assert [row.status for row in rows] == [JobStatus.FAILED, JobStatus.QUEUED]
     assert (rows[0].error_code, rows[0].attempts) == ("output_occupied", 0)
@@ -464,10 +465,12 @@ def test_a_run_without_texts_skips_by_its_own_files(store: Store, tmp_path: Path
     captioned(store, tmp_path / "half.jpg", batch, output=("json",))
     captioned(store, tmp_path / "gone.jpg", batch, output=("json", "xmp"))
     (tmp_path / "gone.xmp").unlink()
-    found = {one.image.stem: one for one in plan_images(images, options, store=store, digest_of=str)}
+    found = {one.image.stem: one for one in plan_images(by_folder(images), options, store=store, digest_of=str)}
     assert {name for name, one in found.items() if isinstance(one, SkippedImage)} == {"done"}
     assert all(one.refusal is None for one in found.values() if isinstance(one, PendingImage))
-    replaced = plan_images(images, CaptionOptions(output=("json",), existing="replace"), store=store, digest_of=str)
+    replaced = plan_images(
+        by_folder(images), CaptionOptions(output=("json",), existing="replace"), store=store, digest_of=str
+    )
     assert all(isinstance(one, PendingImage) and one.refusal is None for one in replaced)
 
 
@@ -475,7 +478,7 @@ def test_a_json_file_of_others_refuses_its_image_before_anything_is_generated(st
     """Also one of captionq's that was changed; other images are captioned."""
     images = [save_picture(tmp_path / f"{name}.jpg") for name in ("fine", "foreign")]
     (tmp_path / "foreign.json").write_text("{}")
-    fine, foreign = plan_images(images, CaptionOptions(output=("txt", "json")), store=store, digest_of=str)
+    fine, foreign = plan_images(by_folder(images), CaptionOptions(output=("txt", "json")), store=store, digest_of=str)
     assert isinstance(fine, PendingImage)
     assert isinstance(foreign, PendingImage)
     assert fine.refusal is None

@@ -16,7 +16,7 @@ from jobs.captions.output_names import fold
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.question import Question, job_about
-from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.folder_walk import find_by_folder
 from jobs.options.caption_options import CaptionOptions
 from jobs.requests import path_of
 from jobs.sampling import Sampling
@@ -87,7 +87,8 @@ def test_each_image_gets_a_text_of_its_own_and_is_skipped_afterwards(empty_store
         assert sorted(os.fsencode(path.name) for path in read_path_list(listed)) == sorted(names)
         planned = list(
             choose(
-                plan_images(find_images([folder], recursive=True), OPTIONS, store=empty_store, digest_of=str), OPTIONS
+                plan_images(find_by_folder([folder], recursive=True), OPTIONS, store=empty_store, digest_of=str),
+                OPTIONS,
             )
         )
         assert sorted(os.fsencode(one.image.name) for one in planned) == sorted(names)
@@ -103,5 +104,5 @@ def test_each_image_gets_a_text_of_its_own_and_is_skipped_afterwards(empty_store
         assert len(texts) == len(planned)
         for one in planned:
             one.output.write_text("The caption of this image.\n")
-        again = plan_images(find_images([folder], recursive=True), OPTIONS, store=empty_store, digest_of=str)
+        again = plan_images(find_by_folder([folder], recursive=True), OPTIONS, store=empty_store, digest_of=str)
         assert all(isinstance(one, SkippedImage) for one in again)

@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.creation import folder_run
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import Submission, submit
+from jobs.creation.folder_run import FolderRun, Submission
 from jobs.creation.question import Question
 from jobs.creation.retry import resubmit
 from jobs.queue.lanes import LaneQueue, push
@@ -48,7 +48,7 @@ def queue_up(
     """Submit a new batch. `dead`: batches whose command has ended."""
     batch = Batch(description="test", model="demo")
     ids = {one.id for one in dead}
-    made = submit(wanted, question, batch, store=store, connection=connection, dead=ids, at_front=at_front)
+    made = FolderRun(question, batch, store=store, connection=connection, dead=ids, at_front=at_front).submit(wanted)
     return batch, made
 
 

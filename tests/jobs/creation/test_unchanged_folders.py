@@ -13,7 +13,7 @@ from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import PendingImage, SkippedImage, plan_images
 from jobs.creation.question import Question, job_about
 from jobs.images.walking.file_filter import FileFilter
-from jobs.images.walking.folder_walk import find_images
+from jobs.images.walking.folder_walk import find_by_folder
 from jobs.options.caption_options import CaptionOptions
 from jobs.sampling import Sampling
 from jobs.store.store import Store
@@ -75,7 +75,7 @@ def test_a_second_run_over_a_large_tree_opens_none_of_its_files(
         (root / f"{number:02}" / "new.png").touch()
     counting.clear()
     options = CaptionOptions()
-    images = find_images([root], recursive=True, only=FileFilter.of(options))
+    images = find_by_folder([root], recursive=True, only=FileFilter.of(options))
     planned = list(choose(plan_images(images, options, store=store, digest_of=str, named=[root]), options))
     assert sum(isinstance(one, SkippedImage) for one in planned) == 300
     assert sorted(one.image.name for one in planned if isinstance(one, PendingImage)) == ["new.png"] * 10

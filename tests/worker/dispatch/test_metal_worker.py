@@ -22,7 +22,7 @@ from jobs.captions.outputs import recorded_write
 from jobs.captions.writable_folders import write_error
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.creation.retry import resubmit
 from jobs.errors import ModelError, ModelTooLargeError, WorkerError
@@ -63,7 +63,7 @@ def queue_scenes(
     question = Question("demo", prompt, Sampling(max_tokens=64))
     wanted = [PendingImage.at(path, path.with_suffix(".txt")) for path in captions]
     batch = Batch(description="test", model="demo")
-    submit(wanted, question, batch, store=store, connection=connection)
+    FolderRun(question, batch, store=store, connection=connection).submit(wanted)
     return batch, {path.as_uri(): caption for path, caption in captions.items()}
 
 

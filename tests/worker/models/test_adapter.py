@@ -12,7 +12,7 @@ from redis import Redis
 from jobs.answer_format.response_format import RegexFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.errors import AdapterError, ModelNotFoundError
 from jobs.models.adapters import adapter_folder, split_name, with_adapter
@@ -122,7 +122,7 @@ def answered(
             batches[model, path] = batch.id
             question = Question(model, "Describe this image.", Sampling(), COLOURS, others={"cache": cache})
             output = path.with_suffix(f".{len(batches)}.txt")
-            submit([PendingImage.at(path, output)], question, batch, store=store, connection=connection)
+            FolderRun(question, batch, store=store, connection=connection).submit([PendingImage.at(path, output)])
     service.run(settings, burst=True)
     jobs = {asked: store.jobs(batch_id=batch)[0] for asked, batch in batches.items()}
     assert {(job.status, job.cached) for job in jobs.values()} == {(JobStatus.SUCCEEDED, cached)}

@@ -54,6 +54,26 @@ def test_every_format_is_read(picture: Image.Image, tmp_path: Path, settings: Se
     assert far(decode(path, settings), picture) < 8
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "heic", "avif"])
+def test_a_picture_that_keeps_its_size_keeps_nothing_of_its_file(
+    picture: Image.Image, tmp_path: Path, settings: Settings, suffix: str
+) -> None:
+    """Not its metadata, and not its bytes: the file may be written over afterwards."""
+    pillow_heif.register_heif_opener()
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    picture.save(path, exif=exif.tobytes(), dpi=(72, 72))
+    with Image.open(path) as opened:
+        expected = opened.convert("RGB").tobytes()
+    decoded = decode(path, settings)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert decoded.tobytes() == expected
+    assert type(decoded) is Image.Image
+    assert (decoded.info, dict(decoded.getexif()), decoded.format) == ({}, {}, None)
+
+
 def test_low_detail_is_fewer_pixels(picture: Image.Image, tmp_path: Path, settings: Settings) -> None:
     """A picture is scaled to the area of 512 × 512 in its own proportions; a smaller picture keeps its size."""
     path = tmp_path / "a.png"

@@ -83,7 +83,9 @@ def test_a_missing_extra_is_named(
     check_image(content, settings, name=name)
     assert decode_if_quick(content, settings) is None
     monkeypatch.setattr(container_kinds, "_is_installed", lambda module: False)
-    with pytest.raises(UnsupportedImageError, match=rf"^{name} is a {kind}.*\. To read it, install captionq\[\w+\]\.$"):
+    with pytest.raises(
+        UnsupportedImageError, match=rf"^{name} is a {kind}.*\. To read it: pip install 'captionq\[\w+\]'$"
+    ):
         check_image(content, settings, name=name)
 
 

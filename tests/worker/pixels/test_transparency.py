@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from jobs.configuration.settings import Settings
 from tests.support.odd_pictures import png
 from worker.pixels.decode import decode
+from worker.pixels.transparency import on_white
 
 
 @pytest.mark.parametrize("max_pixels", [1024, 10_000])
@@ -30,3 +34,18 @@ def test_a_transparent_colour_of_16_bits_is_white(settings: Settings) -> None:
     found = np.asarray(decode(png(values, depth=16, colour=2, transparent=(0x1234,) * 3), settings))
     assert found[0, 0].tolist() == [255] * 3
     assert found[0, -1].tolist() == [0x56] * 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_only_pixels_of_another_mode_are_copied(mode: str) -> None:
+    """A copy of RGB pixels takes as long as decoding them. The image that was opened stays as it was."""
+    file = io.BytesIO()
+    Image.effect_noise((32, 16), 64).convert(mode).save(file, "PNG", dpi=(72, 72))
+    opened = Image.open(file)
+    opened.load()
+    shown = on_white(opened)
+    assert type(shown) is Image.Image
+    assert (shown.im is opened.im) == (mode == "RGB")
+    assert shown.tobytes() == opened.convert("RGB").tobytes()
+    shown.info.clear()
+    assert "dpi" in opened.info

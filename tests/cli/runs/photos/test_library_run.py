@@ -16,7 +16,7 @@ from cli.runs.photos.library_run import make_library_run
 from cli.runs.sample import SampleOptions
 from jobs.captions.photos_library.photo_texts import PhotoTexts
 from jobs.configuration.settings import Settings
-from jobs.creation.existing_texts import PendingImage, plan_by_folder
+from jobs.creation.existing_texts import PendingImage, plan_images
 from jobs.creation.question import Question, job_about
 from jobs.images.photos_library.photo import Photo
 from jobs.images.walking.left_out import LeftOut
@@ -71,7 +71,7 @@ def made(
 def only_job(run: CaptionRun, settings: Settings, store: Store) -> Job:
     """Return the job about the only photo without a text."""
     images, question = run._images, run._question
-    planned = plan_by_folder(
+    planned = plan_images(
         images.find([], LeftOut()), run._options, store=store, digest_of=question.digest_of, places=images.places
     )
     [pending] = [one for one in planned if isinstance(one, PendingImage)]

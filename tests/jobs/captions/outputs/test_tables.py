@@ -95,7 +95,7 @@ def test_tables_that_cannot_be_written_are_refused(tmp_path: Path, monkeypatch: 
             table_format(tmp_path / name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(MissingToolError, match="extra 'table'"):
+    with pytest.raises(MissingToolError, match=r"or install the extra: pip install 'captionq\[table\]'$"):
         table_format(tmp_path / "captions.parquet")
 
 

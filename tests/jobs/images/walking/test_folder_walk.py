@@ -305,7 +305,7 @@ def test_files_that_need_an_extra_are_taken_if_it_is_installed(tmp_path: Path, m
     left_out = LeftOut()
     assert len(list(find_images([tmp_path], recursive=True, left_out=left_out))) == 2
     assert list(left_out_lines(left_out)) == [
-        "2 RAW photographs left out: install captionq[raw] to read them",
-        "1 PDF left out: install captionq[pdf] to read it",
+        "2 RAW photographs left out. To read them: pip install 'captionq[raw]'",
+        "1 PDF left out. To read it: pip install 'captionq[pdf]'",
     ]
     image_extensions.cache_clear()

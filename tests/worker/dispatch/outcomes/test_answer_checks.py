@@ -11,7 +11,7 @@ from redis import Redis
 from jobs.answer_format.response_format import JSONObjectFormat, JSONSchemaFormat, ResponseFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.errors import AnswerError, CaptionqError
 from jobs.options.delivery import DeliveryOptions
@@ -97,7 +97,7 @@ def test_json_that_is_cut_off_writes_no_file(
         batch = Batch(description="test", model="demo")
         question = Question("demo", "Describe this image.", Sampling(max_tokens=3), response_format, ASKED_ONCE)
         wanted = [PendingImage.at(path, path.with_suffix(".txt"))]
-        submit(wanted, question, batch, store=store, connection=connection)
+        FolderRun(question, batch, store=store, connection=connection).submit(wanted)
     service.run(settings, burst=True)
     json_job, text_job = (next(job for job in store.jobs() if job.source == path.as_uri()) for path in paths)
     assert (json_job.status, json_job.attempts, json_job.error_code) == (JobStatus.FAILED, 1, "invalid_json_answer")

@@ -14,7 +14,7 @@ from redis import Redis
 from jobs.captions.outputs.exiftool import ExifTool
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.options.delivery import DeliveryOptions
 from jobs.sampling import Sampling
@@ -49,7 +49,7 @@ def test_a_worker_embeds_beside_its_steps(
     question = Question("demo", "Describe this image.", Sampling(max_tokens=64), None, DeliveryOptions(embed=True))
     batch = Batch(description="test", model="demo")
     wanted = [PendingImage.at(path, path.with_suffix(".txt")) for path in (*captions, bad)]
-    submit(wanted, question, batch, store=store, connection=connection)
+    FolderRun(question, batch, store=store, connection=connection).submit(wanted)
     service.run(settings, burst=True)
     rows = {row.source: row for row in store.jobs(batch_id=batch.id)}
     failed = rows.pop(bad.as_uri())

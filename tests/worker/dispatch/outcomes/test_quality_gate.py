@@ -11,7 +11,7 @@ from redis import Redis
 from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.configuration.settings import Settings
 from jobs.creation.existing_texts import PendingImage
-from jobs.creation.folder_run import submit
+from jobs.creation.folder_run import FolderRun
 from jobs.creation.question import Question
 from jobs.errors import OutputError
 from jobs.options.delivery import DeliveryOptions
@@ -41,7 +41,8 @@ def asked(
         delivery=DeliveryOptions(quality_retries=retries),
     )
     batch = Batch(description="test", model="demo")
-    submit([PendingImage.at(path, path.with_suffix(".txt"))], question, batch, store=store, connection=connection)
+    wanted = [PendingImage.at(path, path.with_suffix(".txt"))]
+    FolderRun(question, batch, store=store, connection=connection).submit(wanted)
     service.run(settings, burst=True)
     (job,) = store.jobs(batch_id=batch.id)
     return job, caption
