@@ -34,6 +34,8 @@ class Policy:
     wait: float
     #: Seconds of prefill between two decode steps, at least.
     every: float
+    #: Seconds of prefill before the first step, at least, while a whole group or more is still to come.
+    first: float = 0.0
 
 
 @dataclass
@@ -96,8 +98,11 @@ def simulate(policy: Policy, at_a_time: int, count: int) -> Figures:
         if units:
             now += units.popleft()
             if not units:
+                decoded = decoded if batch else now
                 batch, group = batch + group, []
-        if batch and (not units or now - decoded >= policy.every):
+        is_read = any(one.times for one in batch)
+        pause = policy.every if is_read or len(group) + len(waiting) < GROUP else max(policy.first, policy.every)
+        if batch and ((not units and (is_read or not waiting or not policy.first)) or now - decoded >= pause):
             now += STEP + STEP_EACH * len(batch)
             steps, decoded = steps + 1, now
             for one in batch:
@@ -129,6 +134,10 @@ POLICIES = (
     Policy("groups wait 0.25 s, a step each 0.5 s", 0.25, 0.5),
     Policy("groups wait 1 s, a step each 0.25 s", 1.0, 0.25),
     Policy("groups wait 0.25 s, all prefill first", 0.25, inf),
+    Policy("a step each 0.25 s, the first after 1 s", 0.25, 0.25, 1.0),
+    Policy("a step each 0.25 s, the first after 2 s", 0.25, 0.25, 2.0),
+    Policy("a step each 0.25 s, the first after 4 s", 0.25, 0.25, 4.0),
+    Policy("a step each 0.25 s, the first after 8 s", 0.25, 0.25, 8.0),
 )
 
 

@@ -106,7 +106,7 @@ class Engine:
         if group is not None:
             self._prefill(group)
         urgent = self._sequences.decodes_urgent
-        if group is None or (urgent and self._scheduler.decodes_beside(group)):
+        if group is None or (urgent and self._scheduler.decodes_beside(group, self._sequences.decoding)):
             self._decode()
         if self._sequences.ended and not urgent:
             # The device is at work while the worker records the outcomes.

@@ -64,6 +64,11 @@ class WaitingQueue:
         return any(not sequence.urgent for sequence in self._sequences)
 
     @property
+    def urgent(self) -> int:
+        """Number of urgent sequences that wait."""
+        return sum(sequence.urgent for sequence in self._sequences)
+
+    @property
     def next_is_quarantined(self) -> bool:
         """Whether the first sequence must run by itself."""
         return bool(self._sequences) and self._quarantine.holds(self._sequences[0])

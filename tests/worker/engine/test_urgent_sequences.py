@@ -73,6 +73,33 @@ def test_many_urgent_sequences_are_prefilled_in_groups_before_they_decode(
     finish(engine, [], PICTURES)
 
 
+@pytest.mark.parametrize(("others", "every", "first"), [(8, 2.0, 100.0), (8, 100.0, 2.0), (7, 2.0, 100.0)])
+def test_many_begin_together(
+    rows: tuple[VisionBackend, list[Prepared]],
+    monkeypatch: pytest.MonkeyPatch,
+    others: int,
+    every: float,
+    first: float,
+) -> None:
+    """Nobody reads yet, so eight wait for eight others, though not for ever; they do not wait for seven."""
+    monkeypatch.setattr(scheduler, "DECODE_EVERY", every)
+    monkeypatch.setattr(scheduler, "FIRST_STEP_AFTER", first)
+    # An image a unit.
+    monkeypatch.setattr("worker.engine.time_budget.PAUSE", 0.0)
+    backend, prepared = rows
+    engine = Engine(backend, slots=32)
+    count = engine._scheduler.prefilled
+    monkeypatch.setattr(engine._scheduler, "prefilled", lambda group, _: count(group, 1.0))
+    for number in range(8 + others):
+        engine.admit(str(number), prepared[number], urgent=True)
+    while engine.decoding < 8:
+        assert engine.step() == []
+    while not tokens(engine):
+        assert engine.step() == []
+    assert engine.decoding == (8 if first == 2.0 or others == 7 else 16)
+    finish(engine, [], PICTURES[: 8 + others])
+
+
 def test_urgent_sequences_decode_while_others_are_prefilled(
     rows: tuple[VisionBackend, list[Prepared]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +114,7 @@ def test_urgent_sequences_decode_while_others_are_prefilled(
     engine.admit("0", prepared[0], urgent=True)
     while engine.decoding < 1 or tokens(engine) < 1:
         engine.step()
-    for number in range(1, 6):
+    for number in range(1, 10):
         engine.admit(str(number), prepared[number], urgent=True)
     seen = []
     for _ in range(9):
@@ -95,7 +122,7 @@ def test_urgent_sequences_decode_while_others_are_prefilled(
         seen.append(tokens(engine))
     assert engine.decoding == 1
     assert seen == [1, 1, 2, 2, 2, 3, 3, 3, 4]
-    finish(engine, [], PICTURES[:6])
+    finish(engine, [], PICTURES[:10])
 
 
 def test_an_urgent_sequence_waits_for_those_that_are_being_prepared(
