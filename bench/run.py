@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.floor import run_floor
 from bench.latency import run_latency
+from bench.machine import blas, processor
 from bench.tasks import DRAFT_PIXELS, FULL_PIXELS, ONE_THREAD, make_task, parser
 from cli.benchmark.chart import Bar, draw_bars
 from cli.benchmark.contest import Run, Task
@@ -105,10 +106,15 @@ def _floor(rounds: Rounds, stages: Sequence[Stages]) -> dict[str, float]:
 
 
 def _limits(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the share of the machine that the processes had."""
+    """Return the processor, and the share of it that the processes had."""
     # Only Linux can limit a process to some of the cores.
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return {"cores_used": cores, "threads": ONE_THREAD, "preload": arguments.preload and arguments.preload.name}
+    return {
+        "processor": processor(),
+        "cores_used": cores,
+        "threads": ONE_THREAD,
+        "blas": blas(arguments.preload),
+    }
 
 
 def draw(record: Mapping[str, Any], path: Path) -> None:
@@ -125,8 +131,8 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
     subtitle = f"{record['images']} photo-like JPEGs, {record['max_tokens']} tokens each, {record['slots']} slots"
     footer = [
         # Pillow's font has neither × nor ².
-        f"38 M random weights (qwen2_vl, 224 x 224 px) on {limits['device']}, {limits['cores_used']} cores, "
-        f"BLAS: {limits['preload'] or 'of the wheel'}, one thread.",
+        f"38 M random weights (qwen2_vl, 224 x 224 px), {limits['device']}, {limits['cores_used']} cores of "
+        f"{limits['processor']}, BLAS: {limits['blas']}, one thread.",
         f"Medians of {len(record['rounds'])} rounds in turns. The model only: vision, prefill and decoding in batches, "
         "nothing between them.",
     ]

@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 
 from bench.http.contest import SUSTAINED, Contest
 from bench.http.cores import leave_to_contestants
-from bench.http.machine import blas, processor
 from bench.http.report import chart, summary, table
 from bench.http.servers import SERVERS
+from bench.machine import blas, processor
 from bench.tasks import FULL_PIXELS, PROMPT, WARM_UP, make_environment
 from cli.benchmark.contest import Task
 from cli.benchmark.pictures import save_pictures
