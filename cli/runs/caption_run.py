@@ -17,7 +17,7 @@ from cli.runs.batch_progress import BatchProgress
 from cli.runs.followed_jobs import Followed
 from cli.runs.images.ready_parts import ready_parts
 from cli.runs.images.run_images import FolderImages, RunImages
-from cli.runs.images.watched_folders import arriving_images
+from cli.runs.images.watched_folders import arriving_images, waiting_line
 from cli.runs.model_check import check_model
 from cli.runs.processes.services import Services, services
 from cli.runs.processes.worker_restarts import WorkerProcess
@@ -120,12 +120,15 @@ class CaptionRun:
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
+                is_said = False
                 for arrived in arriving_images(paths, self._options, self._report.left_out):
                     planned = self._without_abandoned(self._plan(by_folder(arrived), paths, store), store, runs)
                     wanted = [one for one in planned if isinstance(one, PendingImage)]
                     if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):
                         return INTERRUPTED
-                    self._report.note("Watching for new images. To stop, press Ctrl-C.")
+                    if wanted or not is_said:
+                        self._report.note(waiting_line(self._report.captioned, self._report.failed))
+                        is_said = True
             self._report.sum_up()
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:

@@ -35,3 +35,10 @@ def arriving_images(paths: Sequence[Path], options: SelectionOptions, left_out: 
         # The summary is about the first look.
         left_out, is_first = LeftOut(), False
         time.sleep(pause)
+
+
+def waiting_line(captioned: int, failed: int) -> str:
+    """Return the sentence about a run that waits for images, with what it has done so far."""
+    failures = f", {failed:,} failed" if failed else ""
+    so_far = f"{captioned:,} captioned{failures} so far. " if captioned or failed else ""
+    return f"{so_far}Watching for new images. To stop, press Ctrl-C."
