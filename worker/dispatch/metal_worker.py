@@ -97,8 +97,6 @@ class MetalWorker(WaitingWorker):
         """Whether the worker was asked to drain: it takes no more jobs."""
         return self._events.draining
 
-    # -- the batch ------------------------------------------------------------------------------------
-
     def execute_job(self, job: RQJob, queue: Queue) -> None:
         """Run batches until nothing is left to do. rq's hook, called with the first job of an idle worker."""
         assert isinstance(job, Entry)
@@ -206,6 +204,7 @@ class MetalWorker(WaitingWorker):
             self._leases.report()
             self._leases.give_back_all(released)
             self._admission.give_back()
+            self._events.flush()
         except AWAY as error:
             logger.warning("The broker is away (%s); the next worker has %d jobs.", error, len(self._leases.running))
         self._leases.running.clear()
