@@ -64,12 +64,21 @@ def test_an_idle_worker_ends_when_it_is_drained_unless_the_drain_is_undone(
     """It looks every second."""
     stub = settings.model_copy(update={"model": "stub"})
     monkeypatch.setattr(metal_worker.MetalWorker, "_install_signal_handlers", lambda _worker: None)
+    look, turn = metal_worker.MetalWorker.run_maintenance_tasks, threading.Lock()
+
+    def look_in_turn(worker: metal_worker.MetalWorker) -> None:
+        with turn:
+            look(worker)
+
+    monkeypatch.setattr(metal_worker.MetalWorker, "run_maintenance_tasks", look_in_turn)
     ended: list[bool] = []
     thread = threading.Thread(target=lambda: ended.append(service.run(stub)))
     thread.start()
     until(lambda: len(live_workers(connection)) == 1, "the worker")
-    drain(connection, worker_name(stub))
-    undo_drain(connection, worker_name(stub))
+    # A worker that looks in between ends at once, and rightly.
+    with turn:
+        drain(connection, worker_name(stub))
+        undo_drain(connection, worker_name(stub))
     run = add_run(store, 3)
     feed(store, connection)
     until(lambda: store.counts(run.id)[JobStatus.SUCCEEDED] == 3, "the jobs")
