@@ -91,29 +91,35 @@ def test_models_stay_for_ever_or_because_they_are_pinned(
     assert (pipeline.model, keep.unloads_at) == ("stub", None)
 
 
+def answer_with_demo(pipeline: Pipeline, request: Request) -> list[str]:
+    """Load the built-in model, and return the texts of the request's answers."""
+    pipeline.load("demo")
+    pipeline.begin("one", request)
+    outcomes = []
+    while pipeline.in_flight:
+        outcomes += pipeline.step()
+    return [one.answer.text for one in outcomes]
+
+
 @pytest.mark.usefixtures("known_models")
 def test_the_memory_of_a_model_is_given_back(settings: Settings, tmp_path: Path) -> None:
     """Nothing holds the model's weights or caches any more, and the next request loads it again. A pinned model stays loaded."""
     [(picture, caption)] = save_scenes(tmp_path, 1).items()
     request = Request.about_image(picture, model="demo", prompt="Describe this image.", sampling=Sampling())
+    pipeline = Pipeline(settings)
+    # The libraries make some constants at their first use, and keep them.
+    answer_with_demo(pipeline, request)
+    pipeline.unload()
     gc.collect()
     mx.clear_cache()
     before = mx.get_active_memory()
-    pipeline = Pipeline(settings)
     for _ in range(2):
-        pipeline.load("demo")
-        pipeline.begin("one", request)
-        outcomes = []
-        while pipeline.in_flight:
-            outcomes += pipeline.step()
-        assert [one.result and one.result.text for one in outcomes] == [caption]
+        assert answer_with_demo(pipeline, request) == [caption]
         model = weakref.ref(pipeline._residency._residents["demo"].engine.backend.language_model)
         assert mx.get_active_memory() > before + 500_000
-        del outcomes
         pipeline.unload()
         assert (pipeline.model, list(pipeline.models), model()) == (None, [], None)
-        # Constants of the libraries that were made meanwhile are some bytes.
-        assert mx.get_active_memory() < before + 10_000
+        assert mx.get_active_memory() <= before
         assert mx.get_cache_memory() == 0
     pipeline.close()
     pinning = Pipeline(settings.model_copy(update={"pinned_models": ("demo",)}))
