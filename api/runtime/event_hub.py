@@ -113,9 +113,9 @@ class EventHub:
 
         Raises TooManyStreamsError.
         """
-        subscription = Subscription(job_id, after, asyncio.get_running_loop(), is_resumable=is_resumable)
-        if is_new:
-            subscription.status = JobStatus.QUEUED
+        status = JobStatus.QUEUED if is_new else None
+        loop = asyncio.get_running_loop()
+        subscription = Subscription(job_id, after, loop, status=status, is_resumable=is_resumable)
         with self.stream_slot():
             with self._lock:
                 self._subscriptions.add(subscription)
