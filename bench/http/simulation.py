@@ -100,9 +100,9 @@ def simulate(policy: Policy, at_a_time: int, count: int) -> Figures:
             if not units:
                 decoded = decoded if batch else now
                 batch, group = batch + group, []
-        is_read = any(one.times for one in batch)
-        pause = policy.every if is_read or len(group) + len(waiting) < GROUP else max(policy.first, policy.every)
-        if batch and ((not units and (is_read or not waiting or not policy.first)) or now - decoded >= pause):
+        is_held = len(group) + len(waiting) >= GROUP and not any(one.times for one in batch)
+        pause = max(policy.first, policy.every) if is_held else policy.every
+        if batch and ((not units and not (is_held and policy.first)) or now - decoded >= pause):
             now += STEP + STEP_EACH * len(batch)
             steps, decoded = steps + 1, now
             for one in batch:
