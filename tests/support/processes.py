@@ -117,6 +117,14 @@ def kill(processes: list[psutil.Process]) -> None:
             process.send_signal(signal.SIGKILL)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, though nobody may have asked for its status yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Wait for the end of a process, and return its output."""
     stdout, stderr = process.communicate(timeout=patience)

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,18 @@ from typing import Any
 import httpx2
 from redis import Redis
 
+from cli.benchmark.stage_totals import between, stages_in
 from jobs.configuration.settings import Settings
 from jobs.queue import broker
 from jobs.queue.events import Event, read
-from jobs.queue.worker_state import live_workers
+from jobs.queue.worker_state import WorkerState, live_workers
 from tests.support.forked_commands import ForkedCommand
 from tests.support.known_models import know_built_in_models
 from tests.support.migrated import copy_tables
 from tests.support.processes import PATIENCE, Captionq, until
+
+#: Tokens of an `endless` answer.
+ENDLESS = 1900
 
 _ADDRESS = re.compile(r"serves at (http://\S+)/v1 ")
 
@@ -75,12 +79,31 @@ class Served:
         with self.broker() as connection:
             return _text(read(connection, job_id))
 
-    def decoding(self) -> int:
-        """Return how many sequences decode, from the next state that the worker publishes, once a second."""
-        now = time.time()
+    @contextmanager
+    def cut_short(self) -> Iterator[None]:
+        """Check that the block's only answer, an `endless` one, leaves the batch before its last token."""
+        # The worker counts from the moment at which it loaded the model.
+        self.client.post("/v1/chat/completions", json=hello(max_tokens=1))
+        before = self._at_rest()
+        yield
+        done = between(stages_in(before.metrics), stages_in(self._at_rest().metrics))
+        assert 0 < done["decode"]["amount"] < ENDLESS - 1
+
+    def _at_rest(self) -> WorkerState:
+        return self.next_state(lambda state: state.rows == 0, "the worker's rest")
+
+    def next_state(self, suits: Callable[[WorkerState], bool], what: str) -> WorkerState:
+        """Wait for a state that the worker publishes from now on, every second or, if it idles, every six; `what` names it."""
+        since = time.time()
+        found: list[WorkerState] = []
+
+        def look() -> bool:
+            found[:] = [state for state in live_workers(connection) if state.at > since and suits(state)]
+            return bool(found)
+
         with self.broker() as connection:
-            until(lambda: any(state.at > now for state in live_workers(connection)), "the worker's state")
-            return sum(state.rows for state in live_workers(connection))
+            until(look, what)
+        return found[0]
 
 
 @contextmanager
@@ -162,7 +185,7 @@ def hello(**more: Any) -> dict[str, Any]:
 
 def endless(**more: Any) -> dict[str, Any]:
     """Return the body of a request that takes seconds: the token that ends an answer is ruled out."""
-    return {**hello(max_tokens=1900, logit_bias={"0": -100, "2": -100}), **more}
+    return {**hello(max_tokens=ENDLESS, logit_bias={"0": -100, "2": -100}), **more}
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,7 @@ from jobs.queue.broker_server import server_binary
 from jobs.queue.broker_socket import SOCKET_PATH_LIMIT, socket_path
 from jobs.store.store import Store
 from tests.support.brokers import suspended
-from tests.support.processes import kill, until
+from tests.support.processes import has_ended, kill, until
 from worker.dispatch.queue_worker import QueueWorker
 
 #: Names of data folders: as macOS has them, in NFC and NFD, and with characters special to URLs, shells and configuration
@@ -143,12 +143,15 @@ def test_a_server_whose_owner_and_keeper_were_killed_ends_with_its_last_user(set
     assert owner.process is not None
     server = psutil.Process(owner.connection.info("server")["process_id"])
     keeper = psutil.Process(owner.process.pid)
-    kill([keeper, *(child for child in keeper.children() if child != server)])
+    watch = [child for child in keeper.children() if child != server]
+    kill([keeper, *watch])
     close_as_the_kernel_does(owner)
     owner.process.wait()
+    # Until the last of them has ended, it counts as a user.
+    until(lambda: all(has_ended(one) for one in watch), "the keeper's children's end")
     assert user.connection.ping()
     user.stop()
-    until(lambda: not server.is_running(), "its end")
+    until(lambda: has_ended(server), "its end")
 
 
 @pytest.mark.parametrize("name", NAMES)

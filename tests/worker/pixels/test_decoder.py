@@ -17,7 +17,7 @@ from jobs.configuration.settings import Settings
 from jobs.errors import CaptionqError, EngineError, ImageError, ImageTooLargeError, ImageTooSlowError
 from tests.support.bad_images import write_bad_images
 from tests.support.odd_pictures import scanned_jpeg, write_png
-from tests.support.processes import until
+from tests.support.processes import has_ended, until
 from tests.support.scenes import draw, save_scenes
 from worker.pixels.decode import decode
 from worker.pixels.decoder import Decoder, resident_bytes
@@ -175,7 +175,7 @@ def test_the_process_ends_with_its_worker(tmp_path: Path) -> None:
         assert worker.stdout is not None
         process = psutil.Process(int(worker.stdout.readline()))
         worker.kill()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "it ends")
+    until(lambda: has_ended(process), "it ends")
 
 
 def test_the_memory_of_a_process_is_known() -> None:
