@@ -59,12 +59,20 @@ class Broker:
         if self.process is not None:
             shut_down(self.connection)
             end(self.process)
-        elif self.users is not None and try_lock(self.users, fcntl.LOCK_EX):
+        elif self.users is not None and self._is_last():
             with contextlib.suppress(RedisError):
                 self.connection.shutdown()
         self.connection.close()
         if self.users is not None:
             self.users.close()
+
+    def _is_last(self) -> bool:
+        """Leave the users, and return whether nobody else is left. Until this process closes the file, a new user waits."""
+        assert self.users is not None
+        # First of all the own lock goes: of two users that leave at once, each would find the other's. Linux drops it anyway
+        # when the other lock is refused, macOS does not.
+        lock(self.users, fcntl.LOCK_UN)
+        return try_lock(self.users, fcntl.LOCK_EX)
 
 
 def find(settings: Settings) -> Redis | None:
