@@ -34,7 +34,7 @@ def retry_jobs(pages: Callable[[], Iterable[Sequence[Job]]], count: int, resourc
     store, connection = resources.store, resources.connection
     if (earlier := find_repeated_batch(batch, store=store, connection=connection)) is not None:
         return Created(earlier, repeated=True)
-    check_room(store, connection, Lane(next(iter(pages()))[0].lane), count, resources.settings)
+    room = check_room(store, connection, Lane(next(iter(pages()))[0].lane), count, resources.settings)
     outputs: list[str] = []
     for page in pages():
         for job in page:
@@ -45,7 +45,7 @@ def retry_jobs(pages: Callable[[], Iterable[Sequence[Job]]], count: int, resourc
     chunks = (expect_current_texts([copy_of(job, batch, roots) for job in page], store) for page in pages())
     if count <= JOBS_A_TRANSACTION:
         # In one transaction, so that a simultaneous request with the same key gets the same batch.
-        whole = Creation([job for chunk in chunks for job in chunk], batch)
+        whole = Creation([job for chunk in chunks for job in chunk], batch, room=room)
         return create(whole, store=store, connection=connection, settings=resources.settings)
     return make_batch(batch, chunks, (), store=store, connection=connection)
 
