@@ -80,6 +80,8 @@ def start_slowly(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
     captionq.environment["CAPTIONQ_SLOTS"] = "2"
     running = captionq.start("caption", folder)
     del captionq.environment["CAPTIONQ_SLOTS"]
+    # Its worker runs, so that a test can suspend it.
+    until(lambda: done(folder) >= 1, "the first caption")
     return running
 
 
@@ -219,8 +221,8 @@ def test_ctrl_c_keeps_finished_captions_and_the_same_command_resumes(captionq: C
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 5, "the first captions")
-    running.send_signal(signal.SIGINT)
+    with captionq.paused_at(lambda: done(folder) >= 5, "the first captions"):
+        running.send_signal(signal.SIGINT)
     stopped = ended(running)
     assert stopped.returncode == 130
     assert "captioned and kept." in stopped.stderr
@@ -245,8 +247,8 @@ def test_the_run_survives_its_worker(captionq: Captionq, tmp_path: Path) -> None
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 5, "the first captions")
-    subprocess.run(["kill", "-9", str(captionq.worker_pid())], check=True)
+    with captionq.paused_at(lambda: done(folder) >= 5, "the first captions"):
+        subprocess.run(["kill", "-9", str(captionq.worker_pid())], check=True)
     ran = ended(running)
     assert ran.returncode == 0, ran.stderr
     # Written by the one that took over: the killed one had no time to.
@@ -266,10 +268,10 @@ def test_a_killed_broker_comes_back(captionq: Captionq, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 32)
     running = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 5, "the first captions")
-    connection = broker.find(captionq.settings)
-    assert connection is not None
-    subprocess.run(["kill", "-9", str(connection.info("server")["process_id"])], check=True)
+    with captionq.paused_at(lambda: done(folder) >= 5, "the first captions"):
+        connection = broker.find(captionq.settings)
+        assert connection is not None
+        subprocess.run(["kill", "-9", str(connection.info("server")["process_id"])], check=True)
     ran = ended(running)
     assert ran.returncode == 0, ran.stderr
     assert texts_of(captions) == captions

@@ -267,8 +267,7 @@ def test_a_cancelled_folder_keeps_its_results_and_the_rest_is_retried(served: Se
         found: dict[str, int] = served.client.get(address).json()["counts"]
         return found
 
-    until(lambda: counts()["failed"] == 1 and counts()["succeeded"] > 0, "the first results")
-    with served.paused():
+    with served.paused_at(lambda: counts()["failed"] == 1 and counts()["succeeded"] > 0, "the first results"):
         kept = counts()["succeeded"]
         cancelled = served.client.delete(address).json()
     assert cancelled["status"] == "ended"

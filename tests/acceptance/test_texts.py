@@ -55,8 +55,9 @@ def test_an_answer_is_added_once_whatever_dies(captionq: Captionq, tmp_path: Pat
     def added() -> int:
         return sum(text.endswith(b"--end\n") for text in (path.read_bytes() for path in folder.glob("*.txt")))
 
-    until(lambda: added() >= 3, "the first texts")
-    subprocess.run(["kill", "-9", str(captionq.worker_pid())], check=True)
+    until(lambda: added() >= 1, "the first text")
+    with captionq.paused_at(lambda: added() >= 3, "the first texts"):
+        subprocess.run(["kill", "-9", str(captionq.worker_pid())], check=True)
     kept = added()
     until(lambda: added() > kept, "the next worker's texts")
     running.send_signal(signal.SIGINT)

@@ -54,9 +54,7 @@ def open_jobs(settings: Settings) -> int:
 
 def leader_and_follower(captionq: Captionq, folder: Path) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
     """Start a run, and another one that follows it."""
-    leader = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 2, "the first captions")
-    return leader, follow(captionq, folder)
+    return start_slowly(captionq, folder), follow(captionq, folder)
 
 
 def follow(captionq: Captionq, folder: Path) -> subprocess.Popen[str]:
@@ -115,7 +113,6 @@ def test_another_question_about_a_live_runs_images_is_left_to_it(captionq: Capti
     captions = save_scenes(tmp_path / "pictures", 12)
     more = save_scenes(tmp_path / "more", 2)
     leader = start_slowly(captionq, tmp_path / "pictures")
-    until(lambda: done(tmp_path / "pictures") >= 2, "the first captions")
     command = ("caption", tmp_path / "pictures", tmp_path / "more", "--preset", "tags", "--existing", "replace")
     with captionq.paused():
         running = captionq.start(*command)
@@ -139,8 +136,8 @@ def test_the_processes_of_a_killed_command_end_and_lose_nothing(captionq: Captio
     folder = tmp_path / "pictures"
     captions = save_scenes(folder, 14)
     running = start_slowly(captionq, folder)
-    until(lambda: done(folder) >= 3, "the first captions")
-    running.kill()
+    with captionq.paused_at(lambda: done(folder) >= 3, "the first captions"):
+        running.kill()
     running.communicate()
     until(lambda: captionq.processes() == [], "worker and broker to end")
     open_images = [path for path in captions if not path.with_suffix(".txt").exists()]

@@ -71,6 +71,21 @@ class Captionq:
             with suppress(psutil.NoSuchProcess):
                 worker.resume()
 
+    @contextmanager
+    def paused_at(self, happened: Callable[[], bool], what: str) -> Iterator[None]:
+        """Let the worker run a moment at a time until the condition is true, and suspend it for the block (see `paused`).
+
+        However late this process looks, the worker has not gone much further. `what` names the condition in the failure.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with self.paused():
+                if happened():
+                    yield
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"waited in vain: {what}")
+
     def _is_stopped_between_transactions(self, worker: psutil.Process) -> bool:
         worker.suspend()
         until(lambda: worker.status() == psutil.STATUS_STOPPED, "the signal")

@@ -64,6 +64,10 @@ class Served:
         """Suspend the worker for the block (see `Captionq.paused`)."""
         return self.captionq.paused()
 
+    def paused_at(self, happened: Callable[[], bool], what: str) -> AbstractContextManager[None]:
+        """Suspend the worker for the block, soon after the condition has become true (see `Captionq.paused_at`)."""
+        return self.captionq.paused_at(happened, what)
+
     def first_text(self, job_id: str) -> str:
         """Wait for the first text of a job, and return it."""
         deadline = time.monotonic() + PATIENCE
