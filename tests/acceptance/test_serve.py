@@ -30,6 +30,9 @@ from tests.support.serving import Served, about, data_uri, endless, events_of, h
 
 pytestmark = pytest.mark.timeout(300)
 
+#: A request whose answer is disturbed.
+LONG = endless(max_tokens=1000)
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -106,14 +109,14 @@ def test_a_client_that_leaves_frees_its_slot(shared: Served, stream: bool) -> No
 
 def test_a_client_with_a_key_may_come_back_for_its_answer(shared: Served) -> None:
     """Its job goes on without the client."""
-    body, key = endless(max_tokens=400), {"Idempotency-Key": "mine"}
+    body, key = LONG, {"Idempotency-Key": "mine"}
     connection, job_id = ask_and_listen(shared, body, **key)
     with shared.paused():
         connection.close()
         until(lambda: open_streams(shared) == 0, "the server to notice")
         assert job(shared, job_id)["status"] == "running"
     answer = shared.client.post("/v1/chat/completions", json=body, headers=key)
-    assert answer.json()["usage"]["completion_tokens"] == 400
+    assert answer.json()["usage"]["completion_tokens"] == LONG["max_tokens"]
     assert answer.headers["x-captionq-job"] == newest(shared) == job_id
 
 
@@ -143,12 +146,9 @@ def streamed(served: Served, body: dict[str, Any], disturb: Callable[[str], None
     return job_id, "".join(pieces)
 
 
-#: A request whose answer is disturbed, and its answer when nothing happens.
-LONG = endless(max_tokens=1000)
-
-
 @pytest.fixture(scope="module")
 def whole(shared: Served) -> str:
+    """The answer when nothing happens."""
     answer = shared.client.post("/v1/chat/completions", json=LONG).json()
     text: str = answer["choices"][0]["message"]["content"]
     return text
@@ -208,13 +208,12 @@ def refuses(served: Served) -> bool:
 
 def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> None:
     """New requests are refused meanwhile. Waiting jobs are kept for the next start."""
-    body = endless(max_tokens=300)
     answers: list[Any] = []
     events: list[Any] = []
     watched = threading.Event()
 
     def ask() -> None:
-        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=body, timeout=PATIENCE))
+        answers.append(httpx2.post(f"{served.url}/v1/chat/completions", json=LONG, timeout=PATIENCE))
 
     def watch(job_id: str) -> None:
         with httpx2.stream("GET", f"{served.url}/v1/jobs/{job_id}/events", timeout=PATIENCE) as response:
@@ -238,7 +237,7 @@ def test_a_signal_lets_answers_finish_and_event_streams_go(served: Served) -> No
         assert not watching.is_alive()
     asking.join(PATIENCE)
     assert answers[0].status_code == 200
-    assert answers[0].json()["usage"]["completion_tokens"] == 300
+    assert answers[0].json()["usage"]["completion_tokens"] == LONG["max_tokens"]
     assert "result" not in [event["event"] for event in events]
     assert served.process.wait(PATIENCE) == 0
     with closing(Store(served.captionq.settings)) as store:
