@@ -77,6 +77,16 @@ def put_back(model: Any, kept: dict[str, Any]) -> None:
         setattr(model, name, value)
 
 
+def count_from(model: Any, rope_deltas: Any) -> None:
+    """Let a language model count the positions of a decode step from these deltas (sequences, 1).
+
+    It may still keep the positions of the prompt that was embedded last: GLM-OCR takes them for the next tokens of any sequence
+    that decodes by itself and is shorter, and other families do if they keep no deltas.
+    """
+    mine = {"_position_ids": None, "_rope_deltas": rope_deltas}
+    put_back(model, {name: mine[name] for name in kept_positions(model)})
+
+
 def told_positions(family: str | None, kept: dict[str, Any], length: int, *, images: bool) -> dict[str, Any]:
     """Return `position_ids` (3, 1, L) and `rope_deltas` (1, 1) for a family of `KEEPS_POSITIONS`; nothing for others.
 

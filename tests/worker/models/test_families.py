@@ -232,3 +232,21 @@ def test_positions_that_a_model_keeps_belong_to_their_sequence(
         engine.admit(key, sequence, urgent=number % 2 == 1)
         finished |= {ended.key: ended for ended in engine.step()}
     assert ids_of(finished | run(engine, {})) == references["glm4v"]
+
+
+@pytest.mark.parametrize("family", ["glm_ocr", "qwen3_vl"])
+def test_a_sequence_that_decodes_by_itself_counts_from_its_own_prompt(
+    models: dict[str, LoadedModel], family: str
+) -> None:
+    """A longer prompt with a picture comes and goes meanwhile, and the model keeps its positions."""
+    backend = VisionBackend(models[family])
+    picture = draw_many(1)[0].image
+    asked = {"stays": (request("Count."), []), "goes": (request(IMAGE, "red " * 60, max_tokens=1), [picture])}
+    prepared = prepared_elsewhere(backend, asked)
+    engine = Engine(backend, slots=4)
+    engine.admit("stays", prepared["stays"])
+    while engine.decoding < 1:
+        assert engine.step() == []
+    engine.admit("goes", prepared["goes"])
+    finished = ids_of({ended.key: ended for _ in range(80) for ended in engine.step()})
+    assert finished["stays"] == alone(models[family], asked["stays"])
