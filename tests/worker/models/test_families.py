@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from jobs.answer_format.response_format import JSONSchema, JSONSchemaFormat
 from jobs.errors import ContextLengthError, InvalidRequestError
@@ -32,7 +33,9 @@ from worker.models.loader import LoadedModel, load
 ONE_IMAGE = ("llava_next", "fastvlm")
 
 #: Warnings of transformers about arguments that mlx-vlm passes.
-pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy", "getdata")
+]
 
 
 class References(dict[str, dict[str, list[int]]]):
@@ -250,3 +253,14 @@ def test_a_sequence_that_decodes_by_itself_counts_from_its_own_prompt(
     engine.admit("goes", prepared["goes"])
     finished = ids_of({ended.key: ended for _ in range(80) for ended in engine.step()})
     assert finished["stays"] == alone(models[family], asked["stays"])
+
+
+@pytest.mark.parametrize("family", ["kimi_vl", "llava-qwen2"])
+def test_a_picture_that_is_too_small_for_its_processor_is_enlarged(models: dict[str, LoadedModel], family: str) -> None:
+    """Icons and thin banners are answered about like any picture."""
+    backend = VisionBackend(models[family])
+    red, blue = (Image.new("RGB", (1, 1), colour) for colour in ("red", "blue"))
+    small = {"red": red, "blue": blue, "banner": Image.new("RGB", (400, 20), "red")}
+    asked = {key: (request(IMAGE, "What is it?"), [picture]) for key, picture in small.items()}
+    answers = ids_of(run(Engine(backend, slots=3), prepared_elsewhere(backend, asked)))
+    assert len({tuple(ids) for ids in answers.values()}) > 1
