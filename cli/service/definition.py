@@ -107,8 +107,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in sorted(ours.items()) if name.upper() not in _OF_A_COMMAND}
     kept |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     _refuse_secrets(kept)
-    if variable_of("model") in kept and Path(settings.model).is_dir():
-        kept[variable_of("model")] = str(Path(settings.model).absolute())
+    if variable_of("model") in kept:
+        # A local model by its whole path.
+        kept[variable_of("model")] = settings.model
     if (config := config_path()) is not None and CONFIG_VARIABLE in os.environ:
         kept[CONFIG_VARIABLE] = str(config)
     return {"PATH": PATH_FOLDERS, **kept, variable_of("data_dir"): str(settings.data_dir)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
@@ -11,6 +13,14 @@ from pydantic_settings import BaseSettings
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
 _AMOUNT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([tTgGmM][bB])\s*$")
 _UNITS = {"TB": 1e12, "GB": 1e9, "MB": 1e6}
+#: The models that come with captionq: a folder of such a name is not one of them.
+BUILT_IN = frozenset({"demo", "demo-text", "stub"})
+
+
+def absolute_name(model: str) -> str:
+    """Return the path of a local model, so that it is found from any working directory; other names as they are."""
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111  # never raises
+    return str(folder.absolute()) if model not in BUILT_IN and folder.is_dir() else model
 
 
 class ModelSettings(BaseSettings):
@@ -38,6 +48,11 @@ class ModelSettings(BaseSettings):
     #: Compute the vision tower in the half precision of the language model, also if its weights or its inputs are float32: the
     #: newest fused attention kernels of Metal take half precision only.
     half_precision_vision: bool = False
+
+    @field_validator("pinned_models")
+    @classmethod
+    def _absolute_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(absolute_name(name) for name in value)
 
     @field_validator("memory_budget")
     @classmethod

@@ -13,7 +13,7 @@ import platformdirs
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from jobs.configuration.model_settings import ModelSettings
+from jobs.configuration.model_settings import ModelSettings, absolute_name
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
 from jobs.errors import DataFolderError
@@ -133,6 +133,11 @@ class Settings(ModelSettings, UnattendedSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("model")
+    @classmethod
+    def _absolute_model(cls, value: str) -> str:
+        return absolute_name(value)
 
     @field_validator("blob_url")
     @classmethod

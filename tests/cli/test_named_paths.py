@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
-from cli.named_paths import named_path
+from cli.named_paths import named_model, named_path
+from jobs.models.adapters import with_adapter
 from tests.support.command_output import output
 
 
@@ -50,6 +51,18 @@ def test_a_path_that_cannot_be_used_says_why(
     with pytest.raises(click.UsageError) as raised:
         named_path(Path(typed))
     assert raised.value.message == said
+
+
+def test_a_local_model_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker may run in another folder. A folder named like a built-in model is not taken for the model."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("owner/model", "demo", "adapter"):
+        Path(name).mkdir(parents=True)
+    whole = str(tmp_path / "owner" / "model")
+    assert [named_model(typed, None) for typed in ("owner/model", "./owner/model", "~/owner/model")] == [whole] * 3
+    assert named_model("./owner/model", "adapter") == with_adapter(whole, str(tmp_path / "adapter"))
+    assert [named_model(typed, None) for typed in ("demo", "owner/other")] == ["demo", "owner/other"]
 
 
 def test_a_run_without_images_says_so_and_fails(run: CliRunner, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from jobs.models.batching_verdicts import Batching
-from worker.engine.decode_batch import last_logits
+from worker.engine.decode_batch import decoded
 from worker.engine.kv_memory import KVMemory
 from worker.engine.prefill.chunked_prefill import Prefill, grouped
 from worker.models import kv_cache
@@ -153,5 +153,4 @@ class _CheckBatch:
 
 def _decoded(backend: Backend, caches: Caches, deltas: Any, tokens: list[int]) -> Logits:
     """Return the logits (sequences, V) after one more token for each sequence."""
-    options = {} if deltas is None else {"rope_deltas": deltas}
-    return as_numpy(last_logits(backend.language_model(mx.array(tokens)[:, None], cache=caches, **options)))
+    return as_numpy(decoded(backend.language_model, mx.array(tokens), caches, deltas))

@@ -13,6 +13,7 @@ import mlx.core as mx
 from worker.engine.sequences import LiveSequence
 from worker.models import kv_cache
 from worker.models.kv_cache import Caches
+from worker.models.library_quirks import count_from
 from worker.sampling.constraint import Constraint
 from worker.sampling.sampler import Sampler
 from worker.sampling.tokens import Sampled, Token
@@ -93,8 +94,7 @@ class DecodeBatch:
     def _advance(self) -> None:
         assert self._chosen is not None
         tokens = self._chosen.tokens
-        extra = {} if self._rope_deltas is None else {"rope_deltas": self._rope_deltas}
-        logits = last_logits(self._model(tokens[:, None], cache=self._caches, **extra))
+        logits = decoded(self._model, tokens, self._caches, self._rope_deltas)
         if self._sampler.needs_tokens:
             # The masks of grammars are computed while the device computes the logits.
             mx.async_eval(logits)  # type: ignore[no-untyped-call]  # mlx's stubs leave it out
@@ -127,6 +127,19 @@ class DecodeBatch:
         """Evaluate pending arrays before the sequences change: a graph over both states would grow with every change."""
         assert self._chosen is not None
         mx.eval(self._chosen.arrays, kv_cache.arrays(self._caches))
+
+
+def decoded(model: Any, tokens: Any, caches: Caches, rope_deltas: Any) -> Any:
+    """Return the logits (sequences, vocabulary) after one more token for each sequence.
+
+    Args:
+        tokens: (sequences,).
+        rope_deltas: (sequences, 1), or None.
+    """
+    if rope_deltas is None:
+        return last_logits(model(tokens[:, None], cache=caches))
+    count_from(model, rope_deltas)
+    return last_logits(model(tokens[:, None], cache=caches, rope_deltas=rope_deltas))
 
 
 def last_logits(output: Any) -> Any:

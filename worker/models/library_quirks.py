@@ -44,6 +44,9 @@ ABOUT_IMAGES = frozenset(
 #: Families whose tower takes the patches of several images end to end, with a grid for each, and gives their merged features
 #: in the same order. Other families with grids merge elsewhere, or name their layers differently.
 GRID_TOWERS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
+#: Pixels that each side of an image must have, by family. Kimi-VL's processor cuts off what is left of a side after pairs of
+#: patches, which is all of a side shorter than that; nanoLLaVA's takes a single pixel for a grey image.
+LEAST_SIDES = {"kimi_vl": 28, "llava-qwen2": 2}
 #: The attributes under which models hold their vision tower.
 _TOWERS = ("vision_tower", "vision_model")
 #: Families that keep the positions of a prompt on the language model until the next prompt replaces them, and take positions as
@@ -75,6 +78,16 @@ def put_back(model: Any, kept: dict[str, Any]) -> None:
     """Put kept positions back on the model, as another sequence may have been embedded meanwhile."""
     for name, value in kept.items():
         setattr(model, name, value)
+
+
+def count_from(model: Any, rope_deltas: Any) -> None:
+    """Let a language model count the positions of a decode step from these deltas (sequences, 1).
+
+    It may still keep the positions of the prompt that was embedded last: GLM-OCR takes them for the next tokens of any sequence
+    that decodes by itself and is shorter, and other families do if they keep no deltas.
+    """
+    mine = {"_position_ids": None, "_rope_deltas": rope_deltas}
+    put_back(model, {name: mine[name] for name in kept_positions(model)})
 
 
 def told_positions(family: str | None, kept: dict[str, Any], length: int, *, images: bool) -> dict[str, Any]:

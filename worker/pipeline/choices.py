@@ -17,7 +17,7 @@ _MARK = "#"
 
 
 class Choices:
-    """The requests that have several answers, and the answers that have ended."""
+    """The answers of requests that have begun, one or several each, and which of them have ended."""
 
     def __init__(self) -> None:
         #: By the request's key: for each answer its result; None: it has not ended.
@@ -25,8 +25,6 @@ class Choices:
 
     def begin(self, key: str, prepared: Prepared, count: int) -> list[tuple[str, Prepared]]:
         """Return the sequences of a request: their keys, and the prompt with the sampling of each."""
-        if count == 1:
-            return [(key, prepared)]
         self._results[key] = [None] * count
         return [
             (_key(key, number), replace(prepared, sampling=_sampling(prepared.sampling, number)))
@@ -35,17 +33,22 @@ class Choices:
 
     def keys(self, key: str) -> list[str]:
         """Return the keys of a request's sequences."""
-        return [_key(key, number) for number in range(len(self._results.get(key, [None])))]
+        return [_key(key, number) for number in range(len(self._results.get(key, ())))]
 
     def forget(self, key: str) -> None:
         """Forget a request that has ended or is cancelled."""
         self._results.pop(key, None)
 
     def collect(self, outcome: Outcome) -> Outcome | None:
-        """Return the outcome of the request when this was the last of its answers, or failed; None: others are under way."""
+        """Return the outcome of the request when this was the last of its answers, or failed.
+
+        None: others are under way; or the request has ended, because another of its answers failed in the same step.
+        """
         key, number = _split(outcome.key)
         results = self._results.get(key)
-        if results is None or outcome.result is None:
+        if results is None:
+            return None
+        if outcome.result is None:
             return replace(outcome, key=key)
         results[number] = outcome.result
         ended = [result for result in results if result is not None]
@@ -76,6 +79,8 @@ def _sampling(sampling: Sampling, number: int) -> Sampling:
 
 def _together(results: Sequence[Result]) -> Result:
     first, *others = results
+    if not others:
+        return first
     return replace(
         first,
         completion_tokens=sum(result.completion_tokens for result in results),

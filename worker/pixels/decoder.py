@@ -146,7 +146,13 @@ def resident_bytes(pid: int) -> int:
     try:
         if statm.exists():
             return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        shown = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=False)
-        return int(shown.stdout) * 1024
+        return _told_by_ps(pid)
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def _told_by_ps(pid: int) -> int:
+    """Return the resident memory of a process in bytes, as macOS tells it. Raises ValueError if the process has ended."""
+    command = ["/bin/ps", "-o", "rss=", "-p", str(pid)]
+    # Without `close_fds`, Python starts it by posix_spawn: a process that uses Metal must not be forked.
+    return int(subprocess.run(command, capture_output=True, close_fds=False, check=False).stdout) * 1024

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from jobs.configuration.model_settings import BUILT_IN
 from jobs.configuration.read_settings import read_settings, unknown_settings
 from jobs.configuration.setting_words import shape_of
 from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError
+from jobs.models.model_info import STUB, built_in_models
 
 
 @pytest.mark.parametrize("key", ["", "short", "with a space", "schl\u00fcssel-lang", "tab\tin-the-key", 12345678])
@@ -100,3 +103,15 @@ def test_a_mistyped_variable_is_noticed() -> None:
         "CAPTIONQ_COFFEE is not a setting.",
         "CAPTIONQ_SLOT is not a setting; did you mean CAPTIONQ_SLOTS?",
     ]
+
+
+def test_local_models_are_named_by_their_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job names its model as the settings do, and may run in a process with another working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "pinned", *BUILT_IN):
+        Path(name).mkdir()
+    monkeypatch.setenv("CAPTIONQ_MODEL", "./mine")
+    settings = read_settings(pinned_models=("pinned", "owner/name", "demo"))
+    assert settings.model == str(tmp_path / "mine")
+    assert settings.pinned_models == (str(tmp_path / "pinned"), "owner/name", "demo")
+    assert {*built_in_models(), STUB} == BUILT_IN

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from jobs.answer_format.response_format import JSONSchema, JSONSchemaFormat
 from jobs.errors import ContextLengthError, InvalidRequestError
@@ -32,7 +33,9 @@ from worker.models.loader import LoadedModel, load
 ONE_IMAGE = ("llava_next", "fastvlm")
 
 #: Warnings of transformers about arguments that mlx-vlm passes.
-pytestmark = [pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy")]
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:.*{said}.*") for said in ("use_fast", "mel filter", "return_numpy", "getdata")
+]
 
 
 class References(dict[str, dict[str, list[int]]]):
@@ -232,3 +235,32 @@ def test_positions_that_a_model_keeps_belong_to_their_sequence(
         engine.admit(key, sequence, urgent=number % 2 == 1)
         finished |= {ended.key: ended for ended in engine.step()}
     assert ids_of(finished | run(engine, {})) == references["glm4v"]
+
+
+@pytest.mark.parametrize("family", ["glm_ocr", "qwen3_vl"])
+def test_a_sequence_that_decodes_by_itself_counts_from_its_own_prompt(
+    models: dict[str, LoadedModel], family: str
+) -> None:
+    """A longer prompt with a picture comes and goes meanwhile, and the model keeps its positions."""
+    backend = VisionBackend(models[family])
+    picture = draw_many(1)[0].image
+    asked = {"stays": (request("Count."), []), "goes": (request(IMAGE, "red " * 60, max_tokens=1), [picture])}
+    prepared = prepared_elsewhere(backend, asked)
+    engine = Engine(backend, slots=4)
+    engine.admit("stays", prepared["stays"])
+    while engine.decoding < 1:
+        assert engine.step() == []
+    engine.admit("goes", prepared["goes"])
+    finished = ids_of({ended.key: ended for _ in range(80) for ended in engine.step()})
+    assert finished["stays"] == alone(models[family], asked["stays"])
+
+
+@pytest.mark.parametrize("family", ["kimi_vl", "llava-qwen2"])
+def test_a_picture_that_is_too_small_for_its_processor_is_enlarged(models: dict[str, LoadedModel], family: str) -> None:
+    """Icons and thin banners are answered about like any picture."""
+    backend = VisionBackend(models[family])
+    red, blue = (Image.new("RGB", (1, 1), colour) for colour in ("red", "blue"))
+    small = {"red": red, "blue": blue, "banner": Image.new("RGB", (400, 20), "red")}
+    asked = {key: (request(IMAGE, "What is it?"), [picture]) for key, picture in small.items()}
+    answers = ids_of(run(Engine(backend, slots=3), prepared_elsewhere(backend, asked)))
+    assert len({tuple(ids) for ids in answers.values()}) > 1

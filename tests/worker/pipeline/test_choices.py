@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from jobs.configuration.settings import Settings
-from jobs.errors import EngineError
+from jobs.errors import ContextLengthError, EngineError
 from jobs.requests import ImagePart, ImageURL, Message, Request, TextPart
 from jobs.sampling import Sampling
 from jobs.store.result import Result
+from tests.support.families import save_model
 from tests.support.scenes import draw_many
 from worker.engine.prefill import prefill_group
 from worker.engine.prefill.chunked_prefill import Prefill
@@ -38,9 +39,9 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "scene.png"
 
 
-def asked(picture: Path, choices: int, **sampling: Any) -> Request:
+def asked(picture: Path, choices: int, text: str = "Describe this image.", **sampling: Any) -> Request:
     """Return a question about a picture, with sampled answers."""
-    parts = [ImagePart(image_url=ImageURL(url=picture.as_uri())), TextPart(text="Describe this image.")]
+    parts = [ImagePart(image_url=ImageURL(url=picture.as_uri())), TextPart(text=text)]
     sampled = Sampling(max_tokens=24, temperature=1.5, **sampling)
     return Request(model="demo", messages=[Message(role="user", content=parts)], sampling=sampled, choices=choices)
 
@@ -128,3 +129,23 @@ def test_the_fault_of_one_choice_is_the_requests(
     outcomes = run(pipeline, {"job": asked(picture, 4, seed=1)})
     assert isinstance(outcomes["job"].error, EngineError)
     assert (list(outcomes), pipeline.rows) == (["job"], 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*use_fast.*")
+def test_a_prompt_that_all_choices_share_may_be_refused(picture: Path, tmp_path: Path) -> None:
+    """All answers fail in one step when the embedded image makes the prompt too long: the request fails once."""
+    settings = Settings(data_dir=tmp_path / "data", max_prompt_tokens=30)
+    settings.make_folders()
+    pipeline = Pipeline(settings)
+    model = str(save_model("fastvlm", tmp_path / "fastvlm"))
+    pipeline.load(model)
+    try:
+        pipeline.begin("job", asked(picture, 3, text="red " * 8).model_copy(update={"model": model}), urgent=True)
+        outcomes: list[Outcome] = []
+        while pipeline.in_flight:
+            outcomes += pipeline.step()
+        assert [outcome.key for outcome in outcomes] == ["job"]
+        assert isinstance(outcomes[0].error, ContextLengthError)
+        assert pipeline.step() == []
+    finally:
+        pipeline.close()

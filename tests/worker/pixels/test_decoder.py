@@ -20,7 +20,7 @@ from tests.support.odd_pictures import scanned_jpeg, write_png
 from tests.support.processes import has_ended, until
 from tests.support.scenes import draw, save_scenes
 from worker.pixels.decode import decode
-from worker.pixels.decoder import Decoder, resident_bytes
+from worker.pixels.decoder import Decoder, _told_by_ps, resident_bytes
 
 #: An image that takes long enough to decode to be interrupted in the middle.
 SLOW = scanned_jpeg((9000, 9000), 500)
@@ -215,3 +215,13 @@ def test_a_file_that_is_cut_short_while_it_is_decoded_fails_only_its_image(
     assert ran.returncode == 0, ran.stderr
     # WebP and small files are read as a whole when they are opened.
     assert ran.stdout.strip() in ("image_parse_error", "(1182, 887)")
+
+
+def test_a_mac_tells_the_memory_of_a_process_without_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker holds a model, and asks ten times a second while a slow image is decoded."""
+
+    def forbidden(*_: object) -> int:
+        raise AssertionError("the worker forked")
+
+    monkeypatch.setattr("subprocess._fork_exec", forbidden)
+    assert _told_by_ps(os.getpid()) == pytest.approx(resident_bytes(os.getpid()), rel=0.2)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jobs.errors import ModelError, in_words
 from jobs.models.model_info import public_name
-from worker.models.library_quirks import PER_TOKEN
+from worker.models.library_quirks import LEAST_SIDES, PER_TOKEN
 from worker.models.loader import LoadedModel
 from worker.models.vision.scaled_ahead import scaled_ahead
 
@@ -36,6 +36,8 @@ def process(
     """
     from mlx_vlm.utils import prepare_inputs
 
+    least = LEAST_SIDES.get(getattr(loaded.model.config, "model_type", ""), 1)
+    images = [_enlarged(image, least) for image in images]
     try:
         raw = prepare_inputs(
             loaded.processor,
@@ -51,6 +53,12 @@ def process(
             f"'{public_name(loaded.info.name)}' cannot take this prompt with its images: {in_words(cause or error)}"
         ) from error
     return {name: as_numpy(value) for name, value in raw.items()}
+
+
+def _enlarged(image: Image.Image, least: int) -> Image.Image:
+    """Return the image with `least` pixels a side at least, in its proportions."""
+    times = -(-least // min(image.size))
+    return image.resize((image.width * times, image.height * times)) if times > 1 else image
 
 
 def ids_of_one_prompt(input_ids: Any, model: str) -> list[int]:
