@@ -17,6 +17,7 @@ from jobs.configuration.model_settings import ModelSettings
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
 from jobs.errors import DataFolderError
+from jobs.objects.paths import is_object
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -133,6 +134,12 @@ class Settings(ModelSettings, UnattendedSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("allowed_roots", "served_roots")
+    @classmethod
+    def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        # A shell expands the tilde of an option; that of a configuration file comes as it is.
+        return tuple(root if is_object(root) else Path(os.path.expanduser(root)).absolute() for root in value)  # noqa: PTH111  # never raises
 
     @field_validator("blob_url")
     @classmethod

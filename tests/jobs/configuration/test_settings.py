@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from jobs.configuration.read_settings import read_settings, unknown_settings
 from jobs.configuration.setting_words import shape_of
 from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError
+from jobs.objects.paths import object_path
 
 
 @pytest.mark.parametrize("key", ["", "short", "with a space", "schl\u00fcssel-lang", "tab\tin-the-key", 12345678])
@@ -100,3 +102,20 @@ def test_a_mistyped_variable_is_noticed() -> None:
         "CAPTIONQ_COFFEE is not a setting.",
         "CAPTIONQ_SLOT is not a setting; did you mean CAPTIONQ_SLOTS?",
     ]
+
+
+def test_roots_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell expands it in a configuration file. Prefixes of buckets stay as they are."""
+    config = tmp_path / "config.toml"
+    config.write_text('[settings]\nserved_roots = ["~/Pictures", "s3://holiday/2024"]\nallowed_roots = ["~"]\n')
+    monkeypatch.setenv("CAPTIONQ_CONFIG", str(config))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = read_settings()
+    assert settings.served_roots == (tmp_path / "Pictures", object_path("s3://holiday/2024"))
+    assert settings.allowed_roots == (tmp_path,)
+
+
+def test_roots_do_not_follow_a_change_of_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A relative root is one of the folder in which the process began."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings(served_roots=(Path("pictures"),)).served_roots == (tmp_path / "pictures",)
