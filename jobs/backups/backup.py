@@ -16,6 +16,8 @@ from pathlib import Path
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, MANIFEST, Manifest, sha256_of
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
+from jobs.disk.durable_files import sync_folder
+from jobs.disk.new_names import give_name
 from jobs.errors import BackupError
 from jobs.images.stored.blobs import stored_blobs
 from jobs.store.databases.schema_version import SCHEMA_VERSION
@@ -42,11 +44,9 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
                 _add_blobs(archive, settings, advance)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            # Unlike a rename, a link never replaces a file that appeared meanwhile.
-            os.link(unfinished, target)
-        except FileExistsError:
-            raise _exists(target) from None
+        if not give_name(unfinished, target):
+            raise _exists(target)
+    sync_folder(target.parent)
     return manifest
 
 

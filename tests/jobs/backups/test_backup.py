@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sqlite3
 import tarfile
@@ -22,6 +23,16 @@ from jobs.images.stored.blobs import put_blob
 from jobs.queue import broker
 from jobs.store.store import Store
 from tests.support.rows import add_batch
+
+
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without hard links."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("os.link", refuse)
 
 
 @pytest.fixture
@@ -68,6 +79,56 @@ def test_the_database_that_was_there_is_kept(backup: Path, settings: Settings, s
     with closing(sqlite3.connect(restored.set_aside)) as kept:
         assert kept.execute("SELECT count(*) FROM job").fetchone() == (7,)
     assert not list(settings.data_dir.glob("*.restored"))
+
+
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE"])
+def test_nothing_is_restored_while_another_program_uses_the_database(
+    backup: Path, settings: Settings, store: Store, begin: str
+) -> None:
+    """Rows that only the log holds cannot become a part of the database that is kept."""
+    with closing(sqlite3.connect(settings.data_dir / "captionq.db", isolation_level=None)) as other:
+        add_batch(store, 4)
+        other.execute(begin).execute("SELECT count(*) FROM job").fetchone()
+        store.close()
+        with pytest.raises(BackupError, match="Another program uses"):
+            restore(settings, backup)
+    assert rows(settings) == 7
+    assert not list(settings.data_dir.glob("*.before-*"))
+
+
+def test_a_log_that_cannot_be_emptied_is_kept_too(
+    backup: Path, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last rows are in it, and a full disk leaves them there."""
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+        raise full
+
+    # The last connection that closes empties the log, so one stays open.
+    with closing(sqlite3.connect(settings.data_dir / "captionq.db")) as other:
+        other.execute("SELECT count(*) FROM job").fetchone()
+        add_batch(store, 4)
+        store.close()
+        with monkeypatch.context() as patch:
+            patch.setattr("sqlite3.connect", refuse)
+            kept = restore(settings, backup).set_aside
+    assert kept is not None
+    with closing(sqlite3.connect(kept)) as connection:
+        assert connection.execute("SELECT count(*) FROM job").fetchone() == (7,)
+    assert rows(settings) == 3
+
+
+@pytest.mark.usefixtures("no_links")
+def test_a_disk_without_hard_links_will_do(backup: Path, settings: Settings, store: Store) -> None:
+    """The disk of a backup is often exFAT, or a share."""
+    store.close()
+    kept = restore(settings, backup).set_aside
+    assert kept is not None
+    assert rows(settings) == 3
+    with pytest.raises(BackupError, match="exists already"):
+        back_up(settings, backup)
 
 
 def flip(content: bytes, at: int) -> bytes:
