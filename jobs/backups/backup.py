@@ -16,7 +16,7 @@ from pathlib import Path
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, MANIFEST, Manifest, sha256_of
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
-from jobs.disk.durable_files import sync_folder
+from jobs.disk.durable_files import open_private, sync_folder
 from jobs.disk.new_names import give_name
 from jobs.errors import BackupError
 from jobs.images.stored.blobs import stored_blobs
@@ -24,7 +24,7 @@ from jobs.store.databases.schema_version import SCHEMA_VERSION
 
 
 def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] = lambda _: None) -> Manifest:
-    """Write a backup to a file that does not exist yet. The file is whole or not there.
+    """Write a backup to a file that does not exist yet. The file is whole or not there, and only its owner can read it.
 
     Args:
         advance: called with the number of bytes of each blob that was copied.
@@ -36,7 +36,7 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
         snapshot = Path(folder, DATABASE)
         manifest = _take_snapshot(settings, snapshot)
         unfinished = Path(folder, "backup.tar")
-        with unfinished.open("wb") as file:
+        with open_private(unfinished) as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
                 _add_bytes(archive, MANIFEST, manifest.to_json())
                 archive.add(snapshot, DATABASE)

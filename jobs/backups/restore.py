@@ -19,7 +19,7 @@ from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
 from jobs.backups.database_copy import is_database, read_copy
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
-from jobs.disk.durable_files import sync
+from jobs.disk.durable_files import open_private, sync
 from jobs.disk.new_names import give_name
 from jobs.errors import BackupError, DatabaseNewerError
 from jobs.images.stored.blobs import put_blob
@@ -132,8 +132,9 @@ def _read_members(archive: tarfile.TarFile, new: Path, restored: Restored, setti
 def _write_database(content: IO[bytes], new: Path) -> str:
     """Write the database to a file, and return its SHA-256 in hex digits."""
     digest = hashlib.sha256()
-    with new.open("wb") as file:
-        new.chmod(0o600)
+    # A kill may have left it.
+    new.unlink(missing_ok=True)
+    with open_private(new) as file:
         while piece := content.read(PIECE):
             digest.update(piece)
             file.write(piece)
@@ -183,5 +184,7 @@ def _write_config(config: bytes | None, restored: Restored) -> None:
         restored.other_config = path.read_bytes() != config
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(config)
+    # Keys may be in it.
+    with open_private(path) as file:
+        file.write(config)
     restored.has_config = True

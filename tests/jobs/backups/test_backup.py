@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import sqlite3
+import stat
 import tarfile
 from contextlib import closing
 from dataclasses import replace
@@ -180,6 +181,11 @@ def test_a_backup_replaces_no_file(backup: Path, settings: Settings) -> None:
     assert [path.name for path in backup.parent.iterdir() if path.name.startswith(".captionq")] == []
 
 
+def test_only_the_owner_can_read_a_backup(backup: Path) -> None:
+    """It holds prompts, answers, uploads and keys, and lies outside of the data folder, which is closed to others."""
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
 def test_the_commands_ask_and_say_what_they_did(
     settings: Settings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +209,10 @@ def test_the_commands_ask_and_say_what_they_did(
     done = run.invoke(captionq, ["restore", "--yes", str(target)])
     assert done.exit_code == 0, done.output
     assert "before-" in done.output
+    assert "configuration file is there again" in done.output
     (written,) = (tmp_path / "new home").rglob("config.toml")
     assert written.read_text() == config.read_text()
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
 
 def test_a_server_backs_its_database_up_itself(settings: Settings, tmp_path: Path) -> None:
