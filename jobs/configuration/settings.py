@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from jobs.configuration.model_settings import ModelSettings
@@ -129,6 +129,14 @@ class Settings(ModelSettings, UnattendedSettings):
     stall: float = Field(default=300.0, ge=0)
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)
+
+    @field_validator("data_dir", "database_url", "redis_url", "model", mode="before")
+    @classmethod
+    def _blank_is_default(cls, value: object, info: ValidationInfo) -> object:
+        # Blank is how a shell takes a setting away, and how Compose passes a variable that is not set.
+        if isinstance(value, str) and not value.strip():
+            return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True, validated_data={})
+        return value
 
     @field_validator("data_dir")
     @classmethod

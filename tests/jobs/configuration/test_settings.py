@@ -119,3 +119,13 @@ def test_roots_do_not_follow_a_change_of_the_working_folder(monkeypatch: pytest.
     """A relative root is one of the folder in which the process began."""
     monkeypatch.chdir(tmp_path)
     assert Settings(served_roots=(Path("pictures"),)).served_roots == (tmp_path / "pictures",)
+
+
+@pytest.mark.parametrize("field", ["data_dir", "database_url", "redis_url", "model"])
+def test_a_blank_text_is_no_setting(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    """A data folder without a name would be the working folder, and a broker without an address would never answer."""
+    monkeypatch.delenv(f"CAPTIONQ_{field.upper()}", raising=False)
+    default = getattr(read_settings(), field)
+    for blank in ("", " "):
+        monkeypatch.setenv(f"CAPTIONQ_{field.upper()}", blank)
+        assert getattr(read_settings(), field) == default
