@@ -26,6 +26,8 @@ from jobs.images.stored.blobs import put_blob
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 
 _NEW = "captionq.db.restored"
+#: The version of the tables in which batches name the data folder of their command.
+_FIRST_WITH_MAKERS = "0004"
 
 
 @dataclass
@@ -65,6 +67,7 @@ def restore(settings: Settings, source: Path) -> Restored:
         new = settings.data_dir / _NEW
         try:
             restored, config = (_take_copy if is_database(source) else _unpack)(source, new, settings)
+            _end_processes(new, restored.manifest)
             restored.set_aside = _set_aside(settings.data_dir / DATABASE)
             new.replace(settings.data_dir / DATABASE)
             sync(settings.data_dir)
@@ -141,6 +144,18 @@ def _write_database(content: IO[bytes], new: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
+
+
+def _end_processes(database: Path, manifest: Manifest) -> None:
+    """Let no command and no worker of the time of the backup count as alive: their lock files are not in the backup.
+
+    So a run that is repeated takes over what it had left, also in the data folder of another machine.
+    """
+    if manifest.schema < _FIRST_WITH_MAKERS:
+        return
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE batch SET maker = NULL WHERE maker IS NOT NULL")
+        connection.execute("UPDATE job SET status = 'queued', worker = NULL WHERE status = 'running'")
 
 
 def _set_aside(database: Path) -> Path | None:

@@ -19,10 +19,13 @@ from jobs.backups.archive import MANIFEST
 from jobs.backups.backup import back_up
 from jobs.backups.restore import read_manifest, restore
 from jobs.configuration.settings import Settings
+from jobs.creation.run_locks import RunLocks
 from jobs.errors import BackupError, DatabaseNewerError
 from jobs.images.stored.blobs import put_blob
 from jobs.queue import broker
+from jobs.store.connection import writing
 from jobs.store.store import Store
+from jobs.store.tables import JobStatus
 from tests.support.rows import add_batch
 
 
@@ -82,6 +85,23 @@ def test_the_database_that_was_there_is_kept(backup: Path, settings: Settings, s
     assert not list(settings.data_dir.glob("*.restored"))
 
 
+def test_on_another_machine_no_run_and_no_worker_counts_as_alive(
+    settings: Settings, store: Store, other: Settings, tmp_path: Path
+) -> None:
+    """A run that was interrupted is taken over there, and no job is charged with the death of a worker."""
+    (batch, jobs), target = add_batch(store, 2), tmp_path / "running.tar"
+    with writing(store.engine) as connection:
+        connection.exec_driver_sql(f"UPDATE batch SET maker = '{RunLocks(settings).maker}'")
+    store.claim([jobs[0].id], "a worker")
+    back_up(settings, target)
+    restore(other, target)
+    there = Store(other)
+    assert RunLocks(other).dead(there.open_batches()) == {batch.id}
+    assert there.counts(batch.id)[JobStatus.QUEUED] == 2
+    assert [(job.worker, job.deaths) for job in there.jobs()] == [(None, 0)] * 2
+    there.close()
+
+
 @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE"])
 def test_nothing_is_restored_while_another_program_uses_the_database(
     backup: Path, settings: Settings, store: Store, begin: str
@@ -101,14 +121,17 @@ def test_a_log_that_cannot_be_emptied_is_kept_too(
     backup: Path, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last rows are in it, and a full disk leaves them there."""
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    database, connect = settings.data_dir / "captionq.db", sqlite3.connect
 
-    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+    def refuse(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
+        if path != database:
+            return connect(path, timeout)
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise full
 
     # The last connection that closes empties the log, so one stays open.
-    with closing(sqlite3.connect(settings.data_dir / "captionq.db")) as other:
+    with closing(sqlite3.connect(database)) as other:
         other.execute("SELECT count(*) FROM job").fetchone()
         add_batch(store, 4)
         store.close()
