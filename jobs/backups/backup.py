@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from jobs.errors import BackupError
 from jobs.images.stored.blobs import stored_blobs
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 
+#: The beginning of the name of the folder in which a backup is made.
+_UNFINISHED = ".captionq-backup-"
+#: Seconds after which the process that made such a folder is dead.
+UNFINISHED_SECONDS = 86_400.0
+
 
 def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] = lambda _: None) -> Manifest:
     """Write a backup to a file that does not exist yet. The file is whole or not there, and only its owner can read it.
@@ -32,7 +38,8 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
     Raises BackupError, OSError, sqlite3.Error.
     """
     _check(settings, target)
-    with tempfile.TemporaryDirectory(prefix=".captionq-backup-", dir=target.parent) as folder:
+    _sweep(target.parent)
+    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as folder:
         snapshot = Path(folder, DATABASE)
         manifest = _take_snapshot(settings, snapshot)
         unfinished = Path(folder, "backup.tar")
@@ -53,6 +60,14 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
 def blob_bytes(settings: Settings) -> int:
     """Return the bytes of all blobs that a backup would hold."""
     return sum(size for _, size in stored_blobs(settings))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the copies that killed backups have left here: each is as large as the database and all uploads."""
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - UNFINISHED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _check(settings: Settings, target: Path) -> None:

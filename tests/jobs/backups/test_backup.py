@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sqlite3
 import stat
 import tarfile
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 
 from cli.main import captionq
 from jobs.backups.archive import MANIFEST
-from jobs.backups.backup import back_up
+from jobs.backups.backup import UNFINISHED_SECONDS, back_up
 from jobs.backups.restore import read_manifest, restore
 from jobs.configuration.settings import Settings
 from jobs.creation.run_locks import RunLocks
@@ -202,6 +204,18 @@ def test_a_backup_replaces_no_file(backup: Path, settings: Settings) -> None:
         back_up(settings, backup)
     assert backup.read_bytes() == before
     assert [path.name for path in backup.parent.iterdir() if path.name.startswith(".captionq")] == []
+
+
+def test_a_backup_removes_what_killed_ones_have_left(backup: Path, settings: Settings) -> None:
+    """Not the folder of one that may still be made."""
+    left, made = (backup.parent / f".captionq-backup-{name}" for name in ("left", "made"))
+    for folder in (left, made):
+        folder.mkdir()
+        (folder / "captionq.db").touch()
+    long_ago = time.time() - UNFINISHED_SECONDS - 60
+    os.utime(left, (long_ago, long_ago))
+    back_up(settings, backup.with_name("second.tar"))
+    assert [path.name for path in backup.parent.glob(".captionq-*")] == [made.name]
 
 
 def test_only_the_owner_can_read_a_backup(backup: Path) -> None:
