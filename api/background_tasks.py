@@ -19,6 +19,7 @@ from jobs.batches.life_cycle import BatchLife
 from jobs.batches.runner import BatchRunner
 from jobs.configuration.worker_identity import kept_name
 from jobs.creation.abandoned_batches import end_abandoned
+from jobs.creation.run_locks import RunLocks
 from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.queue.workers.lost_workers import LostWorkers
 from jobs.store.databases.passing_faults import log_failure
@@ -47,7 +48,8 @@ class BackgroundTasks:
         self._deliverer = Deliverer(self._webhooks, resources.settings)
         life = BatchLife(resources.store, resources.connection, resources.settings, line_dialect(resources))
         self._batches = BatchRunner(resources.batches, life, resources.activity.rest)
-        self._retention = Retention(resources.store.engine, resources.settings.keep_days)
+        runs = RunLocks(resources.settings)
+        self._retention = Retention(resources.store.engine, resources.settings.keep_days, runs.held)
         own = partial(kept_name, resources.settings)
         self._lost_workers = LostWorkers(resources.store, resources.connection, resources.settings.lease, own=own)
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)

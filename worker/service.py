@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from jobs.configuration.settings import Settings
+from jobs.creation.run_locks import RunLocks
 from jobs.errors import BrokerError, DatabaseError, WorkerError
 from jobs.errors.broker_faults import broker_error
 from jobs.errors.database_faults import cause_of, database_error
@@ -74,7 +75,7 @@ def run(
     with worker_lock(settings, owner) as lock, native_stderr_to_log():
         store = open_store(settings)
         pipeline, libraries = _make_pipeline(settings, store)
-        retention = Retention(store.engine, settings.keep_days)
+        retention = Retention(store.engine, settings.keep_days, RunLocks(settings).held)
         downloads = Downloads(settings)
         try:
             retention.start()

@@ -117,7 +117,9 @@ class Folder(Wire):
     finished_at: float | None
     counts: Counts
     rate: float | None = Field(description="Images per second, lately")
-    seconds_left: float | None = Field(description="Estimated seconds until the end")
+    seconds_left: float | None = Field(
+        description="Estimated seconds until the end; null: unknown, or the folder is paused"
+    )
 
 
 def folder_object(batch: Batch, resources: Resources) -> Folder:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, MANIFEST, Manifest, sha256_of
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
+from jobs.disk.durable_files import open_private, sync_folder
+from jobs.disk.new_names import give_name
 from jobs.errors import BackupError
 from jobs.images.stored.blobs import stored_blobs
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 
+#: The beginning of the name of the folder in which a backup is made.
+_UNFINISHED = ".captionq-backup-"
+#: Seconds after which the process that made such a folder is dead.
+UNFINISHED_SECONDS = 86_400.0
+
 
 def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] = lambda _: None) -> Manifest:
-    """Write a backup to a file that does not exist yet. The file is whole or not there.
+    """Write a backup to a file that does not exist yet. The file is whole or not there, and only its owner can read it.
 
     Args:
         advance: called with the number of bytes of each blob that was copied.
@@ -30,11 +38,12 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
     Raises BackupError, OSError, sqlite3.Error.
     """
     _check(settings, target)
-    with tempfile.TemporaryDirectory(prefix=".captionq-backup-", dir=target.parent) as folder:
+    _sweep(target.parent)
+    with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=target.parent) as folder:
         snapshot = Path(folder, DATABASE)
         manifest = _take_snapshot(settings, snapshot)
         unfinished = Path(folder, "backup.tar")
-        with unfinished.open("wb") as file:
+        with open_private(unfinished) as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
                 _add_bytes(archive, MANIFEST, manifest.to_json())
                 archive.add(snapshot, DATABASE)
@@ -42,17 +51,23 @@ def back_up(settings: Settings, target: Path, *, advance: Callable[[int], None] 
                 _add_blobs(archive, settings, advance)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            # Unlike a rename, a link never replaces a file that appeared meanwhile.
-            os.link(unfinished, target)
-        except FileExistsError:
-            raise _exists(target) from None
+        if not give_name(unfinished, target):
+            raise _exists(target)
+    sync_folder(target.parent)
     return manifest
 
 
 def blob_bytes(settings: Settings) -> int:
     """Return the bytes of all blobs that a backup would hold."""
     return sum(size for _, size in stored_blobs(settings))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the copies that killed backups have left here: each is as large as the database and all uploads."""
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - UNFINISHED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _check(settings: Settings, target: Path) -> None:

@@ -14,17 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from jobs.backups.alone import alone
+from jobs.backups.alone import STOPPING_SECONDS, alone
 from jobs.backups.archive import BLOBS, CONFIG, DATABASE, PIECE, Manifest
 from jobs.backups.database_copy import is_database, read_copy
 from jobs.configuration.config_file import config_path
 from jobs.configuration.settings import Settings
-from jobs.disk.durable_files import sync
+from jobs.disk.durable_files import open_private, sync
+from jobs.disk.new_names import give_name
 from jobs.errors import BackupError, DatabaseNewerError
 from jobs.images.stored.blobs import put_blob
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 
 _NEW = "captionq.db.restored"
+#: The version of the tables in which batches name the data folder of their command.
+_FIRST_WITH_MAKERS = "0004"
 
 
 @dataclass
@@ -64,6 +67,7 @@ def restore(settings: Settings, source: Path) -> Restored:
         new = settings.data_dir / _NEW
         try:
             restored, config = (_take_copy if is_database(source) else _unpack)(source, new, settings)
+            _end_processes(new, restored.manifest)
             restored.set_aside = _set_aside(settings.data_dir / DATABASE)
             new.replace(settings.data_dir / DATABASE)
             sync(settings.data_dir)
@@ -131,8 +135,9 @@ def _read_members(archive: tarfile.TarFile, new: Path, restored: Restored, setti
 def _write_database(content: IO[bytes], new: Path) -> str:
     """Write the database to a file, and return its SHA-256 in hex digits."""
     digest = hashlib.sha256()
-    with new.open("wb") as file:
-        new.chmod(0o600)
+    # A kill may have left it.
+    new.unlink(missing_ok=True)
+    with open_private(new) as file:
         while piece := content.read(PIECE):
             digest.update(piece)
             file.write(piece)
@@ -141,21 +146,49 @@ def _write_database(content: IO[bytes], new: Path) -> str:
     return digest.hexdigest()
 
 
+def _end_processes(database: Path, manifest: Manifest) -> None:
+    """Let no command and no worker of the time of the backup count as alive: their lock files are not in the backup.
+
+    So a run that is repeated takes over what it had left, also in the data folder of another machine.
+    """
+    if manifest.schema < _FIRST_WITH_MAKERS:
+        return
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE batch SET maker = NULL WHERE maker IS NOT NULL")
+        connection.execute("UPDATE job SET status = 'queued', worker = NULL WHERE status = 'running'")
+
+
 def _set_aside(database: Path) -> Path | None:
-    """Give the database that is there a second name, under which it stays. Its log becomes part of it."""
+    """Give the database that is there a second name, under which it stays, with its log. Raises BackupError, OSError."""
     if not database.exists():
         return None
-    try:
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.DatabaseError:
-        # A damaged database is a reason to restore.
-        pass
+    log, index = (database.with_name(database.name + rest) for rest in ("-wal", "-shm"))
+    _empty_log(database)
     aside = database.with_name(f"captionq.db.before-{time.strftime('%Y%m%d-%H%M%S')}")
-    os.link(database, aside)
-    for rest in ("-wal", "-shm"):
-        database.with_name(database.name + rest).unlink(missing_ok=True)
+    _keep_as(database, aside)
+    if log.exists() and log.stat().st_size:
+        _keep_as(log, aside.with_name(f"{aside.name}-wal"))
+    # The new database must not be read with the old one's log.
+    log.unlink(missing_ok=True)
+    index.unlink(missing_ok=True)
     return aside
+
+
+def _keep_as(file: Path, name: Path) -> None:
+    if not give_name(file, name):
+        raise BackupError(f"{name} exists already. Try again in a second.")
+
+
+def _empty_log(database: Path) -> None:
+    """Make the log a part of the database. Raises BackupError while another program uses the database."""
+    try:
+        with closing(sqlite3.connect(database, timeout=STOPPING_SECONDS)) as connection:
+            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        # A damaged database, or one on a full disk, is a reason to restore. Its log stays beside it.
+        is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    if is_busy:
+        raise BackupError(f"Another program uses {database}. Let it close the database, and try again.")
 
 
 def _write_config(config: bytes | None, restored: Restored) -> None:
@@ -166,5 +199,7 @@ def _write_config(config: bytes | None, restored: Restored) -> None:
         restored.other_config = path.read_bytes() != config
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(config)
+    # Keys may be in it.
+    with open_private(path) as file:
+        file.write(config)
     restored.has_config = True

@@ -15,7 +15,7 @@ from jobs.batches.lines import LineFlaw
 from jobs.batches.validation import FileLimits, ResolveModel, check_file
 from jobs.configuration.settings import Settings
 from jobs.creation import cancel
-from jobs.errors import ImageNotFoundError
+from jobs.errors import DamagedBlobError, ImageNotFoundError
 from jobs.store.file_batches.batch_tables import FileBatch, FileBatchStatus, ResultPart
 from jobs.store.file_batches.file_batch_rows import FileBatches
 from jobs.store.file_batches.file_lines import FileLines, Tally
@@ -88,8 +88,8 @@ class BatchLife:
     def _close(self, batch: FileBatch) -> None:
         try:
             self._feeder.close(batch)
-        except ImageNotFoundError:
-            logger.error("The input file of %s is no longer stored: its last lines have no results.", batch.id)  # noqa: TRY400
+        except (ImageNotFoundError, DamagedBlobError) as error:
+            logger.error("The input file of %s is lost, so its last lines have no results. %s", batch.id, error.message)  # noqa: TRY400
 
 
 def tally_of(batch: FileBatch, lines: FileLines) -> Tally:

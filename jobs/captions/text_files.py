@@ -13,6 +13,7 @@ from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_objects import read_text_object, remove_text_object, write_text_object
 from jobs.captions.writable_folders import write_error
 from jobs.disk.durable_files import sync_folder
+from jobs.disk.new_names import give_name
 from jobs.errors import ForbiddenError, OutputOccupiedError
 from jobs.faults import FaultPoint, point
 from jobs.images.allowed_roots import is_below
@@ -134,7 +135,7 @@ def write_output(
         point(FaultPoint.PUBLISH)
         check()
         if replaces is None:
-            if not _publish(temporary, path):
+            if not give_name(temporary, path):
                 return read_output(path) == content
         else:
             # Some file systems (SMB, exFAT) refuse to change a mode.
@@ -167,21 +168,6 @@ def remove_output(path: Path) -> None:
 def shown(path: Path) -> str:
     """Return the file's name for people, with ? for bytes that are not text."""
     return path.name.encode(errors="replace").decode()
-
-
-def _publish(temporary: Path, path: Path) -> bool:
-    """Give a new file its name, and return whether that succeeded. False: the name is taken."""
-    try:
-        # Unlike a rename, a link never replaces a file that came into being a moment ago.
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:
-        # No hard links here (SMB, exFAT); any other error will come from the rename.
-        if os.path.lexists(path):
-            return False
-        temporary.replace(path)
-    return True
 
 
 def _kind(mode: int) -> str | None:

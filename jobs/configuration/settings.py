@@ -10,13 +10,14 @@ from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from jobs.configuration.model_settings import ModelSettings, absolute_name
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
 from jobs.errors import DataFolderError
+from jobs.objects.paths import is_object
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -129,6 +130,14 @@ class Settings(ModelSettings, UnattendedSettings):
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)
 
+    @field_validator("data_dir", "database_url", "redis_url", "model", mode="before")
+    @classmethod
+    def _blank_is_default(cls, value: object, info: ValidationInfo) -> object:
+        # Blank is how a shell takes a setting away, and how Compose passes a variable that is not set.
+        if isinstance(value, str) and not value.strip():
+            return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True, validated_data={})
+        return value
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -138,6 +147,12 @@ class Settings(ModelSettings, UnattendedSettings):
     @classmethod
     def _absolute_model(cls, value: str) -> str:
         return absolute_name(value)
+
+    @field_validator("allowed_roots", "served_roots")
+    @classmethod
+    def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        # A shell expands the tilde of an option; that of a configuration file comes as it is.
+        return tuple(root if is_object(root) else Path(os.path.expanduser(root)).absolute() for root in value)  # noqa: PTH111  # never raises
 
     @field_validator("blob_url")
     @classmethod

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 from jobs.creation.abandoned_batches import ABANDONED_AFTER, give_up
 from jobs.errors import ConflictError, IdempotencyError
 from jobs.store.connection import reading
+from jobs.store.queries.job_queries import as_job
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
 
@@ -24,15 +25,12 @@ def find_repeated(store: Store, keyed: Job | Batch) -> Job | Batch | None:
     """
     if keyed.idempotency_key is None:
         return None
-    kind = type(keyed)
-    table = _TABLES[kind.__tablename__]
+    table = _TABLES[type(keyed).__tablename__]
+    query = select(table).where(table.c.idempotency_key == keyed.idempotency_key)
     with reading(store.engine) as connection:
-        row = (
-            connection.execute(select(table).where(table.c.idempotency_key == keyed.idempotency_key)).mappings().first()
-        )
-    if row is None:
-        return None
-    earlier = kind(**row)
+        if (row := connection.execute(query).mappings().first()) is None:
+            return None
+        earlier = Batch(**row) if isinstance(keyed, Batch) else as_job(row, connection)
     if earlier.digest != keyed.digest:
         raise IdempotencyError
     return earlier

@@ -50,6 +50,10 @@ class RunLocks:
         """
         return {batch.id for batch in batches if batch.kind == BatchKind.RUN and self._has_ended(batch)}
 
+    def held(self) -> set[str]:
+        """Return the ids of the batches whose command lives, of this data folder."""
+        return {path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}") if not _is_free(path)}
+
     def tidy(self, open_batches: Collection[str]) -> None:
         """Remove the lock files of runs that have ended and left no open jobs."""
         for path in self._folder.glob(f"*{_SUFFIX}"):
@@ -66,11 +70,7 @@ class RunLocks:
             return True
         if batch.maker != self.maker:
             return False
-        try:
-            with self._path(batch.id).open("rb") as file:
-                return try_lock(file, fcntl.LOCK_SH)
-        except FileNotFoundError:
-            return True
+        return _is_free(self._path(batch.id))
 
     def _path(self, batch_id: str) -> Path:
         return self._folder / f"{batch_id}{_SUFFIX}"
@@ -91,6 +91,15 @@ def _locked(path: Path) -> Iterator[None]:
         # Without the file the run counts as ended, as with a file that is not locked.
         path.unlink(missing_ok=True)
         file.close()
+
+
+def _is_free(path: Path) -> bool:
+    """Check whether no command holds this lock file, or the file is gone."""
+    try:
+        with path.open("rb") as file:
+            return try_lock(file, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return True
 
 
 def _is(path: Path, file: IO[bytes]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_durably(path: Path, content: str) -> None:
@@ -16,6 +17,12 @@ def write_durably(path: Path, content: str) -> None:
         os.fsync(file.fileno())
     new.replace(path)
     sync_folder(path.parent)
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Make a file that only its owner can read, and open it for writing. It must not exist. Raises OSError."""
+    # Not by a change of its mode, which some file systems refuse (SMB, exFAT).
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
 def sync(path: Path, *, may_refuse: bool = False) -> None:

@@ -25,6 +25,13 @@ class DatabaseError(CaptionqError):
     transient = True
 
 
+class DatabaseAddressError(DatabaseError):
+    """CAPTIONQ_DATABASE_URL cannot be used."""
+
+    code = "database_address_invalid"
+    transient = False
+
+
 class DatabaseDamagedError(DatabaseError):
     """The content of the database's file is broken. Trying again does not help."""
 

@@ -23,6 +23,7 @@ from jobs.errors.database_faults import damaged, database_error
 from jobs.faults import FaultPoint, point
 from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
+from jobs.store.databases.address import missing_driver, parse_address
 from jobs.store.databases.new_tables import can_make_tables, make_tables
 from jobs.store.databases.schema_version import SCHEMA_VERSION
 from jobs.store.databases.sqlite_copy import copies_of, copy_before
@@ -95,9 +96,11 @@ def _lock_file(settings: Settings) -> Path:
 
 
 def _engine(settings: Settings) -> Engine:
-    engine = create_engine(
-        settings.database, hide_parameters=True, **postgres.engine_options(make_url(settings.database))
-    )
+    url = parse_address(settings.database)
+    try:
+        engine = create_engine(url, hide_parameters=True, **postgres.engine_options(url))
+    except ImportError as error:
+        raise missing_driver() from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", sqlite.prepare)
         event.listen(engine, "begin", sqlite.begin)

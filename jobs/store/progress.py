@@ -22,9 +22,9 @@ class Progress:
     counts: dict[JobStatus, int]
     #: Jobs ended per second, by the jobs that ended last; None: too few have ended.
     rate: float | None
-    #: Seconds until the last open job has ended, at that rate; None: unknown.
+    #: Seconds until the last open job has ended, at that rate; None: unknown, or the batch is paused.
     seconds_left: float | None
-    #: The time when the last job ended, in seconds since the epoch; None: some jobs are open, or the batch has none.
+    #: The time when the last job ended, in seconds since the epoch; None: some jobs are open or to come, or the batch has none.
     finished_at: float | None
 
     @property
@@ -40,5 +40,5 @@ def progress_of(store: Store, batch: Batch) -> Progress:
     since = ends.pop() if len(ends) > RECENT_JOBS else batch.created_at
     rate = len(ends) / (ends[0] - since) if ends and ends[0] > since else None
     waiting = open_in(counts)
-    left = waiting / rate if waiting and rate else None
-    return Progress(counts, rate, left, ends[0] if ends and not waiting else None)
+    left = waiting / rate if waiting and rate and batch.paused_at is None else None
+    return Progress(counts, rate, left, ends[0] if ends and batch.complete and not waiting else None)

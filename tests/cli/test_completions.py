@@ -16,6 +16,7 @@ from cli.main import captionq
 from jobs.configuration.settings import Settings
 from jobs.store.queries.run_ids import newest_runs
 from jobs.store.store import Store
+from jobs.store.tables import Batch, BatchKind
 from tests.support.command_output import output
 from tests.support.processes import SCRIPT
 from tests.support.rows import add_batch
@@ -59,8 +60,9 @@ def test_presets_are_completed_also_with_a_broken_configuration(
 def test_runs_are_completed_with_their_descriptions(
     run: CliRunner, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest first; a database that is missing, damaged or not SQLite has none."""
+    """The newest first, and no samples of the page; a database that is missing, damaged or not SQLite has none."""
     ids = [add_batch(store, 1)[0] for _ in range(2)]
+    store.add_batch(Batch(description="a sample of the page", kind=BatchKind.SAMPLE, model="demo"))
     assert list(newest_runs(9)) == [batch.id for batch in reversed(ids)]
     assert completed("undo", "") == ["last", *newest_runs(9)]
     assert completed("jobs", "pause", "batch_") == list(newest_runs(9))

@@ -45,6 +45,7 @@ def prune(older_than: int | None, vacuum: bool, output_format: str) -> None:
     """
     from jobs.backups.alone import alone
     from jobs.configuration.read_settings import read_settings
+    from jobs.creation.run_locks import RunLocks
     from jobs.store.retention.free_space import free_bytes, give_back, rewrite
     from jobs.store.retention.pruning import Pruned
     from jobs.store.retention.pruning import prune as remove_before
@@ -52,7 +53,8 @@ def prune(older_than: int | None, vacuum: bool, output_format: str) -> None:
     settings = read_settings()
     age = _age(older_than, settings, optional=vacuum)
     with alone(settings) if vacuum else nullcontext(), open_store() as store:
-        removed = Pruned(0, 0) if age is None else remove_before(store.engine, time.time() - age)
+        held = RunLocks(settings).held
+        removed = Pruned(0, 0) if age is None else remove_before(store.engine, time.time() - age, held=held)
         free = free_bytes(store.engine)
         (rewrite if vacuum else give_back)(store.engine)
         left = free_bytes(store.engine)

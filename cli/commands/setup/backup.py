@@ -56,6 +56,7 @@ def restore(path: Path, *, yes: bool) -> None:
     from cli.output.plurals import counted
     from jobs.backups.restore import read_manifest
     from jobs.backups.restore import restore as bring_back
+    from jobs.configuration.config_file import config_path
     from jobs.configuration.read_settings import read_settings
 
     settings, manifest = read_settings(), read_manifest(path)
@@ -68,5 +69,7 @@ def restore(path: Path, *, yes: bool) -> None:
     click.echo(f"Restored {made}, and {counted(done.blobs, 'upload')}.")
     if done.set_aside is not None:
         click.echo(f"The database that was there is now {done.set_aside}. Delete it when all is well.")
+    if done.has_config:
+        click.echo(f"The configuration file is there again: {config_path()}")
     if done.other_config:
         click.echo("The configuration file stays as it is; the backup's is another one.")

@@ -14,6 +14,7 @@ from jobs.store.connection import reading, writing
 from jobs.store.file_batches.batch_tables import FileBatch, FileLine, ResultPart
 from jobs.store.file_batches.file_batch_rows import has_status
 from jobs.store.rows.job_counts import count_open
+from jobs.store.rows.vocabularies import with_words
 from jobs.store.tables import OPEN, Job, JobStatus
 from jobs.store.written.output_writers import insert_jobs
 
@@ -149,4 +150,7 @@ class FileLines:
         query = query.where(_line.c.batch_id == batch_id, _line.c.number > after, is_of_part)
         # By a session: it loads rows several times faster than the classes are constructed.
         with reading(self._engine) as connection, Session(connection) as session:
-            return [EndedLine(line, job) for line, job in session.execute(query)]
+            page = [EndedLine(line, job) for line, job in session.execute(query)]
+            for job in (one.job for one in page if one.job is not None):
+                job.request = with_words(connection, job.request)
+            return page

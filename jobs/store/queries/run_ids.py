@@ -24,7 +24,8 @@ def newest_runs(count: int) -> dict[str, str]:
             return {}
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as database:
             rows = database.execute(
-                "SELECT id, description FROM batch ORDER BY created_at DESC, id DESC LIMIT ?", (count,)
+                "SELECT id, description FROM batch WHERE kind <> 'sample' ORDER BY created_at DESC, id DESC LIMIT ?",
+                (count,),
             )
             return {str(run): str(description) for run, description in rows}
     except (sqlite3.Error, SettingsError, OSError):

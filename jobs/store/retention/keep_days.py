@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Engine
 
@@ -28,8 +29,10 @@ LONGEST_WAIT = _DAY
 class Retention:
     """A thread that removes old rows for as long as its process lives. Without the setting there is no thread."""
 
-    def __init__(self, engine: Engine, keep_days: float | None) -> None:
+    def __init__(self, engine: Engine, keep_days: float | None, held: Callable[[], Collection[str]] = tuple) -> None:
+        """`held`: see `prune`."""
         self._engine = engine
+        self._held = held
         self._keep_days = keep_days
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,7 +65,7 @@ class Retention:
     def remove_old(self, now: float) -> bool:
         """Remove what ended `keep_days` before `now`. Returns whether nothing is left; if not, jobs began meanwhile."""
         assert self._keep_days is not None
-        removed = prune(self._engine, now - self._keep_days * _DAY, goes_on=self._may_go_on)
+        removed = prune(self._engine, now - self._keep_days * _DAY, held=self._held, goes_on=self._may_go_on)
         if removed.jobs or removed.batches:
             freed = give_back(self._engine, goes_on=self._may_go_on)
             logger.info(

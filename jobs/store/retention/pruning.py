@@ -6,7 +6,7 @@ No other code deletes jobs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, Table, and_, delete, exists, func, select
@@ -39,7 +39,13 @@ class Pruned:
     finished: bool = True
 
 
-def prune(engine: Engine, before: float, *, goes_on: Callable[[], bool] = lambda: True) -> Pruned:
+def prune(
+    engine: Engine,
+    before: float,
+    *,
+    held: Callable[[], Collection[str]] = tuple,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Pruned:
     """Remove batches whose jobs have all ended before a time (seconds since the epoch), and such jobs without a batch.
 
     A batch is removed as a whole. Rows with an undelivered webhook stay, and so do batches whose files of results have a later
@@ -47,11 +53,12 @@ def prune(engine: Engine, before: float, *, goes_on: Callable[[], bool] = lambda
     running worker waits only a moment.
 
     Args:
+        held: returns the ids of the batches whose command lives and may queue more jobs: they stay (`RunLocks.held`).
         goes_on: asked between two transactions; if it returns False, the rest is left for another call.
     """
     jobs = _remove(engine, _job, _old_alone(before), goes_on)
     batches = 0
-    for batch_id in _old_batches(engine, before) if goes_on() else ():
+    for batch_id in _old_batches(engine, before, held) if goes_on() else ():
         jobs += _remove(engine, _job, _of_batch(batch_id), goes_on)
         batches += _remove(engine, _batch, _empty(batch_id), goes_on)
         if not goes_on():
@@ -86,7 +93,7 @@ def _old_alone(before: float) -> ColumnElement[bool]:
     return and_(_job.c.batch_id.is_(None), ended, ~_undelivered(_webhook.c.job_id == _job.c.id))
 
 
-def _old_batches(engine: Engine, before: float) -> list[str]:
+def _old_batches(engine: Engine, before: float, held: Callable[[], Collection[str]]) -> list[str]:
     """Return the ids of batches that ended before a time and have nothing to report any more, also those without jobs."""
     last = select(_job.c.finished_at).where(_job.c.batch_id == _batch.c.id, _job.c.finished_order.is_not(None))
     last = last.order_by(_job.c.finished_order.desc()).limit(1)
@@ -99,7 +106,10 @@ def _old_batches(engine: Engine, before: float) -> list[str]:
         ~exists(select(_file.c.id).where(_file.c.batch_id == _batch.c.id, _file.c.expires_at > time.time())),
     )
     with reading(engine) as connection:
-        return list(connection.execute(query).scalars())
+        found = connection.execute(query).scalars().all()
+    # Looked at afterwards: a command holds its batch before the row is there.
+    live = held() if found else ()
+    return [batch_id for batch_id in found if batch_id not in live]
 
 
 def _of_batch(batch_id: str) -> ColumnElement[bool]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -22,7 +24,7 @@ from jobs.store.retention.pruning import prune
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
 from jobs.store.webhooks.webhook_rows import WebhookStore
-from tests.support.batches import TEN, add_file_batch, answer_all, contents, ids, lead, now, request_line
+from tests.support.batches import TEN, add_file_batch, answer_all, contents, ids, lead, life_of, now, request_line
 
 OUTPUT, ERRORS = ResultPart.OUTPUT, ResultPart.ERRORS
 
@@ -122,6 +124,31 @@ def test_a_batch_expires_at_its_deadline(life: BatchLife, store: Store, settings
     life.advance(late)
     batch = lead(life, store, batch)
     assert (batch.status, len(contents(store, batch.id, ERRORS))) == ("expired", 10 if steps else 0)
+
+
+def test_a_limit_that_was_lowered_meanwhile_stops_no_batch(
+    life: BatchLife, store: Store, settings: Settings, fake_connection: Redis
+) -> None:
+    """Its lines were checked when they came. A line that could not be read would keep the batch from every end."""
+    batch = add_file_batch(store, settings, TEN)
+    life.advance(batch)
+    lowered = life_of(store, fake_connection, settings.model_copy(update={"max_body_bytes": 10}))
+    assert lead(lowered, store, batch).status == "completed"
+    assert ids(contents(store, batch.id, OUTPUT)) == [str(number) for number in range(10)]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(b"no batch")])
+def test_a_batch_whose_file_is_lost_can_be_cancelled(
+    life: BatchLife, store: Store, settings: Settings, harm: Callable[[Path], object]
+) -> None:
+    """Lines that have not become jobs have no results."""
+    batch = add_file_batch(store, settings, TEN)
+    life.advance(batch)
+    life.advance(now(store, batch))
+    harm(blob_path(batch.input_sha256, settings))
+    FileBatches(store.engine).wind_down(batch.id, FileBatchStatus.CANCELLED)
+    batch = lead(life, store, batch)
+    assert (batch.status, ids(contents(store, batch.id, ERRORS))) == ("cancelled", ["0", "1", "2", "3"])
 
 
 def test_a_batch_that_has_ended_changes_no_more(life: BatchLife, store: Store, settings: Settings) -> None:

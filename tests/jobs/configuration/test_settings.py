@@ -13,6 +13,7 @@ from jobs.configuration.setting_words import shape_of
 from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError
 from jobs.models.model_info import STUB, built_in_models
+from jobs.objects.paths import object_path
 
 
 @pytest.mark.parametrize("key", ["", "short", "with a space", "schl\u00fcssel-lang", "tab\tin-the-key", 12345678])
@@ -115,3 +116,30 @@ def test_local_models_are_named_by_their_whole_paths(tmp_path: Path, monkeypatch
     assert settings.model == str(tmp_path / "mine")
     assert settings.pinned_models == (str(tmp_path / "pinned"), "owner/name", "demo")
     assert {*built_in_models(), STUB} == BUILT_IN
+
+
+def test_roots_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell expands it in a configuration file. Prefixes of buckets stay as they are."""
+    config = tmp_path / "config.toml"
+    config.write_text('[settings]\nserved_roots = ["~/Pictures", "s3://holiday/2024"]\nallowed_roots = ["~"]\n')
+    monkeypatch.setenv("CAPTIONQ_CONFIG", str(config))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = read_settings()
+    assert settings.served_roots == (tmp_path / "Pictures", object_path("s3://holiday/2024"))
+    assert settings.allowed_roots == (tmp_path,)
+
+
+def test_roots_do_not_follow_a_change_of_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A relative root is one of the folder in which the process began."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings(served_roots=(Path("pictures"),)).served_roots == (tmp_path / "pictures",)
+
+
+@pytest.mark.parametrize("field", ["data_dir", "database_url", "redis_url", "model"])
+def test_a_blank_text_is_no_setting(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    """A data folder without a name would be the working folder, and a broker without an address would never answer."""
+    monkeypatch.delenv(f"CAPTIONQ_{field.upper()}", raising=False)
+    default = getattr(read_settings(), field)
+    for blank in ("", " "):
+        monkeypatch.setenv(f"CAPTIONQ_{field.upper()}", blank)
+        assert getattr(read_settings(), field) == default

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from jobs.configuration.settings import Settings
+from jobs.creation.run_locks import RunLocks
 from jobs.errors import NotFoundError
 from jobs.store.connection import writing
 from jobs.store.retention import pruning
@@ -49,3 +51,13 @@ def test_a_batch_that_is_still_being_made_stays(store: Store) -> None:
         connection.exec_driver_sql(f"UPDATE batch SET complete = false WHERE id = '{batch.id}'")
     store.cancel([jobs[0].id])
     assert prune(store.engine, time.time() + 60) == Pruned(0, 0)
+
+
+def test_the_batch_of_a_command_that_lives_stays(settings: Settings, store: Store) -> None:
+    """A sample waits for a person's answer, perhaps for days; then more jobs come."""
+    batch, jobs = add_batch(store, 1)
+    store.cancel([jobs[0].id])
+    runs = RunLocks(settings)
+    with runs.hold(batch):
+        assert prune(store.engine, time.time() + 60, held=runs.held) == Pruned(0, 0)
+    assert prune(store.engine, time.time() + 60, held=runs.held) == Pruned(1, 1)

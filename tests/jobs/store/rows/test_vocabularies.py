@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from jobs.configuration.settings import Settings
+from jobs.creation.idempotency import find_repeated
 from jobs.creation.question import Question, answer_job
 from jobs.options.caption_options import QuestionOptions
 from jobs.sampling import Sampling
 from jobs.store.connection import reading, writing
+from jobs.store.file_batches.batch_tables import FileLine
+from jobs.store.file_batches.file_lines import FileLines, Place
 from jobs.store.retention.pruning import prune
 from jobs.store.rows import vocabularies
 from jobs.store.rows.vocabularies import StoredVocabulary
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job
+from tests.support.batches import TEN, add_file_batch
 
 WORDS = tuple(f'Tiere|{number}. "Größe" \\\\ 猫]' for number in range(5000))
 
@@ -67,6 +72,27 @@ def test_jobs_share_one_vocabulary_and_are_read_with_its_words(store: Store) -> 
     assert store.ask_again(ids[0], changed)
     assert store.job(ids[0]).parsed_request() == changed
     assert max(map(len, raw(store))) < 1000
+
+
+def test_a_repeated_request_finds_the_words_too(store: Store) -> None:
+    """The client gets the answer to the request that it sent."""
+    job, again = asking(WORDS)[0], asking(WORDS)[0]
+    job.idempotency_key = again.idempotency_key = "key"
+    store.add([job])
+    earlier = find_repeated(store, again)
+    assert isinstance(earlier, Job)
+    assert earlier.parsed_request() == again.parsed_request()
+
+
+def test_lines_of_batches_are_read_with_the_words(store: Store, settings: Settings) -> None:
+    """Their answers are rendered from the request and the result."""
+    batch, (job, *_) = add_file_batch(store, settings, TEN), asking(WORDS)
+    job.batch_id, request = batch.id, job.request
+    line = FileLine(batch_id=batch.id, number=1, end_offset=1, custom_id='"a"', job_id=job.id)
+    lines = FileLines(store.engine)
+    assert lines.add(batch, [line], [job], after=Place())
+    store.cancel([job.id])
+    assert [one.job and one.job.request for page in lines.pages(batch.id) for one in page] == [request]
 
 
 def test_short_vocabularies_and_rows_of_older_versions_stay_as_they_are(store: Store) -> None:
