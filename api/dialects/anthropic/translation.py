@@ -38,8 +38,9 @@ def message_values(body: AnthropicBody) -> dict[str, Any]:
 
 def counted_values(body: AnthropicPrompt) -> dict[str, Any]:
     """Return the fields of a chat request that has the same prompt, and an answer of one token."""
-    # Tools that the answer must use are in the prompt either way.
-    free = body.model_copy(update={"tool_choice": None}) if body.tool_choice is not None else body
+    # Tools are in the prompt whether the answer may or must use them, and left out if it may not.
+    may_call = body.tool_choice is not None and body.tool_choice.type != "none"
+    free = body.model_copy(update={"tool_choice": None}) if may_call else body
     return {**_prompt(free), "max_tokens": 1}
 
 
