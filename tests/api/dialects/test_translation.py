@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from api.dialects.anthropic.translation import counted_values, message_values
+from api.dialects.ollama.translation import asks_to_unload, generate_values, model_name, tagged
 from api.dialects.ollama.translation import chat_values as ollama_values
-from api.dialects.ollama.translation import generate_values, model_name, tagged
 from api.dialects.responses.translation import chat_values as response_values
 from api.schemas.dialects.anthropic import AnthropicBody, AnthropicPrompt
 from api.schemas.dialects.ollama import OllamaChatBody, OllamaGenerateBody
@@ -149,6 +149,28 @@ def test_ollamas_formats_and_names() -> None:
         None,
     ]
     assert [tagged(name) for name in ("demo", "a:7b")] == ["demo:latest", "a:7b"]
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "unloads"),
+    [
+        (0, True),
+        (0.0, True),
+        ("0", True),
+        ("0s", True),
+        ("0m", True),
+        (-1, False),
+        ("5m", False),
+        ("", False),
+        (None, False),
+    ],
+    ids=repr,
+)
+def test_ollamas_keep_alive_is_named(keep_alive: Any, unloads: bool) -> None:
+    """It is ignored, but for the time of none, by which a client asks to unload the model."""
+    body = OllamaGenerateBody.model_validate({"keep_alive": keep_alive})
+    assert asks_to_unload(body) is unloads
+    assert list(body.ignored()) == ([] if keep_alive in (None, "") else ["keep_alive"])
 
 
 def test_the_items_of_responses_become_messages() -> None:
