@@ -77,6 +77,8 @@ def test_a_key_is_required_if_keys_are_set(keyed: Served) -> None:
         assert set(wrong.json()["error"]) == {"message", "type", "param", "code"}
         assert keyed.client.get(path, headers={"Authorization": "Bearer another-secret"}).status_code == 200
     assert keyed.client.get("/healthz").status_code == 200
+    # Some monitors look at the status only.
+    assert [keyed.client.head(path).status_code for path in ("/health", "/healthz", "/readyz")] == [200] * 3
     assert keyed.client.get("/readyz").status_code == 200
 
 
