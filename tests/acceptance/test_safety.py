@@ -308,7 +308,7 @@ def test_unknown_routes_and_methods_are_errors_in_the_same_shape(open_server: Se
     assert [answer.json()["error"]["message"] for answer in answers[:3]] == [
         "Not found: /v2/nothing. The API is at /v1, its description at /openapi.json.",
         "PUT is not allowed here; use GET or POST.",
-        "The body is not valid JSON.",
+        "The body is not valid JSON (EOF while parsing an object at line 1 column 1).",
     ]
 
 
