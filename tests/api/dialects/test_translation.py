@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from api.dialects.anthropic.translation import counted_values, message_values
 from api.dialects.ollama.translation import asks_to_unload, generate_values, model_name, tagged
@@ -70,6 +71,21 @@ def test_an_answer_that_is_begun_for_the_model_is_refused() -> None:
     body = AnthropicBody.model_validate({"messages": [{"role": "assistant", "content": "I"}]})
     with pytest.raises(InvalidRequestError, match="End with a user's message"):
         message_values(body)
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"stop_sequences": list("abcde")}, ("stop_sequences",)),
+        ({"tools": [{"name": "no name", "input_schema": SCHEMA}]}, ("tools", 0, "name")),
+        ({"tool_choice": {"type": "tool"}}, ("tool_choice",)),
+    ],
+)
+def test_a_refusal_names_anthropics_field(more: dict[str, Any], place: tuple[str | int, ...]) -> None:
+    """The chat request's own limits come later, and name its fields: `stop` instead of `stop_sequences`."""
+    with pytest.raises(ValidationError) as refused:
+        AnthropicBody.model_validate({"messages": [{"role": "user", "content": "Hello"}], **more})
+    assert [error["loc"] for error in refused.value.errors()] == [place]
 
 
 def test_ollamas_results_find_their_calls() -> None:
