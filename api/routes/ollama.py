@@ -10,7 +10,14 @@ from starlette.concurrency import run_in_threadpool
 
 from api.dialects.conversation import answer, chat_body
 from api.dialects.ollama.answers import NDJSON, OllamaAnswer, OllamaChat, OllamaGenerate
-from api.dialects.ollama.translation import asks_to_unload, chat_values, generate_values, loading_values, model_name
+from api.dialects.ollama.translation import (
+    SCHEMA_PLACE,
+    asks_to_unload,
+    chat_values,
+    generate_values,
+    loading_values,
+    model_name,
+)
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import Caller, CallerDep
@@ -76,7 +83,7 @@ async def _answered(
         media_type = NDJSON if stream else "application/json"
         return Response(form.unloaded(body.model or public_name(info.name)), media_type=media_type)
     return await answer(
-        chat_body(loading_values(body) if values is None else values),
+        chat_body(loading_values(body) if values is None else values, schema_place=SCHEMA_PLACE),
         lambda job: form(job, name=body.model, only_loads=values is None),
         stream=stream,
         request=request,

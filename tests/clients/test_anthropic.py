@@ -145,6 +145,11 @@ def test_errors_have_anthropics_shape(client: anthropic.Anthropic) -> None:
     document: Any = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
     with pytest.raises(anthropic.BadRequestError, match="type 'document' is not supported"):
         client.messages.create(model="demo", max_tokens=5, messages=about(document))
+    unknown: Any = {"format": {"type": "json_schema", "schema": {"type": "what"}}}
+    with pytest.raises(
+        anthropic.BadRequestError, match=r"output_config\.format\.schema: The schema cannot be followed"
+    ):
+        client.messages.create(model="demo-text", max_tokens=5, messages=HELLO, output_config=unknown)
     begun: Any = [*HELLO, {"role": "assistant", "content": "I"}]
     with pytest.raises(anthropic.BadRequestError, match="End with a user's message"):
         client.messages.create(model="demo-text", max_tokens=5, messages=begun)

@@ -129,6 +129,8 @@ def test_errors_are_a_sentence(client: ollama.Client) -> None:
     assert missing.value.status_code == 404
     with pytest.raises(ollama.ResponseError, match="no model 'nothing' to download"):
         client.pull("nothing")
+    with pytest.raises(ollama.ResponseError, match=r"^format: The schema cannot be followed"):
+        client.generate(model="demo-text", prompt="Hello", format={"type": "what"})
     with pytest.raises(ollama.ResponseError, match="no embeddings"):
         client.embed(model="demo-text", input="Hello")
     with pytest.raises(ollama.ResponseError, match="images"):

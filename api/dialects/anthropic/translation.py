@@ -22,6 +22,8 @@ from jobs.errors import InvalidRequestError
 
 #: Fields that both dialects have.
 _SAME = ("max_tokens", "temperature", "top_k", "top_p", "stream")
+#: The place of the answer's JSON schema in a body.
+SCHEMA_PLACE = ("output_config", "format", "schema")
 #: Anthropic's kind of tool choice → the chat request's.
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 

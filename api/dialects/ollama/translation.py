@@ -19,6 +19,8 @@ from jobs.errors import InvalidRequestError
 
 #: The tag that Ollama gives to every name without one.
 _TAG = ":latest"
+#: The place of the answer's JSON schema in a body.
+SCHEMA_PLACE = ("format",)
 #: Ollama's option → the chat request's.
 _OPTIONS = {
     "num_predict": "max_tokens",
