@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.dialects.anthropic.answers import message_of
-from api.dialects.anthropic.translation import message_values
+from api.dialects.anthropic.translation import SCHEMA_PLACE, message_values
 from api.dialects.conversation import chat_body
 from api.dialects.responses.items import response_of
 from api.dialects.responses.stored import continued_chat, unstored
@@ -52,7 +52,7 @@ def _response(body: dict[str, Any], resources: Resources) -> CompletionBody:
 def _message(body: dict[str, Any], resources: Resources) -> CompletionBody:
     asked = validated_body(AnthropicBody, body)
     refuse_ignored(asked, resources.settings)
-    return chat_body(message_values(asked))
+    return chat_body(message_values(asked), schema_place=SCHEMA_PLACE)
 
 
 def _message_answer(job: Job) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -22,6 +23,8 @@ from jobs.store.response_rows import StoredResponse
 from jobs.store.tables import OPEN, Job, Lane
 
 Body = TypeVar("Body", bound=ChatCompletionBody)
+#: The place of the answer's form in a chat request, as pydantic tells it.
+_FORMAT = ("body", "response_format", "json_schema", "json_schema")
 
 
 async def answer(
@@ -71,9 +74,29 @@ async def answer(
         raise
 
 
-def chat_body(values: dict[str, object], kind: type[Body] = ChatCompletionBody) -> Body:  # type: ignore[assignment]
-    """Return the chat request with these fields, which a dialect has translated. Raises RequestValidationError."""
-    return validated_body(kind, values)
+def chat_body(
+    values: dict[str, object],
+    kind: type[Body] = ChatCompletionBody,  # type: ignore[assignment]
+    *,
+    schema_place: tuple[str, ...],
+) -> Body:
+    """Return the chat request with these fields, which a dialect has translated.
+
+    `schema_place`: where the dialect's body has the answer's JSON schema, for errors. Raises RequestValidationError.
+    """
+    try:
+        return validated_body(kind, values)
+    except RequestValidationError as error:
+        renamed = [{**one, "loc": _place_in_dialect(one["loc"], schema_place)} for one in error.errors()]
+        raise RequestValidationError(renamed, body=error.body) from None
+
+
+def _place_in_dialect(place: tuple[str | int, ...], schema_place: tuple[str, ...]) -> tuple[str | int, ...]:
+    """Return the place of an error in the dialect's words, if it is about the answer's form."""
+    if place[: len(_FORMAT)] != _FORMAT:
+        return place
+    field = place[len(_FORMAT) :]
+    return schema_place if field[:1] == ("schema",) else (*schema_place[:-1], *field)
 
 
 def queue(

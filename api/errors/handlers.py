@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.errors.body import error_detail
 from api.errors.other_servers import OTHER_SERVERS
-from api.errors.response import detail_response, error_response
+from api.errors.response import client_left_response, detail_response, error_response
 from api.errors.translation import translate_error
 from api.errors.validation import validation_detail
 from jobs.errors import CaptionqError
@@ -31,8 +32,15 @@ def install_error_handlers(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return detail_response(400, validation_detail(error.errors(), error.body), request.url.path)
 
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        return client_left_response()
+
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, ClientDisconnect):
+            # FastAPI takes it for a body that cannot be parsed.
+            return client_left_response()
         status, headers = error.status_code, dict(error.headers or {})
         code, message = "invalid_request_error", str(error.detail)
         if status == 404:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.types import Scope, Send
 
 from api.errors.body import ErrorDetail, detail_of
@@ -24,6 +24,11 @@ def error_response(error: CaptionqError, path: str, *, headers: dict[str, str] |
 def detail_response(status: int, detail: ErrorDetail, path: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return the response with this detail, in the form of the path's dialect."""
     return JSONResponse(form_of(path)(detail), status, headers)
+
+
+def client_left_response() -> Response:
+    """Return the response to a client that has left, with nginx's status for that: the status goes to the log only."""
+    return Response(status_code=499)
 
 
 async def send_error(error: CaptionqError, scope: Scope, send: Send) -> None:

@@ -12,6 +12,8 @@ from jobs.errors import InvalidRequestError
 _OWN_CODES = ("unsupported_parameter", "invalid_image_url", "invalid_request_error")
 #: Parts of a request other than its body.
 _SOURCES = ("query", "path", "header")
+#: Pydantic's types of complaints about a value that is no object, which it tells in Python's words.
+_NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 
 def validation_detail(errors: Sequence[Any], body: object) -> ErrorDetail:
@@ -22,7 +24,12 @@ def validation_detail(errors: Sequence[Any], body: object) -> ErrorDetail:
     param = ".".join(map(str, _place(first, body))) or None
     code = first["type"] if first["type"] in _OWN_CODES else InvalidRequestError.code
     if first["type"] == "json_invalid":
-        return error_detail(code, 400, "The body is not valid JSON.")
+        return error_detail(code, 400, f"{param or 'The body'} is not valid JSON ({first['ctx']['error']}).", param)
+    if param is None and first["type"] == "missing":
+        return error_detail(code, 400, "The body is empty. Send a JSON object.")
+    if first["type"] in _NO_OBJECT:
+        message = "The body is no JSON object." if param is None else f"{param}: Input should be a JSON object."
+        return error_detail(code, 400, message, param)
     if first["type"] == "extra_forbidden":
         return error_detail("unknown_parameter", 400, f"Unknown parameter '{param}'.", param)
     if first["type"] == "union_tag_invalid":

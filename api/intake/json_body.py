@@ -68,12 +68,13 @@ class _StrictRequest(Request):
         body = await self.body()
         try:
             return await run_in_threadpool(_read, body) if len(body) > PARSED_IN_THREAD else _read(body)
-        except json.JSONDecodeError:
+        except json.JSONDecodeError as error:
             if _JSON_TYPE.match(self.said_type):
                 raise
             said = f"its Content-Type is '{self.said_type[:100]}'" if self.said_type else "it has no Content-Type"
             raise InvalidRequestError(
-                f"The body is not valid JSON, and {said}. Send JSON, with the header Content-Type: application/json."
+                f"The body is not valid JSON ({error.msg}), and {said}. "
+                "Send JSON, with the header Content-Type: application/json."
             ) from None
 
 

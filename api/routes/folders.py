@@ -210,7 +210,11 @@ def _valid_options(text: str) -> FolderOptions:
     try:
         return FolderOptions.model_validate_json(text)
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+        errors = error.errors()
+        if errors[0]["type"] == "json_invalid":
+            # It is the field that is not JSON, not the body.
+            errors[0]["loc"] = ("options",)
+        raise RequestValidationError(errors) from None
 
 
 def find_folder(folder_id: str, resources: Resources) -> Batch:

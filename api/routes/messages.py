@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from api.dialects.anthropic.answers import AnthropicCount, AnthropicMessages
-from api.dialects.anthropic.translation import counted_values, message_values
+from api.dialects.anthropic.translation import SCHEMA_PLACE, counted_values, message_values
 from api.dialects.conversation import answer, chat_body
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.json_body import JSONRoute
@@ -49,7 +49,7 @@ async def create_message(body: AnthropicBody, request: Request, resources: Resou
     check_ignored(body, request, resources.settings)
     thinks = body.thinking is not None and body.thinking.type != "disabled"
     return await answer(
-        chat_body(message_values(body)),
+        chat_body(message_values(body), schema_place=SCHEMA_PLACE),
         lambda job: AnthropicMessages(job, with_thoughts=thinks),
         stream=bool(body.stream),
         request=request,
@@ -65,7 +65,7 @@ async def count_message_tokens(
     """Count the tokens of a prompt, images included. The worker counts them, as it would for an answer of one token."""
     check_ignored(body, request, resources.settings)
     return await answer(
-        chat_body(counted_values(body)),
+        chat_body(counted_values(body), schema_place=SCHEMA_PLACE),
         AnthropicCount,
         stream=False,
         request=request,

@@ -6,10 +6,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
 from api.dialects.conversation import answer, chat_body
 from api.dialects.ollama.answers import NDJSON, OllamaAnswer, OllamaChat, OllamaGenerate
-from api.dialects.ollama.translation import chat_values, generate_values, loading_values
+from api.dialects.ollama.translation import (
+    SCHEMA_PLACE,
+    asks_to_unload,
+    chat_values,
+    generate_values,
+    loading_values,
+    model_name,
+)
 from api.intake.ignored_parameters import DESCRIBED, check_ignored
 from api.intake.json_body import JSONRoute
 from api.middleware.api_keys import Caller, CallerDep
@@ -17,6 +25,7 @@ from api.runtime.dependencies import ResourcesDep
 from api.runtime.resources import Resources
 from api.schemas.dialects.ollama import OllamaBody, OllamaChatBody, OllamaGenerateBody
 from api.schemas.dialects.ollama_answers import OllamaChatAnswer, OllamaError, OllamaGenerateAnswer
+from jobs.models.model_info import public_name
 
 #: Errors in Ollama's form.
 OLLAMA_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -66,12 +75,17 @@ async def _answered(
     resources: Resources,
     caller: Caller,
 ) -> Response:
-    """Answer a translated body; `values` None: only load the model."""
+    """Answer a translated body; `values` None: only load the model, or confirm a request to unload it."""
     check_ignored(body, request, resources.settings)
+    stream = body.stream is not False
+    if values is None and asks_to_unload(body):
+        info = await run_in_threadpool(resources.catalogue.resolve, model_name(body))
+        media_type = NDJSON if stream else "application/json"
+        return Response(form.unloaded(body.model or public_name(info.name)), media_type=media_type)
     return await answer(
-        chat_body(loading_values(body) if values is None else values),
+        chat_body(loading_values(body) if values is None else values, schema_place=SCHEMA_PLACE),
         lambda job: form(job, name=body.model, only_loads=values is None),
-        stream=body.stream is not False,
+        stream=stream,
         request=request,
         resources=resources,
         caller=caller,

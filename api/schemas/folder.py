@@ -87,7 +87,8 @@ class FolderOptions(QuestionOptions, Wire):
         return [question.of_column(column) for column in self.questions] or [question]
 
 
-class FolderBody(CaptionOptions, FolderOptions):
+# The wire's way to read numbers comes first: it has precedence over that of the command line.
+class FolderBody(FolderOptions, CaptionOptions):
     """A folder below a served one (--allow-root). Each image gets a text file beside it, unless there are `questions`."""
 
     path: str = Field(min_length=1, max_length=4096, description="Absolute path of the folder")

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from api.errors.response import error_response
+from api.errors.response import client_left_response, error_response
 from api.errors.translation import stored_error
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_response import has_answer
@@ -138,8 +138,7 @@ class ChatAnswer:
 
     async def _client_left(self) -> Response:
         await self.abandon()
-        # nginx's status for a client that left; it goes to the log only.
-        return Response(status_code=499)
+        return client_left_response()
 
     async def _messages(self, updates: AsyncIterator[JobUpdate]) -> AsyncIterator[bytes]:
         for message in self._form.begin():

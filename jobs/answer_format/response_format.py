@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from jobs.answer_format.closed_schema import closed
+from jobs.answer_format.idle_keywords import without_idle_keywords
 from jobs.answer_format.schema_grammar import (
     MAX_SCHEMA_BYTES,
     check_depth,
@@ -49,8 +50,9 @@ class JSONSchema(Part):
     @classmethod
     def _can_be_followed(cls, schema: dict[str, Any]) -> dict[str, Any]:
         check_depth(schema)
-        schema_grammar(schema)
-        return schema
+        followed: dict[str, Any] = without_idle_keywords(schema)
+        schema_grammar(followed)
+        return followed
 
     @model_validator(mode="after")
     def _can_be_followed_closed(self) -> Self:

@@ -16,12 +16,13 @@ from sqlmodel import SQLModel
 from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import Room, check_room
 from jobs.creation.idempotency import find_repeated
+from jobs.errors import IdempotencyError
 from jobs.queue.feeding import enqueue
 from jobs.store.connection import writing
 from jobs.store.response_rows import StoredResponse, add_responses
 from jobs.store.store import Store
 from jobs.store.tables import Batch, Job, Lane
-from jobs.store.webhooks.webhook_rows import add_webhooks
+from jobs.store.webhooks.webhook_rows import WebhookStore, add_webhooks
 from jobs.store.webhooks.webhook_table import Webhook
 from jobs.store.written.output_writers import insert_jobs
 
@@ -59,8 +60,7 @@ class Created:
 
 def create(creation: Creation, *, store: Store, connection: Redis, settings: Settings) -> Created:
     """Queue the jobs of a creation, unless its key was used before. Raises IdempotencyError, LaneFullError, RedisError."""
-    keyed = creation.keyed
-    if (earlier := find_repeated(store, keyed)) is not None:
+    if (earlier := _earlier(store, creation)) is not None:
         return Created(earlier, repeated=True)
     lane = Lane(creation.jobs[0].lane)
     if creation.room != Room(lane, len(creation.jobs)):
@@ -69,11 +69,11 @@ def create(creation: Creation, *, store: Store, connection: Redis, settings: Set
         _add(store, creation)
     except IntegrityError:
         # Of two requests with the same key at the same moment, one wins.
-        if (earlier := find_repeated(store, keyed)) is None:
+        if (earlier := _earlier(store, creation)) is None:
             raise
         return Created(earlier, repeated=True)
     enqueue(store, connection, lane, [job.id for job in creation.jobs])
-    return Created(keyed, repeated=False)
+    return Created(creation.keyed, repeated=False)
 
 
 def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis, more: bool = False) -> None:
@@ -84,6 +84,17 @@ def queue_jobs(jobs: Sequence[Job], *, store: Store, connection: Redis, more: bo
     store.add(jobs)
     waiting = [job.id for job in jobs if job.error_code is None]
     enqueue(store, connection, Lane(jobs[0].lane), waiting, more=more)
+
+
+def _earlier(store: Store, creation: Creation) -> Job | Batch | None:
+    """Find the job or batch of an earlier creation with the same key. Raises IdempotencyError if that asked something else."""
+    earlier = find_repeated(store, creation.keyed)
+    # The digest of a list covers its webhooks, that of a job is of its question only.
+    if isinstance(earlier, Job):
+        known = WebhookStore(store.engine).addresses(earlier.id)
+        if known != sorted(hook.url for hook in creation.webhooks):
+            raise IdempotencyError
+    return earlier
 
 
 def _add(store: Store, creation: Creation) -> None:

@@ -400,8 +400,25 @@ def test_a_body_is_json_whatever_its_content_type_says(served: Served) -> None:
         refused = served.client.post("/v1/jobs", content="model=demo", headers=headers)
         assert refused.status_code == 400
         assert "Content-Type: application/json" in refused.json()["error"]["message"]
-    broken = served.client.post("/v1/jobs", content="{", headers={"Content-Type": "application/json; charset=utf-8"})
-    assert broken.json()["error"]["message"] == "The body is not valid JSON."
+    comma = served.client.post("/v1/jobs", content='{"max_tokens": 1,}', headers={"Content-Type": "text/plain"})
+    assert "JSON (trailing comma at line 1 column 18), and its Content-Type is" in comma.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"max_tokens": 1,}', "The body is not valid JSON (trailing comma at line 1 column 18)."),
+        ("", "The body is empty. Send a JSON object."),
+        ("null", "The body is no JSON object."),
+        ('["Hello"]', "The body is no JSON object."),
+        ('{"messages": ["Hello"]}', "messages.0: Input should be a JSON object."),
+    ],
+)
+def test_a_body_that_is_no_object_says_so(served: Served, body: str, message: str) -> None:
+    """A flaw of JSON is told with its place, as in files of requests; nothing speaks of Python's types."""
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    refused = served.client.post("/v1/chat/completions", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, message)
 
 
 def test_images_come_as_files_paths_and_uploads(served: Served, tmp_path: Path) -> None:

@@ -327,6 +327,7 @@ def test_an_invalid_request_about_a_folder_is_refused(served: Served, body: dict
         ("/v1/folders", ["files", "options"], {}, "invalid_request_error", "options"),
         ("/v1/folders", [], {"files": "no file"}, "invalid_request_error", "files"),
         ("/v1/folders", ["files"], {"options": ["{}", "{}"]}, "invalid_request_error", "options"),
+        ("/v1/folders", ["files"], {"options": "{"}, "invalid_request_error", "options"),
         ("/v1/files", ["file"], {"purpose": "vision", "expires": "1"}, "unknown_parameter", "expires"),
         ("/v1/files", ["files"], {"purpose": "vision"}, "unknown_parameter", "files"),
         ("/v1/files", ["file"], {"purpose": "fine-tune"}, "invalid_request_error", "purpose"),

@@ -114,8 +114,15 @@ def test_system_stop_and_format(client: anthropic.Anthropic) -> None:
 
 
 def test_tokens_are_counted_exactly(client: anthropic.Anthropic, drawn: Drawn) -> None:
-    """The count is that of the answer's usage, with images and with a system prompt."""
-    for model, messages, more in (("demo", about(image(drawn)), {}), ("demo-text", HELLO, {"system": "Be short."})):
+    """The count is that of the answer's usage, with images, a system prompt, and tools that may not be called."""
+    tools = [{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
+    asked_of: list[tuple[str, Any, dict[str, Any]]] = [
+        ("demo", about(image(drawn)), {}),
+        ("demo-text", HELLO, {"system": "Be short."}),
+        ("demo-text", HELLO, {"tools": tools, "tool_choice": {"type": "any"}}),
+        ("demo-text", HELLO, {"tools": tools, "tool_choice": {"type": "none"}}),
+    ]
+    for model, messages, more in asked_of:
         counted = client.messages.count_tokens(model=model, messages=messages, **more)
         asked = client.messages.create(model=model, max_tokens=1, messages=messages, **more)
         assert counted.input_tokens == asked.usage.input_tokens
@@ -138,6 +145,11 @@ def test_errors_have_anthropics_shape(client: anthropic.Anthropic) -> None:
     document: Any = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
     with pytest.raises(anthropic.BadRequestError, match="type 'document' is not supported"):
         client.messages.create(model="demo", max_tokens=5, messages=about(document))
+    unknown: Any = {"format": {"type": "json_schema", "schema": {"type": "what"}}}
+    with pytest.raises(
+        anthropic.BadRequestError, match=r"output_config\.format\.schema: The schema cannot be followed"
+    ):
+        client.messages.create(model="demo-text", max_tokens=5, messages=HELLO, output_config=unknown)
     begun: Any = [*HELLO, {"role": "assistant", "content": "I"}]
     with pytest.raises(anthropic.BadRequestError, match="End with a user's message"):
         client.messages.create(model="demo-text", max_tokens=5, messages=begun)

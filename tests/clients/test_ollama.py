@@ -109,6 +109,19 @@ def test_models_are_listed_described_and_loaded(client: ollama.Client) -> None:
     assert [one.status for one in client.pull("demo", stream=True)][-1] == "success"
 
 
+def test_a_request_to_unload_loads_nothing(served: Served, client: ollama.Client) -> None:
+    """`ollama stop` sends it: the model stays as `CAPTIONQ_KEEP_ALIVE` says, and no other takes its place."""
+    jobs = served.client.get("/v1/jobs").json()["first_id"]
+    for path, keep_alive in (("/api/generate", 0), ("/api/chat", "0s")):
+        answer = served.client.post(path, json={"model": "demo-text", "keep_alive": keep_alive})
+        assert (answer.json()["done"], answer.json()["done_reason"]) == (True, "unload")
+        assert answer.headers["x-captionq-ignored"] == "keep_alive"
+    assert served.client.get("/v1/jobs").json()["first_id"] == jobs
+    missing = served.client.post("/api/generate", json={"model": "nothing", "keep_alive": 0})
+    assert missing.status_code == 404
+    assert client.generate(model="demo-text", keep_alive=0).done_reason == "unload"
+
+
 def test_errors_are_a_sentence(client: ollama.Client) -> None:
     """The client raises its own error with the status and the sentence."""
     with pytest.raises(ollama.ResponseError, match="Model 'nothing' not found") as missing:
@@ -116,6 +129,8 @@ def test_errors_are_a_sentence(client: ollama.Client) -> None:
     assert missing.value.status_code == 404
     with pytest.raises(ollama.ResponseError, match="no model 'nothing' to download"):
         client.pull("nothing")
+    with pytest.raises(ollama.ResponseError, match=r"^format: The schema cannot be followed"):
+        client.generate(model="demo-text", prompt="Hello", format={"type": "what"})
     with pytest.raises(ollama.ResponseError, match="no embeddings"):
         client.embed(model="demo-text", input="Hello")
     with pytest.raises(ollama.ResponseError, match="images"):

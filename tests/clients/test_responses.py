@@ -151,7 +151,7 @@ def test_a_background_response_can_be_cancelled(client: openai.OpenAI, served: S
         waiting = client.responses.create(**body, service_tier="priority", extra_body=NO_CACHE)
         assert client.responses.cancel(waiting.id).status == "cancelled"
         assert client.responses.cancel(waiting.id).status == "cancelled"
-        with pytest.raises(Exception, match="has cancelled"):
+        with pytest.raises(Exception, match="was cancelled, so"):
             client.responses.create(model="demo-text", input="And?", previous_response_id=waiting.id)
 
 
@@ -166,6 +166,17 @@ def test_what_cannot_be_done_is_refused_by_name(client: openai.OpenAI) -> None:
         client.responses.create(model="demo", input="Hello", conversation="conv_1")
     with pytest.raises(openai.BadRequestError, match="tools"):
         client.responses.create(model="demo", input="Hello", tools=[{"type": "web_search"}])
+    unknown: Any = {"format": {"type": "json_schema", "name": "answer", "schema": {"type": "what"}}}
+    with pytest.raises(openai.BadRequestError, match="schema cannot be followed") as refused:
+        client.responses.create(model="demo-text", input="Hello", text=unknown)
+    assert refused.value.param == "text.format.schema"
+    misnamed: Any = {"format": {**unknown["format"], "name": "an answer"}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model="demo-text", input="Hello", text=misnamed)
+    assert refused.value.param == "text.format.name"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model="demo-text", input="Hello", tools=[{"type": "function", "name": "a b"}])
+    assert refused.value.param == "tools.0.name"
 
 
 def test_a_tool_is_called_and_its_result_is_read(client: openai.OpenAI) -> None:

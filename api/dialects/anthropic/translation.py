@@ -22,6 +22,8 @@ from jobs.errors import InvalidRequestError
 
 #: Fields that both dialects have.
 _SAME = ("max_tokens", "temperature", "top_k", "top_p", "stream")
+#: The place of the answer's JSON schema in a body.
+SCHEMA_PLACE = ("output_config", "format", "schema")
 #: Anthropic's kind of tool choice → the chat request's.
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -38,8 +40,9 @@ def message_values(body: AnthropicBody) -> dict[str, Any]:
 
 def counted_values(body: AnthropicPrompt) -> dict[str, Any]:
     """Return the fields of a chat request that has the same prompt, and an answer of one token."""
-    # Tools that the answer must use are in the prompt either way.
-    free = body.model_copy(update={"tool_choice": None}) if body.tool_choice is not None else body
+    # Tools are in the prompt whether the answer may or must use them, and left out if it may not.
+    may_call = body.tool_choice is not None and body.tool_choice.type != "none"
+    free = body.model_copy(update={"tool_choice": None}) if may_call else body
     return {**_prompt(free), "max_tokens": 1}
 
 

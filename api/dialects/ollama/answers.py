@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,8 +76,19 @@ class OllamaAnswer:
         """Return the line of an error."""
         return line(ollama_error(detail_of(error)))
 
-    def _object(self, text: str, **more: Any) -> dict[str, Any]:
+    @staticmethod
+    def words(text: str, **more: Any) -> dict[str, Any]:
+        """Return the field that holds a text, and thoughts or calls beside it."""
         raise NotImplementedError
+
+    @classmethod
+    def unloaded(cls, name: str) -> bytes:
+        """Return the one line for a client that asks to unload a model. The model stays: the settings decide for all clients."""
+        head = {"model": name, "created_at": time_words(time.time())}
+        return line({**head, **cls.words(""), "done": True, "done_reason": "unload"})
+
+    def _object(self, text: str, **more: Any) -> dict[str, Any]:
+        return {**self._head, **self.words(text, **more)}
 
     def _end(self, job: Job) -> dict[str, Any]:
         if self._only_loads:
@@ -97,15 +109,19 @@ class OllamaAnswer:
 class OllamaChat(OllamaAnswer):
     """The form of `/api/chat`: a message."""
 
-    def _object(self, text: str, **more: Any) -> dict[str, Any]:
-        return {**self._head, "message": {"role": "assistant", "content": text, **more}}
+    @staticmethod
+    def words(text: str, **more: Any) -> dict[str, Any]:
+        """Return the message."""
+        return {"message": {"role": "assistant", "content": text, **more}}
 
 
 class OllamaGenerate(OllamaAnswer):
     """The form of `/api/generate`: a text."""
 
-    def _object(self, text: str, **more: Any) -> dict[str, Any]:
-        return {**self._head, "response": text, **more}
+    @staticmethod
+    def words(text: str, **more: Any) -> dict[str, Any]:
+        """Return the text."""
+        return {"response": text, **more}
 
 
 def _calls(job: Job) -> dict[str, Any]:

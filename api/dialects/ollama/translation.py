@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -18,6 +19,8 @@ from jobs.errors import InvalidRequestError
 
 #: The tag that Ollama gives to every name without one.
 _TAG = ":latest"
+#: The place of the answer's JSON schema in a body.
+SCHEMA_PLACE = ("format",)
 #: Ollama's option → the chat request's.
 _OPTIONS = {
     "num_predict": "max_tokens",
@@ -60,6 +63,11 @@ def generate_values(body: OllamaGenerateBody) -> dict[str, Any]:
 def loading_values(body: OllamaBody) -> dict[str, Any]:
     """Return the fields of a chat request that loads a model: its answer has one token."""
     return {"model": model_name(body), "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+
+
+def asks_to_unload(body: OllamaBody) -> bool:
+    """Whether a request without a prompt asks to unload the model: a `keep_alive` of no time, such as 0 or `0s`."""
+    return re.fullmatch(r"0(\.0)?[a-z]*", str(body.keep_alive)) is not None
 
 
 def _shared(body: OllamaBody) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from api.dialects.conversation import chat_body
-from api.dialects.responses.translation import chat_values
+from api.dialects.responses.translation import SCHEMA_PLACE, chat_values
 from api.runtime.resources import Resources
 from api.schemas.chat.chat_response import has_answer
 from api.schemas.dialects.responses import ContinuedBody, ResponsesBody
@@ -15,9 +15,11 @@ from jobs.requests import Message
 from jobs.store.answers import answers_of
 from jobs.store.response_rows import StoredResponse, find_response
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Job
+from jobs.store.tables import Job, JobStatus
 
 _PREFIX, _JOB_PREFIX = "resp_", "job_"
+#: Status of a job that ended without an answer → words of an error.
+_UNANSWERED: dict[str, str] = {JobStatus.CANCELLED: "was cancelled", JobStatus.FAILED: "has failed"}
 #: Fields of the body that the response shows as they were sent.
 _SHOWN = (
     "instructions",
@@ -72,7 +74,7 @@ def conversation_of(store: Store, id_: str) -> list[Message]:
     """
     job, stored = find(store, id_)
     if not has_answer(job):
-        state = "has no answer yet" if job.status in OPEN else f"has {job.status}"
+        state = _UNANSWERED.get(job.status, "has no answer yet")
         raise ConflictError(f"Response '{id_}' {state}, so its conversation cannot go on.")
     messages = job.parsed_request().messages
     own = 1 if json.loads(stored.asked).get("instructions") else 0
@@ -93,7 +95,7 @@ def unstored(job: Job) -> StoredResponse:
 
 def continued_chat(body: ResponsesBody, resources: Resources) -> ContinuedBody:
     """Return the chat request of a body, with the conversation that it continues. Raises CaptionqError."""
-    chat = chat_body(chat_values(body), ContinuedBody)
+    chat = chat_body(chat_values(body), ContinuedBody, schema_place=SCHEMA_PLACE)
     earlier = [] if body.previous_response_id is None else conversation_of(resources.store, body.previous_response_id)
     images = sum(len(message.images) for message in earlier) + len(chat.images())
     if images > resources.settings.max_images:

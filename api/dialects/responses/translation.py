@@ -28,6 +28,8 @@ _SAME = (
     "max_pixels",
     "user",
 )
+#: The place of the answer's JSON schema in a body.
+SCHEMA_PLACE = ("text", "format", "schema")
 #: The value of `include` that asks for log-probabilities.
 LOGPROBS = "message.output_text.logprobs"
 

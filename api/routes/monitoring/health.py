@@ -25,6 +25,8 @@ STANDS_STILL = "worker_stands_still"
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
+@router.head("/healthz", include_in_schema=False)
 @router.get("/health", response_model=Alive, response_description="The process lives", summary="Check liveness")
 @router.get("/healthz", response_model=Alive, response_description="The process lives", summary="Check liveness")
 async def healthz() -> Alive:
@@ -41,6 +43,7 @@ async def root(request: Request) -> str:
     return "captionq is running. The API is at /v1, its description at /openapi.json.\n"
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Readiness,

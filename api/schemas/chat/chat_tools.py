@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from api.schemas.tolerance import Tolerant
 from jobs.tools import MAX_CALL_ID, MAX_CALLS, MAX_NAME, MAX_TOOLS, FunctionTool, ToolCall, ToolName, Tools
@@ -23,10 +23,14 @@ class FunctionDefinition(Tolerant):
     strict: bool | None = Field(default=None, description="Close the schema's objects and require all their properties")
 
     def to_function(self) -> FunctionTool:
-        """Return the function as requests store it. Raises ValidationError for a schema that cannot be followed."""
-        return FunctionTool(
-            name=self.name, description=self.description, parameters=self.parameters or {}, strict=self.strict
-        )
+        """Return the function as requests store it. Raises ValueError with its name for a schema that cannot be followed."""
+        try:
+            return FunctionTool(
+                name=self.name, description=self.description, parameters=self.parameters or {}, strict=self.strict
+            )
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"Tool '{self.name}': {reason}") from None
 
 
 class ToolDefinition(Tolerant):

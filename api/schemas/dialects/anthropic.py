@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.schemas.numbers import TokenLimit, TopK, TopP
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
+from jobs.sampling import MAX_STOP, MAX_STOPS
+from jobs.tools import ToolName
 
 
 class AnthropicText(Tolerant):
@@ -103,7 +106,7 @@ class AnthropicTool(Tolerant):
     """A function that the model may ask the client to call."""
 
     type: Literal["custom"] | None = None
-    name: str
+    name: ToolName
     description: str | None = None
     input_schema: dict[str, Any]
 
@@ -112,8 +115,14 @@ class AnthropicToolChoice(Tolerant):
     """The tools that the answer may or must use."""
 
     type: Literal["auto", "any", "tool", "none"]
-    name: str | None = None
+    name: str | None = Field(default=None, description="The tool's name, with the type tool")
     disable_parallel_tool_use: bool | None = None
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if self.type == "tool" and not self.name:
+            raise PydanticCustomError("invalid_request_error", "The type tool needs the name of a tool.")
+        return self
 
 
 class AnthropicFormat(Tolerant):
@@ -161,5 +170,7 @@ class AnthropicBody(AnthropicPrompt):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_k: TopK | None = None
     top_p: TopP | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: Annotated[list[Annotated[str, Field(max_length=MAX_STOP)]], Field(max_length=MAX_STOPS)] | None = (
+        None
+    )
     stream: bool | None = None

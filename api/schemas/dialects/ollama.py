@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -68,8 +69,17 @@ class OllamaBody(Tolerant):
     think: bool | Literal["true", "false", "low", "medium", "high"] | None = Field(
         default=None, description="Whether a model with a switch for it thinks before it answers"
     )
-    keep_alive: str | float | None = Field(default=None, description="Ignored: CAPTIONQ_KEEP_ALIVE decides")
+    keep_alive: str | float | None = Field(
+        default=None,
+        description="Ignored: CAPTIONQ_KEEP_ALIVE decides; with 0 a request without a prompt loads nothing",
+    )
     images: Images | None = None
+
+    def ignored(self, place: str = "") -> Iterator[str]:
+        """Yield the names of all fields that are ignored although they ask for something; `keep_alive` is one of them."""
+        if self.keep_alive not in (None, ""):
+            yield place + "keep_alive"
+        yield from super().ignored(place)
 
 
 class OllamaChatBody(OllamaBody):

@@ -14,12 +14,12 @@ class OllamaError(BaseModel):
 
 
 class OllamaStatistics(BaseModel):
-    """The end of an answer. Durations are in nanoseconds; numbers are absent if a model was only loaded."""
+    """The end of an answer. Durations are in nanoseconds; numbers are absent if nothing was asked."""
 
     model: str
     created_at: str
     done: bool
-    done_reason: Literal["stop", "length", "load"]
+    done_reason: Literal["stop", "length", "load", "unload"]
     total_duration: int | None = None
     load_duration: int | None = None
     prompt_eval_count: int | None = Field(default=None, description="Tokens of the prompt, images included")

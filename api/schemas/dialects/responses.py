@@ -12,6 +12,7 @@ from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.requests import Message, Request
+from jobs.tools import ToolName
 
 _Parts = Annotated[list[Content], Field(max_length=MAX_LIST_ITEMS, fail_fast=True)]
 
@@ -97,7 +98,7 @@ class ResponseFunctionTool(Tolerant):
     """A function that the model may ask the client to call."""
 
     type: Literal["function"]
-    name: str
+    name: ToolName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None

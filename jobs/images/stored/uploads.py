@@ -33,7 +33,8 @@ class Uploads:
     ) -> StoredFile:
         """Add an upload of a blob of `size` bytes that was put before. The file's name is stored as a clean label.
 
-        The same `key` gives the same upload again. Raises IdempotencyError when the key was used for other bytes.
+        The same `key` gives the same upload again, until it has expired. Raises IdempotencyError when the key was used for
+        another name, purpose or other bytes.
         """
         stored = StoredFile(
             sha256=sha256,
@@ -45,17 +46,25 @@ class Uploads:
         )
         try:
             with writing(self._engine) as connection:
+                if key is not None:
+                    # The row of an expired upload waits for the sweep, and must not keep its key.
+                    connection.execute(delete(_file).where(_file.c.idempotency_key == key, ~_lives()))
                 connection.execute(insert(_file).values(stored.model_dump()))
         except IntegrityError:
-            return self._repeated(key, sha256)
+            return self._repeated(stored)
         return stored
 
-    def _repeated(self, key: str | None, sha256: str) -> StoredFile:
+    def _repeated(self, asked: StoredFile) -> StoredFile:
         with reading(self._engine) as connection:
-            row = connection.execute(select(_file).where(_file.c.idempotency_key == key)).mappings().one()
-        if row["sha256"] != sha256:
+            row = (
+                connection.execute(select(_file).where(_file.c.idempotency_key == asked.idempotency_key))
+                .mappings()
+                .one()
+            )
+        earlier = StoredFile(**row)
+        if (earlier.filename, earlier.sha256, earlier.purpose) != (asked.filename, asked.sha256, asked.purpose):
             raise IdempotencyError("This Idempotency-Key was used for another file. Use a new key for each file.")
-        return StoredFile(**row)
+        return earlier
 
     def get(self, file_id: str) -> StoredFile:
         """Find an upload. Raises NotFoundError, also when it has expired."""

@@ -65,6 +65,11 @@ class WebhookStore:
         with writing(self._engine) as connection:
             add_webhooks(connection, webhooks)
 
+    def addresses(self, job_id: str) -> list[str]:
+        """Return the URLs of a job's webhooks, sorted; delivered ones too."""
+        with reading(self._engine) as connection:
+            return sorted(connection.execute(select(_webhook.c.url).where(_webhook.c.job_id == job_id)).scalars())
+
     def due(self, now: float) -> list[tuple[str, str]]:
         """Return (id, URL) of the webhooks whose job or whole batch has ended and whose time has come, the longest due first."""
         with reading(self._engine) as connection:

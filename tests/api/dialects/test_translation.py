@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from api.dialects.anthropic.translation import counted_values, message_values
+from api.dialects.ollama.translation import asks_to_unload, generate_values, model_name, tagged
 from api.dialects.ollama.translation import chat_values as ollama_values
-from api.dialects.ollama.translation import generate_values, model_name, tagged
 from api.dialects.responses.translation import chat_values as response_values
 from api.schemas.dialects.anthropic import AnthropicBody, AnthropicPrompt
 from api.schemas.dialects.ollama import OllamaChatBody, OllamaGenerateBody
@@ -70,6 +71,21 @@ def test_an_answer_that_is_begun_for_the_model_is_refused() -> None:
     body = AnthropicBody.model_validate({"messages": [{"role": "assistant", "content": "I"}]})
     with pytest.raises(InvalidRequestError, match="End with a user's message"):
         message_values(body)
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"stop_sequences": list("abcde")}, ("stop_sequences",)),
+        ({"tools": [{"name": "no name", "input_schema": SCHEMA}]}, ("tools", 0, "name")),
+        ({"tool_choice": {"type": "tool"}}, ("tool_choice",)),
+    ],
+)
+def test_a_refusal_names_anthropics_field(more: dict[str, Any], place: tuple[str | int, ...]) -> None:
+    """The chat request's own limits come later, and name its fields: `stop` instead of `stop_sequences`."""
+    with pytest.raises(ValidationError) as refused:
+        AnthropicBody.model_validate({"messages": [{"role": "user", "content": "Hello"}], **more})
+    assert [error["loc"] for error in refused.value.errors()] == [place]
 
 
 def test_ollamas_results_find_their_calls() -> None:
@@ -149,6 +165,28 @@ def test_ollamas_formats_and_names() -> None:
         None,
     ]
     assert [tagged(name) for name in ("demo", "a:7b")] == ["demo:latest", "a:7b"]
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "unloads"),
+    [
+        (0, True),
+        (0.0, True),
+        ("0", True),
+        ("0s", True),
+        ("0m", True),
+        (-1, False),
+        ("5m", False),
+        ("", False),
+        (None, False),
+    ],
+    ids=repr,
+)
+def test_ollamas_keep_alive_is_named(keep_alive: Any, unloads: bool) -> None:
+    """It is ignored, but for the time of none, by which a client asks to unload the model."""
+    body = OllamaGenerateBody.model_validate({"keep_alive": keep_alive})
+    assert asks_to_unload(body) is unloads
+    assert list(body.ignored()) == ([] if keep_alive in (None, "") else ["keep_alive"])
 
 
 def test_the_items_of_responses_become_messages() -> None:

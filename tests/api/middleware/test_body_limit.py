@@ -1,4 +1,4 @@
-"""Bodies that arrive too slowly, and bodies of too many values."""
+"""Bodies that arrive too slowly, or in part only, and bodies of too many values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.middleware.body_limit import MIN_RATE, BodyLimit
 from jobs.configuration.settings import Settings
-from tests.support.processes import DATA_FOLDER, PATIENCE
+from tests.support.processes import DATA_FOLDER, PATIENCE, until
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(300)
@@ -60,6 +60,26 @@ def test_json_that_stalls_is_refused_too(hasty: Served) -> None:
     status, body = answer(begun(hasty, "/v1/jobs", "application/json", b'{"model": '))
     assert status.startswith(b"HTTP/1.1 408")
     assert body["error"]["code"] == "request_timeout"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/folders", "multipart/form-data; boundary=x"),
+        ("/v1/files", "multipart/form-data; boundary=x"),
+        ("/v1/folders", "application/json"),
+        ("/v1/chat/completions", "application/json"),
+    ],
+)
+def test_a_client_that_leaves_within_its_body_is_no_fault(hasty: Served, path: str, kind: str) -> None:
+    """An aborted upload is neither an error of the server, with its stack in the log, nor a body that is not valid."""
+    seen = hasty.log_text().count("status=499")
+    begun(hasty, path, kind, b"--x" if "multipart" in kind else b"{").close()
+    until(lambda: hasty.log_text().count("status=499") > seen, "the line of the request")
+    log = hasty.log_text()
+    assert f"route={path} status=499" in log
+    assert "Traceback" not in log
+    assert "status=500" not in log
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/chat/completions", "/v1/folders"])

@@ -11,12 +11,13 @@ from redis.retry import Retry
 
 from jobs.configuration.settings import Settings
 from jobs.creation.backpressure import check_room
-from jobs.creation.create import Creation, create, queue_jobs
+from jobs.creation.create import Created, Creation, create, queue_jobs
 from jobs.errors import IdempotencyError, InvalidRequestError, LaneFullError
 from jobs.queue import lanes
 from jobs.queue.worker_state import WorkerState, publish_state
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus, Lane
+from jobs.store.webhooks.webhook_table import Webhook
 
 
 def job(key: str | None = None, digest: str = "x") -> Job:
@@ -33,6 +34,21 @@ def test_the_second_creation_with_a_key_finds_the_first(store: Store, connection
     with pytest.raises(IdempotencyError):
         create(Creation([job(key="k", digest="y")]), store=store, connection=connection, settings=settings)
     assert lanes.waiting(connection, Lane.BULK) == 1
+
+
+def test_a_key_with_another_webhook_is_refused(store: Store, connection: Redis, settings: Settings) -> None:
+    """The job has the webhook of the first request: the other address would never hear of it."""
+
+    def made(*addresses: str) -> Created:
+        one = job(key="k")
+        hooks = [Webhook(url=address, job_id=one.id) for address in addresses]
+        return create(Creation([one], webhooks=hooks), store=store, connection=connection, settings=settings)
+
+    first = made("https://example.org/a")
+    assert made("https://example.org/a").made.id == first.made.id
+    for other in (("https://example.org/b",), ()):
+        with pytest.raises(IdempotencyError):
+            made(*other)
 
 
 def test_a_full_lane_tells_by_the_workers_speed_when_to_come_back(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.configuration.settings import Settings
-from jobs.errors import ImageTooLargeError, NotFoundError
+from jobs.errors import IdempotencyError, ImageTooLargeError, NotFoundError
 from jobs.images.stored.blob_sweep import sweep_blobs
 from jobs.images.stored.blobs import blob_address, blob_path, put_blob, remove_blob
 from jobs.images.stored.uploads import Uploads
@@ -80,6 +80,23 @@ def test_an_upload_expires(uploads: Uploads, settings: Settings) -> None:
         uploads.get(late.id)
     assert (uploads.delete_expired(), uploads.delete_expired()) == (1, 0)
     assert uploads.get(soon.id).expires_at == soon.expires_at
+
+
+def test_a_key_stands_for_one_upload_until_it_expires(uploads: Uploads) -> None:
+    """Repeated with another name, purpose or content, the key is refused: the client would get what it did not send."""
+    first = uploads.add("a.png", "ab" * 32, 1, "vision", "key")
+    assert uploads.add("a.png", "ab" * 32, 1, "vision", "key").id == first.id
+    for name, sha256, purpose in (
+        ("b.png", "ab" * 32, "vision"),
+        ("a.png", "cd" * 32, "vision"),
+        ("a.png", "ab" * 32, "batch"),
+    ):
+        with pytest.raises(IdempotencyError):
+            uploads.add(name, sha256, 1, purpose, "key")
+    gone = uploads.add("a.png", "ab" * 32, 1, "vision", "other", expires_at=time.time() - 1)
+    again = uploads.add("a.png", "ab" * 32, 1, "vision", "other")
+    assert again.id != gone.id
+    assert uploads.get(again.id).expires_at is None
 
 
 def test_a_name_is_kept_as_a_clean_label(uploads: Uploads) -> None:
