@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.typed_path import TypedPath
+
 if TYPE_CHECKING:
     from redis import Redis
 
@@ -29,7 +31,7 @@ LITTLE_DISK = 10_000_000_000
 @click.command()
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=TypedPath(dir_okay=False),
     metavar="FILE",
     help="Also write a report that can be sent to others: versions, machine, limits, results, places of errors. It has no names "
     "of people, pictures or folders, and no keys.  [default: none]",
