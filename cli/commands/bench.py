@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.options import max_tokens_option, model_option
-from cli.typed_path import TypedPath
+from cli.typed_path import OutputFile, TypedPath
 
 
 @click.command()
@@ -32,7 +32,7 @@ from cli.typed_path import TypedPath
     is_flag=True,
     help="Compare settings that have helped others on Metal, instead of a plain loop.",
 )
-@click.option("--plot", type=TypedPath(dir_okay=False), help="Write a chart to this PNG file.  [default: none]")
+@click.option("--plot", type=OutputFile(), help="Write a chart to this PNG file.  [default: none]")
 @click.option(
     "--format",
     "output_format",
@@ -77,6 +77,8 @@ def bench(
 
     if references is not None and models is None:
         raise click.UsageError("--references is for --models.")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise click.UsageError(f"--plot: {plot} is no PNG file. Let it end in .png.")
     if plot is not None and (models is not None or compare_switches):
         raise click.UsageError("--plot draws the comparison with the plain loop.")
     if models is not None and compare_switches:

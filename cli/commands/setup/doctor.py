@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.typed_path import TypedPath
+from cli.typed_path import OutputFile
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -31,7 +31,7 @@ LITTLE_DISK = 10_000_000_000
 @click.command()
 @click.option(
     "--report",
-    type=TypedPath(dir_okay=False),
+    type=OutputFile(),
     metavar="FILE",
     help="Also write a report that can be sent to others: versions, machine, limits, results, places of errors. It has no names "
     "of people, pictures or folders, and no keys.  [default: none]",
