@@ -87,7 +87,7 @@ def ask(
       captionq ask photo.heic "How many people are there?"
       captionq ask before.jpg after.jpg "What has changed?" --chat
       captionq ask ~/Pictures -q people="How many people?":int -o people.csv
-      captionq ask ~/Pictures -q kind="What is it?":photo|drawing -o kinds.csv
+      captionq ask ~/Pictures -q kind="What is it?":'photo|drawing' -o kinds.csv
     """
     from cli.named_paths import named_model
     from jobs.configuration.read_settings import read_settings
