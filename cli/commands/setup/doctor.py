@@ -177,6 +177,7 @@ def _version(connection: Redis) -> str:
 
 
 def _database(settings: Settings) -> str:
+    from cli.output.plurals import counted
     from jobs.net.url_passwords import without_password
     from jobs.store.connection import check_content
     from jobs.store.store import Store
@@ -188,7 +189,7 @@ def _database(settings: Settings) -> str:
     finally:
         store.close()
     where = without_password(settings.database_url) if settings.database_url else settings.data_dir
-    return f"{total} jobs in {where}"
+    return f"{counted(total, 'job')} in {where}"
 
 
 def _worker(settings: Settings) -> str:
