@@ -10,13 +10,14 @@ from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from jobs.configuration.model_settings import ModelSettings
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
 from jobs.errors import DataFolderError
+from jobs.objects.paths import is_object
 
 DEFAULT_MODEL = "mlx-community/Qwen3-VL-4B-Instruct-4bit"
 
@@ -129,10 +130,23 @@ class Settings(ModelSettings, UnattendedSettings):
     #: Seconds for which a heartbeat keeps the worker's leases; must be longer than the longest engine step.
     lease: int = Field(default=45, ge=5)
 
+    @field_validator("data_dir", "database_url", "redis_url", "model", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None
+        return value if value != "" else cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("allowed_roots", "served_roots")
+    @classmethod
+    def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if Path() in value:
+            raise ValueError("an empty path or '.' names no folder. Write whole paths, such as [\"/pictures\"]")
+        return tuple(root if is_object(root) else root.expanduser().absolute() for root in value)
 
     @field_validator("blob_url")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,8 @@ def test_a_value_that_cannot_be_read_is_shown_with_its_variable(monkeypatch: pyt
         ("CAPTIONQ_MEMORY_BUDGET", "24", "24GB"),
         ("CAPTIONQ_MEMORY_BUDGET", "120%", "24GB"),
         ("CAPTIONQ_MEMORY_BUDGET", "0", "24GB"),
+        ("CAPTIONQ_ALLOWED_ROOTS", '[""]', '["/pictures"]'),
+        ("CAPTIONQ_SERVED_ROOTS", '["/pictures", ""]', '["/pictures"]'),
     ],
 )
 def test_a_value_of_the_wrong_form_is_refused_with_an_example(
@@ -79,6 +82,24 @@ def test_a_value_of_the_wrong_form_is_refused_with_an_example(
         read_settings()
     assert refused.value.message.startswith(name)
     assert way_out in refused.value.message
+
+
+def test_an_empty_variable_takes_a_setting_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder is not the current one, and an empty address is no address."""
+    monkeypatch.delenv("CAPTIONQ_DATA_DIR", raising=False)
+    default = read_settings()
+    for field in ("data_dir", "database_url", "redis_url", "blob_url", "model", "hours"):
+        monkeypatch.setenv(f"CAPTIONQ_{field.upper()}", "")
+    assert read_settings() == default
+
+
+def test_folders_that_may_be_read_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A JSON list stands in quotes, where no shell replaces the tilde; a place in S3 stays as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("ALLOWED_ROOTS", "SERVED_ROOTS"):
+        monkeypatch.setenv(f"CAPTIONQ_{name}", '["~/Pictures", "s3://holiday/2024"]')
+    settings = read_settings()
+    assert settings.allowed_roots == settings.served_roots == (tmp_path / "Pictures", Path("s3://holiday/2024"))
 
 
 def test_a_value_from_an_option_is_refused_by_the_option() -> None:
