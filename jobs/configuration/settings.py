@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from jobs.configuration.database_url import checked_database_url
 from jobs.configuration.model_settings import ModelSettings
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
@@ -135,6 +136,11 @@ class Settings(ModelSettings, UnattendedSettings):
     def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
         assert info.field_name is not None
         return value if value != "" else cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        return None if value is None else checked_database_url(value)
 
     @field_validator("data_dir")
     @classmethod

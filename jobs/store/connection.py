@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from jobs.configuration.settings import Settings
-from jobs.errors import DatabaseNewerError, InvalidRequestError
+from jobs.errors import DatabaseNewerError, InvalidRequestError, MissingToolError
 from jobs.errors.database_faults import damaged, database_error
+from jobs.errors.install_commands import command_for_extra
 from jobs.faults import FaultPoint, point
 from jobs.file_locks import exclusive, try_lock
 from jobs.store.databases import postgres, sqlite
@@ -95,9 +96,13 @@ def _lock_file(settings: Settings) -> Path:
 
 
 def _engine(settings: Settings) -> Engine:
-    engine = create_engine(
-        settings.database, hide_parameters=True, **postgres.engine_options(make_url(settings.database))
-    )
+    url = make_url(settings.database)
+    try:
+        engine = create_engine(url, hide_parameters=True, **postgres.engine_options(url))
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise MissingToolError(f"A Postgres database needs an extra: {command_for_extra('postgres')}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", sqlite.prepare)
         event.listen(engine, "begin", sqlite.begin)

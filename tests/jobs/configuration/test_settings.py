@@ -84,6 +84,28 @@ def test_a_value_of_the_wrong_form_is_refused_with_an_example(
     assert way_out in refused.value.message
 
 
+@pytest.mark.parametrize(
+    "url", ["captionq.db", "mysql://u:secret@h/d", "postgres://u:secret@h/d", "postgresql://u:sec/ret@h/d", "sqlite://"]
+)
+def test_an_address_of_no_database_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The form is shown: the address may have a password."""
+    monkeypatch.setenv("CAPTIONQ_DATABASE_URL", url)
+    with pytest.raises(
+        SettingsError, match=r"^CAPTIONQ_DATABASE_URL: write postgresql\+psycopg://user@host"
+    ) as refused:
+        read_settings()
+    assert "sec" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////data/captionq.db", "postgresql+psycopg://u:s%2Fecret@[::1]:5432/d", "postgresql:///d?host=/run"]
+)
+def test_an_address_of_a_database_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """A file, a server, a socket."""
+    monkeypatch.setenv("CAPTIONQ_DATABASE_URL", url)
+    assert read_settings().database == url
+
+
 def test_an_empty_variable_takes_a_setting_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder is not the current one, and an empty address is no address."""
     monkeypatch.delenv("CAPTIONQ_DATA_DIR", raising=False)

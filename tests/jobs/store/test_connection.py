@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from jobs.configuration.settings import Settings
+from jobs.errors import MissingToolError
 from jobs.store.connection import open_database, reading, writing
 from jobs.store.databases.passing_faults import is_away
 from jobs.store.databases.schema_version import SCHEMA_VERSION
@@ -41,6 +43,14 @@ def test_the_database_survives_in_wal_mode_with_foreign_keys(store: Store) -> No
         assert pragmas(connection) == ["wal", 1, 1, normal, 30000]
     with reading(store.engine) as connection:
         assert pragmas(connection)[:3] == ["wal", 1, 1]
+
+
+def test_postgres_without_its_extra_names_the_way_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without the extra has no driver."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    address = "postgresql+psycopg://captionq@127.0.0.1:5432/captionq"
+    with pytest.raises(MissingToolError, match=r"^A Postgres database needs an extra: .*captionq\[postgres\]"):
+        open_database(settings.model_copy(update={"database_url": address}))
 
 
 def test_the_migrations_make_the_tables_that_the_code_declares(settings: Settings, store: Store) -> None:
