@@ -31,6 +31,7 @@ sys.meta_path.insert(0, OwnPackages())
 
 def main() -> None:
     """Run the console script. Its process ends without taking its modules down one by one, which takes as long as captioning."""
+    _open_closed_streams()
     from jobs.deferred_packages import defer_packages
     from jobs.start_up import begin_imports
 
@@ -46,6 +47,19 @@ def main() -> None:
         run()
     except SystemExit as end:
         _leave(end)
+
+
+def _open_closed_streams() -> None:
+    """Open the null device as each standard stream that is closed. The next file would get its number, the database's perhaps."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            # Processes that are started inherit it, as any standard stream.
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # open for as long as the process
 
 
 def _leave(end: SystemExit) -> None:

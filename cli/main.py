@@ -108,7 +108,8 @@ def _errors_in_words() -> Iterator[None]:
     except (click.exceptions.Exit, click.Abort, click.exceptions.NoArgsIsHelpError):
         raise
     except click.UsageError as error:
-        raise click.UsageError(safe_text(error.format_message()), error.ctx) from error
+        # Click lists the values of a choice below each other.
+        raise click.UsageError(safe_text(error.format_message().replace("\n\t", " ")), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(safe_text(error.format_message())) from error
     except Exception as error:

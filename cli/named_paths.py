@@ -22,6 +22,11 @@ def named_path(typed: Path) -> Path:
         return found
     if is_object(typed):
         return object_path(SCHEME + "/".join(typed.parts[1:]))
+    if typed.parts[:1] in (("http:",), ("https:",)):
+        raise click.UsageError(
+            f"{typed.parts[0]}//{'/'.join(typed.parts[1:])} is no file: no text can be written beside it. Download it first, or "
+            "ask about it with captionq ask."
+        )
     if has_placeholder(typed):
         raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")
     raise click.UsageError(f"{typed} {_reason(typed)}.")

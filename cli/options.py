@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.completions import complete_model
+from cli.typed_path import TypedPath
 from jobs import ages
 from jobs.request_defaults import MAX_TOKENS
 
@@ -64,7 +65,7 @@ def max_tokens_option(default: int) -> Decorator:
 #: --json-schema: a file with the schema of each answer.
 json_schema_option: Decorator = click.option(
     "--json-schema",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=TypedPath(exists=True, dir_okay=False),
     help="File with a JSON schema; each answer is one line of JSON that follows it. Where the schema says nothing, its "
     "properties are required and no others are allowed.  [default: free text]",
 )

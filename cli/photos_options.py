@@ -13,6 +13,7 @@ import click
 
 from cli.model_options import SectionedOption
 from cli.named_paths import named_path
+from cli.typed_path import TypedPath
 
 #: The value of --photos-library without a path.
 _LAST_OPENED = ""
@@ -81,7 +82,7 @@ _OPTIONS = (
     ),
     _option(
         "--texts-in",
-        type=click.Path(path_type=Path),
+        type=TypedPath(),
         metavar="DIR",
         help="Folder of the text files.  [default: LIBRARY captions, beside the library]",
     ),

@@ -65,7 +65,10 @@ class Resources:
         """
         check_room(self.settings)
         if all(worker.draining for worker in self.workers()):
-            error = WorkerError("No worker is running. Start one with: captionq work")
+            error = WorkerError(
+                "No worker is ready. captionq serve needs some seconds to start its own; beside a server without one, "
+                "run: captionq work"
+            )
             error.retry_after = RETRY_WORKER
             raise error
 

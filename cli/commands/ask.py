@@ -9,6 +9,7 @@ import click
 
 from cli.model_options import SectionedCommand, model_options
 from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
+from cli.typed_path import TypedPath
 from jobs.options.ask_options import AskOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion
 
@@ -48,14 +49,14 @@ class _QuestionType(click.ParamType[TypedQuestion]):
 )
 @click.option(
     "--schema",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=TypedPath(exists=True, dir_okay=False),
     help="Ask for one JSON object about every image that follows this JSON schema; each of its values is a column.  "
     "[default: none]",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=TypedPath(dir_okay=False),
     help="File of the table: .csv, .jsonl or .parquet.  [default: standard output]",
 )
 @click.option("--chat", is_flag=True, help="Keep the images and go on asking; Ctrl-D ends.")
@@ -86,7 +87,7 @@ def ask(
       captionq ask photo.heic "How many people are there?"
       captionq ask before.jpg after.jpg "What has changed?" --chat
       captionq ask ~/Pictures -q people="How many people?":int -o people.csv
-      captionq ask ~/Pictures -q kind="What is it?":photo|drawing -o kinds.csv
+      captionq ask ~/Pictures -q kind="What is it?":'photo|drawing' -o kinds.csv
     """
     from cli.named_paths import named_model
     from jobs.configuration.read_settings import read_settings
@@ -153,7 +154,7 @@ def _ask_table(
     from cli.runs.table_run import TableRun
     from jobs.creation.question import Question
 
-    paths = [named_path(Path(word)) for word in words]
+    paths = [named_path(TypedPath().convert(word, None, None)) for word in words]
     others = options.model_dump(include={"cache", "near_duplicates", "max_pixels", "detail"})
     base = Question(model, JSON_PROMPT, options.sampling, read_response_format(schema), others=others)
     asked = [base.of_column(question) for question in questions] or [base]
@@ -221,7 +222,7 @@ def _address(word: str) -> str:
 
     if word.startswith(_ADDRESSES):
         return word
-    path = named_path(Path(word))
+    path = named_path(TypedPath().convert(word, None, None))
     if path.is_dir():
         raise click.UsageError(f"{word} is a folder. Ask about each of its images with -q, or name the images.")
     return address_of(path.absolute())

@@ -11,10 +11,11 @@ import click
 
 from cli.model_options import SectionedCommand, model_options
 from cli.options import format_option, model_option
+from cli.typed_path import OutputFile, TypedPath
 from jobs.options.turn import TurnOptions
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OUTPUT = click.Path(dir_okay=False, path_type=Path)
+_FILE = TypedPath(exists=True, dir_okay=False)
+_OUTPUT = OutputFile()
 #: The address of `captionq serve` without options.
 _DEFAULT_URL = "http://127.0.0.1:8484"
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from cli.options import max_tokens_option, model_option
+from cli.typed_path import OutputFile, TypedPath
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=TypedPath(exists=True))
 @model_option
 @click.option("--prompt", help="Prompt for each image.  [default: that of `captionq caption`]")
 @click.option("--images", type=click.IntRange(1), default=32, show_default=True, help="Maximum number of images.")
@@ -23,7 +24,7 @@ from cli.options import max_tokens_option, model_option
 )
 @click.option(
     "--references",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=TypedPath(exists=True, dir_okay=False),
     help="JSONL file of wanted texts (path or file_name, caption or text) for --models.  [default: IMG_1.txt beside IMG_1.jpg]",
 )
 @click.option(
@@ -31,9 +32,7 @@ from cli.options import max_tokens_option, model_option
     is_flag=True,
     help="Compare settings that have helped others on Metal, instead of a plain loop.",
 )
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a chart to this PNG file.  [default: none]"
-)
+@click.option("--plot", type=OutputFile(), help="Write a chart to this PNG file.  [default: none]")
 @click.option(
     "--format",
     "output_format",
@@ -78,6 +77,8 @@ def bench(
 
     if references is not None and models is None:
         raise click.UsageError("--references is for --models.")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise click.UsageError(f"--plot: {plot} is no PNG file. Let it end in .png.")
     if plot is not None and (models is not None or compare_switches):
         raise click.UsageError("--plot draws the comparison with the plain loop.")
     if models is not None and compare_switches:

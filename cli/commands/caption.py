@@ -15,6 +15,7 @@ from cli.named_paths import named_path
 from cli.options import METAVARS, format_option, json_schema_option, model_option
 from cli.path_list import read_path_list
 from cli.photos_options import PhotosOptions, photos_options
+from cli.typed_path import TypedPath
 from jobs.objects.paths import is_object
 from jobs.options.caption_options import CaptionOptions
 
@@ -23,7 +24,7 @@ STANDARD_INPUT = Path("-")
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, type=TypedPath())
 @model_option
 @model_options(CaptionOptions, parameter="options", metavars=METAVARS)
 @photos_options
@@ -38,7 +39,7 @@ STANDARD_INPUT = Path("-")
 @json_schema_option
 @click.option(
     "--table",
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     metavar="FILE",
     help="Write a table of all images when the run ends, in their order: .csv, .jsonl or .parquet.  [default: none]",
 )

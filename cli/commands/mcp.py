@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli.options import model_option
+from cli.typed_path import TypedPath
 
 
 @click.command()
@@ -16,7 +17,7 @@ from cli.options import model_option
     "roots",
     multiple=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    type=TypedPath(exists=True, file_okay=False, resolve_path=True),
     help="Let the client name and find pictures below this folder; may be repeated.  [default: CAPTIONQ_SERVED_ROOTS]",
 )
 @model_option

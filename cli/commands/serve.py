@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cli.typed_path import TypedPath
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -26,7 +28,7 @@ import click
     "roots",
     multiple=True,
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    type=TypedPath(exists=True, file_okay=False, resolve_path=True),
     help="Let requests name files below this folder; may be repeated.  [default: none]",
 )
 @click.option(

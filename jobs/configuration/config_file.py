@@ -56,6 +56,8 @@ def parse_config(content: bytes, path: Path) -> dict[str, Table]:
     except ValueError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     for name, table in tables.items():
+        if name not in _TABLES and not isinstance(table, dict):
+            raise SettingsError(f"{path}: {name} stands in no table. Write it below [settings].")
         if name not in _TABLES:
             raise SettingsError(f"{path}: {name} is not a table of this file{suggestion(name, _TABLES)}.")
         if not isinstance(table, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings
 #: A number with a unit; without a unit it is a share.
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
 _AMOUNT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([tTgGmM][bB])\s*$")
+#: Largest numbers of a share: of a part, and in percent.
+_MOST = {"": 1, "%": 100}
 _UNITS = {"TB": 1e12, "GB": 1e9, "MB": 1e6}
 #: The models that come with captionq: a folder of such a name is not one of them.
 BUILT_IN = frozenset({"demo", "demo-text", "stub"})
@@ -57,7 +60,11 @@ class ModelSettings(BaseSettings):
     @field_validator("memory_budget")
     @classmethod
     def _amount_or_share(cls, value: str | None) -> str | None:
-        if value is not None and not _BUDGET.fullmatch(value):
+        if value is None:
+            return value
+        found = _BUDGET.fullmatch(value)
+        # 24 is no share: 24 GB were meant, and no model would ever be unloaded.
+        if found is None or not 0 < float(found[1]) <= _MOST.get(found[2], math.inf):
             raise ValueError
         return value
 

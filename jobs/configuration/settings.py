@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from jobs.configuration.model_settings import ModelSettings, absolute_name
@@ -46,7 +46,7 @@ class Settings(ModelSettings, UnattendedSettings):
     #: they are in the data folder, where only workers of this machine find them.
     blob_url: str | None = None
     #: A Hugging Face id, a local folder, `demo` or `demo-text`.
-    model: str = DEFAULT_MODEL
+    model: Annotated[str, AfterValidator(absolute_name)] = DEFAULT_MODEL
 
     #: Folders below which image files may be read; empty: anywhere.
     allowed_roots: tuple[Path, ...] = ()
@@ -143,14 +143,11 @@ class Settings(ModelSettings, UnattendedSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("model")
-    @classmethod
-    def _absolute_model(cls, value: str) -> str:
-        return absolute_name(value)
-
     @field_validator("allowed_roots", "served_roots")
     @classmethod
     def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if Path() in value:
+            raise ValueError("an empty path or '.' names no folder. Write whole paths, such as [\"/pictures\"]")
         # A shell expands the tilde of an option; that of a configuration file comes as it is.
         return tuple(root if is_object(root) else Path(os.path.expanduser(root)).absolute() for root in value)  # noqa: PTH111  # never raises
 

@@ -63,8 +63,10 @@ def test_a_file_with_flaws_is_not_begun(settings: Settings, tmp_path: Path) -> N
     write_lines(tmp_path / "in.jsonl", [twice, twice, {**twice, "custom_id": "b", "method": "GET"}])
     done = Captionq(settings).run("batch", "run", "-i", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl")
     assert done.returncode == 1
-    assert "line 2: The custom_id 'a' stands on an earlier line too" in done.stderr
-    assert "line 3: The method must be POST" in done.stderr
+    second, third, error = done.stderr.splitlines()
+    assert second.startswith("  line 2: The custom_id 'a' stands on an earlier line too")
+    assert third.startswith("  line 3: The method must be POST")
+    assert error == f"Error: {tmp_path / 'in.jsonl'} is not a valid batch. Mend these lines, and run the command again."
     assert not (tmp_path / "out.jsonl").exists()
 
 

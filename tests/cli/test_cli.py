@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -125,6 +127,15 @@ def test_help_breaks_no_word(command: tuple[str, ...]) -> None:
     shown = [option for option in found.params if isinstance(option, click.Option) and not option.hidden]
     written = [found.help or "", *((option.help or "") for option in shown)]
     assert [word for text in written for word in text.replace("\b\n", " ").split() if word not in page] == []
+
+
+@pytest.mark.parametrize("command", [(), *commands(captionq)], ids=" ".join)
+def test_a_shell_runs_no_word_of_an_example_as_a_program(command: tuple[str, ...]) -> None:
+    """A choice such as photo|drawing stands in quotes: without them the shell would start a program `drawing`."""
+    page = output(CliRunner().invoke(captionq, [*command, "--help"], terminal_width=100))
+    for line in re.findall(r"^ +((?:[A-Z_]+=\S+ |find .*)?captionq .*)$", page, re.MULTILINE):
+        words = list(shlex.shlex(line, posix=True, punctuation_chars="|"))
+        assert [after for word, after in pairwise(words) if word == "|"] in ([], ["captionq"]), line
 
 
 def test_help_is_a_word_too(run: CliRunner) -> None:

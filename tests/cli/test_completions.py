@@ -100,6 +100,12 @@ def test_the_script_says_where_it_goes(run: CliRunner, shell: str) -> None:
         subprocess.run([program, "-n"], input=script, text=True, check=True)
 
 
+def test_a_missing_shell_is_asked_for_in_one_line(run: CliRunner) -> None:
+    """Click's own sentence has a line for each shell."""
+    last = run.invoke(captionq, ["completion"]).output.splitlines()[-1]
+    assert last == "Error: Missing argument '{zsh|bash|fish}'. Choose from: zsh, bash, fish"
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_completes_a_command(run: CliRunner) -> None:
     """The script's function asks the installed program."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import shlex
+import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -14,6 +18,7 @@ from cli.main import captionq
 from jobs.safe_text import UNSHOWN
 from jobs.store.store import Store
 from tests.support.other_user import read_only_folder, run_without_rights
+from tests.support.processes import SCRIPT
 
 HOSTILE = "\x1b[2J\r\n\u202egnp\x9b.jpg"
 
@@ -70,6 +75,16 @@ def test_faults_of_the_machine_are_sentences_and_defects_are_not(
     result = run.invoke(captionq, ["jobs", "list"])
     assert result.output == ("" if said is None else f"Error: {said}\n")
     assert (result.exception is fault) == (said is None)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_the_null_device(tmp_path: Path, closed: str) -> None:
+    """The command does its work, and no file of it gets the number of a stream."""
+    command = f"{shlex.quote(str(SCRIPT))} cache stats --format json {closed}"
+    environment = {**os.environ, "CAPTIONQ_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith('{"answers": 0') == (closed in ("<&-", "2>&-"))
 
 
 def test_a_read_only_data_folder_is_named_with_the_way_out() -> None:

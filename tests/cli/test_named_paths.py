@@ -38,6 +38,11 @@ def test_paths_are_taken_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.M
         ("~nobody-here/a.jpg", "~nobody-here/a.jpg does not exist."),
         ("file:///nowhere/a.jpg", "file:/nowhere/a.jpg does not exist."),
         ("a\0b", "a\0b does not exist."),
+        (
+            "https://example.com/a/b.jpg",
+            "https://example.com/a/b.jpg is no file: no text can be written beside it. Download it first, or ask about it "
+            "with captionq ask.",
+        ),
         ("x" * 300, f"{'x' * 300} cannot be opened: File name too long."),
         ("cloud.heic", "cloud.heic is in iCloud and not on this Mac. Download it first, in Finder."),
     ],

@@ -12,6 +12,7 @@ from cli.exit_status import ALL_CAPTIONED, SOME_FAILED
 from cli.model_options import CommaChoice
 from cli.open_store import open_store
 from cli.output.plurals import counted
+from cli.typed_path import TypedPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN|last|all", shell_complete=complete_run)
 @click.option(
     "--table",
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     metavar="FILE",
     help="Write a table: .csv, .jsonl or .parquet. An existing file is replaced.  [default: none]",
 )

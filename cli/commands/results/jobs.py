@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from cli.commands.results.change_jobs import cancel, pause, resume, retry
@@ -51,7 +53,7 @@ def list_jobs(batch_id: str | None, statuses: tuple[str, ...], limit: int, outpu
         if batch_id is not None:
             store.batch(batch_id)
         wanted = [JobStatus(status) for status in statuses]
-        found = store.jobs(batch_id=batch_id, statuses=wanted, limit=limit, newest_first=True)
+        found = store.jobs(batch_id=batch_id, statuses=wanted, limit=min(limit, sys.maxsize), newest_first=True)
         if output_format == "json":
             for job in found:
                 click.echo(safe_json(with_question(job)))
@@ -79,7 +81,7 @@ def batches(limit: int, output_format: str) -> None:
     from jobs.store.queries.batch_list import newest_batches
 
     with open_store() as store:
-        found = newest_batches(store.engine, limit)
+        found = newest_batches(store.engine, min(limit, sys.maxsize))
     if output_format == "json":
         for one in found:
             click.echo(safe_json(batch_as_json(one.batch, one.counts)))

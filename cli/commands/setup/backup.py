@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
+from cli.typed_path import TypedPath
+
+_FILE = TypedPath(dir_okay=False, resolve_path=True)
 
 
 @click.command()
@@ -37,7 +39,7 @@ def backup(path: Path) -> None:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path, dir_okay=False, exists=True, resolve_path=True))
+@click.argument("path", type=TypedPath(dir_okay=False, exists=True, resolve_path=True))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def restore(path: Path, *, yes: bool) -> None:
     """Bring the rows and uploads of a backup back.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.typed_path import OutputFile
+
 if TYPE_CHECKING:
     from redis import Redis
 
@@ -29,7 +31,7 @@ LITTLE_DISK = 10_000_000_000
 @click.command()
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Also write a report that can be sent to others: versions, machine, limits, results, places of errors. It has no names "
     "of people, pictures or folders, and no keys.  [default: none]",
@@ -175,6 +177,7 @@ def _version(connection: Redis) -> str:
 
 
 def _database(settings: Settings) -> str:
+    from cli.output.plurals import counted
     from jobs.net.url_passwords import without_password
     from jobs.store.connection import check_content
     from jobs.store.store import Store
@@ -186,7 +189,7 @@ def _database(settings: Settings) -> str:
     finally:
         store.close()
     where = without_password(settings.database_url) if settings.database_url else settings.data_dir
-    return f"{total} jobs in {where}"
+    return f"{counted(total, 'job')} in {where}"
 
 
 def _worker(settings: Settings) -> str:

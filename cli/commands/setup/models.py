@@ -106,7 +106,7 @@ def recommend(memory_budget: str | None, output_format: str) -> None:
     from jobs.configuration.read_settings import read_settings
     from jobs.errors import SettingsError
 
-    settings = read_settings(**({"memory_budget": memory_budget} if memory_budget else {}))
+    settings = read_settings(**({} if memory_budget is None else {"memory_budget": memory_budget}))
     limit = memory_limit(settings)
     if limit is None:
         raise SettingsError("mlx is not installed here, so the memory for models is unknown.")

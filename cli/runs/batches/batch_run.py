@@ -99,15 +99,13 @@ class BatchRun:
     def _check(self, file: BinaryIO, endpoint: str, resources: Resources) -> CheckedFile:
         limits = FileLimits(self._settings.max_batch_lines, self._settings.max_body_bytes)
         checked = check_file(file, endpoint, limits, lambda name: resources.catalogue.resolve(name).name)
-        if checked.flaws:
-            lines = [
-                f"  {'' if flaw.line is None else f'line {flaw.line}: '}{flaw.message}"
-                for flaw in checked.flaws[:SHOWN_FLAWS]
-            ]
-            more = len(checked.flaws) - len(lines)
-            lines += [f"  and {more} more"] if more > 0 else []
-            raise InvalidRequestError("\n".join([f"{self._source} is not a valid batch:", *lines]))
-        return checked
+        if not checked.flaws:
+            return checked
+        for flaw in checked.flaws[:SHOWN_FLAWS]:
+            self._say(f"  {'' if flaw.line is None else f'line {flaw.line}: '}{flaw.message}")
+        if (more := len(checked.flaws) - SHOWN_FLAWS) > 0:
+            self._say(f"  and {more} more")
+        raise InvalidRequestError(f"{self._source} is not a valid batch. Mend these lines, and run the command again.")
 
     def _answer(
         self, file: BinaryIO, endpoint: str, checked: CheckedFile, output: BatchOutput, resources: Resources

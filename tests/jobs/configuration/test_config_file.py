@@ -47,6 +47,7 @@ def test_a_value_of_the_file_that_the_environment_replaces_is_not_checked(
         ("[settings]\nslots = 'many'", "config.toml: settings.slots must be a whole number of at least 1"),
         ("[settings]\nslot = 3", "config.toml: settings.slot is not a setting (did you mean slots?)."),
         ("[settings]\napi_keys = {laptop = 'short'}", "config.toml: settings.api_keys: the key 'laptop' must have 8"),
+        ("slots = 3", "config.toml: slots stands in no table. Write it below [settings]."),
         ("[setting]\nslots = 3", "config.toml: setting is not a table of this file (did you mean settings?)."),
         ("settings = 3", "config.toml: settings must be a table. Begin it with [settings]."),
         ("[settings\n", "config.toml is not valid TOML: "),

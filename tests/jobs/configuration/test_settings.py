@@ -69,6 +69,11 @@ def test_a_value_that_cannot_be_read_is_shown_with_its_variable(monkeypatch: pyt
         ("CAPTIONQ_MAX_PROMPT_TOKENS", "", "must be a whole number of at least 1, not ''"),
         ("CAPTIONQ_SERVED_ROOTS", "/pictures", '["/pictures"]'),
         ("CAPTIONQ_MEMORY_BUDGET", "lots", "24GB"),
+        ("CAPTIONQ_MEMORY_BUDGET", "24", "24GB"),
+        ("CAPTIONQ_MEMORY_BUDGET", "120%", "24GB"),
+        ("CAPTIONQ_MEMORY_BUDGET", "0", "24GB"),
+        ("CAPTIONQ_ALLOWED_ROOTS", '[""]', '["/pictures"]'),
+        ("CAPTIONQ_SERVED_ROOTS", '["/pictures", ""]', '["/pictures"]'),
     ],
 )
 def test_a_value_of_the_wrong_form_is_refused_with_an_example(

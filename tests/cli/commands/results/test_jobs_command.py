@@ -139,6 +139,14 @@ def test_batches_are_listed_and_pruned(run: CliRunner, store: Store) -> None:
     assert output(run.invoke(captionq, ["jobs", "prune", "--older-than", "0h"])) == "Removed 2 jobs and 1 batch.\n"
 
 
+@pytest.mark.parametrize("command", ["list", "batches"])
+def test_a_limit_may_be_any_number(run: CliRunner, store: Store, command: str) -> None:
+    """The database counts to 2 to the power of 63."""
+    add_batch(store, 1)
+    found = run.invoke(captionq, ["jobs", command, "--limit", "9" * 30])
+    assert (found.exit_code, len(found.stdout.splitlines())) == (0, 2)
+
+
 def test_programs_read_json(run: CliRunner, store: Store) -> None:
     """A program gets one object a line, with the usage and the times."""
     _, jobs = add_batch(store, 1)

@@ -36,6 +36,12 @@ def test_the_doctor_finds_a_healthy_machine_healthy(run: CliRunner, monkeypatch:
     assert "free up at least 10 GB" in full.output
 
 
+def test_the_doctor_counts_jobs_in_words(run: CliRunner, store: Store) -> None:
+    """One job is one job."""
+    add_batch(store, 1)
+    assert re.search(r"database +1 job in /", run.invoke(captionq, ["doctor"]).output)
+
+
 def test_the_doctor_finds_a_mistyped_setting(run: CliRunner) -> None:
     """The sentence stands in the list only, not also above it."""
     sick = run.invoke(captionq, ["doctor"], env={"CAPTIONQ_SLOT": "3"})
