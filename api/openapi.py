@@ -23,6 +23,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "429": _RETRY_AFTER,
     "503": _RETRY_AFTER,
 }
+#: Bounds of numbers, by the names that pydantic leaves where a validator of our own runs before them.
+_BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 _TEMPLATE = "#/components/schemas/{model}"
 
 
@@ -44,6 +46,7 @@ def install_openapi(app: FastAPI) -> None:
                 # FastAPI's own body of the status 422, which no route answers with.
                 document["components"]["schemas"].pop(unused, None)
             add_examples(document)
+            _name_bounds(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -63,3 +66,15 @@ def _describe_errors(responses: dict[str, Any]) -> None:
 def _describe_headers(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
         response["headers"] = _REQUEST_ID | _HEADERS.get(status, {}) | response.get("headers", {})
+
+
+def _name_bounds(part: Any) -> None:
+    """Give bounds the names that JSON Schema has for them: generators of clients know no others."""
+    if isinstance(part, dict):
+        if part.get("type") in ("integer", "number"):
+            for name in _BOUNDS.keys() & part.keys():
+                part[_BOUNDS[name]] = part.pop(name)
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            _name_bounds(inner)

@@ -93,6 +93,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 # -- by the document ------------------------------------------------------------------------------
 
 
+def test_bounds_have_the_names_of_json_schema(document: BaseSchema) -> None:
+    """Generators of clients read no others. Numbers that a client may write as `300.0` are bounded like the rest."""
+    written = json.dumps(document.raw_schema)
+    assert [name for name in ("ge", "le", "gt", "lt") if f'"{name}": ' in written] == []
+    chat = document.raw_schema["components"]["schemas"]["ChatCompletionBody"]["properties"]
+    assert {"minimum": 0, "maximum": 20}.items() <= chat["top_logprobs"]["anyOf"][0].items()
+
+
 @pytest.mark.timeout(1200 if ALL_LIMITS else 300)
 @operations.parametrize()
 def test_every_operation_answers_as_the_document_says(
