@@ -14,7 +14,7 @@ from jobs.chunks import chunked
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.errors import OutputError
 from jobs.requests import address_of
-from jobs.store.queries.caption_runs import best_jobs_of
+from jobs.store.queries.caption_runs import best_jobs_of, newest_jobs_of
 from jobs.store.statements import ROWS_A_STATEMENT
 from jobs.store.store import Store
 from jobs.store.tables import Job
@@ -40,7 +40,10 @@ class RunTable:
 
     def _rows(self, store: Store) -> Iterator[Row]:
         for chunk in chunked(self._images, ROWS_A_STATEMENT):
-            jobs = best_jobs_of(store.engine, [address_of(output) for _, output, _ in chunk])
+            # Of an image that the run asked about, an earlier run's success says nothing: the file may be another picture by now.
+            asked = [address_of(output) for _, output, is_skipped in chunk if not is_skipped]
+            kept = [address_of(output) for _, output, is_skipped in chunk if is_skipped]
+            jobs = newest_jobs_of(store.engine, asked) | best_jobs_of(store.engine, kept)
             for image, output, is_skipped in chunk:
                 yield _row(image, output, jobs.get(address_of(output)), is_skipped=is_skipped)
 

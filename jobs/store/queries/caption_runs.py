@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Engine, Table, case, exists, func, select
+from sqlalchemy import ColumnElement, Engine, Table, case, exists, func, select
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
@@ -47,8 +47,18 @@ def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
 
 def best_jobs_of(engine: Engine, outputs: Sequence[str]) -> dict[str, Job]:
     """Return the best jobs of these images, by the addresses of the texts: at most some hundreds."""
+    return _jobs_of(engine, outputs, func.substr(_BEST, 2))
+
+
+def newest_jobs_of(engine: Engine, outputs: Sequence[str]) -> dict[str, Job]:
+    """Return the newest jobs of these images, whatever their ends, by the addresses of the texts: at most some hundreds."""
+    return _jobs_of(engine, outputs, func.max(_job.c.id))
+
+
+def _jobs_of(engine: Engine, outputs: Sequence[str], chosen: ColumnElement[str]) -> dict[str, Job]:
+    """Return one job of each of these images. `chosen`: computes its id of the jobs of an image."""
     with reading(engine) as connection:
-        ids = select(_BEST).where(has_output(connection)).group_by(_job.c.output)
-        chosen = [marked[1:] for marked in connection.execute(ids, outputs_parameter(connection, outputs)).scalars()]
-        rows = connection.execute(select(_job).where(_job.c.id.in_(chosen))).mappings()
+        query = select(chosen).where(has_output(connection)).group_by(_job.c.output)
+        ids = connection.execute(query, outputs_parameter(connection, outputs)).scalars().all()
+        rows = connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()
         return {row["output"]: as_job(row, connection) for row in rows}

@@ -1,0 +1,43 @@
+"""The table of a run: each image has the row of what this run did, or the text that it had before."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from cli.runs.run_table import RunTable
+from jobs.creation.existing_texts import PendingImage
+from jobs.errors import UnsupportedImageError
+from jobs.store.store import Store
+from jobs.store.tables import Job, JobStatus
+from tests.support.rows import RESULT, make_job
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    """Read a table of CSV."""
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def captioned(store: Store, image: Path) -> Job:
+    """Let an earlier job caption an image."""
+    job = make_job()
+    job.source, job.output = image.as_uri(), image.with_suffix(".txt").as_uri()
+    store.add([job])
+    store.claim([job.id], "worker")
+    store.succeed(job.id, RESULT)
+    return job
+
+
+def test_an_image_that_failed_now_has_no_caption_of_an_earlier_run(store: Store, tmp_path: Path) -> None:
+    """Its file may be another picture by now."""
+    image, table = tmp_path / "photo.jpg", RunTable(tmp_path / "captions.csv")
+    captioned(store, image)
+    again = make_job()
+    again.source, again.output = image.as_uri(), image.with_suffix(".txt").as_uri()
+    store.add([again])
+    store.fail(again.id, UnsupportedImageError("photo.jpg is damaged."))
+    table.add(PendingImage.at(image, image.with_suffix(".txt")))
+    table.write(store)
+    (row,) = rows_of(tmp_path / "captions.csv")
+    assert (row["status"], row["caption"], row["error"]) == (JobStatus.FAILED, "", "photo.jpg is damaged.")
