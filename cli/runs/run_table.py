@@ -9,7 +9,7 @@ from pathlib import Path
 from cli.output.plurals import counted
 from jobs.captions.outputs.job_record import path_for_programs
 from jobs.captions.outputs.tables import COLUMNS, Row, row_of, table_format, write_table
-from jobs.captions.text_files import read_output
+from jobs.captions.text_files import decode_text, read_output
 from jobs.chunks import chunked
 from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.errors import OutputError
@@ -57,5 +57,5 @@ def _row(image: Path, output: Path, job: Job | None, *, is_skipped: bool) -> Row
         with suppress(OutputError):
             content = read_output(output)
             if content is not None:
-                row["caption"] = content.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+                row["caption"] = decode_text(content, output).rstrip("\r\n")
     return row

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from cli.runs.run_table import RunTable
-from jobs.creation.existing_texts import PendingImage
+from jobs.creation.existing_texts import PendingImage, SkippedImage
 from jobs.errors import UnsupportedImageError
 from jobs.store.store import Store
 from jobs.store.tables import Job, JobStatus
@@ -41,3 +41,14 @@ def test_an_image_that_failed_now_has_no_caption_of_an_earlier_run(store: Store,
     table.write(store)
     (row,) = rows_of(tmp_path / "captions.csv")
     assert (row["status"], row["caption"], row["error"]) == (JobStatus.FAILED, "", "photo.jpg is damaged.")
+
+
+def test_a_skipped_image_has_the_text_of_its_file(store: Store, tmp_path: Path) -> None:
+    """In whichever encoding a person wrote it. The model and the prompt are those of the job that captioned it, if one did."""
+    image, table = tmp_path / "photo.jpg", RunTable(tmp_path / "captions.csv")
+    captioned(store, image)
+    image.with_suffix(".txt").write_bytes("Ein Bär\r\n".encode("utf-16"))
+    table.add(SkippedImage(PendingImage.at(image, image.with_suffix(".txt")).place))
+    table.write(store)
+    (row,) = rows_of(tmp_path / "captions.csv")
+    assert (row["status"], row["caption"], row["model"]) == ("skipped", "Ein Bär", "demo")
