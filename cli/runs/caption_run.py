@@ -81,6 +81,7 @@ class CaptionRun:
         self._worker = worker
         self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
+        self._report.writes_text = options.writes_text
 
     @property
     def headline(self) -> str:
