@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Engine, Table, case, exists, func, select
 from sqlmodel import SQLModel
@@ -11,7 +11,7 @@ from jobs.chunks import chunked
 from jobs.store.connection import reading
 from jobs.store.queries.job_queries import as_job
 from jobs.store.statements import ROWS_A_STATEMENT, has_output, outputs_parameter
-from jobs.store.tables import Job, JobStatus
+from jobs.store.tables import OPEN, Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -33,6 +33,19 @@ def best_jobs(engine: Engine) -> Iterator[Job]:
     with reading(engine) as connection:
         ids = [marked[1:] for marked in connection.execute(query).scalars()]
     return in_order(engine, ids)
+
+
+def open_texts(engine: Engine, batch_ids: Collection[str]) -> dict[str, str]:
+    """Return the texts that open jobs of these batches will write, by the addresses of the images."""
+    query = select(_job.c.source, _job.c.output).where(
+        _job.c.status.in_(OPEN), _job.c.source.is_not(None), _job.c.output.is_not(None)
+    )
+    texts: dict[str, str] = {}
+    for chunk in chunked(batch_ids, ROWS_A_STATEMENT):
+        with reading(engine) as connection:
+            rows = connection.execute(query.where(_job.c.batch_id.in_(chunk)))
+            texts.update((row.source, row.output) for row in rows)
+    return texts
 
 
 def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
