@@ -22,6 +22,7 @@ from cli.runs.processes.services import Services, services
 from cli.runs.processes.worker_restarts import WorkerProcess
 from cli.runs.run_table import RunTable
 from cli.runs.sample import SampleOptions, stages
+from jobs.captions.outputs.embedding import is_embedded
 from jobs.configuration.settings import Settings
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
@@ -115,10 +116,12 @@ class CaptionRun:
         check_model(self._question.model, self._report.note)
         store, runs = Store(self._settings), RunLocks(self._settings)
         left = LeftJobs(self._settings, store, runs, self._worker)
+        # A caption that is written into an image changes the image.
+        is_own = partial(is_embedded, store=store)
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
                 is_said = False
-                for arrived in arriving_images(paths, self._options, self._report.left_out):
+                for arrived in arriving_images(paths, self._options, self._report.left_out, is_own):
                     planned = left.cancel(self._plan(by_folder(arrived), paths, store))
                     wanted = [one for one in planned if isinstance(one, PendingImage)]
                     if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):

@@ -67,6 +67,13 @@ def embed_caption(
             temporary.unlink(missing_ok=True)
 
 
+def is_embedded(image: Path, store: Store) -> bool:
+    """Check whether an image file is as captionq has left it when it wrote a caption into it."""
+    address = address_of(image)
+    written = WrittenFiles(store.engine).hashes([address]).get(address)
+    return written is not None and file_sha256(image) in written
+
+
 def file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file in hex digits; None: there is no file, or it is not a regular one."""
     try:

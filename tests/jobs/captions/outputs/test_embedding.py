@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jobs.captions.outputs import embedding
+from jobs.captions.outputs.embedding import is_embedded
 from jobs.captions.undo import undo_run
 from jobs.errors import OutputOccupiedError
 from jobs.store.store import Store
@@ -52,6 +53,19 @@ def test_a_caption_goes_into_the_file_and_out_again(store: Store, tmp_path: Path
     undone = undo_run(batch.id, store)
     assert (undone.restored, undone.removed) == (1, 1)
     assert contents(tmp_path) == before
+
+
+@needs_exiftool
+def test_an_image_counts_as_captionq_s_until_others_change_it(store: Store, tmp_path: Path) -> None:
+    """A caption in a picture changes the picture, which a watch must not take for a new one."""
+    image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
+    assert not is_embedded(image, store)
+    captioned(store, image, batch, embed=True)
+    assert is_embedded(image, store)
+    save_picture(image)
+    assert not is_embedded(image, store)
+    image.unlink()
+    assert not is_embedded(image, store)
 
 
 @needs_exiftool
