@@ -104,8 +104,7 @@ class CaptionRun:
                     ):
                         return INTERRUPTED
             self._report.sum_up()
-            if self._table is not None:
-                self._report.note(self._table.write(store))
+            self._write_table(store)
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
@@ -125,15 +124,22 @@ class CaptionRun:
                     planned = left.cancel(self._plan(by_folder(arrived), paths, store))
                     wanted = [one for one in planned if isinstance(one, PendingImage)]
                     if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):
+                        self._write_table(store)
                         return INTERRUPTED
                     if wanted or not is_said:
                         self._report.note(waiting_line(self._report.captioned, self._report.failed))
                         is_said = True
             self._report.sum_up()
+            self._write_table(store)
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
         return self._status()
+
+    def _write_table(self, store: Store) -> None:
+        # A watch that ends before its first look leaves an earlier table as it is.
+        if self._table is not None and self._table.has_images:
+            self._report.note(self._table.write(store))
 
     def _batch(self, description: str) -> Batch:
         return Batch(

@@ -52,3 +52,19 @@ def test_a_skipped_image_has_the_text_of_its_file(store: Store, tmp_path: Path) 
     table.write(store)
     (row,) = rows_of(tmp_path / "captions.csv")
     assert (row["status"], row["caption"], row["model"]) == ("skipped", "Ein Bär", "demo")
+
+
+def test_an_image_that_a_watch_finds_again_has_one_row(store: Store, tmp_path: Path) -> None:
+    """What the run wrote about it counts, whatever comes first; without images there is no table."""
+    images = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    table = RunTable(tmp_path / "captions.csv")
+    assert not table.has_images
+    for image in images:
+        captioned(store, image)
+    wanted = [PendingImage.at(image, image.with_suffix(".txt")) for image in images]
+    for one in (wanted[0], SkippedImage(wanted[0].place), SkippedImage(wanted[1].place), wanted[1]):
+        table.add(one)
+    table.write(store)
+    rows = [(row["path"], row["status"]) for row in rows_of(tmp_path / "captions.csv")]
+    assert table.has_images
+    assert rows == [(str(image), JobStatus.SUCCEEDED) for image in images]
