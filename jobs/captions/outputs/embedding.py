@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
@@ -106,9 +106,34 @@ def _values(
     for keyword in keywords:
         # Removed first, so that none stands there twice.
         values += [(f"{name}{sign}=", keyword) for name in ("XMP-dc:Subject", "IPTC:Keywords") for sign in "-+"]
-    if values and not any(name.startswith("IPTC:") for name in there):
+    iptc = {name: value for name, value in there.items() if name.startswith("IPTC:")}
+    if values and not iptc:
         values.append(("IPTC:CodedCharacterSet=", "UTF8"))
+    elif iptc.get("IPTC:CodedCharacterSet") != "UTF8":
+        _make_room_for("".join(value for _, value in values), iptc.values(), exiftool)
     return values
+
+
+def _make_room_for(text: str, there: Iterable[object], exiftool: ExifTool) -> None:
+    """Convert IPTC that does not name its encoding to UTF-8, if the encoding that it seems to have cannot hold the text.
+
+    exiftool takes it for Windows-1252. Many programs write UTF-8 without saying so.
+    """
+    if _is_unmarked_utf8(there):
+        if not text.isascii():
+            exiftool.recode_iptc("UTF8")
+    elif text.encode("cp1252", errors="ignore").decode("cp1252") != text:
+        exiftool.recode_iptc("Latin")
+
+
+def _is_unmarked_utf8(values: Iterable[object]) -> bool:
+    """Check whether texts that were read as Windows-1252 are UTF-8."""
+    text = "\n".join(str(part) for value in values for part in (value if isinstance(value, list) else [value]))
+    try:
+        text.encode("cp1252").decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _write_metadata(exiftool: ExifTool, values: Sequence[tuple[str, str]], new: BufferedWriter, name: str) -> None:

@@ -56,6 +56,24 @@ def test_a_caption_goes_into_the_file_and_out_again(store: Store, tmp_path: Path
 
 
 @needs_exiftool
+@pytest.mark.parametrize("charset", ["Latin", "UTF8"])
+def test_a_caption_in_any_script_goes_beside_iptc_in_an_old_encoding(
+    store: Store, tmp_path: Path, charset: str
+) -> None:
+    """All of it is UTF-8 then, also if it was before without saying so. A text that the old encoding can hold changes nothing."""
+    image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
+    old = ["-IPTC:Keywords=Gr\u00fcn", "-IPTC:Keywords=See", "-IPTC:City=K\u00f6ln", "-overwrite_original"]
+    subprocess.run(["exiftool", "-q", "-charset", f"iptc={charset}", *old, str(image)], check=True)
+    captioned(store, image, batch, "A k\u00f6nig.", embed=True)
+    assert ("IPTC:CodedCharacterSet" in metadata(image)) == (charset == "UTF8")
+    assert metadata(image)["IPTC:Caption-Abstract"] == "A k\u00f6nig."
+    captioned(store, image, batch, "\u65e9\u4e0a\u597d.", embed=True, existing="replace", force=True)
+    there = metadata(image)
+    assert (there["IPTC:Caption-Abstract"], there["IPTC:CodedCharacterSet"]) == ("\u65e9\u4e0a\u597d.", "UTF8")
+    assert (there["IPTC:Keywords"], there["IPTC:City"]) == (["Gr\u00fcn", "See"], "K\u00f6ln")
+
+
+@needs_exiftool
 def test_an_image_counts_as_captionq_s_until_others_change_it(store: Store, tmp_path: Path) -> None:
     """A caption in a picture changes the picture, which a watch must not take for a new one."""
     image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
