@@ -103,7 +103,11 @@ def _place(gps: dict[int, Any]) -> str:
 def _from_iptc(image: Image.Image) -> dict[str, str]:
     from PIL import ImageFile, IptcImagePlugin
 
+    from jobs.images.formats.jpeg_file import JpegFile
+
     assert isinstance(image, ImageFile.ImageFile)
+    if isinstance(image, JpegFile):
+        image.info["photoshop"] = image.photoshop_resources()
     found = IptcImagePlugin.getiptcinfo(image) or {}
     keywords = found.get(_IPTC_KEYWORDS, [])
     words = keywords if isinstance(keywords, list) else [keywords]
