@@ -41,6 +41,7 @@ from jobs.errors.models import (
 )
 from jobs.errors.outputs import (
     MissingToolError,
+    NotEmbeddableError,
     OutputChangedError,
     OutputDiskFullError,
     OutputError,
@@ -164,6 +165,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelTooLargeError",
     "ModelUnavailableError",
+    "NotEmbeddableError",
     "NotFoundError",
     "ObjectStoreError",
     "OnlyThoughtsError",

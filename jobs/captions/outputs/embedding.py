@@ -16,7 +16,7 @@ from jobs.captions.outputs.side_files import metadata_of, own_texts, removed_key
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
-from jobs.errors import CaptionqError, OutputChangedError, OutputOccupiedError
+from jobs.errors import CaptionqError, NotEmbeddableError, OutputChangedError, OutputOccupiedError
 from jobs.requests import address_of, path_of
 from jobs.store.claims import Claim
 from jobs.store.file_tables import WrittenFile
@@ -85,7 +85,11 @@ def file_sha256(path: Path) -> str | None:
 
 def _check_kind(image: Path) -> None:
     if not stat.S_ISREG(image.lstat().st_mode):
-        raise OutputOccupiedError(f"{shown(image)} is not a regular file, so nothing was written into it.")
+        raise _not_embeddable(f"{shown(image)} is not a regular file, so nothing was written into it")
+
+
+def _not_embeddable(reason: str) -> NotEmbeddableError:
+    return NotEmbeddableError(f"{reason}. For its other files, run this again without --embed.")
 
 
 def _values(
@@ -139,7 +143,7 @@ def _is_unmarked_utf8(values: Iterable[object]) -> bool:
 def _write_metadata(exiftool: ExifTool, values: Sequence[tuple[str, str]], new: BufferedWriter, name: str) -> None:
     written = exiftool.write(values)
     if isinstance(written, str):
-        raise OutputOccupiedError(f"exiftool could not write into {name}: {written}.")
+        raise _not_embeddable(f"exiftool could not write into {name}: {written}")
     with written.open("rb") as copy:
         shutil.copyfileobj(copy, new, 1 << 20)
     new.flush()

@@ -154,14 +154,18 @@ def test_a_description_of_a_person_stays(store: Store, tmp_path: Path) -> None:
 
 @needs_exiftool
 def test_a_file_that_exiftool_cannot_write_stays(store: Store, tmp_path: Path) -> None:
-    """A BMP has no place for metadata, and a link is not replaced by a file; no temporary file is left."""
+    """A BMP has no place for metadata, and a link is not replaced by a file; no temporary file is left.
+
+    The sentence says how such an image gets its text. To try again would end the same way.
+    """
     batch = make_run(store)
     bmp, link = save_picture(tmp_path / "a.bmp"), tmp_path / "b.jpg"
     link.symlink_to(save_picture(tmp_path / "real.jpg"))
     before = contents(tmp_path)
     for image, reason in ((bmp, r"exiftool could not write into a\.bmp"), (link, r"b\.jpg is not a regular file")):
-        with pytest.raises(OutputOccupiedError, match=reason):
+        with pytest.raises(OutputOccupiedError, match=reason) as raised:
             captioned(store, image, batch, embed=True)
+        assert raised.value.message.endswith(". For its other files, run this again without --embed.")
     assert contents(tmp_path) == before
     assert link.is_symlink()
 
