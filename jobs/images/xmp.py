@@ -55,8 +55,10 @@ def parse_xml(packet: bytes) -> _Element:
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    # Of UTF-16, whose signs hold NULs, half of the last one would be stripped.
+    content = packet if packet.startswith((b"\xff\xfe", b"\xfe\xff")) else packet.strip(b"\0 \r\n\t")
     try:
-        return etree.fromstring(packet.strip(b"\0 \r\n\t"), parser)
+        return etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         raise ValueError(f"The XMP cannot be read: {error}") from error
 

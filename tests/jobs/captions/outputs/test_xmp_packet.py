@@ -84,6 +84,15 @@ def test_the_text_and_the_keywords_of_a_region_are_not_those_of_the_picture() ->
     assert content.count(b"her hat") == content.count(b"<rdf:li>hat</rdf:li>") == 1
 
 
+def test_a_sidecar_in_utf_16_is_one() -> None:
+    """The specification allows it. What captionq writes is UTF-8."""
+    packet = LIGHTROOM.replace(b"lake", b"B\xc3\xa4r").decode().encode("utf-16")
+    assert description_of(packet) == "old"
+    content = with_caption(packet, "A boat.", ["boat"])
+    assert parse_xmp(content)["keywords"] == "B\u00e4r, boat"
+    assert content.decode().count("A boat.") == 1
+
+
 def test_a_second_caption_replaces_the_first() -> None:
     """Writing the same again changes nothing."""
     once = with_caption(LIGHTROOM, "A boat.", ["boat"])
