@@ -11,11 +11,13 @@ from cli.output.left_out_lines import left_out_lines
 from cli.output.plurals import counted
 from cli.output.report import SHOWN_FAILURES, JsonReport, Report
 from jobs.captions.outputs.job_record import path_for_programs, shown_path
-from jobs.creation.existing_texts import PendingImage, SkippedImage, WrittenByHand
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand
 from jobs.requests import address_of
 from jobs.store.written.output_writers import TakenUp, Writer
 
 HAS_TEXT = "has a text already"
+HAS_FILES = "has these files already"
+HAS_ADDITION = "its text has this addition already"
 BY_HAND = "its text was written by hand"
 
 
@@ -38,9 +40,9 @@ def print_plan(
         report: of the run; it has the images that were left out.
     """
     if isinstance(report, JsonReport):
-        for row in _rows(wanted, skipped, taken):
+        for row in _rows(wanted, skipped, taken, writes_text=report.writes_text):
             report.object(row)
-    for line in _lines(wanted, skipped, taken):
+    for line in _lines(wanted, skipped, taken, writes_text=report.writes_text):
         report.line(line)
     for line in left_out_lines(report.left_out):
         report.line(line)
@@ -51,7 +53,9 @@ def print_plan(
     report.line("Dry run: nothing was written, queued or started.")
 
 
-def _lines(wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], taken: TakenUp) -> Iterator[str]:
+def _lines(
+    wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], taken: TakenUp, *, writes_text: bool
+) -> Iterator[str]:
     refused = [one for one in wanted if one.refusal is not None]
     to_caption = len(taken.queued) + len(taken.resumed)
     total = len(wanted) + len(skipped)
@@ -59,8 +63,12 @@ def _lines(wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], take
     if taken.resumed:
         yield f"{counted(len(taken.resumed), 'image')} of an interrupted run: resumed"
     by_hand = sum(isinstance(one, WrittenByHand) for one in skipped)
-    if with_text := len(skipped) - by_hand:
-        yield f"Skipped: {counted(with_text, 'image')} with a text (--existing replace asks again)"
+    added = sum(isinstance(one, AlreadyAdded) for one in skipped)
+    if with_files := len(skipped) - by_hand - added:
+        what = "a text" if writes_text else "these files"
+        yield f"Skipped: {counted(with_files, 'image')} with {what} (--existing replace asks again)"
+    if added:
+        yield f"Skipped: {counted(added, 'image')} with this addition (to add another, ask another question)"
     if by_hand:
         yield f"Skipped: {counted(by_hand, 'image')} with a text that was written by hand (--force replaces it too)"
     for writers, fate in ((taken.followed, "followed"), (taken.refused, "left to others: they ask something else")):
@@ -73,7 +81,7 @@ def _lines(wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], take
 
 
 def _rows(
-    wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], taken: TakenUp
+    wanted: Sequence[PendingImage], skipped: Sequence[SkippedImage], taken: TakenUp, *, writes_text: bool
 ) -> Iterator[dict[str, object]]:
     followed, refused = _by_output(taken.followed), _by_output(taken.refused)
     for one in wanted:
@@ -95,8 +103,18 @@ def _rows(
             "image": path_for_programs(address_of(kept.image)),
             "output": path_for_programs(address_of(kept.output)),
             "action": "skip",
-            "reason": BY_HAND if isinstance(kept, WrittenByHand) else HAS_TEXT,
+            "reason": _reason(kept, writes_text=writes_text),
         }
+
+
+def _reason(kept: SkippedImage, *, writes_text: bool) -> str:
+    match kept:
+        case WrittenByHand():
+            return BY_HAND
+        case AlreadyAdded():
+            return HAS_ADDITION
+        case _:
+            return HAS_TEXT if writes_text else HAS_FILES
 
 
 def _by_output(writers: Sequence[Writer]) -> dict[str, Writer]:

@@ -18,16 +18,17 @@ from jobs.images.walking.packages import is_photos_library, package_kind
 SHOWN_EXTENSIONS = 8
 
 
-def skipped_lines(*, skipped: int, by_hand: int, added: int, alone: bool) -> Iterator[str]:
-    """Say why images were skipped. `alone`: the run had no other image."""
+def skipped_lines(skipped: int, total: int, *, by_hand: int, added: int, writes_text: bool) -> Iterator[str]:
+    """Say why images were skipped, of all images of the run. `writes_text`: it writes text files."""
     if by_hand:
         were, them = ("was", "it") if by_hand == 1 else ("were", "them")
         yield f"{counted(by_hand, 'text')} {were} written by hand: --force replaces {them} too"
     elif added:
         yield f"{counted(added, 'text')} had this addition already: to add another, ask another question"
-    elif skipped and alone:
+    elif skipped and skipped == total:
         has = "has" if skipped == 1 else "have"
-        yield f"{skipped} already {has} a .txt: --existing replace asks again"
+        what = "a .txt" if writes_text else "these files"
+        yield f"{skipped} already {has} {what}: --existing replace asks again"
 
 
 def left_out_lines(left_out: LeftOut) -> Iterator[str]:

@@ -30,8 +30,9 @@ class Report:
 
     def __init__(self) -> None:
         self.batch_id: str | None = None
-        self.captioned = 0
-        self.skipped = 0
+        #: Whether the run writes text files, or other files only.
+        self.writes_text = True
+        self.captioned = self.skipped = 0
         #: Skipped images whose text, which was to be replaced, a person wrote or changed.
         self.by_hand = 0
         #: Skipped images to whose texts an earlier run has added the answer.
@@ -168,7 +169,7 @@ class Report:
             self._say(f"{counted(self._cached, 'answer')} from the cache: --no-cache generates them again")
         for line in (
             *skipped_lines(
-                skipped=self.skipped, by_hand=self.by_hand, added=self.added, alone=self.skipped == self._total
+                self.skipped, self._total, by_hand=self.by_hand, added=self.added, writes_text=self.writes_text
             ),
             *left_out_lines(self.left_out),
         ):

@@ -9,8 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from redis.exceptions import RedisError
-
 from cli.exit_status import ALL_CAPTIONED, INTERRUPTED, SOME_FAILED
 from cli.output.report import make_report
 from cli.runs.batch_progress import BatchProgress
@@ -18,26 +16,23 @@ from cli.runs.followed_jobs import Followed
 from cli.runs.images.ready_parts import ready_parts
 from cli.runs.images.run_images import FolderImages, RunImages
 from cli.runs.images.watched_folders import arriving_images, waiting_line
+from cli.runs.left_jobs import LeftJobs
 from cli.runs.model_check import check_model
 from cli.runs.processes.services import Services, services
 from cli.runs.processes.worker_restarts import WorkerProcess
 from cli.runs.run_table import RunTable
 from cli.runs.sample import SampleOptions, stages
+from jobs.captions.outputs.embedding import is_embedded
 from jobs.configuration.settings import Settings
-from jobs.creation.cancel import announce
 from jobs.creation.chosen_images import choose
 from jobs.creation.existing_texts import AlreadyAdded, PendingImage, SkippedImage, WrittenByHand, plan_images
 from jobs.creation.folder_run import FolderRun, Submission
 from jobs.creation.question import Question
 from jobs.creation.run_locks import RunLocks
-from jobs.errors import BrokerError
 from jobs.images.walking.folder_images import FoundImages, by_folder
 from jobs.options.caption_options import CaptionOptions
-from jobs.queue import broker
-from jobs.requests import address_of
 from jobs.store.store import Store
-from jobs.store.tables import OPEN, Batch, JobStatus
-from worker.lock import is_running
+from jobs.store.tables import Batch
 
 
 class CaptionRun:
@@ -81,6 +76,7 @@ class CaptionRun:
         self._worker = worker
         self._table = table
         self._report = make_report(as_json=as_json, one_image=one_image)
+        self._report.writes_text = options.writes_text
 
     @property
     def headline(self) -> str:
@@ -95,7 +91,8 @@ class CaptionRun:
         check_model(self._question.model, self._report.note)
         store, runs = Store(self._settings), RunLocks(self._settings)
         try:
-            parts = ready_parts(self._without_abandoned(self._find(paths, store), store, runs))
+            left = LeftJobs(self._settings, store, runs, self._worker)
+            parts = ready_parts(left.cancel(self._find(paths, store)))
             first = next(parts, None)
             if first is None and not self._report.skipped:
                 self._report.found_nothing(description)
@@ -107,8 +104,7 @@ class CaptionRun:
                     ):
                         return INTERRUPTED
             self._report.sum_up()
-            if self._table is not None:
-                self._report.note(self._table.write(store))
+            self._write_table(store)
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
@@ -118,22 +114,32 @@ class CaptionRun:
         """Caption the images of the paths as `caption` does, then images that come, until Ctrl-C. Returns the exit status."""
         check_model(self._question.model, self._report.note)
         store, runs = Store(self._settings), RunLocks(self._settings)
+        left = LeftJobs(self._settings, store, runs, self._worker)
+        # A caption that is written into an image changes the image.
+        is_own = partial(is_embedded, store=store)
         try:
             with services(self._settings, self._worker) as running, suppress(KeyboardInterrupt):
                 is_said = False
-                for arrived in arriving_images(paths, self._options, self._report.left_out):
-                    planned = self._without_abandoned(self._plan(by_folder(arrived), paths, store), store, runs)
+                for arrived in arriving_images(paths, self._options, self._report.left_out, is_own):
+                    planned = left.cancel(self._plan(by_folder(arrived), paths, store))
                     wanted = [one for one in planned if isinstance(one, PendingImage)]
                     if wanted and not self._queue_and_follow([wanted], self._batch(description), store, runs, running):
+                        self._write_table(store)
                         return INTERRUPTED
                     if wanted or not is_said:
                         self._report.note(waiting_line(self._report.captioned, self._report.failed))
                         is_said = True
             self._report.sum_up()
+            self._write_table(store)
             runs.tidy({batch.id for batch in store.open_batches()})
         finally:
             store.close()
         return self._status()
+
+    def _write_table(self, store: Store) -> None:
+        # A watch that ends before its first look leaves an earlier table as it is.
+        if self._table is not None and self._table.has_images:
+            self._report.note(self._table.write(store))
 
     def _batch(self, description: str) -> Batch:
         return Batch(
@@ -171,31 +177,6 @@ class CaptionRun:
                 self._report.by_hand += isinstance(one, WrittenByHand)
                 self._report.added += isinstance(one, AlreadyAdded)
             yield one
-
-    def _without_abandoned(
-        self, planned: Iterator[PendingImage | SkippedImage], store: Store, runs: RunLocks
-    ) -> Iterable[PendingImage | SkippedImage]:
-        """Cancel jobs that dead runs left for images that have their texts now: the next worker would write these texts again.
-
-        If there are dead runs, all images are found before the first is queued, and a worker begins.
-        """
-        if not (dead := runs.dead(store.open_batches())):
-            return planned
-        found = list(planned)
-        skipped = [one for one in found if isinstance(one, SkippedImage)]
-        # A live worker may have written the text of a running job just now, and be about to commit the result.
-        leaving = (JobStatus.QUEUED,) if self._worker_may_write() else OPEN
-        cancelled = store.cancel_abandoned((address_of(one.output) for one in skipped), dead, leaving)
-        # The rows decide: a worker drops the entries of jobs that have ended.
-        with suppress(BrokerError, RedisError):
-            if cancelled and (connection := broker.find(self._settings)) is not None:
-                announce(cancelled, store=store, connection=connection)
-        return found
-
-    def _worker_may_write(self) -> bool:
-        # The run's own worker does nothing before there is a broker.
-        waits = self._worker is not None and self._worker.is_running and broker.find(self._settings) is None
-        return not waits and is_running(self._settings)
 
     def _queue_and_follow(
         self, parts: Iterable[list[PendingImage]], batch: Batch, store: Store, runs: RunLocks, running: Services

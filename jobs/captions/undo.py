@@ -23,13 +23,24 @@ WRITER = "undo"
 class Undone:
     """Outcome of an undo."""
 
-    removed: int = 0
-    #: Files that have their content of before the run.
-    restored: int = 0
+    #: Addresses of the files that are gone, as before the run.
+    gone: set[str] = field(default_factory=set)
+    #: Addresses of the files that have their content of before the run.
+    back: set[str] = field(default_factory=set)
     #: Files that stay as they are, with the reasons: they were changed since.
     left: dict[Path, str] = field(default_factory=dict)
     #: Files that could not be written now, with the reasons. The next undo tries them again.
     failed: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def removed(self) -> int:
+        """Number of files that were removed."""
+        return len(self.gone)
+
+    @property
+    def restored(self) -> int:
+        """Number of files that were brought back."""
+        return len(self.back)
 
 
 def undo_run(batch_id: str, store: Store) -> Undone:
@@ -77,9 +88,11 @@ def _take_back(change: WrittenFile, path: Path, undone: Undone) -> None:
         undone.left[path] = _changed(path, is_there=there is not None)
     elif change.before is None:
         remove_output(path)
-        undone.removed += 1
+        # A run and a person's edits after it change one file several times: it was brought back to one of them just now.
+        undone.back.discard(change.path)
+        undone.gone.add(change.path)
     elif write_output(path, change.before, replaces=there, writer=WRITER):
-        undone.restored += 1
+        undone.back.add(change.path)
     else:
         undone.left[path] = _changed(path, is_there=True)
 
@@ -101,7 +114,7 @@ def _take_back_embedded(change: WrittenFile, path: Path, backup: Path, undone: U
             backup.replace(path)
         except OSError as error:
             raise write_error(f"{shown(path)} could not be brought back", error) from error
-        undone.restored += 1
+        undone.back.add(change.path)
 
 
 def _changed(path: Path, *, is_there: bool) -> str:

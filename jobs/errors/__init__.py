@@ -41,6 +41,7 @@ from jobs.errors.models import (
 )
 from jobs.errors.outputs import (
     MissingToolError,
+    NotEmbeddableError,
     OutputChangedError,
     OutputDiskFullError,
     OutputError,
@@ -166,6 +167,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelTooLargeError",
     "ModelUnavailableError",
+    "NotEmbeddableError",
     "NotFoundError",
     "ObjectStoreError",
     "OnlyThoughtsError",

@@ -20,6 +20,10 @@ class OutputOccupiedError(OutputError):
     transient = False
 
 
+class NotEmbeddableError(OutputOccupiedError):
+    """No caption can be written into the image file."""
+
+
 class OutputForbiddenError(OutputError):
     """The text file may not be written: its folder or disk is read-only."""
 

@@ -75,23 +75,33 @@ def _from_exif(image: Image.Image) -> dict[str, str]:
     details = exif.get_ifd(_EXIF)
     make, model = _text(exif.get(_MAKE)), _text(exif.get(_MODEL))
     camera = model if model.casefold().startswith(make.casefold()) else f"{make} {model}".strip()
-    date = _text(details.get(_DATE_TIME_ORIGINAL) or exif.get(_DATE_TIME))
     return {
-        # EXIF writes 2026:11:28.
-        "date": date[:10].replace(":", "-") + date[10:],
+        "date": _date(_text(details.get(_DATE_TIME_ORIGINAL))) or _date(_text(exif.get(_DATE_TIME))),
         "camera": camera,
         "lens": _text(details.get(_LENS_MODEL)),
         "place": _place(exif.get_ifd(_GPS)),
     }
 
 
+def _date(text: str) -> str:
+    """Return a date of EXIF, `2026:11:28 14:03:59`, with dashes. A camera whose clock was not set writes zeros, or blanks."""
+    year = text[:4]
+    return text[:10].replace(":", "-") + text[10:] if year.isdecimal() and int(year) else ""
+
+
 def _place(gps: dict[int, Any]) -> str:
-    """Return the coordinates of a GPS directory. Tags 1 to 4: N or S, latitude, E or W, longitude (degrees, minutes, seconds)."""
+    """Return the coordinates of a GPS directory; empty if they are damaged.
+
+    Tags 1 to 4: N or S, latitude, E or W, longitude (degrees, minutes, seconds).
+    """
     degrees = []
     for reference, position in ((1, 2), (3, 4)):
         if position not in gps:
             return ""
-        whole, minutes, seconds = (float(part) for part in gps[position])
+        try:
+            whole, minutes, seconds = (float(part) for part in gps[position])
+        except (TypeError, ValueError, ZeroDivisionError):
+            return ""
         sign = -1 if _text(gps.get(reference)).upper() in ("S", "W") else 1
         degrees.append(sign * (whole + minutes / 60 + seconds / 3600))
     latitude, longitude = degrees
@@ -103,7 +113,11 @@ def _place(gps: dict[int, Any]) -> str:
 def _from_iptc(image: Image.Image) -> dict[str, str]:
     from PIL import ImageFile, IptcImagePlugin
 
+    from jobs.images.formats.jpeg_file import JpegFile
+
     assert isinstance(image, ImageFile.ImageFile)
+    if isinstance(image, JpegFile):
+        image.info["photoshop"] = image.photoshop_resources()
     found = IptcImagePlugin.getiptcinfo(image) or {}
     keywords = found.get(_IPTC_KEYWORDS, [])
     words = keywords if isinstance(keywords, list) else [keywords]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def parse_xmp(packet: bytes) -> dict[str, str]:
     found["camera"] = " ".join(filter(None, (_camera_make(root), _joined(root, "tiff:Model"))))
     found["place"] = _place(_joined(root, "exif:GPSLatitude"), _joined(root, "exif:GPSLongitude"))
     people = [
-        *_values(root, "Iptc4xmpExt:PersonInImage"),
-        *_values(root, "MPReg:PersonDisplayName"),
+        *_values(descriptions(root), "Iptc4xmpExt:PersonInImage"),
+        # Within the regions of the picture.
+        *_values(root.iter("*"), "MPReg:PersonDisplayName"),
         *_faces(root),
     ]
     found["people"] = ", ".join(dict.fromkeys(people))
@@ -54,8 +55,10 @@ def parse_xml(packet: bytes) -> _Element:
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    # Of UTF-16, whose signs hold NULs, half of the last one would be stripped.
+    content = packet if packet.startswith((b"\xff\xfe", b"\xfe\xff")) else packet.strip(b"\0 \r\n\t")
     try:
-        return etree.fromstring(packet.strip(b"\0 \r\n\t"), parser)
+        return etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         raise ValueError(f"The XMP cannot be read: {error}") from error
 
@@ -65,22 +68,30 @@ def _qualified(name: str) -> str:
     return f"{{{_NAMESPACES[prefix]}}}{local}"
 
 
-def _values(root: _Element, name: str) -> Iterator[str]:
+def descriptions(root: _Element) -> list[_Element]:
+    """Return the elements that hold the picture's own properties.
+
+    Deeper ones describe other things: a region of the picture, or the pictures that it was made of (`xmpMM:Pantry`).
+    """
+    rdf = next(root.iter(f"{_RDF}RDF"), None)
+    return [] if rdf is None else rdf.findall(f"{_RDF}Description")
+
+
+def _values(parents: Iterable[_Element], name: str) -> Iterator[str]:
     """Yield the values of a property: attributes, elements, and items of lists. Of alternatives by language only the first."""
     wanted = _qualified(name)
-    for element in root.iter("*"):
-        if value := element.get(wanted, "").strip():
+    for parent in parents:
+        if value := parent.get(wanted, "").strip():
             yield value
-        if element.tag != wanted:
-            continue
-        items = [item.text.strip() for item in element.iter(f"{_RDF}li") if item.text and item.text.strip()]
-        if element.find(f"{_RDF}Alt") is not None:
-            items = items[:1]
-        yield from items or ([element.text.strip()] if element.text and element.text.strip() else [])
+        for element in parent.findall(wanted):
+            items = [item.text.strip() for item in element.iter(f"{_RDF}li") if item.text and item.text.strip()]
+            if element.find(f"{_RDF}Alt") is not None:
+                items = items[:1]
+            yield from items or ([element.text.strip()] if element.text and element.text.strip() else [])
 
 
 def _joined(root: _Element, name: str) -> str:
-    return ", ".join(dict.fromkeys(_values(root, name)))
+    return ", ".join(dict.fromkeys(_values(descriptions(root), name)))
 
 
 def _camera_make(root: _Element) -> str:

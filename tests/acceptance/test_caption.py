@@ -379,13 +379,16 @@ def test_an_adapter_is_part_of_the_model(warm: Captionq, tmp_path: Path) -> None
 
 
 def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_path: Path) -> None:
-    """Ctrl-C ends the watching with a summary; between the text and its report it interrupts a pass instead."""
-    folder = tmp_path / "pictures"
+    """Ctrl-C ends the watching with a summary; between the text and its report it interrupts a pass instead.
+
+    A table has the images of all passes.
+    """
+    folder, table = tmp_path / "pictures", tmp_path / "captions.jsonl"
     (first, second, third), captions = save_scenes(folder, 3), save_scenes(folder, 3)
     later = tmp_path / second.name
     second.rename(later)
     third.unlink()
-    watching = warm.start("caption", folder, "--watch")
+    watching = warm.start("caption", folder, "--watch", "--table", table)
     until(first.with_suffix(".txt").exists, "the first text")
     later.rename(second)
     until(second.with_suffix(".txt").exists, "the text of the image that came")
@@ -393,8 +396,11 @@ def test_a_watched_folder_gets_texts_for_images_that_come(warm: Captionq, tmp_pa
     said, _ = watching.communicate()
     assert watching.returncode in (0, 130)
     assert texts_of({first: "", second: ""}) == {first: captions[first], second: captions[second]}
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    assert [row["path"] for row in rows] == [str(first), str(second)]
     if watching.returncode == 0:
         assert "2 images: 2 captioned, 0 skipped, 0 failed" in said
+        assert [row["caption"] for row in rows] == [captions[first], captions[second]]
 
 
 def test_outputs_tables_and_their_undo(warm: Captionq, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from jobs.images.walking.arrivals import Arrivals
@@ -16,14 +16,17 @@ from jobs.options.selection import SelectionOptions
 LOOK_EVERY = 2.0
 
 
-def arriving_images(paths: Sequence[Path], options: SelectionOptions, left_out: LeftOut) -> Iterator[list[Path]]:
+def arriving_images(
+    paths: Sequence[Path], options: SelectionOptions, left_out: LeftOut, is_own: Callable[[Path], bool]
+) -> Iterator[list[Path]]:
     """Yield the images that are there, if any, then those that have come, for ever.
 
     Args:
         options: choose the images.
         left_out: counts the files that the first look leaves out.
+        is_own: tells of an image that has changed since it came whether captionq has changed it.
     """
-    only, arrivals, is_first = FileFilter.of(options), Arrivals(), True
+    only, arrivals, is_first = FileFilter.of(options), Arrivals(is_own), True
     while True:
         begun = time.monotonic()
         images = find_images(paths, recursive=options.recursive, only=only, left_out=left_out)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
@@ -16,7 +16,7 @@ from jobs.captions.outputs.side_files import metadata_of, own_texts, removed_key
 from jobs.captions.temporary_files import temporary_name
 from jobs.captions.text_files import check_place, shown
 from jobs.captions.writable_folders import write_error
-from jobs.errors import CaptionqError, OutputChangedError, OutputOccupiedError
+from jobs.errors import CaptionqError, NotEmbeddableError, OutputChangedError, OutputOccupiedError
 from jobs.requests import address_of, path_of
 from jobs.store.claims import Claim
 from jobs.store.file_tables import WrittenFile
@@ -67,6 +67,13 @@ def embed_caption(
             temporary.unlink(missing_ok=True)
 
 
+def is_embedded(image: Path, store: Store) -> bool:
+    """Check whether an image file is as captionq has left it when it wrote a caption into it."""
+    address = address_of(image)
+    written = WrittenFiles(store.engine).hashes([address]).get(address)
+    return written is not None and file_sha256(image) in written
+
+
 def file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file in hex digits; None: there is no file, or it is not a regular one."""
     try:
@@ -78,7 +85,11 @@ def file_sha256(path: Path) -> str | None:
 
 def _check_kind(image: Path) -> None:
     if not stat.S_ISREG(image.lstat().st_mode):
-        raise OutputOccupiedError(f"{shown(image)} is not a regular file, so nothing was written into it.")
+        raise _not_embeddable(f"{shown(image)} is not a regular file, so nothing was written into it")
+
+
+def _not_embeddable(reason: str) -> NotEmbeddableError:
+    return NotEmbeddableError(f"{reason}. For its other files, run this again without --embed.")
 
 
 def _values(
@@ -99,15 +110,40 @@ def _values(
     for keyword in keywords:
         # Removed first, so that none stands there twice.
         values += [(f"{name}{sign}=", keyword) for name in ("XMP-dc:Subject", "IPTC:Keywords") for sign in "-+"]
-    if values and not any(name.startswith("IPTC:") for name in there):
+    iptc = {name: value for name, value in there.items() if name.startswith("IPTC:")}
+    if values and not iptc:
         values.append(("IPTC:CodedCharacterSet=", "UTF8"))
+    elif iptc.get("IPTC:CodedCharacterSet") != "UTF8":
+        _make_room_for("".join(value for _, value in values), iptc.values(), exiftool)
     return values
+
+
+def _make_room_for(text: str, there: Iterable[object], exiftool: ExifTool) -> None:
+    """Convert IPTC that does not name its encoding to UTF-8, if the encoding that it seems to have cannot hold the text.
+
+    exiftool takes it for Windows-1252. Many programs write UTF-8 without saying so.
+    """
+    if _is_unmarked_utf8(there):
+        if not text.isascii():
+            exiftool.recode_iptc("UTF8")
+    elif text.encode("cp1252", errors="ignore").decode("cp1252") != text:
+        exiftool.recode_iptc("Latin")
+
+
+def _is_unmarked_utf8(values: Iterable[object]) -> bool:
+    """Check whether texts that were read as Windows-1252 are UTF-8."""
+    text = "\n".join(str(part) for value in values for part in (value if isinstance(value, list) else [value]))
+    try:
+        text.encode("cp1252").decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _write_metadata(exiftool: ExifTool, values: Sequence[tuple[str, str]], new: BufferedWriter, name: str) -> None:
     written = exiftool.write(values)
     if isinstance(written, str):
-        raise OutputOccupiedError(f"exiftool could not write into {name}: {written}.")
+        raise _not_embeddable(f"exiftool could not write into {name}: {written}")
     with written.open("rb") as copy:
         shutil.copyfileobj(copy, new, 1 << 20)
     new.flush()

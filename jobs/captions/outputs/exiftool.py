@@ -83,6 +83,11 @@ class ExifTool:
         except (ValueError, LookupError, TypeError):
             return {}
 
+    def recode_iptc(self, charset: str) -> None:
+        """Convert the IPTC of the copy to UTF-8. `charset`: exiftool's name of the encoding that it has. Raises OutputError."""
+        conversion = ["-charset", f"iptc={charset}", "-tagsFromFile", "@", "-IPTC:all", "-IPTC:CodedCharacterSet=UTF8"]
+        self._run(["-quiet", "-m", *conversion, "-overwrite_original", str(self._source)])
+
     def write(self, values: Sequence[tuple[str, str]]) -> Path | str:
         """Write a copy of the image with new values of tags, and return its path, or the reason why there is none.
 

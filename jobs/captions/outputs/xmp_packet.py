@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from jobs.images.xmp import parse_xml
+from jobs.images.xmp import descriptions, parse_xml
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -53,16 +53,20 @@ def with_caption(
 def description_of(packet: bytes) -> str:
     """Return `dc:description` in the default language; empty if there is none. Raises ValueError for a packet that is not XML."""
     name = f"{{{_DC}}}description"
-    root = parse_xml(packet)
+    parents = descriptions(parse_xml(packet))
     # As an attribute of its parent, a property has a single value.
-    if short := next((element.get(name) for element in root.iter("*") if element.get(name)), None):
+    if short := next((parent.get(name) for parent in parents if parent.get(name)), None):
         return short
-    found = next(root.iter(name), None)
+    found = _property(parents, name)
     if found is None:
         return ""
     # Some programs write a plain value instead of a list.
     items = list(found.iter(f"{{{_RDF}}}li")) or [found]
     return next((item.text or "" for item in items if item.get(_LANG, "x-default") == "x-default"), "")
+
+
+def _property(parents: Iterable[_Element], name: str) -> _Element | None:
+    return next((found for parent in parents if (found := parent.find(name)) is not None), None)
 
 
 def _new_root() -> _Element:
@@ -101,7 +105,7 @@ def _add(rdf: _Element, name: str, values: Sequence[str]) -> None:
 
 def _remove(rdf: _Element, values: Collection[str]) -> None:
     for name in (f"{{{_DC}}}subject", f"{{{_LR}}}hierarchicalSubject") if values else ():
-        for found in rdf.iter(name):
+        for found in rdf.findall(f"{{{_RDF}}}Description/{name}"):
             for item in [one for one in found.iter(f"{{{_RDF}}}li") if one.text in values]:
                 parent = item.getparent()
                 assert parent is not None
@@ -112,7 +116,7 @@ def _list_in(rdf: _Element, name: str, kind: str) -> _Element:
     """Return the list of a property, which is made if there is none."""
     from lxml import etree
 
-    found = next(rdf.iter(name), None)
+    found = _property(descriptions(rdf), name)
     if found is None:
         description = rdf.find(f"{{{_RDF}}}Description")
         if description is None:

@@ -29,6 +29,8 @@ _APPLICATIONS = {
     (0xEE, b"Adobe"): 12,
 }
 _BEGINNING_BYTES = 40
+#: The marker and the beginning of segments with Photoshop's resources, one of which is IPTC.
+_APP13, _PHOTOSHOP = 0xED, b"Photoshop 3.0\0"
 
 
 class JpegFile(JpegImageFile):
@@ -48,6 +50,16 @@ class JpegFile(JpegImageFile):
     def with_filler(self, filler: bytes) -> JpegFile:
         """Open the same file again with other bytes in the place of missing ones."""
         return JpegFile(self._file, filler=filler)
+
+    def photoshop_resources(self) -> dict[int, bytes]:
+        """Return Photoshop's resources by their numbers. Pillow does not see them: a damaged one would cost it the picture."""
+        data = b""
+        for kind, start, end in _segments(self._file, doubting=False):
+            if kind == _SOS:
+                break
+            if kind == _APP13 and (segment := _read(self._file, start + 4, end - start - 4)).startswith(_PHOTOSHOP):
+                data += segment.removeprefix(_PHOTOSHOP)
+        return _resources(data)
 
     def load_read(self, read_bytes: int) -> bytes:
         """Return the next bytes for the decoder: first those of the file."""
@@ -116,6 +128,21 @@ def _changes_looks(file: BinaryIO, kind: int, start: int, end: int) -> bool:
         kind == marker and beginning.startswith(words) and end - start - 4 >= fewest
         for (marker, words), fewest in _APPLICATIONS.items()
     )
+
+
+def _resources(data: bytes) -> dict[int, bytes]:
+    """Split image resource blocks (Adobe Photoshop File Formats): sign, number, name, size, content. Sizes are at even bytes."""
+    found: dict[int, bytes] = {}
+    position = 0
+    while data[position : position + 4] == b"8BIM":
+        number = int.from_bytes(data[position + 4 : position + 6])
+        position += 7 + int.from_bytes(data[position + 6 : position + 7])
+        position += position % 2
+        size = int.from_bytes(data[position : position + 4])
+        # Of two with one number, the second is damage.
+        found.setdefault(number, data[position + 4 : position + 4 + size])
+        position += 4 + size + size % 2
+    return found
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:

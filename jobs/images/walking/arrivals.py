@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 #: Seconds for which a file's size and times have to stay the same.
@@ -18,13 +18,15 @@ State = tuple[int, int, int]
 class Arrivals:
     """The files that were seen in the watched folders, and those that were taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_own: Callable[[Path], bool] = lambda _: False) -> None:
+        """`is_own`: tells of an image that has changed since it was taken whether captionq has changed it."""
+        self._is_own = is_own
         #: The state of each file that is not complete, and the time since when the file has had it.
         self._seen: dict[Path, tuple[State, float]] = {}
         self._taken: dict[Path, State] = {}
 
     def ready(self, images: Iterable[Path], now: float) -> list[Path]:
-        """Return the images that are complete, each once, and again when it has changed.
+        """Return the images that are complete, each once, and again when others have changed it.
 
         Args:
             images: all that are there now; other files are forgotten.
@@ -44,12 +46,16 @@ class Arrivals:
             before, since = self._seen.get(image, (state, now))
             since = since if before == state else now
             is_old = now - max(status.st_mtime, status.st_ctime) >= OLD_SECONDS
-            if self._taken.get(image) == state:
+            last = self._taken.get(image)
+            if last == state:
                 taken[image] = state
             elif is_old or now - since >= SETTLED_SECONDS:
                 taken[image] = state
-                ready.append(image)
+                if last is None or not self._is_own(image):
+                    ready.append(image)
             else:
                 seen[image] = (state, since)
+                if last is not None:
+                    taken[image] = last
         self._seen, self._taken = seen, taken
         return ready

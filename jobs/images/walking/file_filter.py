@@ -39,9 +39,14 @@ class FileFilter:
         return cls(include, PathPatterns(options.exclude), since)
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether a file may be taken as one below one folder, and left out as one below another."""
+        return bool(self._exclude) or self._include is not None
+
+    @property
     def takes_all(self) -> bool:
         """Whether nothing is left out, so that the filter need not be asked about files."""
-        return not self._exclude and self._include is None and self._since is None
+        return not self.has_patterns and self._since is None
 
     def takes_folder(self, path: Path, base: Path) -> bool:
         """Check whether a folder below the folder `base` is entered."""

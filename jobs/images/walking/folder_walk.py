@@ -118,14 +118,15 @@ def _identity(folder: Path) -> object:
 
 
 class _Walk:
-    """A walk through folders that enters none twice."""
+    """A walk through folders that enters none twice with the same patterns."""
 
     def __init__(self, roots: Sequence[Path] | None, only: FileFilter, left_out: LeftOut, *, recursive: bool) -> None:
         self._roots = roots
         self._only = only
         self._left_out = left_out
         self._recursive = recursive
-        self._visited: set[tuple[int, int]] = set()
+        #: Device and inode; with patterns, which are relative to a named folder, also that folder.
+        self._visited: set[tuple[int, int, Path | None]] = set()
 
     def named(self, path: Path) -> Iterator[FoundImages]:
         """Yield the images of a path that the user named: of a folder, or the file itself, whatever its extension."""
@@ -143,7 +144,7 @@ class _Walk:
     def _images(self, folder: Path, base: Path) -> Iterator[FoundImages]:
         """Yield the images in a folder, then the images below it."""
         try:
-            if self._has_visited(folder):
+            if self._has_visited(folder, base):
                 return
             files, folders = _listed(folder)
         except OSError:
@@ -197,12 +198,12 @@ class _Walk:
             return True
         return False
 
-    def _has_visited(self, folder: Path) -> bool:
+    def _has_visited(self, folder: Path, base: Path) -> bool:
         """Check whether the walk was in this folder, or may not enter it; else note that it is there now. Raises OSError."""
         if self._roots is not None and not is_below(folder, self._roots):
             return True
         status = folder.stat()
-        place = (status.st_dev, status.st_ino)
+        place = (status.st_dev, status.st_ino, base if self._only.has_patterns else None)
         if place in self._visited:
             return True
         self._visited.add(place)

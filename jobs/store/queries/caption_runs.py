@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from sqlalchemy import Engine, Table, case, exists, func, select
+from sqlalchemy import ColumnElement, Engine, Table, case, exists, func, select
 from sqlmodel import SQLModel
 
 from jobs.chunks import chunked
 from jobs.store.connection import reading
 from jobs.store.queries.job_queries import as_job
 from jobs.store.statements import ROWS_A_STATEMENT, has_output, outputs_parameter
-from jobs.store.tables import Job, JobStatus
+from jobs.store.tables import OPEN, Job, JobStatus
 
 _job: Table = SQLModel.metadata.tables["job"]
 _batch: Table = SQLModel.metadata.tables["batch"]
@@ -35,6 +35,19 @@ def best_jobs(engine: Engine) -> Iterator[Job]:
     return in_order(engine, ids)
 
 
+def open_texts(engine: Engine, batch_ids: Collection[str]) -> dict[str, str]:
+    """Return the texts that open jobs of these batches will write, by the addresses of the images."""
+    query = select(_job.c.source, _job.c.output).where(
+        _job.c.status.in_(OPEN), _job.c.source.is_not(None), _job.c.output.is_not(None)
+    )
+    texts: dict[str, str] = {}
+    for chunk in chunked(batch_ids, ROWS_A_STATEMENT):
+        with reading(engine) as connection:
+            rows = connection.execute(query.where(_job.c.batch_id.in_(chunk)))
+            texts.update((row.source, row.output) for row in rows)
+    return texts
+
+
 def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
     """Yield the jobs in the order of their ids here. Between two pages no view is held."""
     for chunk in chunked(ids, ROWS_A_STATEMENT):
@@ -47,8 +60,18 @@ def in_order(engine: Engine, ids: Iterable[str]) -> Iterator[Job]:
 
 def best_jobs_of(engine: Engine, outputs: Sequence[str]) -> dict[str, Job]:
     """Return the best jobs of these images, by the addresses of the texts: at most some hundreds."""
+    return _jobs_of(engine, outputs, func.substr(_BEST, 2))
+
+
+def newest_jobs_of(engine: Engine, outputs: Sequence[str]) -> dict[str, Job]:
+    """Return the newest jobs of these images, whatever their ends, by the addresses of the texts: at most some hundreds."""
+    return _jobs_of(engine, outputs, func.max(_job.c.id))
+
+
+def _jobs_of(engine: Engine, outputs: Sequence[str], chosen: ColumnElement[str]) -> dict[str, Job]:
+    """Return one job of each of these images. `chosen`: computes its id of the jobs of an image."""
     with reading(engine) as connection:
-        ids = select(_BEST).where(has_output(connection)).group_by(_job.c.output)
-        chosen = [marked[1:] for marked in connection.execute(ids, outputs_parameter(connection, outputs)).scalars()]
-        rows = connection.execute(select(_job).where(_job.c.id.in_(chosen))).mappings()
+        query = select(chosen).where(has_output(connection)).group_by(_job.c.output)
+        ids = connection.execute(query, outputs_parameter(connection, outputs)).scalars().all()
+        rows = connection.execute(select(_job).where(_job.c.id.in_(ids))).mappings()
         return {row["output"]: as_job(row, connection) for row in rows}

@@ -143,7 +143,10 @@ def test_a_run_whose_images_were_all_skipped_says_why(capsys: pytest.CaptureFixt
     report.by_hand = 1
     report.sum_up()
     assert capsys.readouterr().out.splitlines()[1:] == ["1 text was written by hand: --force replaces it too"]
-    report.by_hand, report.failed = 0, 1
+    report.by_hand, report.writes_text = 0, False
+    report.sum_up()
+    assert "\n400 already have these files: --existing replace asks again\n" in capsys.readouterr().out
+    report.failed = 1
     report.sum_up()
     assert "already" not in capsys.readouterr().out
 

@@ -10,11 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import captionq
+from cli.output.dry_run_report import print_plan
+from cli.output.report import make_report
 from jobs.captions.temporary_files import temporary_name
 from jobs.configuration.settings import Settings
+from jobs.creation.existing_texts import AlreadyAdded, PendingImage
 from jobs.store.store import Store
 from jobs.store.tables import Batch, BatchKind
+from jobs.store.written.output_writers import TakenUp
 from tests.support.command_output import output
+from tests.support.outputs import captioned, make_run, save_picture
 from tests.support.rows import RESULT, make_job
 
 
@@ -44,6 +49,27 @@ def test_a_dry_run_on_a_new_machine_touches_no_file(run: CliRunner, settings: Se
         "Model: demo (on this machine)",
         "Dry run: nothing was written, queued or started.",
     ]
+
+
+def test_an_image_is_skipped_for_what_the_run_would_write(run: CliRunner, store: Store, tmp_path: Path) -> None:
+    """Files other than a text are not called a text."""
+    captioned(store, save_picture(tmp_path / "photo.jpg"), make_run(store), output=("xmp",))
+    command = ["caption", str(tmp_path), "--dry-run", "--model", "demo", "--output", "xmp"]
+    said = output(run.invoke(captionq, command))
+    assert said.splitlines()[1] == "Skipped: 1 image with these files (--existing replace asks again)"
+    row = json.loads(run.invoke(captionq, [*command, "--format", "json"]).stdout)
+    assert (row["action"], row["reason"]) == ("skip", "has these files already")
+
+
+def test_a_text_that_has_the_addition_is_not_offered_a_replacement(capsys: pytest.CaptureFixture[str]) -> None:
+    """The summary of the run says the same."""
+    added = AlreadyAdded(PendingImage.at(Path("/pictures/a.jpg"), Path("/pictures/a.txt")).place)
+    for as_json in (False, True):
+        print_plan([], [added], TakenUp(), model="demo", missing=0, report=make_report(as_json=as_json))
+    said = capsys.readouterr().out
+    assert "\nSkipped: 1 image with this addition (to add another, ask another question)\n" in said
+    assert "has this addition already" in said
+    assert "replace" not in said
 
 
 def test_each_image_has_its_fate_and_its_reason(run: CliRunner, store: Store, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from jobs.captions import undo
 from jobs.captions.text_files import write_output
 from jobs.captions.undo import undo_run
+from jobs.creation.review import save_edit, text_to_edit
 from jobs.errors import ConflictError, NotFoundError
 from jobs.store.store import Store
 from jobs.store.written.written_files import WrittenFiles
@@ -40,6 +41,17 @@ def test_undo_brings_the_folder_back(store: Store, tmp_path: Path) -> None:
     assert contents(tmp_path) == before
     assert files.newest_run() is None
     assert undo_run(first.id, store).restored == 0
+    assert contents(tmp_path) == before
+
+
+def test_a_file_that_a_run_and_an_edit_changed_counts_once(store: Store, tmp_path: Path) -> None:
+    """By what it is in the end: here each was made, then changed, and is gone."""
+    image, batch = save_picture(tmp_path / "photo.jpg"), make_run(store)
+    before = contents(tmp_path)
+    job = store.job(captioned(store, image, batch, output=("json", "xmp")).id)
+    save_edit(job, text_to_edit(job), "A ship.", store)
+    undone = undo_run(batch.id, store)
+    assert (undone.removed, undone.restored, undone.left, undone.failed) == (2, 0, {}, {})
     assert contents(tmp_path) == before
 
 

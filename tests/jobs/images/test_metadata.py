@@ -42,12 +42,16 @@ def metadata_of(path: Path) -> ImageMetadata:
         return read_metadata(image, path)
 
 
-def photo(path: Path, *, xmp: str | None = None) -> Path:
+def photo(
+    path: Path, *, xmp: str | None = None, taken: str = "2026:11:28 14:03:59", saved: str = "", position: object = None
+) -> Path:
     """Write a photo as a camera does."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Canon", "Canon EOS R5"
-    exif.get_ifd(0x8769).update({0x9003: "2026:11:28 14:03:59", 0xA434: "RF 35mm"})
-    position = tuple(TiffImagePlugin.IFDRational(part) for part in (48, 51, 30))
+    exif.get_ifd(0x8769).update({0x9003: taken, 0xA434: "RF 35mm"})
+    if saved:
+        exif[0x0132] = saved
+    position = position or tuple(TiffImagePlugin.IFDRational(part) for part in (48, 51, 30))
     exif.get_ifd(0x8825).update({1: "S", 2: position, 3: "E", 4: position})
     Image.new("RGB", (8, 8)).save(path, exif=exif, xmp=(xmp or "").encode())
     return path
@@ -58,6 +62,21 @@ def test_a_camera_s_exif_is_read(tmp_path: Path) -> None:
     found = metadata_of(photo(tmp_path / "photo.jpg"))
     assert (found.date, found.camera, found.lens) == ("2026-11-28 14:03:59", "Canon EOS R5", "RF 35mm")
     assert found.place == "-48.8583, 48.8583"
+
+
+@pytest.mark.parametrize("unset", ["0000:00:00 00:00:00", "    :  :     :  :  "])
+def test_a_clock_that_was_not_set_gives_no_date(tmp_path: Path, unset: str) -> None:
+    """EXIF writes zeros or blanks then. The time at which a program saved the photo is taken, if it has one."""
+    path = photo(tmp_path / "photo.jpg", taken=unset)
+    assert metadata_of(path).date == ""
+    assert metadata_of(photo(path, taken=unset, saved="2026:11:29 08:00:00")).date == "2026-11-29 08:00:00"
+
+
+@pytest.mark.parametrize("position", [(48.0, 51.0), 48.5])
+def test_damaged_coordinates_cost_no_other_value(tmp_path: Path, position: object) -> None:
+    """The place alone is empty."""
+    found = metadata_of(photo(tmp_path / "photo.jpg", position=position))
+    assert (found.date, found.camera, found.place) == ("2026-11-28 14:03:59", "Canon EOS R5", "")
 
 
 @pytest.mark.parametrize("name", ["photo.xmp", "photo.jpg.xmp"])

@@ -14,7 +14,7 @@ from jobs.captions.outputs.recorded_write import write_recorded
 from jobs.captions.outputs.side_files import SideFiles
 from jobs.captions.text_files import check_place, decode_text, fingerprint, is_blank, read_output, text_bytes
 from jobs.captions.wording.composition import composed, joined
-from jobs.errors import OutputChangedError, OutputError
+from jobs.errors import NotEmbeddableError, OutputChangedError, OutputDiskFullError, OutputError
 from jobs.requests import path_of
 from jobs.store.claims import Claim
 from jobs.store.result import FileChange, Result
@@ -67,7 +67,8 @@ def _answer_kept(job: Job) -> Iterator[None]:
     """Add to the errors of the block how the file can be written later."""
     try:
         yield
-    except OutputChangedError:
+    except (OutputChangedError, OutputDiskFullError, NotEmbeddableError):
+        # Without room the worker writes the file later by itself, and an image that takes no caption will take none next time.
         raise
     except OutputError as error:
         kept = f"The answer is kept; to write it: captionq jobs retry {job.batch_id or job.id}"

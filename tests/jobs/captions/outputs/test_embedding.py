@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from jobs.captions.outputs import embedding
+from jobs.captions.outputs.embedding import is_embedded
 from jobs.captions.undo import undo_run
 from jobs.errors import OutputOccupiedError
 from jobs.store.store import Store
@@ -52,6 +53,37 @@ def test_a_caption_goes_into_the_file_and_out_again(store: Store, tmp_path: Path
     undone = undo_run(batch.id, store)
     assert (undone.restored, undone.removed) == (1, 1)
     assert contents(tmp_path) == before
+
+
+@needs_exiftool
+@pytest.mark.parametrize("charset", ["Latin", "UTF8"])
+def test_a_caption_in_any_script_goes_beside_iptc_in_an_old_encoding(
+    store: Store, tmp_path: Path, charset: str
+) -> None:
+    """All of it is UTF-8 then, also if it was before without saying so. A text that the old encoding can hold changes nothing."""
+    image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
+    old = ["-IPTC:Keywords=Gr\u00fcn", "-IPTC:Keywords=See", "-IPTC:City=K\u00f6ln", "-overwrite_original"]
+    subprocess.run(["exiftool", "-q", "-charset", f"iptc={charset}", *old, str(image)], check=True)
+    captioned(store, image, batch, "A k\u00f6nig.", embed=True)
+    assert ("IPTC:CodedCharacterSet" in metadata(image)) == (charset == "UTF8")
+    assert metadata(image)["IPTC:Caption-Abstract"] == "A k\u00f6nig."
+    captioned(store, image, batch, "\u65e9\u4e0a\u597d.", embed=True, existing="replace", force=True)
+    there = metadata(image)
+    assert (there["IPTC:Caption-Abstract"], there["IPTC:CodedCharacterSet"]) == ("\u65e9\u4e0a\u597d.", "UTF8")
+    assert (there["IPTC:Keywords"], there["IPTC:City"]) == (["Gr\u00fcn", "See"], "K\u00f6ln")
+
+
+@needs_exiftool
+def test_an_image_counts_as_captionq_s_until_others_change_it(store: Store, tmp_path: Path) -> None:
+    """A caption in a picture changes the picture, which a watch must not take for a new one."""
+    image, batch = save_picture(tmp_path / "a.jpg"), make_run(store)
+    assert not is_embedded(image, store)
+    captioned(store, image, batch, embed=True)
+    assert is_embedded(image, store)
+    save_picture(image)
+    assert not is_embedded(image, store)
+    image.unlink()
+    assert not is_embedded(image, store)
 
 
 @needs_exiftool
@@ -122,14 +154,18 @@ def test_a_description_of_a_person_stays(store: Store, tmp_path: Path) -> None:
 
 @needs_exiftool
 def test_a_file_that_exiftool_cannot_write_stays(store: Store, tmp_path: Path) -> None:
-    """A BMP has no place for metadata, and a link is not replaced by a file; no temporary file is left."""
+    """A BMP has no place for metadata, and a link is not replaced by a file; no temporary file is left.
+
+    The sentence says how such an image gets its text. To try again would end the same way.
+    """
     batch = make_run(store)
     bmp, link = save_picture(tmp_path / "a.bmp"), tmp_path / "b.jpg"
     link.symlink_to(save_picture(tmp_path / "real.jpg"))
     before = contents(tmp_path)
     for image, reason in ((bmp, r"exiftool could not write into a\.bmp"), (link, r"b\.jpg is not a regular file")):
-        with pytest.raises(OutputOccupiedError, match=reason):
+        with pytest.raises(OutputOccupiedError, match=reason) as raised:
             captioned(store, image, batch, embed=True)
+        assert raised.value.message.endswith(". For its other files, run this again without --embed.")
     assert contents(tmp_path) == before
     assert link.is_symlink()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.captions.outputs.xmp_packet import with_caption
+from jobs.captions.outputs.xmp_packet import description_of, with_caption
 from jobs.images.xmp import parse_xmp
 
 #: A sidecar in Lightroom's form: develop settings, a history, a title in two languages, keywords.
@@ -49,6 +49,48 @@ def test_other_fields_of_a_sidecar_stay_byte_by_byte() -> None:
     assert parse_xmp(content)["keywords"] == "lake, boat, cat"
     assert b"<rdf:li>animal|cat</rdf:li>" in content
     assert b"Adobe XMP Core 7.0" in content
+
+
+#: A face whose region has a text and keywords of its own (Guidelines for Handling Image Metadata, mwg-rs:Extensions).
+REGION = (
+    LIGHTROOM[: LIGHTROOM.index(b"   <dc:description>")]
+    + b"""   <mwg-rs:Regions rdf:parseType="Resource"
+     xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/">
+    <mwg-rs:RegionList>
+     <rdf:Bag>
+      <rdf:li>
+       <rdf:Description mwg-rs:Name="Ann" mwg-rs:Type="Face">
+        <mwg-rs:Extensions rdf:parseType="Resource">
+         <dc:description><rdf:Alt><rdf:li xml:lang="x-default">her hat</rdf:li></rdf:Alt></dc:description>
+         <dc:subject><rdf:Bag><rdf:li>hat</rdf:li></rdf:Bag></dc:subject>
+        </mwg-rs:Extensions>
+       </rdf:Description>
+      </rdf:li>
+     </rdf:Bag>
+    </mwg-rs:RegionList>
+   </mwg-rs:Regions>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>"""
+)
+
+
+def test_the_text_and_the_keywords_of_a_region_are_not_those_of_the_picture() -> None:
+    """They stay with their region."""
+    assert description_of(REGION) == ""
+    content = with_caption(REGION, "A boat.", ["boat"], ["hat"])
+    assert description_of(content) == "A boat."
+    assert (parse_xmp(content)["keywords"], parse_xmp(content)["people"]) == ("boat", "Ann")
+    assert content.count(b"her hat") == content.count(b"<rdf:li>hat</rdf:li>") == 1
+
+
+def test_a_sidecar_in_utf_16_is_one() -> None:
+    """The specification allows it. What captionq writes is UTF-8."""
+    packet = LIGHTROOM.replace(b"lake", b"B\xc3\xa4r").decode().encode("utf-16")
+    assert description_of(packet) == "old"
+    content = with_caption(packet, "A boat.", ["boat"])
+    assert parse_xmp(content)["keywords"] == "B\u00e4r, boat"
+    assert content.decode().count("A boat.") == 1
 
 
 def test_a_second_caption_replaces_the_first() -> None:

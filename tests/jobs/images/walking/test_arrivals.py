@@ -27,6 +27,22 @@ def test_an_image_is_taken_once_when_it_has_not_changed_for_a_while(tmp_path: Pa
     assert arrivals.ready([image], now + OLD_SECONDS + 2) == [image]
 
 
+def test_a_change_by_captionq_itself_is_no_arrival(tmp_path: Path) -> None:
+    """The first sight is one, whoever wrote the image last, and so is a change by others."""
+    image = tmp_path / "a.png"
+    image.write_bytes(b"captioned before")
+    now = image.stat().st_ctime
+    arrivals = Arrivals(lambda path: path.read_bytes().startswith(b"captioned"))
+    assert arrivals.ready([image], now) == []
+    assert arrivals.ready([image], now + SETTLED_SECONDS) == [image]
+    image.write_bytes(b"captioned again")
+    for later in (10, 11, 10 + SETTLED_SECONDS, 20):
+        assert arrivals.ready([image], now + later) == []
+    image.write_bytes(b"painted over")
+    assert arrivals.ready([image], now + 30) == []
+    assert arrivals.ready([image], now + 30 + SETTLED_SECONDS) == [image]
+
+
 def test_old_images_are_taken_at_first_sight_and_only_files_are(tmp_path: Path) -> None:
     """Folders and files that are gone are left alone, and raise nothing."""
     image = tmp_path / "a.png"

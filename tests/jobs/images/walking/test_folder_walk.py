@@ -143,6 +143,19 @@ def test_patterns_leave_out_files_and_folders(tmp_path: Path) -> None:
     assert excluded(tmp_path, "", "# a comment")[1] == 0
 
 
+def test_a_folder_that_is_named_beside_one_above_it_hides_nothing(tmp_path: Path) -> None:
+    """Patterns are relative to each named folder: what one leaves out is found below the other, whichever is named first."""
+    touch(tmp_path, "a/x.jpg", "a/y.jpg", "b/x.jpg")
+    for paths in ([tmp_path / "a", tmp_path], [tmp_path, tmp_path / "a"]):
+        for options, expected in (
+            ({"include": ("a/*.jpg",)}, ["a/x.jpg", "a/y.jpg"]),
+            ({"exclude": ("/x.jpg",)}, ["a/x.jpg", "a/y.jpg", "b/x.jpg"]),
+        ):
+            only = FileFilter.of(SelectionOptions(**options))
+            found = find_images(paths, recursive=True, only=only)
+            assert sorted(str(path.relative_to(tmp_path)) for path in found) == expected
+
+
 def test_patterns_are_compared_as_a_mac_compares_names(tmp_path: Path) -> None:
     """An accent may be one character or two."""
     touch(tmp_path, "Cafe\u0301/a.jpg", "b.jpg")

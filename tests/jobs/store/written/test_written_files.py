@@ -6,12 +6,12 @@ import time
 
 from jobs.errors import EngineError
 from jobs.store.file_tables import WrittenFile
-from jobs.store.queries.caption_runs import best_jobs, best_jobs_of, newest_caption_run
+from jobs.store.queries.caption_runs import best_jobs, best_jobs_of, newest_caption_run, newest_jobs_of
 from jobs.store.retention import pruning
 from jobs.store.store import Store
 from jobs.store.tables import Job
 from jobs.store.written.written_files import CHANGES_A_PAGE, WrittenFiles
-from tests.support.rows import RESULT, add_batch
+from tests.support.rows import RESULT, add_batch, make_job
 
 
 def change(job: Job, number: int = 0) -> WrittenFile:
@@ -58,3 +58,16 @@ def test_the_best_job_of_an_image_is_the_newest_that_succeeded(store: Store) -> 
         output: job.id for output, job in zip(outputs, jobs, strict=True)
     }
     assert sorted(job.id for job in best_jobs(store.engine)) == sorted(job.id for job in jobs)
+
+
+def test_the_newest_job_of_an_image_is_the_last_one_that_was_queued(store: Store) -> None:
+    """Also if an earlier one succeeded."""
+    _, (first,) = add_batch(store, 1)
+    store.claim([first.id], "worker")
+    store.succeed(first.id, RESULT)
+    again = make_job()
+    again.output = first.output
+    store.add([again])
+    outputs = [first.output or ""]
+    assert [job.id for job in best_jobs_of(store.engine, outputs).values()] == [first.id]
+    assert [job.id for job in newest_jobs_of(store.engine, outputs).values()] == [again.id]

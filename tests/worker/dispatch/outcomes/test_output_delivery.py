@@ -10,10 +10,11 @@ import pytest
 
 from jobs.answer_format.response_format import JSONObjectFormat
 from jobs.captions.text_files import fingerprint
-from jobs.errors import OutputChangedError, OutputOccupiedError
+from jobs.errors import OutputChangedError, OutputDiskFullError, OutputOccupiedError
 from jobs.options.delivery import DeliveryOptions
 from jobs.store.store import Store
 from jobs.store.tables import Job
+from tests.support.disks import fill, mounted
 from tests.support.rows import RESULT, make_job
 from worker.dispatch.outcomes.output_delivery import deliver
 
@@ -103,6 +104,18 @@ def test_a_job_that_was_cancelled_writes_nothing(store: Store, tmp_path: Path) -
     assert not deliver(job, "an answer", store, "worker")
     assert list(tmp_path.glob("*.txt")) == []
     assert store.job(job.id).text is None
+
+
+def test_nobody_is_told_to_retry_a_job_whose_disk_is_full(store: Store, tmp_path: Path) -> None:
+    """The worker writes the file by itself when there is room. Other faults say how to write the file."""
+    with mounted(tmp_path / "disk", "64k") as disk:
+        job = claimed(store, disk / "photo.txt")
+        fill(disk)
+        with pytest.raises(OutputDiskFullError, match=r"^photo\.txt could not be written: No space left on device\.$"):
+            deliver(job, "An answer.", store, "worker")
+    (tmp_path / "photo.txt").mkdir()
+    with pytest.raises(OutputOccupiedError, match="to write it: captionq jobs retry"):
+        deliver(claimed(store, tmp_path / "photo.txt"), "An answer.", store, "worker")
 
 
 def test_a_picture_that_was_put_in_the_texts_place_is_never_replaced(store: Store, tmp_path: Path) -> None:
