@@ -164,6 +164,31 @@ def test_questions_are_answered_beneath_the_picture_and_change_nothing(served: S
     assert len(served.client.get("/v1/jobs", params={"batch": run_id}).json()["data"]) == 1
 
 
+def test_what_a_person_writes_stays_when_captions_come(served: Served, page: Page) -> None:
+    """The end of a caption changes the picture's page, and the end of a run that run's page: neither is loaded again."""
+    save_scenes(folder_of(served, "written"), 2)
+    search = page.get_by_label("Search captions and names")
+    with served.paused():
+        body = {"path": str(folder_of(served, "written")), "preset": "describe"}
+        run_id = served.client.post("/v1/folders", json=body).json()["id"]
+        page.goto(f"/runs/{run_id}")
+        search.fill("half a wo")
+        with page.context.expect_page() as opened:
+            page.locator(".card a").first.click(modifiers=["ControlOrMeta"])
+        picture = opened.value
+        question = picture.get_by_label("Question", exact=True)
+        question.fill("What is on the le")
+    expect(picture.get_by_label("Caption", exact=True)).not_to_be_empty(timeout=120_000)
+    expect(question).to_be_focused()
+    picture.keyboard.type("ft?")
+    expect(question).to_have_value("What is on the left?")
+    picture.keyboard.press("Escape")
+    edit(picture, "A ship")
+    expect(page.get_by_role("button", name="Cancel the rest")).to_have_count(0, timeout=120_000)
+    expect(page.locator(".card[data-open]")).to_have_count(0)
+    expect(search).to_have_value("half a wo")
+
+
 def test_two_prompts_are_compared_and_the_better_answer_is_written(served: Served, page: Page) -> None:
     """The first run stays as it is until a picked answer is written to the file, which can be taken back."""
     run_id = run(served, "compared", 3)
