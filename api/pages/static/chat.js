@@ -186,7 +186,9 @@ function stop() {
   question.focus();
 }
 
-function submit() {
+async function submit() {
+  // Pictures that are still read belong to the question. One that cannot be used is told first.
+  if (unread && !(await reading)) return;
   const words = question.value.trim();
   if (unanswered()) return problem("Wait for the answer, or stop it.");
   if (!settings.temperature.reportValidity() || !settings.max_tokens.reportValidity()) return;
@@ -216,24 +218,30 @@ function problem(sentence) {
 }
 
 // Pictures that are given while others are still read wait for them: none is lost, and they stay in their order.
-let reading = Promise.resolve();
+let reading = Promise.resolve(true);
+let unread = 0;
 
 function add(files) {
-  if (files.length) reading = reading.then(() => addOnce(files));
+  if (!files.length) return reading;
+  unread += 1;
+  reading = reading.then(() => addOnce(files)).finally(() => (unread -= 1));
   return reading;
 }
 
 async function addOnce(files) {
+  let isRead = true;
   try {
     const read = await readPictures(files);
     state.pictures = [...state.pictures, ...read];
     problem("");
     speak(`${files.length === 1 ? files[0].name : `${files.length} pictures`} added.`);
   } catch (error) {
+    isRead = false;
     problem(error.message);
   }
   showComposer();
   question.focus();
+  return isRead;
 }
 
 function showComposer() {
@@ -385,8 +393,8 @@ place("composer").onsubmit = (event) => {
   submit();
 };
 question.onkeydown = (event) => {
-  // While an input method composes a character, Enter chooses it.
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+  // While an input method composes a character, Enter chooses it. Safari has ended the composition by now: it leaves the code 229.
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
     event.preventDefault();
     submit();
   } else if (event.key === "Escape" && state.edited) place("cancel-edit").click();

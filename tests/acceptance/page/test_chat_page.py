@@ -113,10 +113,13 @@ def choose(page: Page, *files: Path) -> None:
     expect(page.locator(".composer .preview")).to_have_count(before + len(files))
 
 
-def give(page: Page, *given: tuple[str, Path, str]) -> None:
-    """Drop or paste pictures at the same moment, as a browser does it: the name of the event, the file, and its name there."""
+def give(page: Page, *given: tuple[str, Path, str], enter: bool = False) -> None:
+    """Drop or paste pictures at the same moment, as a browser does it: the name of the event, the file, and its name there.
+
+    `enter`: press Enter in the same moment.
+    """
     page.evaluate(
-        """(given) => {
+        """([given, enter]) => {
           for (const [kind, data, name] of given) {
             const files = new DataTransfer();
             const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
@@ -127,8 +130,11 @@ def give(page: Page, *given: tuple[str, Path, str]) -> None:
               : new DragEvent(kind, { ...init, dataTransfer: files });
             document.getElementById("question").dispatchEvent(event);
           }
+          if (!enter) return;
+          const key = new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true });
+          document.getElementById("question").dispatchEvent(key);
         }""",
-        [[kind, base64.b64encode(file.read_bytes()).decode(), name] for kind, file, name in given],
+        [[[kind, base64.b64encode(file.read_bytes()).decode(), name] for kind, file, name in given], enter],
     )
 
 
@@ -248,6 +254,24 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
     expect(question_of(page)).to_have_value("One line\nand another")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator(".facts")).to_contain_text("from the cache", timeout=ANSWERED)
+
+
+def test_enter_sends_pictures_that_are_still_read_and_leaves_words_to_the_input_method(
+    page: Page, tmp_path: Path
+) -> None:
+    """Enter in the moment of a drop waits for the picture. Safari marks an Enter that chooses a character by its code only."""
+    captions = save_scenes(tmp_path, 1)
+    (picture,) = captions
+    question_of(page).fill("Describe this image.")
+    page.evaluate(
+        """() => document.getElementById("question").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }))"""
+    )
+    expect(question_of(page)).to_have_value("Describe this image.")
+    expect(page.locator(".turn")).to_have_count(0)
+    give(page, ("drop", picture, picture.name), enter=True)
+    expect(page.locator(".turn .preview")).to_have_count(1)
+    assert wait_for_answer(page) == captions[picture]
 
 
 def test_errors_are_sentences_and_texts_never_become_markup(page: Page, tmp_path: Path) -> None:
