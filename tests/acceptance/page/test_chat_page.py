@@ -238,6 +238,7 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
         expect(page.get_by_role("alert")).to_have_text("Wait for the answer, or stop it.")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".facts")).to_contain_text("Stopped")
+        expect(page.get_by_role("alert")).to_be_hidden()
         # The page says so at once, and the job is cancelled a moment later.
         newest = partial(served.client.get, "/v1/jobs", params={"limit": 1})
         until(lambda: newest().json()["data"][0]["status"] == "cancelled", "the end of the job")
@@ -254,6 +255,22 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
     expect(question_of(page)).to_have_value("One line\nand another")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator(".facts")).to_contain_text("from the cache", timeout=ANSWERED)
+
+
+def test_a_reload_goes_on_with_the_edit_of_the_last_question(page: Page) -> None:
+    """The words that are being edited take the place of the question, and the draft comes back after them."""
+    ask(page, "Count to ten.")
+    wait_for_answer(page)
+    question_of(page).fill("Draft")
+    page.get_by_role("button", name="Edit").click()
+    question_of(page).fill("Count to five.")
+    page.reload()
+    expect(page.get_by_text("Your last question, to edit")).to_be_visible()
+    expect(question_of(page)).to_have_value("Count to five.")
+    question_of(page).press("Enter")
+    expect(page.locator(".asked .words")).to_have_text("Count to five.")
+    wait_for_answer(page)
+    expect(question_of(page)).to_have_value("Draft")
 
 
 def test_enter_sends_pictures_that_are_still_read_and_leaves_words_to_the_input_method(
