@@ -44,6 +44,16 @@ def test_the_page_asks_for_a_key_and_programs_keep_their_answer(served: Served, 
     page.get_by_role("button", name="Log out").click()
     page.goto("/")
     expect(page.get_by_label("API key")).to_be_visible()
+    log_in(page, "/start?folder=a%20folder%20%26%20more")
+    expect(page.get_by_role("radio", name="Served folder")).to_be_checked()
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Runs").click(modifiers=["ControlOrMeta"])
+    opened.value.get_by_role("button", name="Log out").click()
+    opened.value.wait_for_url("**/login")
+    page.get_by_role("button", name="Caption all").click()
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_label("API key").press("Enter")
+    expect(page.get_by_role("heading", name="New run")).to_be_visible()
     context.close()
 
 
