@@ -33,6 +33,7 @@ place.addEventListener("submit", async (event) => {
   const body = new URLSearchParams(new FormData(form, event.submitter));
   try {
     const answer = await fetch(form.action, { method: "POST", body });
+    if (answer.status === 401) return tell("Your session has ended. Reload this page to log in again.");
     const html = await answer.text();
     if (answer.ok) take(html, [form.closest(".pair").id]);
     tell(answer.ok ? "" : new DOMParser().parseFromString(html, "text/html").querySelector("main p").textContent);

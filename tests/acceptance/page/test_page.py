@@ -199,6 +199,25 @@ def test_the_review_goes_on_by_the_keyboard(served: Served, page: Page) -> None:
     assert kept["data"] == []
 
 
+def test_a_choice_after_the_end_of_the_session_asks_for_a_login(served: Served, browser: Browser) -> None:
+    """The page of a comparison says so, and has the pair again after the login."""
+    run_id = make_run(served, "ended session", 1)
+    wait_for_end(served, run_id)
+    with browser.new_context(base_url=served.url) as context:
+        page = context.new_page()
+        log_in(page, f"/runs/{run_id}/compare")
+        page.get_by_label("Prompt").fill("What shapes are there?")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.locator(".pair[data-open]")).to_have_count(0, timeout=120_000)
+        context.clear_cookies()
+        page.get_by_role("button", name="First is better").click()
+        expect(page.locator("#notice")).to_contain_text("Your session has ended. Reload this page to log in again.")
+        page.reload()
+        page.get_by_label("API key").fill(KEY)
+        page.get_by_label("API key").press("Enter")
+        expect(page.get_by_role("button", name="First is better")).to_be_visible()
+
+
 def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> None:
     """Neither the path of a file nor the picture of another run can be asked for, and unknown runs are told in a page."""
     one, two = make_run(served, "one", 1), make_run(served, "two", 1)
