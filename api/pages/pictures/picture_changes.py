@@ -33,7 +33,7 @@ def edit(job: Job, text: str, before: str, resources: Resources) -> None:
     """
     check_files([job], resources)
     edited = _edited(job)
-    if plain_lines(edited.text) != plain_lines(before).rstrip("\n"):
+    if plain_lines(edited.text).rstrip("\n") != plain_lines(before).rstrip("\n"):
         raise OutputChangedError(
             "The caption was changed meanwhile, and stays as it is. Go back, and load the page again."
         )
@@ -91,8 +91,8 @@ def question_of(job: Job) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """Return a text with plain line ends: browsers send those of forms as CRLF."""
-    return text.replace("\r\n", "\n")
+    """Return a text with plain line ends: browsers send all line ends of forms as CRLF, also those that were a CR by itself."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _edited(job: Job) -> EditedFile:

@@ -111,6 +111,18 @@ def test_an_edit_reaches_every_file_and_its_undo_too(served: Served, page: Page)
     assert text.read_text() == before
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_a_text_with_line_ends_of_another_system_is_edited(served: Served, page: Page, end: str) -> None:
+    """An editor on Windows writes CRLF, an old one on a Mac CR; a browser's form knows neither."""
+    name = f"ends {len(end)}"
+    run_id = run(served, name)
+    (text,) = folder_of(served, name).glob("*.txt")
+    text.write_bytes(f"One line{end}and another{end}".encode())
+    open_picture(page, run_id)
+    edit(page, "One line\nand a third")
+    assert text.read_bytes() == b"One line\nand a third\n"
+
+
 def test_the_pictures_that_are_shown_are_searched_and_saved(served: Served, page: Page) -> None:
     """A phrase, a Chinese word and hostile syntax; the files hold the same pictures, and no cell runs as a formula."""
     run_id = run(served, "saved", 3)
