@@ -111,6 +111,17 @@ def test_an_edit_reaches_every_file_and_its_undo_too(served: Served, page: Page)
     assert text.read_text() == before
 
 
+def test_a_caption_is_written_from_the_right_where_its_language_is(served: Served, page: Page) -> None:
+    """In the gallery as on the picture's page: else the full stop of a Hebrew sentence stands at its beginning."""
+    run_id = run(served, "directions")
+    open_picture(page, run_id)
+    edit(page, "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}\N{HEBREW LETTER VAV}\N{HEBREW LETTER FINAL MEM}.")
+    expect(page.locator("#text")).to_have_css("direction", "rtl")
+    page.goto(f"/runs/{run_id}")
+    expect(page.locator(".card .caption")).to_have_css("direction", "rtl")
+    expect(page.locator(".card .name")).to_have_css("direction", "ltr")
+
+
 @pytest.mark.parametrize("end", ["\r\n", "\r"])
 def test_a_text_with_line_ends_of_another_system_is_edited(served: Served, page: Page, end: str) -> None:
     """An editor on Windows writes CRLF, an old one on a Mac CR; a browser's form knows neither."""
