@@ -7,7 +7,7 @@ from api.runtime.resources import Resources
 from jobs.creation.backpressure import check_room
 from jobs.creation.retry import expect_current_texts
 from jobs.creation.review import EditedFile, asked_again, save_edit, take_edit_back, text_to_edit
-from jobs.errors import ConflictError, OutputChangedError, OutputError
+from jobs.errors import ConflictError, ForbiddenError, OutputChangedError, OutputError
 from jobs.queue.feeding import enqueue
 from jobs.store.tables import OPEN, Batch, Job, Lane
 
@@ -19,7 +19,7 @@ def text_in_file(job: Job, resources: Resources) -> tuple[str | None, str | None
     try:
         check_files([job], resources)
         return _edited(job).text, None
-    except OutputError as error:
+    except (OutputError, ForbiddenError) as error:
         return None, error.message
 
 

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.store.store import Store
-from jobs.store.tables import JobStatus
+from jobs.store.tables import Batch, JobStatus
 from tests.support.pages import HOSTILE, KEY, log_in, make_run, pictures, queue, wait_for_end
 from tests.support.processes import until
-from tests.support.rows import add_batch
+from tests.support.rows import RESULT, add_batch, make_job
 from tests.support.scenes import save_scenes
 from tests.support.serving import Served, endless
 
@@ -227,6 +227,22 @@ def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> Non
     unknown = served.client.get("/runs/batch_none", headers={"Accept": "text/html"})
     assert unknown.status_code == 404
     assert "Run 'batch_none' not found" in unknown.text.replace("&#39;", "'")
+
+
+def test_a_picture_outside_of_the_served_folders_is_shown_with_its_caption(served: Served, page: Page) -> None:
+    """A run of the command line in the same data folder: its captions are in the gallery, and none can be edited."""
+    store = Store(served.captionq.settings)
+    batch = Batch(description="outside", model="demo")
+    job = make_job("outside", batch)
+    job.status, job.text = JobStatus.SUCCEEDED, RESULT.text
+    store.add_batch(batch)
+    store.add([job])
+    store.close()
+    page.goto(f"/runs/{batch.id}")
+    open_picture(page)
+    expect(page.locator(".caption-text").first).to_have_text(RESULT.text)
+    expect(page.locator(".problem")).to_contain_text("not below a served folder")
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
 
 
 def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page) -> None:
