@@ -131,7 +131,9 @@ function begin() {
   });
   document.getElementById("pager").hidden = true;
   measure();
-  const place = sessionStorage.getItem(location.href);
+  // Links back to a run without a choice end with "?": it is the same gallery.
+  const here = location.pathname + location.search;
+  const place = sessionStorage.getItem(here);
   history.scrollRestoration = "manual";
   if (at) scrollTo(0, gallery.getBoundingClientRect().top + scrollY + (at / layout.columns) * layout.row);
   else if (place) scrollTo(0, Number(place));
@@ -141,7 +143,7 @@ function begin() {
     measure();
     schedule();
   });
-  addEventListener("pagehide", () => sessionStorage.setItem(location.href, scrollY));
+  addEventListener("pagehide", () => sessionStorage.setItem(here, scrollY));
   gallery.addEventListener("keydown", move);
 }
 

@@ -260,7 +260,10 @@ def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page
 
 
 def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Page) -> None:
-    """However many pictures a run has, the page holds those in sight: cards and their memory do not grow."""
+    """However many pictures a run has, the page holds those in sight: cards and their memory do not grow.
+
+    The way back from a picture leads to its place.
+    """
     store = Store(served.captionq.settings)
     batch, _ = add_batch(store, 3000, status=JobStatus.CANCELLED)
     store.close()
@@ -273,3 +276,8 @@ def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Pa
     expect(page.get_by_text("999.jpg", exact=True)).to_be_visible()
     assert max(counts) < 120
     expect(page.get_by_role("button", name="Retry 3\N{NARROW NO-BREAK SPACE}000")).to_be_visible()
+    page.get_by_text("999.jpg", exact=True).click()
+    page.wait_for_url("**/pictures/**")
+    page.get_by_role("link", name="pictures", exact=True).click()
+    page.wait_for_url(f"**/runs/{batch.id}?")
+    expect(page.get_by_text("999.jpg", exact=True)).to_be_in_viewport()
