@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from jobs.configuration.settings import Settings
@@ -192,6 +193,20 @@ def test_a_conversation_about_pictures_and_the_same_request_as_code(page: Page, 
     assert run_code(page, tmp_path) == (answer, answer)
     page.set_viewport_size({"width": 360, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_many_pictures_leave_the_question_in_sight(page: Page, tmp_path: Path) -> None:
+    """Beneath a conversation, on a phone. The keyboard reaches the last of the pictures."""
+    ask(page, "Hello")
+    wait_for_answer(page)
+    page.set_viewport_size({"width": 360, "height": 640})
+    choose(page, *save_scenes(tmp_path, 12))
+    expect(question_of(page)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    last = page.locator(".composer .remove").last
+    last.focus()
+    expect(last).to_be_in_viewport(ratio=1)
+    assert Axe().run(page).violations_count == 0
 
 
 def test_thoughts_are_folded_and_only_a_model_with_a_switch_has_one(page: Page, tmp_path: Path) -> None:
