@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.middleware.early_refusal import refuse_early
-from api.middleware.page_session import OPEN_PAGES, is_page, page_caller
+from api.middleware.page_session import OPEN_PAGES, is_page, page_caller, page_to_return_to
 from jobs.configuration.settings import Settings
 from jobs.errors import AdminRequiredError, AuthenticationError, ForbiddenError
 
@@ -73,7 +73,8 @@ class KeyCheck:
         except (AuthenticationError, ForbiddenError) as error:
             wants_page = is_page(path) and "text/html" in headers.get("accept", "")
             if error.status == 401 and wants_page:
-                return await RedirectResponse(f"/login?{urlencode({'next': path})}", 303)(scope, receive, send)
+                back = page_to_return_to(scope["method"], path, scope["query_string"], headers)
+                return await RedirectResponse(f"/login?{urlencode({'next': back})}", 303)(scope, receive, send)
             # Without a key, `/` greets programs, and shows no page.
             if wants_page or (path not in OPEN_PATHS and not path.startswith(OPEN_PAGES)):
                 return await refuse_early(error, scope, receive, send)

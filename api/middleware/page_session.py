@@ -55,6 +55,19 @@ def page_caller(method: str, headers: Headers, settings: Settings) -> str:
     return caller
 
 
+def page_to_return_to(method: str, path: str, query: bytes, headers: Headers) -> str:
+    """Return the address to which a login leads: of the page that was asked for, or of the one that sent a form."""
+    if method in _SAFE_METHODS:
+        return f"{path}?{query.decode('ascii', 'replace')}" if query else path
+    try:
+        sender = urlsplit(headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    if sender.netloc != headers.get("host") or not is_page(sender.path):
+        return "/"
+    return f"{sender.path}?{sender.query}" if sender.query else sender.path
+
+
 def cross_site_refusal(method: str, headers: Headers) -> CaptionqError | None:
     """Return the refusal of a form that another page sent. To SameSite cookies, other ports of a host are the same site."""
     origin = headers.get("origin")

@@ -17,8 +17,8 @@ from jobs.errors import AuthenticationError
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-#: Paths of this server. `//host` and `/\\host` would lead to another one.
-_OWN_PATH = re.compile(r"/(?![/\\])[\w/.-]*")
+#: Paths of this server, perhaps with a query. `//host` and `/\\host` would lead to another one.
+_OWN_PATH = re.compile(r"/(?![/\\])[\w/.-]*(\?[\x21-\x7e]*)?")
 
 
 @router.get("/login")

@@ -7,7 +7,7 @@ from api.runtime.resources import Resources
 from jobs.creation.backpressure import check_room
 from jobs.creation.retry import expect_current_texts
 from jobs.creation.review import EditedFile, asked_again, save_edit, take_edit_back, text_to_edit
-from jobs.errors import ConflictError, OutputChangedError, OutputError
+from jobs.errors import ConflictError, ForbiddenError, OutputChangedError, OutputError
 from jobs.queue.feeding import enqueue
 from jobs.store.tables import OPEN, Batch, Job, Lane
 
@@ -19,7 +19,7 @@ def text_in_file(job: Job, resources: Resources) -> tuple[str | None, str | None
     try:
         check_files([job], resources)
         return _edited(job).text, None
-    except OutputError as error:
+    except (OutputError, ForbiddenError) as error:
         return None, error.message
 
 
@@ -33,7 +33,7 @@ def edit(job: Job, text: str, before: str, resources: Resources) -> None:
     """
     check_files([job], resources)
     edited = _edited(job)
-    if plain_lines(edited.text) != plain_lines(before).rstrip("\n"):
+    if plain_lines(edited.text).rstrip("\n") != plain_lines(before).rstrip("\n"):
         raise OutputChangedError(
             "The caption was changed meanwhile, and stays as it is. Go back, and load the page again."
         )
@@ -91,8 +91,8 @@ def question_of(job: Job) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """Return a text with plain line ends: browsers send those of forms as CRLF."""
-    return text.replace("\r\n", "\n")
+    """Return a text with plain line ends: browsers send all line ends of forms as CRLF, also those that were a CR by itself."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _edited(job: Job) -> EditedFile:

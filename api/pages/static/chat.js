@@ -2,6 +2,7 @@
 // A conversation. It lives in this page, and in the tab's own storage over a reload; the server keeps only its jobs.
 const place = (id) => document.getElementById(id);
 const KEPT = "captionq-chat";
+const BUSY = "Wait for the answer, or stop it.";
 const settings = { model: place("model"), temperature: place("temperature"), max_tokens: place("max-tokens"), system: place("system") };
 const question = place("question");
 const state = { turns: [], pictures: [], edited: null, draft: null };
@@ -157,14 +158,15 @@ function finish(turn, job) {
   end(turn, "answered", "");
 }
 
-function end(turn, status, problem) {
+function end(turn, status, failure) {
   turn.status = status;
-  turn.problem = problem;
+  turn.problem = failure;
   if (status === "cancelled") turn.facts = turn.answer ? "Stopped" : "Stopped before the answer began. What follows leaves this question out.";
   else if (status === "failed") turn.facts = "";
   delete turn.leave;
+  if (place("composer-problem").textContent === BUSY) problem("");
   show();
-  speak(problem || (status === "cancelled" ? "Stopped." : `Answer: ${turn.answer}`));
+  speak(failure || (status === "cancelled" ? "Stopped." : `Answer: ${turn.answer}`));
   keep();
 }
 
@@ -186,9 +188,11 @@ function stop() {
   question.focus();
 }
 
-function submit() {
+async function submit() {
+  // Pictures that are still read belong to the question. One that cannot be used is told first.
+  if (unread && !(await reading)) return;
   const words = question.value.trim();
-  if (unanswered()) return problem("Wait for the answer, or stop it.");
+  if (unanswered()) return problem(BUSY);
   if (!settings.temperature.reportValidity() || !settings.max_tokens.reportValidity()) return;
   if (!words) return problem(state.pictures.length ? "Write a question about the pictures." : "Write a question.");
   const turn = { question: words, pictures: state.pictures };
@@ -201,8 +205,10 @@ function submit() {
 
 // -- the question that is being written
 
+const written = () => ({ words: question.value, pictures: state.pictures });
+
 function compose({ words, pictures }, edited = null) {
-  Object.assign(state, { pictures, edited, draft: edited ? (state.draft ?? { words: question.value, pictures: state.pictures }) : null });
+  Object.assign(state, { pictures, edited, draft: edited ? (state.draft ?? written()) : null });
   question.value = words;
   problem("");
   showComposer();
@@ -216,24 +222,30 @@ function problem(sentence) {
 }
 
 // Pictures that are given while others are still read wait for them: none is lost, and they stay in their order.
-let reading = Promise.resolve();
+let reading = Promise.resolve(true);
+let unread = 0;
 
 function add(files) {
-  if (files.length) reading = reading.then(() => addOnce(files));
+  if (!files.length) return reading;
+  unread += 1;
+  reading = reading.then(() => addOnce(files)).finally(() => (unread -= 1));
   return reading;
 }
 
 async function addOnce(files) {
+  let isRead = true;
   try {
     const read = await readPictures(files);
     state.pictures = [...state.pictures, ...read];
     problem("");
     speak(`${files.length === 1 ? files[0].name : `${files.length} pictures`} added.`);
   } catch (error) {
+    isRead = false;
     problem(error.message);
   }
   showComposer();
   question.focus();
+  return isRead;
 }
 
 function showComposer() {
@@ -343,7 +355,8 @@ function showSettings() {
 
 function keep() {
   const turns = state.turns.map(({ leave, ...turn }) => turn);
-  const kept = { turns, draft: { words: question.value, pictures: state.pictures }, chosen: chosen() };
+  const edit = state.edited && { at: state.turns.indexOf(state.edited), ...written() };
+  const kept = { turns, draft: state.draft ?? written(), edit, chosen: chosen() };
   try {
     sessionStorage.setItem(KEPT, JSON.stringify(kept));
   } catch {
@@ -367,10 +380,13 @@ function restore() {
   settings.system.value = system;
   place("thinking").checked = Boolean(thinks);
   state.turns = kept.turns;
-  state.pictures = kept.draft.pictures.filter((picture) => picture.url);
-  question.value = kept.draft.words;
-  const all = [...kept.turns.flatMap((turn) => turn.pictures), ...kept.draft.pictures];
-  const missing = all.filter((picture) => !picture.url).map((picture) => picture.name);
+  const all = [...kept.turns.flatMap((turn) => turn.pictures), ...kept.draft.pictures, ...(kept.edit?.pictures ?? [])];
+  kept.draft.pictures = kept.draft.pictures.filter((picture) => picture.url);
+  const shown = kept.edit ?? kept.draft;
+  state.pictures = shown.pictures.filter((picture) => picture.url);
+  question.value = shown.words;
+  if (kept.edit) Object.assign(state, { edited: state.turns[kept.edit.at], draft: kept.draft });
+  const missing = [...new Set(all.filter((picture) => !picture.url).map((picture) => picture.name))];
   if (missing.length) notice(`These pictures were too large to keep over the reload, and are left out of what follows: ${missing.join(", ")}`);
   for (const turn of state.turns) {
     if (turn.status === "asked") Object.assign(turn, { status: "failed", problem: "The page was left before the question was sent. Ask again." });
@@ -385,8 +401,8 @@ place("composer").onsubmit = (event) => {
   submit();
 };
 question.onkeydown = (event) => {
-  // While an input method composes a character, Enter chooses it.
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+  // While an input method composes a character, Enter chooses it. Safari has ended the composition by now: it leaves the code 229.
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
     event.preventDefault();
     submit();
   } else if (event.key === "Escape" && state.edited) place("cancel-edit").click();
@@ -399,7 +415,7 @@ place("new").onclick = () => {
   stop();
   state.turns = [];
   notice("");
-  compose(state.draft ?? { words: question.value, pictures: state.pictures });
+  compose(state.draft ?? written());
   keep();
 };
 place("files").onchange = async (event) => {

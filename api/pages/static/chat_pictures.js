@@ -41,7 +41,6 @@ function tileOf(picture, remove) {
   const image = tile.querySelector("img");
   tile.querySelector("span").textContent = picture.name;
   tile.title = picture.name;
-  image.alt = picture.name;
   // Browsers do not show every format that captionq reads.
   image.onerror = () => tile.classList.add("blank");
   if (picture.url) image.src = viewOf(picture);

@@ -1,12 +1,6 @@
 "use strict";
 // Answers come into the page as they are written, and a choice is kept without loading the page again. The server renders both.
 const place = document.querySelector(".comparison");
-const notice = document.getElementById("notice");
-
-function tell(sentence) {
-  notice.textContent = sentence;
-  notice.hidden = !sentence;
-}
 
 function take(html, ids) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
@@ -39,6 +33,7 @@ place.addEventListener("submit", async (event) => {
   const body = new URLSearchParams(new FormData(form, event.submitter));
   try {
     const answer = await fetch(form.action, { method: "POST", body });
+    if (answer.status === 401) return tell("Your session has ended. Reload this page to log in again.");
     const html = await answer.text();
     if (answer.ok) take(html, [form.closest(".pair").id]);
     tell(answer.ok ? "" : new DOMParser().parseFromString(html, "text/html").querySelector("main p").textContent);
@@ -47,27 +42,20 @@ place.addEventListener("submit", async (event) => {
   }
 });
 
-function follow() {
-  const events = new EventSource(place.dataset.live);
-  events.addEventListener("open", () => tell(""));
-  events.addEventListener("state", (event) => {
-    refresh.timer ??= setTimeout(refresh, 700);
-    if (!JSON.parse(event.data).is_open) events.close();
-  });
-  events.addEventListener("texts", (event) => {
-    for (const [id, text] of Object.entries(JSON.parse(event.data))) {
-      const growing = document.getElementById(id)?.querySelector(".growing");
-      if (growing && text) growing.textContent = text;
-    }
-  });
-  events.addEventListener("error", () => {
-    tell("The connection to captionq is lost. This page tries again by itself.");
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
-  });
+function showState({ is_open: isOpen }, end) {
+  refresh.timer ??= setTimeout(refresh, 700);
+  if (!isOpen) end();
+}
+
+function showTexts(texts) {
+  for (const [id, text] of Object.entries(texts)) {
+    const growing = document.getElementById(id)?.querySelector(".growing");
+    if (growing && text) growing.textContent = text;
+  }
 }
 
 if (place.dataset.live) {
-  follow();
+  followEvents(place.dataset.live, { state: showState, texts: showTexts });
   // An event may be lost. The page looks by itself, too, until it has all answers.
   setInterval(() => openPairs().length && refresh(), 5000);
 }

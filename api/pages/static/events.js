@@ -11,10 +11,12 @@ function tell(sentence) {
   notice.hidden = !sentence;
 }
 
+// Browsers hold six connections to a server, for all tabs together: a tab that is out of sight leaves its own to the others.
 function followEvents(address, handlers, onReturn = () => {}) {
-  let events;
+  let events = null;
   let heard;
   let isLost = false;
+  let isOver = false;
 
   function hear(name, handle) {
     events.addEventListener(name, (event) => {
@@ -28,6 +30,9 @@ function followEvents(address, handlers, onReturn = () => {}) {
   }
 
   function begin() {
+    events?.close();
+    events = null;
+    if (isOver || document.hidden) return;
     heard = Date.now();
     events = new EventSource(address);
     for (const [name, handle] of Object.entries(handlers)) hear(name, handle);
@@ -41,8 +46,10 @@ function followEvents(address, handlers, onReturn = () => {}) {
 
   // The stream has said all that it has to say.
   function end() {
+    isOver = true;
     clearInterval(watch);
-    events.close();
+    document.removeEventListener("visibilitychange", begin);
+    events?.close();
   }
 
   function lose() {
@@ -65,10 +72,10 @@ function followEvents(address, handlers, onReturn = () => {}) {
   }
 
   begin();
+  document.addEventListener("visibilitychange", begin);
   const watch = setInterval(() => {
-    if (events.readyState === EventSource.CLOSED || Date.now() - heard < SILENCE) return;
+    if (!events || events.readyState === EventSource.CLOSED || Date.now() - heard < SILENCE) return;
     lose();
-    events.close();
     begin();
   }, 1000);
 }

@@ -6,6 +6,7 @@ const ROWS_AROUND = 3;
 
 const gallery = document.getElementById("gallery");
 const state = document.getElementById("state");
+const search = document.querySelector("input[type=search]");
 const size = Number(gallery?.dataset.size);
 let total = Number(gallery?.dataset.total);
 const parts = new Map(); // number of the part -> cards as HTML
@@ -130,7 +131,9 @@ function begin() {
   });
   document.getElementById("pager").hidden = true;
   measure();
-  const place = sessionStorage.getItem(location.href);
+  // Links back to a run without a choice end with "?": it is the same gallery.
+  const here = location.pathname + location.search;
+  const place = sessionStorage.getItem(here);
   history.scrollRestoration = "manual";
   if (at) scrollTo(0, gallery.getBoundingClientRect().top + scrollY + (at / layout.columns) * layout.row);
   else if (place) scrollTo(0, Number(place));
@@ -140,7 +143,7 @@ function begin() {
     measure();
     schedule();
   });
-  addEventListener("pagehide", () => sessionStorage.setItem(location.href, scrollY));
+  addEventListener("pagehide", () => sessionStorage.setItem(here, scrollY));
   gallery.addEventListener("keydown", move);
 }
 
@@ -163,9 +166,27 @@ function refresh() {
 
 function showState(now) {
   state.innerHTML = now.html;
-  // The buttons change with the end of the run, and a run that was empty has its first pictures.
-  if ((state.dataset.open && !now.is_open) || (state.dataset.empty && now.done)) setTimeout(() => location.reload(), 400);
+  const hasEnded = state.dataset.open && !now.is_open;
+  // A page without pictures has its first ones: it begins again, unless a person is writing into it.
+  if (!gallery && (hasEnded || (state.dataset.empty && now.done))) {
+    if (search.value === search.defaultValue) setTimeout(() => location.reload(), 400);
+  } else if (hasEnded) showEnd();
   else if (gallery) refresh();
+}
+
+// The buttons and the number of pictures change with the end of the run. What a person does on the page goes on.
+async function showEnd() {
+  state.dataset.open = "";
+  try {
+    const answer = await fetch(location.href);
+    if (!answer.ok) throw new Error();
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of [".run-heading .actions", ".exports"]) document.querySelector(part).replaceWith(fresh.querySelector(part));
+    refresh();
+  } catch {
+    // The next event, or the next connection, tells the end again.
+    state.dataset.open = "yes";
+  }
 }
 
 function showTexts(texts) {

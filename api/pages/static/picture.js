@@ -70,5 +70,33 @@ function answered(job, place, growing, end) {
   }
 }
 
-if (article.dataset.events) follow(article, () => location.reload());
-for (const question of document.querySelectorAll(".question[data-events]")) follow(question, answered);
+// Only what stands above the questions is made anew: a question that a person is writing stays.
+async function captioned(job, place, growing, end) {
+  end();
+  try {
+    const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    const above = (page) => [...page.querySelectorAll(".picture-text > :not(#questions, #questions ~ *)")];
+    const made = above(fresh);
+    if (!made.length) throw new Error();
+    for (const old of above(article)) old.remove();
+    form("questions").before(...made);
+    tell("");
+  } catch {
+    location.reload();
+  }
+}
+
+// Two questions at a time: browsers hold six connections to a server, and the next question needs one too.
+const unanswered = [...document.querySelectorAll(".question[data-events]")];
+function followNext() {
+  const question = unanswered.shift();
+  if (!question) return;
+  follow(question, (...ended) => {
+    answered(...ended);
+    followNext();
+  });
+}
+
+if (article.dataset.events) follow(article, captioned);
+followNext();
+followNext();

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from jobs.configuration.settings import Settings
@@ -113,10 +114,13 @@ def choose(page: Page, *files: Path) -> None:
     expect(page.locator(".composer .preview")).to_have_count(before + len(files))
 
 
-def give(page: Page, *given: tuple[str, Path, str]) -> None:
-    """Drop or paste pictures at the same moment, as a browser does it: the name of the event, the file, and its name there."""
+def give(page: Page, *given: tuple[str, Path, str], enter: bool = False) -> None:
+    """Drop or paste pictures at the same moment, as a browser does it: the name of the event, the file, and its name there.
+
+    `enter`: press Enter in the same moment.
+    """
     page.evaluate(
-        """(given) => {
+        """([given, enter]) => {
           for (const [kind, data, name] of given) {
             const files = new DataTransfer();
             const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
@@ -127,8 +131,11 @@ def give(page: Page, *given: tuple[str, Path, str]) -> None:
               : new DragEvent(kind, { ...init, dataTransfer: files });
             document.getElementById("question").dispatchEvent(event);
           }
+          if (!enter) return;
+          const key = new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true });
+          document.getElementById("question").dispatchEvent(key);
         }""",
-        [[kind, base64.b64encode(file.read_bytes()).decode(), name] for kind, file, name in given],
+        [[[kind, base64.b64encode(file.read_bytes()).decode(), name] for kind, file, name in given], enter],
     )
 
 
@@ -188,6 +195,20 @@ def test_a_conversation_about_pictures_and_the_same_request_as_code(page: Page, 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_many_pictures_leave_the_question_in_sight(page: Page, tmp_path: Path) -> None:
+    """Beneath a conversation, on a phone. The keyboard reaches the last of the pictures."""
+    ask(page, "Hello")
+    wait_for_answer(page)
+    page.set_viewport_size({"width": 360, "height": 640})
+    choose(page, *save_scenes(tmp_path, 12))
+    expect(question_of(page)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    last = page.locator(".composer .remove").last
+    last.focus()
+    expect(last).to_be_in_viewport(ratio=1)
+    assert Axe().run(page).violations_count == 0
+
+
 def test_thoughts_are_folded_and_only_a_model_with_a_switch_has_one(page: Page, tmp_path: Path) -> None:
     """The switch is part of the request and of its code."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -232,6 +253,7 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
         expect(page.get_by_role("alert")).to_have_text("Wait for the answer, or stop it.")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".facts")).to_contain_text("Stopped")
+        expect(page.get_by_role("alert")).to_be_hidden()
         # The page says so at once, and the job is cancelled a moment later.
         newest = partial(served.client.get, "/v1/jobs", params={"limit": 1})
         until(lambda: newest().json()["data"][0]["status"] == "cancelled", "the end of the job")
@@ -248,6 +270,40 @@ def test_an_answer_is_stopped_and_the_last_question_edited(served: Served, page:
     expect(question_of(page)).to_have_value("One line\nand another")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator(".facts")).to_contain_text("from the cache", timeout=ANSWERED)
+
+
+def test_a_reload_goes_on_with_the_edit_of_the_last_question(page: Page) -> None:
+    """The words that are being edited take the place of the question, and the draft comes back after them."""
+    ask(page, "Count to ten.")
+    wait_for_answer(page)
+    question_of(page).fill("Draft")
+    page.get_by_role("button", name="Edit").click()
+    question_of(page).fill("Count to five.")
+    page.reload()
+    expect(page.get_by_text("Your last question, to edit")).to_be_visible()
+    expect(question_of(page)).to_have_value("Count to five.")
+    question_of(page).press("Enter")
+    expect(page.locator(".asked .words")).to_have_text("Count to five.")
+    wait_for_answer(page)
+    expect(question_of(page)).to_have_value("Draft")
+
+
+def test_enter_sends_pictures_that_are_still_read_and_leaves_words_to_the_input_method(
+    page: Page, tmp_path: Path
+) -> None:
+    """Enter in the moment of a drop waits for the picture. Safari marks an Enter that chooses a character by its code only."""
+    captions = save_scenes(tmp_path, 1)
+    (picture,) = captions
+    question_of(page).fill("Describe this image.")
+    page.evaluate(
+        """() => document.getElementById("question").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }))"""
+    )
+    expect(question_of(page)).to_have_value("Describe this image.")
+    expect(page.locator(".turn")).to_have_count(0)
+    give(page, ("drop", picture, picture.name), enter=True)
+    expect(page.locator(".turn .preview")).to_have_count(1)
+    assert wait_for_answer(page) == captions[picture]
 
 
 def test_errors_are_sentences_and_texts_never_become_markup(page: Page, tmp_path: Path) -> None:

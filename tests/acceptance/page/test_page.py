@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.store.store import Store
-from jobs.store.tables import JobStatus
+from jobs.store.tables import Batch, JobStatus
 from tests.support.pages import HOSTILE, KEY, log_in, make_run, pictures, queue, wait_for_end
 from tests.support.processes import until
-from tests.support.rows import add_batch
+from tests.support.rows import RESULT, add_batch, make_job
 from tests.support.scenes import save_scenes
 from tests.support.serving import Served, endless
 
@@ -44,6 +44,16 @@ def test_the_page_asks_for_a_key_and_programs_keep_their_answer(served: Served, 
     page.get_by_role("button", name="Log out").click()
     page.goto("/")
     expect(page.get_by_label("API key")).to_be_visible()
+    log_in(page, "/start?folder=a%20folder%20%26%20more")
+    expect(page.get_by_role("radio", name="Served folder")).to_be_checked()
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Runs").click(modifiers=["ControlOrMeta"])
+    opened.value.get_by_role("button", name="Log out").click()
+    opened.value.wait_for_url("**/login")
+    page.get_by_role("button", name="Caption all").click()
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_label("API key").press("Enter")
+    expect(page.get_by_role("heading", name="New run")).to_be_visible()
     context.close()
 
 
@@ -189,6 +199,25 @@ def test_the_review_goes_on_by_the_keyboard(served: Served, page: Page) -> None:
     assert kept["data"] == []
 
 
+def test_a_choice_after_the_end_of_the_session_asks_for_a_login(served: Served, browser: Browser) -> None:
+    """The page of a comparison says so, and has the pair again after the login."""
+    run_id = make_run(served, "ended session", 1)
+    wait_for_end(served, run_id)
+    with browser.new_context(base_url=served.url) as context:
+        page = context.new_page()
+        log_in(page, f"/runs/{run_id}/compare")
+        page.get_by_label("Prompt").fill("What shapes are there?")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.locator(".pair[data-open]")).to_have_count(0, timeout=120_000)
+        context.clear_cookies()
+        page.get_by_role("button", name="First is better").click()
+        expect(page.locator("#notice")).to_contain_text("Your session has ended. Reload this page to log in again.")
+        page.reload()
+        page.get_by_label("API key").fill(KEY)
+        page.get_by_label("API key").press("Enter")
+        expect(page.get_by_role("button", name="First is better")).to_be_visible()
+
+
 def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> None:
     """Neither the path of a file nor the picture of another run can be asked for, and unknown runs are told in a page."""
     one, two = make_run(served, "one", 1), make_run(served, "two", 1)
@@ -198,6 +227,22 @@ def test_no_run_of_another_id_shows_a_picture(served: Served, page: Page) -> Non
     unknown = served.client.get("/runs/batch_none", headers={"Accept": "text/html"})
     assert unknown.status_code == 404
     assert "Run 'batch_none' not found" in unknown.text.replace("&#39;", "'")
+
+
+def test_a_picture_outside_of_the_served_folders_is_shown_with_its_caption(served: Served, page: Page) -> None:
+    """A run of the command line in the same data folder: its captions are in the gallery, and none can be edited."""
+    store = Store(served.captionq.settings)
+    batch = Batch(description="outside", model="demo")
+    job = make_job("outside", batch)
+    job.status, job.text = JobStatus.SUCCEEDED, RESULT.text
+    store.add_batch(batch)
+    store.add([job])
+    store.close()
+    page.goto(f"/runs/{batch.id}")
+    open_picture(page)
+    expect(page.locator(".caption-text").first).to_have_text(RESULT.text)
+    expect(page.locator(".problem")).to_contain_text("not below a served folder")
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
 
 
 def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page) -> None:
@@ -215,7 +260,10 @@ def test_captions_are_shown_as_they_are_being_written(served: Served, page: Page
 
 
 def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Page) -> None:
-    """However many pictures a run has, the page holds those in sight: cards and their memory do not grow."""
+    """However many pictures a run has, the page holds those in sight: cards and their memory do not grow.
+
+    The way back from a picture leads to its place.
+    """
     store = Store(served.captionq.settings)
     batch, _ = add_batch(store, 3000, status=JobStatus.CANCELLED)
     store.close()
@@ -228,3 +276,8 @@ def test_a_long_run_keeps_few_cards_and_reaches_its_end(served: Served, page: Pa
     expect(page.get_by_text("999.jpg", exact=True)).to_be_visible()
     assert max(counts) < 120
     expect(page.get_by_role("button", name="Retry 3\N{NARROW NO-BREAK SPACE}000")).to_be_visible()
+    page.get_by_text("999.jpg", exact=True).click()
+    page.wait_for_url("**/pictures/**")
+    page.get_by_role("link", name="pictures", exact=True).click()
+    page.wait_for_url(f"**/runs/{batch.id}?")
+    expect(page.get_by_text("999.jpg", exact=True)).to_be_in_viewport()

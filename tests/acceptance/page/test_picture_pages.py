@@ -111,6 +111,29 @@ def test_an_edit_reaches_every_file_and_its_undo_too(served: Served, page: Page)
     assert text.read_text() == before
 
 
+def test_a_caption_is_written_from_the_right_where_its_language_is(served: Served, page: Page) -> None:
+    """In the gallery as on the picture's page: else the full stop of a Hebrew sentence stands at its beginning."""
+    run_id = run(served, "directions")
+    open_picture(page, run_id)
+    edit(page, "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}\N{HEBREW LETTER VAV}\N{HEBREW LETTER FINAL MEM}.")
+    expect(page.locator("#text")).to_have_css("direction", "rtl")
+    page.goto(f"/runs/{run_id}")
+    expect(page.locator(".card .caption")).to_have_css("direction", "rtl")
+    expect(page.locator(".card .name")).to_have_css("direction", "ltr")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_a_text_with_line_ends_of_another_system_is_edited(served: Served, page: Page, end: str) -> None:
+    """An editor on Windows writes CRLF, an old one on a Mac CR; a browser's form knows neither."""
+    name = f"ends {len(end)}"
+    run_id = run(served, name)
+    (text,) = folder_of(served, name).glob("*.txt")
+    text.write_bytes(f"One line{end}and another{end}".encode())
+    open_picture(page, run_id)
+    edit(page, "One line\nand a third")
+    assert text.read_bytes() == b"One line\nand a third\n"
+
+
 def test_the_pictures_that_are_shown_are_searched_and_saved(served: Served, page: Page) -> None:
     """A phrase, a Chinese word and hostile syntax; the files hold the same pictures, and no cell runs as a formula."""
     run_id = run(served, "saved", 3)
@@ -162,6 +185,31 @@ def test_questions_are_answered_beneath_the_picture_and_change_nothing(served: S
     assert text.read_text() == before
     expect(page.get_by_label("Caption", exact=True)).to_have_value(before.rstrip("\n"))
     assert len(served.client.get("/v1/jobs", params={"batch": run_id}).json()["data"]) == 1
+
+
+def test_what_a_person_writes_stays_when_captions_come(served: Served, page: Page) -> None:
+    """The end of a caption changes the picture's page, and the end of a run that run's page: neither is loaded again."""
+    save_scenes(folder_of(served, "written"), 2)
+    search = page.get_by_label("Search captions and names")
+    with served.paused():
+        body = {"path": str(folder_of(served, "written")), "preset": "describe"}
+        run_id = served.client.post("/v1/folders", json=body).json()["id"]
+        page.goto(f"/runs/{run_id}")
+        search.fill("half a wo")
+        with page.context.expect_page() as opened:
+            page.locator(".card a").first.click(modifiers=["ControlOrMeta"])
+        picture = opened.value
+        question = picture.get_by_label("Question", exact=True)
+        question.fill("What is on the le")
+    expect(picture.get_by_label("Caption", exact=True)).not_to_be_empty(timeout=120_000)
+    expect(question).to_be_focused()
+    picture.keyboard.type("ft?")
+    expect(question).to_have_value("What is on the left?")
+    picture.keyboard.press("Escape")
+    edit(picture, "A ship")
+    expect(page.get_by_role("button", name="Cancel the rest")).to_have_count(0, timeout=120_000)
+    expect(page.locator(".card[data-open]")).to_have_count(0)
+    expect(search).to_have_value("half a wo")
 
 
 def test_two_prompts_are_compared_and_the_better_answer_is_written(served: Served, page: Page) -> None:

@@ -21,7 +21,7 @@ SESSION = {"cookie": f"other=1; {COOKIE}={session_value(KEY)}"}
 
 
 def answer_to(
-    method: str, path: str, headers: Mapping[str, str], *, keys: Mapping[str, str] | None = None
+    method: str, path: str, headers: Mapping[str, str], *, query: bytes = b"", keys: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, str]]:
     """Send a request through the key check; return the status and the headers of the answer, or 200 with the caller."""
 
@@ -38,7 +38,7 @@ def answer_to(
 
     secrets = {name: SecretStr(key) for name, key in ({"tests": KEY} if keys is None else keys).items()}
     all_headers = [(name.encode(), value.encode()) for name, value in {"host": HOST, **headers}.items()]
-    scope: Scope = {"type": "http", "method": method, "path": path, "headers": all_headers, "query_string": b""}
+    scope: Scope = {"type": "http", "method": method, "path": path, "headers": all_headers, "query_string": query}
     asyncio.run(KeyCheck(app, Settings(api_keys=secrets))(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], found
@@ -67,6 +67,28 @@ def test_any_other_cookie_is_worth_nothing(cookie: str) -> None:
     assert answer_to("GET", "/runs/batch_1", headers)[0] == 401
     status, answer = answer_to("GET", "/runs/batch_1", {**headers, "accept": "text/html,*/*"})
     assert (status, answer["location"]) == (303, "/login?next=%2Fruns%2Fbatch_1")
+
+
+@pytest.mark.parametrize(
+    ("method", "referer", "location"),
+    [
+        ("GET", "", "/login?next=%2Fruns%2Fbatch_1%2Fpictures%2Fjob_1%2Fedit%3Fshow%3Dreview"),
+        (
+            "POST",
+            f"http://{HOST}/runs/batch_1/pictures/job_1?search=a+dog",
+            "/login?next=%2Fruns%2Fbatch_1%2Fpictures%2Fjob_1%3Fsearch%3Da%2Bdog",
+        ),
+        ("POST", f"http://{HOST}/v1/jobs", "/login?next=%2F"),
+        ("POST", "http://example.com/runs/batch_1", "/login?next=%2F"),
+        ("POST", "http://[", "/login?next=%2F"),
+        ("POST", "", "/login?next=%2F"),
+    ],
+)
+def test_a_login_leads_back_to_a_page(method: str, referer: str, location: str) -> None:
+    """With its query. A form's own address shows nothing: the page that sent it does."""
+    headers = {"accept": "text/html", "referer": referer}
+    status, answer = answer_to(method, "/runs/batch_1/pictures/job_1/edit", headers, query=b"show=review")
+    assert (status, answer["location"]) == (303, location)
 
 
 @pytest.mark.parametrize(
