@@ -35,8 +35,9 @@ _PASSED_ON = (
 _OF_A_COMMAND = ("CAPTIONQ_URL", "CAPTIONQ_API_KEY")
 #: The variable by which the service's file says where the server answers.
 URL_VARIABLE = "CAPTIONQ_URL"
-#: Parts of the paths of environments that uvx and `pipx run` make for one command, and remove later.
-_TEMPORARY = re.compile(r"/uv/(archive|builds|environments)-v\d+/|/\.?pipx/\.cache/|/\.cache/pipx/")
+#: Parts of the paths of environments that uvx and `pipx run` make for one command, and remove later. pipx keeps them in its own
+#: folder, newer versions among the caches of the system.
+_TEMPORARY = re.compile(r"/uv/(archive|builds|environments)-v\d+/|/\.?pipx/\.cache/|/(\.cache|Library/Caches)/pipx/")
 _CELLAR = re.compile(r"/Cellar/([^/]+)/[^/]+/")
 
 

@@ -138,7 +138,8 @@ def test_paths_of_homebrew_have_no_version() -> None:
     [
         "/Users/me/.cache/uv/archive-v0/abc/bin/python",
         "/Users/me/.local/pipx/.cache/4f/bin/python",
-        "/Users/me/.cache/pipx/4f/bin/python",
+        "/home/me/.cache/pipx/4f/bin/python",
+        "/Users/me/Library/Caches/pipx/4f/bin/python",
     ],
 )
 def test_an_environment_of_one_command_is_no_place_for_a_service(
