@@ -45,7 +45,8 @@ class LaunchAgent:
 
     def load(self, definition: ServiceDefinition) -> None:
         """Start the agent of the file, and at every login. Raises ServiceError."""
-        run_tool("launchctl", "enable", self._target)
+        # Fails without a login at the screen; the next call says so.
+        run_tool("launchctl", "enable", self._target, may_fail=True)
         loaded = run_tool("launchctl", "bootstrap", self._domain, str(self.file), may_fail=True)
         if loaded.returncode != 0:
             words = (loaded.stderr.strip() or f"status {loaded.returncode}").splitlines()[0].rstrip(".")

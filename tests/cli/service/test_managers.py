@@ -99,6 +99,18 @@ def test_a_unit_that_systemd_refuses_leaves_no_file(
     assert not UserUnit(tmp_path).file.exists()
 
 
+def test_an_agent_without_a_login_at_the_screen_is_refused_with_the_way_out(
+    calls: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over ssh, launchd refuses every call for the domain of the screen. No file is left."""
+    monkeypatch.setattr("os.getuid", lambda: 501)
+    (calls.parent / "fails").write_text("gui/501")
+    agent = LaunchAgent(tmp_path)
+    with pytest.raises(ServiceError, match=r"did not take .*plist: refused\. Log in at the Mac's screen"):
+        install(agent, definition(("x",), CAPTIONQ_URL="http://x"), settings, ("127.0.0.1", 0))
+    assert not agent.file.exists()
+
+
 def test_machines_without_a_manager_are_refused_with_the_way_out(
     calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
