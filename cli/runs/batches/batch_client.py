@@ -18,6 +18,8 @@ from jobs.errors import InvalidRequestError, ServerError
 PATIENCE = 60.0
 #: Bytes of the longest first line.
 LONGEST_LINE = 64_000_000
+#: Addresses of this machine. No proxy reaches them, whatever the environment or macOS' settings say.
+_THIS_MACHINE = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class BatchClient:
@@ -80,7 +82,12 @@ class BatchClient:
 def connected(url: str, key: str | None) -> Iterator[BatchClient]:
     """Provide the client of the server at this address for the block. Raises ServerError if the server does not answer."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    with httpx2.Client(base_url=url.rstrip("/").removesuffix("/v1"), headers=headers, timeout=PATIENCE) as client:
+    with httpx2.Client(
+        base_url=url.rstrip("/").removesuffix("/v1"),
+        headers=headers,
+        timeout=PATIENCE,
+        mounts=dict.fromkeys(_THIS_MACHINE),
+    ) as client:
         try:
             yield BatchClient(client)
         except httpx2.InvalidURL as error:
