@@ -117,8 +117,7 @@ class ExifTool:
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
             process.wait()
         process.stdout.close()
         if self._messages is not None:
@@ -195,6 +194,11 @@ class ExifTool:
 
     def _kill(self) -> None:
         assert self._process is not None
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        _kill_group(self._process)
         self.close()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    # macOS refuses the signal (EPERM) if all processes of the group have ended, and this one was not waited for.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -88,6 +89,23 @@ def test_a_dead_process_is_started_again(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(OutputError, match="did not end within"):
             tool.read([_DESCRIPTION])
         monkeypatch.undo()
+        tool.take(picture())
+        assert "SourceFile" in tool.read([_DESCRIPTION])
+
+
+@needs_exiftool
+def test_a_group_of_ended_processes_may_refuse_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS, `killpg` fails with EPERM then. The error is the one of an exiftool that ended, which may pass."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with ExifTool() as tool:
+        tool.take(picture())
+        os.killpg(process_of(tool).pid, signal.SIGKILL)
+        monkeypatch.setattr("os.killpg", refuse)
+        with pytest.raises(OutputError, match=r"^exiftool ended early\.$"):
+            tool.read([_DESCRIPTION])
         tool.take(picture())
         assert "SourceFile" in tool.read([_DESCRIPTION])
 
