@@ -1,6 +1,7 @@
-"""Folders that a walk leaves out: libraries of photo programs, bundles of macOS, and folders of servers and systems.
+"""Folders that a walk leaves out: libraries of photo programs, bundles and documents of macOS, folders of servers and systems.
 
-Programs show a package as one file. Its files belong to its program: originals, thumbnails and copies of one photo.
+Programs show a package as one file. Its files belong to its program: originals, thumbnails and copies of one photo, or the
+pictures of a document, of which a text beside them would become a part.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ _PACKAGES = {
     ".fcpbundle": "Final Cut library",
     ".tvlibrary": "TV library",
     ".theater": "iMovie theater",
+    ".cocatalog": "Capture One catalog",
+    ".dtbase2": "DEVONthink database",
+    ".rtfd": "RTFD document",
+    ".pages": "Pages document",
+    ".numbers": "Numbers document",
+    ".key": "Keynote document",
+    ".epub": "book",
+    ".download": "download of Safari",
     ".app": "application",
     ".bundle": "bundle",
     ".framework": "framework",
