@@ -45,6 +45,8 @@ def install(
     _check_free(*address)
     manager.file.parent.mkdir(parents=True, exist_ok=True)
     manager.file.write_text(content)
+    # launchd refuses a file that others can write, whatever the umask is.
+    manager.file.chmod(0o644)
     try:
         manager.load(definition)
     except ServiceError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import plistlib
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_an_agent_without_a_login_at_the_screen_is_refused_with_the_way_out(
     with pytest.raises(ServiceError, match=r"did not take .*plist: refused\. Log in at the Mac's screen"):
         install(agent, definition(("x",), CAPTIONQ_URL="http://x"), settings, ("127.0.0.1", 0))
     assert not agent.file.exists()
+
+
+def test_the_file_can_be_changed_by_its_owner_only(calls: Path, tmp_path: Path, settings: Settings) -> None:
+    """launchd refuses a list that a group can write, as a umask of 002 makes files."""
+    unit = UserUnit(tmp_path)
+    (calls.parent / "answer").write_text("MainPID=0\nExecMainStatus=1\nExecMainExitTimestamp=now\n")
+    before = os.umask(0o002)
+    try:
+        with pytest.raises(ServiceError, match="does not answer"):
+            install(unit, definition(("x",), CAPTIONQ_URL="http://127.0.0.1:9"), settings, ("127.0.0.1", 0))
+    finally:
+        os.umask(before)
+    assert unit.file.stat().st_mode & 0o777 == 0o644
 
 
 def test_machines_without_a_manager_are_refused_with_the_way_out(
