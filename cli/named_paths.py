@@ -24,8 +24,8 @@ def named_path(typed: Path) -> Path:
         return object_path(SCHEME + "/".join(typed.parts[1:]))
     if typed.parts[:1] in (("http:",), ("https:",)):
         raise click.UsageError(
-            f"{typed.parts[0]}//{'/'.join(typed.parts[1:])} is no file: no text can be written beside it. Download it first, or "
-            "ask about it with captionq ask."
+            f"{typed.parts[0]}//{'/'.join(typed.parts[1:])} is an address of the web, not a file. Download the image first, or "
+            "ask one question about it: captionq ask URL QUESTION"
         )
     if has_placeholder(typed):
         raise click.UsageError(f"{typed} is in iCloud and not on this Mac. Download it first, in Finder.")

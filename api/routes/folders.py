@@ -199,6 +199,9 @@ async def _create_from_upload(
 
 
 def _valid_body(text: bytes) -> FolderBody:
+    if not text:
+        # As FastAPI tells an empty body.
+        raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required"}])
     check_values(text)
     try:
         return FolderBody.model_validate_json(text)
@@ -211,8 +214,8 @@ def _valid_options(text: str) -> FolderOptions:
         return FolderOptions.model_validate_json(text)
     except ValidationError as error:
         errors = error.errors()
-        if errors[0]["type"] == "json_invalid":
-            # It is the field that is not JSON, not the body.
+        if errors[0]["type"] in ("json_invalid", "model_type") and not errors[0]["loc"]:
+            # It is the field that is no JSON, or no object, not the body.
             errors[0]["loc"] = ("options",)
         raise RequestValidationError(errors) from None
 

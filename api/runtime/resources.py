@@ -66,8 +66,8 @@ class Resources:
         check_room(self.settings)
         if all(worker.draining for worker in self.workers()):
             error = WorkerError(
-                "No worker is ready. captionq serve needs some seconds to start its own; beside a server without one, "
-                "run: captionq work"
+                "No worker is ready. captionq serve needs some seconds to start its own; with --no-worker, start one: "
+                "captionq work"
             )
             error.retry_after = RETRY_WORKER
             raise error

@@ -9,7 +9,7 @@ import click
 
 from cli.model_options import SectionedCommand, model_options
 from cli.options import METAVARS, format_option, json_schema_option, model_option, read_response_format
-from cli.typed_path import TypedPath
+from cli.typed_path import OutputFile, TypedPath
 from jobs.options.ask_options import AskOptions
 from jobs.options.prompts.typed_question import MAX_QUESTIONS, TypedQuestion
 
@@ -56,7 +56,7 @@ class _QuestionType(click.ParamType[TypedQuestion]):
 @click.option(
     "-o",
     "--output",
-    type=TypedPath(dir_okay=False),
+    type=OutputFile(),
     help="File of the table: .csv, .jsonl or .parquet.  [default: standard output]",
 )
 @click.option("--chat", is_flag=True, help="Keep the images and go on asking; Ctrl-D ends.")
@@ -134,8 +134,6 @@ def _check_table(
         raise click.UsageError(f"-o: {output} is no table. Name a file that ends with .csv, .jsonl or .parquet.")
     if output is not None and output.suffix.lower() == ".parquet":
         check_parquet()
-    if output is not None and not output.parent.is_dir():
-        raise click.UsageError(f"-o: the folder {output.parent} does not exist.")
 
 
 def _ask_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -108,12 +109,21 @@ def _environment(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in sorted(ours.items()) if name.upper() not in _OF_A_COMMAND}
     kept |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     _refuse_secrets(kept)
-    if variable_of("model") in kept:
-        # A local model by its whole path.
-        kept[variable_of("model")] = settings.model
+    kept |= {name: value for name, value in _whole_paths(settings).items() if name in kept}
     if (config := config_path()) is not None and CONFIG_VARIABLE in os.environ:
         kept[CONFIG_VARIABLE] = str(config)
     return {"PATH": PATH_FOLDERS, **kept, variable_of("data_dir"): str(settings.data_dir)}
+
+
+def _whole_paths(settings: Settings) -> dict[str, str]:
+    """Return the variables that may name files by relative paths, with whole ones: a service has another working folder."""
+    lists = {
+        "pinned_models": settings.pinned_models,
+        "allowed_roots": settings.allowed_roots,
+        "served_roots": settings.served_roots,
+    }
+    named = {variable_of(field): json.dumps([str(path) for path in paths]) for field, paths in lists.items()}
+    return {variable_of("model"): settings.model, **named}
 
 
 def _refuse_secrets(variables: Mapping[str, str]) -> None:

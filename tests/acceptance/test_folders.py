@@ -328,6 +328,8 @@ def test_an_invalid_request_about_a_folder_is_refused(served: Served, body: dict
         ("/v1/folders", [], {"files": "no file"}, "invalid_request_error", "files"),
         ("/v1/folders", ["files"], {"options": ["{}", "{}"]}, "invalid_request_error", "options"),
         ("/v1/folders", ["files"], {"options": "{"}, "invalid_request_error", "options"),
+        ("/v1/folders", ["files"], {"options": "[]"}, "invalid_request_error", "options"),
+        ("/v1/folders", ["files"], {"options": '{"response_format": 1}'}, "invalid_request_error", "response_format"),
         ("/v1/files", ["file"], {"purpose": "vision", "expires": "1"}, "unknown_parameter", "expires"),
         ("/v1/files", ["files"], {"purpose": "vision"}, "unknown_parameter", "files"),
         ("/v1/files", ["file"], {"purpose": "fine-tune"}, "invalid_request_error", "purpose"),
@@ -344,8 +346,9 @@ def test_unknown_fields_of_a_form_are_refused(
     assert (refused.json()["error"]["code"], refused.json()["error"]["param"]) == (code, param)
 
 
-def test_an_empty_upload_and_a_broken_zip_are_refused(served: Served) -> None:
+def test_an_empty_body_or_upload_and_a_broken_zip_are_refused(served: Served) -> None:
     """Each refusal has its reason."""
+    assert served.client.post("/v1/folders").json()["error"]["message"] == "The body is empty. Send a JSON object."
     assert served.client.post("/v1/folders", files={"other": ("a.png", b"")}).status_code == 400
     broken = served.client.post("/v1/folders", files={"files": ("a.zip", b"PK\x03\x04 and nothing more")})
     assert broken.json()["error"]["code"] == "invalid_archive"

@@ -40,8 +40,8 @@ def test_paths_are_taken_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.M
         ("a\0b", "a\0b does not exist."),
         (
             "https://example.com/a/b.jpg",
-            "https://example.com/a/b.jpg is no file: no text can be written beside it. Download it first, or ask about it "
-            "with captionq ask.",
+            "https://example.com/a/b.jpg is an address of the web, not a file. Download the image first, or ask one question "
+            "about it: captionq ask URL QUESTION",
         ),
         ("x" * 300, f"{'x' * 300} cannot be opened: File name too long."),
         ("cloud.heic", "cloud.heic is in iCloud and not on this Mac. Download it first, in Finder."),

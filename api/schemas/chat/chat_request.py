@@ -25,7 +25,9 @@ from jobs.requests import LEAST_PIXELS, MOST_PIXELS, Request
 from jobs.sampling import MAX_STOP, MAX_STOPS, Bias, Sampling, TokenId
 from jobs.tools import MAX_TOOLS
 
-_Stop = Annotated[str, Field(max_length=MAX_STOP)]
+#: A text that ends the answer, and a list of such texts.
+Stop = Annotated[str, Field(max_length=MAX_STOP)]
+Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 
 
 def _without_empty(stop: str | list[str] | None) -> str | list[str] | None:
@@ -86,9 +88,9 @@ class CompletionBody(Tolerant):
         default=None, ge=0, le=1, description="Sample from tokens at least this likely, relative to the most likely one"
     )
     seed: Seed = Field(default=None, description="The same seed gives the same sampled answer; -1: no seed")
-    stop: Annotated[
-        _Stop | Annotated[list[_Stop], Field(max_length=MAX_STOPS)] | None, AfterValidator(_without_empty)
-    ] = Field(default=None, description="Strings that end the answer; they are not part of it")
+    stop: Annotated[Stop | Stops | None, AfterValidator(_without_empty)] = Field(
+        default=None, description="Strings that end the answer; they are not part of it"
+    )
     repetition_penalty: float | None = Field(
         default=None, ge=0.01, le=100, description="1: off. Above: less repetition"
     )

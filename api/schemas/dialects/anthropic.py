@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.schemas.chat.chat_request import Stops
 from api.schemas.numbers import TokenLimit, TopK, TopP
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
-from jobs.sampling import MAX_STOP, MAX_STOPS
-from jobs.tools import ToolName
+from jobs.tools import MAX_CALL_ID, ToolName
 
 
 class AnthropicText(Tolerant):
@@ -67,7 +67,7 @@ class AnthropicToolUse(Tolerant):
     """A call that an earlier answer asked for."""
 
     type: Literal["tool_use"]
-    id: str = Field(min_length=1)
+    id: str = Field(min_length=1, max_length=MAX_CALL_ID)
     name: str
     input: dict[str, Any] = Field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class AnthropicToolResult(Tolerant):
     neutral: ClassVar = {"is_error": (False,), "cache_control": ({"type": "ephemeral"},)}
 
     type: Literal["tool_result"]
-    tool_use_id: str
+    tool_use_id: str = Field(max_length=MAX_CALL_ID)
     content: (
         str
         | Annotated[
@@ -170,7 +170,5 @@ class AnthropicBody(AnthropicPrompt):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_k: TopK | None = None
     top_p: TopP | None = None
-    stop_sequences: Annotated[list[Annotated[str, Field(max_length=MAX_STOP)]], Field(max_length=MAX_STOPS)] | None = (
-        None
-    )
+    stop_sequences: Stops | None = None
     stream: bool | None = None

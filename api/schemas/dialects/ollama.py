@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from api.schemas.chat.chat_request import Stop, Stops
 from api.schemas.numbers import Seed, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
@@ -28,7 +29,7 @@ class OllamaOptions(Tolerant):
     top_p: TopP | None = None
     min_p: float | None = Field(default=None, ge=0, le=1)
     seed: Seed = None
-    stop: str | list[str] | None = None
+    stop: Stop | Stops | None = None
     repeat_penalty: float | None = Field(default=None, ge=0.01, le=100)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)

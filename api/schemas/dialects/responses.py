@@ -12,7 +12,7 @@ from api.schemas.numbers import Seed, TokenLimit, TopK, TopP, Whole
 from api.schemas.tolerance import Tolerant
 from api.schemas.wire import MAX_LIST_ITEMS
 from jobs.requests import Message, Request
-from jobs.tools import ToolName
+from jobs.tools import MAX_CALL_ID, ToolName
 
 _Parts = Annotated[list[Content], Field(max_length=MAX_LIST_ITEMS, fail_fast=True)]
 
@@ -35,7 +35,7 @@ class ResponseFunctionCall(Tolerant):
     type: Literal["function_call"]
     id: str | None = None
     status: str | None = None
-    call_id: str = Field(min_length=1)
+    call_id: str = Field(min_length=1, max_length=MAX_CALL_ID)
     name: str
     arguments: str
 
@@ -46,7 +46,7 @@ class ResponseFunctionOutput(Tolerant):
     type: Literal["function_call_output"]
     id: str | None = None
     status: str | None = None
-    call_id: str
+    call_id: str = Field(max_length=MAX_CALL_ID)
     output: str | _Parts
 
 

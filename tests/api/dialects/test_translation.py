@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.dialects.anthropic.translation import counted_values, message_values
 from api.dialects.ollama.translation import asks_to_unload, generate_values, model_name, tagged
 from api.dialects.ollama.translation import chat_values as ollama_values
 from api.dialects.responses.translation import chat_values as response_values
+from api.errors.validation import validation_detail
 from api.schemas.dialects.anthropic import AnthropicBody, AnthropicPrompt
 from api.schemas.dialects.ollama import OllamaChatBody, OllamaGenerateBody
 from api.schemas.dialects.responses import ResponsesBody
@@ -24,6 +25,8 @@ MESSAGES = [
     {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": CALL}]},
     {"role": "tool", "tool_call_id": "c1", "content": "Sunny."},
 ]
+#: More characters than a stop string or the id of a call may have.
+LONG = "x" * 257
 TOOL = {"type": "function", "function": {"name": "weather", "description": "Tells it.", "parameters": SCHEMA}}
 
 
@@ -74,18 +77,42 @@ def test_an_answer_that_is_begun_for_the_model_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "place"),
+    ("kind", "body", "param"),
     [
-        ({"stop_sequences": list("abcde")}, ("stop_sequences",)),
-        ({"tools": [{"name": "no name", "input_schema": SCHEMA}]}, ("tools", 0, "name")),
-        ({"tool_choice": {"type": "tool"}}, ("tool_choice",)),
+        (AnthropicBody, {"stop_sequences": list("abcde")}, "stop_sequences"),
+        (AnthropicBody, {"tools": [{"name": "no name", "input_schema": SCHEMA}]}, "tools.0.name"),
+        (AnthropicBody, {"tool_choice": {"type": "tool"}}, "tool_choice"),
+        (
+            AnthropicBody,
+            {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": LONG, "name": "a"}]}]},
+            "messages.0.content.0.id",
+        ),
+        (
+            AnthropicBody,
+            {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": LONG}]}]},
+            "messages.0.content.0.tool_use_id",
+        ),
+        (OllamaGenerateBody, {"options": {"stop": list("abcde")}}, "options.stop"),
+        (OllamaChatBody, {"options": {"stop": LONG}}, "options.stop"),
+        (
+            ResponsesBody,
+            {"input": [{"type": "function_call", "call_id": LONG, "name": "a", "arguments": "{}"}]},
+            "input.0.call_id",
+        ),
+        (
+            ResponsesBody,
+            {"input": [{"type": "function_call_output", "call_id": LONG, "output": "a"}]},
+            "input.0.call_id",
+        ),
     ],
 )
-def test_a_refusal_names_anthropics_field(more: dict[str, Any], place: tuple[str | int, ...]) -> None:
+def test_a_refusal_names_the_clients_field(kind: type[BaseModel], body: dict[str, Any], param: str) -> None:
     """The chat request's own limits come later, and name its fields: `stop` instead of `stop_sequences`."""
+    body = {"messages": [{"role": "user", "content": "Hello"}], **body} if kind is AnthropicBody else body
     with pytest.raises(ValidationError) as refused:
-        AnthropicBody.model_validate({"messages": [{"role": "user", "content": "Hello"}], **more})
-    assert [error["loc"] for error in refused.value.errors()] == [place]
+        kind.model_validate(body)
+    errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.value.errors()]
+    assert validation_detail(errors, body).param == param
 
 
 def test_ollamas_results_find_their_calls() -> None:

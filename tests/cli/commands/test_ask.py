@@ -24,7 +24,10 @@ from tests.support.scenes import save_scenes
         (["FOLDER", "-q", "How many?"], "'-q' / '--question': 'How many?' is not a question"),
         (["FOLDER", "-q", "n=One?", "-q", "n=Two?"], "-q: Two questions have the name 'n'"),
         (["FOLDER", "-q", "n=One?", "-o", "answers.xls"], "-o: answers.xls is no table"),
-        (["FOLDER", "-q", "n=One?", "-o", "nowhere/answers.csv"], "-o: the folder nowhere does not exist"),
+        (
+            ["FOLDER", "-q", "n=One?", "-o", "nowhere/answers.csv"],
+            "'-o' / '--output': The folder nowhere does not exist",
+        ),
         (["FOLDER", "-q", "n=One?", "--chat"], "--chat does not go with a table"),
         (["IMAGE", "What is this?", "-o", "answers.csv"], "-o goes with -q or --schema"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import plistlib
 import re
@@ -41,6 +42,8 @@ def test_the_property_list_has_what_an_agent_of_a_server_needs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     monkeypatch.setenv("CAPTIONQ_MODEL", "./model")
+    monkeypatch.setenv("CAPTIONQ_PINNED_MODELS", '["./model", "demo"]')
+    monkeypatch.setenv("CAPTIONQ_SERVED_ROOTS", '["pictures"]')
     text = printed(run, "macos", "--allow-root", ".", "--port", "9000", "--no-worker")
     agent = plistlib.loads(text.encode())
     assert Path(agent["ProgramArguments"][0]).name == "captionq"
@@ -49,6 +52,8 @@ def test_the_property_list_has_what_an_agent_of_a_server_needs(
     ]  # fmt: skip
     assert agent["EnvironmentVariables"]["CAPTIONQ_GRACE"] == "100"
     assert agent["EnvironmentVariables"]["CAPTIONQ_MODEL"] == str(tmp_path / "model")
+    assert json.loads(agent["EnvironmentVariables"]["CAPTIONQ_PINNED_MODELS"]) == [str(tmp_path / "model"), "demo"]
+    assert json.loads(agent["EnvironmentVariables"]["CAPTIONQ_SERVED_ROOTS"]) == [str(tmp_path / "pictures")]
     assert agent["EnvironmentVariables"]["HF_HOME"] == "/Volumes/Models"
     assert agent["EnvironmentVariables"]["CAPTIONQ_DATA_DIR"] == os.environ["CAPTIONQ_DATA_DIR"]
     assert "/opt/homebrew/bin" in agent["EnvironmentVariables"]["PATH"].split(":")
