@@ -141,15 +141,14 @@ class Settings(ModelSettings, UnattendedSettings):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return _whole(value)
 
     @field_validator("allowed_roots", "served_roots")
     @classmethod
     def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         if Path() in value:
             raise ValueError("an empty path or '.' names no folder. Write whole paths, such as [\"/pictures\"]")
-        # A shell expands the tilde of an option; that of a configuration file comes as it is.
-        return tuple(root if is_object(root) else Path(os.path.expanduser(root)).absolute() for root in value)  # noqa: PTH111  # never raises
+        return tuple(root if is_object(root) else _whole(root) for root in value)
 
     @field_validator("blob_url")
     @classmethod
@@ -245,3 +244,8 @@ class Settings(ModelSettings, UnattendedSettings):
             raise DataFolderError(
                 f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."
             )
+
+
+def _whole(path: Path) -> Path:
+    # A shell expands the tilde of an option; that of a configuration file comes as it is.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  # unlike pathlib's, it never raises

@@ -134,6 +134,13 @@ def test_roots_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert settings.allowed_roots == (tmp_path,)
 
 
+def test_the_home_of_an_unknown_user_is_a_name_like_any_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`~nobody-here` may be a folder's name, and is no reason for a stack of Python."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPTIONQ_DATA_DIR", "~nobody-here/data")
+    assert read_settings().data_dir == tmp_path / "~nobody-here" / "data"
+
+
 def test_roots_do_not_follow_a_change_of_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A relative root is one of the folder in which the process began."""
     monkeypatch.chdir(tmp_path)
