@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from jobs.configuration.model_settings import absolute_name
+from jobs.disk.local_folders import local_folder
 from jobs.images.cloud_files import has_placeholder
 from jobs.models.adapters import with_adapter
 from jobs.mounts import mounts
@@ -39,8 +40,8 @@ def listed_path(typed: Path) -> Path:
 
 def named_model(model: str, adapter: str | None) -> str:
     """Return the name of a model with the adapter that was typed. The worker may have another working directory."""
-    if adapter is not None and (folder := Path(os.path.expanduser(adapter))).is_dir():  # noqa: PTH111  # never raises
-        adapter = str(folder.absolute())
+    if adapter is not None and (folder := local_folder(adapter)) is not None:
+        adapter = str(folder)
     return with_adapter(absolute_name(model), adapter)
 
 

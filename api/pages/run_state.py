@@ -114,8 +114,7 @@ class RunStates:
         progress = progress_of(self.store, batch)
         tokens = add_tokens(self.store.engine, batch.id, self._totals.get(batch.id, TokenTotals()))
         _remember(self._totals, batch.id, tokens, REMEMBERED)
-        is_open = not (progress.has_ended and batch.complete)
-        finished = progress.finished_at
+        is_open, finished = not progress.has_ended, progress.finished_at
         ended = sum(count for status, count in progress.counts.items() if status not in OPEN)
         # Lines of a file become jobs a window at a time.
         total = max(sum(progress.counts.values()), label.lines if label is not None else 0)
@@ -131,7 +130,7 @@ class RunStates:
             is_paused=is_open and batch.paused_at is not None,
             rate=progress.rate,
             seconds_left=(total - ended) / progress.rate if progress.rate else None,
-            seconds=None if is_open or finished is None else max(0.0, finished - batch.created_at),
+            seconds=None if finished is None else max(0.0, finished - batch.created_at),
             tokens=tokens,
         )
         if not is_open:

@@ -127,10 +127,9 @@ def folder_object(batch: Batch, resources: Resources) -> Folder:
     """Return a folder with its progress."""
     progress = progress_of(resources.store, batch)
     counts = {status.value: progress.counts[status] for status in JobStatus}
-    has_ended = progress.has_ended and batch.complete
     return Folder(
         id=batch.id,
-        status="ended" if has_ended else "running" if batch.paused_at is None else "paused",
+        status="ended" if progress.has_ended else "running" if batch.paused_at is None else "paused",
         description=batch.description,
         model=public_name(batch.model),
         priority=batch.priority,

@@ -154,6 +154,8 @@ def _end_processes(database: Path, manifest: Manifest) -> None:
     if manifest.schema < _FIRST_WITH_MAKERS:
         return
     with closing(sqlite3.connect(database)) as connection, connection:
+        # No journal that a kill would leave here: SQLite would roll it back into the database of the next restoration.
+        connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("UPDATE batch SET maker = NULL WHERE maker IS NOT NULL")
         connection.execute("UPDATE job SET status = 'queued', worker = NULL WHERE status = 'running'")
 

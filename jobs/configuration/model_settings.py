@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-from pathlib import Path
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+
+from jobs.disk.local_folders import local_folder
 
 #: A number with a unit; without a unit it is a share.
 _BUDGET = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%|[gGmM][bB]|)\s*$")
@@ -22,8 +22,8 @@ BUILT_IN = frozenset({"demo", "demo-text", "stub"})
 
 def absolute_name(model: str) -> str:
     """Return the path of a local model, so that it is found from any working directory; other names as they are."""
-    folder = Path(os.path.expanduser(model))  # noqa: PTH111  # never raises
-    return str(folder.absolute()) if model not in BUILT_IN and folder.is_dir() else model
+    folder = None if model in BUILT_IN else local_folder(model)
+    return model if folder is None else str(folder)
 
 
 class ModelSettings(BaseSettings):

@@ -51,7 +51,7 @@ class RunLocks:
         return {batch.id for batch in batches if batch.kind == BatchKind.RUN and self._has_ended(batch)}
 
     def held(self) -> set[str]:
-        """Return the ids of the batches whose command lives, of this data folder."""
+        """Return the ids of the batches of this data folder whose command lives."""
         return {path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}") if not _is_free(path)}
 
     def tidy(self, open_batches: Collection[str]) -> None:

@@ -1,1 +1,1 @@
-"""What captionq leaves on the disk for sure. Locks between processes are in `jobs/file_locks.py`."""
+"""Files that survive a power failure, names that replace no file, and folders. Locks: `jobs/file_locks.py`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from jobs.disk.local_folders import local_folder
 from jobs.errors import AdapterError, ModelNotFoundError, first_line
 from jobs.models.hub import cached_snapshot
 
@@ -34,10 +35,10 @@ def adapter_folder(adapter: str) -> Path | None:
 
     Raises ModelNotFoundError, AdapterError.
     """
-    folder = Path(adapter).expanduser()
-    if folder.is_dir():
-        check_adapter(folder.absolute(), shown_name(adapter))
-        return folder.absolute()
+    folder = local_folder(adapter)
+    if folder is not None:
+        check_adapter(folder, shown_name(adapter))
+        return folder
     if adapter.startswith(("/", "~", ".")) or adapter.count("/") != 1:
         raise ModelNotFoundError(
             f"There is no adapter '{shown_name(adapter)}'. It is neither a folder nor a Hugging Face id (owner/name)."
@@ -77,5 +78,5 @@ def weights_file(folder: Path) -> Path | None:
 
 def shown_name(adapter: str) -> str:
     """Return the name of an adapter for clients: of a local folder only the name, for its path says too much."""
-    is_path = adapter.startswith(("/", "~", ".")) or Path(adapter).expanduser().is_dir()
+    is_path = adapter.startswith(("/", "~", ".")) or local_folder(adapter) is not None
     return Path(adapter).name if is_path else adapter

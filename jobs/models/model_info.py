@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.configuration.settings import DEFAULT_MODEL
+from jobs.disk.local_folders import local_folder
 from jobs.errors import ImagesNotSupportedError, ModelError, ModelNotFoundError, first_line
 from jobs.models.adapters import adapter_folder, shown_name, split_name, with_adapter
 from jobs.models.hub import cached_names, cached_snapshot, fetch_config
@@ -142,9 +143,9 @@ def _local_path(name: str) -> Path | None:
     builtin = _BUILT_IN / STUB if name == STUB else built_in_models().get(name)
     if builtin is not None:
         return builtin
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.absolute()
+    folder = local_folder(name)
+    if folder is not None:
+        return folder
     if name.startswith(("/", "~", ".")) or name.count("/") != 1:
         names = ", ".join(built_in_models())
         shown = public_name(name) if name.startswith("/") else name

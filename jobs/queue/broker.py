@@ -67,10 +67,10 @@ class Broker:
             self.users.close()
 
     def _is_last(self) -> bool:
-        """Leave the users, and return whether nobody else is left. Until this process closes the file, a new user waits."""
+        """Leave the users, and return whether no other user is left. If so, a new user waits until the file is closed."""
         assert self.users is not None
-        # First of all the own lock goes: of two users that leave at once, each would find the other's. Linux drops it anyway
-        # when the other lock is refused, macOS does not.
+        # This process's own lock goes first: of two users that leave at once, each would find the other's. When Linux refuses
+        # the exclusive lock, the shared one is gone as well; macOS keeps it.
         lock(self.users, fcntl.LOCK_UN)
         return try_lock(self.users, fcntl.LOCK_EX)
 

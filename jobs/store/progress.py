@@ -26,10 +26,8 @@ class Progress:
     seconds_left: float | None
     #: The time when the last job ended, in seconds since the epoch; None: some jobs are open or to come, or the batch has none.
     finished_at: float | None
-
-    @property
-    def has_ended(self) -> bool:
-        return not open_in(self.counts)
+    #: Whether no job is open, and none is to come.
+    has_ended: bool
 
 
 def progress_of(store: Store, batch: Batch) -> Progress:
@@ -41,4 +39,5 @@ def progress_of(store: Store, batch: Batch) -> Progress:
     rate = len(ends) / (ends[0] - since) if ends and ends[0] > since else None
     waiting = open_in(counts)
     left = waiting / rate if waiting and rate and batch.paused_at is None else None
-    return Progress(counts, rate, left, ends[0] if ends and batch.complete and not waiting else None)
+    has_ended = batch.complete and not waiting
+    return Progress(counts, rate, left, ends[0] if ends and has_ended else None, has_ended)

@@ -133,7 +133,7 @@ def kill(processes: list[psutil.Process]) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Tell whether a process has ended, though nobody may have asked for its status yet."""
+    """Tell whether a process has ended, also if its parent has not asked for its status yet."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

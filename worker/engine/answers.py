@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from jobs.store.result import Result
@@ -17,7 +18,8 @@ from worker.models.failures import as_captionq_error
 from worker.models.inputs import Prepared
 from worker.models.text.call_splitter import CallSplitter
 from worker.models.text.detokenizer import TextStream
-from worker.sampling.tokens import Token, openai_logprobs
+from worker.sampling.token_texts import TokenTexts
+from worker.sampling.tokens import Token
 
 logger = logging.getLogger("captionq.engine")
 
@@ -27,6 +29,10 @@ class Answers:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    @cached_property
+    def _token_texts(self) -> TokenTexts:
+        return TokenTexts(self._backend.tokenizer)
 
     def stream(self, prepared: Prepared, *, followed: bool) -> TextStream | None:
         """Return the stream in which stop strings are found and text deltas collected; None: neither is needed."""
@@ -157,7 +163,7 @@ class Answers:
         sampling = sequence.prepared.sampling
         if not sampling.logprobs:
             return None
-        return openai_logprobs(self._backend.tokenizer, tokens, sampling.top_logprobs)
+        return self._token_texts.openai_logprobs(tokens, sampling.top_logprobs)
 
 
 def failed(sequence: LiveSequence, error: Exception) -> Outcome:

@@ -8,9 +8,6 @@ from typing import Any
 
 import mlx.core as mx
 
-#: OpenAI's value for a token that is all but impossible; JSON has no infinity.
-_IMPOSSIBLE = -9999.0
-
 
 @dataclass(frozen=True)
 class Token:
@@ -76,38 +73,3 @@ class Sampled:
             for at, logprob, ids, logprobs in zip(one.places, *lists, strict=True):
                 tokens[at] = Token(tokens[at].id, logprob, tuple(zip(ids, logprobs, strict=True)))
         return tokens
-
-
-def openai_logprobs(tokenizer: Any, tokens: Sequence[Token], count: int) -> list[dict[str, Any]]:
-    """Return the log-probabilities of tokens as OpenAI's chat completions write them.
-
-    Each entry is `{"token", "logprob", "bytes", "top_logprobs": […]}` with `count` entries in `top_logprobs`. A token that is a
-    part of a character reads U+FFFD, and its `bytes` are None.
-    """
-    texts = _Texts(tokenizer)
-    return [
-        {
-            **texts.entry(token.id, token.logprob or 0.0),
-            "top_logprobs": [texts.entry(other, logprob) for other, logprob in token.top[:count]],
-        }
-        for token in tokens
-    ]
-
-
-class _Texts:
-    """The texts of single tokens, each as it reads within an answer."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        # Decoders of sentencepiece's kind drop the space before the first of the tokens that they get.
-        self._before: list[int] = tokenizer.encode("a", add_special_tokens=False)[-1:]
-        self._text_before = self._decoded(self._before)
-
-    def entry(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self._decoded([*self._before, token]).removeprefix(self._text_before)
-        known = None if "�" in text else list(text.encode())
-        return {"token": text, "logprob": logprob if logprob > _IMPOSSIBLE else _IMPOSSIBLE, "bytes": known}
-
-    def _decoded(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text

@@ -11,7 +11,8 @@ from jobs.answer_format.response_format import JSONSchema
 from jobs.tools import FunctionTool
 
 NAMES: dict[str, Any] = {"propertyNames": {"type": "string"}}
-RECORD: dict[str, Any] = {"type": "object", **NAMES, "additionalProperties": {"type": "array", "items": {**NAMES}}}
+LIST: dict[str, Any] = {"type": "array", "items": {**NAMES}, "uniqueItems": False}
+RECORD: dict[str, Any] = {"type": "object", **NAMES, "additionalProperties": LIST}
 
 
 def test_a_record_of_zod_can_be_followed() -> None:

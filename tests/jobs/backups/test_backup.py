@@ -12,6 +12,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -102,6 +103,27 @@ def test_on_another_machine_no_run_and_no_worker_counts_as_alive(
     assert there.counts(batch.id)[JobStatus.QUEUED] == 2
     assert [(job.worker, job.deaths) for job in there.jobs()] == [(None, 0)] * 2
     there.close()
+
+
+def test_a_restoration_that_is_killed_leaves_no_journal(
+    settings: Settings, store: Store, other: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would roll it back into the database of the next backup that is restored."""
+    add_batch(store, 1)
+    with writing(store.engine) as connection:
+        connection.exec_driver_sql("UPDATE batch SET maker = 'a data folder'")
+    target, connect, beside = tmp_path / "running.tar", sqlite3.connect, set[str]()
+    back_up(settings, target)
+
+    def watched(*given: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*given, **options)
+        connection.set_trace_callback(lambda _: beside.update(file.name for file in other.data_dir.glob("*.restored*")))
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sqlite3.connect", watched)
+        restore(other, target)
+    assert beside == {"captionq.db.restored"}
 
 
 @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE"])

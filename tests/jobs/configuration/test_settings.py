@@ -12,7 +12,8 @@ from jobs.configuration.read_settings import read_settings, unknown_settings
 from jobs.configuration.setting_words import shape_of
 from jobs.configuration.settings import Settings
 from jobs.errors import SettingsError
-from jobs.models.model_info import STUB, built_in_models
+from jobs.models.adapters import with_adapter
+from jobs.models.model_info import STUB, built_in_models, is_here
 from jobs.objects.paths import object_path
 
 
@@ -121,6 +122,15 @@ def test_local_models_are_named_by_their_whole_paths(tmp_path: Path, monkeypatch
     assert settings.model == str(tmp_path / "mine")
     assert settings.pinned_models == (str(tmp_path / "pinned"), "owner/name", "demo")
     assert {*built_in_models(), STUB} == BUILT_IN
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"owner/{'x' * 300}", "~unknown-user/model"])
+def test_a_name_that_no_folder_can_have_is_a_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The commands that need no model work on, and the others say that there is no such model."""
+    monkeypatch.setenv("CAPTIONQ_MODEL", name)
+    assert read_settings(pinned_models=(name,)).model == name
+    assert not is_here(name)
+    assert not is_here(with_adapter("demo", name))
 
 
 def test_roots_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ def test_a_batch_that_is_still_being_made_has_no_end(store: Store) -> None:
     job = Job(model="demo", request="{}", digest="x", batch_id=batch.id)
     store.add([job])
     store.fail(job.id, ImageError())
-    assert progress_of(store, batch).finished_at is None
+    growing = progress_of(store, batch)
+    assert (growing.finished_at, growing.has_ended) == (None, False)
     store.complete(batch.id)
-    assert progress_of(store, store.batch(batch.id)).finished_at is not None
+    whole = progress_of(store, store.batch(batch.id))
+    assert whole.has_ended
+    assert whole.finished_at is not None
