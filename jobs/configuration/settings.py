@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from jobs.configuration.model_settings import ModelSettings, absolute_name
 from jobs.configuration.path_map import parsed_path_map
 from jobs.configuration.unattended_settings import UnattendedSettings
+from jobs.disk.local_folders import whole_path
 from jobs.errors import DataFolderError
 from jobs.objects.paths import is_object
 
@@ -37,7 +38,9 @@ class Settings(ModelSettings, UnattendedSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     #: The folder of all data: database, broker, blobs, logs and lock files.
-    data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False))
+    data_dir: Annotated[Path, AfterValidator(whole_path)] = Field(
+        default_factory=lambda: platformdirs.user_data_path("captionq", appauthor=False)
+    )
     #: The SQLAlchemy URL of another database than `captionq.db` in the data folder.
     database_url: str | None = Field(default=None, repr=False)
     #: The URL of another Redis or Valkey than the one that captionq starts in the data folder (`jobs/net/broker_address.py`).
@@ -138,17 +141,12 @@ class Settings(ModelSettings, UnattendedSettings):
             return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True, validated_data={})
         return value
 
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return _whole(value)
-
     @field_validator("allowed_roots", "served_roots")
     @classmethod
     def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         if Path() in value:
             raise ValueError("an empty path or '.' names no folder. Write whole paths, such as [\"/pictures\"]")
-        return tuple(root if is_object(root) else _whole(root) for root in value)
+        return tuple(root if is_object(root) else whole_path(root) for root in value)
 
     @field_validator("blob_url")
     @classmethod
@@ -244,8 +242,3 @@ class Settings(ModelSettings, UnattendedSettings):
             raise DataFolderError(
                 f"{self.data_dir} cannot be written to. Make it writable, or set CAPTIONQ_DATA_DIR to another folder."
             )
-
-
-def _whole(path: Path) -> Path:
-    # A shell expands the tilde of an option; that of a configuration file comes as it is.
-    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  # unlike pathlib's, it never raises

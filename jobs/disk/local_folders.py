@@ -1,4 +1,4 @@
-"""Local folders by the names of models and adapters, which may also be ids of Hugging Face."""
+"""Local folders as people name them: with a tilde, or from the working directory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import os
 from pathlib import Path
 
 
+def whole_path(path: str | Path) -> Path:
+    """Return the absolute path. A shell expands the tilde of an option; that of a configuration file comes as it is."""
+    # Not by Path, which raises for the home of an unknown user.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+
+
 def local_folder(name: str) -> Path | None:
-    """Return the whole path of the folder that a name stands for; None: there is no such folder, or it cannot be looked at."""
-    # Not by Path, which raises for a name that is too long, for a forbidden folder and for the home of an unknown user.
-    folder = os.path.expanduser(name)  # noqa: PTH111
-    return Path(folder).absolute() if os.path.isdir(folder) else None  # noqa: PTH112
+    """Return the whole path of the folder that the name of a model or adapter stands for, which may be an id of Hugging Face.
+
+    None: there is no such folder, or it cannot be looked at.
+    """
+    folder = whole_path(name)
+    # Not by Path, which raises for a name that is too long and for a forbidden folder.
+    return folder if name and os.path.isdir(folder) else None  # noqa: PTH112
