@@ -147,12 +147,11 @@ def _ask_table(
     *,
     as_json: bool,
 ) -> int:
-    from cli.named_paths import named_path
     from cli.runs.model_check import check_model
     from cli.runs.table_run import TableRun
     from jobs.creation.question import Question
 
-    paths = [named_path(TypedPath().convert(word, None, None)) for word in words]
+    paths = [_path(word) for word in words]
     others = options.model_dump(include={"cache", "near_duplicates", "max_pixels", "detail"})
     base = Question(model, JSON_PROMPT, options.sampling, read_response_format(schema), others=others)
     asked = [base.of_column(question) for question in questions] or [base]
@@ -215,12 +214,17 @@ def _split(words: tuple[str, ...], *, chat: bool) -> tuple[list[str], str | None
 
 
 def _address(word: str) -> str:
-    from cli.named_paths import named_path
     from jobs.requests import address_of
 
     if word.startswith(_ADDRESSES):
         return word
-    path = named_path(TypedPath().convert(word, None, None))
+    path = _path(word)
     if path.is_dir():
         raise click.UsageError(f"{word} is a folder. Ask about each of its images with -q, or name the images.")
     return address_of(path.absolute())
+
+
+def _path(word: str) -> Path:
+    from cli.named_paths import named_path
+
+    return named_path(TypedPath().convert(word, None, None))
