@@ -70,6 +70,8 @@ class ChatAnswer:
         self._headers = {**_DO_NOT_REPEAT, "x-captionq-job": job.id}
         #: Whether the job must not be cancelled any more.
         self._is_settled = False
+        #: Whether the client was sent a part of the answer.
+        self._has_begun = False
 
     async def whole(self) -> Response:
         """Wait for the job, up to the deadline, and return its answer or its error."""
@@ -165,14 +167,15 @@ class ChatAnswer:
                 self._is_settled = True
                 raise _error_of(update)
             case Event() if update.name in TEXT_EVENTS:
-                if not self._answer.has_text:
-                    self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
                 return self._in_form(self._answer.add(update))
             case IdleTick() if self._resources.hub.seconds_without_worker > WORKER_PATIENCE:
                 raise WorkerError("No worker has been running for a while. Start one with: captionq work")
         return []
 
     def _in_form(self, pieces: list[Piece]) -> list[bytes]:
+        if pieces and not self._has_begun:
+            self._has_begun = True
+            self._resources.metrics.first_token(time.perf_counter() - self._request.scope["captionq.begun"])
         return [message for piece in pieces for message in self._form.piece(piece)]
 
 

@@ -40,10 +40,6 @@ class GrowingAnswer:
     def __init__(self) -> None:
         self._choices: defaultdict[int, _GrowingChoice] = defaultdict(_GrowingChoice)
 
-    @property
-    def has_text(self) -> bool:
-        return any(choice.has_text for choice in self._choices.values())
-
     def add(self, event: Event) -> list[Piece]:
         """Return the pieces that are new to the client, by an event that is one of `TEXT_EVENTS`.
 
@@ -74,10 +70,6 @@ class _GrowingChoice:
         self._calls = GrowingText()
         self._sent_logprobs = 0
         self._logprobs: list[Any] = []
-
-    @property
-    def has_text(self) -> bool:
-        return bool(self._text.sent or self._thoughts.sent or self._calls.sent)
 
     def add(self, event: Event) -> list[Piece]:
         """See `GrowingAnswer.add`."""

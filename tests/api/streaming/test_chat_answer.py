@@ -123,6 +123,8 @@ def test_thoughts_and_json_that_was_cut_off_are_answered_as_clients_expect(
     assert choices[-1]["finish_reason"] == "length"
     shown = client.get(f"/v1/jobs/{the_only_job(store).id}").json()
     assert (shown["status"], shown["result"] is None) == (("failed", True) if is_json else ("succeeded", False))
+    # The text of these streams came with the end of the job: no event had told of it.
+    assert f"captionq_http_first_token_seconds_count {float(streamed)}" in client.get("/metrics").text
 
 
 @pytest.mark.parametrize("key", [None, "mine"])
