@@ -69,6 +69,8 @@ def test_a_worker_starts_its_data_folders_server_again(
     """The server and its keeper are killed while jobs run, or while the worker has none: nobody else would start it."""
     for module, name in ((service, "AWAY_PAUSE"), (metal_worker, "AWAY_PAUSE"), (waiting_worker, "AWAY_PAUSE")):
         monkeypatch.setattr(module, name, 0.05)
+    # A worker of an earlier test may still have its own, for up to a minute.
+    others = listeners()
     running = broker.find_or_start(settings)
     batch = add_stub_jobs(store)
     feed(store, running.connection)
@@ -94,7 +96,12 @@ def test_a_worker_starts_its_data_folders_server_again(
     assert_each_succeeded(store, batch)
     running.stop()
     # Each worker that lost its server has ended the thread on which rq listens for commands.
-    until(lambda: not any(isinstance(one, PubSubWorkerThread) for one in threading.enumerate()), "the threads' end")
+    until(lambda: not listeners() - others, "the threads' end")
+
+
+def listeners() -> set[threading.Thread]:
+    """Return the threads on which rq listens for commands."""
+    return {one for one in threading.enumerate() if isinstance(one, PubSubWorkerThread)}
 
 
 def add_stub_jobs(store: Store) -> Batch:
