@@ -39,6 +39,24 @@ model_option: Decorator = click.option(
 )
 
 
+def _whole_name(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if not value:
+        return value
+    from jobs.configuration.model_settings import absolute_name
+
+    return absolute_name(value)
+
+
+#: --model of processes that serve requests: processes that these start have other working folders.
+served_model_option: Decorator = click.option(
+    "--model",
+    metavar="MODEL",
+    shell_complete=complete_model,
+    callback=_whole_name,
+    help="The model of requests that name none.  [default: CAPTIONQ_MODEL or Qwen3-VL-4B]",
+)
+
+
 def format_option(help_text: str = "json: one object per line.") -> Decorator:
     """Make the option --format text|json."""
     return click.option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cli.options import served_model_option
 from cli.typed_path import TypedPath
 
 
@@ -23,6 +24,7 @@ from cli.typed_path import TypedPath
     type=click.IntRange(0, 65535),
     help="Also listen on this port, for programs that look for Ollama at its own: 11434.  [default: none]",
 )
+@served_model_option
 @click.option(
     "--allow-root",
     "roots",
@@ -45,6 +47,7 @@ def serve(
     host: str,
     port: int,
     ollama_port: int | None,
+    model: str | None,
     roots: tuple[Path, ...],
     origins: tuple[str, ...],
     no_worker: bool,
@@ -60,6 +63,7 @@ def serve(
     Examples:
       captionq serve
       captionq serve --allow-root ~/Pictures
+      captionq serve --model mlx-community/Qwen3-VL-8B-Instruct-4bit
       captionq serve --ollama-port 11434
       captionq serve --allow-origin http://localhost:3000
       CAPTIONQ_API_KEYS='{"me": "a-long-secret"}' captionq serve --host 0.0.0.0
@@ -68,7 +72,8 @@ def serve(
     from cli.service.standard_error import trim_standard_error
     from jobs.configuration.read_settings import read_settings
 
-    settings = read_settings(**({"allowed_origins": origins} if origins else {}))
+    given = {"allowed_origins": origins, "model": model}
+    settings = read_settings(**{name: value for name, value in given.items() if value})
     if quiet:
         trim_standard_error(settings)
     if roots:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from cli.exit_status import DRAINED
+from cli.options import served_model_option
 
 
 @click.command()
 @click.option("--burst", is_flag=True, help="Exit when the queue is empty.  [default: wait for more]")
+@served_model_option
 @click.option(
     "--memory-budget",
     help="Memory for loaded models, such as 60% or 24GB: models stay while they fit.  [default: one model at a time]",
@@ -24,6 +26,7 @@ from cli.exit_status import DRAINED
 def work(
     ctx: click.Context,
     burst: bool,
+    model: str | None,
     memory_budget: str | None,
     pin: tuple[str, ...],
     log_json: bool,
@@ -45,7 +48,7 @@ def work(
     from jobs.logging_setup import set_up_logging
     from worker.owner import end_with_owner
 
-    given = {"memory_budget": memory_budget, "pinned_models": pin}
+    given = {"model": model, "memory_budget": memory_budget, "pinned_models": pin}
     settings = read_settings(**{name: value for name, value in given.items() if value})
     if until_eof:
         # The run that started this worker has ended, and its shell waits: running jobs go back to the queue at once.

@@ -31,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "pictures").mkdir()
     settings = Settings(data_dir=folder / DATA_FOLDER)
     settings.make_folders()
-    with serving(settings, "--allow-root", folder / "pictures", CAPTIONQ_MODEL="demo-text") as running:
+    with serving(settings, "--model", "demo-text", "--allow-root", folder / "pictures") as running:
         yield running
 
 

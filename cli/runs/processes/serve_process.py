@@ -98,7 +98,8 @@ def run(
     listeners = [listen(host, port, "Choose another --port.")]
     if ollama_port is not None:
         listeners.append(listen(host, ollama_port, "Stop Ollama if it is running, or choose another --ollama-port."))
-    with kept_running(Services(settings, with_worker=with_worker, worker_options=["--log-json"] * log_json)):
+    worker_options = ["--model", settings.model, *(["--log-json"] if log_json else [])]
+    with kept_running(Services(settings, with_worker=with_worker, worker_options=worker_options)):
         config = uvicorn.Config(
             create_app(settings, ollama_port=None if ollama_port is None else listeners[1].getsockname()[1]),
             log_config=None,

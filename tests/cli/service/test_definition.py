@@ -44,11 +44,11 @@ def test_the_property_list_has_what_an_agent_of_a_server_needs(
     monkeypatch.setenv("CAPTIONQ_MODEL", "./model")
     monkeypatch.setenv("CAPTIONQ_PINNED_MODELS", '["./model", "demo"]')
     monkeypatch.setenv("CAPTIONQ_SERVED_ROOTS", '["pictures"]')
-    text = printed(run, "macos", "--allow-root", ".", "--port", "9000", "--no-worker")
+    text = printed(run, "macos", "--model", "./model", "--allow-root", ".", "--port", "9000", "--no-worker")
     agent = plistlib.loads(text.encode())
     assert Path(agent["ProgramArguments"][0]).name == "captionq"
     assert agent["ProgramArguments"][1:] == [
-        "serve", "--port", "9000", "--allow-root", str(tmp_path), "--no-worker", "--quiet"
+        "serve", "--port", "9000", "--model", str(tmp_path / "model"), "--allow-root", str(tmp_path), "--no-worker", "--quiet"
     ]  # fmt: skip
     assert agent["EnvironmentVariables"]["CAPTIONQ_GRACE"] == "100"
     assert agent["EnvironmentVariables"]["CAPTIONQ_MODEL"] == str(tmp_path / "model")
